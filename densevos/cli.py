@@ -1,0 +1,207 @@
+"""densevos demo | train | data | export | info: the trainer's command line (torch is imported inside commands)."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from densevos import console
+from densevos.config import TrainConfig, read_config
+from densevos.data.synthetic import SyntheticConfig
+from densevos.errors import InputError
+from densevos.files import new_folder
+from densevos.recipes import RECIPES
+
+Positional = tyro.conf.Positional
+
+
+def main() -> None:
+    """Entry point of the console command `densevos`."""
+    sys.exit(console.run(lambda: dispatch(sys.argv[1:])))
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Run one command. `train` reads its own options, which depend on the recipe; `data` has commands of its own."""
+    if arguments[:1] == ["train"]:
+        train(arguments[1:])
+    elif arguments[:1] == ["data"]:
+        _choose({"synth": data_synth, "frames": data_frames, "list": data_list}, "densevos data", arguments[1:])
+    else:
+        commands = {"demo": demo, "train": _train_help, "data": _data_help, "export": export, "info": info}
+        _choose(commands, "densevos", arguments)
+
+
+def _choose(commands: dict[str, Callable[..., None]], prog: str, arguments: list[str]) -> None:
+    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments)
+
+
+def train(arguments: list[str]) -> None:
+    """Read `RECIPE` or `--config FILE`, then its options, and train."""
+    config, name, rest = _starting_point(arguments)
+    parsed = tyro.cli(
+        _TrainArguments,
+        default=_TrainArguments(config=config, out=tyro.MISSING),
+        args=rest,
+        prog=f"densevos train {name}",
+    )
+    from densevos.training import train as run_training
+
+    result = run_training(parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite)
+    for reason in result.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
+    print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TrainArguments:
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    out: Path
+    """Run folder to write."""
+    resume: str = "never"
+    """never, auto (go on from the latest checkpoint in --out) or the path of a checkpoint."""
+    overwrite: bool = False
+    """Empty --out first when it holds files."""
+
+
+def _starting_point(arguments: list[str]) -> tuple[TrainConfig, str, list[str]]:
+    first = arguments[0] if arguments else "--help"
+    if first in RECIPES:
+        return RECIPES[first](tyro.MISSING), first, arguments[1:]
+    if first == "--config" and len(arguments) > 1:
+        return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
+    if first in ("--help", "-h"):
+        print(_train_usage())
+        raise SystemExit(0)
+    raise InputError(f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, or --config FILE")
+
+
+def _train_usage() -> str:
+    recipes = "\n".join(f"  {name:16} {(recipe.__doc__ or '').splitlines()[0]}" for name, recipe in RECIPES.items())
+    return (
+        "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite] [--any.option value]\n"
+        "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
+        f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
+    )
+
+
+def _train_help() -> None:
+    """Learn an encoder from unlabelled videos (`densevos train --help` lists the recipes)."""
+
+
+def _data_help() -> None:
+    """Synthetic clips, frame extraction, listing (`densevos data --help`)."""
+
+
+def demo(
+    out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False
+) -> None:
+    """Learn from synthetic clips and beat random initialisation at propagating masks, in a few minutes.
+
+    Args:
+        out: Folder to write.
+        seed: Seed of clips, weights and training.
+        epochs: Train shorter or longer than the recipe.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.demo import run_demo
+
+    run_demo(out, seed=seed, epochs=epochs, overwrite=overwrite)
+
+
+def export(checkpoint: Positional[Path], out: Path) -> None:
+    """Write the encoder in a checkpoint of a run as a file of its own.
+
+    Args:
+        checkpoint: RUN/checkpoints/step-N.pt or best.pt.
+        out: The .safetensors file to write; its card goes beside it.
+    """
+    from densevos.training import export as export_encoder
+
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: must end in .safetensors")
+    export_encoder(checkpoint, out)
+    print(out)
+
+
+def info(encoder: Positional[Path]) -> None:
+    """Print what an encoder file is and how it was trained.
+
+    Args:
+        encoder: An encoder.safetensors.
+    """
+    from densevos.models.encoder import load_encoder
+
+    network, card = load_encoder(encoder)
+    parameters = sum(p.numel() for p in network.parameters())
+    print(json.dumps({"parameters": parameters, **card}, indent=2))
+
+
+def data_synth(
+    out: Path,
+    train: int = 60,
+    val: int = 8,
+    seed: int = 0,
+    config: Annotated[SyntheticConfig, tyro.conf.arg(name="")] = SyntheticConfig(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+) -> None:
+    """Write synthetic sequences with exact masks in DAVIS layout.
+
+    Args:
+        out: Folder to write.
+        train: Number of training sequences.
+        val: Number of held-out sequences.
+        seed: Seed of all sequences.
+        config: Size, length and difficulty.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.synthetic import write_davis
+
+    new_folder(out, overwrite=overwrite)
+    write_davis(out, train=train, val=val, seed=seed, config=config)
+    print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
+
+
+def data_list(source: Positional[Path]) -> None:
+    """List the videos of a data folder or list with their lengths, and those that cannot be read.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+    """
+    from densevos.data.catalogue import find_videos
+    from densevos.data.readers import open_frames
+
+    broken = 0
+    for video in find_videos(source):
+        try:
+            print(f"{len(open_frames(video)):7d}  {video}")
+        except InputError as error:
+            broken += 1
+            print(f"      -  {error}")
+    if broken:
+        raise InputError(f"{source}: {broken} videos cannot be read (marked -); training leaves them out")
+
+
+def data_frames(
+    source: Positional[Path], out: Path, short_side: int = 256, workers: int | None = None, overwrite: bool = False
+) -> None:
+    """Decode videos into folders of small JPEG frames, which training reads several times faster.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+        out: Folder to write: one folder of frames a video.
+        short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
+        workers: Processes; all cores by default.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.extraction import extract_frames
+
+    new_folder(out, overwrite=overwrite)
+    written, skipped = extract_frames(source, out, short_side=short_side, workers=workers)
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {written} videos, {len(skipped)} skipped")

@@ -1,0 +1,1 @@
+"""From files to views: readers, clips, views, synthetic clips."""

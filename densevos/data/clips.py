@@ -1,0 +1,130 @@
+"""Clips: T frames of one video, cropped alike; every random choice follows from (seed, epoch, video)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from densevos.config import ClipConfig
+from densevos.data.readers import open_frames
+from densevos.errors import InputError
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips of one step."""
+
+    frames: Tensor
+    """[B,T,3,H,W] uint8 RGB, frame 0 of each clip is its reference frame."""
+    names: tuple[str, ...]
+    """Where each clip is from."""
+    skipped: tuple[str, ...] = ()
+    """What could not be used and why: one line a video."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: frames [T,3,H,W] uint8 RGB, its video's name, and the videos passed over before it."""
+
+    frames: Tensor
+    name: str
+    skipped: tuple[str, ...]
+
+
+class ClipDataset(Dataset):
+    """`dataset[epoch, index]` is the clip of video `index` in that epoch, whoever asks and in whatever order.
+
+    A video that cannot be read, or is shorter than a clip, is passed over in favour of the next one and
+    noted in the clip; InputError only when no video is left.
+    """
+
+    def __init__(self, videos: Sequence[Path], config: ClipConfig, seed: int):
+        self.videos, self.config, self.seed = list(videos), config, seed
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: tuple[int, int]) -> Clip:
+        epoch, first = key
+        skipped: list[str] = []
+        for index in range(first, first + len(self.videos)):
+            video = self.videos[index % len(self.videos)]
+            rng = np.random.default_rng((self.seed, epoch, first))
+            try:
+                return Clip(read_clip(video, self.config, rng), str(video), tuple(skipped))
+            except InputError as error:
+                skipped.append(str(error))
+        raise InputError(f"none of the {len(self.videos)} videos can be used; the first: {skipped[0]}")
+
+
+class ClipSampler(Sampler):
+    """Batches of (epoch, index) from step `start` on: each epoch a new order of all videos, rank by rank.
+
+    A remainder smaller than a batch is left out of its epoch.
+    """
+
+    def __init__(self, videos: int, batch: int, epochs: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1):
+        self.videos, self.batch, self.epochs, self.seed = videos, batch, epochs, seed
+        self.start, self.rank, self.ranks = start, rank, ranks
+        self.steps_per_epoch = videos // (batch * ranks)
+
+    def __len__(self) -> int:
+        return self.epochs * self.steps_per_epoch - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(self.start // self.steps_per_epoch, self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.videos)
+            first = max(self.start - epoch * self.steps_per_epoch, 0)
+            for step in range(first, self.steps_per_epoch):
+                begin = (step * self.ranks + self.rank) * self.batch
+                yield [(epoch, int(index)) for index in order[begin : begin + self.batch]]
+
+
+def collate(clips: Sequence[Clip]) -> ClipBatch:
+    """Stack clips to a batch."""
+    return ClipBatch(
+        frames=torch.stack([clip.frames for clip in clips]),
+        names=tuple(clip.name for clip in clips),
+        skipped=tuple(reason for clip in clips for reason in clip.skipped),
+    )
+
+
+def read_clip(video: Path, config: ClipConfig, rng: np.random.Generator) -> Tensor:
+    """One clip [T,3,size,size] uint8; InputError when the video is unreadable or shorter than T frames."""
+    reader = open_frames(video)
+    if len(reader) < config.frames:
+        raise InputError(f"{video}: has {len(reader)} frames, fewer than the {config.frames} of a clip; left out")
+    frames = reader.read(frame_indices(len(reader), config, rng))
+    left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
+    mirror = config.flip and rng.random() < 0.5
+    images = [_crop(frame, (left, top, left + side, top + side), config.size, mirror) for frame in frames]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> list[int]:
+    """T evenly spaced frames of a window of min(length, T * gap) at a random start, in random order."""
+    window = min(length, config.frames * config.gap)
+    gap = window // config.frames
+    start = rng.integers(length - window + 1)
+    return [int(start + gap * i) for i in rng.permutation(config.frames)]
+
+
+def crop_box(width: int, height: int, config: ClipConfig, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Left, top and side, in source pixels, of the square that becomes size x size once the short side is scaled."""
+    low, high = config.short_side
+    side = config.size * min(width, height) / rng.uniform(low, high)
+    if config.crop == "centre":
+        return (width - side) / 2, (height - side) / 2, side
+    return rng.uniform(0, width - side), rng.uniform(0, height - side), side
+
+
+def _crop(frame: np.ndarray, box: tuple[float, float, float, float], size: int, mirror: bool) -> np.ndarray:
+    # Pillow's bilinear filter widens when it shrinks, so nothing aliases.
+    image = Image.fromarray(frame).resize((size, size), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(image)
+    return pixels[:, ::-1] if mirror else pixels

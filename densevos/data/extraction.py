@@ -1,0 +1,63 @@
+"""Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video for each clip."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+
+from densevos.data.catalogue import find_videos
+from densevos.data.readers import iterate_frames, open_frames
+from densevos.errors import InputError
+from densevos.files import written_whole
+
+JPEG_QUALITY = 95
+
+
+def extract_frames(source: Path, out: Path, *, short_side: int, workers: int | None = None) -> tuple[int, list[str]]:
+    """Write OUT/VIDEO/00000.jpg ... for every video of `source`.
+
+    Returns how many videos were written, and one line for each that cannot be read. Raises InputError when
+    two videos share a name or none can be read.
+    """
+    videos = find_videos(source)
+    names = _names(videos)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        reasons = list(pool.map(partial(_extract, short_side=short_side), videos, (out / name for name in names)))
+    skipped = [reason for reason in reasons if reason]
+    if len(skipped) == len(videos):
+        raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {skipped[0]}")
+    return len(videos) - len(skipped), skipped
+
+
+def _names(videos: Sequence[Path]) -> list[str]:
+    names = [f"{video.parent.name}-{video.stem}" if _clashes(video, videos) else video.stem for video in videos]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice}: two videos have this name; rename one")
+    return names
+
+
+def _clashes(video: Path, videos: Sequence[Path]) -> bool:
+    return sum(other.stem == video.stem for other in videos) > 1
+
+
+def _extract(video: Path, folder: Path, short_side: int) -> str | None:
+    try:
+        reader = open_frames(video)
+        folder.mkdir(parents=True)
+        for name, frame in zip(reader.names, iterate_frames(reader), strict=True):
+            with written_whole(folder / f"{name}.jpg") as file:
+                _shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _shrink(image: Image.Image, short_side: int) -> Image.Image:
+    scale = short_side / min(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)

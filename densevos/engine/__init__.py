@@ -1,0 +1,1 @@
+"""What every training run shares: loop, optimisation, checkpoints, logs, provenance."""

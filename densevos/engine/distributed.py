@@ -1,0 +1,51 @@
+"""Several processes, one batch: what crosses ranks keeps its gradient.
+
+DistributedDataParallel averages gradients over ranks; each rank's loss is the mean over its own clips against
+the gathered anchors of all, so the sum equals one process on the whole batch.
+"""
+
+import os
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_functional
+from torch import Tensor
+
+
+def start(device: torch.device) -> None:
+    """Join the process group when started by `torchrun`; otherwise do nothing."""
+    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def stop() -> None:
+    """Leave the process group, if in one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, 0 when alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def ranks() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def local_rank() -> int:
+    """This process's number on its machine, 0 when alone."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank that owns a row."""
+    if ranks() == 1:
+        return rows
+    return torch.cat(dist_functional.all_gather(rows.contiguous()))
+
+
+def first_row(count: int) -> int:
+    """Where this rank's `count` rows begin among the gathered ones."""
+    return rank() * count

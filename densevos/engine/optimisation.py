@@ -1,0 +1,69 @@
+"""Optimiser, learning rate schedule, precision: from configuration to torch objects."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from densevos.config import LoopConfig, OptimiserConfig
+from densevos.errors import InputError
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
+    """Adam or SGD with coupled L2 on all but biases, whose learning rate is `bias_lr_factor` times as high."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    biases = [p for name, p in named if name.endswith("bias")]
+    weights = [p for name, p in named if not name.endswith("bias")]
+    groups = [
+        {"params": weights, "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": biases, "lr": config.lr * config.bias_lr_factor, "weight_decay": 0.0},
+    ]
+    if config.name == "adam":
+        return torch.optim.Adam(groups, betas=config.betas)
+    return torch.optim.SGD(groups, momentum=config.momentum)
+
+
+def make_schedule(optimiser: Optimizer, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LambdaLR:
+    """Learning rate per step, constant within an epoch for `step`, smooth for `cosine` and the warm-up."""
+
+    def factor(step: int) -> float:
+        epoch = step / steps_per_epoch
+        if epoch < config.warmup:
+            return (step + 1) / (config.warmup * steps_per_epoch)
+        if config.schedule == "cosine":
+            done = (epoch - config.warmup) / max(epochs - config.warmup, 1)
+            return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return config.decay_factor ** (int(epoch) // config.decay_every)
+
+    return LambdaLR(optimiser, factor)
+
+
+def choose_device(config: LoopConfig, local_rank: int = 0) -> torch.device:
+    """The device of `--loop.device`; auto is this rank's GPU where there is one, else the CPU."""
+    if config.device == "auto":
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(config.device)
+    except RuntimeError as error:
+        raise InputError(f"--loop.device {config.device}: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--loop.device {config.device}: no GPU is usable here; leave it on auto")
+    return device
+
+
+def choose_precision(config: LoopConfig, device: torch.device) -> torch.dtype:
+    """The number format of `--loop.precision`; auto is bf16 where the device multiplies it natively."""
+    if config.precision != "auto":
+        return PRECISIONS[config.precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32
+
+
+def _cpu_multiplies_bf16() -> bool:
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

@@ -1,0 +1,1 @@
+"""Learners: networks and objectives joined into one training step."""

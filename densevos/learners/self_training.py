@@ -1,0 +1,91 @@
+"""DUL: an encoder, two views, anchors, self-training and cross-view consistency in one step."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from densevos.config import SelfTrainingConfig, ViewConfig
+from densevos.data.clips import ClipBatch
+from densevos.data.views import make_views
+from densevos.engine.distributed import first_row, gather_rows
+from densevos.models.encoder import DenseEncoder, normalise
+from densevos.objectives.anchors import align, gather_cells, grid_indices
+from densevos.objectives.cross_view import cross_view_loss
+from densevos.objectives.self_training import own_rows, pseudo_labels, self_training_error
+
+
+class SelfTraining(nn.Module):
+    """Anchor-based space-time self-training (Araslanov et al., NeurIPS 2021)."""
+
+    def __init__(self, encoder: DenseEncoder, objective: SelfTrainingConfig, views: ViewConfig):
+        super().__init__()
+        self.encoder, self.objective, self.views = encoder, objective, views
+
+    def forward(self, batch: ClipBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step's losses; `generator` draws the second view and the anchors."""
+        frames = normalise(batch.frames.to(next(self.parameters()).device).float() / 255)
+        views = make_views(frames, self.views, generator)
+        first, second_reference = self._main(torch.cat([views.first, views.second[:, :1]], dim=1))
+        second = torch.cat([second_reference, self._regularising(views.second[:, 1:])], dim=1)
+        with torch.autocast(frames.device.type, enabled=False):
+            return losses(first, second, views.theta, self.objective, generator)
+
+    def _main(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        keys = self._encode(frames)
+        return keys[:, :-1], keys[:, -1:]
+
+    def _regularising(self, frames: Tensor) -> Tensor:
+        self.encoder.train(self.training and self.objective.regularising_bn == "train")
+        with nullcontext() if self.objective.regularising_gradient else torch.no_grad():
+            keys = self._encode(frames)
+        self.encoder.train(self.training)
+        return keys
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        keys = self.encoder(_layout_like(frames.flatten(0, 1), self.encoder))
+        return keys.unflatten(0, frames.shape[:2])
+
+
+def losses(
+    first: Tensor, second: Tensor, theta: Tensor, config: SelfTrainingConfig, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Draw anchors and cross-view cells for keys [B,T,K,h,w] of both views, and compute the step's losses."""
+    clips, _, _, height, width = first.shape
+    indices = [
+        grid_indices(clips, height, width, cells, generator, jitter=config.anchor_jitter)
+        for cells in (config.anchor_grid, config.cross_view_grid)
+    ]
+    return losses_at(first, second, theta, indices[0], indices[1], config)
+
+
+def losses_at(
+    first: Tensor, second: Tensor, theta: Tensor, anchor_index: Tensor, cross_view_index: Tensor, config: SelfTrainingConfig
+) -> dict[str, Tensor]:
+    """The step of Sec. 3.3 at given anchor cells [B,N*N] and cross-view cells [B,M*M].
+
+    `first`, `second` [B,T,K,h,w] are unit keys of both views (frame 0: the reference), `theta` [B,2,3] aligns them.
+    Returns `loss` (Eq. 6), `self_training` (Eq. 3), `cross_view` (Eq. 5) and, as a diagnostic without
+    gradient, `agreement`: how often the first view's dominant own anchor is the pseudo-label.
+    """
+    clips, frames = first.shape[:2]
+    aligned = align(first.flatten(0, 1), theta.repeat_interleave(frames, dim=0)).view_as(first)  # T(k)
+    own = gather_cells(first[:, 0], anchor_index)  # q = G_N(k): [B,N^2,K]
+    anchors = gather_rows(own.flatten(0, 1))
+    labels = pseudo_labels(second[:, 1:].detach(), own.detach())  # Eq. 2
+    rows = own_rows(labels, own.shape[1], first_row(clips))
+    self_training = self_training_error(aligned[:, 1:], anchors, rows, config.temperature).mean()  # Eq. 3
+    r = gather_cells(aligned[:, 0], cross_view_index).flatten(0, 1)  # G_M(T(k))
+    r_hat = gather_cells(second[:, 0], cross_view_index).flatten(0, 1)  # G_M(k_hat)
+    cross_view = cross_view_loss(r, gather_rows(r_hat), config.temperature, first_row(len(r)))  # Eq. 5
+    with torch.no_grad():
+        agreement = (pseudo_labels(aligned[:, 1:], own) == labels).float().mean()
+    loss = self_training + config.cross_view_weight * cross_view  # Eq. 6
+    return {"loss": loss, "self_training": self_training, "cross_view": cross_view, "agreement": agreement}
+
+
+def _layout_like(frames: Tensor, encoder: nn.Module) -> Tensor:
+    weight = next(encoder.parameters())
+    if weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous():
+        return frames.contiguous(memory_format=torch.channels_last)
+    return frames

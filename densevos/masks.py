@@ -1,0 +1,58 @@
+"""Indexed PNG masks: pixel value = object id, 0 = background, colours of the DAVIS palette."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from densevos.errors import InputError
+from densevos.files import written_whole
+
+
+def davis_palette() -> np.ndarray:
+    """The 256 RGB colours, [256,3] uint8, that DAVIS and PASCAL VOC give to object ids.
+
+    Bit k of the red, green and blue channels comes from bits 0, 1, 2 of the id, then 3, 4, 5, and so on,
+    filling each channel from its highest bit downwards.
+    """
+    ids = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for channel in range(3):
+        for position in range(8):
+            bit = 3 * position + channel
+            if bit < 8:
+                palette[:, channel] |= (((ids >> bit) & 1) << (7 - position)).astype(np.uint8)
+    return palette
+
+
+PALETTE = davis_palette()
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write an id map [H,W] uint8 as an indexed PNG with the DAVIS palette, whole or not at all."""
+    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
+    image.putpalette(PALETTE.tobytes())
+    with written_whole(path) as file:
+        image.save(file, format="PNG")
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read an indexed (or single-channel 8-bit) PNG as ids [H,W] uint8.
+
+    Raises InputError when the file is missing, unreadable or truncated, or when its pixels are colours
+    instead of ids.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode == "1":
+                return np.asarray(image, dtype=np.uint8)
+            if image.mode not in ("P", "L"):
+                raise InputError(
+                    f"{path}: mask is {image.mode}, not indexed; save it as a palette PNG whose pixel values are object ids"
+                )
+            return np.asarray(image, dtype=np.uint8)
+    except FileNotFoundError:
+        raise InputError(f"{path}: mask is missing") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: mask cannot be read ({error}); write it again") from error

@@ -1,0 +1,1 @@
+"""Networks: dense ResNet trunks, projection head, the encoder file."""

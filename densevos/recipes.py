@@ -1,0 +1,64 @@
+"""One function per published row, and the small ones for CPUs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from densevos.config import ClipConfig, LoopConfig, OptimiserConfig, SelfTrainingConfig, TrainConfig
+
+_ADAM = OptimiserConfig(name="adam", lr=1e-4, schedule="step", decay_every=100, decay_factor=0.5)
+
+
+def dul_ytvos(data: Path) -> TrainConfig:
+    """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there: epoch 60)."""
+    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=LoopConfig(epochs=500))
+
+
+def dul_oxuva(data: Path) -> TrainConfig:
+    """DUL on OxUvA (best snapshot in the paper: epoch 430)."""
+    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=LoopConfig(epochs=500))
+
+
+def dul_kinetics(data: Path) -> TrainConfig:
+    """DUL on Kinetics-400: SGD, centre crops, 80 epochs (best snapshot: 26)."""
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
+        optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5),
+        loop=LoopConfig(epochs=80),
+    )
+
+
+def dul_trackingnet(data: Path) -> TrainConfig:
+    """DUL on TrackingNet: SGD, centre crops, 250 epochs (best snapshot: 88)."""
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
+        optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.9),
+        loop=LoopConfig(epochs=250),
+    )
+
+
+def dul_small(data: Path) -> TrainConfig:
+    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about an hour."""
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(gap=8, size=128, short_side=(128, 192)),
+        optimiser=OptimiserConfig(name="adam", lr=3e-4, schedule="cosine"),
+        loop=LoopConfig(batch=8, epochs=200),
+    )
+
+
+def demo(data: Path) -> TrainConfig:
+    """What `densevos demo` trains: three minutes on two CPU cores."""
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(frames=4, gap=3, size=128, short_side=(128, 160)),
+        objective=SelfTrainingConfig(anchor_grid=8),
+        optimiser=OptimiserConfig(name="adam", lr=3e-4, schedule="cosine"),
+        loop=LoopConfig(batch=6, epochs=12, log_every=5),
+    )
+
+
+RECIPES: dict[str, Callable[[Path], TrainConfig]] = {
+    recipe.__name__: recipe for recipe in (dul_ytvos, dul_oxuva, dul_kinetics, dul_trackingnet, dul_small, demo)
+}

@@ -1,0 +1,115 @@
+"""From a configuration to an encoder on disk: joins data, learner and engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from densevos.config import TrainConfig, read_config, to_dict, write_config
+from densevos.data.catalogue import find_videos, fingerprint
+from densevos.data.clips import ClipDataset
+from densevos.engine import checkpoint, distributed, provenance
+from densevos.engine.loop import Run, fit
+from densevos.engine.optimisation import choose_device, choose_precision
+from densevos.errors import InputError
+from densevos.files import new_folder
+from densevos.learners.self_training import SelfTraining
+from densevos.models.encoder import DenseEncoder, save_encoder
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run leaves behind."""
+
+    encoder: Path
+    steps: int
+    seconds: float
+    skipped: tuple[str, ...]
+    """Videos that could not be used, one line each."""
+
+
+def train(config: TrainConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
+    """Train as `config` says into the run folder `out`.
+
+    `resume` is never, auto (go on from the latest checkpoint in `out`, begin afresh when there is none) or a
+    checkpoint's path. Raises InputError for unusable data, configuration or output folder.
+    """
+    config.check()
+    videos = find_videos(config.data)
+    device = choose_device(config.loop, distributed.local_rank())
+    distributed.start(device)
+    try:
+        resume_from = _prepare(config, out, resume, overwrite)
+        if distributed.rank() == 0:
+            provenance.record(
+                out,
+                data={"source": str(config.data), "videos": len(videos), "sha256": fingerprint(videos)},
+                device=str(device),
+                precision=str(choose_precision(config.loop, device)),
+                resumed_from=str(resume_from) if resume_from else None,
+            )
+        learner = make_learner(config)
+        clips = ClipDataset(videos, config.clips, config.loop.seed)
+        run = fit(learner, clips, config.optimiser, config.loop, device, out, resume_from)
+        if distributed.rank() == 0:
+            save_encoder(out / "encoder.safetensors", learner.encoder, summary(config, run, len(videos)))
+    finally:
+        distributed.stop()
+    return TrainResult(out / "encoder.safetensors", run.step, run.seconds, tuple(sorted(run.skipped)))
+
+
+def make_learner(config: TrainConfig) -> SelfTraining:
+    """The learner with freshly initialised weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.loop.seed)
+        return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
+
+
+def summary(config: TrainConfig, run: Run, videos: int) -> dict[str, object]:
+    """How an encoder was trained, for its card."""
+    return {
+        "steps": run.step,
+        "seconds": round(run.seconds, 1),
+        "videos": videos,
+        "videos_skipped": len(run.skipped),
+        "git_commit": provenance.commit(),
+        "config": to_dict(config),
+    }
+
+
+def export(path: Path, out: Path) -> None:
+    """Write the encoder in a run's checkpoint to `out` (.safetensors) with its card."""
+    folder = path.resolve().parent.parent
+    config = read_config(folder / "config.json")
+    state = checkpoint.load(path)
+    learner = make_learner(config)
+    learner.load_state_dict(state["learner"])
+    training = {"steps": state["step"], "seconds": round(state["seconds"], 1), "config": to_dict(config)}
+    save_encoder(out, learner.encoder, training)
+
+
+def _prepare(config: TrainConfig, out: Path, resume: str, overwrite: bool) -> Path | None:
+    """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
+    resume_from = checkpoint.find(resume, out / "checkpoints")
+    if resume == "never" or not (out / "config.json").exists():
+        if distributed.rank() == 0:
+            new_folder(out, overwrite=overwrite)
+            write_config(out / "config.json", config)
+    elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
+        raise InputError(
+            f"{out}/config.json: differs from this command in {changed}; "
+            f"resume with --config {out}/config.json or choose another --out"
+        )
+    return resume_from
+
+
+def _changed(before: TrainConfig, now: TrainConfig) -> str | None:
+    for name, value in to_dict(before).items():
+        other = to_dict(now)[name]
+        if isinstance(value, dict):
+            for key, part in value.items():
+                if part != other[key]:
+                    return f"--{name}.{key} ({part} there, {other[key]} here)"
+        elif value != other:
+            return f"--{name} ({value} there, {other} here)"
+    return None

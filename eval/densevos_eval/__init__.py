@@ -1,0 +1,1 @@
+"""densevos_eval: judge dense encoders by propagating masks through video."""

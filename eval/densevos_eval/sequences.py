@@ -1,0 +1,78 @@
+"""Sequences to judge: where frames, given masks and annotations lie; nothing is read until asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from densevos.data.readers import open_frames
+from densevos.errors import InputError
+from densevos.masks import read_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """One video of a benchmark, or one's own.
+
+    source: frame folder or video file.
+    frame_names: stem of every frame, which is the stem of the mask written for it.
+    given: masks handed to the method by frame index, {0: file} for semi-supervised benchmarks.
+    truth: annotation file of every frame; empty where there is nothing to score against.
+    merge_objects: all ids above 0 are one object, as in DAVIS-2016.
+    """
+
+    name: str
+    source: Path
+    frame_names: tuple[str, ...]
+    given: Mapping[int, Path] = field(default_factory=dict)
+    truth: tuple[Path, ...] = ()
+    merge_objects: bool = False
+
+
+def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
+    """The masks handed to the method: frame index -> ids [H,W] uint8 at frame size.
+
+    Raises InputError for a mask that is missing or unreadable, RGB instead of indexed, of another size than
+    the frames, without objects, or with edges smoothed by interpolation or JPEG.
+    """
+    if not sequence.given:
+        return {}
+    height, width = open_frames(sequence.source).read([min(sequence.given)])[0].shape[:2]
+    masks = {}
+    for index, path in sorted(sequence.given.items()):
+        ids = read_mask(path)
+        if ids.shape != (height, width):
+            raise InputError(
+                f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of {sequence.source} are"
+                f" {width}x{height}; resize the mask with nearest neighbour"
+            )
+        check_objects(path, ids)
+        masks[index] = merged(ids) if sequence.merge_objects else ids
+    return masks
+
+
+def check_objects(path: Path, ids: np.ndarray) -> None:
+    """Raise InputError when the mask [H,W] holds no object or its ids are an artefact of smoothing."""
+    if not ids.any():
+        raise InputError(f"{path}: mask holds no object (all pixels are 0); give each object an id from 1 on")
+    present = len(np.unique(ids))
+    solid = len(np.unique(ids[_inside_of_regions(ids)]))
+    # Real objects have an inside; the ids that smoothing invents lie in thin lines along edges.
+    if present - solid > max(8, solid):
+        raise InputError(
+            f"{path}: mask has {present} ids; it was probably resized with interpolation or saved as JPEG;"
+            " make it again with nearest neighbour and save it as PNG"
+        )
+
+
+def merged(ids: np.ndarray) -> np.ndarray:
+    """All objects of the mask [H,W] as one with id 1."""
+    return (ids > 0).astype(np.uint8)
+
+
+def _inside_of_regions(ids: np.ndarray) -> np.ndarray:
+    """Pixels [H,W] bool whose 3x3 neighbourhood holds a single id."""
+    square = np.ones((3, 3), np.uint8)
+    return cv2.erode(ids, square) == cv2.dilate(ids, square)
