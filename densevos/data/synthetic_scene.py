@@ -11,6 +11,16 @@ import numpy as np
 from densevos.data.synthetic_textures import crop_texture, random_outline, recolour, shift_mean
 from densevos.errors import InputError
 
+_LEAST = {
+    "height": 8,
+    "width": 8,
+    "frames": 1,
+    "max_objects": 1,
+    "max_distractors": 0,
+    "noise": 0,
+    "blur_steps": 0,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticConfig:
@@ -27,9 +37,11 @@ class SyntheticConfig:
     """Area of the smallest object in frame 0, as a fraction of the frame."""
     max_area: float = 0.15
     camouflage: float = 0.6
-    """How far, at most, an object's mean colour is moved to the background's (0 not at all, 1 all the way)."""
+    """Greatest share of the way that the mean colour of an object is moved to that of the background."""
     speed: float = 0.015
     """Motion of objects, fraction of the frame's width."""
+    dashes: float = 0.15
+    """Share of objects that run towards the edge of the frame, five times as fast, and back."""
     turn: float = 0.03
     """Rotation of objects, radians."""
     stretch: float = 0.012
@@ -48,7 +60,7 @@ class SyntheticConfig:
     """Renderings averaged before and after the frame's instant."""
 
     def __post_init__(self) -> None:
-        for name, least in {"height": 8, "width": 8, "frames": 1, "max_objects": 1, "max_distractors": 0}.items():
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name}: {getattr(self, name)} is too small; give at least {least}")
         if self.max_objects > 255:
@@ -71,13 +83,15 @@ class Wave:
         return self.start + (self.amplitude * swing).sum(0)
 
 
-def random_wave(start: Sequence[float], rate: Sequence[float], rng: np.random.Generator) -> Wave:
-    """A wave that leaves `start` at about `rate` per frame and turns back after 10 to 25 frames.
+def random_wave(
+    start: Sequence[float], rate: Sequence[float], rng: np.random.Generator, quickness: float = 1
+) -> Wave:
+    """A wave that leaves `start` at about `rate` per frame and turns back 10 to 25 frames later.
 
-    A quicker, weaker wobble is added. The sign of `rate` is the direction of the first frames.
+    With `quickness` 2 it turns back twice as soon. A weaker wobble is added. The sign of `rate` is the direction of the first frames.
     """
     size = len(start)
-    period = np.stack([rng.uniform(40, 100, size), rng.uniform(8, 20, size)])
+    period = np.stack([rng.uniform(40, 100, size) / quickness, rng.uniform(8, 20, size)])
     frequency = 2 * np.pi / period
     strength = np.stack([rng.uniform(0.6, 1.4, size), rng.normal(0, 0.25, size)])
     phase = np.stack([rng.uniform(-0.6, 0.6, size), rng.uniform(0, 2 * np.pi, size)])
@@ -113,7 +127,9 @@ class Scene:
     light: Wave
 
 
-def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator) -> Scene:
+def random_scene(
+    config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator
+) -> Scene:
     """A background, labelled objects with textures of other photographs, and distractors among them."""
     objects = int(rng.integers(1, config.max_objects + 1))
     distractors = int(rng.integers(config.max_distractors + 1))
@@ -129,25 +145,27 @@ def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng
     return Scene(
         background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng),
         sprites=tuple(sprites[i] for i in rng.permutation(len(sprites))),
-        camera=random_wave(np.zeros(4), config.pan * _signs(4, rng) * (config.width, config.width, 0.3, 0.5), rng),
+        camera=random_wave(
+            np.zeros(4), config.pan * _signs(4, rng) * (config.width, config.width, 0.3, 0.5), rng
+        ),
         light=random_wave(np.zeros(5), config.light * _signs(1, rng) * (1, 1, 1, 0.7, 0.7), rng),
     )
 
 
-def _random_sprite(
-    config: SyntheticConfig, label: int, coat: np.ndarray, rng: np.random.Generator
-) -> Sprite:
+def _random_sprite(config: SyntheticConfig, label: int, coat: np.ndarray, rng: np.random.Generator) -> Sprite:
     frame = np.array([config.width, config.height])
     area = config.min_area * (config.max_area / config.min_area) ** rng.uniform()
     level = random_outline(area * frame.prod(), rng)
     position, target = rng.uniform(0.15, 0.85, (2, 2)) * frame
-    way = target - position
-    velocity = config.speed * config.width * way / np.hypot(*way)
+    dashes = rng.uniform() < config.dashes
+    way = position - frame / 2 if dashes else target - position
+    velocity = (5 if dashes else 1) * config.speed * config.width * way / np.hypot(*way)
     rates = np.array([config.turn, config.stretch, config.stretch, config.ripple, config.ripple])
     motion = random_wave(
         [*position, rng.uniform(-np.pi, np.pi), 0, 0, *rng.normal(0, 0.04, 2)],
         [*velocity, *rates * _signs(5, rng)],
         rng,
+        quickness=3 if dashes else 1,
     )
     return Sprite(
         pixels=np.dstack([crop_texture(coat, *level.shape, rng), level]),

@@ -93,5 +93,7 @@ def signed_distance(curve: np.ndarray) -> np.ndarray:
     size = 2 * int(np.ceil(np.abs(curve).max() + 2))
     points = np.round((curve + size / 2) * finer - 0.5).astype(np.int32)
     inside = cv2.fillPoly(np.zeros((size * finer, size * finer), np.uint8), [points], 1)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(
+        1 - inside, cv2.DIST_L2, 5
+    )
     return cv2.resize(distance / finer, (size, size), interpolation=cv2.INTER_AREA)

@@ -5,10 +5,10 @@ the gathered anchors of all, so the sum equals one process on the whole batch.
 """
 
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor
 
 
@@ -41,11 +41,25 @@ def local_rank() -> int:
 
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank that owns a row."""
-    if ranks() == 1:
-        return rows
-    return torch.cat(dist_functional.all_gather(rows.contiguous()))
+    return rows if ranks() == 1 else _GatherRows.apply(rows)
 
 
 def first_row(count: int) -> int:
     """Where this rank's `count` rows begin among the gathered ones."""
     return rank() * count
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+        context.count = len(rows)
+        gathered = [torch.empty_like(rows) for _ in range(ranks())]
+        dist.all_gather(gathered, rows.contiguous())
+        return torch.cat(gathered)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        # Every rank used every row: the owner's gradient is the sum of what all of them found.
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient[first_row(context.count) :][: context.count]

@@ -49,7 +49,9 @@ def best_matches(
             index[rows, columns] = cells.view(shape)
     similarity, index = similarity.flatten(0, 1), index.flatten(0, 1)
     return Matches(
-        similarity=similarity, index=index, count=_places(index, (h, w), radius=radius, topk=topk, copies=copies)
+        similarity=similarity,
+        index=index,
+        count=_places(index, (h, w), radius=radius, topk=topk, copies=copies),
     )
 
 
@@ -66,7 +68,9 @@ def _tile(
     local = torch.einsum("qc,nkc->qnk", q, windows)
     local.masked_fill_(~_is_near(own[:, None], near[None], w, radius)[:, None], -torch.inf)
     everywhere = q @ reference.flatten(0, 1).T
-    best, place = torch.cat([everywhere, local.flatten(1)], dim=1).topk(min(topk, h * w + near.numel() * len(recent)))
+    best, place = torch.cat([everywhere, local.flatten(1)], dim=1).topk(
+        min(topk, h * w + near.numel() * len(recent))
+    )
     frames = torch.arange(1, len(recent) + 1, device=query.device) * (h * w)
     candidates = torch.cat([cells.flatten(), (frames[:, None] + near).flatten()])
     return _filled(best, topk, -torch.inf), _filled(candidates[place], topk, 0)

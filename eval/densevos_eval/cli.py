@@ -7,7 +7,9 @@ from pathlib import Path
 import tyro
 
 from densevos import console
+from densevos.files import new_folder
 from densevos_eval.protocols import BenchmarkOptions
+from densevos_eval.settings import EncoderOptions, PropagationConfig, Videos
 
 
 def score(
@@ -29,6 +31,7 @@ def score(
     from densevos_eval.score import score
     from densevos_eval.tables import scores_table, write_scores
 
+    screen = Console(stderr=True)
     sequences = benchmark.load()
     scores = score(
         sequences,
@@ -37,16 +40,86 @@ def score(
         split=benchmark.split,
         workers=workers or os.cpu_count() or 1,
         watch=lambda finished: track(
-            finished, "score", total=len(sequences), console=Console(stderr=True), transient=True
+            finished,
+            "score",
+            total=len(sequences),
+            console=screen,
+            transient=True,
+            disable=not screen.is_terminal,
         ),
     )
     write_scores(scores, out or results)
     Console().print(scores_table(scores))
 
 
+def propagate(
+    videos: Videos,
+    encoder: EncoderOptions,
+    config: PropagationConfig,
+    out: Path,
+    overwrite: bool = False,
+    fps: float = 24,
+) -> None:
+    """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own --video.
+
+    Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and OUT/propagation.json.
+    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it.
+
+    Args:
+        videos: What to propagate through.
+        encoder: What computes the features.
+        config: How labels are propagated.
+        out: Folder for the masks.
+        overwrite: Empty the output folder if it holds files.
+        fps: Frames per second of the movie of a --video.
+    """
+    sequences = videos.load()
+    from densevos_eval.encoders import load_encoder
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.propagate import propagate_to_folder
+    from densevos_eval.show import write_movie
+
+    network = load_encoder(
+        encoder.encoder, layer=encoder.layer, device=encoder.device, precision=encoder.precision
+    )
+    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
+        propagate_to_folder(sequences, network, config, out, overwrite=overwrite, on_frame=on_frame)
+    if videos.video:
+        write_movie(sequences[0], {"": out}, out / f"{sequences[0].name}.mp4", fps=fps)
+
+
+def show(
+    benchmark: BenchmarkOptions,
+    results: dict[str, Path],
+    out: Path,
+    overwrite: bool = False,
+    fps: float = 12,
+    width: int = 1920,
+    movies: bool = True,
+) -> None:
+    """Draw results over their frames, side by side: OUT/SEQUENCE.mp4 and OUT/overview.png.
+
+    Args:
+        benchmark: The sequences.
+        results: Titles and folders of masks: --results random=DIR1 trained=DIR2.
+        out: Folder for movies and the overview.
+        overwrite: Empty the output folder if it holds files.
+        fps: Frames per second of the movies.
+        width: Most pixels that a row of panels may be wide.
+        movies: Write the movies too, not only the overview.
+    """
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.show import show
+
+    sequences = benchmark.load()
+    new_folder(out, overwrite=overwrite)
+    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
+        show(sequences, results, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
+
+
 def main() -> None:
     """Entry point of the console command `densevos-eval`."""
-    commands = {"score": score}
+    commands = {"propagate": propagate, "score": score, "show": show}
     config = (tyro.conf.OmitArgPrefixes,)
     sys.exit(
         console.run(

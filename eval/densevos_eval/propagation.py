@@ -11,32 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.errors import InputError
 from densevos_eval.affinity import Matches, best_matches
-
-
-@dataclass(frozen=True, kw_only=True)
-class PropagationConfig:
-    """Settings of label propagation; the defaults are the paper's for DAVIS and YouTube-VOS.
-
-    context: how many preceding frames are looked at; radius: reach in them, in cells (strictly nearer);
-    topk: candidates that vote; temperature: of the softmax over their similarities.
-    """
-
-    context: int = 20
-    radius: float = 12
-    topk: int = 10
-    temperature: float = 0.05
-
-    def __post_init__(self) -> None:
-        if self.context < 0:
-            raise InputError(f"--context: must be 0 or more, is {self.context}")
-        if self.topk < 1:
-            raise InputError(f"--topk: must be 1 or more, is {self.topk}")
-        if not self.radius >= 0:
-            raise InputError(f"--radius: must be 0 or more cells, is {self.radius}")
-        if not self.temperature > 0:
-            raise InputError(f"--temperature: must be above 0, is {self.temperature}")
+from densevos_eval.settings import PropagationConfig
 
 
 @dataclass(kw_only=True)
@@ -111,14 +87,21 @@ class LabelPropagation:
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:
-        """pred = (1 - sum(new)) * pred + new, with channels for the new ids and none of a restarted object left."""
+        """pred = (1 - cover) * pred + cover * new with cover = sum of the new masks; new ids get channels.
+
+        The second factor `cover` is the release's: where a mask of later objects ends inside a cell, its
+        share counts squared. A first frame, whose masks cover all, is `new` itself.
+        """
         new_ids = [i for i in given if i not in self.ids]
         self.ids += new_ids
         soft = F.pad(soft, (0, 0, 0, len(new_ids)))
         self._labels = F.pad(self._labels, (0, 0, 0, len(new_ids)))
-        masks = torch.stack([m.flatten().to(soft) for m in given.values()])
-        soft = (1 - masks.sum(0)) * soft
-        soft[[self.ids.index(i) for i in given]] = masks
+        new = torch.stack([mask.flatten().to(soft) for mask in given.values()])
+        channels = [self.ids.index(i) for i in given]
+        soft[channels] = 0  # nothing is left of the older mask of a restarted object
+        cover = new.sum(0)
+        soft *= 1 - cover
+        soft[channels] = cover * new
         return soft
 
     def _refer(self, unit: Tensor, soft: Tensor, given: Mapping[int, Tensor]) -> None:

@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from densevos_eval.protocols import Protocol
 from densevos_eval.sequences import Sequence, merged
 
 VOID = 255
+COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +57,9 @@ class Scores:
 
 def summary(objects: Iterable[ObjectScores]) -> dict[str, float]:
     """The columns of the official table: statistics of each object's J and F, averaged over the objects."""
-    region, contour = zip(
-        *((statistics(one.region), statistics(one.contour)) for one in objects), strict=True
-    )
-    columns = {
-        f"{letter}-{name.capitalize()}": float(np.mean([getattr(one, name) for one in each]))
-        for letter, each in (("J", region), ("F", contour))
-        for name in ("mean", "recall", "decay")
-    }
-    return {"J&F-Mean": (columns["J-Mean"] + columns["F-Mean"]) / 2, **columns}
+    each = [astuple(statistics(one.region)) + astuple(statistics(one.contour)) for one in objects]
+    means = np.mean(each, axis=0).tolist()
+    return dict(zip(COLUMNS, [(means[0] + means[3]) / 2, *means], strict=True))
 
 
 def score(
@@ -94,7 +89,9 @@ def score_sequence(sequence: Sequence, results: Path, protocol: Protocol) -> Seq
     """J and F of the objects of one sequence, in the frames that count; see score."""
     counted = slice(1, -1) if protocol.skip_ends else slice(None)
     if not sequence.frame_names[counted]:
-        raise InputError(f"{sequence.source}: too few frames to score: the first and the last do not count")
+        raise InputError(
+            f"{sequence.source}: too few frames: the first and the last are not scored; leave it out"
+        )
     objects = object_ids(sequence)
     allowed = range(1, protocol.max_proposals + 1) if protocol.max_proposals else objects
     shape = (len(objects), len(allowed), len(sequence.frame_names))

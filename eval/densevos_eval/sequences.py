@@ -53,6 +53,24 @@ def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
     return masks
 
 
+def own_video(video: Path, mask: Path) -> Sequence:
+    """A video file or frame folder with the mask of its first frame, or with a folder of masks named as frames.
+
+    Raises InputError when nothing is at `video`, or when a mask in the folder belongs to no frame.
+    """
+    names = tuple(open_frames(video).names)
+    given = {0: mask}
+    if mask.is_dir():
+        files = sorted(mask.glob("*.png"))
+        for file in files:
+            if file.stem not in names:
+                raise InputError(
+                    f"{file}: {video} has no frame of this name; name its masks {names[0]}.png and so on"
+                )
+        given = {names.index(file.stem): file for file in files}
+    return Sequence(name=video.stem, source=video, frame_names=names, given=given)
+
+
 def check_objects(path: Path, ids: np.ndarray) -> None:
     """Raise InputError when the mask [H,W] holds no object or its ids are an artefact of smoothing."""
     if not ids.any():

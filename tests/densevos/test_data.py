@@ -1,0 +1,223 @@
+"""Readers, catalogue, clips and views."""
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from densevos.config import ClipConfig, ViewConfig
+from densevos.data.catalogue import find_videos, fingerprint
+from densevos.data.clips import ClipDataset, ClipSampler, collate, crop_box, frame_indices, read_clip
+from densevos.data.extraction import extract_frames
+from densevos.data.readers import AvReader, DecordReader, iterate_frames, open_frames
+from densevos.data.views import draw_theta, make_views, warp
+from densevos.errors import InputError
+from tests.densevos.conftest import write_frames
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """An H.264 file of twelve frames that darken evenly."""
+    frames = np.stack([np.full((48, 64, 3), 240 - 18 * t, np.uint8) for t in range(12)])
+    iio.imwrite(tmp_path / "movie.mp4", frames, fps=12, codec="libx264")
+    return tmp_path / "movie.mp4"
+
+
+@pytest.mark.parametrize("reader", [DecordReader, AvReader, open_frames])
+def test_video_readers_agree_on_any_order(movie: Path, reader) -> None:
+    video = reader(movie)
+    assert len(video) == 12
+    assert list(video.names[:2]) == ["00000", "00001"]
+    brightness = video.read([7, 2, 11, 2]).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(brightness, [114, 204, 42, 204], atol=4)
+    assert len(list(iterate_frames(video))) == 12
+
+
+def test_folder_reader(videos: Path) -> None:
+    reader = open_frames(videos / "video1")
+    frames = reader.read([0, 3])
+    assert frames.shape == (2, 40, 56, 3)
+    assert reader.names[3] == "00003"
+    np.testing.assert_array_equal(frames[0, :, 3:], frames[1, :, :-3])
+
+
+def test_unusable_videos_are_refused_by_name(tmp_path: Path, movie: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(movie.read_bytes()[:700])
+    (tmp_path / "text.mp4").write_text("no video")
+    for path in (tmp_path / "none.mp4", tmp_path / "empty", cut, tmp_path / "text.mp4"):
+        with pytest.raises(InputError, match=path.name):
+            open_frames(path)
+
+
+def test_truncated_and_unequal_images_are_refused_by_name(videos: Path) -> None:
+    broken = videos / "video0" / "00004.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"00004\.png: image cannot be read"):
+        open_frames(videos / "video0").read([3, 4])
+    write_frames(videos / "other", 1, width=30)
+    (videos / "other" / "00000.png").rename(videos / "video1" / "00009.png")
+    with pytest.raises(InputError, match=r"00009\.png: is 30x40"):
+        open_frames(videos / "video1").read([0, 9])
+
+
+def test_catalogue_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_path: Path) -> None:
+    assert [v.name for v in find_videos(videos)] == ["video0", "video1", "video2", "video3"]
+    assert len(find_videos(tmp_path)) == 5
+    assert find_videos(movie) == [movie]
+    listed = tmp_path / "list.txt"
+    listed.write_text("data/video2\n\n# a comment\nmovie.mp4\n")
+    assert find_videos(listed) == [videos / "video2", movie]
+    assert fingerprint(find_videos(videos)) != fingerprint(find_videos(listed))
+
+
+def test_catalogue_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    (tmp_path / "list.txt").write_text("gone\n")
+    for source, reason in (("nowhere", "no such data"), ("void", "holds no frame folders"), ("list.txt", "gone")):
+        with pytest.raises(InputError, match=reason):
+            find_videos(tmp_path / source)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(2, 7), st.integers(1, 12), st.integers(0, 90), st.integers(0, 1000))
+def test_frames_of_a_clip_are_evenly_spaced_and_shuffled(frames: int, gap: int, extra: int, seed: int) -> None:
+    length = frames + extra
+    indices = frame_indices(length, ClipConfig(frames=frames, gap=gap), np.random.default_rng(seed))
+    expected = min(length, frames * gap) // frames
+    assert len(indices) == frames
+    assert set(np.diff(sorted(indices))) == {expected}
+    assert min(indices) >= 0
+    assert max(indices) < length
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(20, 900), st.integers(20, 900), st.sampled_from(["random", "centre"]), st.integers(0, 1000))
+def test_crop_stays_inside_the_frame(width: int, height: int, crop: str, seed: int) -> None:
+    config = ClipConfig(size=128, short_side=(128, 192), crop=crop)
+    left, top, side = crop_box(width, height, config, np.random.default_rng(seed))
+    assert left >= -1e-9
+    assert top >= -1e-9
+    assert left + side <= width + 1e-9
+    assert top + side <= height + 1e-9
+
+
+SMALL = ClipConfig(frames=3, gap=2, size=24, short_side=(24, 32))
+
+
+def test_clip_depends_on_seed_epoch_and_video_alone(videos: Path) -> None:
+    dataset = ClipDataset(find_videos(videos), SMALL, seed=5)
+    clip = dataset[2, 1]
+    assert clip.frames.shape == (3, 3, 24, 24)
+    assert clip.frames.dtype == torch.uint8
+    assert torch.equal(clip.frames, ClipDataset(find_videos(videos), SMALL, seed=5)[2, 1].frames)
+    assert not torch.equal(clip.frames, dataset[3, 1].frames)
+    assert not torch.equal(clip.frames, ClipDataset(find_videos(videos), SMALL, seed=6)[2, 1].frames)
+
+
+def test_centre_crop_without_flip_is_the_middle_of_the_frames(videos: Path) -> None:
+    config = ClipConfig(frames=3, gap=1, size=40, short_side=(40, 40), crop="centre", flip=False)
+    clip = read_clip(videos / "video0", config, np.random.default_rng(0))
+    order = frame_indices(9, config, np.random.default_rng(0))
+    expected = open_frames(videos / "video0").read(order)[:, :, 8:48]
+    np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), expected)
+
+
+def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
+    write_frames(videos / "short", 2)
+    (videos / "broken.mp4").write_text("no video")
+    names = find_videos(videos)
+    dataset = ClipDataset(names, SMALL, seed=0)
+    batch = collate([dataset[0, k] for k in range(len(names))])
+    assert batch.frames.shape == (6, 3, 3, 24, 24)
+    assert len(set(batch.skipped)) == 2
+    assert any("short: has 2 frames, fewer than the 3" in reason for reason in batch.skipped)
+    assert any("broken.mp4" in reason for reason in batch.skipped)
+
+
+def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
+    write_frames(tmp_path / "a" / "short", 2)
+    with pytest.raises(InputError, match="none of the 1 videos can be used"):
+        ClipDataset(find_videos(tmp_path / "a"), SMALL, seed=0)[0, 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
+def test_sampler_resumes_where_it_was_and_shares_between_ranks(
+    videos: int, batch: int, epochs: int, ranks: int, seed: int
+) -> None:
+    if videos < batch * ranks:
+        return
+    whole = [list(ClipSampler(videos, batch, epochs, seed, rank=r, ranks=ranks)) for r in range(ranks)]
+    steps = len(ClipSampler(videos, batch, epochs, seed, ranks=ranks))
+    assert all(len(batches) == steps == epochs * (videos // (batch * ranks)) for batches in whole)
+    start = steps // 2
+    assert list(ClipSampler(videos, batch, epochs, seed, start=start, ranks=ranks)) == whole[0][start:]
+    for epoch in range(epochs):
+        seen = [i for batches in whole for b in batches for e, i in b if e == epoch]
+        assert len(seen) == len(set(seen)), "a video appears once an epoch"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000), st.floats(0.2, 1.0))
+def test_theta_is_a_crop_inside_the_first_view(seed: int, low: float) -> None:
+    theta = draw_theta(8, ViewConfig(zoom=(low, 1.0)), torch.Generator().manual_seed(seed))
+    scale, shift = theta[:, [0, 1], [0, 1]], theta[:, :, 2]
+    assert bool((scale.abs() >= low - 1e-6).all())
+    assert bool((scale.abs() + shift.abs() <= 1 + 1e-5).all())
+    assert torch.equal(scale[:, 0].abs(), scale[:, 1])
+    assert bool((theta[:, 0, 1] == 0).all())
+
+
+def ramp(batch: int, frames: int, height: int, width: int) -> torch.Tensor:
+    """Frames whose channels are the normalised x and y coordinates of their pixels."""
+    x = (torch.arange(width) + 0.5) / width * 2 - 1
+    y = (torch.arange(height) + 0.5) / height * 2 - 1
+    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(batch, frames, 2, -1, -1)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(8, 40), st.integers(8, 40))
+def test_warp_shows_the_place_that_theta_says_and_inverts(seed: int, height: int, width: int) -> None:
+    theta = draw_theta(3, ViewConfig(), torch.Generator().manual_seed(seed))
+    coordinates = ramp(3, 2, height, width)
+    second = warp(coordinates, theta)
+    homogeneous = torch.cat([coordinates[:, 0], torch.ones(3, 1, height, width)], dim=1)
+    expected = torch.einsum("bij,bjhw->bihw", theta, homogeneous)
+    half = torch.tensor([1 / width, 1 / height]).view(2, 1, 1)
+    inside = (expected.abs() <= 1 - half).all(dim=1, keepdim=True).expand_as(expected)  # the border is clamped
+    for t in range(2):
+        torch.testing.assert_close(second[:, t][inside], expected[inside], rtol=0, atol=1e-4)
+    scale = theta[:, [0, 1], [0, 1]]
+    back = torch.diag_embed(1 / scale)
+    inverse = torch.cat([back, -(theta[:, :, 2] / scale)[:, :, None]], dim=2)
+    product = torch.einsum("bij,bjk->bik", inverse[:, :, :2], theta[:, :, :2])
+    torch.testing.assert_close(product, torch.eye(2).expand(3, 2, 2))
+    once_more = warp(second, inverse)[:, 0]
+    unclamped = ((coordinates[:, 0] - theta[:, :, 2, None, None]) / scale[:, :, None, None]).abs() <= 1 - 2 * half
+    clamped_out = warp(inside.float()[:, None], inverse)[:, 0] > 0.999
+    visible = (unclamped.all(dim=1, keepdim=True) & clamped_out).expand_as(once_more)
+    torch.testing.assert_close(once_more[visible], coordinates[:, 0][visible], rtol=0, atol=1e-4)
+
+
+def test_one_transform_for_all_frames_of_a_clip() -> None:
+    frames = torch.rand(2, 1, 3, 16, 16).expand(2, 4, 3, 16, 16)
+    views = make_views(frames, ViewConfig(), torch.Generator().manual_seed(1))
+    assert views.first is frames
+    assert all(torch.equal(views.second[:, 0], views.second[:, t]) for t in range(4))
+    assert not torch.equal(views.theta[0], views.theta[1])
+
+
+def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    written, skipped = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
+    assert written == 5
+    assert len(skipped) == 1
+    assert "bad.mp4" in skipped[0]
+    assert open_frames(tmp_path / "out" / "movie").read([0]).shape == (1, 24, 32, 3)
+    assert [v.name for v in find_videos(tmp_path / "out")] == ["movie", "video0", "video1", "video2", "video3"]

@@ -1,0 +1,292 @@
+"""Optimisation, resuming bit for bit, stopping, and what a run folder holds."""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import nn
+
+from densevos.config import LoopConfig, OptimiserConfig, SelfTrainingConfig, TrainConfig, read_config, write_config
+from densevos.engine import checkpoint, distributed, loop
+from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
+from densevos.errors import InputError, RunError, Stopped
+from densevos.learners.self_training import SelfTraining, losses_at
+from densevos.models.encoder import load_encoder
+from densevos.training import export, make_learner, train
+
+
+def weights(run: Path) -> bytes:
+    return (run / "encoder.safetensors").read_bytes()
+
+
+def learner_state(run: Path) -> dict[str, torch.Tensor]:
+    path = checkpoint.latest(run / "checkpoints")
+    assert path is not None
+    return checkpoint.load(path)["learner"]
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    first, second = learner_state(a), learner_state(b)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    for name in ("adam", "sgd"):
+        optimiser = make_optimiser(module, OptimiserConfig(name=name, lr=0.1, weight_decay=0.01))
+        others, biases = optimiser.param_groups
+        assert (others["lr"], others["weight_decay"]) == (0.1, 0.01)
+        assert (biases["lr"], biases["weight_decay"]) == (0.2, 0.0)
+        assert [len(group["params"]) for group in (others, biases)] == [2, 2]
+
+
+def rates(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> list[float]:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=config.lr)
+    schedule = make_schedule(optimiser, config, epochs, steps_per_epoch)
+    seen = []
+    for _ in range(epochs * steps_per_epoch):
+        seen.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    return seen
+
+
+def test_schedules_count_in_epochs() -> None:
+    steps = rates(OptimiserConfig(lr=1.0, decay_every=2, decay_factor=0.5), epochs=5, steps_per_epoch=3)
+    assert steps == [1.0] * 6 + [0.5] * 6 + [0.25] * 3
+    cosine = rates(OptimiserConfig(lr=1.0, schedule="cosine", warmup=1), epochs=3, steps_per_epoch=4)
+    assert cosine[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert cosine[4:] == pytest.approx([(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)])
+
+
+def test_device_and_precision() -> None:
+    assert choose_device(LoopConfig(device="cpu")) == torch.device("cpu")
+    with pytest.raises(InputError, match=r"--loop\.device nonsense"):
+        choose_device(LoopConfig(device="nonsense"))
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no GPU is usable"):
+            choose_device(LoopConfig(device="cuda"))
+    for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)):
+        assert choose_precision(LoopConfig(precision=name), torch.device("cpu")) == dtype
+
+
+def test_run_folder_is_complete(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = train(tiny, run)
+    assert result.steps == 4
+    assert read_config(run / "config.json") == tiny
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert {"loss", "self_training", "cross_view", "clips_per_second", "lr"} <= lines[0].keys()
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    assert list((run / "tensorboard").glob("events*"))
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["best.pt", "step-00000003.pt", "step-00000004.pt"]
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["command"]
+    assert provenance["versions"]["torch"] == importlib.metadata.version("torch")
+    assert provenance["data"]["videos"] == 4
+    assert len(provenance["data"]["sha256"]) == 64
+    encoder, card = load_encoder(run / "encoder.safetensors")
+    assert encoder.config == tiny.encoder
+    assert card["training"]["steps"] == 4
+
+
+def test_training_lowers_the_loss(tiny: TrainConfig, tmp_path: Path) -> None:
+    longer = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, epochs=15, checkpoint_every=1000))
+    train(longer, tmp_path / "run")
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+
+
+def test_same_seed_same_weights_whoever_reads_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny, tmp_path / "a")
+    with_worker = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, workers=1))
+    train(with_worker, tmp_path / "b")
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    other_seed = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, seed=1))
+    train(other_seed, tmp_path / "c")
+    first, third = learner_state(tmp_path / "a"), learner_state(tmp_path / "c")
+    assert any(not torch.equal(first[name], third[name]) for name in first)
+
+
+RUNNER = """
+import sys, torch
+from pathlib import Path
+from densevos import console
+from densevos.config import read_config
+from densevos.training import train
+torch.set_num_threads(1)
+config = read_config(Path(sys.argv[1]))
+sys.exit(console.run(lambda: train(config, Path(sys.argv[2]), resume=sys.argv[3])))
+"""
+
+
+def start(config: TrainConfig, folder: Path, resume: str) -> subprocess.Popen:
+    path = folder.with_suffix(".json")
+    write_config(path, config)
+    return subprocess.Popen([sys.executable, "-c", RUNNER, str(path), str(folder), resume], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.01)
+
+
+def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        tiny, loop=dataclasses.replace(tiny.loop, epochs=12, checkpoint_every=3), optimiser=OptimiserConfig(schedule="cosine")
+    )
+    train(config, tmp_path / "whole")
+    process = start(config, tmp_path / "killed", "never")
+    wait_for(checkpoint.checkpoint_path(tmp_path / "killed" / "checkpoints", 6))
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed" / "encoder.safetensors").exists()
+    with open(tmp_path / "killed" / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 999, "lo')  # a torn last line
+    train(config, tmp_path / "killed", resume="auto")
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 25))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, epochs=500, checkpoint_every=100_000, workers=1))
+    process = start(config, tmp_path / "run", "never")
+    wait_for(tmp_path / "run" / "metrics.jsonl")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "saved after step" in errors
+    saved = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert saved is not None
+    assert checkpoint.load(saved)["step"] == int(saved.stem.removeprefix("step-"))
+
+
+def test_sigterm_between_steps_resumes_bit_identical(tiny: TrainConfig, tmp_path: Path, monkeypatch) -> None:
+    train(tiny, tmp_path / "whole")
+    step = loop.train_step
+
+    def stop_after_second(model, run, *rest):
+        values = step(model, run, *rest)
+        if run.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return values
+
+    monkeypatch.setattr(loop, "train_step", stop_after_second)
+    with pytest.raises(Stopped, match="after step 2"):
+        train(tiny, tmp_path / "run")
+    monkeypatch.undo()
+    train(tiny, tmp_path / "run", resume=str(tmp_path / "run" / "checkpoints" / "step-00000002.pt"))
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_loss_that_is_not_finite_stops_and_names_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:
+    wild = dataclasses.replace(tiny, optimiser=OptimiserConfig(name="sgd", lr=1e30))
+    with pytest.raises(RunError, match=r"loss is nan at step \d, clips .*video\d"):
+        train(wild, tmp_path / "run")
+    assert not (tmp_path / "run" / "encoder.safetensors").exists()
+
+
+def test_skipped_videos_are_reported(tiny: TrainConfig, tmp_path: Path) -> None:
+    (tiny.data / "broken.mp4").write_text("no video")
+    result = train(tiny, tmp_path / "run")
+    assert len(result.skipped) == 1
+    assert "broken.mp4" in result.skipped[0]
+    _, card = load_encoder(result.encoder)
+    assert card["training"]["videos_skipped"] == 1
+
+
+def test_output_folder_is_not_overwritten_unasked(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "mine.txt").write_text("precious")
+    with pytest.raises(InputError, match="--overwrite"):
+        train(tiny, run)
+    assert (run / "mine.txt").read_text() == "precious"
+    train(tiny, run, overwrite=True)
+    assert not (run / "mine.txt").exists()
+
+
+def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(tiny, run)
+    changed = dataclasses.replace(tiny, optimiser=OptimiserConfig(lr=0.5))
+    with pytest.raises(InputError, match=r"--optimiser\.lr \(0\.001 there, 0\.5 here\)"):
+        train(changed, run, resume="auto")
+    last = checkpoint.checkpoint_path(run / "checkpoints", 4)
+    last.write_bytes(last.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
+        train(tiny, run, resume="auto")
+    with pytest.raises(InputError, match=r"none\.pt: no such checkpoint"):
+        train(tiny, run, resume=str(run / "none.pt"))
+
+
+def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny, tmp_path / "run")
+    export(tmp_path / "run" / "checkpoints" / "step-00000004.pt", tmp_path / "out.safetensors")
+    trained, _ = load_encoder(tmp_path / "run" / "encoder.safetensors")
+    exported, card = load_encoder(tmp_path / "out.safetensors")
+    assert card["training"]["steps"] == 4
+    assert all(torch.equal(a, b) for a, b in zip(trained.state_dict().values(), exported.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_regularising_branch_options(tiny: TrainConfig, mode: str) -> None:
+    """In eval mode the second branch leaves BatchNorm's statistics alone; with gradient, view 2 gets one."""
+    from densevos.data.clips import ClipBatch
+
+    objective = dataclasses.replace(tiny.objective, regularising_bn=mode, regularising_gradient=True)
+    learner = make_learner(dataclasses.replace(tiny, objective=objective))
+    batch = ClipBatch(torch.randint(0, 255, (2, 2, 3, 32, 32), dtype=torch.uint8), ("a", "b"))
+    losses = learner(batch, torch.Generator().manual_seed(0))
+    losses["loss"].backward()
+    assert isinstance(learner, SelfTraining)
+    assert int(learner.encoder.trunk.bn1.num_batches_tracked) == (2 if mode == "train" else 1)
+    assert all(module.training for module in learner.modules())
+
+
+def _rank_gradient(rank: int, port: int, first, second, theta, index, out: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    clips = slice(2 * rank, 2 * rank + 2)
+    scale = torch.ones(first.shape[2], requires_grad=True)
+    keys = (first * scale.view(-1, 1, 1))[clips]
+    views2 = (second * scale.view(-1, 1, 1))[clips]
+    losses = losses_at(keys, views2, theta[clips], index[clips], index[clips], SelfTrainingConfig())
+    losses["loss"].backward()
+    gradient = scale.grad.clone()
+    torch.distributed.all_reduce(gradient)
+    torch.save(gradient / 2, out / f"{rank}.pt")
+    distributed.stop()
+
+
+def test_two_processes_have_the_gradient_of_one_on_the_whole_batch(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, 4, 3, 8, 6, 6, generator=generator)
+    theta = torch.tensor([[[0.7, 0, 0.1], [0, 0.7, -0.2]]]).repeat(4, 1, 1)
+    index = torch.randint(0, 36, (4, 4), generator=generator)
+    scale = torch.ones(8, requires_grad=True)
+    whole = losses_at(first * scale.view(-1, 1, 1), second * scale.view(-1, 1, 1), theta, index, index, SelfTrainingConfig())
+    whole["loss"].backward()
+    port = 20_000 + os.getpid() % 20_000
+    mp.start_processes(
+        _rank_gradient, args=(port, first, second, theta, index, tmp_path), nprocs=2, start_method="fork"
+    )
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt", weights_only=True), scale.grad, rtol=1e-4, atol=1e-5)

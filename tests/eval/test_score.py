@@ -1,0 +1,266 @@
+"""densevos-eval score, from masks on disk to tables."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from densevos.errors import InputError
+from densevos.masks import read_mask, write_mask
+from densevos_eval import cli
+from densevos_eval.metrics.boundary import contour_accuracy
+from densevos_eval.metrics.region import region_similarity
+from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
+from densevos_eval.score import score, score_sequence
+from densevos_eval.tables import as_json
+
+
+def command(benchmark, *more: str, dataset: str = "davis17") -> list[str]:
+    root, results = str(benchmark.root), str(benchmark.results)
+    fixed = ["score", "--dataset", dataset, "--root", root, "--split", "val", "--results", results]
+    return [*fixed, "--workers", "1", *more]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> int:
+    monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_tables_have_the_official_columns(benchmark, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, command(benchmark)) == 0
+    header, values = table(benchmark.results / "global_results-val.csv")
+    assert header == ["J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"]
+    assert all(len(value.split(".")[1]) == 3 for value in values)
+    rows = table(benchmark.results / "per-sequence_results-val.csv")
+    assert rows[0] == ["Sequence", "J-Mean", "F-Mean"]
+    assert [row[0] for row in rows[1:]] == ["one_1", "two_1", "two_2"]
+    assert rows[1] == ["one_1", "1.000", "1.000"]
+    assert rows[2][1] == "0.500"  # 12 pixels wide, 4 pixels beside: 8 / 16
+    shown = capsys.readouterr().out
+    assert "overall" in shown
+    assert "0.667" in shown  # the mean over three objects, not over two sequences
+
+
+def test_results_json_holds_every_frame_at_full_precision(benchmark, monkeypatch) -> None:
+    assert run(monkeypatch, command(benchmark)) == 0
+    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
+    assert everything["dataset"] == "davis17"
+    assert everything["split"] == "val"
+    assert everything["version"]
+    assert everything["overall"]["J-Mean"] == pytest.approx(2 / 3, abs=1e-15)
+    two = everything["sequences"]["two"]
+    assert two["frames"] == ["00001", "00002", "00003", "00004"]
+    for id in (1, 2):
+        for t, frame in enumerate(two["frames"]):
+            pair = (
+                read_mask(benchmark.annotation("two", int(frame))),
+                read_mask(benchmark.result("two", int(frame))),
+            )
+            assert two["objects"][str(id)]["J"][t] == region_similarity(*pair, 2, 2)[id - 1, id - 1]
+            assert two["objects"][str(id)]["F"][t] == contour_accuracy(*pair, 2, 2)[id - 1, id - 1]
+
+
+def test_davis16_merges_objects_of_any_id(benchmark, monkeypatch) -> None:
+    for t in range(6):
+        mask = read_mask(benchmark.annotation("two", t))
+        Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(benchmark.result("two", t))
+    assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
+    assert table(benchmark.results / "per-sequence_results-val.csv")[1:] == [
+        ["one_1", "1.000", "1.000"],
+        ["two_1", "1.000", "1.000"],
+    ]
+
+
+def test_out_is_another_folder_for_the_tables(benchmark, monkeypatch, tmp_path) -> None:
+    before = sorted(benchmark.results.rglob("*"))
+    assert run(monkeypatch, command(benchmark, "--out", str(tmp_path / "new" / "tables"))) == 0
+    assert sorted(benchmark.results.rglob("*")) == before
+    assert sorted(file.name for file in (tmp_path / "new" / "tables").iterdir()) == [
+        "global_results-val.csv",
+        "per-sequence_results-val.csv",
+        "results.json",
+    ]
+
+
+def test_first_and_last_frame_are_left_out(benchmark) -> None:
+    for t in (0, 5):
+        write_mask(benchmark.result("one", t), np.zeros((24, 40), np.uint8))
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    assert score_sequence(sequences[0], benchmark.results, DAVIS17).objects[0].region.tolist() == [1] * 4
+
+
+def test_extra_files_change_nothing(benchmark) -> None:
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    before = as_json(score(sequences, benchmark.results, DAVIS17, split="val"))
+    write_mask(benchmark.result("one", 6), np.ones((3, 3), np.uint8))
+    (benchmark.results / "one" / "notes.txt").write_text("mine")
+    (benchmark.results / "three").mkdir()
+    assert as_json(score(sequences, benchmark.results, DAVIS17, split="val")) == before
+
+
+def test_number_of_workers_does_not_matter(benchmark) -> None:
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    one = score(sequences, benchmark.results, DAVIS17, split="val")
+    two = score(sequences, benchmark.results, DAVIS17, split="val", workers=2)
+    assert as_json(one) == as_json(two)
+
+
+def test_errors_come_back_from_workers(benchmark) -> None:
+    write_mask(benchmark.result("two", 3), np.zeros((5, 5), np.uint8))
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    with pytest.raises(InputError, match=r"00003\.png: mask is 5x5"):
+        score(sequences, benchmark.results, DAVIS17, split="val", workers=2)
+
+
+def test_ids_need_not_be_consecutive(benchmark) -> None:
+    for t in range(6):
+        for file in (benchmark.annotation("two", t), benchmark.result("two", t)):
+            mask = read_mask(file)
+            write_mask(file, np.where(mask == 2, 38, mask))
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    objects = score_sequence(sequences[1], benchmark.results, DAVIS17).objects
+    assert [one.id for one in objects] == [1, 38]
+    assert objects[1].region.tolist() == [0.5] * 4
+
+
+def test_void_is_background_where_the_protocol_has_none(benchmark) -> None:
+    for t in range(6):
+        mask = read_mask(benchmark.annotation("one", t)).copy()
+        mask[0] = 255
+        write_mask(benchmark.annotation("one", t), mask)
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    (only,) = score_sequence(sequences[0], benchmark.results, DAVIS17).objects
+    assert only.region.tolist() == [1] * 4
+
+
+def test_unsupervised_matches_proposals_and_ignores_void(benchmark) -> None:
+    (benchmark.root / "Annotations").rename(benchmark.root / "Annotations_unsupervised")
+    annotations = benchmark.root / "Annotations_unsupervised" / "480p" / "two"
+    for t in range(6):
+        truth = read_mask(annotations / f"{t:05d}.png").copy()
+        truth[:, 35:] = 255
+        write_mask(annotations / f"{t:05d}.png", truth)
+        # Proposals 5 and 2 are the objects 1 and 2; what lies on void, and proposal 9, costs nothing.
+        proposals = np.select([truth == 1, truth == 2, truth == 255], [5, 2, 2]).astype(np.uint8)
+        proposals[11, 2:6] = 9
+        write_mask(benchmark.result("two", t), proposals)
+    sequences = load_sequences(DAVIS17_UNSUPERVISED, benchmark.root, "val")
+    scores = score_sequence(sequences[1], benchmark.results, DAVIS17_UNSUPERVISED)
+    assert len(scores.frames) == 6
+    for one in scores.objects:
+        assert one.region.tolist() == one.contour.tolist() == [1] * 6
+
+
+def spoil_missing(benchmark) -> Path:
+    benchmark.result("two", 4).unlink()
+    return benchmark.result("two", 4)
+
+
+def spoil_folder(benchmark) -> Path:
+    shutil.rmtree(benchmark.results / "two")
+    return benchmark.result("two", 0)
+
+
+def spoil_size(benchmark) -> Path:
+    write_mask(benchmark.result("two", 2), np.zeros((12, 20), np.uint8))
+    return benchmark.result("two", 2)
+
+
+def spoil_ids(benchmark) -> Path:
+    mask = read_mask(benchmark.result("two", 3)).copy()
+    mask[0, 0] = 3
+    write_mask(benchmark.result("two", 3), mask)
+    return benchmark.result("two", 3)
+
+
+def spoil_colours(benchmark) -> Path:
+    Image.new("RGB", (40, 24)).save(benchmark.result("two", 1))
+    return benchmark.result("two", 1)
+
+
+def spoil_bytes(benchmark) -> Path:
+    file = benchmark.result("two", 1)
+    file.write_bytes(file.read_bytes()[:-30])
+    return file
+
+
+def spoil_annotation(benchmark) -> Path:
+    benchmark.annotation("one", 3).unlink()
+    return benchmark.annotation("one", 3)
+
+
+def spoil_objects(benchmark) -> Path:
+    mask = read_mask(benchmark.annotation("one", 0))
+    write_mask(benchmark.annotation("one", 0), np.where(mask > 0, 255, 0))
+    return benchmark.annotation("one", 0)
+
+
+def spoil_length(benchmark) -> Path:
+    frames = benchmark.root / "JPEGImages" / "480p" / "two"
+    for t in range(2, 6):
+        (frames / f"{t:05d}.jpg").unlink()
+    return frames
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_missing,
+        spoil_folder,
+        spoil_size,
+        spoil_ids,
+        spoil_colours,
+        spoil_bytes,
+        spoil_annotation,
+        spoil_objects,
+        spoil_length,
+    ],
+)
+def test_bad_input_is_one_line_status_two_and_nothing_written(benchmark, monkeypatch, capsys, spoil) -> None:
+    named = spoil(benchmark)
+    before = sorted(benchmark.results.rglob("*"))
+    assert run(monkeypatch, command(benchmark)) == 2
+    said = capsys.readouterr()
+    assert len(said.err.strip().splitlines()) == 1
+    assert said.err.startswith(f"error: {named}: ")
+    assert said.out == ""
+    assert sorted(benchmark.results.rglob("*")) == before
+
+
+def test_too_many_ids_names_those_allowed(benchmark) -> None:
+    spoil_ids(benchmark)
+    sequences = load_sequences(DAVIS17, benchmark.root, "val")
+    with pytest.raises(InputError, match="holds id 3, but two has the ids 1, 2"):
+        score(sequences, benchmark.results, DAVIS17, split="val")
+
+
+def test_score_needs_no_torch(benchmark) -> None:
+    program = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: 'torch' in sys.modules and os._exit(77))\n"
+        "from densevos_eval.cli import main; main()"
+    )
+    arguments = [sys.executable, "-c", program, *command(benchmark)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (benchmark.results / "results.json").is_file()
+
+
+def test_real_annotations_score_one_against_themselves(shared: Path) -> None:
+    root = shared / "data" / "DAVIS"
+    (sequence,) = load_sequences(DAVIS16, root, "dev", ("dog",))
+    (only,) = score_sequence(sequence, root / "Annotations" / "480p", DAVIS16).objects
+    assert only.region.tolist() == only.contour.tolist() == [1] * (len(sequence.frame_names) - 2)
