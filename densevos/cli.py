@@ -161,8 +161,7 @@ def data_synth(
     """
     from densevos.data.synthetic import write_davis
 
-    new_folder(out, overwrite=overwrite)
-    write_davis(out, train=train, val=val, seed=seed, config=config)
+    write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 

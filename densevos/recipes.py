@@ -42,9 +42,9 @@ def dul_small(data: Path) -> TrainConfig:
     """The same objective for two CPU cores and some dozens of videos: 128 px crops, about an hour."""
     return TrainConfig(
         data=data,
-        clips=ClipConfig(gap=8, size=128, short_side=(128, 192)),
+        clips=ClipConfig(gap=8, size=128, short_side=(144, 224)),
         optimiser=OptimiserConfig(name="adam", lr=3e-4, schedule="cosine"),
-        loop=LoopConfig(batch=8, epochs=200),
+        loop=LoopConfig(batch=8, epochs=150),
     )
 
 

@@ -18,7 +18,7 @@ from densevos.masks import write_mask
 
 __all__ = ["Pool", "SyntheticConfig", "SyntheticSequence", "make_sequence", "write_davis"]
 
-SMALLEST_VISIBLE = 0.015  # of the frame: what an object must show in frame 0, whose mask is propagated
+SMALLEST_VISIBLE = 0.025  # of the frame: what an object must show in frame 0, whose mask is propagated
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def make_sequence(
     """Render one sequence; the same arguments give the same bytes.
 
     Masks are exact: a pixel has the id of the foremost object that covers its centre at the frame's
-    instant, the middle of the time the shutter is open. Objects show at least 1.5 % of the frame in
+    instant, the middle of the time the shutter is open. Objects show at least 2.5 % of the frame in
     frame 0; later they may be hidden, leave and come back. InputError when so many do not fit.
     """
     rng = np.random.default_rng(seed)

@@ -50,7 +50,7 @@ def _draw(sprite: Sprite, time: float, camera: np.ndarray, image: np.ndarray, ma
     size = sprite.pixels.shape[0]
     x, y, angle, *stretch, ripple_u, ripple_v = sprite.motion.at(time)
     place = _translation(x, y) @ _rotation(angle) @ np.diag([*np.exp(stretch), 1])
-    to_screen = camera @ place @ _translation(-size / 2, -size / 2)
+    to_screen = camera @ place @ _translation(-(size - 1) / 2, -(size - 1) / 2)
     rows, columns = _reach(to_screen, size, abs(ripple_u) + abs(ripple_v), mask.shape)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return
@@ -78,18 +78,18 @@ def _back_to_sprite(to_screen: np.ndarray, rows: slice, columns: slice) -> tuple
 
 
 def _reach(to_screen: np.ndarray, size: int, ripple: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of the frame that a sprite of `size` may touch."""
-    low, high = -ripple * size, (1 + ripple) * size
-    corners = to_screen[:2] @ np.array([[low, high, low, high], [low, low, high, high], [1, 1, 1, 1]])
-    x0, y0 = np.floor(corners.min(1)).astype(int)
-    x1, y1 = np.ceil(corners.max(1)).astype(int) + 1
+    """Rows and columns of the frame that the disc inside a sprite of `size` may touch."""
+    centre = to_screen[:2] @ ((size - 1) / 2, (size - 1) / 2, 1)
+    extent = (0.5 + ripple) * size * np.hypot(to_screen[:2, 0], to_screen[:2, 1])
+    x0, y0 = np.floor(centre - extent).astype(int)
+    x1, y1 = np.ceil(centre + extent).astype(int) + 1
     return slice(max(y0, 0), min(y1, shape[0])), slice(max(x0, 0), min(x1, shape[1]))
 
 
 def _camera_matrix(state: np.ndarray, height: int, width: int) -> np.ndarray:
     """World to screen: pan, then roll and zoom about the middle of the frame."""
     x, y, roll, zoom = state
-    middle = width / 2, height / 2
+    middle = (width - 1) / 2, (height - 1) / 2
     turn = _rotation(roll) @ np.diag([np.exp(zoom), np.exp(zoom), 1])
     return _translation(*middle) @ turn @ _translation(-middle[0] - x, -middle[1] - y)
 

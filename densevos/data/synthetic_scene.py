@@ -33,9 +33,9 @@ class SyntheticConfig:
     """A sequence has one to this many labelled objects."""
     max_distractors: int = 2
     """Unlabelled sprites with the texture of a labelled one: none to this many."""
-    min_area: float = 0.05
+    min_area: float = 0.06
     """Area of the smallest object in frame 0, as a fraction of the frame."""
-    max_area: float = 0.15
+    max_area: float = 0.16
     camouflage: float = 0.6
     """Greatest share of the way that the mean colour of an object is moved to that of the background."""
     speed: float = 0.015
@@ -65,8 +65,8 @@ class SyntheticConfig:
                 raise InputError(f"{name}: {getattr(self, name)} is too small; give at least {least}")
         if self.max_objects > 255:
             raise InputError(f"max_objects: {self.max_objects} ids do not fit into a mask; give at most 255")
-        if not 0.02 <= self.min_area <= self.max_area <= 0.5:
-            raise InputError("min_area, max_area: give 0.02 <= min_area <= max_area <= 0.5")
+        if not 0.03 <= self.min_area <= self.max_area <= 0.5:
+            raise InputError("min_area, max_area: give 0.03 <= min_area <= max_area <= 0.5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +83,19 @@ class Wave:
         return self.start + (self.amplitude * swing).sum(0)
 
 
-def random_wave(
-    start: Sequence[float], rate: Sequence[float], rng: np.random.Generator, quickness: float = 1
-) -> Wave:
+def random_wave(start: np.ndarray, rate: np.ndarray, rng: np.random.Generator, quickness: float = 1) -> Wave:
     """A wave that leaves `start` at about `rate` per frame and turns back 10 to 25 frames later.
 
-    With `quickness` 2 it turns back twice as soon. A weaker wobble is added. The sign of `rate` is the direction of the first frames.
+    With `quickness` 2 it turns back twice as soon. The sign of `rate` is the direction of the first
+    frames; a weaker wobble is added.
     """
     size = len(start)
     period = np.stack([rng.uniform(40, 100, size) / quickness, rng.uniform(8, 20, size)])
     frequency = 2 * np.pi / period
     strength = np.stack([rng.uniform(0.6, 1.4, size), rng.normal(0, 0.25, size)])
     phase = np.stack([rng.uniform(-0.6, 0.6, size), rng.uniform(0, 2 * np.pi, size)])
-    amplitude = strength * np.asarray(rate) / frequency
-    return Wave(start=np.asarray(start, float), amplitude=amplitude, frequency=frequency, phase=phase)
+    amplitude = strength * rate / frequency
+    return Wave(start=start, amplitude=amplitude, frequency=frequency, phase=phase)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +145,9 @@ def random_scene(
         background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng),
         sprites=tuple(sprites[i] for i in rng.permutation(len(sprites))),
         camera=random_wave(
-            np.zeros(4), config.pan * _signs(4, rng) * (config.width, config.width, 0.3, 0.5), rng
+            np.zeros(4), config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5]), rng
         ),
-        light=random_wave(np.zeros(5), config.light * _signs(1, rng) * (1, 1, 1, 0.7, 0.7), rng),
+        light=random_wave(np.zeros(5), config.light * _signs(1, rng) * np.array([1, 1, 1, 0.7, 0.7]), rng),
     )
 
 
@@ -162,13 +161,13 @@ def _random_sprite(config: SyntheticConfig, label: int, coat: np.ndarray, rng: n
     velocity = (5 if dashes else 1) * config.speed * config.width * way / np.hypot(*way)
     rates = np.array([config.turn, config.stretch, config.stretch, config.ripple, config.ripple])
     motion = random_wave(
-        [*position, rng.uniform(-np.pi, np.pi), 0, 0, *rng.normal(0, 0.04, 2)],
-        [*velocity, *rates * _signs(5, rng)],
+        np.array([*position, rng.uniform(-np.pi, np.pi), 0, 0, *rng.normal(0, 0.04, 2)]),
+        np.array([*velocity, *rates * _signs(5, rng)]),
         rng,
         quickness=3 if dashes else 1,
     )
     return Sprite(
-        pixels=np.dstack([crop_texture(coat, *level.shape, rng), level]),
+        pixels=np.dstack([crop_texture(coat, len(level), len(level), rng), level]),
         motion=motion,
         ripple_phase=rng.uniform(0, 2 * np.pi, 2),
         label=label,

@@ -88,12 +88,13 @@ def random_outline(area: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def signed_distance(curve: np.ndarray) -> np.ndarray:
-    """Signed distance in pixels to the closed polygon `curve` [N,2], centred in a square float32 [S,S]."""
+    """Signed distance in pixels to the closed polygon `curve` [N,2], float32 [S,S], origin in the middle.
+
+    S is such that the curve lies inside the disc that touches the sides.
+    """
     finer = 4  # Distances are taken on a finer grid: they are exact to about an eighth of a pixel.
-    size = 2 * int(np.ceil(np.abs(curve).max() + 2))
+    size = 2 * int(np.ceil(np.hypot(*curve.T).max() + 2))
     points = np.round((curve + size / 2) * finer - 0.5).astype(np.int32)
     inside = cv2.fillPoly(np.zeros((size * finer, size * finer), np.uint8), [points], 1)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(
-        1 - inside, cv2.DIST_L2, 5
-    )
-    return cv2.resize(distance / finer, (size, size), interpolation=cv2.INTER_AREA)
+    within, beyond = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (inside, 1 - inside))
+    return cv2.resize((within - beyond) / finer, (size, size), interpolation=cv2.INTER_AREA)

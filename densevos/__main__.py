@@ -1,0 +1,5 @@
+"""`python -m densevos` is `densevos`."""
+
+from densevos.cli import main
+
+main()

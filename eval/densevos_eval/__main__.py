@@ -1,0 +1,5 @@
+"""`python -m densevos_eval` is `densevos-eval`."""
+
+from densevos_eval.cli import main
+
+main()
