@@ -1,4 +1,4 @@
-"""densevos demo | train | data | export | info: the trainer's command line (torch is imported inside commands)."""
+"""densevos demo | train | data | export | info: the trainer's commands; torch is imported where needed."""
 
 import json
 import sys
@@ -16,8 +16,6 @@ from densevos.errors import InputError
 from densevos.files import new_folder
 from densevos.recipes import RECIPES
 
-Positional = tyro.conf.Positional
-
 
 def main() -> None:
     """Entry point of the console command `densevos`."""
@@ -29,14 +27,9 @@ def dispatch(arguments: list[str]) -> None:
     if arguments[:1] == ["train"]:
         train(arguments[1:])
     elif arguments[:1] == ["data"]:
-        _choose({"synth": data_synth, "frames": data_frames, "list": data_list}, "densevos data", arguments[1:])
+        tyro.extras.subcommand_cli_from_dict(DATA_COMMANDS, prog="densevos data", args=arguments[1:])
     else:
-        commands = {"demo": demo, "train": _train_help, "data": _data_help, "export": export, "info": info}
-        _choose(commands, "densevos", arguments)
-
-
-def _choose(commands: dict[str, Callable[..., None]], prog: str, arguments: list[str]) -> None:
-    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, args=arguments)
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos", args=arguments)
 
 
 def train(arguments: list[str]) -> None:
@@ -83,7 +76,8 @@ def _starting_point(arguments: list[str]) -> tuple[TrainConfig, str, list[str]]:
 def _train_usage() -> str:
     recipes = "\n".join(f"  {name:16} {(recipe.__doc__ or '').splitlines()[0]}" for name, recipe in RECIPES.items())
     return (
-        "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite] [--any.option value]\n"
+        "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite]"
+        " [--any.option value]\n"
         "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
         f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
     )
@@ -97,9 +91,7 @@ def _data_help() -> None:
     """Synthetic clips, frame extraction, listing (`densevos data --help`)."""
 
 
-def demo(
-    out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False
-) -> None:
+def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
     """Learn from synthetic clips and beat random initialisation at propagating masks, in a few minutes.
 
     Args:
@@ -113,7 +105,7 @@ def demo(
     run_demo(out, seed=seed, epochs=epochs, overwrite=overwrite)
 
 
-def export(checkpoint: Positional[Path], out: Path) -> None:
+def export(checkpoint: tyro.conf.Positional[Path], out: Path) -> None:
     """Write the encoder in a checkpoint of a run as a file of its own.
 
     Args:
@@ -128,7 +120,7 @@ def export(checkpoint: Positional[Path], out: Path) -> None:
     print(out)
 
 
-def info(encoder: Positional[Path]) -> None:
+def info(encoder: tyro.conf.Positional[Path]) -> None:
     """Print what an encoder file is and how it was trained.
 
     Args:
@@ -165,7 +157,7 @@ def data_synth(
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 
-def data_list(source: Positional[Path]) -> None:
+def data_list(source: tyro.conf.Positional[Path]) -> None:
     """List the videos of a data folder or list with their lengths, and those that cannot be read.
 
     Args:
@@ -186,7 +178,11 @@ def data_list(source: Positional[Path]) -> None:
 
 
 def data_frames(
-    source: Positional[Path], out: Path, short_side: int = 256, workers: int | None = None, overwrite: bool = False
+    source: tyro.conf.Positional[Path],
+    out: Path,
+    short_side: int = 256,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Decode videos into folders of small JPEG frames, which training reads several times faster.
 
@@ -204,3 +200,8 @@ def data_frames(
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {written} videos, {len(skipped)} skipped")
+
+
+Commands = dict[str, Callable[..., None]]
+DATA_COMMANDS: Commands = {"synth": data_synth, "frames": data_frames, "list": data_list}
+COMMANDS: Commands = {"demo": demo, "train": _train_help, "data": _data_help, "export": export, "info": info}

@@ -139,12 +139,24 @@ class TrainConfig:
         low, high = self.clips.short_side
         zoom_low, zoom_high = self.views.zoom
         for holds, complaint in (
-            (self.clips.frames >= 2, "--clips.frames must be at least 2: self-training needs a frame besides the reference"),
+            (
+                self.clips.frames >= 2,
+                "--clips.frames must be at least 2: self-training needs a frame besides the reference",
+            ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
-            (self.clips.size % self.encoder.stride == 0, "--clips.size must be a multiple of --encoder.stride"),
-            (self.clips.size <= low <= high, "--clips.short-side must rise and not be smaller than --clips.size"),
+            (
+                self.clips.size % self.encoder.stride == 0,
+                "--clips.size must be a multiple of --encoder.stride",
+            ),
+            (
+                self.clips.size <= low <= high,
+                "--clips.short-side must rise and not be smaller than --clips.size",
+            ),
             (0 < zoom_low <= zoom_high <= 1, "--views.zoom must rise within 0..1"),
-            (1 <= self.objective.anchor_grid <= cells, f"--objective.anchor-grid must be 1..{cells} at this crop and stride"),
+            (
+                1 <= self.objective.anchor_grid <= cells,
+                f"--objective.anchor-grid must be 1..{cells} at this crop and stride",
+            ),
             (
                 1 <= self.objective.cross_view_grid <= cells,
                 f"--objective.cross-view-grid must be 1..{cells} at this crop and stride",

@@ -49,7 +49,7 @@ def read_mask(path: Path) -> np.ndarray:
                 return np.asarray(image, dtype=np.uint8)
             if image.mode not in ("P", "L"):
                 raise InputError(
-                    f"{path}: mask is {image.mode}, not indexed; save it as a palette PNG whose pixel values are object ids"
+                    f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are object ids"
                 )
             return np.asarray(image, dtype=np.uint8)
     except FileNotFoundError:

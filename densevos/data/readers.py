@@ -21,7 +21,7 @@ class FrameReader(Protocol):
     """Frames of one video; `names[i]` is the file stem that belongs to frame i."""
 
     path: Path
-    names: Sequence[str]
+    names: list[str]
 
     def __len__(self) -> int: ...
 
@@ -118,6 +118,8 @@ class DecordReader:
 
 class AvReader:
     """A video file through PyAV, for what decord cannot open; quick in forward order, rewinds otherwise."""
+
+    _position: int
 
     def __init__(self, path: Path):
         self.path = path

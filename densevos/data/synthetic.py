@@ -29,9 +29,7 @@ class SyntheticSequence:
     masks: np.ndarray  # [T,H,W] uint8
 
 
-def make_sequence(
-    seed: int | Sequence[int], config: SyntheticConfig, photographs: Pool = "train"
-) -> SyntheticSequence:
+def make_sequence(seed: int | Sequence[int], config: SyntheticConfig, photographs: Pool = "train") -> SyntheticSequence:
     """Render one sequence; the same arguments give the same bytes.
 
     Masks are exact: a pixel has the id of the foremost object that covers its centre at the frame's
@@ -86,9 +84,7 @@ def write_davis(
     with ThreadPoolExecutor(workers) as threads:
         for key, pool in enumerate(counts):
             seeds = [(seed, key, number) for number in range(counts[pool])]
-            for _ in threads.map(
-                _write_sequence, repeat(root), names[pool], seeds, repeat(config), repeat(pool)
-            ):
+            for _ in threads.map(_write_sequence, repeat(root), names[pool], seeds, repeat(config), repeat(pool)):
                 pass  # Taking the results raises what went wrong in a thread.
     for pool in counts:
         for year in ("2016", "2017"):

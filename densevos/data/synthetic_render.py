@@ -60,9 +60,7 @@ def _draw(sprite: Sprite, time: float, camera: np.ndarray, image: np.ndarray, ma
     u += np.float32(ripple_u * size) * np.sin(turns * v + np.float32(sprite.ripple_phase[0]))
     v += np.float32(ripple_v * size) * np.sin(turns * u + np.float32(sprite.ripple_phase[1]))
     outside = (0, 0, 0, -size)
-    seen = cv2.remap(
-        sprite.pixels, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
-    )
+    seen = cv2.remap(sprite.pixels, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
     distance = seen[..., 3:] * np.float32(np.sqrt(np.linalg.det(to_screen[:2, :2])))  # in screen pixels
     region = image[rows, columns]
     region += np.clip(distance + 0.5, 0, 1) * (seen[..., :3] - region)

@@ -126,9 +126,7 @@ class Scene:
     light: Wave
 
 
-def random_scene(
-    config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator
-) -> Scene:
+def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator) -> Scene:
     """A background, labelled objects with textures of other photographs, and distractors among them."""
     objects = int(rng.integers(1, config.max_objects + 1))
     distractors = int(rng.integers(config.max_distractors + 1))
@@ -138,8 +136,7 @@ def random_scene(
     coats = [shift_mean(coat, wall, rng.uniform(0, config.camouflage)) for coat in coats]
     labels = [*range(1, objects + 1), *[0] * distractors]
     sprites = [
-        _random_sprite(config, label, coats[label - 1 if label else rng.integers(objects)], rng)
-        for label in labels
+        _random_sprite(config, label, coats[label - 1 if label else rng.integers(objects)], rng) for label in labels
     ]
     return Scene(
         background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng),

@@ -102,14 +102,20 @@ def fit(
 
 
 def setup(
-    learner: nn.Module, clips: ClipDataset, optimiser_config: OptimiserConfig, config: LoopConfig, device: torch.device
+    learner: nn.Module,
+    clips: ClipDataset,
+    optimiser_config: OptimiserConfig,
+    config: LoopConfig,
+    device: torch.device,
 ) -> tuple[Run, ClipSampler]:
     """The run at step 0 and the order of its clips."""
     batch = min(config.batch, max(len(clips) // distributed.ranks(), 1))
     sampler = ClipSampler(
         len(clips), batch, config.epochs, config.seed, rank=distributed.rank(), ranks=distributed.ranks()
     )
-    learner.to(device, memory_format=torch.channels_last if config.channels_last else torch.contiguous_format)
+    learner.to(device)
+    if config.channels_last:
+        learner.to(memory_format=torch.channels_last)
     learner.train()
     optimiser = make_optimiser(learner, optimiser_config)
     schedule = make_schedule(optimiser, optimiser_config, config.epochs, sampler.steps_per_epoch)
@@ -141,7 +147,7 @@ def train_step(
     if optimiser_config.clip_gradient is not None:
         run.scaler.unscale_(run.optimiser)
         nn.utils.clip_grad_norm_(run.learner.parameters(), optimiser_config.clip_gradient)
-    values["lr"] = run.schedule.get_last_lr()[0]
+    values["lr"] = float(run.schedule.get_last_lr()[0])
     run.scaler.step(run.optimiser)
     run.scaler.update()
     run.schedule.step()

@@ -23,7 +23,11 @@ def record(folder: Path, **facts: Any) -> None:
         {
             "command": shlex.join(sys.argv),
             "versions": _versions(),
-            "machine": {"platform": platform.platform(), "processor": processor(), "threads": torch.get_num_threads()},
+            "machine": {
+                "platform": platform.platform(),
+                "processor": processor(),
+                "threads": torch.get_num_threads(),
+            },
             "git_commit": git and git[0],
             **facts,
         },

@@ -60,7 +60,12 @@ def losses(
 
 
 def losses_at(
-    first: Tensor, second: Tensor, theta: Tensor, anchor_index: Tensor, cross_view_index: Tensor, config: SelfTrainingConfig
+    first: Tensor,
+    second: Tensor,
+    theta: Tensor,
+    anchor_index: Tensor,
+    cross_view_index: Tensor,
+    config: SelfTrainingConfig,
 ) -> dict[str, Tensor]:
     """The step of Sec. 3.3 at given anchor cells [B,N*N] and cross-view cells [B,M*M].
 

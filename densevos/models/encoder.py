@@ -99,7 +99,9 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
         ) from error
     card = json.loads(metadata.get("card", "null"))
     if not isinstance(card, dict) or card.get("format") != "densevos-encoder-1":
-        raise InputError(f"{path}: has no densevos encoder card; export it with `densevos export` or give a run's encoder")
+        raise InputError(
+            f"{path}: has no densevos encoder card; export it with `densevos export` or give a run's encoder"
+        )
     encoder = DenseEncoder(_config(path, card))
     try:
         encoder.load_state_dict(weights)

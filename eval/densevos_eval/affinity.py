@@ -2,15 +2,33 @@
 
 A cell of the current frame may choose among *all* cells of a reference frame and among the cells nearer than
 a radius in each recent frame. Queries are taken in square tiles; a tile is compared with the reference frame
-and with the one window of each recent frame that its cells can reach.
+and with the cells of recent frames that it can reach.
+
+The comparison has two passes. The first, in bfloat16 where the processor multiplies it fast, bounds every
+similarity; the second computes in float32 the few candidates of a tile whose bound reaches the top-k of one
+of its queries. The result is that of float32 throughout.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 TILE = 8
+POOL = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Features of the cells of a frame (or of several, with a leading dimension) in row order.
+
+    exact: [N,C] float32 of unit length.
+    coarse: [N,C+4] for the first pass: the features less the origin, and what adds it again.
+    """
+
+    exact: Tensor
+    coarse: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +36,8 @@ class Matches:
     """The k best distinct candidates of every query cell, best first.
 
     similarity: [N,k] cosine, -inf where a cell has fewer candidates than k.
-    index: [N,k] into the reference cells (0..N-1) followed by the cells of the recent frames.
-    count: [N,k] how many of the k places each candidate takes (more than one for a repeated reference).
+    index: [N,k] into the N reference cells followed by the cells of all slots of the recent frames.
+    count: [N,k] how many of the k places a candidate takes: several for a repeated reference, 0 at the end.
     """
 
     similarity: Tensor
@@ -27,62 +45,143 @@ class Matches:
     count: Tensor
 
 
-def best_matches(
-    query: Tensor, reference: Tensor, recent: Tensor, *, radius: float, topk: int, copies: int = 0
-) -> Matches:
-    """Top-k similarities of unit features over the reference frame and windows of recent frames.
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """Queries that are compared together: their cells [m], the cells [r] within reach of any of them, and a
+    penalty [m,1,r] of -inf where a cell is not within reach of the query."""
 
-    query, reference: [h,w,C]; recent: [n,h,w,C]. Offsets (dy,dx) with sqrt(dy^2+dx^2) < radius count as
-    near. `copies` says how many times the reference frame stands in for a missing recent frame: each of its
-    near cells then is 1 + copies candidates of the same similarity.
+    queries: Tensor
+    reach: Tensor
+    penalty: Tensor
+
+
+class Affinity:
+    """Exact top-k search for frames of one size.
+
+    Offsets (dy,dx) with sqrt(dy^2+dx^2) < radius are near. Features are measured from an origin, the mean of
+    the first frame: dense features lie close together, and their differences survive rounding better.
     """
-    h, w, channels = query.shape
-    topk = min(topk, h * w * (1 + len(recent)))
-    similarity = query.new_empty(h, w, topk)
-    index = torch.empty(h, w, topk, dtype=torch.long, device=query.device)
-    for top in range(0, h, TILE):
-        for left in range(0, w, TILE):
-            rows, columns = slice(top, min(top + TILE, h)), slice(left, min(left + TILE, w))
-            best, cells = _tile(query, reference, recent, rows, columns, radius, topk)
-            shape = (rows.stop - top, columns.stop - left, topk)
-            similarity[rows, columns] = best.view(shape)
-            index[rows, columns] = cells.view(shape)
-    similarity, index = similarity.flatten(0, 1), index.flatten(0, 1)
-    return Matches(
-        similarity=similarity,
-        index=index,
-        count=_places(index, (h, w), radius=radius, topk=topk, copies=copies),
-    )
+
+    def __init__(self, first: Tensor, *, radius: float, topk: int):
+        """first: unit features [h,w,C] of a typical frame."""
+        self.size = (first.shape[0], first.shape[1])
+        self.radius = radius
+        self.topk = topk
+        self.origin = first.mean((0, 1))
+        self._rounding = 0.0  # Largest relative error of a coarse vector so far.
+        self._tiles = _tiles(self.size, radius, coarse_dtype(first.device), first.device)
+
+    def cells(self, unit: Tensor) -> Cells:
+        """Both representations of a frame's unit features [h,w,C].
+
+        With s(x) = x.origin - (origin.origin + 1) / 2 the coarse product of a query q and a key k is
+        (q - origin).(k - origin) + s(q) + s(k) = q.k - 1: near 0, where floats are dense, for the best.
+        """
+        dtype = self._tiles[0].penalty.dtype
+        exact = unit.flatten(0, 1)
+        centred = exact - self.origin
+        shift = exact @ self.origin - (self.origin @ self.origin + 1) / 2
+        rounded, high = centred.to(dtype), shift.to(dtype)
+        error = (centred - rounded).norm(dim=1) / centred.norm(dim=1).clamp(min=1e-12)
+        self._rounding = max(self._rounding, error.max().item())
+        one = torch.ones_like(high)
+        shifts = torch.stack([high, (shift - high).to(dtype), one, one], dim=1)
+        return Cells(exact=exact, coarse=torch.cat([rounded, shifts], dim=1))
+
+    def search(self, query: Cells, reference: Cells, recent: Cells, slots: Tensor, copies: int) -> Matches:
+        """Best matches of all query cells in the reference frame and in the `slots` of `recent` [S,N,...].
+
+        `copies` says how many times the reference frame stands in for a missing recent frame: each of its
+        near cells then is 1 + copies candidates of the same similarity.
+        """
+        cells = len(reference.exact)
+        room = cells + len(slots) * max(len(tile.reach) for tile in self._tiles)
+        keys = reference.coarse.new_empty(room, reference.coarse.shape[1])
+        keys[:cells] = reference.coarse
+        similarity = torch.full((cells, self.topk), -torch.inf, device=keys.device)
+        index = torch.zeros(cells, self.topk, dtype=torch.long, device=keys.device)
+        for tile in self._tiles:
+            near = (slots[:, None] * cells + tile.reach).flatten()
+            used = keys[: cells + len(near)]
+            torch.index_select(recent.coarse.flatten(0, 1), 0, near, out=used[cells:])
+            contenders, allowed = self._contenders(query, tile, used, cells)
+            split = int((contenders < cells).sum())
+            places = near[contenders[split:] - cells]
+            features = torch.cat([reference.exact[contenders[:split]], recent.exact.flatten(0, 1)[places]])
+            exact = query.exact[tile.queries] @ features.T
+            best, order = exact.masked_fill_(~allowed, -torch.inf).topk(min(self.topk, len(contenders)))
+            similarity[tile.queries, : best.shape[1]] = best
+            index[tile.queries, : best.shape[1]] = torch.cat([contenders[:split], cells + places])[order]
+        return Matches(similarity=similarity, index=index, count=self._places(index, copies))
+
+    def _contenders(self, query: Cells, tile: Tile, keys: Tensor, everywhere: int) -> tuple[Tensor, Tensor]:
+        """Keys (indices [n]) that may be among the top-k of a query of the tile; which query may [m,n].
+
+        The first `everywhere` keys are within reach of all queries.
+        """
+        scores = _as_queries(query.coarse[tile.queries]) @ keys.T
+        scores[:, everywhere:].view(len(scores), -1, len(tile.reach)).add_(tile.penalty)
+        kth = _lower_bound_of_kth(scores, self.topk)
+        threshold = kth - 2 * self._tolerance(query.exact[tile.queries], kth)
+        # Subtracting and comparing the maxima is several times faster than comparing and any().
+        scores -= threshold.clamp(min=-4)[:, None].to(scores.dtype)
+        contenders = (scores.amax(0) >= 0).nonzero()[:, 0]
+        return contenders, scores[:, contenders] > -torch.inf
+
+    def _tolerance(self, exact: Tensor, kth: Tensor) -> Tensor:
+        """How far the coarse score of a candidate near the top-k of a query may be from its similarity - 1.
+
+        Rounding errors e(q), e(k) relative to the lengths of q and k, both measured from the origin, change
+        a product by at most |q||k|(e(q) + e(k) + e(q)e(k)). As a candidate at least as good as the k-th is
+        within distance sqrt(-2 (kth - error)) of q, its length is bounded too.
+        """
+        resolution = torch.finfo(self._tiles[0].penalty.dtype).eps
+        length = (exact - self.origin).norm(dim=1)
+        relative = length * self._rounding * (2 + self._rounding)
+        sums = exact.shape[1] * 2e-7 + resolution**2 + resolution * kth.abs()
+        loose = 2 * relative + sums  # No vector is longer than 2.
+        distance = (2 * (loose - kth)).clamp(min=0).sqrt()
+        return relative * (length + distance) + sums
+
+    def _places(self, index: Tensor, copies: int) -> Tensor:
+        """Places of the top-k that each sorted candidate takes once repetitions of the reference count."""
+        cells = len(index)
+        own = torch.arange(cells, device=index.device)[:, None]
+        repeated = (index < cells) & _is_near(own, index % cells, self.size[1], self.radius)
+        multiplicity = 1 + copies * repeated.long()
+        before = multiplicity.cumsum(1) - multiplicity
+        return (self.topk - before).clamp(min=0).minimum(multiplicity)
 
 
-def _tile(
-    query: Tensor, reference: Tensor, recent: Tensor, rows: slice, columns: slice, radius: float, topk: int
-) -> tuple[Tensor, Tensor]:
-    """Best similarities and candidate indices, [cells of the tile, topk], of one tile of queries."""
-    h, w, channels = query.shape
-    near_rows, near_columns = _reach(rows, h, radius), _reach(columns, w, radius)
-    cells = torch.arange(h * w, device=query.device).view(h, w)
-    own, near = cells[rows, columns].flatten(), cells[near_rows, near_columns].flatten()
-    q = query[rows, columns].reshape(-1, channels)
-    windows = recent[:, near_rows, near_columns].reshape(len(recent), near.numel(), channels)
-    local = torch.einsum("qc,nkc->qnk", q, windows)
-    local.masked_fill_(~_is_near(own[:, None], near[None], w, radius)[:, None], -torch.inf)
-    everywhere = q @ reference.flatten(0, 1).T
-    best, place = torch.cat([everywhere, local.flatten(1)], dim=1).topk(
-        min(topk, h * w + near.numel() * len(recent))
-    )
-    frames = torch.arange(1, len(recent) + 1, device=query.device) * (h * w)
-    candidates = torch.cat([cells.flatten(), (frames[:, None] + near).flatten()])
-    return _filled(best, topk, -torch.inf), _filled(candidates[place], topk, 0)
+def coarse_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor has instructions for its products, else float32."""
+    if device.type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    else:
+        native = True
+    return torch.bfloat16 if native else torch.float32
 
 
-def _filled(values: Tensor, topk: int, value: float) -> Tensor:
-    return torch.nn.functional.pad(values, (0, topk - values.shape[1]), value=value)
+def _tiles(size: tuple[int, int], radius: float, dtype: torch.dtype, device: torch.device) -> list[Tile]:
+    h, w = size
+    cells = torch.arange(h * w, device=device).view(h, w)
+    return [
+        _tile(cells, slice(top, top + TILE), slice(left, left + TILE), radius, dtype)
+        for top in range(0, h, TILE)
+        for left in range(0, w, TILE)
+    ]
 
 
-def _reach(span: slice, size: int, radius: float) -> slice:
-    margin = int(radius)
-    return slice(max(span.start - margin, 0), min(span.stop + margin, size))
+def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, dtype: torch.dtype) -> Tile:
+    margin = int(min(radius, max(cells.shape)))
+    queries = cells[rows, columns].flatten()
+    top, left = max(rows.start - margin, 0), max(columns.start - margin, 0)
+    window = cells[top : rows.stop + margin, left : columns.stop + margin].flatten()
+    near = _is_near(queries[:, None], window, cells.shape[1], radius)
+    reached = near.any(0)
+    penalty = torch.where(near[:, reached], 0.0, -torch.inf).to(dtype)
+    return Tile(queries=queries, reach=window[reached], penalty=penalty[:, None])
 
 
 def _is_near(a: Tensor, b: Tensor, width: int, radius: float) -> Tensor:
@@ -91,11 +190,15 @@ def _is_near(a: Tensor, b: Tensor, width: int, radius: float) -> Tensor:
     return dy * dy + dx * dx < radius * radius
 
 
-def _places(index: Tensor, size: tuple[int, int], *, radius: float, topk: int, copies: int) -> Tensor:
-    """Places of the top-k that each sorted candidate takes once repetitions of the reference count."""
-    h, w = size
-    own = torch.arange(h * w, device=index.device)[:, None]
-    repeated = (index < h * w) & _is_near(own, index % (h * w), w, radius)
-    multiplicity = 1 + copies * repeated.long()
-    before = multiplicity.cumsum(1) - multiplicity
-    return (topk - before).clamp(min=0).minimum(multiplicity)
+def _as_queries(coarse: Tensor) -> Tensor:
+    """Coarse vectors whose products with coarse keys add the shifts of both: [.., high, low, 1, 1] turned."""
+    return torch.cat([coarse[:, :-4], coarse[:, -2:], coarse[:, -4:-2]], dim=1)
+
+
+def _lower_bound_of_kth(scores: Tensor, k: int) -> Tensor:
+    """At most the k-th largest score of each row [m] float32, and seldom less: the k-th largest group maximum."""
+    groups = scores.shape[1] // POOL
+    if groups >= 4 * k:
+        scores = scores[:, : groups * POOL].view(len(scores), POOL, groups).amax(1)
+    best = scores.float().topk(min(k, scores.shape[1])).values
+    return best[:, -1] if best.shape[1] == k else torch.full_like(best[:, -1], -torch.inf)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos_eval.affinity import Matches, best_matches
+from densevos_eval.affinity import Affinity, Cells, Matches
 from densevos_eval.settings import PropagationConfig
 
 
@@ -20,7 +20,7 @@ class _Reference:
     """A frame in which objects were given: the start of a context of its own."""
 
     time: int
-    features: Tensor  # [h,w,C]
+    cells: Cells
     soft: Tensor  # [L,h*w]
     channels: list[int]  # those given here; other references answer for the others
 
@@ -36,7 +36,8 @@ class LabelPropagation:
     ids: list[int] = field(default_factory=list, init=False)
     _time: int = field(default=0, init=False)
     _references: list[_Reference] = field(default_factory=list, init=False)
-    _recent: Tensor = field(init=False)  # [context,h,w,C], frame t in slot t % context
+    _affinity: Affinity = field(init=False)
+    _recent: Cells = field(init=False)  # [context,h*w,...], frame t in slot t % context
     _labels: Tensor = field(init=False)  # [context,L,h*w]
 
     def step(self, features: Tensor, given: Mapping[int, Tensor] | None = None) -> Tensor:
@@ -46,44 +47,48 @@ class LabelPropagation:
         what was propagated and this frame becomes the reference of those objects. An id that was given
         before is restarted. Before anything is given, L is 0 and the frame is forgotten.
         """
-        size = features.shape[1:]
         unit = F.normalize(features.float(), dim=0).permute(1, 2, 0).contiguous()
-        if not self._references and given:
-            self._recent = unit.new_empty(self.config.context, *unit.shape)
-            self._labels = unit.new_zeros(self.config.context, 0, size.numel())
-        soft = self._propagate(unit)
+        if not self._references:
+            if not given:
+                self._time += 1
+                return unit.new_zeros(0, *unit.shape[:2])
+            self._begin(unit)
+        cells = self._affinity.cells(unit)
+        soft = self._propagate(cells)
         if given:
             soft = self._overwrite(soft, given)
-            self._refer(unit, soft, given)
-        if self._references:
-            self._remember(unit, soft)
+            self._refer(cells, soft, given)
+        self._remember(cells, soft)
         self._time += 1
-        return soft.view(-1, *size)
+        return soft.view(-1, *unit.shape[:2])
 
-    def _propagate(self, unit: Tensor) -> Tensor:
+    def _begin(self, unit: Tensor) -> None:
+        self._affinity = Affinity(unit, radius=self.config.radius, topk=self.config.topk)
+        cells = self._affinity.cells(unit)
+        self._recent = Cells(
+            exact=cells.exact.new_empty(self.config.context, *cells.exact.shape),
+            coarse=cells.coarse.new_empty(self.config.context, *cells.coarse.shape),
+        )
+        self._labels = unit.new_zeros(self.config.context, 0, len(cells.exact))
+
+    def _propagate(self, cells: Cells) -> Tensor:
         """Sum over the references of what each one's context says about its own channels, [L,h*w]."""
-        soft = unit.new_zeros(len(self.ids), unit.shape[0] * unit.shape[1])
+        soft = cells.exact.new_zeros(len(self.ids), len(cells.exact))
         for reference in self._references:
-            soft[reference.channels] = self._from_context(unit, reference)
+            soft[reference.channels] = self._from_context(cells, reference)
         return soft
 
-    def _from_context(self, unit: Tensor, reference: _Reference) -> Tensor:
+    def _from_context(self, cells: Cells, reference: _Reference) -> Tensor:
         first = max(reference.time + 1, self._time - self.config.context)
-        slots = [t % self.config.context for t in range(first, self._time)]
-        if len(slots) == self.config.context:
-            recent, labels = self._recent, self._labels  # Any order will do: saves copying the ring.
-        else:
-            chosen = torch.tensor(slots, dtype=torch.long, device=unit.device)
-            recent, labels = self._recent[chosen], self._labels[chosen]
-        matches = best_matches(
-            unit,
-            reference.features,
-            recent,
-            radius=self.config.radius,
-            topk=self.config.topk,
+        slots = [time % self.config.context for time in range(first, self._time)]
+        matches = self._affinity.search(
+            cells,
+            reference.cells,
+            self._recent,
+            slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
             copies=self.config.context - len(slots),
         )
-        table = torch.cat([reference.soft[None, reference.channels], labels[:, reference.channels]])
+        table = torch.cat([reference.soft[None, reference.channels], self._labels[:, reference.channels]])
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:
@@ -104,18 +109,19 @@ class LabelPropagation:
         soft[channels] = cover * new
         return soft
 
-    def _refer(self, unit: Tensor, soft: Tensor, given: Mapping[int, Tensor]) -> None:
+    def _refer(self, cells: Cells, soft: Tensor, given: Mapping[int, Tensor]) -> None:
         """Make this frame answer for the given ids, in place of the references that did so far."""
         channels = [self.ids.index(i) for i in given]
         for reference in self._references:
             reference.channels = [c for c in reference.channels if c not in channels]
         kept = [reference for reference in self._references if reference.channels]
-        self._references = [*kept, _Reference(time=self._time, features=unit, soft=soft, channels=channels)]
+        self._references = [*kept, _Reference(time=self._time, cells=cells, soft=soft, channels=channels)]
 
-    def _remember(self, unit: Tensor, soft: Tensor) -> None:
+    def _remember(self, cells: Cells, soft: Tensor) -> None:
         if self.config.context:
-            self._recent[self._time % self.config.context] = unit
-            self._labels[self._time % self.config.context] = soft
+            slot = self._time % self.config.context
+            self._recent.exact[slot], self._recent.coarse[slot] = cells.exact, cells.coarse
+            self._labels[slot] = soft
 
 
 def _vote(matches: Matches, table: Tensor, temperature: float) -> Tensor:

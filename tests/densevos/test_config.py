@@ -26,7 +26,15 @@ def test_recipes_are_the_published_ones() -> None:
     def row(name: str) -> tuple:
         config = RECIPES[name](Path("x"))
         o = config.optimiser
-        return (o.name, o.lr, o.weight_decay, o.decay_every, o.decay_factor, config.loop.epochs, config.clips.gap)
+        return (
+            o.name,
+            o.lr,
+            o.weight_decay,
+            o.decay_every,
+            o.decay_factor,
+            config.loop.epochs,
+            config.clips.gap,
+        )
 
     assert row("dul_ytvos") == ("adam", 1e-4, 5e-4, 100, 0.5, 500, 2)
     assert row("dul_oxuva") == ("adam", 1e-4, 5e-4, 100, 0.5, 500, 10)

@@ -79,7 +79,11 @@ def test_catalogue_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_
 def test_catalogue_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "void").mkdir()
     (tmp_path / "list.txt").write_text("gone\n")
-    for source, reason in (("nowhere", "no such data"), ("void", "holds no frame folders"), ("list.txt", "gone")):
+    for source, reason in (
+        ("nowhere", "no such data"),
+        ("void", "holds no frame folders"),
+        ("list.txt", "gone"),
+    ):
         with pytest.raises(InputError, match=reason):
             find_videos(tmp_path / source)
 
@@ -220,4 +224,10 @@ def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, v
     assert len(skipped) == 1
     assert "bad.mp4" in skipped[0]
     assert open_frames(tmp_path / "out" / "movie").read([0]).shape == (1, 24, 32, 3)
-    assert [v.name for v in find_videos(tmp_path / "out")] == ["movie", "video0", "video1", "video2", "video3"]
+    assert [v.name for v in find_videos(tmp_path / "out")] == [
+        "movie",
+        "video0",
+        "video1",
+        "video2",
+        "video3",
+    ]

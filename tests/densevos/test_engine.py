@@ -16,7 +16,14 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from densevos.config import LoopConfig, OptimiserConfig, SelfTrainingConfig, TrainConfig, read_config, write_config
+from densevos.config import (
+    LoopConfig,
+    OptimiserConfig,
+    SelfTrainingConfig,
+    TrainConfig,
+    read_config,
+    write_config,
+)
 from densevos.engine import checkpoint, distributed, loop
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.errors import InputError, RunError, Stopped
@@ -91,7 +98,11 @@ def test_run_folder_is_complete(tiny: TrainConfig, tmp_path: Path) -> None:
     assert {"loss", "self_training", "cross_view", "clips_per_second", "lr"} <= lines[0].keys()
     assert all(math.isfinite(line["loss"]) for line in lines)
     assert list((run / "tensorboard").glob("events*"))
-    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["best.pt", "step-00000003.pt", "step-00000004.pt"]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == [
+        "best.pt",
+        "step-00000003.pt",
+        "step-00000004.pt",
+    ]
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["command"]
     assert provenance["versions"]["torch"] == importlib.metadata.version("torch")
@@ -135,7 +146,9 @@ sys.exit(console.run(lambda: train(config, Path(sys.argv[2]), resume=sys.argv[3]
 def start(config: TrainConfig, folder: Path, resume: str) -> subprocess.Popen:
     path = folder.with_suffix(".json")
     write_config(path, config)
-    return subprocess.Popen([sys.executable, "-c", RUNNER, str(path), str(folder), resume], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(path), str(folder), resume], stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(path: Path) -> None:
@@ -147,7 +160,9 @@ def wait_for(path: Path) -> None:
 
 def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path) -> None:
     config = dataclasses.replace(
-        tiny, loop=dataclasses.replace(tiny.loop, epochs=12, checkpoint_every=3), optimiser=OptimiserConfig(schedule="cosine")
+        tiny,
+        loop=dataclasses.replace(tiny.loop, epochs=12, checkpoint_every=3),
+        optimiser=OptimiserConfig(schedule="cosine"),
     )
     train(config, tmp_path / "whole")
     process = start(config, tmp_path / "killed", "never")
@@ -165,7 +180,9 @@ def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path
 
 
 def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
-    config = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, epochs=500, checkpoint_every=100_000, workers=1))
+    config = dataclasses.replace(
+        tiny, loop=dataclasses.replace(tiny.loop, epochs=500, checkpoint_every=100_000, workers=1)
+    )
     process = start(config, tmp_path / "run", "never")
     wait_for(tmp_path / "run" / "metrics.jsonl")
     time.sleep(0.5)
@@ -243,7 +260,9 @@ def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig,
     trained, _ = load_encoder(tmp_path / "run" / "encoder.safetensors")
     exported, card = load_encoder(tmp_path / "out.safetensors")
     assert card["training"]["steps"] == 4
-    assert all(torch.equal(a, b) for a, b in zip(trained.state_dict().values(), exported.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(trained.state_dict().values(), exported.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -282,11 +301,15 @@ def test_two_processes_have_the_gradient_of_one_on_the_whole_batch(tmp_path: Pat
     theta = torch.tensor([[[0.7, 0, 0.1], [0, 0.7, -0.2]]]).repeat(4, 1, 1)
     index = torch.randint(0, 36, (4, 4), generator=generator)
     scale = torch.ones(8, requires_grad=True)
-    whole = losses_at(first * scale.view(-1, 1, 1), second * scale.view(-1, 1, 1), theta, index, index, SelfTrainingConfig())
+    whole = losses_at(
+        first * scale.view(-1, 1, 1), second * scale.view(-1, 1, 1), theta, index, index, SelfTrainingConfig()
+    )
     whole["loss"].backward()
     port = 20_000 + os.getpid() % 20_000
     mp.start_processes(
         _rank_gradient, args=(port, first, second, theta, index, tmp_path), nprocs=2, start_method="fork"
     )
     for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt", weights_only=True), scale.grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.load(tmp_path / f"{rank}.pt", weights_only=True), scale.grad, rtol=1e-4, atol=1e-5
+        )

@@ -75,7 +75,11 @@ def test_unusable_masks_are_refused_by_name(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(rgb)
     write_mask(cut, np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
     cut.write_bytes(cut.read_bytes()[:-900])
-    for path, reason in ((rgb, "not indexed"), (cut, "cannot be read"), (tmp_path / "none.png", "is missing")):
+    for path, reason in (
+        (rgb, "not indexed"),
+        (cut, "cannot be read"),
+        (tmp_path / "none.png", "is missing"),
+    ):
         with pytest.raises(InputError, match=f"{path.name}: .*{reason}"):
             read_mask(path)
 

@@ -92,7 +92,10 @@ def test_missing_truncated_and_foreign_files_are_refused(saved: Path, tmp_path: 
 def test_weights_of_another_architecture_are_refused(saved: Path, tmp_path: Path) -> None:
     card = json.loads(saved.with_suffix(".json").read_text())
     weights = safetensors.torch.load_file(saved)
-    for change, reason in (({"architecture": "resnet50"}, "do not fit resnet50"), ({"architecture": "vgg"}, "unknown")):
+    for change, reason in (
+        ({"architecture": "resnet50"}, "do not fit resnet50"),
+        ({"architecture": "vgg"}, "unknown"),
+    ):
         other = tmp_path / "other.safetensors"
         changed = {**card, "encoder": {**card["encoder"], **change}}
         safetensors.torch.save_file(weights, other, metadata={"card": json.dumps(changed)})

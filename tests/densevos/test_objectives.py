@@ -128,5 +128,7 @@ def test_cross_view_loss_is_least_for_matching_views() -> None:
     assert matching < cross_view_loss(cells, cells.roll(1, 0), 0.05)
     plain = -torch.log_softmax(cells @ cells.T / 0.05, dim=1).diagonal().mean()
     torch.testing.assert_close(matching, plain)
-    torch.testing.assert_close(cross_view_loss(cells[4:8], cells, 0.05, first_row=4), -torch.log_softmax(
-        cells[4:8] @ cells.T / 0.05, dim=1)[:, 4:8].diagonal().mean())
+    torch.testing.assert_close(
+        cross_view_loss(cells[4:8], cells, 0.05, first_row=4),
+        -torch.log_softmax(cells[4:8] @ cells.T / 0.05, dim=1)[:, 4:8].diagonal().mean(),
+    )

@@ -112,9 +112,7 @@ def test_motion_blur_smooths_the_frame_and_keeps_the_mask():
     fast = replace(SMALL, noise=0, speed=0.1, frames=1)
     sharp, blurred = (make_sequence(2, replace(fast, shutter=shutter)) for shutter in (0, 1))
     assert np.array_equal(sharp.masks, blurred.masks)
-    assert (
-        cv2.Laplacian(blurred.frames[0], cv2.CV_32F).std() < cv2.Laplacian(sharp.frames[0], cv2.CV_32F).std()
-    )
+    assert cv2.Laplacian(blurred.frames[0], cv2.CV_32F).std() < cv2.Laplacian(sharp.frames[0], cv2.CV_32F).std()
 
 
 def test_pools_share_no_photograph():

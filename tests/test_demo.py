@@ -1,0 +1,36 @@
+"""The demo, shortened: every file it promises is there and readable."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from densevos import demo
+from densevos.errors import RunError
+from densevos.models.encoder import load_encoder
+
+
+def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(demo, "CLIPS", dataclasses.replace(demo.CLIPS, height=64, width=96, frames=6))
+    monkeypatch.setattr(demo, "TRAINING_CLIPS", 6)
+    monkeypatch.setattr(demo, "HELD_OUT", 2)
+    out = tmp_path / "demo"
+    demo.run_demo(out, seed=0, epochs=1, overwrite=False)
+    results = json.loads((out / "results.json").read_text())
+    for name in ("random_init", "trained"):
+        assert results[name]["J&F"] == pytest.approx((results[name]["J"] + results[name]["F"]) / 2)
+        assert 0 < results[name]["J"] < 1
+    assert results["train_seconds"] > 0
+    load_encoder(out / "encoder.safetensors")
+    assert json.loads((out / "encoder.json").read_text())["training"]["steps"] == 1
+    assert (out / "metrics.jsonl").read_text().count("\n") == 1
+    assert (out / "overlays" / "overview.png").stat().st_size > 1000
+    assert len(list((out / "overlays").glob("*.mp4"))) == 2
+    assert "J&F" in capsys.readouterr().out
+
+
+def test_failure_of_the_evaluator_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"densevos-eval score failed: error: .*nowhere"):
+        demo.evaluator("score", "--dataset", "davis17", "--root", tmp_path / "nowhere", "--results", tmp_path)

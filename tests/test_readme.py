@@ -1,0 +1,77 @@
+"""The README's commands run as they stand, in its order, on small data of the same layout."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from densevos.data.synthetic import SyntheticConfig, make_sequence, write_davis
+from densevos.masks import write_mask
+from tests.conftest import ROOT
+from tests.densevos.test_cli import QUICK
+
+SMALL = SyntheticConfig(height=48, width=64, frames=4)
+
+
+def commands() -> Iterator[list[str]]:
+    """Every line of the README's code blocks that is a command."""
+    for block in re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M):
+        for line in block.splitlines():
+            if re.match(r"(densevos|densevos-eval|bash) ", line):
+                yield shlex.split(line, comments=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the README takes for granted: videos, frames, DAVIS, a clip and its first mask."""
+    folder = tmp_path_factory.mktemp("readme")
+    sequences = [make_sequence(seed, SMALL) for seed in range(3)]
+    (folder / "my_videos").mkdir()
+    for k, sequence in enumerate(sequences):
+        iio.imwrite(folder / "my_videos" / f"{k}.mp4", np.asarray(sequence.frames), fps=8, codec="libx264")
+    (folder / "clip.mp4").write_bytes((folder / "my_videos" / "0.mp4").read_bytes())
+    write_mask(folder / "first.png", sequences[0].masks[0])
+    write_davis(folder / "DAVIS", train=1, val=1, seed=0, config=SMALL)
+    write_davis(folder / "ytvos" / "train", train=2, val=0, seed=1, config=SMALL)
+    return folder
+
+
+def test_readme_commands(folder: Path) -> None:
+    ran = 0
+    for command in commands():
+        if command[0] == "bash":
+            assert (ROOT / command[1]).exists()
+            subprocess.run(["bash", "-n", str(ROOT / command[1])], check=True)
+            continue
+        extra = QUICK if command[:2] == ["densevos", "train"] and "--config" not in command else []
+        module = command[0].replace("-", "_")
+        finished = subprocess.run(
+            [sys.executable, "-m", module, *command[1:], *extra],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, f"{shlex.join(command)}: {finished.stderr}"
+        ran += 1
+    assert ran >= 7
+    assert (folder / "out" / "davis16" / "results.json").exists()
+    assert (folder / "out" / "clip" / "clip.mp4").exists()
+
+
+def test_scripts_are_sound_bash() -> None:
+    for script in sorted((ROOT / "scripts").glob("*.sh")):
+        subprocess.run(["bash", "-n", str(script)], check=True)
+        assert script.name == "environment.sh" or f"scripts/{script.name}" in (ROOT / "README.md").read_text()
+
+
+def test_layout_in_the_readme_is_the_layout_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"\b[a-z_]+\.py\b", text):
+        assert list(ROOT.glob(f"*/{name}")) + list(ROOT.glob(f"eval/densevos_eval/{name}")), name
