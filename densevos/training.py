@@ -9,8 +9,9 @@ from densevos.config import TrainConfig, read_config, to_dict, write_config
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
 from densevos.engine import checkpoint, distributed, provenance
-from densevos.engine.loop import Run, fit
+from densevos.engine.loop import fit
 from densevos.engine.optimisation import choose_device, choose_precision
+from densevos.engine.run import Run
 from densevos.errors import InputError
 from densevos.files import new_folder
 from densevos.learners.self_training import SelfTraining

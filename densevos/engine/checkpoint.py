@@ -1,5 +1,6 @@
 """Checkpoints: everything a run needs to go on bit for bit, whole or not there at all."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}.pt"
 
 
-def save(path: Path, state: State) -> None:
-    """Write `state` (tensors and plain values) to `path`."""
+def save_step(folder: Path, step: int, state: State, *, best: bool) -> None:
+    """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if it is the best."""
+    path = checkpoint_path(folder, step)
     with written_whole(path) as file:
         torch.save(state, file)
+    if best:
+        with written_whole(folder / "best.pt") as copy, open(path, "rb") as original:
+            shutil.copyfileobj(original, copy)
 
 
 def load(path: Path) -> State:
@@ -42,6 +47,13 @@ def prune(folder: Path, keep: int) -> None:
     """Delete all but the `keep` newest step checkpoints."""
     for path in sorted(folder.glob("step-*.pt"))[:-keep]:
         path.unlink()
+
+
+def open_folder(folder: Path) -> None:
+    """Make the checkpoint folder; what a killed run left half-written in it is deleted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in folder.glob(".*.part"):
+        part.unlink()
 
 
 def find(resume: str, folder: Path) -> Path | None:

@@ -39,6 +39,15 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def any_rank(here: bool, device: torch.device) -> bool:
+    """Whether the answer is yes on some rank: all ranks then act together."""
+    if ranks() == 1:
+        return here
+    answers = torch.tensor(float(here), device=device)
+    dist.all_reduce(answers)
+    return bool(answers > 0)
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank that owns a row."""
     return rows if ranks() == 1 else _GatherRows.apply(rows)

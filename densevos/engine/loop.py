@@ -2,64 +2,22 @@
 
 import math
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from densevos.config import LoopConfig, OptimiserConfig
 from densevos.data.clips import ClipBatch, ClipDataset, ClipSampler, collate
 from densevos.engine import checkpoint, distributed
-from densevos.engine.logging import MetricsLog, progress_bar
 from densevos.engine.optimisation import choose_precision, make_optimiser, make_schedule
-from densevos.errors import RunError, Stopped
-
-
-@dataclass
-class Run:
-    """The state of a training run: all that a checkpoint holds."""
-
-    learner: nn.Module
-    optimiser: Optimizer
-    schedule: LambdaLR
-    scaler: torch.amp.GradScaler
-    step: int = 0
-    seconds: float = 0.0
-    best_loss: float = math.inf
-    skipped: set[str] = field(default_factory=set)
-
-    def state(self) -> checkpoint.State:
-        """Everything as tensors and plain values. Random draws of step k follow from (seed, k): nothing to keep."""
-        return {
-            "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "best_loss": self.best_loss,
-            "skipped": sorted(self.skipped),
-            "torch_rng": torch.get_rng_state(),
-        }
-
-    def restore(self, state: checkpoint.State) -> None:
-        """Go on from a checkpoint."""
-        self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.best_loss = state["step"], state["seconds"], state["best_loss"]
-        self.skipped = set(state["skipped"])
-        torch.set_rng_state(state["torch_rng"])
+from densevos.engine.reporter import Reporter
+from densevos.engine.run import Run
+from densevos.errors import InputError, RunError, Stopped
 
 
 def fit(
@@ -95,7 +53,7 @@ def fit(
         for batch in loader:
             values = train_step(model, run, batch, optimiser_config, config.seed, precision, device)
             reporter.after_step(batch, values)
-            if stop_asked:
+            if distributed.any_rank(bool(stop_asked), device):
                 reporter.save()
                 raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto")
     return run
@@ -108,8 +66,10 @@ def setup(
     config: LoopConfig,
     device: torch.device,
 ) -> tuple[Run, ClipSampler]:
-    """The run at step 0 and the order of its clips."""
-    batch = min(config.batch, max(len(clips) // distributed.ranks(), 1))
+    """The run at step 0 and the order of its clips; a batch holds no video twice, so it is at most all of them."""
+    if len(clips) < distributed.ranks():
+        raise InputError(f"{len(clips)} videos are fewer than the {distributed.ranks()} processes; start fewer")
+    batch = min(config.batch, len(clips) // distributed.ranks())
     sampler = ClipSampler(
         len(clips), batch, config.epochs, config.seed, rank=distributed.rank(), ranks=distributed.ranks()
     )
@@ -175,72 +135,3 @@ def _leave_signals_to_parent(_: int) -> None:
     # A signal to the whole process group must not kill the readers before the state is saved.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class Reporter:
-    """What happens between steps: means to the log and the bar, checkpoints to disk (rank 0 alone)."""
-
-    def __init__(self, run: Run, config: LoopConfig, folder: Path, steps_per_epoch: int):
-        self.run, self.config, self.folder = run, config, folder
-        self.total = config.epochs * steps_per_epoch
-        self.sums: dict[str, float] = {}
-        self.count = self.clips = 0
-        self.leads = distributed.rank() == 0
-
-    def __enter__(self) -> "Reporter":
-        (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self.log = MetricsLog(self.folder, self.run.step) if self.leads else None
-        self.bar = progress_bar()
-        self.bar.disable = not self.leads
-        self.bar.start()
-        self.task = self.bar.add_task("training", total=self.total, completed=self.run.step, status="")
-        self.started = time.perf_counter() - self.run.seconds
-        self.window = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.bar.stop()
-        if self.log:
-            self.log.close()
-
-    def after_step(self, batch: ClipBatch, values: dict[str, float]) -> None:
-        """Count, log every `log_every` steps, save every `checkpoint_every` and at the end."""
-        self.run.skipped.update(batch.skipped)
-        self.run.seconds = time.perf_counter() - self.started
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-        self.clips += len(batch.names)
-        last = self.run.step == self.total
-        if self.run.step % self.config.log_every == 0 or last:
-            self._log()
-        if self.run.step % self.config.checkpoint_every == 0 or last:
-            self.save()
-        self.bar.update(self.task, completed=self.run.step)
-
-    def _log(self) -> None:
-        means = {name: total / self.count for name, total in self.sums.items()}
-        means["clips_per_second"] = self.clips / (time.perf_counter() - self.window)
-        means["seconds"] = self.run.seconds
-        self.bar.update(self.task, status=_status(means))
-        if self.log:
-            self.log.write(self.run.step, means)
-            self._keep_best(means["loss"])
-        self.sums, self.count, self.clips, self.window = {}, 0, 0, time.perf_counter()
-
-    def _keep_best(self, loss: float) -> None:
-        if loss < self.run.best_loss:
-            self.run.best_loss = loss
-            checkpoint.save(self.folder / "checkpoints" / "best.pt", self.run.state())
-
-    def save(self) -> None:
-        """Write a checkpoint and delete those that are no longer kept."""
-        if self.leads:
-            checkpoint.save(checkpoint.checkpoint_path(self.folder / "checkpoints", self.run.step), self.run.state())
-            checkpoint.prune(self.folder / "checkpoints", self.config.keep_last)
-
-
-def _status(means: dict[str, float]) -> str:
-    shown = ("loss", "self_training", "cross_view", "agreement")
-    losses = "  ".join(f"{name} {means[name]:.3f}" for name in shown if name in means)
-    return f"{losses}  {means['clips_per_second']:.1f} clips/s"

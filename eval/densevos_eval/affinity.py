@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 TILE = 8
 POOL = 16
+LOWEST = -4.0  # Below every score: a score is a cosine less 1.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ class Affinity:
         kth = _lower_bound_of_kth(scores, self.topk)
         threshold = kth - 2 * self._tolerance(query.exact[tile.queries], kth)
         # Subtracting and comparing the maxima is several times faster than comparing and any().
-        scores -= threshold.clamp(min=-4)[:, None].to(scores.dtype)
+        scores -= threshold[:, None].to(scores.dtype)
         contenders = (scores.amax(0) >= 0).nonzero()[:, 0]
         return contenders, scores[:, contenders] > -torch.inf
 
@@ -198,7 +199,8 @@ def _as_queries(coarse: Tensor) -> Tensor:
 def _lower_bound_of_kth(scores: Tensor, k: int) -> Tensor:
     """At most the k-th largest score of each row [m] float32, and seldom less: the k-th largest group maximum."""
     groups = scores.shape[1] // POOL
-    if groups >= 4 * k:
+    if groups >= 4 * k:  # Fewer groups often hold several of the k best.
         scores = scores[:, : groups * POOL].view(len(scores), POOL, groups).amax(1)
-    best = scores.float().topk(min(k, scores.shape[1])).values
-    return best[:, -1] if best.shape[1] == k else torch.full_like(best[:, -1], -torch.inf)
+    if scores.shape[1] < k:
+        return scores.new_full((len(scores),), LOWEST, dtype=torch.float32)
+    return scores.float().topk(k).values[:, -1].clamp(min=LOWEST)

@@ -119,9 +119,7 @@ def test_large_frame_equals_the_plain_formulation_at_every_border() -> None:
     prediction[:33, :41], prediction[112:, 372:], prediction[42:99, 92:203] = 1, 1, 2
     contour = contour_accuracy(truth, prediction, 2, 2)
     for i in range(2):
-        assert contour[i, i] == pytest.approx(
-            plain_contour_accuracy(truth == i + 1, prediction == i + 1), abs=1e-12
-        )
+        assert contour[i, i] == pytest.approx(plain_contour_accuracy(truth == i + 1, prediction == i + 1), abs=1e-12)
         assert 0.2 < contour[i, i] < 0.9
 
 

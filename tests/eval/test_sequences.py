@@ -47,9 +47,7 @@ def test_merged_objects_have_id_one(frames: Path, tmp_path: Path) -> None:
     assert np.unique(mask).tolist() == [0, 1]
 
 
-def test_twenty_objects_of_one_pixel_width_and_more_are_no_smoothed_mask(
-    frames: Path, tmp_path: Path
-) -> None:
+def test_twenty_objects_of_one_pixel_width_and_more_are_no_smoothed_mask(frames: Path, tmp_path: Path) -> None:
     ids = np.zeros((60, 80), np.uint8)
     for i in range(20):
         ids[3 * i : 3 * i + 3, 10:30] = i + 1
@@ -99,9 +97,7 @@ def test_blurred_mask_is_refused(frames: Path, tmp_path: Path) -> None:
     assert "nearest neighbour" in refused(frames, tmp_path / "mask.png")
 
 
-@pytest.mark.parametrize(
-    "method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]
-)
+@pytest.mark.parametrize("method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
 @pytest.mark.parametrize("size", [(200, 150), (37, 29)])
 def test_interpolated_mask_is_refused(
     frames: Path, tmp_path: Path, method: Image.Resampling, size: tuple[int, int]

@@ -1,0 +1,49 @@
+"""The state of a training run: all that a checkpoint holds."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from densevos.engine.checkpoint import State
+
+
+@dataclass
+class Run:
+    """Networks, optimiser, schedule, loss scaling and what was counted so far."""
+
+    learner: nn.Module
+    optimiser: Optimizer
+    schedule: LambdaLR
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    skipped: set[str] = field(default_factory=set)
+
+    def state(self) -> State:
+        """Everything as tensors and plain values. Random draws of step k follow from (seed, k): nothing to keep."""
+        return {
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best_loss": self.best_loss,
+            "skipped": sorted(self.skipped),
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from a checkpoint."""
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds, self.best_loss = state["step"], state["seconds"], state["best_loss"]
+        self.skipped = set(state["skipped"])
+        torch.set_rng_state(state["torch_rng"])
