@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 TILE = 8
 POOL = 16
@@ -121,7 +120,8 @@ class Affinity:
         The first `everywhere` keys are within reach of all queries.
         """
         scores = _as_queries(query.coarse[tile.queries]) @ keys.T
-        scores[:, everywhere:].view(len(scores), -1, len(tile.reach)).add_(tile.penalty)
+        frames = (len(keys) - everywhere) // max(len(tile.reach), 1)
+        scores[:, everywhere:].view(len(scores), frames, len(tile.reach)).add_(tile.penalty)
         kth = _lower_bound_of_kth(scores, self.topk)
         threshold = kth - 2 * self._tolerance(query.exact[tile.queries], kth)
         # Subtracting and comparing the maxima is several times faster than comparing and any().
@@ -157,7 +157,7 @@ class Affinity:
 def coarse_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor has instructions for its products, else float32."""
     if device.type == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     else:
         native = True

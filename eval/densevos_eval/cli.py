@@ -2,19 +2,19 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import tyro
 
 from densevos import console
+from densevos.errors import InputError
 from densevos.files import new_folder
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.settings import EncoderOptions, PropagationConfig, Videos
 
 
-def score(
-    benchmark: BenchmarkOptions, results: Path, out: Path | None = None, workers: int | None = None
-) -> None:
+def score(benchmark: BenchmarkOptions, results: Path, out: Path | None = None, workers: int | None = None) -> None:
     """Score masks on disk: region similarity J and contour accuracy F of every object.
 
     Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json.
@@ -79,9 +79,7 @@ def propagate(
     from densevos_eval.propagate import propagate_to_folder
     from densevos_eval.show import write_movie
 
-    network = load_encoder(
-        encoder.encoder, layer=encoder.layer, device=encoder.device, precision=encoder.precision
-    )
+    network = load_encoder(encoder.encoder, layer=encoder.layer, device=encoder.device, precision=encoder.precision)
     with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
         propagate_to_folder(sequences, network, config, out, overwrite=overwrite, on_frame=on_frame)
     if videos.video:
@@ -90,7 +88,7 @@ def propagate(
 
 def show(
     benchmark: BenchmarkOptions,
-    results: dict[str, Path],
+    results: tuple[str, ...],
     out: Path,
     overwrite: bool = False,
     fps: float = 12,
@@ -101,7 +99,7 @@ def show(
 
     Args:
         benchmark: The sequences.
-        results: Titles and folders of masks: --results random=DIR1 trained=DIR2.
+        results: Titles and folders of masks: --results random=FOLDER1 trained=FOLDER2.
         out: Folder for movies and the overview.
         overwrite: Empty the output folder if it holds files.
         fps: Frames per second of the movies.
@@ -112,17 +110,33 @@ def show(
     from densevos_eval.show import show
 
     sequences = benchmark.load()
+    folders = _titled_folders(results)
     new_folder(out, overwrite=overwrite)
     with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
-        show(sequences, results, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
+        show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
+
+
+def _titled_folders(pairs: tuple[str, ...]) -> dict[str, Path]:
+    folders = {}
+    for pair in pairs:
+        title, equals, folder = pair.partition("=")
+        if not (title and equals and folder):
+            raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder of results (--results {pair})")
+        folders[title] = Path(folder)
+    return folders
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"propagate": propagate, "score": score, "show": show}
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Run one command."""
+    flat = (tyro.conf.OmitArgPrefixes,)
+    tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
 
 
 def main() -> None:
     """Entry point of the console command `densevos-eval`."""
-    commands = {"propagate": propagate, "score": score, "show": show}
-    config = (tyro.conf.OmitArgPrefixes,)
-    sys.exit(
-        console.run(
-            lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="densevos-eval", config=config)
-        )
-    )
+    sys.exit(console.run(lambda: dispatch(sys.argv[1:])))

@@ -1,6 +1,7 @@
 """Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is inside."""
 
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Encoder:
     layer: str
     stride: int
     network: Callable[[Tensor], Tensor]
-    device: torch.device = torch.device("cpu")
+    device: torch.device
     precision: Precision = "fp32"
 
     @torch.inference_mode()
@@ -75,7 +76,8 @@ def wrap(
     precision: Precision = "fp32",
 ) -> Encoder:
     """Give one of our networks the evaluator's interface; the network moves to `device` and to eval mode."""
-    network = network.eval().to(device, memory_format=torch.channels_last)
+    network = network.eval().to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Encoder(
         name=name,
         layer=layer,
@@ -127,7 +129,9 @@ def _from_snapshot(path: Path) -> DenseEncoder:
 
 def _read_snapshot(path: Path) -> Mapping[str, Tensor]:
     try:
-        snapshot: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols: what is not plain weights is refused anyway
+            snapshot: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such encoder file") from None
     except pickle.UnpicklingError as error:
@@ -136,14 +140,10 @@ def _read_snapshot(path: Path) -> Mapping[str, Tensor]:
             'save it again as {"model": state_dict}'
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: snapshot cannot be read ({_first_line(error)}); download it again"
-        ) from error
+        raise InputError(f"{path}: snapshot cannot be read ({_first_line(error)}); download it again") from error
     weights = snapshot.get("model") if isinstance(snapshot, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise InputError(
-            f'{path}: holds no {{"model": state_dict}}; give a DUL snapshot or our encoder.safetensors'
-        )
+        raise InputError(f'{path}: holds no {{"model": state_dict}}; give a DUL snapshot or our encoder.safetensors')
     return weights
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,9 +39,9 @@ def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of any width below one another, centred, on a dark ground."""
     width = max(row.shape[1] for row in rows)
     sides = [((width - row.shape[1]) // 2, (width - row.shape[1] + 1) // 2) for row in rows]
-    return np.concatenate(
-        [_framed(row, ((0, GAP), side)) for row, side in zip(rows, sides, strict=True)], axis=0
-    )[:-GAP]
+    return np.concatenate([_framed(row, ((0, GAP), side)) for row, side in zip(rows, sides, strict=True)], axis=0)[
+        :-GAP
+    ]
 
 
 def titled(panel: np.ndarray, title: str) -> np.ndarray:
@@ -60,15 +60,11 @@ def scaled_to(picture: np.ndarray, height: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=method)
 
 
-class Movie(Protocol):
-    """Takes pictures [H,W,3] uint8 of one size."""
-
-    def append_data(self, picture: np.ndarray) -> object: ...
-
-
 @contextmanager
-def movie(path: Path, fps: float) -> Iterator[Movie]:
-    """An H.264 MP4 (yuv420p, for every player) that appears under `path` when it is whole.
+def movie(path: Path, fps: float) -> Iterator[Any]:
+    """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p, for every player.
+
+    The file appears under `path` when it is whole.
 
     Its pictures must have even sides: see `even`.
     """

@@ -41,17 +41,20 @@ class Propagator:
         height, width = frame.shape[:2]
         padded = _padded(frame, self.encoder.stride)
         features = self.encoder(_as_batch(padded))[0]
+        first = not self._labels.ids
         given = None if mask is None else self._given(mask, features)
         soft = self._labels.step(features, given)
         labels = upsampled_labels(soft, self._labels.ids, padded.shape[:2])[:height, :width].cpu().numpy()
-        return labels if mask is None else np.where(mask > 0, mask, labels)
+        if mask is None:
+            return labels
+        return mask if first else np.where(mask > 0, mask, labels)
 
     def _given(self, mask: np.ndarray, features: Tensor) -> dict[int, Tensor]:
         """Soft masks [h,w] of the objects in `mask`, and of the background if this is the first mask."""
         objects = [int(i) for i in np.unique(mask) if i > 0]
         ids = objects if self._labels.ids else [0, *objects]
         padded = torch.from_numpy(_padded(mask, self.encoder.stride)).to(features.device)
-        return {i: resized((padded == i).float(), features.shape[-2:]) for i in ids}
+        return {i: resized((padded == i).float(), (features.shape[-2], features.shape[-1])) for i in ids}
 
 
 def upsampled_labels(soft: Tensor, ids: list[int], size: tuple[int, int]) -> Tensor:
@@ -83,9 +86,7 @@ def _as_batch(frame: np.ndarray) -> Tensor:
     return torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
 
 
-def propagate(
-    sequence: Sequence, encoder: Encoder, config: PropagationConfig
-) -> Iterator[tuple[str, np.ndarray]]:
+def propagate(sequence: Sequence, encoder: Encoder, config: PropagationConfig) -> Iterator[tuple[str, np.ndarray]]:
     """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks."""
     given = read_given(sequence)
     propagator = Propagator(encoder, config)
@@ -110,9 +111,7 @@ def propagate_to_folder(
     """
     for sequence in sequences:
         if not read_given(sequence):
-            raise InputError(
-                f"{sequence.source}: no mask is given; propagation needs that of the first frame"
-            )
+            raise InputError(f"{sequence.source}: no mask is given; propagation needs that of the first frame")
     new_folder(out, overwrite=overwrite)
     seconds = {}
     for sequence in sequences:

@@ -89,9 +89,7 @@ def score_sequence(sequence: Sequence, results: Path, protocol: Protocol) -> Seq
     """J and F of the objects of one sequence, in the frames that count; see score."""
     counted = slice(1, -1) if protocol.skip_ends else slice(None)
     if not sequence.frame_names[counted]:
-        raise InputError(
-            f"{sequence.source}: too few frames: the first and the last are not scored; leave it out"
-        )
+        raise InputError(f"{sequence.source}: too few frames: the first and the last are not scored; leave it out")
     objects = object_ids(sequence)
     allowed = range(1, protocol.max_proposals + 1) if protocol.max_proposals else objects
     shape = (len(objects), len(allowed), len(sequence.frame_names))
@@ -137,9 +135,7 @@ def _read_truth(sequence: Sequence, index: int) -> np.ndarray:
     return merged(ids) if sequence.merge_objects else ids
 
 
-def _read_prediction(
-    sequence: Sequence, path: Path, shape: tuple[int, ...], allowed: Collection[int]
-) -> np.ndarray:
+def _read_prediction(sequence: Sequence, path: Path, shape: tuple[int, ...], allowed: Collection[int]) -> np.ndarray:
     """The mask at `path`, its ids numbered from 1 on; see score for the errors."""
     ids = read_mask(path)
     if ids.shape != shape:

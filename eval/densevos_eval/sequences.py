@@ -64,9 +64,7 @@ def own_video(video: Path, mask: Path) -> Sequence:
         files = sorted(mask.glob("*.png"))
         for file in files:
             if file.stem not in names:
-                raise InputError(
-                    f"{file}: {video} has no frame of this name; name its masks {names[0]}.png and so on"
-                )
+                raise InputError(f"{file}: {video} has no frame of this name; name its masks {names[0]}.png and so on")
         given = {names.index(file.stem): file for file in files}
     return Sequence(name=video.stem, source=video, frame_names=names, given=given)
 

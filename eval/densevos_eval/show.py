@@ -10,7 +10,7 @@ from densevos.data.readers import open_frames
 from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos.masks import read_mask
-from densevos_eval.overlay import even, movie, overlay, scaled_to, side_by_side, stacked, titled
+from densevos_eval.overlay import even, movie, overlay, side_by_side, stacked, titled
 from densevos_eval.sequences import Sequence, merged
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.
@@ -37,9 +37,7 @@ def show(
         write_movie(sequence, results, out / f"{sequence.name}.mp4", fps=fps, width=width, on_frame=on_frame)
 
 
-def _panels(
-    sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray
-) -> dict[str, np.ndarray]:
+def _panels(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray) -> dict[str, np.ndarray]:
     """Titles and overlays [H,W,3] of one frame."""
     name = f"{sequence.frame_names[index]}.png"
     files = {"truth": sequence.truth[index]} if sequence.truth else {}

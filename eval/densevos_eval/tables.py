@@ -53,8 +53,7 @@ def _object_rows(sequence: SequenceScores) -> list[list[object]]:
 
 def _sequence_json(sequence: SequenceScores) -> dict[str, object]:
     objects = {
-        str(one.id): {**summary([one]), "J": one.region.tolist(), "F": one.contour.tolist()}
-        for one in sequence.objects
+        str(one.id): {**summary([one]), "J": one.region.tolist(), "F": one.contour.tolist()} for one in sequence.objects
     }
     return {**summary(sequence.objects), "frames": list(sequence.frames), "objects": objects}
 

@@ -1,0 +1,153 @@
+"""Streaming label propagation against golden values and against the dense formulation written out plainly."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from densevos.errors import InputError
+from densevos_eval.propagate import resized, upsampled_labels
+from densevos_eval.propagation import LabelPropagation
+from densevos_eval.settings import PropagationConfig
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def check_golden(path: Path) -> None:
+    with np.load(path) as file:
+        features, soft_masks = torch.from_numpy(file["features"]), torch.from_numpy(file["soft_masks"])
+        first_masks, labels = torch.from_numpy(file["first_masks"]), torch.from_numpy(file["labels"])
+        given_at = file["first_masks_frame"].tolist()
+        config = PropagationConfig(
+            context=int(file["context"]),
+            radius=int(file["radius"]),
+            topk=int(file["topk"]),
+            temperature=float(file["temperature"]),
+        )
+    propagation = LabelPropagation(config=config)
+    agreeing = 0
+    for t, frame in enumerate(features):
+        new = None
+        if t in given_at:
+            masks = first_masks[given_at.index(t)]
+            new = {c: resized(m.float(), tuple(frame.shape[1:])) for c, m in enumerate(masks) if m.any()}
+        soft = propagation.step(frame, new)
+        expected = soft_masks[t]
+        torch.testing.assert_close(soft, expected[propagation.ids], rtol=0, atol=1e-4)
+        others = [c for c in range(len(expected)) if c not in propagation.ids]
+        assert not expected[others].any()
+        ids = upsampled_labels(soft, propagation.ids, tuple(labels.shape[1:]))
+        agreeing += int((ids == labels[t]).sum())
+    assert agreeing >= 0.9999 * labels.numel()
+
+
+@pytest.mark.parametrize("name", ["two_objects", "late_objects"])
+def test_golden_values(golden: Path, name: str) -> None:
+    check_golden(golden / f"label_propagation_{name}.npz")
+
+
+def test_golden_values_at_davis_settings(shared: Path) -> None:
+    check_golden(shared / "golden" / "label_propagation_davis_settings.npz")
+
+
+def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
+    """The plain formulation: every cell against every cell of the context, far ones masked out, [T,L,h*w]."""
+    frames, _, h, w = features.shape
+    unit = F.normalize(features, dim=1).flatten(2)  # [T,C,hw]
+    y, x = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
+    far = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2 >= config.radius**2
+    soft = [first.flatten(1)]
+    for t in range(1, frames):
+        context = [0, *(max(t - i, 0) for i in range(1, config.context + 1))]
+        similarity = torch.stack([unit[:, :, :][t].T @ unit[c] for c in context], dim=1)  # [hw,1+n,hw]
+        similarity[:, 1:].masked_fill_(far[:, None], -torch.inf)
+        labels = torch.cat([soft[c] for c in context], dim=1)  # [L,(1+n)hw]
+        k = min(config.topk, labels.shape[1])
+        best, index = similarity.flatten(1).topk(k)
+        weights = (best / config.temperature).softmax(dim=1)
+        soft.append((weights * labels[:, index]).sum(-1))
+    return torch.stack(soft)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(st.integers(1, 11), st.integers(1, 11)),
+    objects=st.integers(1, 20),
+    context=st.integers(0, 5),
+    radius=st.sampled_from([0, 1, 1.5, 2, 3, 12, 40]),
+    topk=st.integers(1, 30),
+    temperature=st.sampled_from([0.05, 0.5]),
+    seed=st.integers(0, 9999),
+)
+def test_equals_the_dense_formulation(size, objects, context, radius, topk, temperature, seed) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    config = PropagationConfig(context=context, radius=radius, topk=topk, temperature=temperature)
+    features = torch.randn(7, 6, *size, generator=generator)
+    first = torch.rand(objects + 1, *size, generator=generator).softmax(0)
+    expected = dense(features, first, config)
+    propagation = LabelPropagation(config=config)
+    for t, frame in enumerate(features):
+        soft = propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+        assert propagation.ids == list(range(objects + 1))
+        torch.testing.assert_close(soft.flatten(1), expected[t], rtol=0, atol=1e-4)
+
+
+def test_frames_that_barely_differ_keep_the_exact_order() -> None:
+    """Features so alike that bfloat16 cannot tell them apart: the coarse pass must not lose a match."""
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(1, 32, 1, 1, generator=generator)
+    features = common + 3e-2 * torch.randn(6, 32, 12, 12, generator=generator)
+    first = torch.rand(3, 12, 12, generator=generator).softmax(0)
+    config = PropagationConfig(context=3, radius=4, topk=5)
+    expected = dense(features.double(), first.double(), config).float()
+    propagation = LabelPropagation(config=config)
+    for t, frame in enumerate(features):
+        soft = propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+        equal = (soft.flatten(1) - expected[t]).abs() < 1e-3
+        assert equal.float().mean() > 0.97  # float32 itself takes the other of two near equals now and then
+
+
+def test_memory_is_bounded_by_the_context() -> None:
+    generator = torch.Generator().manual_seed(0)
+    propagation = LabelPropagation(config=PropagationConfig(context=3, radius=2, topk=3))
+    held = []
+    for t in range(12):
+        given_now = {0: torch.ones(4, 5) / 2, 1: torch.ones(4, 5) / 2} if t == 0 else None
+        propagation.step(torch.randn(6, 4, 5, generator=generator), given_now)
+        tensors = [v for v in vars(propagation).values() if isinstance(v, Tensor)]
+        held.append(sum(t.numel() for t in tensors) + propagation._recent.exact.numel())
+    assert len(set(held)) == 1
+
+
+def test_nothing_is_known_before_the_first_mask() -> None:
+    propagation = LabelPropagation(config=PropagationConfig())
+    frame = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
+    assert propagation.step(frame).shape == (0, 4, 5)
+    assert propagation.step(frame, {0: torch.zeros(4, 5), 9: torch.ones(4, 5)}).shape == (2, 4, 5)
+    assert propagation.ids == [0, 9]
+    assert bool((propagation.step(frame)[1] > 0.99).all())
+
+
+def test_an_object_that_is_given_again_starts_anew() -> None:
+    frame = torch.randn(8, 4, 6, generator=torch.Generator().manual_seed(1))
+    left, right = torch.zeros(2, 4, 6)
+    left[:, :3], right[:, 3:] = 1, 1
+    propagation = LabelPropagation(config=PropagationConfig(context=2, radius=2, topk=1))
+    propagation.step(frame, {0: right, 1: left})
+    propagation.step(frame, {1: right})
+    soft = propagation.step(frame)
+    assert torch.equal(soft[1] > 0.5, right > 0.5)
+
+
+@pytest.mark.parametrize("values", [{"context": -1}, {"radius": -1}, {"topk": 0}, {"temperature": 0}])
+def test_settings_that_cannot_work_name_their_flag(values: dict) -> None:
+    with pytest.raises(InputError, match=f"--{next(iter(values))}"):
+        PropagationConfig(**values)
