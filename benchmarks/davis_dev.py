@@ -52,7 +52,7 @@ def means(row: dict[str, float]) -> dict[str, float]:
 
 def table(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Markdown, in percent."""
-    lines = ["| sequence | J random | J trained | gain | F random | F trained | gain |", "|---|---|---|---|---|---|---|"]
+    lines = ["| sequence | J random | J trained | gain | F random | F trained | gain |", "|---" * 7 + "|"]
     rows = {**{n: (b, after["sequences"][n]) for n, b in before["sequences"].items()}, "**mean**": (before, after)}
     for name, (b, a) in rows.items():
         cells = [f"{100 * b[m]:.1f} | {100 * a[m]:.1f} | {100 * (a[m] - b[m]):+.1f}" for m in ("J", "F")]

@@ -13,7 +13,6 @@ from densevos import console
 from densevos.config import TrainConfig, read_config
 from densevos.data.synthetic import SyntheticConfig
 from densevos.errors import InputError
-from densevos.files import new_folder
 from densevos.recipes import RECIPES
 
 
@@ -195,8 +194,7 @@ def data_frames(
     """
     from densevos.data.extraction import extract_frames
 
-    new_folder(out, overwrite=overwrite)
-    written, skipped = extract_frames(source, out, short_side=short_side, workers=workers)
+    written, skipped = extract_frames(source, out, short_side=short_side, workers=workers, overwrite=overwrite)
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {written} videos, {len(skipped)} skipped")

@@ -69,8 +69,9 @@ class SelfTrainingConfig:
     """Shift the anchor grid at random; without it the network finds shortcuts."""
     regularising_bn: Literal["train", "eval"] = "train"
     """Mode of BatchNorm in the branch that makes pseudo-labels."""
-    regularising_gradient: bool = False
-    """Let the gradient of the cross-view term into a full second branch (more memory)."""
+    regularising_gradient: bool = True
+    """Encode the second view's reference frame with gradient, as the release does; without it the cross-view term
+    teaches the first view alone. Pseudo-labels never carry a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +163,19 @@ class TrainConfig:
                 f"--objective.cross-view-grid must be 1..{cells} at this crop and stride",
             ),
             (self.objective.temperature > 0, "--objective.temperature must be positive"),
+            (self.encoder.key_channels >= 1, "--encoder.key-channels must be at least 1"),
             (self.optimiser.lr > 0, "--optimiser.lr must be positive"),
             (self.optimiser.decay_every >= 1, "--optimiser.decay-every must be at least 1"),
+            (all(0 <= beta < 1 for beta in self.optimiser.betas), "--optimiser.betas must lie within 0..1, without 1"),
+            (self.optimiser.momentum >= 0, "--optimiser.momentum must not be negative"),
+            (self.optimiser.weight_decay >= 0, "--optimiser.weight-decay must not be negative"),
+            (self.optimiser.bias_lr_factor >= 0, "--optimiser.bias-lr-factor must not be negative"),
+            (self.optimiser.warmup >= 0, "--optimiser.warmup must not be negative"),
+            (
+                self.optimiser.clip_gradient is None or self.optimiser.clip_gradient > 0,
+                "--optimiser.clip-gradient must be positive",
+            ),
+            (0 <= self.loop.seed < 2**32, "--loop.seed must be 0..4294967295"),
             (self.loop.batch >= 1, "--loop.batch must be at least 1"),
             (self.loop.epochs >= 1, "--loop.epochs must be at least 1"),
             (self.loop.workers >= 0, "--loop.workers must not be negative"),

@@ -10,12 +10,12 @@ _ADAM = OptimiserConfig(name="adam", lr=1e-4, schedule="step", decay_every=100, 
 
 def dul_ytvos(data: Path) -> TrainConfig:
     """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there: epoch 60)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=LoopConfig(epochs=500))
+    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=LoopConfig(workers=8, epochs=500))
 
 
 def dul_oxuva(data: Path) -> TrainConfig:
     """DUL on OxUvA (best snapshot in the paper: epoch 430)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=LoopConfig(epochs=500))
+    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=LoopConfig(workers=8, epochs=500))
 
 
 def dul_kinetics(data: Path) -> TrainConfig:
@@ -24,7 +24,7 @@ def dul_kinetics(data: Path) -> TrainConfig:
         data=data,
         clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
         optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5),
-        loop=LoopConfig(epochs=80),
+        loop=LoopConfig(workers=8, epochs=80),
     )
 
 
@@ -34,17 +34,17 @@ def dul_trackingnet(data: Path) -> TrainConfig:
         data=data,
         clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
         optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.9),
-        loop=LoopConfig(epochs=250),
+        loop=LoopConfig(workers=8, epochs=250),
     )
 
 
 def dul_small(data: Path) -> TrainConfig:
-    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about an hour."""
+    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about half an hour."""
     return TrainConfig(
         data=data,
-        clips=ClipConfig(gap=8, size=128, short_side=(144, 224)),
-        optimiser=OptimiserConfig(name="adam", lr=3e-4, schedule="cosine"),
-        loop=LoopConfig(batch=8, epochs=150),
+        clips=ClipConfig(gap=8, size=128, short_side=(128, 160)),
+        optimiser=OptimiserConfig(name="adam", lr=6e-4, schedule="cosine", warmup=3),
+        loop=LoopConfig(batch=8, epochs=100),
     )
 
 

@@ -1,5 +1,6 @@
 """From a configuration to an encoder on disk: joins data, learner and engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from densevos.errors import InputError
 from densevos.files import new_folder
 from densevos.learners.self_training import SelfTraining
 from densevos.models.encoder import DenseEncoder, save_encoder
+
+WITHOUT_EFFECT = {"workers", "log_every", "checkpoint_every", "keep_last"}  # on the weights: may change on resuming
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,23 @@ def train(config: TrainConfig, out: Path, *, resume: str = "never", overwrite: b
     config.check()
     videos = find_videos(config.data)
     device = choose_device(config.loop, distributed.local_rank())
+    commit = provenance.commit()  # of the source that runs, which may change before the run ends
     distributed.start(device)
     try:
-        resume_from = _prepare(config, out, resume, overwrite)
+        resume_from = _prepare(config, videos, out, resume, overwrite)
         if distributed.rank() == 0:
             provenance.record(
                 out,
+                resume_from,
                 data={"source": str(config.data), "videos": len(videos), "sha256": fingerprint(videos)},
                 device=str(device),
                 precision=str(choose_precision(config.loop, device)),
-                resumed_from=str(resume_from) if resume_from else None,
             )
         learner = make_learner(config)
         clips = ClipDataset(videos, config.clips, config.loop.seed)
         run = fit(learner, clips, config.optimiser, config.loop, device, out, resume_from)
         if distributed.rank() == 0:
-            save_encoder(out / "encoder.safetensors", learner.encoder, summary(config, run, len(videos)))
+            save_encoder(out / "encoder.safetensors", learner.encoder, summary(config, run, len(videos), commit))
     finally:
         distributed.stop()
     return TrainResult(out / "encoder.safetensors", run.step, run.seconds, tuple(sorted(run.skipped)))
@@ -66,14 +70,14 @@ def make_learner(config: TrainConfig) -> SelfTraining:
         return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
 
 
-def summary(config: TrainConfig, run: Run, videos: int) -> dict[str, object]:
+def summary(config: TrainConfig, run: Run, videos: int, commit: str | None) -> dict[str, object]:
     """How an encoder was trained, for its card."""
     return {
         "steps": run.step,
         "seconds": round(run.seconds, 1),
         "videos": videos,
         "videos_skipped": len(run.skipped),
-        "git_commit": provenance.commit(),
+        "git_commit": commit,
         "config": to_dict(config),
     }
 
@@ -89,17 +93,21 @@ def export(path: Path, out: Path) -> None:
     save_encoder(out, learner.encoder, training)
 
 
-def _prepare(config: TrainConfig, out: Path, resume: str, overwrite: bool) -> Path | None:
+def _prepare(config: TrainConfig, videos: Sequence[Path], out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
     resume_from = checkpoint.find(resume, out / "checkpoints")
     if resume == "never" or not (out / "config.json").exists():
         if distributed.rank() == 0:
-            new_folder(out, overwrite=overwrite)
+            new_folder(out, overwrite=overwrite, inputs=[config.data, *videos])
             write_config(out / "config.json", config)
     elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
         raise InputError(
             f"{out}/config.json: differs from this command in {changed}; "
             f"resume with --config {out}/config.json or choose another --out"
+        )
+    elif provenance.data_hash(out) not in (None, fingerprint(videos)):
+        raise InputError(
+            f"{config.data}: holds other videos than when {out} began; bring back the old ones or choose another --out"
         )
     return resume_from
 
@@ -109,7 +117,7 @@ def _changed(before: TrainConfig, now: TrainConfig) -> str | None:
         other = to_dict(now)[name]
         if isinstance(value, dict):
             for key, part in value.items():
-                if part != other[key]:
+                if part != other[key] and key not in WITHOUT_EFFECT:
                     return f"--{name}.{key} ({part} there, {other[key]} here)"
         elif value != other:
             return f"--{name} ({value} there, {other} here)"

@@ -2,7 +2,7 @@
 # Afterwards $BIN is the folder of the installed commands and $ROOT the checkout.
 # PYTHON chooses the interpreter (3.11 or newer); EXTRAS adds optional dependencies, such as [dev].
 
-ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+ROOT="$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 BIN="$ROOT/.venv/bin"
 
 environment_die() {
@@ -24,8 +24,9 @@ environment_python() {
 environment_install() {
     local extras="${EXTRAS:-}" stamp="$ROOT/.venv/installed$1" wanted python
     wanted="$(cksum <"$ROOT/pyproject.toml") $ROOT"
+    [ -x "$BIN/python" ] || rm -rf "$ROOT/.venv" # its interpreter is gone
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
-    if [ ! -x "$BIN/python" ]; then
+    if ! "$BIN/python" -m pip --version >/dev/null 2>&1; then # none, or one that was interrupted
         python="$(environment_python)" || exit 2
         echo "making $ROOT/.venv with $python" >&2
         "$python" -m venv "$ROOT/.venv" || environment_die "$python cannot make a virtual environment; install its venv module"

@@ -9,5 +9,5 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 : "${DATA:?set DATA to a folder of frame folders or videos, or a list of them}"
 RECIPE="${RECIPE:-dul_ytvos}" OUT="${OUT:-$ROOT/runs/${RECIPE:-dul_ytvos}}"
 GPUS="${GPUS:-$("$BIN/python" -c 'import torch; print(max(torch.cuda.device_count(), 1))')}"
-exec "$BIN/torchrun" --standalone --nproc-per-node "$GPUS" --module densevos \
+exec "$BIN/python" -m torch.distributed.run --standalone --nproc-per-node "$GPUS" --module densevos \
     train "$RECIPE" --data "$DATA" --out "$OUT" --resume auto "$@"

@@ -40,7 +40,12 @@ def fingerprint(videos: Sequence[Path]) -> str:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()
     for where, folders, files in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(where)) in seen:  # a link that leads back: walking it would never end
+            folders.clear()
+            continue
+        seen.add(place)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         visible = [f for f in files if not f.startswith(".")]
         if any(Path(f).suffix.lower() in IMAGE_SUFFIXES for f in visible):
@@ -50,7 +55,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _listed(source: Path) -> list[Path]:
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{source}: is no text file; a list holds one folder or video file a line") from None
     videos = [source.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]

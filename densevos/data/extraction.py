@@ -1,5 +1,7 @@
 """Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video for each clip."""
 
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -11,19 +13,25 @@ from PIL import Image
 from densevos.data.catalogue import find_videos
 from densevos.data.readers import iterate_frames, open_frames
 from densevos.errors import InputError
-from densevos.files import written_whole
+from densevos.files import new_folder, written_whole
 
 JPEG_QUALITY = 95
 
 
-def extract_frames(source: Path, out: Path, *, short_side: int, workers: int | None = None) -> tuple[int, list[str]]:
+def extract_frames(
+    source: Path, out: Path, *, short_side: int, workers: int | None = None, overwrite: bool = False
+) -> tuple[int, list[str]]:
     """Write OUT/VIDEO/00000.jpg ... for every video of `source`.
 
     Returns how many videos were written, and one line for each that cannot be read. Raises InputError when
-    two videos share a name or none can be read.
+    two videos share a name or none can be read, and when `out` holds files, unless `overwrite`.
     """
+    for flag, value in {"short-side": short_side, "workers": workers}.items():
+        if value is not None and value < 1:
+            raise InputError(f"--{flag} {value}: must be at least 1")
     videos = find_videos(source)
     names = _names(videos)
+    new_folder(out, overwrite=overwrite, inputs=[source, *videos])
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         reasons = list(pool.map(partial(_extract, short_side=short_side), videos, (out / name for name in names)))
     skipped = [reason for reason in reasons if reason]
@@ -33,15 +41,15 @@ def extract_frames(source: Path, out: Path, *, short_side: int, workers: int | N
 
 
 def _names(videos: Sequence[Path]) -> list[str]:
-    names = [f"{video.parent.name}-{video.stem}" if _clashes(video, videos) else video.stem for video in videos]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{twice}: two videos have this name; rename one")
+    stems = [video.name if video.is_dir() else video.stem for video in videos]  # a folder's name may hold dots
+    times = Counter(stems)
+    names = [
+        f"{video.parent.name}-{stem}" if times[stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
+    ]
+    name, most = Counter(names).most_common(1)[0]
+    if most > 1:
+        raise InputError(f"{name}: two videos have this name; rename one")
     return names
-
-
-def _clashes(video: Path, videos: Sequence[Path]) -> bool:
-    return sum(other.stem == video.stem for other in videos) > 1
 
 
 def _extract(video: Path, folder: Path, short_side: int) -> str | None:
@@ -52,6 +60,7 @@ def _extract(video: Path, folder: Path, short_side: int) -> str | None:
             with written_whole(folder / f"{name}.jpg") as file:
                 _shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
     except InputError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # Half a video must not be taken for a whole one.
         return str(error)
     return None
 

@@ -58,10 +58,12 @@ def read_image(path: Path) -> np.ndarray:
     """Read one image as [H,W,3] uint8 RGB; InputError when it is missing, truncated or no image."""
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
+                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"{path}: image is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: image cannot be read ({error}); replace or remove it") from error
 
 

@@ -1,6 +1,5 @@
 """Checkpoints: everything a run needs to go on bit for bit, whole or not there at all."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,24 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 def save_step(folder: Path, step: int, state: State, *, best: bool) -> None:
     """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if it is the best."""
-    path = checkpoint_path(folder, step)
-    with written_whole(path) as file:
-        torch.save(state, file)
-    if best:
-        with written_whole(folder / "best.pt") as copy, open(path, "rb") as original:
-            shutil.copyfileobj(original, copy)
+    # The best first: killed in between, the run goes on from the step before and finds it again.
+    for path in [folder / "best.pt"] * best + [checkpoint_path(folder, step)]:
+        with written_whole(path) as file:
+            torch.save(state, file)
 
 
 def load(path: Path) -> State:
     """Read a checkpoint without running any code in it; InputError when it is missing or broken."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; give --resume auto or the path of one") from None
+        raise InputError(f"{path}: no such checkpoint; give RUN/checkpoints/step-N.pt or best.pt") from None
     except Exception as error:  # torch raises many types for a file that is no checkpoint
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: checkpoint cannot be read ({reason}); resume from another") from error
+        raise InputError(f"{path}: checkpoint cannot be read ({reason}); give another") from error
+    if not isinstance(state, dict) or "learner" not in state:
+        raise InputError(f"{path}: is no checkpoint of a training run; give RUN/checkpoints/step-N.pt or best.pt")
+    return state
 
 
 def latest(folder: Path) -> Path | None:
@@ -60,4 +60,7 @@ def find(resume: str, folder: Path) -> Path | None:
     """The checkpoint that `--resume never|auto|PATH` means, or None to begin afresh."""
     if resume == "never":
         return None
-    return latest(folder) if resume == "auto" else Path(resume)
+    if resume == "auto":
+        return latest(folder)
+    load(Path(resume))  # One that cannot be read is refused before the run folder is made.
+    return Path(resume)

@@ -15,6 +15,8 @@ from torch import Tensor
 def start(device: torch.device) -> None:
     """Join the process group when started by `torchrun`; otherwise do nothing."""
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # Else every rank takes memory of GPU 0 too.
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 

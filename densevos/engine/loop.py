@@ -1,9 +1,10 @@
 """The training loop: setup -> fit -> finish, the same for every learner."""
 
 import math
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -36,21 +37,23 @@ def fit(
     """
     run, sampler = setup(learner, clips, optimiser_config, config, device)
     if resume_from is not None:
-        run.restore(checkpoint.load(resume_from))
+        try:
+            run.restore(checkpoint.load(resume_from))
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InputError(f"{resume_from}: is of another encoder or optimiser than this run's") from error
         sampler.start = run.step
     model = DistributedDataParallel(run.learner) if distributed.ranks() > 1 else run.learner
     loader = DataLoader(
         clips,
         batch_sampler=sampler,
-        num_workers=config.workers,
+        num_workers=min(config.workers, os.cpu_count() or 1),
         collate_fn=collate,
-        pin_memory=device.type == "cuda",
         worker_init_fn=_leave_signals_to_parent,
     )
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler.steps_per_epoch)
-    with reporter, sigterm() as stop_asked:
-        for batch in loader:
+    with reporter, sigterm() as stop_asked, closing(_batches(loader)) as batches:
+        for batch in batches:
             values = train_step(model, run, batch, optimiser_config, config.seed, precision, device)
             reporter.after_step(batch, values)
             if distributed.any_rank(bool(stop_asked), device):
@@ -129,6 +132,19 @@ def sigterm() -> Iterator[list[int]]:
         yield received
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _batches(loader: DataLoader) -> Generator[ClipBatch, None, None]:
+    """The batches of `loader`; whatever ends the loop ends the reading processes."""
+    batches = iter(loader)
+    try:
+        yield from batches
+    except InputError as error:  # From a reading process it comes with that process's traceback before it.
+        raise InputError(str(error).rpartition("InputError: ")[2]) from None
+    finally:
+        # Readers ignore SIGTERM, with which multiprocessing would end them at exit: it would wait for ever.
+        if loader.num_workers:
+            batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _leave_signals_to_parent(_: int) -> None:

@@ -50,9 +50,9 @@ def choose_device(config: LoopConfig, local_rank: int = 0) -> torch.device:
         device = torch.device(config.device)
     except RuntimeError as error:
         raise InputError(f"--loop.device {config.device}: {str(error).splitlines()[0]}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--loop.device {config.device}: no GPU is usable here; leave it on auto")
-    return device
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--loop.device {config.device}: no such GPU is usable here; leave it on auto")
+    return torch.device("cuda", local_rank) if config.device == "cuda" else device
 
 
 def choose_precision(config: LoopConfig, device: torch.device) -> torch.dtype:

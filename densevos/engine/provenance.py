@@ -1,6 +1,7 @@
 """Where a run came from: command, versions, git state, data."""
 
 import importlib.metadata
+import json
 import platform
 import shlex
 import subprocess
@@ -15,11 +16,15 @@ from densevos.files import write_json, written_whole
 PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors")
 
 
-def record(folder: Path, **facts: Any) -> None:
-    """Write `provenance.json`, and `git.diff` when the source differs from its commit."""
+def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
+    """Write `provenance.json`, and `git.diff` when the source differs from its commit.
+
+    What a resumed run ran with stands beside them, named after its checkpoint: `provenance-step-N.json`.
+    """
     git = _git_state()
+    again = f"-{resume_from.stem}" if resume_from and (folder / "provenance.json").exists() else ""
     write_json(
-        folder / "provenance.json",
+        folder / f"provenance{again}.json",
         {
             "command": shlex.join(sys.argv),
             "versions": _versions(),
@@ -29,12 +34,21 @@ def record(folder: Path, **facts: Any) -> None:
                 "threads": torch.get_num_threads(),
             },
             "git_commit": git and git[0],
+            "resumed_from": resume_from and str(resume_from),
             **facts,
         },
     )
     if git and git[1]:
-        with written_whole(folder / "git.diff", "w") as file:
+        with written_whole(folder / f"git{again}.diff", "w") as file:
             file.write(git[1])
+
+
+def data_hash(folder: Path) -> str | None:
+    """The hash of the file list that a run began with, or None when the run left no record."""
+    try:
+        return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["data"]["sha256"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return None
 
 
 def commit() -> str | None:
@@ -66,6 +80,7 @@ def _versions() -> dict[str, str]:
 
 def _git_state() -> tuple[str, str] | None:
     try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # An installed copy may lie in a stranger's checkout.
         return _git("rev-parse", "HEAD").strip(), _git("diff", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -73,4 +88,5 @@ def _git_state() -> tuple[str, str] | None:
 
 def _git(*arguments: str) -> str:
     folder = Path(__file__).resolve().parent
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+    finished = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+    return finished.stdout.decode("utf-8", errors="replace")  # A diff may hold any bytes.

@@ -1,7 +1,5 @@
 """DUL: an encoder, two views, anchors, self-training and cross-view consistency in one step."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -26,18 +24,17 @@ class SelfTraining(nn.Module):
         """One step's losses; `generator` draws the second view and the anchors."""
         frames = normalise(batch.frames.to(next(self.parameters()).device).float() / 255)
         views = make_views(frames, self.views, generator)
-        first, second_reference = self._main(torch.cat([views.first, views.second[:, :1]], dim=1))
-        second = torch.cat([second_reference, self._regularising(views.second[:, 1:])], dim=1)
+        # Of the second view only the reference frame ever passes a gradient on, so only it is encoded with one.
+        learning = int(self.objective.regularising_gradient)
+        main = self._encode(torch.cat([views.first, views.second[:, :learning]], dim=1))
+        first, second_reference = main.tensor_split([views.first.shape[1]], dim=1)
+        second = torch.cat([second_reference, self._regularising(views.second[:, learning:])], dim=1)
         with torch.autocast(frames.device.type, enabled=False):
             return losses(first, second, views.theta, self.objective, generator)
 
-    def _main(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        keys = self._encode(frames)
-        return keys[:, :-1], keys[:, -1:]
-
     def _regularising(self, frames: Tensor) -> Tensor:
         self.encoder.train(self.training and self.objective.regularising_bn == "train")
-        with nullcontext() if self.objective.regularising_gradient else torch.no_grad():
+        with torch.no_grad():
             keys = self._encode(frames)
         self.encoder.train(self.training)
         return keys

@@ -97,7 +97,10 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
         raise InputError(
             f"{path}: not a whole safetensors file ({error}); give the encoder.safetensors of a run"
         ) from error
-    card = json.loads(metadata.get("card", "null"))
+    try:
+        card = json.loads(metadata.get("card", "null"))
+    except json.JSONDecodeError:
+        card = None
     if not isinstance(card, dict) or card.get("format") != "densevos-encoder-1":
         raise InputError(
             f"{path}: has no densevos encoder card; export it with `densevos export` or give a run's encoder"
@@ -107,7 +110,8 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
-            f"{path}: weights do not fit {encoder.config.architecture} at stride {encoder.config.stride} ({error})"
+            f"{path}: weights do not fit the {encoder.config.architecture} that its card names; "
+            "export it again from its run"
         ) from error
     return encoder.eval(), card
 

@@ -99,6 +99,11 @@ def test_numbers_keep_their_kind(tiny: TrainConfig) -> None:
         ("views", {"zoom": (0.0, 1.0)}, "--views.zoom"),
         ("objective", {"anchor_grid": 5}, "--objective.anchor-grid"),
         ("objective", {"cross_view_grid": 9}, "--objective.cross-view-grid"),
+        ("encoder", {"key_channels": 0}, "--encoder.key-channels"),
+        ("optimiser", {"betas": (0.9, 1.0)}, "--optimiser.betas"),
+        ("optimiser", {"weight_decay": -1.0}, "--optimiser.weight-decay"),
+        ("optimiser", {"clip_gradient": 0.0}, "--optimiser.clip-gradient"),
+        ("loop", {"seed": -1}, "--loop.seed"),
         ("loop", {"batch": 0}, "--loop.batch"),
     ],
 )

@@ -8,12 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from densevos.config import ClipConfig, ViewConfig
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset, ClipSampler, collate, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
-from densevos.data.readers import AvReader, DecordReader, iterate_frames, open_frames
+from densevos.data.readers import AvReader, DecordReader, iterate_frames, open_frames, read_image
 from densevos.data.views import draw_theta, make_views, warp
 from densevos.errors import InputError
 from tests.densevos.conftest import write_frames
@@ -66,14 +67,32 @@ def test_truncated_and_unequal_images_are_refused_by_name(videos: Path) -> None:
         open_frames(videos / "video1").read([0, 9])
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK"])
+def test_images_of_any_kind_become_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
+    Image.new("RGB", (6, 4), (204, 204, 204)).convert(mode).save(path)
+    np.testing.assert_allclose(read_image(path), np.full((4, 6, 3), 204), atol=2)
+
+
+def test_grey_images_of_16_bits_keep_their_tones(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 256 * 40, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    assert read_image(tmp_path / "deep.png").tolist() == [[[0] * 3, [40] * 3, [255] * 3]]
+
+
 def test_catalogue_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_path: Path) -> None:
     assert [v.name for v in find_videos(videos)] == ["video0", "video1", "video2", "video3"]
     assert len(find_videos(tmp_path)) == 5
     assert find_videos(movie) == [movie]
     listed = tmp_path / "list.txt"
-    listed.write_text("data/video2\n\n# a comment\nmovie.mp4\n")
+    listed.write_bytes(b"\xef\xbb\xbfdata/video2\r\n\r\n# a comment\r\n" + bytes(movie) + b"\r\n")  # from Windows
     assert find_videos(listed) == [videos / "video2", movie]
     assert fingerprint(find_videos(videos)) != fingerprint(find_videos(listed))
+
+
+def test_links_are_followed_once(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(videos)
+    (videos / "round").symlink_to(videos)
+    assert [v.name for v in find_videos(tmp_path / "linked")] == ["video0", "video1", "video2", "video3"]
 
 
 def test_catalogue_names_what_is_missing(tmp_path: Path) -> None:
@@ -231,3 +250,26 @@ def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, v
         "video2",
         "video3",
     ]
+
+
+def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_path: Path) -> None:
+    broken = videos / "video0" / "00004.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    (videos / "video1").rename(videos / "2024.1")
+    (videos / "video2").rename(videos / "2024.2")
+    written, skipped = extract_frames(videos, tmp_path / "out", short_side=24, workers=1)
+    assert (written, len(skipped)) == (3, 1)
+    assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["2024.1", "2024.2", "video3"]
+
+
+def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path: Path) -> None:
+    old = write_frames(tmp_path / "old", 1)
+    for source, options, reason in (
+        (videos, {"short_side": 0}, "--short-side 0"),
+        (videos, {"short_side": 24, "workers": 0}, "--workers 0"),
+        (tmp_path / "nowhere", {"short_side": 24}, "no such data folder"),
+        (old, {"short_side": 24}, "--overwrite would delete"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            extract_frames(source, old, overwrite=True, **options)
+    assert len(list(old.iterdir())) == 1

@@ -24,12 +24,14 @@ from densevos.config import (
     read_config,
     write_config,
 )
+from densevos.data.clips import ClipBatch
 from densevos.engine import checkpoint, distributed, loop
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.errors import InputError, RunError, Stopped
-from densevos.learners.self_training import SelfTraining, losses_at
+from densevos.learners.self_training import losses_at
 from densevos.models.encoder import load_encoder
 from densevos.training import export, make_learner, train
+from tests.densevos.conftest import write_frames
 
 
 def weights(run: Path) -> bytes:
@@ -82,7 +84,7 @@ def test_device_and_precision() -> None:
     with pytest.raises(InputError, match=r"--loop\.device nonsense"):
         choose_device(LoopConfig(device="nonsense"))
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="no GPU is usable"):
+        with pytest.raises(InputError, match="no such GPU is usable"):
             choose_device(LoopConfig(device="cuda"))
     for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)):
         assert choose_precision(LoopConfig(precision=name), torch.device("cpu")) == dtype
@@ -195,7 +197,15 @@ def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
     assert checkpoint.load(saved)["step"] == int(saved.stem.removeprefix("step-"))
 
 
-def test_sigterm_between_steps_resumes_bit_identical(tiny: TrainConfig, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(("precision", "clip"), [("fp32", None), ("bf16", 1.0)])
+def test_sigterm_between_steps_resumes_bit_identical(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch, precision, clip
+) -> None:
+    tiny = dataclasses.replace(
+        tiny,
+        loop=dataclasses.replace(tiny.loop, precision=precision),
+        optimiser=dataclasses.replace(tiny.optimiser, clip_gradient=clip),
+    )
     train(tiny, tmp_path / "whole")
     step = loop.train_step
 
@@ -211,6 +221,20 @@ def test_sigterm_between_steps_resumes_bit_identical(tiny: TrainConfig, tmp_path
     monkeypatch.undo()
     train(tiny, tmp_path / "run", resume=str(tmp_path / "run" / "checkpoints" / "step-00000002.pt"))
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_path: Path) -> None:
+    """What a reading process raises arrives without its traceback, and the process does not wait for it for ever."""
+    short = dataclasses.replace(
+        tiny,
+        clips=dataclasses.replace(tiny.clips, frames=20),
+        loop=dataclasses.replace(tiny.loop, workers=1),
+    )
+    process = start(short, tmp_path / "run", "never")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: none of the 4 videos can be used; the first: ")
+    assert len(errors.splitlines()) == 1
 
 
 def test_loss_that_is_not_finite_stops_and_names_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -250,8 +274,38 @@ def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: Train
     last.write_bytes(last.read_bytes()[:5000])
     with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
         train(tiny, run, resume="auto")
-    with pytest.raises(InputError, match=r"none\.pt: no such checkpoint"):
-        train(tiny, run, resume=str(run / "none.pt"))
+    foreign = tmp_path / "foreign.pt"
+    torch.save({"model": {}}, foreign)
+    for path, reason in ((run / "none.pt", "no such checkpoint"), (foreign, "is no checkpoint of a training run")):
+        with pytest.raises(InputError, match=f"{path.name}: {reason}"):
+            train(tiny, tmp_path / "new", resume=str(path))
+    assert not (tmp_path / "new").exists()
+    wider = dataclasses.replace(tiny, encoder=dataclasses.replace(tiny.encoder, key_channels=24))
+    with pytest.raises(InputError, match=r"best\.pt: is of another encoder"):
+        train(wider, tmp_path / "new", resume=str(run / "checkpoints" / "best.pt"))
+
+
+def test_resuming_may_change_what_has_no_effect_and_keeps_the_first_record(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(tiny, run)
+    record = (run / "provenance.json").read_text()
+    train(dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, workers=1, log_every=2)), run, resume="auto")
+    assert (run / "provenance.json").read_text() == record
+    again = json.loads((run / "provenance-step-00000004.json").read_text())
+    assert again["resumed_from"] == str(run / "checkpoints" / "step-00000004.pt")
+
+
+def test_overwriting_never_deletes_the_data(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--overwrite would delete"):
+        train(tiny, tmp_path, overwrite=True)
+    assert len(list(tiny.data.iterdir())) == 4
+
+
+def test_resume_refuses_other_videos(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(tiny, tmp_path / "run")
+    write_frames(tiny.data / "one-more", 9)
+    with pytest.raises(InputError, match="holds other videos than when"):
+        train(tiny, tmp_path / "run", resume="auto")
 
 
 def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -266,16 +320,21 @@ def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig,
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_regularising_branch_options(tiny: TrainConfig, mode: str) -> None:
-    """In eval mode the second branch leaves BatchNorm's statistics alone; with gradient, view 2 gets one."""
-    from densevos.data.clips import ClipBatch
-
-    objective = dataclasses.replace(tiny.objective, regularising_bn=mode, regularising_gradient=True)
+@pytest.mark.parametrize("gradient", [True, False])
+def test_regularising_branch_options(tiny: TrainConfig, mode: str, gradient: bool, monkeypatch) -> None:
+    """In eval mode the branch leaves BatchNorm's statistics alone; its reference frame carries a gradient if asked."""
+    objective = dataclasses.replace(tiny.objective, regularising_bn=mode, regularising_gradient=gradient)
     learner = make_learner(dataclasses.replace(tiny, objective=objective))
+    encode, encoded = learner._encode, []
+
+    def watch(frames):
+        encoded.append((frames.shape[1], torch.is_grad_enabled()))
+        return encode(frames)
+
+    monkeypatch.setattr(learner, "_encode", watch)
     batch = ClipBatch(torch.randint(0, 255, (2, 2, 3, 32, 32), dtype=torch.uint8), ("a", "b"))
-    losses = learner(batch, torch.Generator().manual_seed(0))
-    losses["loss"].backward()
-    assert isinstance(learner, SelfTraining)
+    learner(batch, torch.Generator().manual_seed(0))["loss"].backward()
+    assert encoded == ([(3, True), (1, False)] if gradient else [(2, True), (2, False)])
     assert int(learner.encoder.trunk.bn1.num_batches_tracked) == (2 if mode == "train" else 1)
     assert all(module.training for module in learner.modules())
 

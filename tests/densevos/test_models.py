@@ -93,7 +93,7 @@ def test_weights_of_another_architecture_are_refused(saved: Path, tmp_path: Path
     card = json.loads(saved.with_suffix(".json").read_text())
     weights = safetensors.torch.load_file(saved)
     for change, reason in (
-        ({"architecture": "resnet50"}, "do not fit resnet50"),
+        ({"architecture": "resnet50"}, "do not fit the resnet50"),
         ({"architecture": "vgg"}, "unknown"),
     ):
         other = tmp_path / "other.safetensors"
