@@ -25,8 +25,6 @@ def best_assignment(region: np.ndarray, contour: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def without_void(
-    truth: np.ndarray, prediction: np.ndarray, void: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def without_void(truth: np.ndarray, prediction: np.ndarray, void: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both id maps [H,W] with the pixels of `void` [H,W] bool made background, so that neither has them."""
     return np.where(void, 0, truth), np.where(void, 0, prediction)
