@@ -1,8 +1,9 @@
-"""densevos-eval propagate | score | show: the evaluator's command line; torch is imported where needed."""
+"""densevos-eval propagate | score | show | submit: the evaluator's command line; torch is imported where needed."""
 
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import tyro
@@ -14,8 +15,15 @@ from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.settings import EncoderOptions, PropagationConfig, Videos
 
 
-def score(benchmark: BenchmarkOptions, results: Path, out: Path | None = None, workers: int | None = None) -> None:
-    """Score masks on disk: region similarity J and contour accuracy F of every object.
+def score(
+    benchmark: BenchmarkOptions,
+    results: Path,
+    out: Path | None = None,
+    workers: int | None = None,
+    stability: bool = True,
+    decay_uint8: bool = False,
+) -> None:
+    """Score masks on disk: region similarity J and contour accuracy F of every object, and what a benchmark adds.
 
     Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json.
 
@@ -24,19 +32,29 @@ def score(benchmark: BenchmarkOptions, results: Path, out: Path | None = None, w
         results: Folder with one mask per frame: SEQUENCE/00000.png.
         out: Folder for the tables; --results when left out.
         workers: Processes to spread the sequences over; one per CPU core when left out.
+        stability: Compute temporal stability T where the benchmark has it (davis16); some .1 s for each frame.
+        decay_uint8: Number the frames with 8 bits in the decay, as the DAVIS toolbox does; wrong beyond 256 frames.
     """
     from rich.console import Console
     from rich.progress import track
 
+    from densevos_eval.measures import MEASURES, Measured
     from densevos_eval.score import score
-    from densevos_eval.tables import scores_table, write_scores
+    from densevos_eval.tables import measured_table, scores_table, write_measured, write_scores
 
     screen = Console(stderr=True)
     sequences = benchmark.load()
+    protocol = replace(benchmark.protocol(), decay_uint8=decay_uint8)
+    if protocol.measure in MEASURES:
+        overall, each = MEASURES[protocol.measure](sequences, results)
+        measured = Measured(dataset=protocol.name, split=benchmark.split, overall=overall, sequences=each)
+        write_measured(measured, out or results)
+        Console().print(measured_table(measured))
+        return
     scores = score(
         sequences,
         results,
-        benchmark.protocol(),
+        protocol if stability else replace(protocol, stability=frozenset()),
         split=benchmark.split,
         workers=workers or os.cpu_count() or 1,
         watch=lambda finished: track(
@@ -50,6 +68,21 @@ def score(benchmark: BenchmarkOptions, results: Path, out: Path | None = None, w
     )
     write_scores(scores, out or results)
     Console().print(scores_table(scores))
+
+
+def submit(benchmark: BenchmarkOptions, results: Path, out: Path, overwrite: bool = False) -> None:
+    """Pack masks for the server of davis17-testdev, ytvos18 or ytvos19; a bad submission is refused.
+
+    Args:
+        benchmark: What the masks belong to.
+        results: Folder with one mask per frame: SEQUENCE/00000.png.
+        out: The zip to upload (NAME.zip), or a folder of the same content.
+        overwrite: Replace what is there.
+    """
+    from densevos_eval.submit import submit
+
+    count = submit(benchmark.load(), results, benchmark.protocol(), out, overwrite=overwrite)
+    print(f"{out}: {count} masks, ready for the server")
 
 
 def propagate(
@@ -75,13 +108,15 @@ def propagate(
     """
     sequences = videos.load()
     from densevos_eval.encoders import load_encoder
+    from densevos_eval.pose import propagate_joints_to_folder
     from densevos_eval.progress import frame_progress
     from densevos_eval.propagate import propagate_to_folder
     from densevos_eval.show import write_movie
 
     network = load_encoder(encoder.encoder, layer=encoder.layer, device=encoder.device, precision=encoder.precision)
     with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
-        propagate_to_folder(sequences, network, config, out, overwrite=overwrite, on_frame=on_frame)
+        follow = propagate_joints_to_folder if sequences[0].joints else propagate_to_folder
+        follow(sequences, network, config, out, overwrite=overwrite, on_frame=on_frame)
     if videos.video:
         write_movie(sequences[0], {"": out}, out / f"{sequences[0].name}.mp4", fps=fps)
 
@@ -128,7 +163,12 @@ def _titled_folders(pairs: tuple[str, ...]) -> dict[str, Path]:
     return folders
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"propagate": propagate, "score": score, "show": show}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "propagate": propagate,
+    "score": score,
+    "show": show,
+    "submit": submit,
+}
 
 
 def dispatch(arguments: list[str]) -> None:

@@ -116,9 +116,10 @@ def propagate_to_folder(
     seconds = {}
     for sequence in sequences:
         start = time.perf_counter()
-        (out / sequence.name).mkdir()
+        (out / sequence.name).mkdir(parents=True)
         for name, ids in propagate(sequence, encoder, config):
-            write_mask(out / sequence.name / f"{name}.png", ids)
+            if name in sequence.written:
+                write_mask(out / sequence.name / f"{name}.png", ids)
             on_frame(sequence.name)
         seconds[sequence.name] = round(time.perf_counter() - start, 2)
     record = {

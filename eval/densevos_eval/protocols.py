@@ -7,8 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from densevos.data.readers import image_files
-from densevos.errors import InputError
+from densevos_eval.layouts import davis, jhmdb, ytobjects, ytvos
 from densevos_eval.metrics.matching import best_assignment, same_id
 from densevos_eval.sequences import Sequence
 
@@ -23,9 +22,18 @@ class Protocol:
     list_required: without a list, False takes every sequence of the image folder.
     first_mask_given: the annotation of the first frame is handed to the method.
     merge_objects: all ids above 0 are one object.
-    skip_ends: first and last frame are not scored.
+    skipped: how many annotated frames at the beginning and at the end are not scored.
     ignore_void: pixels of the annotation with value 255 count for neither side, instead of as background.
     max_proposals: how many ids a result may hold; None: as many as there are objects.
+    contour: F is asked for beside J.
+    stability: names of the sequences whose temporal stability T is asked for.
+    mean_over_classes: means over the frames of a shot, the shots CLASS/... of a class, the classes.
+    decay_uint8: compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox.
+    first_annotation_only: the other annotations are kept by the benchmark's server.
+    all_frames: frames between those that are asked for are used too, where a benchmark has them.
+    submission: path of a mask in what the server takes; None where there is no server.
+    measure: what is scored: objects (J, F, T), parts (mean IoU of classes) or joints (PCK); see measures.
+    layout: finds the sequences below the root; see load_sequences.
     match: (J, F), each [objects,proposals,frames] -> proposal [objects] of each object.
     """
 
@@ -34,51 +42,114 @@ class Protocol:
     images: str = "JPEGImages"
     annotations: str = "Annotations"
     resolution: str | None = None
-    lists: tuple[str, ...]
+    lists: tuple[str, ...] = ()
     list_required: bool = True
     first_mask_given: bool = True
     merge_objects: bool = False
-    skip_ends: bool = True
+    skipped: tuple[int, int] = (1, 1)
     ignore_void: bool = False
     max_proposals: int | None = None
+    contour: bool = True
+    stability: frozenset[str] = frozenset()
+    mean_over_classes: bool = False
+    decay_uint8: bool = False
+    first_annotation_only: bool = False
+    all_frames: bool = True
+    submission: str | None = None
+    measure: Literal["objects", "parts", "joints"] = "objects"
+    layout: "Callable[[Protocol, Path, str, tuple[str, ...]], list[Sequence]]" = davis.load
     match: Callable[[np.ndarray, np.ndarray], np.ndarray] = same_id
 
 
+# The toolbox leaves out videos whose objects are occluded or deform strongly: `eval_t` of its list of sequences.
+# The first ten belong to val, the others to train.
+STABILITY_SEQUENCES = """
+    blackswan camel car-roundabout car-shadow cows drift-straight kite-surf paragliding-launch scooter-black soapbox
+    bear boat bus car-turn dance-jump drift-turn elephant flamingo hike hockey kite-walk mallard-water motocross-bumps
+    rhino stroller surf train
+"""
 DAVIS16 = Protocol(
     name="davis16",
     source="https://davischallenge.org/davis2016/code.html",
     lists=("ImageSets/2016/{split}.txt",),
     merge_objects=True,
+    stability=frozenset(STABILITY_SEQUENCES.split()),
 )
 DAVIS17 = Protocol(
     name="davis17",
     source="https://davischallenge.org/davis2017/code.html",
     lists=("ImageSets/2017/{split}.txt",),
 )
+DAVIS17_TESTDEV = replace(
+    DAVIS17,
+    name="davis17-testdev",
+    lists=("ImageSets/2017/test-dev.txt",),
+    first_annotation_only=True,
+    submission="{sequence}/{frame}.png",
+)
 DAVIS17_UNSUPERVISED = replace(
     DAVIS17,
     name="davis17-unsupervised",
     annotations="Annotations_unsupervised",
     first_mask_given=False,
-    skip_ends=False,
+    skipped=(0, 0),
     ignore_void=True,
     max_proposals=20,
     match=best_assignment,
 )
+YTVOS18 = Protocol(
+    name="ytvos18",
+    source="https://youtube-vos.org/dataset/vos/ (2018 version)",
+    skipped=(0, 0),  # every object counts from the frame after the one that hands it over
+    submission="Annotations/{sequence}/{frame}.png",
+    layout=ytvos.load,
+)
+YTVOS19 = replace(YTVOS18, name="ytvos19", source="https://youtube-vos.org/dataset/vos/ (2019 version)")
+YTOBJECTS = Protocol(
+    name="ytobjects",
+    source="https://vision.cs.utexas.edu/projects/videoseg/, frames of YouTube-Objects v1, not v2",
+    merge_objects=True,
+    skipped=(0, 0),
+    contour=False,
+    mean_over_classes=True,
+    layout=ytobjects.load,
+)
+VIP = Protocol(
+    name="vip",
+    source="https://github.com/HCPLab-SYSU/ATEN, VIP_Fine",
+    images="Images",
+    annotations="Annotations/Category_ids",
+    lists=("lists/{split}_videos.txt",),
+    measure="parts",
+)
+JHMDB = Protocol(name="jhmdb", source="http://jhmdb.is.tue.mpg.de", measure="joints", layout=jhmdb.load)
 FOLDER = Protocol(
     name="folder",
     source="your own frames and masks",
     lists=("ImageSets/{split}.txt", "ImageSets/2017/{split}.txt", "ImageSets/2016/{split}.txt"),
     list_required=False,
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, FOLDER)}
+EVERY = DAVIS16, DAVIS17, DAVIS17_TESTDEV, DAVIS17_UNSUPERVISED, YTVOS18, YTVOS19, YTOBJECTS, VIP, JHMDB, FOLDER
+PROTOCOLS = {protocol.name: protocol for protocol in EVERY}
+Dataset = Literal[
+    "davis16",
+    "davis17",
+    "davis17-testdev",
+    "davis17-unsupervised",
+    "ytvos18",
+    "ytvos19",
+    "ytobjects",
+    "vip",
+    "jhmdb",
+    "folder",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
     """Which sequences of which benchmark: the options that propagate and score share."""
 
-    dataset: Literal["davis16", "davis17", "davis17-unsupervised", "folder"]
+    dataset: Dataset
     """Protocol: layout of the files and rules of the score."""
     root: Path
     """Folder that holds JPEGImages and Annotations."""
@@ -90,6 +161,8 @@ class BenchmarkOptions:
     """Annotation folder below --root, instead of the benchmark's own."""
     resolution: str | None = None
     """Folder of one resolution, such as 480p; found by itself where there is only one."""
+    frames: Literal["all", "required"] = "all"
+    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
 
     def protocol(self) -> Protocol:
         """The benchmark's protocol with the folders named by these options."""
@@ -98,6 +171,7 @@ class BenchmarkOptions:
             protocol,
             annotations=self.annotations or protocol.annotations,
             resolution=self.resolution if self.resolution is not None else protocol.resolution,
+            all_frames=self.frames == "all",
         )
 
     def load(self) -> list[Sequence]:
@@ -110,80 +184,4 @@ def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str,
 
     Raises InputError that names the first file or folder missing and where to get the set.
     """
-    _need_folder(root, protocol)
-    _need_folder(root / protocol.images, protocol)
-    _need_folder(root / protocol.annotations, protocol)
-    resolution = protocol.resolution
-    if resolution is None:
-        resolution = _only_resolution(root / protocol.images)
-    images, annotations = root / protocol.images / resolution, root / protocol.annotations / resolution
-    for folder in (images, annotations):
-        _need_folder(folder, protocol)
-    names = names or _listed(protocol, root, split) or _all_folders(images)
-    for folder in (side / name for name in names for side in (images, annotations)):
-        _need_folder(folder, protocol)
-    return [_sequence(protocol, name, images / name, annotations / name) for name in names]
-
-
-def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path) -> Sequence:
-    frame_names = tuple(file.stem for file in image_files(images))
-    if not frame_names:
-        raise InputError(f"{images}: folder holds no images; {_cure(protocol)}")
-    truth = tuple(annotations / f"{frame}.png" for frame in frame_names)
-    return Sequence(
-        name=name,
-        source=images,
-        frame_names=frame_names,
-        given={0: truth[0]} if protocol.first_mask_given else {},
-        truth=truth,
-        merge_objects=protocol.merge_objects,
-    )
-
-
-def _only_resolution(images: Path) -> str:
-    """480p where there is such a folder, else the only other one, else "" (sequences lie in `images`)."""
-    found = sorted(folder.name for folder in images.glob("*p") if folder.name[:-1].isdigit())
-    if "480p" in found:
-        return "480p"
-    if len(found) > 1:
-        raise InputError(f"{images}: holds {', '.join(found)}; choose one with --resolution")
-    return "".join(found)
-
-
-def _listed(protocol: Protocol, root: Path, split: str) -> tuple[str, ...]:
-    """Names in the list of the split; none when there is no list and none is required."""
-    candidates = [root / pattern.format(split=split) for pattern in protocol.lists]
-    for file in candidates:
-        if file.is_file():
-            names = tuple(dict.fromkeys(file.read_text(encoding="utf-8").split()))
-            if not names:
-                raise InputError(f"{file}: list is empty; write one sequence name on each line")
-            return names
-    if protocol.list_required or (root / "ImageSets").is_dir():
-        there = ", ".join(sorted(file.stem for file in candidates[0].parent.glob("*.txt"))) or "none"
-        raise InputError(
-            f"{candidates[0]}: list of sequences is missing (there: {there}); choose another --split,"
-            f" name the --sequences, or {_cure(protocol)}"
-        )
-    return ()
-
-
-def _all_folders(images: Path) -> tuple[str, ...]:
-    names = tuple(sorted(folder.name for folder in images.iterdir() if folder.is_dir()))
-    if not names:
-        raise InputError(f"{images}: holds no sequences; put the frames of each into a folder of its own")
-    return names
-
-
-def _need_folder(folder: Path, protocol: Protocol) -> None:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: folder is missing; {_cure(protocol)}")
-
-
-def _cure(protocol: Protocol) -> str:
-    resolution = f"{protocol.resolution}/" if protocol.resolution else ""
-    return (
-        f"{protocol.name} needs {protocol.images}/{resolution}SEQUENCE/00000.jpg,"
-        f" {protocol.annotations}/{resolution}SEQUENCE/00000.png"
-        f" and {protocol.lists[0].format(split='SPLIT')} below --root (from {protocol.source})"
-    )
+    return protocol.layout(protocol, root, split, names)

@@ -16,50 +16,89 @@ from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.statistics import statistics
+from densevos_eval.metrics.temporal import polygon, resampled, stability
 from densevos_eval.protocols import Protocol
 from densevos_eval.sequences import Sequence, merged
 
 VOID = 255
 COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
+STABILITY = "T-Mean"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectScores:
-    """J and F [frames] of one object in the frames that count."""
+    """J and F [frames] of one object in the frames that count; NaN before it appears, no F where none is asked for."""
 
     id: int
     region: np.ndarray
-    contour: np.ndarray
+    contour: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceScores:
-    """The objects of one sequence; `frames` names the frames that count."""
+    """The objects of one sequence; `frames` names the frames that count.
+
+    stability: T [frames-1] of the masks of every two of them, where the benchmark asks for it.
+    """
 
     name: str
     frames: tuple[str, ...]
     objects: tuple[ObjectScores, ...]
+    stability: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """A whole split; means are taken over objects, as DAVIS-2017 does, not over sequences."""
+    """A whole split; means are taken over objects, as DAVIS-2017 does, or over classes, where the protocol says so."""
 
-    dataset: str
+    protocol: Protocol
     split: str
     sequences: tuple[SequenceScores, ...]
 
     @property
+    def dataset(self) -> str:
+        """Name of the protocol."""
+        return self.protocol.name
+
+    @property
     def overall(self) -> dict[str, float]:
-        """The columns of the official table over all objects."""
-        return summary(one for sequence in self.sequences for one in sequence.objects)
+        """The columns of the official table over everything; T-Mean last where the benchmark has it."""
+        row = self.row(self.sequences)
+        if not self.protocol.mean_over_classes:
+            return row
+        shots: dict[str, list[dict[str, float]]] = {}
+        for sequence in self.sequences:
+            shots.setdefault(sequence.name.split("/")[0], []).append(self.row([sequence]))
+        classes = [_mean_row(rows) for rows in shots.values()]
+        every = _mean_row([one for rows in shots.values() for one in rows])
+        return {**_mean_row(classes), "J-Mean-Shots": every["J-Mean"]}
+
+    def row(self, sequences: Iterable[SequenceScores]) -> dict[str, float]:
+        """The columns of the official table over the objects of these sequences."""
+        sequences = list(sequences)
+        objects = (one for sequence in sequences for one in sequence.objects)
+        row = summary(objects, decay_uint8=self.protocol.decay_uint8)
+        stabilities = [sequence.stability for sequence in sequences if sequence.stability is not None]
+        means = [np.mean(pairs) for pairs in (s[~np.isnan(s)] for s in stabilities) if len(pairs)]
+        return {**row, STABILITY: float(np.mean(means) if means else np.nan)} if stabilities else row
 
 
-def summary(objects: Iterable[ObjectScores]) -> dict[str, float]:
-    """The columns of the official table: statistics of each object's J and F, averaged over the objects."""
-    each = [astuple(statistics(one.region)) + astuple(statistics(one.contour)) for one in objects]
-    means = np.mean(each, axis=0).tolist()
+def summary(objects: Iterable[ObjectScores], *, decay_uint8: bool = False) -> dict[str, float]:
+    """The columns of the official table: statistics of each object's J and F, averaged over the objects, if any."""
+    rows = []
+    for one in objects:
+        values = [v[~np.isnan(v)] for v in (one.region, one.contour) if v is not None]
+        rows.append(np.ravel([astuple(statistics(v, decay_uint8=decay_uint8)) for v in values]))
+    if not rows:
+        return {}
+    means = np.mean(rows, axis=0).tolist()
+    if len(means) == 3:
+        return dict(zip(COLUMNS[1:4], means, strict=True))
     return dict(zip(COLUMNS, [(means[0] + means[3]) / 2, *means], strict=True))
+
+
+def _mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
 
 
 def score(
@@ -79,52 +118,83 @@ def score(
     Raises InputError that names the first mask which is missing, unreadable, of another size than its
     annotation, or holds more ids than there are objects.
     """
+    if not any(sequence.truth for sequence in sequences):
+        raise InputError(
+            f"--dataset {protocol.name}: nothing to score against, only the server has these annotations;"
+            f" make a submission with densevos-eval submit (see {protocol.source})"
+        )
     for sequence in sequences:
         _check_files(sequence, results)
     finished = _each(partial(score_sequence, results=results, protocol=protocol), sequences, workers)
-    return Scores(dataset=protocol.name, split=split, sequences=tuple(watch(finished)))
+    return Scores(protocol=protocol, split=split, sequences=tuple(watch(finished)))
 
 
 def score_sequence(sequence: Sequence, results: Path, protocol: Protocol) -> SequenceScores:
     """J and F of the objects of one sequence, in the frames that count; see score."""
-    counted = slice(1, -1) if protocol.skip_ends else slice(None)
-    if not sequence.frame_names[counted]:
-        raise InputError(f"{sequence.source}: too few frames: the first and the last are not scored; leave it out")
+    counted = counted_frames(sequence, protocol)
     objects = object_ids(sequence)
     allowed = range(1, protocol.max_proposals + 1) if protocol.max_proposals else objects
-    shape = (len(objects), len(allowed), len(sequence.frame_names))
+    shape = (len(objects), len(allowed), len(counted))
     region, contour = np.empty(shape), np.empty(shape)
     proposals = len(objects)
-    for t, name in enumerate(sequence.frame_names):
+    outlines = []
+    for column, t in enumerate(counted):
         annotation = _read_truth(sequence, t)
         truth = _numbered(annotation, objects)
-        file = results / sequence.name / f"{name}.png"
+        file = results / sequence.name / f"{sequence.frame_names[t]}.png"
         prediction = _read_prediction(sequence, file, truth.shape, allowed)
         if protocol.ignore_void:
             truth, prediction = without_void(truth, prediction, annotation == VOID)
-        region[:, :, t] = region_similarity(truth, prediction, len(objects), len(allowed))
-        contour[:, :, t] = contour_accuracy(truth, prediction, len(objects), len(allowed))
+        region[:, :, column] = region_similarity(truth, prediction, len(objects), len(allowed))
+        if protocol.contour:
+            contour[:, :, column] = contour_accuracy(truth, prediction, len(objects), len(allowed))
+        if sequence.name in protocol.stability:
+            outlines.append(resampled(polygon(prediction > 0)))
         proposals = max(proposals, int(prediction.max()))
 
-    region, contour = region[:, :proposals, counted], contour[:, :proposals, counted]
+    late = np.array([[t <= sequence.appears.get(id, -1) for t in counted] for id in objects])
+    region, contour = (np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour))
     chosen = protocol.match(region, contour)
     return SequenceScores(
         name=sequence.name,
-        frames=sequence.frame_names[counted],
+        frames=tuple(sequence.frame_names[t] for t in counted),
         objects=tuple(
-            ObjectScores(id=id, region=region[i, k], contour=contour[i, k])
+            ObjectScores(id=id, region=region[i, k], contour=contour[i, k] if protocol.contour else None)
             for i, (id, k) in enumerate(zip(objects, chosen, strict=True))
+            if not late[i].all()
         ),
+        stability=stability(outlines) if sequence.name in protocol.stability else None,
     )
 
 
+def counted_frames(sequence: Sequence, protocol: Protocol) -> list[int]:
+    """Indices of the frames that are scored: those annotated, less the protocol's ends."""
+    first, last = protocol.skipped
+    frames = list(sequence.annotated or range(len(sequence.frame_names)))
+    frames = frames[first : len(frames) - last]
+    if not frames:
+        raise InputError(
+            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
+            " leave it out"
+        )
+    return frames
+
+
 def object_ids(sequence: Sequence) -> list[int]:
-    """The ids in the annotation of the first frame, void left out; objects that appear later do not count."""
-    first = _read_truth(sequence, 0)
+    """The ids in the annotation of the first frame, void left out, or those the benchmark names.
+
+    Other objects that appear later do not count.
+    """
+    if sequence.appears:
+        return sorted(sequence.appears)
+    if sequence.merge_objects and sequence.annotated:
+        return [1]  # in sparse annotations it may be absent at first
+    index = sequence.annotated[0] if sequence.annotated else 0
+    first = _read_truth(sequence, index)
     objects = [int(id) for id in np.unique(first) if id not in (0, VOID)]
     if not objects:
         raise InputError(
-            f"{sequence.truth[0]}: annotation holds no object; number the objects from 1 on,"
+            f"{sequence.truth[index]}: annotation holds no object; number the objects from 1 on,"
             " or use --dataset davis16 for masks of 0 and 255"
         )
     return objects
@@ -138,6 +208,8 @@ def _read_truth(sequence: Sequence, index: int) -> np.ndarray:
 def _read_prediction(sequence: Sequence, path: Path, shape: tuple[int, ...], allowed: Collection[int]) -> np.ndarray:
     """The mask at `path`, its ids numbered from 1 on; see score for the errors."""
     ids = read_mask(path)
+    if sequence.resize_masks:
+        ids = cv2.resize(ids, shape[::-1], interpolation=cv2.INTER_NEAREST)
     if ids.shape != shape:
         raise InputError(
             f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but its annotation is {shape[1]}x{shape[0]};"
@@ -164,10 +236,10 @@ def _check_files(sequence: Sequence, results: Path) -> None:
     """Raise InputError for the first file missing, before any time is spent on scoring."""
     if not sequence.truth:
         raise InputError(f"{sequence.source}: no annotations to score {sequence.name} against")
-    for name, truth in zip(sequence.frame_names, sequence.truth, strict=True):
-        if not truth.is_file():
-            raise InputError(f"{truth}: annotation is missing; scoring needs one for every frame")
-        prediction = results / sequence.name / f"{name}.png"
+    for t in sequence.annotated or range(len(sequence.frame_names)):
+        if not sequence.truth[t].is_file():
+            raise InputError(f"{sequence.truth[t]}: annotation is missing; scoring needs one for every frame")
+        prediction = results / sequence.name / f"{sequence.frame_names[t]}.png"
         if not prediction.is_file():
             raise InputError(f"{prediction}: mask is missing; --results needs one for every frame")
 
@@ -180,5 +252,7 @@ def _each(
     if workers <= 1:
         yield from map(function, sequences)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    # One thread each: the processes already share the cores.
+    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield from pool.map(function, sequences)

@@ -20,7 +20,13 @@ class Sequence:
     frame_names: stem of every frame, which is the stem of the mask written for it.
     given: masks handed to the method by frame index, {0: file} for semi-supervised benchmarks.
     truth: annotation file of every frame; empty where there is nothing to score against.
+    annotated: indices of the frames that have an annotation; empty for all of them.
+    appears: object id -> index of the frame that hands it to the method, where a benchmark names them; an object
+        counts from the frame after. Empty: the objects of the first annotation.
+    required: names of the frames whose masks are asked for; empty for all of them.
     merge_objects: all ids above 0 are one object, as in DAVIS-2016.
+    joints: file of the joints of every frame, for benchmarks that propagate joints instead of masks.
+    resize_masks: masks of another size than frames or annotations are resized instead of refused.
     """
 
     name: str
@@ -28,7 +34,17 @@ class Sequence:
     frame_names: tuple[str, ...]
     given: Mapping[int, Path] = field(default_factory=dict)
     truth: tuple[Path, ...] = ()
+    annotated: tuple[int, ...] = ()
+    appears: Mapping[int, int] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
     merge_objects: bool = False
+    joints: Path | None = None
+    resize_masks: bool = False
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Names of the frames whose masks are asked for."""
+        return self.required or self.frame_names
 
 
 def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
@@ -43,14 +59,27 @@ def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
     masks = {}
     for index, path in sorted(sequence.given.items()):
         ids = read_mask(path)
+        if sequence.resize_masks:
+            ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
         if ids.shape != (height, width):
             raise InputError(
                 f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of {sequence.source} are"
                 f" {width}x{height}; resize the mask with nearest neighbour"
             )
         check_objects(path, ids)
+        if sequence.appears:
+            ids = _appearing(sequence, index, path, ids)
         masks[index] = merged(ids) if sequence.merge_objects else ids
     return masks
+
+
+def _appearing(sequence: Sequence, index: int, path: Path, ids: np.ndarray) -> np.ndarray:
+    """The mask [H,W] with those objects only that appear in this frame."""
+    wanted = [id for id, first in sequence.appears.items() if first == index]
+    for id in wanted:
+        if id not in ids:
+            raise InputError(f"{path}: mask lacks object {id}, which appears here; get the benchmark's files again")
+    return np.where(np.isin(ids, wanted), ids, 0).astype(np.uint8)
 
 
 def own_video(video: Path, mask: Path) -> Sequence:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from densevos.errors import InputError
-from densevos_eval.protocols import BenchmarkOptions
+from densevos_eval.protocols import BenchmarkOptions, Dataset
 from densevos_eval.sequences import Sequence, own_video
 
 
@@ -51,7 +51,7 @@ class EncoderOptions:
 class Videos:
     """What to propagate through: the sequences of a benchmark, or one's own video."""
 
-    dataset: Literal["davis16", "davis17", "davis17-unsupervised", "folder"] | None = None
+    dataset: Dataset | None = None
     """Protocol: layout of the files."""
     root: Path | None = None
     """Folder that holds JPEGImages and Annotations."""
@@ -63,6 +63,8 @@ class Videos:
     """Annotation folder below --root, instead of the benchmark's own."""
     resolution: str | None = None
     """Folder of one resolution, such as 480p; found by itself where there is only one."""
+    frames: Literal["all", "required"] = "all"
+    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
     video: Path | None = None
     """Instead of a benchmark: a video file or a folder of frames."""
     mask: Path | None = None
@@ -80,5 +82,6 @@ class Videos:
                 sequences=self.sequences,
                 annotations=self.annotations,
                 resolution=self.resolution,
+                frames=self.frames,
             ).load()
         raise InputError("propagate: give --dataset and --root, or --video and --mask")

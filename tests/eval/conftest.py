@@ -1,5 +1,6 @@
-"""A tiny benchmark on disk in the layout of DAVIS."""
+"""Tiny benchmarks on disk in the layouts of DAVIS and of YouTube-VOS."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +60,24 @@ def benchmark(tmp_path: Path) -> Benchmark:
         file.parent.mkdir(parents=True)
         file.write_text("one\ntwo\n")
     return Benchmark(root=root, results=results)
+
+
+@pytest.fixture
+def ytvos(tmp_path: Path) -> Path:
+    """YouTube-VOS' valid: frames 0 to 10, every fifth asked for; in `late` a second object appears in frame 5."""
+    root = tmp_path / "YouTubeVOS"
+    masks = {0: moving_rectangles({1: 1})[0], 5: moving_rectangles({1: 1, 2: 14})[1]}
+    wanted = ["00000", "00005", "00010"]
+    objects = {"1": {"category": "dog", "frames": wanted}}
+    videos = {"early": {"objects": objects}, "late": {"objects": {**objects, "2": {"frames": wanted[1:]}}}}
+    for name in videos:
+        write_frames(root / "valid_all_frames" / "JPEGImages" / name, frames=11)
+        write_frames(root / "valid" / "JPEGImages" / name, frames=11)
+        for file in (root / "valid" / "JPEGImages" / name).iterdir():
+            if file.stem not in wanted:
+                file.unlink()
+        (root / "valid" / "Annotations" / name).mkdir(parents=True)
+        for t, mask in list(masks.items())[: 1 if name == "early" else 2]:
+            write_mask(root / "valid" / "Annotations" / name / f"{t:05d}.png", mask)
+    (root / "valid" / "meta.json").write_text(json.dumps({"videos": videos}))
+    return root

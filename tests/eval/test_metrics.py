@@ -189,6 +189,16 @@ def test_decay_of_long_videos_uses_whole_numbers() -> None:
     assert statistics(falling).recall == pytest.approx(500 / 1001)
 
 
+def test_decay_with_eight_bits_wraps_as_in_the_toolbox() -> None:
+    for frames in (5, 100, 256):
+        falling = np.linspace(1, 0, frames)
+        assert statistics(falling, decay_uint8=True) == statistics(falling)
+    ramp = np.arange(500.0)
+    # Quarters end at 0, 125, 249, 374, 499: the last is taken from 374-256 to 499-256.
+    assert statistics(ramp, decay_uint8=True).decay == np.mean(ramp[:126]) - np.mean(ramp[118:244])
+    assert math.isnan(statistics(np.arange(300.0), decay_uint8=True).decay)  # from 224 to 299-256
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5])
 def test_statistics_of_short_videos_are_finite(frames: int) -> None:
     numbers = statistics(np.full(frames, 0.6))

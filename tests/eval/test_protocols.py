@@ -87,6 +87,19 @@ def test_first_missing_part_is_named_with_where_to_get_it(benchmark, missing: st
     assert "https://davischallenge.org" in str(error.value)
 
 
+def test_first_masks_are_enough_for_test_dev(benchmark) -> None:
+    lists = benchmark.root / "ImageSets" / "2017"
+    (lists / "val.txt").rename(lists / "test-dev.txt")
+    for t in range(1, 6):
+        benchmark.annotation("one", t).unlink()
+    first, _ = BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
+    assert first.given == {0: benchmark.annotation("one", 0)}
+    assert first.truth == ()
+    benchmark.annotation("two", 0).unlink()
+    with pytest.raises(InputError, match=r"two/00000\.png: file is missing; davis17-testdev needs .*test-dev\.txt"):
+        BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
+
+
 def test_unknown_split_names_those_there(benchmark) -> None:
     with pytest.raises(InputError, match=r"test\.txt: list of sequences is missing \(there: val\)"):
         BenchmarkOptions(dataset="davis17", root=benchmark.root, split="test").load()

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
-from densevos_eval.score import score, score_sequence
+from densevos_eval.score import ObjectScores, Scores, SequenceScores, score, score_sequence
 from densevos_eval.tables import as_json
 
 
@@ -82,6 +83,59 @@ def test_davis16_merges_objects_of_any_id(benchmark, monkeypatch) -> None:
         ["one_1", "1.000", "1.000"],
         ["two_1", "1.000", "1.000"],
     ]
+
+
+def as_blackswan(benchmark) -> None:
+    """Sequence one under a name that DAVIS-2016 measures temporal stability on."""
+    for folder in (benchmark.annotation("one", 0).parent, benchmark.result("one", 0).parent):
+        folder.rename(folder.with_name("blackswan"))
+    frames = benchmark.root / "JPEGImages" / "480p"
+    (frames / "one").rename(frames / "blackswan")
+    (benchmark.root / "ImageSets" / "2016" / "val.txt").write_text("blackswan\ntwo\n")
+
+
+def test_davis16_has_temporal_stability_of_the_official_sequences(benchmark, monkeypatch, capsys) -> None:
+    as_blackswan(benchmark)
+    write_mask(benchmark.result("blackswan", 3), np.zeros((24, 40), np.uint8))
+    assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
+    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
+    assert everything["sequences"]["blackswan"]["T"] == [0, None, None]  # it only moves; no polygon in frame 3
+    assert everything["sequences"]["blackswan"]["T-Mean"] == everything["overall"]["T-Mean"] == 0
+    assert "T-Mean" not in everything["sequences"]["two"]
+    assert "T-Mean" not in table(benchmark.results / "global_results-val.csv")[0]
+    shown = capsys.readouterr().out.splitlines()
+    assert [len(line.split()) for line in shown if line.split()[:1] in (["overall"], ["blackswan"], ["two"])] == [
+        9,
+        9,
+        8,
+    ]
+
+
+def test_stability_can_be_left_out(benchmark, monkeypatch) -> None:
+    as_blackswan(benchmark)
+    assert run(monkeypatch, command(benchmark, "--no-stability", dataset="davis16")) == 0
+    everything = json.loads((benchmark.results / "results.json").read_text())
+    assert "T-Mean" not in everything["overall"]
+
+
+def test_stability_without_any_polygon_is_null(benchmark, monkeypatch) -> None:
+    as_blackswan(benchmark)
+    for t in range(6):
+        write_mask(benchmark.result("blackswan", t), np.zeros((24, 40), np.uint8))
+    assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
+    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
+    assert everything["overall"]["T-Mean"] is None
+
+
+def test_decay_uint8_reaches_the_tables() -> None:
+    long = ObjectScores(id=1, region=np.linspace(1, 0, 500), contour=np.linspace(1, 0, 500))
+    one = SequenceScores(name="one", frames=("00000",) * 500, objects=(long,))
+    plain, wrapped = (
+        Scores(protocol=replace(DAVIS17, decay_uint8=flag), split="val", sequences=(one,)).overall["J-Decay"]
+        for flag in (False, True)
+    )
+    assert plain == pytest.approx(0.75, abs=0.01)
+    assert wrapped == pytest.approx((180.5 - 62) / 499, abs=0.01)
 
 
 def test_out_is_another_folder_for_the_tables(benchmark, monkeypatch, tmp_path) -> None:

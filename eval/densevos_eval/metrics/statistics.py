@@ -14,17 +14,20 @@ class Statistics:
     decay: float
 
 
-def statistics(values: np.ndarray) -> Statistics:
+def statistics(values: np.ndarray, *, decay_uint8: bool = False) -> Statistics:
     """Statistics of the scores [frames] of one object, at least one frame.
 
     Decay is the mean of the first quarter of the frames less the mean of the last; neighbouring quarters
     share a frame. Source: Perazzi et al., CVPR 2016, section 4; quarters as in the DAVIS toolbox, but with
-    whole numbers where the toolbox keeps 8 bits and goes wrong beyond 256 frames.
+    whole numbers where the toolbox keeps 8 bits and goes wrong beyond 256 frames. `decay_uint8` goes wrong
+    the same way: the quarters wrap around, and one that ends before it begins makes the decay NaN.
     """
     ends = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    if decay_uint8:
+        ends %= 256
     first, last = values[ends[0] : ends[1] + 1], values[ends[3] : ends[4] + 1]
     return Statistics(
         mean=float(np.mean(values)),
         recall=float(np.mean(values > 0.5)),
-        decay=float(np.mean(first) - np.mean(last)),
+        decay=float(np.mean(first) - np.mean(last)) if len(first) and len(last) else float("nan"),
     )

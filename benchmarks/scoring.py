@@ -1,0 +1,170 @@
+"""J and F of many frames: the evaluator against the straightforward formulation, in one run.
+
+    python benchmarks/scoring.py --frames 2000 --workers 1 2
+
+Straightforward means a stack of float64 masks per object and video, and a dilation of the full frame for every outline.
+Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides read them from there, in the time measured.
+Asserts that the numbers are identical, prints a table and, as the last line, one JSON object.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from densevos.masks import read_mask, write_mask
+from densevos_eval.protocols import DAVIS17
+from densevos_eval.score import Scores, score
+from densevos_eval.sequences import Sequence
+
+HEIGHT, WIDTH, LENGTH = 480, 854, 25
+Curves = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]  # (sequence, object) -> J, F [frames]
+
+
+def main() -> None:
+    """Draw masks, score them both ways, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=2000, help="frames that are scored")
+    parser.add_argument("--objects", type=int, default=3, help="objects in every frame")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)  # One process means one core, on both sides.
+    with tempfile.TemporaryDirectory() as folder:
+        sequences = draw(Path(folder), options.frames, options.objects)
+        result = measure(sequences, Path(folder) / "results", options.workers)
+    print(table(result))
+    print(json.dumps(result))
+
+
+def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
+    """Sequences of at most LENGTH scored frames, their masks below `folder`: ellipses that drift, and a wobbly copy."""
+    sequences = []
+    for number, start in enumerate(range(0, frames, LENGTH)):
+        names = tuple(f"{t:05d}" for t in range(min(LENGTH, frames - start) + 2))  # both ends are not scored
+        truth, results = folder / "truth" / f"video{number}", folder / "results" / f"video{number}"
+        truth.mkdir(parents=True)
+        results.mkdir(parents=True)
+        generator = np.random.default_rng(number)
+        centres = generator.uniform([150, 100], [WIDTH - 150, HEIGHT - 100], (objects, 2))
+        axes = generator.uniform(30, 110, (objects, 2))
+        for t, name in enumerate(names):
+            write_mask(truth / f"{name}.png", ellipses(centres + 1.5 * t, axes))
+            noise = generator.normal(0, 4, (2, objects, 2))
+            write_mask(results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1]))
+        files = tuple(truth / f"{name}.png" for name in names)
+        sequences.append(Sequence(name=truth.name, source=truth, frame_names=names, truth=files))
+    return sequences
+
+
+def ellipses(centres: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Ids [H,W] of ellipses at the centres (x, y) [objects,2], later ones in front."""
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for i, (centre, axis) in enumerate(zip(centres.astype(int), axes.astype(int), strict=True)):
+        cv2.ellipse(
+            ids, centre.tolist(), axis.tolist(), angle=30 * i, startAngle=0, endAngle=360, color=i + 1, thickness=-1
+        )
+    return ids
+
+
+def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dict[str, object]:
+    """Seconds of both sides, and that they agree to the last bit."""
+    start = time.perf_counter()
+    expected: Curves = {}
+    for sequence in sequences:
+        expected |= straightforward(sequence, results)
+    plain = time.perf_counter() - start
+    ours = {}
+    for count in workers:
+        start = time.perf_counter()
+        scores = score(sequences, results, DAVIS17, split="val", workers=count)
+        ours[count] = time.perf_counter() - start
+        check_identical(expected, scores)
+    return {
+        "frames": sum(len(sequence.frame_names) - 2 for sequence in sequences),
+        "objects": len(expected) // len(sequences),
+        "identical": True,
+        "seconds_plain": round(plain, 3),
+        "seconds_ours": {str(count): round(seconds, 3) for count, seconds in ours.items()},
+        "speedup": round(plain / ours[workers[0]], 2),
+        "scaling": {str(count): round(ours[workers[0]] / seconds, 2) for count, seconds in ours.items()},
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+    }
+
+
+def check_identical(expected: Curves, scores: Scores) -> None:
+    """Raise AssertionError unless every J and F is the same number."""
+    for sequence in scores.sequences:
+        for one in sequence.objects:
+            region, contour = expected[sequence.name, one.id]
+            np.testing.assert_array_equal(one.region, region)
+            np.testing.assert_array_equal(one.contour, contour)
+
+
+def straightforward(sequence: Sequence, results: Path) -> Curves:
+    """J and F of every object by the definition, all masks of the video in memory."""
+    truth = np.stack([read_mask(file) for file in sequence.truth[1:-1]])
+    prediction = np.stack([read_mask(results / sequence.name / f"{n}.png") for n in sequence.frame_names[1:-1]])
+    ids = range(1, int(read_mask(sequence.truth[0]).max()) + 1)
+    wanted = np.stack([truth == i for i in ids]).astype(np.float64)  # [objects,frames,H,W]
+    found = np.stack([prediction == i for i in ids]).astype(np.float64)
+    return {
+        (sequence.name, i): (
+            np.array([plain_region(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
+            np.array([plain_contour(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
+        )
+        for i in ids
+    }
+
+
+def plain_region(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Intersection over union of two masks [H,W]."""
+    union = np.sum(np.logical_or(truth, prediction))
+    return float(np.sum(np.logical_and(truth, prediction)) / union) if union else 1.0
+
+
+def plain_contour(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """F-measure of the outlines of two masks [H,W]."""
+    radius = math.ceil(0.008 * math.hypot(*truth.shape))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    footprint = (x**2 + y**2 <= radius**2).astype(np.uint8)
+    wanted, found = plain_outline(truth), plain_outline(prediction)
+    wide_wanted, wide_found = (cv2.dilate(edge.astype(np.uint8), footprint) for edge in (wanted, found))
+    if not wanted.any() or not found.any():
+        return float(not wanted.any() and not found.any())
+    precision = np.sum(found * wide_wanted) / np.sum(found)
+    recall = np.sum(wanted * wide_found) / np.sum(wanted)
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def plain_outline(mask: np.ndarray) -> np.ndarray:
+    """Pixels [H,W] bool that differ from the neighbour to the east, south or south-east."""
+    mask = mask.astype(bool)
+    east, south, south_east = mask.copy(), mask.copy(), mask.copy()
+    east[:, :-1], south[:-1], south_east[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
+    south_east[-1, :-1], south_east[:-1, -1] = mask[-1, 1:], mask[1:, -1]
+    return (mask ^ east) | (mask ^ south) | (mask ^ south_east)
+
+
+def table(result: dict) -> str:
+    """Markdown."""
+    lines = [
+        f"J and F of {result['frames']} frames, {result['objects']} objects each",
+        "",
+        "| side | workers | seconds | speedup |",
+        "|---|---|---|---|",
+        f"| straightforward | 1 | {result['seconds_plain']:.2f} | 1.0 |",
+    ]
+    for workers, seconds in result["seconds_ours"].items():
+        lines.append(f"| densevos_eval | {workers} | {seconds:.2f} | {result['seconds_plain'] / seconds:.1f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A folder of frames and one of masks per sequence, first perhaps one per resolution, and lists of names: DAVIS."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from densevos.data.readers import image_files
+from densevos.errors import InputError
+from densevos_eval.layouts.need import need_file, need_folder
+from densevos_eval.sequences import Sequence
+
+if TYPE_CHECKING:
+    from densevos_eval.protocols import Protocol
+
+
+def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+    """The sequences of the split's list, or those in `names`; see protocols.load_sequences."""
+    need_folder(root, _cure(protocol))
+    need_folder(root / protocol.images, _cure(protocol))
+    need_folder(root / protocol.annotations, _cure(protocol))
+    resolution = protocol.resolution
+    if resolution is None:
+        resolution = _only_resolution(root / protocol.images)
+    images, annotations = root / protocol.images / resolution, root / protocol.annotations / resolution
+    for folder in (images, annotations):
+        need_folder(folder, _cure(protocol))
+    names = names or _listed(protocol, root, split) or _all_folders(images)
+    for folder in (side / name for name in names for side in (images, annotations)):
+        need_folder(folder, _cure(protocol))
+    return [_sequence(protocol, name, images / name, annotations / name) for name in names]
+
+
+def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path) -> Sequence:
+    frame_names = tuple(file.stem for file in image_files(images))
+    if not frame_names:
+        raise InputError(f"{images}: folder holds no images; {_cure(protocol)}")
+    truth = tuple(annotations / f"{frame}.png" for frame in frame_names)
+    if protocol.first_annotation_only:
+        need_file(truth[0], _cure(protocol))
+    return Sequence(
+        name=name,
+        source=images,
+        frame_names=frame_names,
+        given={0: truth[0]} if protocol.first_mask_given else {},
+        truth=() if protocol.first_annotation_only else truth,
+        merge_objects=protocol.merge_objects,
+    )
+
+
+def _only_resolution(images: Path) -> str:
+    """480p where there is such a folder, else the only other one, else "" (sequences lie in `images`)."""
+    found = sorted(folder.name for folder in images.glob("*p") if folder.name[:-1].isdigit())
+    if "480p" in found:
+        return "480p"
+    if len(found) > 1:
+        raise InputError(f"{images}: holds {', '.join(found)}; choose one with --resolution")
+    return "".join(found)
+
+
+def _listed(protocol: "Protocol", root: Path, split: str) -> tuple[str, ...]:
+    """Names in the list of the split; none when there is no list and none is required."""
+    candidates = [root / pattern.format(split=split) for pattern in protocol.lists]
+    for file in candidates:
+        if file.is_file():
+            names = tuple(dict.fromkeys(file.read_text(encoding="utf-8").split()))
+            if not names:
+                raise InputError(f"{file}: list is empty; write one sequence name on each line")
+            return names
+    if protocol.list_required or (root / "ImageSets").is_dir():
+        there = ", ".join(sorted(file.stem for file in candidates[0].parent.glob("*.txt"))) or "none"
+        raise InputError(
+            f"{candidates[0]}: list of sequences is missing (there: {there}); choose another --split,"
+            f" name the --sequences, or {_cure(protocol)}"
+        )
+    return ()
+
+
+def _all_folders(images: Path) -> tuple[str, ...]:
+    names = tuple(sorted(folder.name for folder in images.iterdir() if folder.is_dir()))
+    if not names:
+        raise InputError(f"{images}: holds no sequences; put the frames of each into a folder of its own")
+    return names
+
+
+def _cure(protocol: "Protocol") -> str:
+    resolution = f"{protocol.resolution}/" if protocol.resolution else ""
+    return (
+        f"{protocol.name} needs {protocol.images}/{resolution}SEQUENCE/00000.jpg,"
+        f" {protocol.annotations}/{resolution}SEQUENCE/00000.png"
+        f" and {protocol.lists[0].format(split='SPLIT')} below --root (from {protocol.source})"
+    )

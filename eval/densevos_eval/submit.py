@@ -1,0 +1,88 @@
+"""Masks for a benchmark's server: checked, then packed the way it wants them."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from densevos.errors import InputError
+from densevos.files import new_folder, written_whole
+from densevos.masks import read_mask
+from densevos_eval.protocols import PROTOCOLS, Protocol
+from densevos_eval.sequences import Sequence, read_given
+
+DATE = (1980, 1, 1, 0, 0, 0)  # the same masks make the same zip
+
+
+def submit(sequences: list[Sequence], results: Path, protocol: Protocol, out: Path, *, overwrite: bool = False) -> int:
+    """Pack the masks RESULTS/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
+
+    `out` is a zip when its name ends so. It appears only when whole, and nothing is written before every mask is
+    checked. Returns the number of masks.
+
+    Raises InputError when the benchmark has no server or `out` exists, and for the first mask that is missing,
+    unreadable, without a palette, of another size than its frames, or holds an id that was never given.
+    """
+    if protocol.submission is None:
+        served = ", ".join(name for name, other in PROTOCOLS.items() if other.submission)
+        raise InputError(f"--dataset {protocol.name}: has no server to submit to; choose one of {served}")
+    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
+        raise InputError(f"{out}: exists; pass --overwrite or choose another --out")
+    files: dict[str, Path] = {}
+    for sequence in sequences:
+        for frame, file in _checked(sequence, results).items():
+            files[protocol.submission.format(sequence=sequence.name, frame=frame)] = file
+    out.parent.mkdir(parents=True, exist_ok=True)
+    (_write_zip if out.suffix == ".zip" else _write_folder)(out, files)
+    return len(files)
+
+
+def _checked(sequence: Sequence, results: Path) -> dict[str, Path]:
+    """The mask files of one sequence by frame name; see submit for the errors."""
+    given = read_given(sequence)
+    if not given:
+        raise InputError(f"{sequence.source}: no mask is given, so the ids of its objects are not known")
+    ids = np.unique(np.concatenate([np.unique(mask) for mask in given.values()]))
+    height, width = next(iter(given.values())).shape
+    files = {frame: results / sequence.name / f"{frame}.png" for frame in sequence.written}
+    for file in files.values():
+        mask = read_mask(file)
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{file}: mask is {mask.shape[1]}x{mask.shape[0]} but its frame is {width}x{height};"
+                " write masks at the size of the frames"
+            )
+        with Image.open(file) as image:
+            if image.mode != "P":
+                raise InputError(
+                    f"{file}: has no palette; save it as an indexed PNG with the palette of the given masks"
+                )
+        strays = np.setdiff1d(mask, ids)
+        if len(strays):
+            known = ", ".join(str(i) for i in ids if i)
+            raise InputError(f"{file}: mask holds id {strays[0]}, but the given masks of {sequence.name} hold {known}")
+    return files
+
+
+def _write_zip(out: Path, files: dict[str, Path]) -> None:
+    with written_whole(out) as stream, zipfile.ZipFile(stream, "w") as archive:  # stored: PNGs are compressed
+        for name, file in files.items():
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())
+
+
+def _write_folder(out: Path, files: dict[str, Path]) -> None:
+    aside = new_folder(out.with_name(f".{out.name}.{os.getpid()}.part"), overwrite=True)
+    try:
+        for name, file in files.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, aside / name)
+        new_folder(out, overwrite=True).rmdir()
+        os.replace(aside, out)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise

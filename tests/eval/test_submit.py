@@ -1,0 +1,135 @@
+"""densevos-eval submit: what is packed, and what is refused."""
+
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from densevos.errors import InputError
+from densevos.masks import PALETTE, read_mask, write_mask
+from densevos_eval import cli
+from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, YTVOS18, load_sequences
+from densevos_eval.submit import submit
+
+
+@pytest.fixture
+def testdev(benchmark):
+    """The tiny benchmark as test-dev: first masks only."""
+    (benchmark.root / "ImageSets" / "2017" / "val.txt").rename(benchmark.root / "ImageSets" / "2017" / "test-dev.txt")
+    for name in ("one", "two"):
+        for t in range(1, 6):
+            benchmark.annotation(name, t).unlink()
+    return benchmark
+
+
+def pack(benchmark, out: Path, **options) -> int:
+    sequences = load_sequences(DAVIS17_TESTDEV, benchmark.root, "val")
+    return submit(sequences, benchmark.results, DAVIS17_TESTDEV, out, **options)
+
+
+def test_zip_of_test_dev_holds_sequences_at_the_top(testdev, tmp_path: Path) -> None:
+    assert pack(testdev, tmp_path / "new" / "up.zip") == 12
+    with zipfile.ZipFile(tmp_path / "new" / "up.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"{name}/{t:05d}.png" for name in ("one", "two") for t in range(6)]
+        for name in archive.namelist():
+            image = Image.open(BytesIO(archive.read(name)))
+            assert image.getpalette() == PALETTE.ravel().tolist()
+            np.testing.assert_array_equal(np.asarray(image), read_mask(testdev.results / name))
+
+
+def test_same_masks_make_the_same_zip(testdev, tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        pack(testdev, tmp_path / name)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_folder_holds_the_same(testdev, tmp_path: Path) -> None:
+    assert pack(testdev, tmp_path / "up") == 12
+    assert (tmp_path / "up" / "two" / "00005.png").read_bytes() == testdev.result("two", 5).read_bytes()
+    assert len(list((tmp_path / "up").rglob("*.png"))) == 12
+    assert [file.name for file in tmp_path.glob(".up*")] == []
+
+
+def test_youtube_vos_has_its_folder_and_only_required_frames(ytvos: Path, tmp_path: Path) -> None:
+    sequences = load_sequences(YTVOS18, ytvos, "val")
+    for sequence in sequences:
+        for frame in sequence.frame_names:
+            (tmp_path / "masks" / sequence.name).mkdir(parents=True, exist_ok=True)
+            write_mask(tmp_path / "masks" / sequence.name / f"{frame}.png", np.zeros((24, 40), np.uint8))
+    submit(sequences, tmp_path / "masks", YTVOS18, tmp_path / "up.zip")
+    with zipfile.ZipFile(tmp_path / "up.zip") as archive:
+        assert archive.namelist() == [
+            *(f"Annotations/early/{t:05d}.png" for t in (0, 5, 10)),
+            *(f"Annotations/late/{t:05d}.png" for t in (0, 5, 10)),
+        ]
+
+
+def spoil_missing(benchmark) -> str:
+    benchmark.result("two", 4).unlink()
+    return r"two/00004\.png: mask is missing"
+
+
+def spoil_size(benchmark) -> str:
+    write_mask(benchmark.result("two", 2), np.zeros((12, 20), np.uint8))
+    return r"two/00002\.png: mask is 20x12 but its frame is 40x24"
+
+
+def spoil_palette(benchmark) -> str:
+    file = benchmark.result("two", 3)
+    Image.fromarray(read_mask(file)).save(file)
+    return r"two/00003\.png: has no palette"
+
+
+def spoil_ids(benchmark) -> str:
+    write_mask(benchmark.result("one", 3), np.full((24, 40), 2, np.uint8))
+    return r"one/00003\.png: mask holds id 2, but the given masks of one hold 1"
+
+
+def spoil_bytes(benchmark) -> str:
+    file = benchmark.result("two", 5)
+    file.write_bytes(file.read_bytes()[:-30])
+    return r"two/00005\.png: mask cannot be read"
+
+
+@pytest.mark.parametrize("spoil", [spoil_missing, spoil_size, spoil_palette, spoil_ids, spoil_bytes])
+@pytest.mark.parametrize("out", ["up.zip", "up"])
+def test_bad_submission_is_refused_and_nothing_written(testdev, tmp_path: Path, spoil, out: str) -> None:
+    message = spoil(testdev)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        pack(testdev, tmp_path / out)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("out", ["up.zip", "up"])
+def test_existing_output_is_replaced_only_on_demand(testdev, tmp_path: Path, out: str) -> None:
+    pack(testdev, tmp_path / out)
+    with pytest.raises(InputError, match="pass --overwrite"):
+        pack(testdev, tmp_path / out)
+    assert pack(testdev, tmp_path / out, overwrite=True) == 12
+
+
+def test_benchmark_without_server_names_those_with_one(benchmark, tmp_path: Path) -> None:
+    sequences = load_sequences(DAVIS16, benchmark.root, "val")
+    with pytest.raises(InputError, match=r"davis16: has no server .* davis17-testdev, ytvos18, ytvos19"):
+        submit(sequences, benchmark.results, DAVIS16, tmp_path / "up.zip")
+
+
+@pytest.mark.parametrize(("command", "status"), [("submit", 0), ("score", 2)])
+def test_test_dev_is_submitted_not_scored(testdev, tmp_path, monkeypatch, capsys, command: str, status: int) -> None:
+    arguments = ["--dataset", "davis17-testdev", "--root", str(testdev.root), "--results", str(testdev.results)]
+    out = tmp_path / "up.zip"
+    monkeypatch.setattr(sys, "argv", ["densevos-eval", command, *arguments, "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code or 0) == status
+    said = capsys.readouterr()
+    assert out.is_file() == (status == 0)
+    assert ("12 masks" in said.out) == (status == 0)
+    assert ("densevos-eval submit" in said.err) == (status == 2)
+    assert len(said.err.splitlines()) == (status == 2)

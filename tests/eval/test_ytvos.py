@@ -1,0 +1,139 @@
+"""YouTube-VOS: objects that appear later, frames in between, frames that are asked for."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from densevos.errors import InputError
+from densevos.masks import read_mask, write_mask
+from densevos_eval.encoders import load_encoder
+from densevos_eval.propagate import propagate_to_folder
+from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
+from densevos_eval.score import score, score_sequence
+from densevos_eval.sequences import read_given
+from densevos_eval.settings import PropagationConfig
+
+
+def late(root: Path, **options):
+    return BenchmarkOptions(dataset="ytvos18", root=root, sequences=("late",), **options).load()[0]
+
+
+def edit_meta(root: Path, change) -> None:
+    meta = json.loads((root / "valid" / "meta.json").read_text())
+    change(meta["videos"])
+    (root / "valid" / "meta.json").write_text(json.dumps(meta))
+
+
+def as_train(root: Path) -> None:
+    """Masks of every required frame, in a folder `train`."""
+    (root / "valid").rename(root / "train")
+    for name in ("early", "late"):
+        folder = root / "train" / "Annotations" / name
+        for frame in ("00005", "00010"):
+            shutil.copy(folder / ("00005.png" if name == "late" else "00000.png"), folder / "copy.png")
+            (folder / "copy.png").rename(folder / f"{frame}.png")
+
+
+@pytest.mark.parametrize("protocol", [YTVOS18, YTVOS19])
+def test_all_frames_are_propagated_and_some_are_asked_for(ytvos: Path, protocol) -> None:
+    early, _ = load_sequences(protocol, ytvos, "val")
+    assert early.frame_names == tuple(f"{t:05d}" for t in range(11))
+    assert early.written == ("00000", "00005", "00010")
+    assert early.truth == ()
+
+
+def test_required_frames_need_no_other(ytvos: Path) -> None:
+    shutil.rmtree(ytvos / "valid_all_frames")
+    sequence = late(ytvos, frames="required")
+    assert sequence.frame_names == sequence.written == ("00000", "00005", "00010")
+    assert dict(sequence.appears) == {1: 0, 2: 1}
+
+
+def test_every_object_is_given_where_it_appears_and_nowhere_else(ytvos: Path) -> None:
+    given = read_given(late(ytvos))
+    assert list(given) == [0, 5]
+    assert np.unique(given[0]).tolist() == [0, 1]
+    assert np.unique(given[5]).tolist() == [0, 2]  # object 1 is in this mask too, but is known already
+
+
+def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
+    encoder = load_encoder("random:resnet18", device="cpu")
+    propagate_to_folder([late(ytvos)], encoder, PropagationConfig(context=2, radius=2), tmp_path / "out")
+    written = sorted((tmp_path / "out" / "late").iterdir())
+    assert [file.name for file in written] == ["00000.png", "00005.png", "00010.png"]
+    assert 2 not in read_mask(written[0])
+    assert 2 in read_mask(written[1])
+
+
+def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp_path: Path) -> None:
+    as_train(ytvos)
+    (ytvos / "valid_all_frames").rename(ytvos / "train_all_frames")
+    sequences = load_sequences(YTVOS18, ytvos, "train")
+    results = tmp_path / "results"
+    shutil.copytree(ytvos / "train" / "Annotations", results)
+    last = read_mask(results / "late" / "00010.png")
+    write_mask(results / "late" / "00010.png", np.where(last == 2, 0, last))
+    write_mask(results / "late" / "00000.png", np.zeros((24, 40), np.uint8))  # given, so not scored
+    one, two = score_sequence(sequences[1], results, YTVOS18).objects
+    np.testing.assert_array_equal(one.region, [np.nan, 1, 1])
+    np.testing.assert_array_equal(two.contour, [np.nan, np.nan, 0])
+    assert score(sequences, results, YTVOS18, split="train").overall["J-Mean"] == pytest.approx(2 / 3)
+
+
+def test_object_of_the_last_frame_has_nothing_to_score(ytvos: Path, tmp_path: Path) -> None:
+    edit_meta(ytvos, lambda videos: videos["late"]["objects"]["2"].update(frames=["00010"]))
+    as_train(ytvos)
+    results = ytvos / "train" / "Annotations"
+    (sequence,) = BenchmarkOptions(
+        dataset="ytvos19", root=ytvos, split="train", sequences=("late",), frames="required"
+    ).load()
+    assert [one.id for one in score_sequence(sequence, results, YTVOS19).objects] == [1]
+
+
+def test_valid_cannot_be_scored_here(ytvos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ytvos18: nothing to score against.*densevos-eval submit"):
+        score(load_sequences(YTVOS18, ytvos, "val"), tmp_path, YTVOS18, split="val")
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "valid/meta.json",
+        "valid",
+        "valid/Annotations",
+        "valid_all_frames/JPEGImages",
+        "valid_all_frames/JPEGImages/late",
+        "valid_all_frames/JPEGImages/late/00005.jpg",
+        "valid/Annotations/late",
+        "valid/Annotations/late/00005.png",
+    ],
+)
+def test_first_missing_part_is_named_with_where_to_get_it(ytvos: Path, missing: str) -> None:
+    part = ytvos / missing
+    shutil.rmtree(part) if part.is_dir() else part.unlink()
+    with pytest.raises(InputError) as error:
+        load_sequences(YTVOS18, ytvos, "val")
+    assert str(error.value).startswith(f"{part}: ")
+    assert "https://youtube-vos.org" in str(error.value)
+    assert ("--frames required" in str(error.value)) == (missing == "valid_all_frames/JPEGImages")
+
+
+def test_unknown_video_and_broken_meta_are_refused(ytvos: Path) -> None:
+    with pytest.raises(InputError, match="has no video other"):
+        load_sequences(YTVOS18, ytvos, "val", ("other",))
+    edit_meta(ytvos, lambda videos: videos["late"].pop("objects"))
+    with pytest.raises(InputError, match=r"meta\.json: is no list of videos"):
+        load_sequences(YTVOS18, ytvos, "val")
+    (ytvos / "valid" / "meta.json").write_text("{")
+    with pytest.raises(InputError, match=r"meta\.json: is no list of videos"):
+        load_sequences(YTVOS18, ytvos, "val")
+
+
+def test_object_absent_from_the_mask_that_gives_it_is_refused(ytvos: Path) -> None:
+    file = ytvos / "valid" / "Annotations" / "late" / "00005.png"
+    write_mask(file, np.where(read_mask(file) == 1, 1, 0))
+    with pytest.raises(InputError, match=r"00005\.png: mask lacks object 2"):
+        read_given(late(ytvos))
