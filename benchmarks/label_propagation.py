@@ -51,23 +51,25 @@ def main() -> None:
 @torch.inference_mode()
 def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
     """Seconds a frame, largest difference, memory and floor of both formulations over the same frames."""
-    before = peak_mb()
     device = torch.device(options.device)
     frames = CONFIG.context + 1 + options.frames
     stream = smooth_features(frames, options.height, options.width, options.channels, device)
+    before = peak_mb()
     masks = first_masks(options.height, options.width, device)
     ours, soft = LabelPropagation(config=CONFIG), []
-    seconds_ours = [timed(lambda t=t: soft.append(ours.step(stream[t], masks if t == 0 else None)), device)
-                    for t in range(frames)]  # fmt: skip
+    seconds_ours = []
+    for t, features in enumerate(stream):
+        given = masks if t == 0 else None
+        seconds_ours.append(timed(lambda: soft.append(ours.step(features, given)), device))  # noqa: B023
     peak = peak_mb() - before
     near = near_cells(options.height, options.width, device)
     seconds_dense, difference, equal = [], 0.0, 0.0
     for t in range(CONFIG.context + 1, frames):
         recent = range(t - CONFIG.context, t)
-        features = torch.stack([stream[0], *(stream[i] for i in recent)])
+        context = torch.stack([stream[0], *(stream[i] for i in recent)])
         labels = torch.stack([soft[0], *(soft[i] for i in recent)])
         result: list[Tensor] = []
-        seconds_dense.append(timed(lambda t=t: result.append(dense(stream[t], features, labels, near)), device))
+        seconds_dense.append(timed(lambda: result.append(dense(stream[t], context, labels, near)), device))  # noqa: B023
         difference = max(difference, (result[0] - soft[t]).abs().max().item())
         equal += (result[0].argmax(0) == soft[t].argmax(0)).float().mean().item() / options.frames
     floor = floor_seconds(options, near, device)
@@ -113,11 +115,11 @@ def smooth_features(frames: int, h: int, w: int, channels: int, device: torch.de
     coarse = torch.randn(2, channels, h // 4 + 2, w // 4 + 2, generator=generator)
     start, drift = F.interpolate(coarse, size=(h, w), mode="bilinear", align_corners=True)
     common = torch.randn(channels, 1, 1, generator=generator)
-    made = [
-        common + start + 0.05 * t * drift + 0.2 * torch.randn(channels, h, w, generator=generator)
-        for t in range(frames)
-    ]
-    return torch.stack([F.normalize(features, dim=0) for features in made]).to(device)
+    features = torch.empty(frames, channels, h, w, device=device)
+    for t in range(frames):
+        noise = torch.randn(channels, h, w, generator=generator)
+        features[t] = F.normalize(common + start + 0.05 * t * drift + 0.2 * noise, dim=0)
+    return features
 
 
 def first_masks(h: int, w: int, device: torch.device) -> dict[int, Tensor]:

@@ -100,4 +100,4 @@ def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
 
 def _bright_palette() -> np.ndarray:
     """The DAVIS colours [256,3], lightened so that they show over photographs."""
-    return (255 * np.sqrt(PALETTE / 255)).astype(np.uint8)
+    return (255 * np.cbrt(PALETTE / 255)).astype(np.uint8)

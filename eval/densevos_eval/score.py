@@ -138,11 +138,15 @@ def score_sequence(sequence: Sequence, results: Path, protocol: Protocol) -> Seq
     region, contour = np.empty(shape), np.empty(shape)
     proposals = len(objects)
     outlines = []
-    for column, t in enumerate(counted):
+    columns = {t: column for column, t in enumerate(counted)}
+    for t in sequence.annotated or range(len(sequence.frame_names)):
         annotation = _read_truth(sequence, t)
         truth = _numbered(annotation, objects)
         file = results / sequence.name / f"{sequence.frame_names[t]}.png"
         prediction = _read_prediction(sequence, file, truth.shape, allowed)
+        if t not in columns:
+            continue  # It does not count, but a mask that cannot be right is told of all the same.
+        column = columns[t]
         if protocol.ignore_void:
             truth, prediction = without_void(truth, prediction, annotation == VOID)
         region[:, :, column] = region_similarity(truth, prediction, len(objects), len(allowed))

@@ -10,7 +10,7 @@ from densevos.data.readers import open_frames
 from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos.masks import read_mask
-from densevos_eval.overlay import even, movie, overlay, side_by_side, stacked, titled
+from densevos_eval.overlay import GAP, even, movie, overlay, side_by_side, stacked, titled
 from densevos_eval.sequences import Sequence, merged
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.
@@ -76,7 +76,8 @@ def write_movie(
 def _row(shown: Mapping[str, np.ndarray], width: int) -> np.ndarray:
     """The panels at their own height, or lower where the row would be wider than `width`."""
     height, panel_width = next(iter(shown.values())).shape[:2]
-    fitting = round(height * width / (panel_width * len(shown)))
+    room = width - GAP * (len(shown) - 1)
+    fitting = max(1, height * room // (panel_width * len(shown)))
     return side_by_side(list(shown.values()), list(shown), min(height, fitting))
 
 

@@ -115,6 +115,12 @@ def test_frames_that_barely_differ_keep_the_exact_order() -> None:
         assert equal.float().mean() > 0.97  # float32 itself takes the other of two near equals now and then
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_golden_values_whatever_the_processor_multiplies_fast(golden: Path, monkeypatch, dtype: torch.dtype) -> None:
+    monkeypatch.setattr("densevos_eval.affinity.coarse_dtype", lambda device: dtype)
+    check_golden(golden / "label_propagation_late_objects.npz")
+
+
 def test_memory_is_bounded_by_the_context() -> None:
     generator = torch.Generator().manual_seed(0)
     propagation = LabelPropagation(config=PropagationConfig(context=3, radius=2, topk=3))

@@ -240,6 +240,11 @@ def spoil_ids(benchmark) -> Path:
     return benchmark.result("two", 3)
 
 
+def spoil_last_size(benchmark) -> Path:
+    write_mask(benchmark.result("two", 5), np.zeros((12, 20), np.uint8))
+    return benchmark.result("two", 5)
+
+
 def spoil_colours(benchmark) -> Path:
     Image.new("RGB", (40, 24)).save(benchmark.result("two", 1))
     return benchmark.result("two", 1)
@@ -275,6 +280,7 @@ def spoil_length(benchmark) -> Path:
         spoil_missing,
         spoil_folder,
         spoil_size,
+        spoil_last_size,
         spoil_ids,
         spoil_colours,
         spoil_bytes,
