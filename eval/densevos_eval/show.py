@@ -40,9 +40,16 @@ def show(
 def _panels(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray) -> dict[str, np.ndarray]:
     """Titles and overlays [H,W,3] of one frame."""
     name = f"{sequence.frame_names[index]}.png"
-    files = {"truth": sequence.truth[index]} if sequence.truth else {}
-    files |= {title: folder / sequence.name / name for title, folder in results.items()}
-    return {title: overlay(frame, _ids(file, sequence, frame)) for title, file in files.items()}
+    panels = {"truth": frame} if sequence.truth else {}  # the bare frame where a sparse annotation has none
+    files = {title: folder / sequence.name / name for title, folder in results.items()}
+    if sequence.truth and (not sequence.annotated or index in sequence.annotated):
+        files = {"truth": sequence.truth[index], **files}
+    return panels | {title: overlay(frame, _ids(file, sequence, frame)) for title, file in files.items()}
+
+
+def _shown(sequence: Sequence) -> list[int]:
+    """Indices of the frames that have masks."""
+    return [index for index, name in enumerate(sequence.frame_names) if name in sequence.written]
 
 
 def _ids(file: Path, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
@@ -67,7 +74,7 @@ def write_movie(
     """One movie of a sequence, with columns as in `show`."""
     reader = open_frames(sequence.source)
     with movie(path, fps) as writer:
-        for index in range(len(reader)):
+        for index in _shown(sequence):
             shown = _panels(sequence, results, index, reader.read([index])[0])
             writer.append_data(even(_row(shown, width)))
             on_frame(sequence.name)
@@ -84,7 +91,8 @@ def _row(shown: Mapping[str, np.ndarray], width: int) -> np.ndarray:
 def _write_overview(sequences: list[Sequence], results: Mapping[str, Path], path: Path, width: int) -> None:
     rows = []
     for sequence in sequences:
-        index = int(LATE * (len(sequence.frame_names) - 1))
+        frames = _shown(sequence)
+        index = frames[int(LATE * (len(frames) - 1))]
         shown = _panels(sequence, results, index, open_frames(sequence.source).read([index])[0])
         rows.append(titled(_row(shown, width), f"{sequence.name}, frame {sequence.frame_names[index]}"))
     with written_whole(path) as file:
