@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from densevos.files import write_json
-from densevos_eval.propagation import LabelPropagation
-from densevos_eval.settings import PropagationConfig
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
+
+from densevos.files import write_json
+from densevos_eval.propagation import LabelPropagation
+from densevos_eval.settings import PropagationConfig
 
 LABELS = 4
 CONFIG = PropagationConfig()
