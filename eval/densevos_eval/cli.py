@@ -1,16 +1,17 @@
-"""densevos-eval propagate | score | show | submit: the evaluator's command line; torch is imported where needed."""
+"""The commands of densevos-eval; torch is imported where it is needed."""
 
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from densevos import console
 from densevos.errors import InputError
-from densevos.files import new_folder
+from densevos.files import new_folder, written_whole
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.settings import EncoderOptions, PropagationConfig, Videos
 
@@ -163,11 +164,84 @@ def _titled_folders(pairs: tuple[str, ...]) -> dict[str, Path]:
     return folders
 
 
+def compare(
+    results: tyro.conf.Positional[tuple[Path, ...]],
+    format: Literal["markdown", "csv", "latex"] = "markdown",
+    out: Path | None = None,
+    published: bool = False,
+    seed: int = 0,
+) -> None:
+    """Compare scored results of one benchmark: differences to the first, sequences won, 95 % bootstrap intervals.
+
+    Args:
+        results: Folders with the results.json of densevos-eval score; the others are compared with the first.
+        format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means in per cent.
+        out: File for the tables, instead of standard output.
+        published: Show published figures of the benchmark beside, marked as such.
+        seed: Seed of the bootstrap.
+    """
+    import numpy as np
+
+    from densevos_eval.compare import compare
+    from densevos_eval.compare_tables import FORMATS
+    from densevos_eval.published import published_rows
+    from densevos_eval.results import read_all
+
+    comparison = compare(read_all(results), np.random.default_rng(seed))
+    first = comparison.first
+    text = FORMATS[format](comparison, published_rows(first.dataset, first.split) if published else ())
+    if out is None:
+        print(text, end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out, "w") as file:
+        file.write(text)
+
+
+def report(
+    results: tyro.conf.Positional[Path],
+    benchmark: BenchmarkOptions,
+    against: Path | None = None,
+    out: Path | None = None,
+    movies: bool = False,
+    seed: int = 0,
+) -> None:
+    """Write one HTML page about a result: numbers, J and F over time, pictures of the worst frames.
+
+    Movies SEQUENCE.mp4 in the page's folder are linked.
+
+    Args:
+        results: Folder with masks and the results.json of densevos-eval score.
+        benchmark: What the masks belong to.
+        against: Another such folder to show the difference to.
+        out: The page; RESULTS/report.html when left out.
+        movies: Write the movies too.
+        seed: Seed of the bootstrap of the difference.
+    """
+    import numpy as np
+
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.report import judged, write_movies, write_report
+    from densevos_eval.results import read_all
+
+    result, *others = read_all([results, against] if against else [results])
+    subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())
+    page = out or results / "report.html"
+    frames = sum(len(sequence.frame_names) for sequence in subject.sequences) if movies else 0
+    with frame_progress(frames + len(subject.sequences)) as on_frame:
+        if movies:
+            write_movies(subject, page.parent, on_frame=on_frame)
+        write_report(subject, page, np.random.default_rng(seed), on_sequence=on_frame)
+    print(page)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": propagate,
     "score": score,
     "show": show,
     "submit": submit,
+    "compare": compare,
+    "report": report,
 }
 
 

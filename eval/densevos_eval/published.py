@@ -1,0 +1,94 @@
+"""Published figures, as printed in their papers, to show beside one's own; in per cent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from densevos.errors import InputError
+
+DUL_TABLE_1 = "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021, Table 1"
+DUL_TABLE_2 = DUL_TABLE_1.replace("Table 1", "Table 2")
+MUG_TABLE_2 = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020, Table 2"
+MUG_TABLE_3 = MUG_TABLE_2.replace("Table 2", "Table 3")
+MUG_TABLE_5 = MUG_TABLE_2.replace("Table 2", "Table 5")
+MUG_TABLE_6 = MUG_TABLE_2.replace("Table 2", "Table 6")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One row of a paper's table: `figures` by column of ours, and where they are printed.
+
+    training: what the method learned from, without labels unless it says so; empty where the source is silent.
+    """
+
+    dataset: str
+    split: str = "val"
+    method: str
+    training: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    source: str
+
+
+def _davis17(method: str, training: str, jf: float, *jf_parts: float, source: str = DUL_TABLE_1) -> Published:
+    """A row of DAVIS-2017 val: J&F, then J mean and F mean where they are printed."""
+    columns = ("J&F-Mean", "J-Mean", "F-Mean")[: 1 + len(jf_parts)]
+    figures = dict(zip(columns, (jf, *jf_parts), strict=True))
+    return Published(dataset="davis17", method=method, training=training, figures=figures, source=source)
+
+
+def _davis16(method: str, training: str, j: float, f: float, t: float, *, source: str = MUG_TABLE_5) -> Published:
+    """A row of DAVIS-2016 val: J, F and T; J&F is not printed."""
+    figures = {"J-Mean": j, "F-Mean": f, "T-Mean": t}
+    return Published(dataset="davis16", method=method, training=training, figures=figures, source=source)
+
+
+def _ytvos18(method: str, training: str, jf: float) -> Published:
+    """A row of YouTube-VOS 2018 valid: the mean of J and F over seen and unseen classes."""
+    figures = {"J&F-Mean": jf}
+    return Published(dataset="ytvos18", method=method, training=training, figures=figures, source=DUL_TABLE_2)
+
+
+def _ytobjects(method: str, training: str, j: float) -> Published:
+    """A row of YouTube-Objects: J, mean over the classes."""
+    figures = {"J-Mean": j}
+    return Published(dataset="ytobjects", method=method, training=training, figures=figures, source=MUG_TABLE_3)
+
+
+WEAK = "OxUvA + CAM"  # class activation maps come from image labels
+ROWS = (
+    _davis17("random initialisation", "", 43.1),
+    _davis17("CorrFlow", "OxUvA", 50.3, 48.4, 52.2),
+    _davis17("MAST, stride 4", "OxUvA", 63.7, 61.2, 66.3),
+    _davis17("DUL", "OxUvA", 65.3, 63.4, 67.2),
+    _davis17("MAST, stride 4", "YouTube-VOS", 65.5, 63.3, 67.6),
+    _davis17("DUL", "YouTube-VOS", 69.3, 67.1, 71.6),
+    _davis17("ContrastCorr", "TrackingNet", 63.0, 60.5, 65.5),
+    _davis17("DUL", "TrackingNet", 69.4, 67.1, 71.7),
+    _davis17("CRW", "Kinetics-400", 67.6, 64.8, 70.2),
+    _davis17("DUL", "Kinetics-400", 68.7, 66.7, 70.7),
+    _davis17("TimeCycle", "", 42.8, 43.0, 42.6, source=MUG_TABLE_6),
+    _davis17("MuG", "OxUvA", 54.3, 52.6, 56.1, source=MUG_TABLE_6),
+    _davis17("MuG, weakly supervised", WEAK, 56.1, 54.0, 58.2, source=MUG_TABLE_6),
+    _davis16("TimeCycle", "", 55.8, 51.1, 36.6),
+    _davis16("CorrFlow", "OxUvA", 48.9, 39.1, 36.4),
+    _davis16("MuG", "OxUvA", 63.1, 61.8, 43.0),
+    _davis16("MuG, weakly supervised", WEAK, 65.7, 63.5, 44.4),
+    _davis16("MuG, no mask given", "OxUvA", 58.0, 51.5, 30.1, source=MUG_TABLE_2),
+    _davis16("MuG, weakly supervised, no mask given", WEAK, 61.2, 56.1, 58.6, source=MUG_TABLE_2),
+    _ytvos18("CorrFlow", "OxUvA", 46.6),
+    _ytvos18("MAST", "YouTube-VOS", 64.2),
+    _ytvos18("CRW", "Kinetics-400", 69.9),
+    _ytvos18("DUL", "YouTube-VOS", 69.9),
+    _ytvos18("DUL", "Kinetics-400", 70.6),
+    _ytvos18("DUL", "TrackingNet", 70.7),
+    _ytobjects("MuG, no mask given", "OxUvA", 57.7),
+    _ytobjects("MuG, weakly supervised, no mask given", WEAK, 62.4),
+)
+
+
+def published_rows(dataset: str, split: str) -> list[Published]:
+    """The rows of a benchmark. Raises InputError that names those with figures when it has none."""
+    rows = [row for row in ROWS if (row.dataset, row.split) == (dataset, split)]
+    if not rows:
+        known = ", ".join(dict.fromkeys(f"{row.dataset} {row.split}" for row in ROWS))
+        raise InputError(f"--published: no figures are known for {dataset} {split}, only for {known}; leave it out")
+    return rows

@@ -1,0 +1,145 @@
+"""One self-contained HTML page of a result: numbers, curves over time, and pictures of the worst frames."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from densevos.errors import InputError
+from densevos.files import written_whole
+from densevos_eval import sequences as benchmark
+from densevos_eval.compare import compare
+from densevos_eval.metrics.matching import same_id
+from densevos_eval.protocols import Protocol
+from densevos_eval.report_page import Story, page
+from densevos_eval.results import FILE, Results, SequenceResult, check_same
+from densevos_eval.show import write_movie
+from densevos_eval.thumbnails import thumbnails
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A result, what it is shown against, and the sequences both are of."""
+
+    results: Results
+    against: Results | None
+    sequences: Sequence[benchmark.Sequence]
+    protocol: Protocol
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Title -> folder of masks."""
+        return {one.title: one.folder for one in (self.results, self.against) if one}
+
+
+def judged(
+    results: Results, against: Results | None, sequences: Sequence[benchmark.Sequence], protocol: Protocol
+) -> Judged:
+    """Results with the sequences they are of, in the order of the results.
+
+    Raises InputError when they belong to another benchmark, or a sequence is not among those given.
+    """
+    path = results.folder / FILE
+    if results.dataset != protocol.name:
+        raise InputError(f"{path}: is of {results.dataset}, not {protocol.name}; pass --dataset {results.dataset}")
+    if protocol.measure != "objects":
+        raise InputError(f"--dataset {protocol.name}: has no masks of objects to report on; use densevos-eval compare")
+    if against:
+        check_same(against, results)
+    known = {sequence.name: sequence for sequence in sequences}
+    for name in results.sequences:
+        if name not in known:
+            raise InputError(f"{path}: sequence {name} is not in this split; pass the --split or --sequences scored")
+    chosen = [known[name] for name in results.sequences]
+    return Judged(results=results, against=against, sequences=chosen, protocol=protocol)
+
+
+def write_report(
+    subject: Judged,
+    path: Path,
+    generator: np.random.Generator,
+    on_sequence: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Write the page to `path`; movies SEQUENCE.mp4 that lie beside it are linked.
+
+    generator: draws the sequences of the interval of the difference. `on_sequence` is called with the name of
+    each finished sequence. Raises InputError for a mask that is missing or unreadable.
+    """
+    comparison = compare([subject.against, subject.results], generator) if subject.against else None
+    stories = []
+    for sequence in sorted(subject.sequences, key=lambda one: _rank(subject.results, one.name)):
+        stories.append(_story(subject, sequence, path.parent))
+        on_sequence(sequence.name)
+    html = page(subject.results, comparison, stories, own_ids=_own_ids(subject.protocol))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path, "w") as file:
+        file.write(html)
+
+
+def write_movies(
+    subject: Judged, folder: Path, *, fps: float = 12, on_frame: Callable[[str], object] = lambda name: None
+) -> None:
+    """Write FOLDER/SEQUENCE.mp4: truth and masks side by side; see show.write_movie."""
+    for sequence in subject.sequences:
+        path = folder / f"{sequence.name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_movie(sequence, subject.folders, path, fps=fps, width=1280, on_frame=on_frame)
+
+
+def _rank(results: Results, name: str) -> float:
+    """The headline, lower is worse; sequences without a number come last."""
+    value = results.sequences[name].row.get(results.headline, np.nan)
+    return float("inf") if np.isnan(value) else value
+
+
+def _own_ids(protocol: Protocol) -> bool:
+    return protocol.match is not same_id
+
+
+def _story(subject: Judged, sequence: benchmark.Sequence, folder: Path) -> Story:
+    """What the page tells about one sequence."""
+    one = subject.results.sequences[sequence.name]
+    other = subject.against.sequences[sequence.name] if subject.against else None
+    curves = mean_curves(one)
+    worst = worst_frame(curves)
+    pictures = thumbnails(
+        sequence,
+        subject.folders,
+        one.frames[worst],
+        ignore_void=subject.protocol.ignore_void,
+        own_ids=_own_ids(subject.protocol),
+    )
+    movie = f"{sequence.name}.mp4"
+    return Story(
+        name=sequence.name,
+        result=one,
+        other=other,
+        curves=curves,
+        other_curves=mean_curves(other) if other else {},
+        worst=worst,
+        pictures=pictures,
+        movie=movie if (folder / movie).is_file() else None,
+    )
+
+
+def mean_curves(result: SequenceResult) -> dict[str, np.ndarray]:
+    """J and F [frames], each the mean over the objects that count in a frame; NaN where none does."""
+    letters = dict.fromkeys(letter for curves in result.objects.values() for letter in curves)
+    return {letter: mean_known([curves[letter] for curves in result.objects.values()]) for letter in letters}
+
+
+def mean_known(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean [frames] of the rows [n][frames] without their NaNs; NaN where there is nothing else."""
+    values = np.array(rows)
+    known = ~np.isnan(values)
+    sums = np.where(known, values, 0).sum(axis=0)
+    return np.divide(sums, known.sum(axis=0), out=np.full(sums.shape, np.nan), where=known.any(axis=0))
+
+
+def worst_frame(curves: Mapping[str, np.ndarray]) -> int:
+    """Index of the frame with the lowest mean of J and F; 0 where no object counts."""
+    if not curves:
+        return 0
+    both = mean_known(list(curves.values()))
+    return int(np.argmin(np.where(np.isnan(both), np.inf, both)))

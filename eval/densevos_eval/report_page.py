@@ -1,0 +1,261 @@
+"""The HTML of a report, from numbers and pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from urllib.parse import quote
+
+import numpy as np
+
+from densevos_eval import charts
+from densevos_eval.compare import TIE, Comparison, Difference
+from densevos_eval.compare_tables import percent
+from densevos_eval.results import Results, SequenceResult, lower_is_better
+from densevos_eval.thumbnails import FALSE, MISSED, SWAPPED, Picture
+
+PAGE = Template(
+    """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title: $benchmark</title>
+<link rel="icon" href="data:,">
+<style>
+$style</style>
+</head>
+<body>
+<header><h1>$title</h1>$subtitle</header>
+<section class="tiles">$tiles</section>
+<h2>All numbers</h2>
+$overall
+<h2 id="sequences">Sequences, worst first</h2>
+$sequences
+<h2>In detail</h2>
+$legend
+$stories
+<script>
+$script</script>
+</body>
+</html>
+"""
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What the page tells about one sequence.
+
+    curves, other_curves: "J" and "F" -> values [frames], means over the objects. worst: index of the worst frame.
+    movie: path of its movie from the page, if there is one.
+    """
+
+    name: str
+    result: SequenceResult
+    other: SequenceResult | None
+    curves: Mapping[str, np.ndarray]
+    other_curves: Mapping[str, np.ndarray]
+    worst: int
+    pictures: Sequence[Picture]
+    movie: str | None
+
+
+def page(results: Results, comparison: Comparison | None, stories: Sequence[Story], *, own_ids: bool) -> str:
+    """The whole page. comparison: of the results (second) with others (first), if any. stories: in their order."""
+    against = comparison.first if comparison else None
+    several = any(len(one.objects) > 1 for one in results.sequences.values())
+    assets = files("densevos_eval") / "assets"
+    return PAGE.substitute(
+        title=escape(results.title),
+        benchmark=escape(f"{results.dataset} {results.split}"),
+        subtitle=_subtitle(results, against),
+        tiles=_tiles(results, comparison),
+        overall=_overall(results, against),
+        sequences=_sequence_table(results, against, stories),
+        legend=_legend(results, against, several=several and not own_ids),
+        stories="\n".join(_article(number, story, results, against) for number, story in enumerate(stories)),
+        style=(assets / "report.css").read_text(encoding="utf-8"),
+        script=(assets / "report.js").read_text(encoding="utf-8"),
+    )
+
+
+def _subtitle(results: Results, against: Results | None) -> str:
+    objects = sum(len(one.objects) for one in results.sequences.values())
+    frames = sum(len(one.frames) for one in results.sequences.values())
+    counts = (_count(len(results.sequences), "sequence"), _count(objects, "object"), _count(frames, "scored frame"))
+    compared = f", against <b>{escape(against.title)}</b>" if against else ""
+    return (
+        f"<p>{escape(results.dataset)} {escape(results.split)}{compared}</p>"
+        f'<p class="soft">{" · ".join(counts)} · numbers in per cent</p>'
+    )
+
+
+def _tiles(results: Results, comparison: Comparison | None) -> str:
+    """The means, each with its difference, and how sure the first of these is."""
+    differences = comparison.differences[0] if comparison else {}
+    tiles = []
+    for column in results.columns:
+        note = ' <span class="soft">lower is better</span>' if lower_is_better(column) else ""
+        change = _change(differences[column].value, column) if column in differences else ""
+        number = f"<b>{percent(results.overall[column])}</b>"
+        tiles.append(f'<div class="tile">{escape(_short(column))}{note}{number}{change}</div>')
+    if comparison and results.headline in differences:
+        tiles.append(_certainty(differences[results.headline], _short(results.headline), comparison.first.title))
+    return "".join(tiles)
+
+
+def _certainty(one: Difference, column: str, other: str) -> str:
+    """A tile of the interval of a difference, and of the sequences won."""
+    counts = f"better in {_count(one.wins, 'sequence')}, worse in {one.losses}, the same in {one.ties}"
+    bounds = ""
+    if one.interval:
+        low, high = (percent(bound, True) for bound in one.interval)
+        bounds = f"<b>{low} to {high}</b>"
+        counts = f"95 % bootstrap interval over sequences; {counts}"
+    return (
+        f'<div class="tile wide">{escape(column)}, difference to {escape(other)}{bounds}'
+        f'<div class="soft">{counts}</div></div>'
+    )
+
+
+def _overall(results: Results, against: Results | None) -> str:
+    header = ["", *map(_name, results.overall)]
+    rows = [[escape(one.title), *_cells(one.overall, results)] for one in (results, against) if one]
+    return _table(header, rows)
+
+
+def _cells(row: Mapping[str, float], results: Results) -> list[str]:
+    return [percent(row.get(column)) for column in results.overall]
+
+
+def _sequence_table(results: Results, against: Results | None, stories: Sequence[Story]) -> str:
+    """A row for each story, its headline as a bar too."""
+    headline = results.headline
+    others = [escape(against.title), "difference"] if against else []
+    header = ["sequence", "frames", *map(_name, results.columns), "", *others]
+    rows = []
+    for number, story in enumerate(stories):
+        value = story.result.row.get(headline, np.nan)
+        other = story.other.row.get(headline, np.nan) if story.other else np.nan
+        cells = [f'<a href="#s{number}">{escape(story.name)}</a>', str(len(story.result.frames))]
+        cells += [percent(story.result.row.get(column)) for column in results.columns]
+        cells += [charts.bar(value, other)]
+        cells += [percent(other), _change(value - other, headline)] if against else []
+        rows.append(cells)
+    return _table(header, rows, kind="sortable")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """Cells are HTML; a column without heading is a picture."""
+    styles = ["" if name or number == 0 else ' class="wide"' for number, name in enumerate(header)]
+    head = "".join(f"<th{style}>{name}</th>" for style, name in zip(styles, header, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{style}>{cell}</td>' for style, cell in zip(styles, row, strict=True))}</tr>\n"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    )
+
+
+def _legend(results: Results, against: Results | None, several: bool) -> str:
+    """What lines and colours mean, once for all sequences. several: objects can be taken for one another."""
+    letters = [column[0] for column in ("J-Mean", "F-Mean") if column in results.overall]
+    shown = [(results.title, "")] + ([(against.title, " other")] if against else [])
+    parts = [
+        f'<span><svg viewBox="0 0 22 8"><line class="line {letter.lower()}{style}" x1="1" x2="21" y1="4" y2="4"/></svg>'
+        f"{letter} {escape(title)}</span>"
+        for title, style in shown
+        for letter in letters
+    ]
+    parts.append(
+        '<span><svg viewBox="0 0 22 8"><line class="worst" x1="1" x2="21" y1="4" y2="4"/></svg>worst frame</span>'
+    )
+    colours = {"missed": MISSED, "false": FALSE} | ({"another object": SWAPPED} if several else {})
+    for meaning, colour in colours.items():
+        parts.append(f'<span><span class="key" style="background:rgb{colour}"></span>{meaning}</span>')
+    return f'<div class="legend">{"".join(parts)}</div>'
+
+
+def _article(number: int, story: Story, results: Results, against: Results | None) -> str:
+    """Heading, curves, objects where there are several, and pictures of the worst frame."""
+    numbers = " · ".join(
+        f"{escape(_short(c))} {percent(story.result.row[c])}" for c in results.columns if c in story.result.row
+    )
+    change = ""
+    if against and story.other:
+        gap = story.result.row.get(results.headline, np.nan) - story.other.row.get(results.headline, np.nan)
+        change = f"<span>{_change(gap, results.headline)}</span>"
+    links = '<a href="#sequences">to the table</a>'
+    if story.movie:
+        links = f'<a href="{escape(quote(story.movie))}">movie</a> · {links}'
+    frame = story.result.frames[story.worst]
+    pictures = "".join(
+        f'<figure><img src="{picture.data}" alt="{escape(f"{picture.title}, {story.name}, frame {frame}")}">'
+        f"<figcaption>{escape(picture.title)}</figcaption></figure>"
+        for picture in story.pictures
+    )
+    return (
+        f'<article id="s{number}"><header><h3>{escape(story.name)}</h3><span>{numbers}</span>{change}'
+        f'<span class="links">{links}</span></header>'
+        f'<div class="scroll">{_chart(story, results, against)}</div>{_objects(story, against)}'
+        f'<p class="soft">Worst frame: {escape(frame)}</p><div class="pictures">{pictures}</div></article>'
+    )
+
+
+def _chart(story: Story, results: Results, against: Results | None) -> str:
+    """J and F over the frames, the other result's dashed below them."""
+    lines, styles = {}, {}
+    if against:
+        for letter, values in story.other_curves.items():
+            label = f"{letter} {against.title}"
+            lines[label], styles[label] = values, f"{letter.lower()} other"
+    for letter, values in story.curves.items():
+        label = f"{letter} {results.title}"
+        lines[label], styles[label] = values, letter.lower()
+    return charts.curves(story.result.frames, lines, styles, story.worst)
+
+
+def _objects(story: Story, against: Results | None) -> str:
+    """Means of each object, where there are several; the other result's beside them."""
+    objects = story.result.objects
+    if len(objects) < 2:
+        return ""
+    letters = list(next(iter(objects.values())))
+    header = ["object", *letters, *(f"{letter} {escape(against.title)}" for letter in letters if against)]
+    others = story.other.objects if story.other else {}
+    rows = [
+        [escape(id), *(percent(_mean(one[id][letter])) for one in (objects, others) if id in one for letter in letters)]
+        for id in objects
+    ]
+    return _table(header, rows, kind="objects")
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _change(value: float, column: str) -> str:
+    """A difference in the colour of better or worse."""
+    if value != value:
+        return "–"
+    better = value < 0 if lower_is_better(column) else value > 0
+    style = "soft" if abs(value) < TIE else "good" if better else "bad"
+    return f'<span class="{style}">{percent(value, True)}</span>'
+
+
+def _short(column: str) -> str:
+    return column.removesuffix("-Mean")
+
+
+def _name(column: str) -> str:
+    """A column as a heading: J, J recall, PCK@.1."""
+    letter, _, kind = _short(column).partition("-")
+    return escape(f"{letter} {kind.lower()}".rstrip())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
