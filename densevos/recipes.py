@@ -54,8 +54,8 @@ def demo(data: Path) -> TrainConfig:
         data=data,
         clips=ClipConfig(frames=4, gap=3, size=96, short_side=(120, 144)),
         objective=SelfTrainingConfig(anchor_grid=6),
-        optimiser=OptimiserConfig(name="adam", lr=1e-3, schedule="cosine", warmup=1),
-        loop=LoopConfig(batch=6, epochs=18, log_every=5),
+        optimiser=OptimiserConfig(name="adam", lr=6e-4, schedule="cosine", warmup=1),
+        loop=LoopConfig(batch=6, epochs=17, log_every=5),
     )
 
 

@@ -12,10 +12,9 @@ from densevos.models.encoder import load_encoder
 
 
 def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(demo, "CLIPS", dataclasses.replace(demo.CLIPS, height=64, width=96, frames=6))
-    monkeypatch.setattr(demo, "TRAINING_CLIPS", 6)
-    monkeypatch.setattr(demo, "HELD_OUT", 2)
+    small = dataclasses.replace(demo.TRAINING_CLIPS, height=64, width=96, frames=6)
+    for name, value in {"TRAINING": 6, "HELD_OUT": 2, "TRAINING_CLIPS": small, "HELD_OUT_CLIPS": small}.items():
+        monkeypatch.setattr(demo, name, value)
     out = tmp_path / "demo"
     demo.run_demo(out, seed=0, epochs=1, overwrite=False)
     results = json.loads((out / "results.json").read_text())
