@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,6 +27,7 @@ class Encoder:
     """Frames [B,3,H,W] float RGB in [0,1] -> unit features [B,C,H/stride,W/stride] float32.
 
     H and W are multiples of `stride`. network: the same without normalisation of input and output.
+    scale: frames are resized by this factor before they are encoded.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Encoder:
     network: Callable[[Tensor], Tensor]
     device: torch.device
     precision: Precision = "fp32"
+    scale: float = 1
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
@@ -40,6 +44,26 @@ class Encoder:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             features = self.network(frames)
         return F.normalize(features.float(), dim=1)
+
+    def of_frame(self, frame: np.ndarray) -> Tensor:
+        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
+        size = scaled_size((frame.shape[0], frame.shape[1]), self.scale)
+        if size != frame.shape[:2]:
+            smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
+            frame = cv2.resize(frame, size[::-1], interpolation=smooth)
+        batch = torch.from_numpy(padded_to(frame, self.stride)).permute(2, 0, 1)[None].float() / 255
+        return self(batch)[0]
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """[H,W] times `scale`, rounded, at least one pixel."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
+    """Edge pixels repeated at the bottom and right until both sides are multiples of `stride`."""
+    sides = [(0, -length % stride) for length in image.shape[:2]]
+    return np.pad(image, [*sides, *[(0, 0)] * (image.ndim - 2)], mode="edge")
 
 
 def load_encoder(

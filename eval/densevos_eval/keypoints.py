@@ -11,7 +11,7 @@ from densevos.files import written_whole
 FILE = "joints.json"  # RESULTS/SEQUENCE/joints.json
 
 
-def joint_maps(joints: np.ndarray, size: tuple[int, int], cells: tuple[int, int], sigma: float = 0.5) -> np.ndarray:
+def joint_maps(joints: np.ndarray, size: tuple[float, float], cells: tuple[int, int], sigma: float = 0.5) -> np.ndarray:
     """A Gaussian of `sigma` cells around each joint (x, y) [joints,2] of a frame [H,W] = `size`: [joints,h,w] in [0,1].
 
     The corner pixels' centres are the corner cells', as in the propagation of masks. Where Gaussians overlap they
@@ -25,7 +25,7 @@ def joint_maps(joints: np.ndarray, size: tuple[int, int], cells: tuple[int, int]
     return maps / np.maximum(maps.sum(axis=0), 1)
 
 
-def joints_of_maps(maps: np.ndarray, size: tuple[int, int], strongest: int = 5) -> np.ndarray:
+def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int = 5) -> np.ndarray:
     """Where each map [joints,h,w] points to in a frame [H,W] = `size`: (x, y) [joints,2]; NaN where a map is empty.
 
     That is the mean position of its strongest cells, weighted by their values.

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from densevos.data.readers import iterate_frames, open_frames
 from densevos.errors import InputError
@@ -24,11 +23,11 @@ def propagate_joints(
     """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost."""
     labels = LabelPropagation(config=config)
     for index, frame in enumerate(frames):
-        size = frame.shape[:2]
-        batch = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
-        bottom, right = (-side % encoder.stride for side in size)
-        features = encoder(F.pad(batch, (0, right, 0, bottom), mode="replicate"))[0]
-        padded = size[0] + bottom, size[1] + right
+        features = encoder.of_frame(frame)
+        padded = (
+            features.shape[1] * encoder.stride / encoder.scale,
+            features.shape[2] * encoder.stride / encoder.scale,
+        )
         given = None
         if index == 0:
             maps = joint_maps(first, padded, (features.shape[1], features.shape[2]))

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.errors import InputError
-from densevos_eval.propagate import resized, upsampled_labels
 from densevos_eval.propagation import LabelPropagation
+from densevos_eval.propagator import resized, upsampled_labels
 from densevos_eval.settings import PropagationConfig
 
 
@@ -44,7 +44,8 @@ def check_golden(path: Path) -> None:
         torch.testing.assert_close(soft, expected[propagation.ids], rtol=0, atol=1e-4)
         others = [c for c in range(len(expected)) if c not in propagation.ids]
         assert not expected[others].any()
-        ids = upsampled_labels(soft, propagation.ids, tuple(labels.shape[1:]))
+        size = (labels.shape[1], labels.shape[2])
+        ids = upsampled_labels(soft, propagation.ids, size, size, size)
         agreeing += int((ids == labels[t]).sum())
     assert agreeing >= 0.9999 * labels.numel()
 
