@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from densevos.files import write_json
 from densevos.masks import read_mask, write_mask
 from densevos_eval.protocols import DAVIS17
 from densevos_eval.score import Scores, score
@@ -34,12 +35,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2000, help="frames that are scored")
     parser.add_argument("--objects", type=int, default=3, help="objects in every frame")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with")
+    parser.add_argument("--out", type=Path, help="write the JSON here too")
     options = parser.parse_args()
     cv2.setNumThreads(1)  # One process means one core, on both sides.
     with tempfile.TemporaryDirectory() as folder:
         sequences = draw(Path(folder), options.frames, options.objects)
         result = measure(sequences, Path(folder) / "results", options.workers)
     print(table(result))
+    if options.out:
+        write_json(options.out, result)
     print(json.dumps(result))
 
 

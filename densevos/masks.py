@@ -28,31 +28,35 @@ def davis_palette() -> np.ndarray:
 PALETTE = davis_palette()
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
+def write_mask(path: Path | str, mask: np.ndarray) -> None:
     """Write an id map [H,W] uint8 as an indexed PNG with the DAVIS palette, whole or not at all."""
     image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
     image.putpalette(PALETTE.tobytes())
-    with written_whole(path) as file:
+    with written_whole(Path(path)) as file:
         image.save(file, format="PNG")
 
 
-def read_mask(path: Path) -> np.ndarray:
+def open_mask(path: Path | str) -> Image.Image:
+    """The picture at `path`, decoded; InputError when it is missing, unreadable or truncated."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise InputError(f"{path}: mask is missing") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: mask cannot be read ({error}); write it again") from error
+
+
+def read_mask(path: Path | str) -> np.ndarray:
     """Read an indexed (or single-channel 8-bit) PNG as ids [H,W] uint8.
 
     Raises InputError when the file is missing, unreadable or truncated, or when its pixels are colours
     instead of ids.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode == "1":
-                return np.asarray(image, dtype=np.uint8)
-            if image.mode not in ("P", "L"):
-                raise InputError(
-                    f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are object ids"
-                )
-            return np.asarray(image, dtype=np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"{path}: mask is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: mask cannot be read ({error}); write it again") from error
+    image = open_mask(path)
+    if image.mode not in ("1", "P", "L"):
+        raise InputError(
+            f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are object ids"
+        )
+    return np.asarray(image, dtype=np.uint8)

@@ -11,17 +11,25 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from densevos.config import EncoderConfig
 from densevos.data.synthetic import SyntheticConfig, make_sequence, write_davis
-from densevos.masks import write_mask
+from densevos.masks import read_mask, write_mask
+from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.conftest import ROOT
 from tests.densevos.test_cli import QUICK
 
 SMALL = SyntheticConfig(height=48, width=64, frames=4)
 
 
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of a language; of none: what is typed in a shell."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+    return [block for tagged, block in found if tagged == language]
+
+
 def commands() -> Iterator[list[str]]:
     """Every line of the README's code blocks that is a command."""
-    for block in re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M):
+    for block in blocks(""):
         for line in block.splitlines():
             if re.match(r"(densevos|densevos-eval|bash) ", line):
                 yield shlex.split(line, comments=True)
@@ -63,6 +71,23 @@ def test_readme_commands(folder: Path) -> None:
     assert ran >= 7
     assert (folder / "out" / "davis16" / "results.json").exists()
     assert (folder / "out" / "clip" / "clip.mp4").exists()
+
+
+def test_readme_example_in_python(folder: Path, tmp_path: Path) -> None:
+    """Its ten lines run as they stand, and write what the command line writes."""
+    (example,) = blocks("python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    for name in ("clip.mp4", "first.png"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    encoder = tmp_path / "runs" / "mine" / "encoder.safetensors"
+    save_encoder(encoder, DenseEncoder(EncoderConfig()), {})
+    subprocess.run([sys.executable, "-W", "error", "-c", example], cwd=tmp_path, check=True)
+    command = ["propagate", "--encoder", encoder, "--video", "clip.mp4", "--mask", "first.png", "--out", "out"]
+    subprocess.run([sys.executable, "-m", "densevos_eval", *map(str, command)], cwd=tmp_path, check=True)
+    for t in range(SMALL.frames):
+        ours, theirs = tmp_path / f"mask-{t:05d}.png", tmp_path / "out" / "clip" / f"{t:05d}.png"
+        np.testing.assert_array_equal(read_mask(ours), read_mask(theirs))
 
 
 def test_scripts_are_sound_bash() -> None:

@@ -6,12 +6,15 @@ for one item and closed with it: no reader outlives the clip it was opened for.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from densevos.errors import InputError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
@@ -29,8 +32,12 @@ class FrameReader(Protocol):
         """Frames [len(indices),H,W,3] uint8 RGB; InputError names the file that cannot be read."""
         ...
 
+    def seconds(self) -> np.ndarray | None:
+        """When each frame is shown, [frames] in ascending seconds; None where frames have no times, as in a folder."""
+        ...
 
-def open_frames(path: Path) -> FrameReader:
+
+def open_frames(path: Path | str) -> FrameReader:
     """Open a folder of images or a video file; InputError when it is missing, empty or unreadable."""
     path = Path(path)
     if path.is_dir():
@@ -47,6 +54,12 @@ def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
     """All frames in order, one [H,W,3] uint8 array at a time."""
     for index in range(len(reader)):
         yield reader.read([index])[0]
+
+
+def frame_rate(reader: FrameReader) -> float | None:
+    """Frames a second, on average; None where frames have no times, and for a single frame."""
+    times = reader.seconds()
+    return None if times is None or times[-1] <= times[0] else (len(times) - 1) / float(times[-1] - times[0])
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -90,9 +103,12 @@ class FolderReader:
                 )
         return np.stack(frames)
 
+    def seconds(self) -> None:
+        return None
+
 
 class DecordReader:
-    """A video file through decord: quick random access, one decoding thread."""
+    """A video file through decord: quick random access, one decoding thread; turned as its rotation says."""
 
     def __init__(self, path: Path):
         import decord  # Imported here: scoring masks must not load a video decoder.
@@ -117,6 +133,9 @@ class DecordReader:
         except Exception as error:
             raise _unreadable(self.path, error) from error
 
+    def seconds(self) -> np.ndarray:
+        return self._video.get_frame_timestamp(range(len(self)))[:, 0]
+
 
 class AvReader:
     """A video file through PyAV, for what decord cannot open; quick in forward order, rewinds otherwise."""
@@ -125,10 +144,10 @@ class AvReader:
 
     def __init__(self, path: Path):
         self.path = path
-        count = sum(1 for _ in self._decode())
-        if count == 0:
+        self._times = [frame.time for frame in self._decode()]
+        if not self._times:
             raise InputError(f"{path}: video holds no frames")
-        self.names = [f"{i:05d}" for i in range(count)]
+        self.names = [f"{i:05d}" for i in range(len(self._times))]
         self._rewind()
 
     def __len__(self) -> int:
@@ -137,28 +156,50 @@ class AvReader:
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return np.stack([self._frame(i) for i in indices])
 
+    def seconds(self) -> np.ndarray | None:
+        return None if None in self._times else np.array(self._times)
+
     def _frame(self, index: int) -> np.ndarray:
         if index < self._position:
             self._rewind()
         while self._position < index:
             self._position += 1
             self._current = next(self._stream)
-        return self._current
+        return np.rot90(self._current.to_ndarray(format="rgb24"), self._current.rotation // 90)
 
     def _rewind(self) -> None:
         self._stream = self._decode()
         self._current = next(self._stream)
         self._position = 0
 
-    def _decode(self) -> Iterator[np.ndarray]:
+    def _decode(self) -> Iterator["VideoFrame"]:
         import av
 
         try:
             with av.open(str(self.path)) as container:
-                for frame in container.decode(video=0):
-                    yield frame.to_ndarray(format="rgb24")
+                yield from container.decode(video=0)
         except (av.FFmpegError, IndexError) as error:
             raise _unreadable(self.path, error) from error
+
+
+class Excerpt:
+    """The frames `start` to `stop` - 1 of another reader, under their names there."""
+
+    def __init__(self, whole: FrameReader, start: int, stop: int):
+        self.path = whole.path
+        self.names = whole.names[start:stop]
+        self._whole = whole
+        self._start = start
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return self._whole.read([self._start + i for i in indices])
+
+    def seconds(self) -> np.ndarray | None:
+        times = self._whole.seconds()
+        return None if times is None else times[self._start : self._start + len(self)]
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

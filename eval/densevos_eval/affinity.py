@@ -1,7 +1,7 @@
 """The best matches of every cell in a context of frames: exact top-k without the full similarity matrix.
 
-A cell of the current frame may choose among *all* cells of a reference frame and among the cells nearer than
-a radius in each recent frame. Queries are taken in square tiles; a tile is compared with the reference frame
+A cell of the current frame may choose among *all* cells of a reference frame and among the cells within reach
+in each recent frame. Queries are taken in square tiles; a tile is compared with the reference frame
 and with the cells of recent frames that it can reach.
 
 The comparison has two passes. The first, in bfloat16 where the processor multiplies it fast, bounds every
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TILE = 8
+from densevos_eval.settings import Window
+
 POOL = 16
 LOWEST = -4.0  # Below every score: a score is a cosine less 1.
 
@@ -36,7 +37,7 @@ class Matches:
     """The k best distinct candidates of every query cell, best first.
 
     similarity: [N,k] cosine, -inf where a cell has fewer candidates than k.
-    index: [N,k] into the N reference cells followed by the cells of all slots of the recent frames.
+    index: [N,k] into the cells of the reference followed by the cells of all slots of the recent frames.
     count: [N,k] how many of the k places a candidate takes: several for a repeated reference, 0 at the end.
     """
 
@@ -58,18 +59,20 @@ class Tile:
 class Affinity:
     """Exact top-k search for frames of one size.
 
-    Offsets (dy,dx) with sqrt(dy^2+dx^2) < radius are near. Features are measured from an origin, the mean of
-    the first frame: dense features lie close together, and their differences survive rounding better.
+    Near are offsets (dy,dx) with sqrt(dy^2+dx^2) < radius, in a square window |dy|, |dx| <= radius. Features are
+    measured from an origin, the mean of the first frame: dense features lie close together, and their differences
+    survive rounding better.
     """
 
-    def __init__(self, first: Tensor, *, radius: float, topk: int):
+    def __init__(self, first: Tensor, *, radius: float, topk: int, window: Window = "circle"):
         """first: unit features [h,w,C] of a typical frame."""
         self.size = (first.shape[0], first.shape[1])
         self.radius = radius
+        self.window = window
         self.topk = topk
         self.origin = first.mean((0, 1))
         self._rounding = 0.0  # Largest relative error of a coarse vector so far.
-        self._tiles = _tiles(self.size, radius, coarse_dtype(first.device), first.device)
+        self._tiles = _tiles(self.size, radius, window, coarse_dtype(first.device), first.device)
 
     def cells(self, unit: Tensor) -> Cells:
         """Both representations of a frame's unit features [h,w,C].
@@ -92,16 +95,16 @@ class Affinity:
         """Best matches of all query cells in the reference frame and in the `slots` of `recent` [S,N,...].
 
         `copies` says how many times the reference frame stands in for a missing recent frame: each of its
-        near cells then is 1 + copies candidates of the same similarity.
+        near cells then is 1 + copies candidates of the same similarity. The reference may be empty (no cells).
         """
-        cells = len(reference.exact)
+        frame, cells = len(query.exact), len(reference.exact)
         room = cells + len(slots) * max(len(tile.reach) for tile in self._tiles)
         keys = reference.coarse.new_empty(room, reference.coarse.shape[1])
         keys[:cells] = reference.coarse
-        similarity = torch.full((cells, self.topk), -torch.inf, device=keys.device)
-        index = torch.zeros(cells, self.topk, dtype=torch.long, device=keys.device)
+        similarity = torch.full((frame, self.topk), -torch.inf, device=keys.device)
+        index = torch.zeros(frame, self.topk, dtype=torch.long, device=keys.device)
         for tile in self._tiles:
-            near = (slots[:, None] * cells + tile.reach).flatten()
+            near = (slots[:, None] * frame + tile.reach).flatten()
             used = keys[: cells + len(near)]
             torch.index_select(recent.coarse.flatten(0, 1), 0, near, out=used[cells:])
             contenders, allowed = self._contenders(query, tile, used, cells)
@@ -148,7 +151,7 @@ class Affinity:
         """Places of the top-k that each sorted candidate takes once repetitions of the reference count."""
         cells = len(index)
         own = torch.arange(cells, device=index.device)[:, None]
-        repeated = (index < cells) & _is_near(own, index % cells, self.size[1], self.radius)
+        repeated = (index < cells) & _is_near(own, index % cells, self.size[1], self.radius, self.window)
         multiplicity = 1 + copies * repeated.long()
         before = multiplicity.cumsum(1) - multiplicity
         return (self.topk - before).clamp(min=0).minimum(multiplicity)
@@ -164,30 +167,43 @@ def coarse_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def _tiles(size: tuple[int, int], radius: float, dtype: torch.dtype, device: torch.device) -> list[Tile]:
+def tile_side(device: torch.device) -> int:
+    """Cells: small where the scores of a tile should fit the cache, large where few large products are fast.
+
+    The host waits for the device twice a tile.
+    """
+    return 8 if device.type == "cpu" else 32
+
+
+def _tiles(
+    size: tuple[int, int], radius: float, window: Window, dtype: torch.dtype, device: torch.device
+) -> list[Tile]:
     h, w = size
+    side = tile_side(device)
     cells = torch.arange(h * w, device=device).view(h, w)
     return [
-        _tile(cells, slice(top, top + TILE), slice(left, left + TILE), radius, dtype)
-        for top in range(0, h, TILE)
-        for left in range(0, w, TILE)
+        _tile(cells, slice(top, top + side), slice(left, left + side), radius, window, dtype)
+        for top in range(0, h, side)
+        for left in range(0, w, side)
     ]
 
 
-def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, dtype: torch.dtype) -> Tile:
+def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, window: Window, dtype: torch.dtype) -> Tile:
     margin = int(min(radius, max(cells.shape)))
     queries = cells[rows, columns].flatten()
     top, left = max(rows.start - margin, 0), max(columns.start - margin, 0)
-    window = cells[top : rows.stop + margin, left : columns.stop + margin].flatten()
-    near = _is_near(queries[:, None], window, cells.shape[1], radius)
+    around = cells[top : rows.stop + margin, left : columns.stop + margin].flatten()
+    near = _is_near(queries[:, None], around, cells.shape[1], radius, window)
     reached = near.any(0)
     penalty = torch.where(near[:, reached], 0.0, -torch.inf).to(dtype)
-    return Tile(queries=queries, reach=window[reached], penalty=penalty[:, None])
+    return Tile(queries=queries, reach=around[reached], penalty=penalty[:, None])
 
 
-def _is_near(a: Tensor, b: Tensor, width: int, radius: float) -> Tensor:
-    """Whether two cells, given by their indices in row order, are nearer than `radius`."""
+def _is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> Tensor:
+    """Whether two cells, given by their indices in row order, are within reach of one another."""
     dy, dx = a // width - b // width, a % width - b % width
+    if window == "square":
+        return torch.maximum(dy.abs(), dx.abs()) <= radius
     return dy * dy + dx * dx < radius * radius
 
 

@@ -2,73 +2,81 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from densevos import console
-from densevos.errors import InputError
+from densevos.errors import InputError, RunError
 from densevos.files import new_folder, written_whole
+from densevos_eval.grid import Grid
+from densevos_eval.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.protocols import BenchmarkOptions
-from densevos_eval.settings import EncoderOptions, PropagationConfig, Videos
+from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
 
 
 def score(
     benchmark: BenchmarkOptions,
-    results: Path,
+    results: tuple[Path, ...],
     out: Path | None = None,
+    resume: bool = False,
     workers: int | None = None,
+    shard: str | None = None,
     stability: bool = True,
     decay_uint8: bool = False,
 ) -> None:
     """Score masks on disk: region similarity J and contour accuracy F of every object, and what a benchmark adds.
 
-    Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json.
+    Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json. Sequences that
+    cannot be scored are told of at the end; the others then are in results.json and in no other table.
 
     Args:
         benchmark: What to score against.
-        results: Folder with one mask per frame: SEQUENCE/00000.png.
+        results: Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard of
+            propagate, are one result; give --out then.
         out: Folder for the tables; --results when left out.
+        resume: Take the scores that an interrupted run, or one of a --shard, left of the same masks and annotations.
         workers: Processes to spread the sequences over; one per CPU core when left out.
+        shard: Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write
+            no tables; --resume without --shard does when all are done.
         stability: Compute temporal stability T where the benchmark has it (davis16); some .1 s for each frame.
         decay_uint8: Number the frames with 8 bits in the decay, as the DAVIS toolbox does; wrong beyond 256 frames.
     """
     from rich.console import Console
-    from rich.progress import track
 
-    from densevos_eval.measures import MEASURES, Measured
-    from densevos_eval.score import score
-    from densevos_eval.tables import measured_table, scores_table, write_measured, write_scores
+    from densevos_eval.judging import Plan, located
+    from densevos_eval.measures import judge
+    from densevos_eval.progress import sequence_progress
+    from densevos_eval.tables import results_table, write_results
 
-    screen = Console(stderr=True)
-    sequences = benchmark.load()
+    check_workers(workers)
+    if out is None and len(results) != 1:
+        raise InputError(f"--results: names {len(results)} folders; name one, or a folder for the tables with --out")
+    out = out or results[0]
+    sequences = shard_of(benchmark.load(), shard, lambda sequence: len(sequence.frame_names))
     protocol = replace(benchmark.protocol(), decay_uint8=decay_uint8)
-    if protocol.measure in MEASURES:
-        overall, each = MEASURES[protocol.measure](sequences, results)
-        measured = Measured(dataset=protocol.name, split=benchmark.split, overall=overall, sequences=each)
-        write_measured(measured, out or results)
-        Console().print(measured_table(measured))
-        return
-    scores = score(
-        sequences,
-        results,
-        protocol if stability else replace(protocol, stability=frozenset()),
-        split=benchmark.split,
-        workers=workers or os.cpu_count() or 1,
-        watch=lambda finished: track(
-            finished,
-            "score",
-            total=len(sequences),
-            console=screen,
-            transient=True,
-            disable=not screen.is_terminal,
-        ),
-    )
-    write_scores(scores, out or results)
-    Console().print(scores_table(scores))
+    plan = Plan(masks=located(sequences, results), keep=out, reuse=resume)
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(sequences)) as on_sequence:
+        scores = judge(
+            sequences,
+            plan,
+            protocol if stability else replace(protocol, stability=frozenset()),
+            split=benchmark.split,
+            workers=workers or os.cpu_count() or 1,
+            on_sequence=on_sequence,
+        )
+    if shard is None:
+        write_results(scores, out)
+        Console().print(results_table(scores))
+    else:
+        print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
+    _tell_broken(scores.broken, len(sequences))
+    if shard is None:
+        plan.forget()
 
 
 def submit(benchmark: BenchmarkOptions, results: Path, out: Path, overwrite: bool = False) -> None:
@@ -89,37 +97,161 @@ def submit(benchmark: BenchmarkOptions, results: Path, out: Path, overwrite: boo
 def propagate(
     videos: Videos,
     encoder: EncoderOptions,
-    config: PropagationConfig,
+    options: PropagationOptions,
     out: Path,
     overwrite: bool = False,
-    fps: float = 24,
+    resume: bool = False,
+    workers: int | None = None,
+    shard: str | None = None,
+    save_probabilities: bool = False,
+    fps: float | None = None,
 ) -> None:
     """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own --video.
 
     Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and OUT/propagation.json.
-    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it.
+    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is whole.
+    Sequences that cannot be used are told of at the end, and the others done all the same.
 
     Args:
         videos: What to propagate through.
         encoder: What computes the features.
-        config: How labels are propagated.
+        options: How labels are propagated.
         out: Folder for the masks.
         overwrite: Empty the output folder if it holds files.
-        fps: Frames per second of the movie of a --video.
+        resume: Go on with the run in the output folder, if there is one: sequences that are whole are not done again.
+        workers: Processes to spread the sequences over, on several GPUs in turn; one per GPU when left out.
+        shard: Do only part I of N of the sequences: 1/4, 2/4 and so on, each perhaps on another machine. Shards may
+            share one output folder, since each goes on with what is there (--resume).
+        save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
+        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
-    sequences = videos.load()
-    from densevos_eval.encoders import load_encoder
-    from densevos_eval.pose import propagate_joints_to_folder
+    check_workers(workers)
+    config = options.config()
+    sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
     from densevos_eval.progress import frame_progress
-    from densevos_eval.propagate import propagate_to_folder
+    from densevos_eval.propagate import Work, propagate_to_folder, spread_over
     from densevos_eval.show import write_movie
 
-    network = load_encoder(encoder.encoder, layer=encoder.layer, device=encoder.device, precision=encoder.precision)
-    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
-        follow = propagate_joints_to_folder if sequences[0].joints else propagate_to_folder
-        follow(sequences, network, config, out, overwrite=overwrite, on_frame=on_frame)
-    if videos.video:
-        write_movie(sequences[0], {"": out}, out / f"{sequences[0].name}.mp4", fps=fps)
+    devices = spread_over(encoder.device, workers)
+    loaders = [partial(encoder.load, preset=options.preset, device=device) for device in devices]
+    if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
+        raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
+    frames = sum(len(sequence.frame_names) for sequence in sequences)
+    with stopped_by_sigterm("go on with --resume"), frame_progress(frames) as on_frame:
+        broken = propagate_to_folder(
+            sequences,
+            loaders[0](),
+            Work(config=config, max_side=videos.working_side, probabilities=save_probabilities),
+            out,
+            overwrite=overwrite,
+            resume=resume or shard is not None,
+            processes=loaders if len(loaders) > 1 else (),
+            on_frame=on_frame,
+        )
+    _tell_broken(broken, len(sequences))
+    if videos.video and sequences:
+        movie = out / f"{sequences[0].name}.mp4"
+        with frame_progress(frames, "movie") as on_frame:
+            write_movie(sequences[0], {"": out}, movie, fps=fps, on_frame=lambda name: on_frame("movie"))
+        print(f"{out / sequences[0].name}: {len(sequences[0].written)} masks\n{movie}: the movie of them")
+
+
+def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:
+    """Write one frame of a video, at its own size, to paint the objects over.
+
+    Args:
+        video: A video file or a folder of frames.
+        out: The picture: first.png.
+        at: Which frame, by its number or in seconds such as 3.5s; the first when left out.
+    """
+    from PIL import Image
+
+    from densevos.data.readers import open_frames
+    from densevos_eval.own_video import frame_index
+
+    reader = open_frames(video)
+    index = 0 if at is None else frame_index("--at", at, reader)
+    picture = Image.fromarray(reader.read([index])[0])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as file:
+        picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
+    print(f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}")
+
+
+def _tell_broken(broken: Mapping[str, object], count: int) -> None:
+    """A line on standard error for each broken sequence, and RunError at the end; nothing if there is none."""
+    for name, reason in broken.items():
+        print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
+    if broken:
+        raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; mend and pass --resume")
+
+
+def sweep(
+    benchmark: BenchmarkOptions,
+    encoder: EncoderOptions,
+    grid: Grid,
+    out: Path,
+    overwrite: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Propagate and score with every combination of settings, on features that are computed once.
+
+    Writes masks and scores of each as OUT/SETTING, as propagate and score do (without T), prints a table, best
+    setting first, and writes OUT/sweep.csv and OUT/sweep.json. A sequence's features lie on disk in OUT meanwhile:
+    13 MB a frame of 480x854.
+
+    Args:
+        benchmark: What to propagate through and score against.
+        encoder: What computes the features.
+        grid: Values to try.
+        out: Folder for masks, scores and tables.
+        overwrite: Empty the output folder if it holds files.
+        workers: Processes that score; one per CPU core when left out.
+    """
+    from rich.console import Console
+
+    check_workers(workers)
+    sequences, settings = benchmark.load(), grid.settings()
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.sweep import sweep
+    from densevos_eval.sweep_table import sweep_table, write_sweep
+
+    network = encoder.load(preset=grid.preset)
+    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
+        result = sweep(
+            sequences,
+            network,
+            settings,
+            benchmark.protocol(),
+            out,
+            split=benchmark.split,
+            workers=workers or os.cpu_count() or 1,
+            overwrite=overwrite,
+            on_frame=on_frame,
+        )
+    write_sweep(result, out)
+    Console().print(sweep_table(result))
+
+
+def info(
+    encoder: tyro.conf.Positional[str],
+    layer: str | None = None,
+    scale: float = 1,
+) -> None:
+    """Print what an encoder is: kind, architecture, layers, stride, normalisation, file, and how it was trained.
+
+    Args:
+        encoder: As --encoder of propagate takes it.
+        layer: Features that are compared; the encoder's usual ones when left out.
+        scale: Frames are resized by this factor before they are encoded.
+    """
+    options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
+    from densevos_eval.describe import facts
+
+    told = facts(options.load())
+    width = max(map(len, told))
+    for title, text in told.items():
+        print(f"{title:{width}}  {text}")
 
 
 def show(
@@ -203,6 +335,7 @@ def report(
     benchmark: BenchmarkOptions,
     against: Path | None = None,
     out: Path | None = None,
+    worst: int = 60,
     movies: bool = False,
     seed: int = 0,
 ) -> None:
@@ -215,29 +348,34 @@ def report(
         benchmark: What the masks belong to.
         against: Another such folder to show the difference to.
         out: The page; RESULTS/report.html when left out.
-        movies: Write the movies too.
+        worst: How many sequences are shown in detail, some 80 kB each; the table holds all.
+        movies: Write the movies of these sequences too.
         seed: Seed of the bootstrap of the difference.
     """
     import numpy as np
 
     from densevos_eval.progress import frame_progress
-    from densevos_eval.report import judged, write_movies, write_report
+    from densevos_eval.report import judged, shown, write_movies, write_report
     from densevos_eval.results import read_all
 
     result, *others = read_all([results, against] if against else [results])
     subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())
     page = out or results / "report.html"
-    frames = sum(len(sequence.frame_names) for sequence in subject.sequences) if movies else 0
-    with frame_progress(frames + len(subject.sequences)) as on_frame:
+    detailed = shown(subject, worst)
+    frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
+    with frame_progress(frames + len(detailed)) as on_frame:
         if movies:
-            write_movies(subject, page.parent, on_frame=on_frame)
-        write_report(subject, page, np.random.default_rng(seed), on_sequence=on_frame)
+            write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
+        write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)
     print(page)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": propagate,
+    "frame": frame,
     "score": score,
+    "sweep": sweep,
+    "info": info,
     "show": show,
     "submit": submit,
     "compare": compare,

@@ -1,11 +1,10 @@
 """Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is inside."""
 
-import pickle
-import warnings
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,21 +12,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.config import EncoderConfig
 from densevos.errors import InputError
-from densevos.models import encoder as ours
-from densevos.models.encoder import DenseEncoder, Layer, normalise
-from densevos.models.resnet import ARCHITECTURES
+from densevos.models.encoder import MEAN, STD
+from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
+from densevos_eval.adapters.backbone import Backbone, Triple, measured_stride
 
 Precision = Literal["fp32", "bf16"]
+
+NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
+FORMS = (
+    "our encoder.safetensors or the folder of its run, a DUL or CRW snapshot (.pth), "
+    "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
     """Frames [B,3,H,W] float RGB in [0,1] -> unit features [B,C,H/stride,W/stride] float32.
 
-    H and W are multiples of `stride`. network: the same without normalisation of input and output.
-    scale: frames are resized by this factor before they are encoded.
+    H and W are multiples of `stride`. network: the same without normalisation of input and output; mean and std
+    are what it wants of the input. scale: frames are resized by this factor before they are encoded.
+    source: where the network comes from, None where it was made by hand.
     """
 
     name: str
@@ -35,15 +40,30 @@ class Encoder:
     stride: int
     network: Callable[[Tensor], Tensor]
     device: torch.device
+    mean: Triple = MEAN
+    std: Triple = STD
+    memory_format: torch.memory_format = torch.channels_last
     precision: Precision = "fp32"
     scale: float = 1
+    source: Backbone | None = None
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        frames = normalise(frames.to(self.device)).contiguous(memory_format=torch.channels_last)
+        frames = self._normalised(frames.to(self.device)).contiguous(memory_format=self.memory_format)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             features = self.network(frames)
+        wanted = (frames.shape[2] // self.stride, frames.shape[3] // self.stride)
+        if features.shape[2:] != wanted:
+            raise InputError(
+                f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
+                f"{frames.shape[2]}x{frames.shape[3]} pixels; at its stride of {self.stride} there must be "
+                f"{wanted[0]}x{wanted[1]}"
+            )
         return F.normalize(features.float(), dim=1)
+
+    def _normalised(self, frames: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (self.mean, self.std))
+        return (frames - mean) / std
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
@@ -51,7 +71,8 @@ class Encoder:
         if size != frame.shape[:2]:
             smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
             frame = cv2.resize(frame, size[::-1], interpolation=smooth)
-        batch = torch.from_numpy(padded_to(frame, self.stride)).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(padded_to(frame, self.stride)).to(self.device)  # before they become 4 bytes each
+        batch = pixels.permute(2, 0, 1)[None].float() / 255
         return self(batch)[0]
 
 
@@ -67,113 +88,84 @@ def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
 
 
 def load_encoder(
-    spec: str, *, layer: Layer = "res4", device: torch.device | str = "auto", precision: Precision = "fp32"
+    spec: str,
+    *,
+    layer: str | None = None,
+    preferred_layer: str | None = None,
+    device: torch.device | str = "auto",
+    precision: Precision = "fp32",
+    scale: float = 1,
 ) -> Encoder:
-    """The encoder that `spec` names, ready on `device`.
+    """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
-    spec: our encoder.safetensors or the folder of its run; a released DUL snapshot; or
-    random:resnet18[:SEED], random:resnet50[:SEED] for an untrained network.
-    layer: res3, res4 (the paper's choice) or key, the output of the head.
-
+    layer: what is compared; left out, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
+    has one of that name, then the network's own default.
     device: as torch names them; auto takes a GPU where there is one.
 
-    Raises InputError when the file is missing, truncated, of another architecture, or holds pickled code,
-    which is never run.
+    Raises InputError as `load_backbone` does, and for a layer that the network does not have.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if spec.startswith("random:"):
-        network = _random(spec)
-    elif _encoder_file(spec).suffix == ".safetensors":
-        network, _ = ours.load_encoder(_encoder_file(spec))
-    else:
-        network = _from_snapshot(Path(spec))
-    return wrap(network, name=spec, layer=layer, device=device, precision=precision)
+    plain, in_spec = _without_layer(spec)
+    backbone = load_backbone(plain)
+    if preferred_layer not in backbone.strides:
+        preferred_layer = None
+    chosen = layer or in_spec or preferred_layer or backbone.default
+    if chosen not in backbone.strides:
+        raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
+    return _ready(backbone, spec, chosen, torch.device(device), precision, scale)
 
 
-def wrap(
-    network: DenseEncoder,
-    *,
-    name: str,
-    layer: Layer = "res4",
-    device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
+def load_backbone(spec: str) -> Backbone:
+    """The network that `spec` names, by the adapter of its kind.
+
+    spec: an encoder.safetensors of ours or the folder of its run; a released DUL or CRW snapshot;
+    torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for an untrained network of ours; or
+    module:function. A file that exists goes before module:function.
+
+    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
+    never run), when weights cannot be fetched, and when nothing of these forms is meant.
+    """
+    kind, colon, rest = spec.partition(":")
+    if colon and kind in NAMED:
+        name, _, weights = rest.partition(":")
+        return NAMED[kind](name, weights or None)
+    path = Path(spec)
+    if path.is_dir():
+        path = path / "encoder.safetensors"
+    if path.exists():
+        return own.from_file(path) if path.suffix == ".safetensors" else snapshots.from_file(path)
+    if re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", spec):
+        return function.load(kind, rest)
+    raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
+
+
+def _without_layer(spec: str) -> tuple[str, str | None]:
+    """KIND:NAME@LAYER[:WEIGHTS] -> KIND:NAME[:WEIGHTS], LAYER; other specs as they are."""
+    match = re.fullmatch(rf"((?:{'|'.join(NAMED)}):[^:@]+)@([^:@]+)(:.+)?", spec)
+    return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
+
+
+def _ready(
+    backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision, scale: float
 ) -> Encoder:
-    """Give one of our networks the evaluator's interface; the network moves to `device` and to eval mode."""
-    network = network.eval().to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if backbone.module is not None:
+        backbone.module.eval().to(device)
+        backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
+
+    def network(frames: Tensor) -> Tensor:
+        return backbone.features(frames, layer)
+
     return Encoder(
         name=name,
         layer=layer,
-        stride=network.config.stride,
-        network=lambda frames: network.features(frames, layer),
-        device=torch.device(device),
+        stride=backbone.strides[layer] or measured_stride(network, name, device),
+        network=network,
+        device=device,
+        mean=backbone.mean,
+        std=backbone.std,
+        memory_format=backbone.memory_format,
         precision=precision,
+        scale=scale,
+        source=backbone,
     )
-
-
-def _encoder_file(spec: str) -> Path:
-    path = Path(spec)
-    return path / "encoder.safetensors" if path.is_dir() else path
-
-
-def _random(spec: str) -> DenseEncoder:
-    _, architecture, *seed = spec.split(":")
-    if architecture not in ARCHITECTURES or len(seed) > 1 or not all(s.isdecimal() for s in seed):
-        known = ", ".join(f"random:{name}" for name in ARCHITECTURES)
-        raise InputError(f"--encoder {spec}: unknown; choose {known}, with :SEED behind it if wanted")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(seed[0]) if seed else 0)
-        return DenseEncoder(EncoderConfig(architecture=architecture))  # type: ignore[arg-type]
-
-
-def _from_snapshot(path: Path) -> DenseEncoder:
-    """A snapshot of the authors' DUL release: `fast_net.backbone.*` and `fast_net.emb_q.*` (specification 1)."""
-    weights = {name.removeprefix("module."): tensor for name, tensor in _read_snapshot(path).items()}
-    trunk, head = _below(weights, "fast_net.backbone."), _below(weights, "fast_net.emb_q.")
-    trunk = {name: tensor for name, tensor in trunk.items() if not name.startswith("fc.")}
-    if not trunk or "conv2.weight" not in head:
-        raise InputError(
-            f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a DUL snapshot or our encoder.safetensors"
-        )
-    config = EncoderConfig(
-        architecture="resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18",
-        key_channels=len(head["conv2.weight"]),
-    )
-    encoder = DenseEncoder(config)
-    try:
-        encoder.trunk.load_state_dict(trunk)
-        encoder.head.load_state_dict(head)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: weights do not fit a dense {config.architecture} ({error}); give a DUL snapshot"
-        ) from error
-    return encoder
-
-
-def _read_snapshot(path: Path) -> Mapping[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols: what is not plain weights is refused anyway
-            snapshot: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such encoder file") from None
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: is no plain weights file, or holds pickled code, which is not run; "
-            'save it again as {"model": state_dict}'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: snapshot cannot be read ({_first_line(error)}); download it again") from error
-    weights = snapshot.get("model") if isinstance(snapshot, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise InputError(f'{path}: holds no {{"model": state_dict}}; give a DUL snapshot or our encoder.safetensors')
-    return weights
-
-
-def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]

@@ -16,6 +16,7 @@ def joint_maps(joints: np.ndarray, size: tuple[float, float], cells: tuple[int, 
 
     The corner pixels' centres are the corner cells', as in the propagation of masks. Where Gaussians overlap they
     share: the sum over the joints is at most 1, the rest is background.
+    Source: Jabri et al., NeurIPS 2020, on JHMDB (sigma .5); here the centres are not rounded to whole cells.
     """
     height, width = cells
     x, y = joints[:, 0] * (width - 1) / max(size[1] - 1, 1), joints[:, 1] * (height - 1) / max(size[0] - 1, 1)
@@ -28,7 +29,8 @@ def joint_maps(joints: np.ndarray, size: tuple[float, float], cells: tuple[int, 
 def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int = 5) -> np.ndarray:
     """Where each map [joints,h,w] points to in a frame [H,W] = `size`: (x, y) [joints,2]; NaN where a map is empty.
 
-    That is the mean position of its strongest cells, weighted by their values.
+    That is the mean position of its strongest cells, weighted by their values, as in Jabri et al., NeurIPS 2020; how
+    many cells (5) is as remembered of their release, not checked.
     """
     height, width = maps.shape[1:]
     flat = maps.reshape(len(maps), -1)

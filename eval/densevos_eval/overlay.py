@@ -23,7 +23,7 @@ def overlay(frame: np.ndarray, ids: np.ndarray) -> np.ndarray:
     colours = _bright_palette()[ids]
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
     picture = np.where(ids[..., None] > 0, tinted, frame)
-    edge = _contour(ids, thickness=max(1, round(frame.shape[0] / 240)))
+    edge = _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
     return np.where(edge[..., None], colours, picture)
 
 
@@ -64,15 +64,16 @@ def scaled_to(picture: np.ndarray, height: int) -> np.ndarray:
 def movie(path: Path, fps: float) -> Iterator[Any]:
     """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p, for every player.
 
-    The file appears under `path` when it is whole.
-
-    Its pictures must have even sides: see `even`.
+    The file appears under `path` when it is whole. Its pictures must have even sides: see `even`.
     """
     import imageio
 
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
+    index_first = ["-movflags", "+faststart"]  # Browsers play it before all is loaded.
     try:
-        with imageio.get_writer(aside, fps=fps, codec="libx264", quality=7, macro_block_size=2) as writer:
+        with imageio.get_writer(
+            aside, fps=fps, codec="libx264", quality=7, macro_block_size=2, output_params=index_first
+        ) as writer:
             yield writer
         os.replace(aside, path)
     finally:

@@ -1,69 +1,74 @@
 """Joints of a first frame propagated through a video, as soft maps in the place of masks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from densevos.data.readers import iterate_frames, open_frames
+from densevos.data.readers import iterate_frames
 from densevos.errors import InputError
-from densevos.files import new_folder
 from densevos_eval.encoders import Encoder
 from densevos_eval.keypoints import FILE, joint_maps, joints_of_maps, read_positions, write_joints
 from densevos_eval.propagation import LabelPropagation
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences import Sequence, resized_frame
 from densevos_eval.settings import PropagationConfig
 
 
 @torch.inference_mode()
 def propagate_joints(
-    frames: Iterator[np.ndarray], first: np.ndarray, encoder: Encoder, config: PropagationConfig
+    frames: Iterable[np.ndarray],
+    first: np.ndarray,
+    encoder: Encoder,
+    config: PropagationConfig,
+    *,
+    frame_size: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost."""
+    """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost.
+
+    frame_size: frames are resized to this [H,W] before they are encoded; joints are those of the frames as they are.
+    """
     labels = LabelPropagation(config=config)
     for index, frame in enumerate(frames):
-        features = encoder.of_frame(frame)
+        inside = frame_size or (frame.shape[0], frame.shape[1])
+        factor = np.array([inside[1] / frame.shape[1], inside[0] / frame.shape[0]])
+        features = encoder.of_frame(resized_frame(frame, inside))
         padded = (
             features.shape[1] * encoder.stride / encoder.scale,
             features.shape[2] * encoder.stride / encoder.scale,
         )
         given = None
         if index == 0:
-            maps = joint_maps(first, padded, (features.shape[1], features.shape[2]))
+            maps = joint_maps((first + 0.5) * factor - 0.5, padded, (features.shape[1], features.shape[2]))
             channels = np.concatenate([1 - maps.sum(axis=0, keepdims=True), maps])
             given = {id: torch.from_numpy(one).to(features) for id, one in enumerate(channels)}
         soft = labels.step(features, given)[1:].float().cpu().numpy()
-        yield first if index == 0 else joints_of_maps(soft, padded)
+        yield first if index == 0 else (joints_of_maps(soft, padded) + 0.5) / factor - 0.5
 
 
-def propagate_joints_to_folder(
-    sequences: list[Sequence],
-    encoder: Encoder,
-    config: PropagationConfig,
-    out: Path,
-    *,
-    overwrite: bool = False,
-    on_frame: Callable[[str], object] = lambda name: None,
+def check_joints(sequence: Sequence) -> np.ndarray:
+    """The true joints (x, y) [frames,joints,2] of a sequence; InputError when they are of more frames than it has."""
+    assert sequence.joints is not None, "the layout of a benchmark of joints names their file"
+    truth = read_positions(sequence.joints)
+    if len(truth) > len(sequence.frame_names):
+        raise InputError(
+            f"{sequence.joints}: has joints of {len(truth)} frames, but {sequence.source} holds"
+            f" {len(sequence.frame_names)} images; get the set again"
+        )
+    return truth
+
+
+def write_propagated_joints(
+    sequence: Sequence, encoder: Encoder, config: PropagationConfig, folder: Path, on_frame: Callable[[str], object]
 ) -> None:
-    """Write OUT/SEQUENCE/joints.json for every sequence, from the true joints of its first frame.
+    """Write FOLDER/joints.json: those of every frame, from the true joints of the first.
 
-    `on_frame` is called with the sequence's name after each of its frames. Raises InputError for files and folders that
-    cannot be used, and when the joints are of another number of frames than there are.
+    `on_frame` is called with the sequence's name after each frame. Raises InputError for files that cannot be used.
     """
-    new_folder(out, overwrite=overwrite)
-    for sequence in sequences:
-        assert sequence.joints is not None, "the layout of a benchmark of joints names their file"
-        truth = read_positions(sequence.joints)
-        if len(truth) > len(sequence.frame_names):
-            raise InputError(
-                f"{sequence.joints}: has joints of {len(truth)} frames, but {sequence.source} holds"
-                f" {len(sequence.frame_names)} images; get the set again"
-            )
-        found = []
-        frames = iterate_frames(open_frames(sequence.source))
-        for joints in propagate_joints(frames, truth[0], encoder, config):
-            found.append(joints)
-            on_frame(sequence.name)
-        (out / sequence.name).mkdir(parents=True)
-        write_joints(out / sequence.name / FILE, np.stack(found)[: len(truth)])
+    truth = check_joints(sequence)
+    found = []
+    frames = iterate_frames(sequence.frames())
+    for joints in propagate_joints(frames, truth[0], encoder, config, frame_size=sequence.frame_size):
+        found.append(joints)
+        on_frame(sequence.name)
+    write_joints(folder / FILE, np.stack(found)[: len(truth)])

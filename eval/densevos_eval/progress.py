@@ -25,7 +25,7 @@ class FrameRate(ProgressColumn):
 
 
 @contextmanager
-def frame_progress(total: int) -> Iterator[Callable[[str], None]]:
+def frame_progress(total: int, title: str = "propagate") -> Iterator[Callable[[str], None]]:
     """A bar on standard error, where that is a terminal; call the result with a title after every frame."""
     console = Console(stderr=True)
     columns = (
@@ -36,5 +36,14 @@ def frame_progress(total: int) -> Iterator[Callable[[str], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("propagate", total=total)
+        task = bar.add_task(title, total=total)
         yield lambda title: bar.update(task, advance=1, description=title)
+
+
+@contextmanager
+def sequence_progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar that vanishes at the end; call the result after every sequence."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda name: bar.advance(task)

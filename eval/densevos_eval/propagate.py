@@ -1,65 +1,183 @@
 """From sequences to masks on disk: encoder, label propagation, object ids and files joined."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import torch
 
-from densevos.data.readers import iterate_frames, open_frames
-from densevos.errors import InputError
-from densevos.files import new_folder, write_json
+from densevos.data.readers import iterate_frames
+from densevos.errors import InputError, RunError
 from densevos.masks import write_mask
+from densevos_eval import sequences as benchmark
+from densevos_eval.ahead import ahead
 from densevos_eval.encoders import Encoder
+from densevos_eval.fingerprint import fingerprint
+from densevos_eval.judging import check_any
+from densevos_eval.mattes import write_mattes
+from densevos_eval.parallel import BROKEN, Broken, OnStep, each
+from densevos_eval.pose import check_joints, write_propagated_joints
 from densevos_eval.propagator import Propagator
-from densevos_eval.sequences import Sequence, read_given
+from densevos_eval.records import begin, is_whole, written_sequence
+from densevos_eval.sequences import read_given, resized_frame, resized_ids
 from densevos_eval.settings import PropagationConfig
 
 
-def propagate(sequence: Sequence, encoder: Encoder, config: PropagationConfig) -> Iterator[tuple[str, np.ndarray]]:
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done with every sequence.
+
+    max_side: see Propagator. probabilities: soft masks are written too, as SEQUENCE/probabilities/ID/FRAME.png.
+    """
+
+    config: PropagationConfig = field(default_factory=PropagationConfig)
+    max_side: int | None = None
+    probabilities: bool = False
+
+
+def propagate(
+    sequence: benchmark.Sequence, encoder: Encoder, config: PropagationConfig
+) -> Iterator[tuple[str, np.ndarray]]:
     """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks."""
-    given = read_given(sequence)
-    propagator = Propagator(encoder, config)
-    frames = iterate_frames(open_frames(sequence.source))
-    for index, (name, frame) in enumerate(zip(sequence.frame_names, frames, strict=True)):
-        yield name, propagator.step(frame, given.get(index))
+    return _steps(sequence, Propagator(encoder, config))
 
 
 def propagate_to_folder(
-    sequences: list[Sequence],
+    sequences: list[benchmark.Sequence],
     encoder: Encoder,
-    config: PropagationConfig,
+    work: Work,
     out: Path,
     *,
     overwrite: bool = False,
+    resume: bool = False,
+    processes: Sequence[Callable[[], Encoder]] = (),
     on_frame: Callable[[str], object] = lambda name: None,
-) -> None:
-    """Write OUT/SEQUENCE/FRAME.png for every frame and OUT/propagation.json, the record of the run.
+) -> dict[str, Broken]:
+    """Write OUT/SEQUENCE/FRAME.png for every frame, or OUT/SEQUENCE/joints.json, and OUT/propagation.json.
 
-    All given masks are checked before `out` is touched. `on_frame` is called with the sequence's name after
-    each of its frames. Raises InputError for masks, frames and folders that cannot be used.
+    A sequence appears in `out` when it is whole. One that fails does not end the others: sequences without result come
+    back with the reason. `on_frame` is called with the sequence's name after each of its frames.
+
+    resume: go on with the same run; sequences that are whole are left as they are, if nothing about them has changed.
+    processes: loaders of the same encoder, each called in a process of its own that works on a sequence at a time; the
+        numbers do not depend on them. `encoder` itself then computes nothing.
+
+    Raises InputError for a folder that cannot be used, before it is touched, and when no sequence has a result.
     """
+    broken: dict[str, Broken] = {one.name: error for one in sequences if (error := _refused(one))}
+    check_any(broken, sequences)
+    settings, inputs = run_settings(encoder, work), [path for one in sequences for path in _inputs(one)]
+    begin(out, settings, overwrite=overwrite, resume=resume, inputs=inputs)
+    waiting = []
     for sequence in sequences:
-        if not read_given(sequence):
-            raise InputError(f"{sequence.source}: no mask is given; propagation needs that of the first frame")
-    new_folder(out, overwrite=overwrite)
-    seconds = {}
-    for sequence in sequences:
-        start = time.perf_counter()
-        (out / sequence.name).mkdir(parents=True)
-        for name, ids in propagate(sequence, encoder, config):
-            if name in sequence.written:
-                write_mask(out / sequence.name / f"{name}.png", ids)
-            on_frame(sequence.name)
-        seconds[sequence.name] = round(time.perf_counter() - start, 2)
-    record = {
+        if sequence.name not in broken and not (resume and is_whole(out, sequence)):
+            waiting.append(sequence)
+        else:
+            for _ in sequence.frame_names:
+                on_frame(sequence.name)
+    if processes:
+        waiting.sort(key=lambda one: -len(one.frame_names))  # A long one begun last would keep a single process busy.
+    threads = max(1, torch.get_num_threads() // max(1, len(processes)))
+    makers = [partial(_in_process, load, work, out, threads) for load in processes]
+    here = partial(_write_sequence, encoder, work, out)
+    for sequence, outcome in each(here, waiting, processes=makers, on_step=on_frame):
+        if isinstance(outcome, BROKEN):
+            broken[sequence.name] = outcome
+    check_any(broken, sequences)
+    return broken
+
+
+def run_settings(encoder: Encoder, work: Work) -> dict[str, Any]:
+    """What the masks of a run depend on, but for frames and given masks."""
+    return {
         "encoder": encoder.name,
+        "weights": _weights_fingerprint(encoder),
         "layer": encoder.layer,
+        "stride": encoder.stride,
         "precision": encoder.precision,
-        "device": str(encoder.device),
-        "propagation": asdict(config),
-        "frames": {sequence.name: len(sequence.frame_names) for sequence in sequences},
-        "seconds": seconds,
+        "scale": encoder.scale,
+        "device": encoder.device.type,
+        "propagation": asdict(work.config),
+        "max_side": work.max_side,
+        "probabilities": work.probabilities,
     }
-    write_json(out / "propagation.json", record)
+
+
+def _weights_fingerprint(encoder: Encoder) -> str | None:
+    """SHA-256 of an encoder's parameters, or of its files; None where it has neither that we know of."""
+    if encoder.source is None or encoder.source.module is None:
+        return fingerprint(encoder.source.files) if encoder.source and encoder.source.files else None
+    whole = hashlib.sha256()
+    for name, values in sorted(encoder.source.module.state_dict().items()):
+        whole.update(f"\n{name} {values.dtype} {list(values.shape)} ".encode())
+        whole.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return whole.hexdigest()
+
+
+def spread_over(device: str, workers: int | None) -> list[str]:
+    """The device of each of `workers` processes: of several GPUs each in turn, if no single one is named.
+
+    workers: one for each GPU when None, and one where there is none.
+    """
+    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    return [f"cuda:{i % count}" if count else device for i in range(workers or max(count, 1))]
+
+
+def _in_process(
+    load: Callable[[], Encoder], work: Work, out: Path, threads: int
+) -> Callable[[benchmark.Sequence, OnStep], None]:
+    torch.set_num_threads(threads)  # The processes share the cores.
+    cv2.setNumThreads(1)
+    return partial(_write_sequence, load(), work, out)
+
+
+def _write_sequence(encoder: Encoder, work: Work, out: Path, sequence: benchmark.Sequence, on_frame: OnStep) -> None:
+    try:
+        with written_sequence(out, sequence) as folder:
+            if sequence.joints:
+                write_propagated_joints(sequence, encoder, work.config, folder, on_frame)
+            else:
+                _write_masks(sequence, encoder, work, folder, on_frame)
+    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+        raise RunError(f"{sequence.source}: memory is too short; work at a smaller size or --context") from error
+
+
+def _write_masks(sequence: benchmark.Sequence, encoder: Encoder, work: Work, folder: Path, on_frame: OnStep) -> None:
+    propagator = Propagator(encoder, work.config, max_side=work.max_side)
+    for name, ids in _steps(sequence, propagator):
+        if name in sequence.written:
+            write_mask(folder / f"{name}.png", ids)
+            if work.probabilities:
+                write_mattes(folder / "probabilities", name, ids.shape, propagator.probabilities())
+        on_frame(sequence.name)
+
+
+def _steps(sequence: benchmark.Sequence, propagator: Propagator) -> Iterator[tuple[str, np.ndarray]]:
+    given = read_given(sequence)
+    frames = ahead(iterate_frames(sequence.frames()))
+    for index, (name, frame) in enumerate(zip(sequence.frame_names, frames, strict=True)):
+        size = (frame.shape[0], frame.shape[1])
+        inside, mask = sequence.frame_size or size, given.get(index)
+        ids = propagator.step(resized_frame(frame, inside), None if mask is None else resized_ids(mask, inside))
+        yield name, resized_ids(ids, size)
+
+
+def _inputs(sequence: benchmark.Sequence) -> list[Path]:
+    return [sequence.source, *sequence.given.values(), *([sequence.joints] if sequence.joints else [])]
+
+
+def _refused(sequence: benchmark.Sequence) -> InputError | None:
+    """Why what is given for the sequence cannot be used, if so; found out before anything is written."""
+    try:
+        if sequence.joints:
+            check_joints(sequence)
+        elif not read_given(sequence):
+            return InputError(f"{sequence.source}: no mask is given; propagation needs that of the first frame")
+    except InputError as error:
+        return error
+    return None

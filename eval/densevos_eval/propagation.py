@@ -63,7 +63,7 @@ class LabelPropagation:
         return soft.view(-1, *unit.shape[:2])
 
     def _begin(self, unit: Tensor) -> None:
-        self._affinity = Affinity(unit, radius=self.config.radius, topk=self.config.topk)
+        self._affinity = Affinity(unit, radius=self.config.radius, topk=self.config.topk, window=self.config.window)
         cells = self._affinity.cells(unit)
         self._recent = Cells(
             exact=cells.exact.new_empty(self.config.context, *cells.exact.shape),
@@ -81,6 +81,8 @@ class LabelPropagation:
     def _from_context(self, cells: Cells, reference: _Reference) -> Tensor:
         first = max(reference.time + 1, self._time - self.config.context)
         slots = [time % self.config.context for time in range(first, self._time)]
+        if self.config.reference == "near":
+            return self._from_frames(cells, reference, slots)
         matches = self._affinity.search(
             cells,
             reference.cells,
@@ -89,6 +91,22 @@ class LabelPropagation:
             copies=self.config.context - len(slots),
         )
         table = torch.cat([reference.soft[None, reference.channels], self._labels[:, reference.channels]])
+        return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
+
+    def _from_frames(self, cells: Cells, reference: _Reference, slots: list[int]) -> Tensor:
+        """The same where the reference is a frame like the recent ones (DINO, Caron et al., ICCV 2021)."""
+        slots_and_reference = [*slots, self.config.context]
+        matches = self._affinity.search(
+            cells,
+            Cells(exact=reference.cells.exact[:0], coarse=reference.cells.coarse[:0]),
+            Cells(
+                exact=torch.cat([self._recent.exact, reference.cells.exact[None]]),
+                coarse=torch.cat([self._recent.coarse, reference.cells.coarse[None]]),
+            ),
+            slots=torch.tensor(slots_and_reference, dtype=torch.long, device=cells.exact.device),
+            copies=0,
+        )
+        table = torch.cat([self._labels[:, reference.channels], reference.soft[None, reference.channels]])
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:

@@ -1,25 +1,43 @@
 """The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame size."""
 
-import cv2
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos.errors import InputError
 from densevos_eval.encoders import Encoder, padded_to, scaled_size
 from densevos_eval.propagation import LabelPropagation
+from densevos_eval.sequences import resized_ids
 from densevos_eval.settings import PropagationConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Last:
+    """The last frame: its soft masks [L,h,w], the sizes that `upsampled` wants, and the labels [H,W], which were
+    given where `decided` [H,W] says so."""
+
+    soft: Tensor
+    sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    labels: np.ndarray
+    decided: np.ndarray
 
 
 class Propagator:
     """Follows objects through one video: frames in, object ids out, any frame size, any ids up to 255.
 
-    Memory does not grow with the length of the video.
+    Memory does not grow with the length of the video. It grows with the size of frames; those with a side longer than
+    `max_side` pixels are worked on smaller, while masks have the frames' own size.
     """
 
-    def __init__(self, encoder: Encoder, config: PropagationConfig | None = None):
+    def __init__(self, encoder: Encoder, config: PropagationConfig | None = None, *, max_side: int | None = None):
         self.encoder = encoder
+        self.max_side = max_side
         self._labels = LabelPropagation(config=config or PropagationConfig())
+        self._last: _Last | None = None
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
@@ -27,8 +45,18 @@ class Propagator:
         mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background).
         Objects seen for the first time join the others; a known object is restarted from its new mask.
         Until the first mask everything is background.
+
+        Raises InputError when frame or mask have another shape or type, or another size than those before.
         """
-        return self.follow(self.encoder.of_frame(frame), (frame.shape[0], frame.shape[1]), mask)
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}")
+        size = (frame.shape[0], frame.shape[1])
+        if self._last and self._last.sizes[2] != size:
+            raise InputError(f"frame: is {size} after frames of {self._last.sizes[2]}; start another Propagator")
+        if mask is not None and (mask.shape != size or mask.min() < 0 or mask.max() > 255):
+            raise InputError(f"mask: must hold ids 0 to 255 at the frame's size {size}, is {mask.dtype} {mask.shape}")
+        self.encoder = fitted(self.encoder, size, self.max_side)
+        return self.follow(self.encoder.of_frame(frame), size, None if mask is None else mask.astype(np.uint8))
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: tuple[int, int], mask: np.ndarray | None = None) -> np.ndarray:
@@ -40,9 +68,24 @@ class Propagator:
         scaled = scaled_size(size, self.encoder.scale)
         padded = (scaled[0] + -scaled[0] % self.encoder.stride, scaled[1] + -scaled[1] % self.encoder.stride)
         labels = upsampled_labels(soft, self._labels.ids, padded, scaled, size).cpu().numpy()
-        if mask is None:
-            return labels
-        return mask if first else np.where(mask > 0, mask, labels)
+        decided = np.zeros(size, bool) if mask is None else (mask > 0) | first
+        labels = labels if mask is None else np.where(decided, mask, labels)
+        self._last = _Last(soft=soft, sizes=(padded, scaled, size), labels=labels, decided=decided)
+        return labels
+
+    @torch.inference_mode()
+    def probabilities(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Each object id (0: background) and its soft mask [H,W] float32 in the last frame; they sum to 1.
+
+        Soft masks are those of the cells, enlarged bilinearly; a mask that was given is itself.
+        """
+        if self._last is None:
+            return
+        soft, last = self._last.soft, self._last
+        share = soft / soft.sum(0).clamp(min=torch.finfo(soft.dtype).tiny)
+        for id, channel in zip(self._labels.ids, share, strict=True):
+            probability = upsampled(channel, *last.sizes).cpu().numpy()
+            yield id, np.where(last.decided, last.labels == id, probability)
 
     def _given(self, mask: np.ndarray, cells: tuple[int, int], device: torch.device) -> dict[int, Tensor]:
         """Soft masks [h,w] of the objects in `mask`, and of the background if this is the first mask."""
@@ -53,29 +96,38 @@ class Propagator:
         return {i: resized((padded == i).float(), cells) for i in ids}
 
 
+def fitted(encoder: Encoder, size: tuple[int, int], max_side: int | None) -> Encoder:
+    """The encoder with a scale that brings frames [H,W] = `size` to sides of at most `max_side` pixels."""
+    return encoder if max_side is None else replace(encoder, scale=min(encoder.scale, max_side / max(size)))
+
+
 def upsampled_labels(
     soft: Tensor, ids: list[int], padded: tuple[int, int], scaled: tuple[int, int], size: tuple[int, int]
 ) -> Tensor:
     """Id of the largest soft mask after bilinear upsampling: [L,h,w] -> [H,W] uint8; the first of equals wins.
 
-    padded: size that the cells cover; scaled: the part of it that is the frame; size: [H,W] of the result.
-    One channel is held at full size at a time.
+    Sizes as in `upsampled`. One channel is held at full size at a time.
     """
     labels = torch.zeros(size, dtype=torch.uint8, device=soft.device)
     highest = torch.full(size, -torch.inf, device=soft.device)
     for object_id, channel in zip(ids, soft, strict=True):
-        channel = resized(channel, padded)[: scaled[0], : scaled[1]]
-        channel = channel if scaled == size else resized(channel, size)
+        channel = upsampled(channel, padded, scaled, size)
         labels = torch.where(channel > highest, object_id, labels)
         highest = torch.maximum(highest, channel)
     return labels
 
 
+def upsampled(channel: Tensor, padded: tuple[int, int], scaled: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """A channel [h,w] of the cells at the frame's size [H,W].
+
+    padded: size that the cells cover; scaled: the part of it that is the frame; size: [H,W] of the result.
+    """
+    channel = resized(channel, padded)[: scaled[0], : scaled[1]]
+    if scaled == size:
+        return channel
+    return F.interpolate(channel[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]  # as cv2 shrinks
+
+
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     """One channel [H,W] resized bilinearly with corners aligned."""
     return F.interpolate(image[None, None], size=size, mode="bilinear", align_corners=True)[0, 0]
-
-
-def resized_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The mask resized with nearest neighbour to [H,W] = `size`; itself if it has that size."""
-    return mask if mask.shape == size else cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)

@@ -1,7 +1,7 @@
 """Benchmarks as data: where their files lie, what is scored, and how."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ class Protocol:
     images, annotations: folders that hold one folder per sequence, or first one per resolution.
     resolution: that folder's name; None takes 480p, or the only one there is, or does without.
     lists: files with the names of a split's sequences, the first that exists counts.
+    splits: what the benchmark calls a split where that is another name: {"val": "valid"}.
     list_required: without a list, False takes every sequence of the image folder.
     first_mask_given: the annotation of the first frame is handed to the method.
     merge_objects: all ids above 0 are one object.
@@ -29,8 +30,9 @@ class Protocol:
     stability: names of the sequences whose temporal stability T is asked for.
     mean_over_classes: means over the frames of a shot, the shots CLASS/... of a class, the classes.
     decay_uint8: compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox.
-    first_annotation_only: the other annotations are kept by the benchmark's server.
+    annotated: frames the set has annotations of: all, the first (its server keeps the others), or any, in one's own.
     all_frames: frames between those that are asked for are used too, where a benchmark has them.
+    frame_size: [H,W] that frames are resized to before propagation; what is found is resized back.
     submission: path of a mask in what the server takes; None where there is no server.
     measure: what is scored: objects (J, F, T), parts (mean IoU of classes) or joints (PCK); see measures.
     layout: finds the sequences below the root; see load_sequences.
@@ -44,6 +46,7 @@ class Protocol:
     resolution: str | None = None
     lists: tuple[str, ...] = ()
     list_required: bool = True
+    splits: Mapping[str, str] = field(default_factory=dict)
     first_mask_given: bool = True
     merge_objects: bool = False
     skipped: tuple[int, int] = (1, 1)
@@ -53,8 +56,9 @@ class Protocol:
     stability: frozenset[str] = frozenset()
     mean_over_classes: bool = False
     decay_uint8: bool = False
-    first_annotation_only: bool = False
+    annotated: Literal["all", "first", "any"] = "all"
     all_frames: bool = True
+    frame_size: tuple[int, int] | None = None
     submission: str | None = None
     measure: Literal["objects", "parts", "joints"] = "objects"
     layout: "Callable[[Protocol, Path, str, tuple[str, ...]], list[Sequence]]" = davis.load
@@ -83,13 +87,14 @@ DAVIS17 = Protocol(
 DAVIS17_TESTDEV = replace(
     DAVIS17,
     name="davis17-testdev",
-    lists=("ImageSets/2017/test-dev.txt",),
-    first_annotation_only=True,
+    splits={"val": "test-dev"},
+    annotated="first",
     submission="{sequence}/{frame}.png",
 )
 DAVIS17_UNSUPERVISED = replace(
     DAVIS17,
     name="davis17-unsupervised",
+    source="https://davischallenge.org/davis2017/code.html#unsupervised",
     annotations="Annotations_unsupervised",
     first_mask_given=False,
     skipped=(0, 0),
@@ -100,6 +105,7 @@ DAVIS17_UNSUPERVISED = replace(
 YTVOS18 = Protocol(
     name="ytvos18",
     source="https://youtube-vos.org/dataset/vos/ (2018 version)",
+    splits={"val": "valid"},
     skipped=(0, 0),  # every object counts from the frame after the one that hands it over
     submission="Annotations/{sequence}/{frame}.png",
     layout=ytvos.load,
@@ -120,14 +126,26 @@ VIP = Protocol(
     images="Images",
     annotations="Annotations/Category_ids",
     lists=("lists/{split}_videos.txt",),
+    frame_size=(560, 560),  # of this benchmark and the next as in Jabri et al., NeurIPS 2020, whatever the aspect
     measure="parts",
 )
-JHMDB = Protocol(name="jhmdb", source="http://jhmdb.is.tue.mpg.de", measure="joints", layout=jhmdb.load)
+JHMDB = Protocol(
+    name="jhmdb",
+    source="http://jhmdb.is.tue.mpg.de",
+    images="Rename_Images",
+    annotations="joint_positions",
+    lists=("splits/*_test_{split}.txt",),
+    splits={"val": "split1"},
+    frame_size=(320, 320),
+    measure="joints",
+    layout=jhmdb.load,
+)
 FOLDER = Protocol(
     name="folder",
     source="your own frames and masks",
     lists=("ImageSets/{split}.txt", "ImageSets/2017/{split}.txt", "ImageSets/2016/{split}.txt"),
     list_required=False,
+    annotated="any",
 )
 EVERY = DAVIS16, DAVIS17, DAVIS17_TESTDEV, DAVIS17_UNSUPERVISED, YTVOS18, YTVOS19, YTOBJECTS, VIP, JHMDB, FOLDER
 PROTOCOLS = {protocol.name: protocol for protocol in EVERY}
@@ -182,6 +200,8 @@ class BenchmarkOptions:
 def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str, ...] = ()) -> list[Sequence]:
     """The sequences of a split (or those in `names`) of the benchmark at `root`, layout checked first.
 
+    Of a benchmark every file is looked for that propagation or scoring will read; none is opened but lists.
+
     Raises InputError that names the first file or folder missing and where to get the set.
     """
-    return protocol.layout(protocol, root, split, names)
+    return protocol.layout(protocol, root, protocol.splits.get(split, split), names)

@@ -13,78 +13,98 @@ from densevos_eval.compare import compare
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols import Protocol
 from densevos_eval.report_page import Story, page
-from densevos_eval.results import FILE, Results, SequenceResult, check_same
+from densevos_eval.results import FILE, Results, SequenceResult, check_fresh, check_same
 from densevos_eval.show import write_movie
 from densevos_eval.thumbnails import thumbnails
+
+WORST = 60  # Some 5 MB of curves and pictures.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A result, what it is shown against, and the sequences both are of."""
+    """A result, what it is shown against, and the sequences both are of, worst first."""
 
     results: Results
     against: Results | None
     sequences: Sequence[benchmark.Sequence]
     protocol: Protocol
 
-    @property
-    def folders(self) -> dict[str, Path]:
-        """Title -> folder of masks."""
-        return {one.title: one.folder for one in (self.results, self.against) if one}
+    def folders(self, name: str) -> dict[str, Path]:
+        """Title -> folder that holds that of the masks of a sequence."""
+        return {one.title: one.sequences[name].masks for one in (self.results, self.against) if one}
 
 
 def judged(
     results: Results, against: Results | None, sequences: Sequence[benchmark.Sequence], protocol: Protocol
 ) -> Judged:
-    """Results with the sequences they are of, in the order of the results.
+    """Results with the sequences they are of.
 
     Raises InputError when they belong to another benchmark, or a sequence is not among those given.
     """
     path = results.folder / FILE
     if results.dataset != protocol.name:
         raise InputError(f"{path}: is of {results.dataset}, not {protocol.name}; pass --dataset {results.dataset}")
-    if protocol.measure != "objects":
-        raise InputError(f"--dataset {protocol.name}: has no masks of objects to report on; use densevos-eval compare")
     if against:
         check_same(against, results)
     known = {sequence.name: sequence for sequence in sequences}
     for name in results.sequences:
         if name not in known:
             raise InputError(f"{path}: sequence {name} is not in this split; pass the --split or --sequences scored")
-    chosen = [known[name] for name in results.sequences]
+    chosen = [known[name] for name in sorted(results.sequences, key=lambda name: _rank(results, name))]
+    check_fresh(results, chosen)
     return Judged(results=results, against=against, sequences=chosen, protocol=protocol)
+
+
+def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
+    """The sequences to show in detail, the `worst` ones; none of a benchmark without objects.
+
+    Raises InputError for a number below 0.
+    """
+    if worst < 0:
+        raise InputError(f"--worst: must be 0 or more sequences, is {worst}")
+    return subject.sequences[:worst] if subject.protocol.measure == "objects" else ()
 
 
 def write_report(
     subject: Judged,
     path: Path,
     generator: np.random.Generator,
+    *,
+    worst: int = WORST,
     on_sequence: Callable[[str], object] = lambda name: None,
 ) -> None:
     """Write the page to `path`; movies SEQUENCE.mp4 that lie beside it are linked.
 
-    generator: draws the sequences of the interval of the difference. `on_sequence` is called with the name of
-    each finished sequence. Raises InputError for a mask that is missing or unreadable.
+    generator: draws the sequences of the interval of the difference. worst: how many sequences are shown with curves
+    and pictures, some 80 kB each; the table holds all. `on_sequence` is called with the name of each that is shown.
+
+    Raises InputError for a mask that is missing or unreadable.
     """
     comparison = compare([subject.against, subject.results], generator) if subject.against else None
     stories = []
-    for sequence in sorted(subject.sequences, key=lambda one: _rank(subject.results, one.name)):
+    for sequence in shown(subject, worst):
         stories.append(_story(subject, sequence, path.parent))
         on_sequence(sequence.name)
-    html = page(subject.results, comparison, stories, own_ids=_own_ids(subject.protocol))
+    names = [sequence.name for sequence in subject.sequences]
+    html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol))
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path, "w") as file:
         file.write(html)
 
 
 def write_movies(
-    subject: Judged, folder: Path, *, fps: float = 12, on_frame: Callable[[str], object] = lambda name: None
+    subject: Judged,
+    folder: Path,
+    *,
+    worst: int = WORST,
+    fps: float = 12,
+    on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Write FOLDER/SEQUENCE.mp4: truth and masks side by side; see show.write_movie."""
-    for sequence in subject.sequences:
+    """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see show.write_movie."""
+    for sequence in shown(subject, worst):
         path = folder / f"{sequence.name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_movie(sequence, subject.folders, path, fps=fps, width=1280, on_frame=on_frame)
+        write_movie(sequence, subject.folders(sequence.name), path, fps=fps, width=1280, on_frame=on_frame)
 
 
 def _rank(results: Results, name: str) -> float:
@@ -105,7 +125,7 @@ def _story(subject: Judged, sequence: benchmark.Sequence, folder: Path) -> Story
     worst = worst_frame(curves)
     pictures = thumbnails(
         sequence,
-        subject.folders,
+        subject.folders(sequence.name),
         one.frames[worst],
         ignore_void=subject.protocol.ignore_void,
         own_ids=_own_ids(subject.protocol),

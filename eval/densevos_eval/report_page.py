@@ -33,9 +33,7 @@ $style</style>
 $overall
 <h2 id="sequences">Sequences, worst first</h2>
 $sequences
-<h2>In detail</h2>
-$legend
-$stories
+$details
 <script>
 $script</script>
 </body>
@@ -62,10 +60,15 @@ class Story:
     movie: str | None
 
 
-def page(results: Results, comparison: Comparison | None, stories: Sequence[Story], *, own_ids: bool) -> str:
-    """The whole page. comparison: of the results (second) with others (first), if any. stories: in their order."""
+def page(
+    results: Results, comparison: Comparison | None, names: Sequence[str], stories: Sequence[Story], *, own_ids: bool
+) -> str:
+    """The whole page. comparison: of the results (second) with others (first), if any.
+
+    names: all sequences in the order of the table. stories: of those shown in detail, in their order. own_ids: objects
+    are not told apart.
+    """
     against = comparison.first if comparison else None
-    several = any(len(one.objects) > 1 for one in results.sequences.values())
     assets = files("densevos_eval") / "assets"
     return PAGE.substitute(
         title=escape(results.title),
@@ -73,9 +76,8 @@ def page(results: Results, comparison: Comparison | None, stories: Sequence[Stor
         subtitle=_subtitle(results, against),
         tiles=_tiles(results, comparison),
         overall=_overall(results, against),
-        sequences=_sequence_table(results, against, stories),
-        legend=_legend(results, against, several=several and not own_ids),
-        stories="\n".join(_article(number, story, results, against) for number, story in enumerate(stories)),
+        sequences=_sequence_table(results, against, names, [story.name for story in stories]),
+        details=_details(results, against, stories, own_ids=own_ids),
         style=(assets / "report.css").read_text(encoding="utf-8"),
         script=(assets / "report.js").read_text(encoding="utf-8"),
     )
@@ -84,11 +86,12 @@ def page(results: Results, comparison: Comparison | None, stories: Sequence[Stor
 def _subtitle(results: Results, against: Results | None) -> str:
     objects = sum(len(one.objects) for one in results.sequences.values())
     frames = sum(len(one.frames) for one in results.sequences.values())
-    counts = (_count(len(results.sequences), "sequence"), _count(objects, "object"), _count(frames, "scored frame"))
+    counts = [(len(results.sequences), "sequence"), (objects, "object"), (frames, "scored frame")]
+    known = [_count(number, noun) for number, noun in counts if number]
     compared = f", against <b>{escape(against.title)}</b>" if against else ""
     return (
         f"<p>{escape(results.dataset)} {escape(results.split)}{compared}</p>"
-        f'<p class="soft">{" · ".join(counts)} · numbers in per cent</p>'
+        f'<p class="soft">{" · ".join(known)} · numbers in per cent</p>'
     )
 
 
@@ -130,17 +133,21 @@ def _cells(row: Mapping[str, float], results: Results) -> list[str]:
     return [percent(row.get(column)) for column in results.overall]
 
 
-def _sequence_table(results: Results, against: Results | None, stories: Sequence[Story]) -> str:
-    """A row for each story, its headline as a bar too."""
+def _sequence_table(results: Results, against: Results | None, names: Sequence[str], detailed: Sequence[str]) -> str:
+    """A row for each sequence, its headline as a bar too; those in `detailed` are linked."""
     headline = results.headline
     others = [escape(against.title), "difference"] if against else []
-    header = ["sequence", "frames", *map(_name, results.columns), "", *others]
+    counted = any(one.frames for one in results.sequences.values())
+    header = ["sequence", *(["frames"] if counted else []), *map(_name, results.columns), "", *others]
+    places = {name: number for number, name in enumerate(detailed)}
     rows = []
-    for number, story in enumerate(stories):
-        value = story.result.row.get(headline, np.nan)
-        other = story.other.row.get(headline, np.nan) if story.other else np.nan
-        cells = [f'<a href="#s{number}">{escape(story.name)}</a>', str(len(story.result.frames))]
-        cells += [percent(story.result.row.get(column)) for column in results.columns]
+    for name in names:
+        one = results.sequences[name]
+        value = one.row.get(headline, np.nan)
+        other = against.sequences[name].row.get(headline, np.nan) if against else np.nan
+        cells = [f'<a href="#s{places[name]}">{escape(name)}</a>' if name in places else escape(name)]
+        cells += [str(len(one.frames))] if counted else []
+        cells += [percent(one.row.get(column)) for column in results.columns]
         cells += [charts.bar(value, other)]
         cells += [percent(other), _change(value - other, headline)] if against else []
         rows.append(cells)
@@ -148,16 +155,26 @@ def _sequence_table(results: Results, against: Results | None, stories: Sequence
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML; a column without heading is a picture."""
-    styles = ["" if name or number == 0 else ' class="wide"' for number, name in enumerate(header)]
+    """Cells are HTML; a column without heading is a picture. Narrow screens do without it, and without frames."""
+    kinds = ["frames" if name == "frames" else "" if name else "wide" for name in header[1:]]
+    styles = ["", *(f' class="{one}"' if one else "" for one in kinds)]
     head = "".join(f"<th{style}>{name}</th>" for style, name in zip(styles, header, strict=True))
     body = "".join(
         f"<tr>{''.join(f'<td{style}>{cell}</td>' for style, cell in zip(styles, row, strict=True))}</tr>\n"
         for row in rows
     )
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
-    )
+    table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>'
+    return f'<div class="scroll{" tall" if kind == "sortable" else ""}">{table}</div>'
+
+
+def _details(results: Results, against: Results | None, stories: Sequence[Story], *, own_ids: bool) -> str:
+    """Legend and articles under a heading, if there are any."""
+    if not stories:
+        return ""
+    several = any(len(one.objects) > 1 for one in results.sequences.values())
+    part = "" if len(stories) == len(results.sequences) else f": the {len(stories)} worst"
+    articles = "\n".join(_article(number, story, results, against) for number, story in enumerate(stories))
+    return f"<h2>In detail{part}</h2>\n{_legend(results, against, several=several and not own_ids)}\n{articles}"
 
 
 def _legend(results: Results, against: Results | None, several: bool) -> str:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from densevos.errors import InputError
+from densevos_eval.fingerprint import masks_fingerprint, truth_fingerprint
+from densevos_eval.sequences import Sequence
 
 FILE = "results.json"
 
@@ -19,11 +21,15 @@ class SequenceResult:
 
     frames: names of the frames that count; empty, as `objects`, for benchmarks without objects.
     objects: id -> {"J": [frames], "F": [frames]}; no F where the benchmark has none.
+    masks: the folder that holds that of the sequence's masks, or joints.
+    sha256: fingerprints of the "masks" and "annotations" that the numbers come from.
     """
 
     row: Mapping[str, float]
     frames: tuple[str, ...] = ()
     objects: Mapping[str, Mapping[str, np.ndarray]]
+    masks: Path = Path()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +57,20 @@ class Results:
 def read_results(folder: Path, title: str | None = None) -> Results:
     """The results.json in `folder`, under the folder's name if no title is given.
 
-    Raises InputError when it is missing or is not what densevos-eval score writes.
+    Raises InputError when it is missing, is not what densevos-eval score writes, or lacks sequences that were broken.
     """
     path = folder / FILE
     try:
         everything = json.loads(path.read_text(encoding="utf-8"))
+        for name, reason in everything.get("broken", {}).items():
+            raise InputError(f"{path}: is not of the whole split, {name} is broken ({reason}); mend and score again")
         return Results(
             title=title or folder.resolve().name,
             folder=folder,
             dataset=everything["dataset"],
             split=everything["split"],
             overall=_row(everything["overall"]),
-            sequences={name: _sequence(one) for name, one in everything["sequences"].items()},
+            sequences={name: _sequence(one, folder) for name, one in everything["sequences"].items()},
         )
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: is missing; write it with densevos-eval score --results {folder}") from None
@@ -71,14 +79,35 @@ def read_results(folder: Path, title: str | None = None) -> Results:
 
 
 def read_all(folders: Iterable[Path]) -> list[Results]:
-    """The results of several folders, titled by as much of their paths as tells them apart; see check_same."""
+    """The results of several folders, titled by as much of their paths as tells them apart.
+
+    Raises InputError when they are not of the same benchmark, or of other masks; see check_same and check_fresh.
+    """
     folders = list(folders)
     if not folders:
         raise InputError(f"RESULTS: no folder is named; name one or more that hold {FILE}")
     every = [read_results(folder, title) for folder, title in zip(folders, titles(folders), strict=True)]
-    for other in every[1:]:
-        check_same(every[0], other)
+    for one in every:
+        check_same(every[0], one)
+        check_fresh(one)
     return every
+
+
+def check_fresh(results: Results, sequences: Iterable[Sequence] = ()) -> None:
+    """Raise InputError unless masks and annotations are still those that were scored.
+
+    Masks that are no longer there are not looked at.
+    Annotations are those of `sequences`.
+    """
+    path = results.folder / FILE
+    for name, one in results.sequences.items():
+        folder = one.masks / name
+        if folder.is_dir() and masks_fingerprint(folder, one.frames) != one.sha256.get("masks"):
+            raise InputError(f"{path}: is of other masks of {name} than {folder} holds now; score again")
+    for sequence in sequences:
+        known = results.sequences[sequence.name].sha256.get("annotations")
+        if truth_fingerprint(sequence) != known:
+            raise InputError(f"{path}: is of other annotations of {sequence.name} than there are now; score again")
 
 
 def titles(folders: list[Path]) -> list[str]:
@@ -110,6 +139,8 @@ def check_same(first: Results, other: Results) -> None:
     for name, one in first.sequences.items():
         if one.frames != other.sequences[name].frames:
             raise InputError(f"{pair}: {name} is scored in other frames; score both alike")
+        if one.sha256.get("annotations") != other.sequences[name].sha256.get("annotations"):
+            raise InputError(f"{pair}: {name} is scored against other annotations; score both against the same")
 
 
 def lower_is_better(column: str) -> bool:
@@ -117,13 +148,19 @@ def lower_is_better(column: str) -> bool:
     return column.endswith("-Decay") or column.startswith("T-")
 
 
-def _sequence(one: Mapping[str, Any]) -> SequenceResult:
+def _sequence(one: Mapping[str, Any], folder: Path) -> SequenceResult:
     objects = {
         id: {letter: np.array(curves[letter], dtype=float) for letter in "JF" if letter in curves}
         for id, curves in one.get("objects", {}).items()
     }
     numbers = {column: value for column, value in one.items() if isinstance(value, float | int | None)}
-    return SequenceResult(row=_row(numbers), frames=tuple(one.get("frames", ())), objects=objects)
+    return SequenceResult(
+        row=_row(numbers),
+        frames=tuple(one.get("frames", ())),
+        objects=objects,
+        masks=folder / one.get("masks", "."),
+        sha256=dict(one.get("sha256", {})),
+    )
 
 
 def _row(numbers: Mapping[str, float | None]) -> dict[str, float]:

@@ -1,10 +1,7 @@
 """Scores of masks on disk: J and F of every object in every frame. Neither torch nor a model is needed."""
 
-import multiprocessing
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -12,6 +9,7 @@ import numpy as np
 
 from densevos.errors import InputError
 from densevos.masks import read_mask
+from densevos_eval.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.region import region_similarity
@@ -49,11 +47,17 @@ class SequenceScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """A whole split; means are taken over objects, as DAVIS-2017 does, or over classes, where the protocol says so."""
+    """A whole split; means are taken over objects, as DAVIS-2017 does, or over classes, where the protocol says so.
+
+    broken: sequence without scores -> why; the means are then those of the others, and not the split's.
+    judged: sequence -> fingerprints of its files.
+    """
 
     protocol: Protocol
     split: str
     sequences: tuple[SequenceScores, ...]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -103,30 +107,59 @@ def _mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def score(
     sequences: list[Sequence],
-    results: Path,
+    results: Path | Plan,
     protocol: Protocol,
     *,
     split: str,
     workers: int = 1,
-    watch: Callable[[Iterable[SequenceScores]], Iterable[SequenceScores]] = iter,
+    on_sequence: Callable[[str], object] = lambda name: None,
 ) -> Scores:
     """Score the masks RESULTS/SEQUENCE/FRAME.png against the annotations of `sequences`.
 
     workers: processes to spread the sequences over; the numbers do not depend on it.
-    watch: wraps the stream of finished sequences, for a progress bar.
+    on_sequence: called with the name of each sequence when it is done.
 
-    Raises InputError that names the first mask which is missing, unreadable, of another size than its
-    annotation, or holds more ids than there are objects.
+    A sequence with a mask that is missing, unreadable, of another size than its annotation, or holds more ids than
+    there are objects, is told of in `broken`. Raises InputError when all are so, or have no annotations.
     """
     if not any(sequence.truth for sequence in sequences):
         raise InputError(
             f"--dataset {protocol.name}: nothing to score against, only the server has these annotations;"
             f" make a submission with densevos-eval submit (see {protocol.source})"
         )
-    for sequence in sequences:
-        _check_files(sequence, results)
-    finished = _each(partial(score_sequence, results=results, protocol=protocol), sequences, workers)
-    return Scores(protocol=protocol, split=split, sequences=tuple(watch(finished)))
+    plan = results if isinstance(results, Plan) else Plan(masks={one.name: results for one in sequences})
+    judge = Judge(numbers=_numbers, frames=_frame_names)
+    judged, broken = judge_all(sequences, judge, protocol, plan, workers=workers, on_sequence=on_sequence)
+    scores = tuple(_scores(name, one.numbers) for name, one in judged.items())
+    return Scores(protocol=protocol, split=split, sequences=scores, broken=broken, judged=judged)
+
+
+def _numbers(sequence: Sequence, results: Path, protocol: Protocol) -> Arrays:
+    """score_sequence as arrays, which can be kept: ids [n], J and F [n,frames], T [frames-1], names of the frames."""
+    _check_files(sequence, results)
+    scores = score_sequence(sequence, results, protocol)
+    arrays = {"ids": np.array([one.id for one in scores.objects], int), "frames": np.array(scores.frames)}
+    shape = (len(scores.objects), len(scores.frames))
+    arrays["J"] = np.array([one.region for one in scores.objects]).reshape(shape)
+    if protocol.contour:
+        arrays["F"] = np.array([one.contour for one in scores.objects], float).reshape(shape)
+    return arrays if scores.stability is None else {**arrays, "T": scores.stability}
+
+
+def _scores(name: str, arrays: Arrays) -> SequenceScores:
+    """What _numbers was made from."""
+    contours = arrays.get("F", [None] * len(arrays["ids"]))
+    objects = zip(arrays["ids"].tolist(), arrays["J"], contours, strict=True)
+    return SequenceScores(
+        name=name,
+        frames=tuple(arrays["frames"].tolist()),
+        objects=tuple(ObjectScores(id=id, region=region, contour=contour) for id, region, contour in objects),
+        stability=arrays.get("T"),
+    )
+
+
+def _frame_names(sequence: Sequence, protocol: Protocol) -> list[str]:
+    return [sequence.frame_names[t] for t in counted_frames(sequence, protocol)]
 
 
 def score_sequence(sequence: Sequence, results: Path, protocol: Protocol) -> SequenceScores:
@@ -231,6 +264,8 @@ def _read_prediction(sequence: Sequence, path: Path, shape: tuple[int, ...], all
 
 def _numbered(ids: np.ndarray, kept: Collection[int]) -> np.ndarray:
     """The mask [H,W] with the ids `kept` numbered from 1 on and all others made background."""
+    if list(kept) == list(range(1, len(kept) + 1)) and ids.max() <= len(kept):
+        return ids  # as nearly always
     table = np.zeros(256, np.uint8)
     table[list(kept)] = range(1, len(kept) + 1)
     return cv2.LUT(ids, table)
@@ -246,17 +281,3 @@ def _check_files(sequence: Sequence, results: Path) -> None:
         prediction = results / sequence.name / f"{sequence.frame_names[t]}.png"
         if not prediction.is_file():
             raise InputError(f"{prediction}: mask is missing; --results needs one for every frame")
-
-
-def _each(
-    function: Callable[[Sequence], SequenceScores], sequences: list[Sequence], workers: int
-) -> Iterator[SequenceScores]:
-    """function of every sequence, in order."""
-    workers = min(workers, len(sequences))
-    if workers <= 1:
-        yield from map(function, sequences)
-        return
-    context = multiprocessing.get_context("spawn")
-    # One thread each: the processes already share the cores.
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(function, sequences)

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from densevos.data.readers import open_frames
+from densevos.data.readers import Excerpt, FrameReader, open_frames
 from densevos.errors import InputError
 from densevos.masks import read_mask
+from densevos_eval.painted import flat, read_painted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Sequence:
 
     source: frame folder or video file.
     frame_names: stem of every frame, which is the stem of the mask written for it.
+    start: where in the source the first of them lies.
     given: masks handed to the method by frame index, {0: file} for semi-supervised benchmarks.
     truth: annotation file of every frame; empty where there is nothing to score against.
     annotated: indices of the frames that have an annotation; empty for all of them.
@@ -27,6 +29,8 @@ class Sequence:
     merge_objects: all ids above 0 are one object, as in DAVIS-2016.
     joints: file of the joints of every frame, for benchmarks that propagate joints instead of masks.
     resize_masks: masks of another size than frames or annotations are resized instead of refused.
+    frame_size: [H,W] that frames are resized to for propagation; None: as they are.
+    painted: given masks may also be pictures in black and white, or with a colour for each object.
     """
 
     name: str
@@ -40,6 +44,15 @@ class Sequence:
     merge_objects: bool = False
     joints: Path | None = None
     resize_masks: bool = False
+    frame_size: tuple[int, int] | None = None
+    start: int = 0
+    painted: bool = False
+
+    def frames(self) -> FrameReader:
+        """The frames, opened; InputError when the source is missing or unreadable."""
+        reader = open_frames(self.source)
+        stop = self.start + len(self.frame_names)
+        return Excerpt(reader, self.start, stop) if self.start or stop < len(reader) else reader
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -50,15 +63,16 @@ class Sequence:
 def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
     """The masks handed to the method: frame index -> ids [H,W] uint8 at frame size.
 
-    Raises InputError for a mask that is missing or unreadable, RGB instead of indexed, of another size than
-    the frames, without objects, or with edges smoothed by interpolation or JPEG.
+    Raises InputError for a mask that is missing or unreadable, RGB instead of indexed (unless painted), of another
+    size than the frames, without objects, or with edges smoothed by interpolation or JPEG.
     """
     if not sequence.given:
         return {}
-    height, width = open_frames(sequence.source).read([min(sequence.given)])[0].shape[:2]
+    height, width = sequence.frames().read([min(sequence.given)])[0].shape[:2]
+    given = dict(sorted(sequence.given.items()))
+    read = read_painted(given.values()) if sequence.painted else map(read_mask, given.values())
     masks = {}
-    for index, path in sorted(sequence.given.items()):
-        ids = read_mask(path)
+    for (index, path), ids in zip(given.items(), read, strict=True):
         if sequence.resize_masks:
             ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
         if ids.shape != (height, width):
@@ -82,28 +96,12 @@ def _appearing(sequence: Sequence, index: int, path: Path, ids: np.ndarray) -> n
     return np.where(np.isin(ids, wanted), ids, 0).astype(np.uint8)
 
 
-def own_video(video: Path, mask: Path) -> Sequence:
-    """A video file or frame folder with the mask of its first frame, or with a folder of masks named as frames.
-
-    Raises InputError when nothing is at `video`, or when a mask in the folder belongs to no frame.
-    """
-    names = tuple(open_frames(video).names)
-    given = {0: mask}
-    if mask.is_dir():
-        files = sorted(mask.glob("*.png"))
-        for file in files:
-            if file.stem not in names:
-                raise InputError(f"{file}: {video} has no frame of this name; name its masks {names[0]}.png and so on")
-        given = {names.index(file.stem): file for file in files}
-    return Sequence(name=video.stem, source=video, frame_names=names, given=given)
-
-
 def check_objects(path: Path, ids: np.ndarray) -> None:
     """Raise InputError when the mask [H,W] holds no object or its ids are an artefact of smoothing."""
     if not ids.any():
         raise InputError(f"{path}: mask holds no object (all pixels are 0); give each object an id from 1 on")
     present = len(np.unique(ids))
-    solid = len(np.unique(ids[_inside_of_regions(ids)]))
+    solid = len(np.unique(ids[flat(ids)]))
     # Real objects have an inside; the ids that smoothing invents lie in thin lines along edges.
     if present - solid > max(8, solid):
         raise InputError(
@@ -112,12 +110,16 @@ def check_objects(path: Path, ids: np.ndarray) -> None:
         )
 
 
+def resized_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The frame [H,W,3] resized bilinearly to [H,W] = `size`; itself if it has that size."""
+    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resized_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mask resized with nearest neighbour to [H,W] = `size`; itself if it has that size."""
+    return ids if ids.shape == size else cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def merged(ids: np.ndarray) -> np.ndarray:
     """All objects of the mask [H,W] as one with id 1."""
     return (ids > 0).astype(np.uint8)
-
-
-def _inside_of_regions(ids: np.ndarray) -> np.ndarray:
-    """Pixels [H,W] bool whose 3x3 neighbourhood holds a single id."""
-    square = np.ones((3, 3), np.uint8)
-    return cv2.erode(ids, square) == cv2.dilate(ids, square)

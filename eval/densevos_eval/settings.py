@@ -1,22 +1,35 @@
 """Settings of propagation as plain data; importing them loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from densevos.errors import InputError
+from densevos_eval.own_video import own_video
 from densevos_eval.protocols import BenchmarkOptions, Dataset
-from densevos_eval.sequences import Sequence, own_video
+from densevos_eval.sequences import Sequence
+
+if TYPE_CHECKING:
+    from densevos_eval.encoders import Encoder
+
+MOST_SCALE = 16
+OWN_SIDE = 960  # Pixels: about the size that benchmarks are judged at; a 4K frame has 16 times as many cells.
+Window = Literal["circle", "square"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PropagationConfig:
-    """Settings of label propagation; the defaults are the paper's for DAVIS and YouTube-VOS."""
+    """Settings of label propagation; the defaults are those of the DUL paper for DAVIS and YouTube-VOS."""
 
     context: int = 20
     """How many preceding frames are looked at."""
     radius: float = 12
-    """Reach in the preceding frames, in feature cells: candidates are strictly nearer."""
+    """Reach in the preceding frames, in feature cells."""
+    window: Window = "circle"
+    """Shape of the reach: cells strictly nearer than the radius, or at most that many rows and columns away."""
+    reference: Literal["everywhere", "near"] = "everywhere"
+    """Candidates in the frame whose masks were given: all cells, and that frame stands in for missing ones of the
+    context; or cells within reach, as in any other frame."""
     topk: int = 10
     """How many of the most similar cells vote."""
     temperature: float = 0.05
@@ -31,6 +44,64 @@ class PropagationConfig:
             raise InputError(f"--topk: must be 1 or more, is {self.topk}")
         if not self.temperature > 0:
             raise InputError(f"--temperature: must be above 0, is {self.temperature}")
+        if self.reference == "near" and self.window == "circle" and not self.radius > 0:
+            raise InputError("--radius: must be above 0 with --reference near; nothing is strictly nearer than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Settings of a publication. layer: what it compares, None for the last of the encoder."""
+
+    config: PropagationConfig
+    layer: str | None
+    source: str
+
+
+PresetName = Literal["dul", "crw", "dino"]
+PRESETS: dict[PresetName, Preset] = {
+    "dul": Preset(
+        config=PropagationConfig(context=20, radius=12, topk=10, temperature=0.05),
+        layer="res4",
+        source="Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021",
+    ),
+    "crw": Preset(
+        config=PropagationConfig(context=20, radius=12, topk=10, temperature=0.05),
+        layer="res3",
+        source="Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020",
+    ),
+    "dino": Preset(
+        config=PropagationConfig(context=7, radius=12, window="square", reference="near", topk=5, temperature=0.1),
+        layer=None,
+        source="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationOptions:
+    """How labels are propagated; what is left out comes from the preset."""
+
+    preset: PresetName | None = None
+    """Settings of a publication, its layer included where the encoder has one of that name. Left out: dul, at the
+    encoder's own layer."""
+    context: int | None = None
+    """How many preceding frames are looked at (dul, crw: 20; dino: 7)."""
+    radius: float | None = None
+    """Reach in the preceding frames, in feature cells (12)."""
+    window: Window | None = None
+    """Shape of the reach: cells strictly nearer than the radius (dul, crw: circle), or at most that many rows and
+    columns away (dino: square)."""
+    reference: Literal["everywhere", "near"] | None = None
+    """Candidates in the frame whose masks were given: all cells (dul, crw), or those within reach (dino)."""
+    topk: int | None = None
+    """How many of the most similar cells vote (dul, crw: 10; dino: 5)."""
+    temperature: float | None = None
+    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1)."""
+
+    def config(self) -> PropagationConfig:
+        """The preset's settings with those given in their place; InputError names a flag that cannot be."""
+        given = {name: value for name, value in asdict(self).items() if name != "preset" and value is not None}
+        return replace(PRESETS[self.preset or "dul"].config, **given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +109,36 @@ class EncoderOptions:
     """Which encoder, and how it is run."""
 
     encoder: str
-    """encoder.safetensors or its run folder, a released DUL snapshot, or random:resnet18[:SEED]."""
-    layer: Literal["res4", "res3", "key"] = "res4"
-    """Features that are compared."""
+    """Our encoder.safetensors or its run folder, a released DUL or CRW snapshot, torchvision:resnet50[:WEIGHTS],
+    timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your own."""
+    layer: str | None = None
+    """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
+    scale: float = 1
+    """Frames are resized by this factor before they are encoded."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= MOST_SCALE:
+            raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {self.scale}")
+
+    def load(self, *, preset: PresetName | None = None, device: str | None = None) -> "Encoder":
+        """The encoder on `device` (or --device), at the preset's layer unless another is named; loads torch.
+
+        Raises InputError as densevos_eval.encoders.load_encoder does.
+        """
+        from densevos_eval.encoders import load_encoder
+
+        return load_encoder(
+            self.encoder,
+            layer=self.layer,
+            preferred_layer=PRESETS[preset].layer if preset else None,
+            device=device or self.device,
+            precision=self.precision,
+            scale=self.scale,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +162,29 @@ class Videos:
     video: Path | None = None
     """Instead of a benchmark: a video file or a folder of frames."""
     mask: Path | None = None
-    """Mask of its first frame (indexed PNG), or a folder of masks named as their frames."""
+    """Mask of its first frame, or a folder of masks named as their frames: ids, or a colour an object on black."""
+    start: str | None = None
+    """First frame of the video to use, the one of the --mask: its number, or seconds such as 3.5s."""
+    end: str | None = None
+    """Last frame of the video to use."""
+    max_side: int | None = None
+    """Work on frames with a longer side at this size, in pixels; 960 for a --video when left out, else any."""
+
+    @property
+    def working_side(self) -> int | None:
+        """The longest side, in pixels, that frames are worked on at; None for any."""
+        return self.max_side or (OWN_SIDE if self.video else None)
+
+    def __post_init__(self) -> None:
+        if self.max_side is not None and self.max_side < 1:
+            raise InputError(f"--max-side: must be 1 or more pixels, is {self.max_side}")
 
     def load(self) -> list[Sequence]:
         """The sequences; InputError when neither or both kinds are named, or files are missing."""
         if self.video and self.mask and not (self.dataset or self.root):
-            return [own_video(self.video, self.mask)]
-        if self.dataset and self.root and not (self.video or self.mask):
-            return BenchmarkOptions(
+            return [own_video(self.video, self.mask, start=self.start, end=self.end)]
+        if self.dataset and self.root and not (self.video or self.mask or self.start or self.end):
+            benchmark = BenchmarkOptions(
                 dataset=self.dataset,
                 root=self.root,
                 split=self.split,
@@ -83,5 +192,15 @@ class Videos:
                 annotations=self.annotations,
                 resolution=self.resolution,
                 frames=self.frames,
-            ).load()
-        raise InputError("propagate: give --dataset and --root, or --video and --mask")
+            )
+            if not benchmark.protocol().first_mask_given:
+                raise InputError(
+                    f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; find the objects with"
+                    " a zero-shot method, whose masks densevos-eval score judges"
+                )
+            return benchmark.load()
+        if self.video and not (self.mask or self.dataset or self.root):
+            raise InputError(
+                f"--video {self.video}: give a --mask too; `densevos-eval frame` writes the frame to paint it over"
+            )
+        raise InputError("propagate: give --dataset and --root, or --video and --mask (and its --start, --end)")

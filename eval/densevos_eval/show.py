@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.data.readers import open_frames
+from densevos.data.readers import frame_rate
 from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos.masks import read_mask
-from densevos_eval.overlay import GAP, even, movie, overlay, side_by_side, stacked, titled
-from densevos_eval.sequences import Sequence, merged
+from densevos_eval.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
+from densevos_eval.sequences import Sequence, merged, resized_ids
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.
 
@@ -37,14 +37,22 @@ def show(
         write_movie(sequence, results, out / f"{sequence.name}.mp4", fps=fps, width=width, on_frame=on_frame)
 
 
-def _panels(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Titles and overlays [H,W,3] of one frame."""
+def _row(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray, width: int) -> np.ndarray:
+    """One frame [H,W,3] under its masks: a panel for the truth, if there is one, and for each of the results.
+
+    The panels have the frame's height, or less where the row would be wider or higher than `width`.
+    """
     name = f"{sequence.frame_names[index]}.png"
-    panels = {"truth": frame} if sequence.truth else {}  # the bare frame where a sparse annotation has none
-    files = {title: folder / sequence.name / name for title, folder in results.items()}
-    if sequence.truth and (not sequence.annotated or index in sequence.annotated):
-        files = {"truth": sequence.truth[index], **files}
-    return panels | {title: overlay(frame, _ids(file, sequence, frame)) for title, file in files.items()}
+    masks = {title: _ids(folder / sequence.name / name, sequence, frame) for title, folder in results.items()}
+    if sequence.truth:
+        annotated = not sequence.annotated or index in sequence.annotated
+        truth = _ids(sequence.truth[index], sequence, frame) if annotated else np.zeros(frame.shape[:2], np.uint8)
+        masks = {"truth": truth, **masks}
+    room = (width - GAP * (len(masks) - 1)) // len(masks)
+    height = max(1, min(frame.shape[0], frame.shape[0] * room // frame.shape[1], width))
+    frame = scaled_to(frame, height)  # before masks are drawn: contours stay sharp, and large frames cost less
+    panels = [overlay(frame, resized_ids(ids, (height, frame.shape[1]))) for ids in masks.values()]
+    return panels[0] if list(masks) == [""] else side_by_side(panels, list(masks), height)
 
 
 def _shown(sequence: Sequence) -> list[int]:
@@ -67,25 +75,16 @@ def write_movie(
     results: Mapping[str, Path],
     path: Path,
     *,
-    fps: float,
+    fps: float | None,
     width: int = 1920,
     on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """One movie of a sequence, with columns as in `show`."""
-    reader = open_frames(sequence.source)
-    with movie(path, fps) as writer:
+    """One movie of a sequence, with columns as in `show`; without `fps` as fast as the source, a folder at 24."""
+    reader = sequence.frames()
+    with movie(path, fps or frame_rate(reader) or 24) as writer:
         for index in _shown(sequence):
-            shown = _panels(sequence, results, index, reader.read([index])[0])
-            writer.append_data(even(_row(shown, width)))
+            writer.append_data(even(_row(sequence, results, index, reader.read([index])[0], width)))
             on_frame(sequence.name)
-
-
-def _row(shown: Mapping[str, np.ndarray], width: int) -> np.ndarray:
-    """The panels at their own height, or lower where the row would be wider than `width`."""
-    height, panel_width = next(iter(shown.values())).shape[:2]
-    room = width - GAP * (len(shown) - 1)
-    fitting = max(1, height * room // (panel_width * len(shown)))
-    return side_by_side(list(shown.values()), list(shown), min(height, fitting))
 
 
 def _write_overview(sequences: list[Sequence], results: Mapping[str, Path], path: Path, width: int) -> None:
@@ -93,7 +92,7 @@ def _write_overview(sequences: list[Sequence], results: Mapping[str, Path], path
     for sequence in sequences:
         frames = _shown(sequence)
         index = frames[int(LATE * (len(frames) - 1))]
-        shown = _panels(sequence, results, index, open_frames(sequence.source).read([index])[0])
-        rows.append(titled(_row(shown, width), f"{sequence.name}, frame {sequence.frame_names[index]}"))
+        row = _row(sequence, results, index, sequence.frames().read([index])[0], width)
+        rows.append(titled(row, f"{sequence.name}, frame {sequence.frame_names[index]}"))
     with written_whole(path) as file:
         Image.fromarray(stacked(rows)).save(file, format="PNG")

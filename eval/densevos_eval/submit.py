@@ -21,16 +21,19 @@ def submit(sequences: list[Sequence], results: Path, protocol: Protocol, out: Pa
     """Pack the masks RESULTS/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
 
     `out` is a zip when its name ends so. It appears only when whole, and nothing is written before every mask is
-    checked. Returns the number of masks.
+    checked. What else lies in RESULTS is not packed. Returns the number of masks.
 
-    Raises InputError when the benchmark has no server or `out` exists, and for the first mask that is missing,
-    unreadable, without a palette, of another size than its frames, or holds an id that was never given.
+    Raises InputError when the benchmark or the split has no server or `out` cannot be written, and for the first mask
+    that is missing, unreadable, in colours or grey instead of indexed, of another size than its frames, or holds an id
+    that was never given.
     """
-    if protocol.submission is None:
-        served = ", ".join(name for name, other in PROTOCOLS.items() if other.submission)
-        raise InputError(f"--dataset {protocol.name}: has no server to submit to; choose one of {served}")
-    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
-        raise InputError(f"{out}: exists; pass --overwrite or choose another --out")
+    served = ", ".join(name for name, other in PROTOCOLS.items() if other.submission)
+    if protocol.submission is None or all(sequence.truth for sequence in sequences):
+        raise InputError(
+            f"--dataset {protocol.name}: has no server to submit to, for these annotations are public; judge the masks"
+            f" with densevos-eval score, or choose one of {served}"
+        )
+    _check_out(out, [results, *(sequence.source for sequence in sequences)], overwrite)
     files: dict[str, Path] = {}
     for sequence in sequences:
         for frame, file in _checked(sequence, results).items():
@@ -38,6 +41,17 @@ def submit(sequences: list[Sequence], results: Path, protocol: Protocol, out: Pa
     out.parent.mkdir(parents=True, exist_ok=True)
     (_write_zip if out.suffix == ".zip" else _write_folder)(out, files)
     return len(files)
+
+
+def _check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
+    """Raise InputError when `out` is there and may not be replaced, or holds what is read."""
+    if out.is_dir() == (out.suffix == ".zip") and out.exists():
+        raise InputError(f"{out}: is a {'folder, not a zip' if out.is_dir() else 'file, not a folder'}; rename --out")
+    for path in inputs:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{out}: holds {path}, which is read; choose another --out")
+    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
+        raise InputError(f"{out}: exists; pass --overwrite or choose another --out")
 
 
 def _checked(sequence: Sequence, results: Path) -> dict[str, Path]:
@@ -49,22 +63,26 @@ def _checked(sequence: Sequence, results: Path) -> dict[str, Path]:
     height, width = next(iter(given.values())).shape
     files = {frame: results / sequence.name / f"{frame}.png" for frame in sequence.written}
     for file in files.values():
+        if not file.is_file():
+            raise InputError(f"{file}: mask is missing; the server wants {len(files)} of {sequence.name}")
         mask = read_mask(file)
         if mask.shape != (height, width):
             raise InputError(
                 f"{file}: mask is {mask.shape[1]}x{mask.shape[0]} but its frame is {width}x{height};"
                 " write masks at the size of the frames"
             )
-        with Image.open(file) as image:
-            if image.mode != "P":
-                raise InputError(
-                    f"{file}: has no palette; save it as an indexed PNG with the palette of the given masks"
-                )
+        if not _has_palette(file):
+            raise InputError(f"{file}: has no palette; save it as an indexed PNG with the palette of the given masks")
         strays = np.setdiff1d(mask, ids)
         if len(strays):
             known = ", ".join(str(i) for i in ids if i)
             raise InputError(f"{file}: mask holds id {strays[0]}, but the given masks of {sequence.name} hold {known}")
     return files
+
+
+def _has_palette(file: Path) -> bool:
+    with Image.open(file) as image:
+        return image.mode == "P"
 
 
 def _write_zip(out: Path, files: dict[str, Path]) -> None:

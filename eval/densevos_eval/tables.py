@@ -2,7 +2,8 @@
 
 import csv
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +12,54 @@ from rich.table import Table
 
 import densevos
 from densevos.files import write_json, written_whole
+from densevos_eval.judging import Judged
 from densevos_eval.measures import Measured
 from densevos_eval.score import COLUMNS, Scores, SequenceScores, summary
 
 
+def write_results(results: Scores | Measured, folder: Path) -> None:
+    """Write the tables and results.json into `folder`; see write_scores and write_measured."""
+    if isinstance(results, Scores):
+        write_scores(results, folder)
+    else:
+        write_measured(results, folder)
+
+
+def results_table(results: Scores | Measured) -> Table:
+    """Table for the screen."""
+    return scores_table(results) if isinstance(results, Scores) else measured_table(results)
+
+
 def write_scores(scores: Scores, folder: Path) -> None:
-    """Write the two official CSV tables of the split, and results.json with everything, into `folder`."""
+    """Write the two official CSV tables of the split, and results.json with everything, into `folder`.
+
+    The official tables cannot say that sequences are broken, so then there are none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results.json", as_json(scores, folder))
+    whole, each = (folder / f"{name}_results-{scores.split}.csv" for name in ("global", "per-sequence"))
+    if scores.broken:
+        whole.unlink(missing_ok=True)
+        each.unlink(missing_ok=True)
+        return
     overall = {column: value for column, value in scores.overall.items() if column in COLUMNS}
-    _write_csv(folder / f"global_results-{scores.split}.csv", list(overall), [overall.values()])
+    _write_csv(whole, list(overall), [overall.values()])
     rows = (row for sequence in scores.sequences for row in _object_rows(sequence))
-    header = ["Sequence", *_means(overall)]
-    _write_csv(folder / f"per-sequence_results-{scores.split}.csv", header, rows)
-    write_json(folder / "results.json", as_json(scores))
+    _write_csv(each, ["Sequence", *_means(overall)], rows)
 
 
-def as_json(scores: Scores) -> dict[str, object]:
-    """Everything at full precision: overall, per sequence, per object, per frame; null where there is no number."""
+def as_json(scores: Scores, folder: Path | None = None) -> dict[str, object]:
+    """Everything at full precision: overall, per sequence, per object, per frame; null where there is no number.
+
+    folder: where it will lie, for the way from there to the masks.
+    """
     return {
         "version": densevos.__version__,
         "dataset": scores.dataset,
         "split": scores.split,
+        **_broken(scores.broken),
         "overall": _numbers(scores.overall),
-        "sequences": {sequence.name: _sequence_json(scores, sequence) for sequence in scores.sequences},
+        "sequences": {sequence.name: _sequence_json(scores, sequence, folder) for sequence in scores.sequences},
     }
 
 
@@ -44,7 +70,9 @@ def scores_table(scores: Scores) -> Table:
     else:
         means, count = "objects", sum(len(sequence.objects) for sequence in scores.sequences)
     table = Table(
-        title=f"{scores.dataset} {scores.split}, mean over {means} ({count})", box=box.SIMPLE_HEAD, pad_edge=False
+        title=f"{scores.dataset} {scores.split}, mean over {means} ({count}){_without(scores.broken)}",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     table.add_column("sequence", no_wrap=True)
     for column in scores.overall:
@@ -63,15 +91,23 @@ def write_measured(measured: Measured, folder: Path) -> None:
         "version": densevos.__version__,
         "dataset": measured.dataset,
         "split": measured.split,
+        **_broken(measured.broken),
         "overall": _numbers(measured.overall),
-        "sequences": {name: _numbers(row) for name, row in measured.sequences.items()},
+        "sequences": {
+            name: {
+                **_numbers(row),
+                "frames": list(measured.frames.get(name, ())),
+                **_origin(measured.judged.get(name), folder),
+            }
+            for name, row in measured.sequences.items()
+        },
     }
     write_json(folder / "results.json", everything)
 
 
 def measured_table(measured: Measured) -> Table:
     """Table for the screen: overall first, then every sequence."""
-    table = Table(title=f"{measured.dataset} {measured.split}", box=box.SIMPLE_HEAD)
+    table = Table(title=f"{measured.dataset} {measured.split}{_without(measured.broken)}", box=box.SIMPLE_HEAD)
     table.add_column("sequence", no_wrap=True)
     for column in measured.overall:
         table.add_column(column, justify="right")
@@ -91,8 +127,12 @@ def _means(row: dict[str, float]) -> dict[str, float]:
     return {column: row[column] for column in ("J-Mean", "F-Mean") if column in row}
 
 
-def _sequence_json(scores: Scores, sequence: SequenceScores) -> dict[str, object]:
-    everything: dict[str, object] = {**_numbers(scores.row([sequence])), "frames": list(sequence.frames)}
+def _sequence_json(scores: Scores, sequence: SequenceScores, folder: Path | None) -> dict[str, object]:
+    everything: dict[str, object] = {
+        **_numbers(scores.row([sequence])),
+        "frames": list(sequence.frames),
+        **_origin(scores.judged.get(sequence.name), folder),
+    }
     if sequence.stability is not None:
         everything["T"] = _list(sequence.stability)
     objects = {}
@@ -103,7 +143,25 @@ def _sequence_json(scores: Scores, sequence: SequenceScores) -> dict[str, object
     return {**everything, "objects": objects}
 
 
-def _numbers(row: dict[str, float]) -> dict[str, float | None]:
+def _origin(judged: Judged | None, folder: Path | None) -> dict[str, object]:
+    """Fingerprints of masks and annotations, and the way from `folder` to the masks if they are not in it."""
+    if judged is None:
+        return {}
+    way = os.path.relpath(judged.folder.resolve(), folder.resolve()) if folder else "."
+    hashes = {"masks": judged.masks, "annotations": judged.annotations}
+    return {"sha256": hashes} if way == "." else {"masks": way, "sha256": hashes}
+
+
+def _broken(broken: Mapping[str, str]) -> dict[str, object]:
+    """Said first of all, since what follows is then not the whole split's."""
+    return {"broken": dict(broken)} if broken else {}
+
+
+def _without(broken: Mapping[str, str]) -> str:
+    return f", WITHOUT {len(broken)} that are broken" if broken else ""
+
+
+def _numbers(row: Mapping[str, float]) -> dict[str, float | None]:
     return {column: None if math.isnan(value) else value for column, value in row.items()}
 
 

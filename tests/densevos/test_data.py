@@ -1,8 +1,10 @@
 """Readers, catalogue, clips and views."""
 
+import subprocess
 from pathlib import Path
 
 import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,9 @@ from PIL import Image
 
 from densevos.config import ClipConfig, ViewConfig
 from densevos.data.catalogue import find_videos, fingerprint
-from densevos.data.clips import ClipDataset, ClipSampler, collate, crop_box, frame_indices, read_clip
+from densevos.data.clips import ClipDataset, ClipSampler, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
-from densevos.data.readers import AvReader, DecordReader, iterate_frames, open_frames, read_image
+from densevos.data.readers import AvReader, DecordReader, Excerpt, frame_rate, iterate_frames, open_frames, read_image
 from densevos.data.views import draw_theta, make_views, warp
 from densevos.errors import InputError
 from tests.densevos.conftest import write_frames
@@ -36,6 +38,37 @@ def test_video_readers_agree_on_any_order(movie: Path, reader) -> None:
     brightness = video.read([7, 2, 11, 2]).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(brightness, [114, 204, 42, 204], atol=4)
     assert len(list(iterate_frames(video))) == 12
+
+
+@pytest.mark.parametrize("reader", [DecordReader, AvReader])
+def test_times_of_frames(movie: Path, reader) -> None:
+    video = reader(movie)
+    np.testing.assert_allclose(video.seconds(), np.arange(12) / 12, atol=1e-4)
+    assert frame_rate(video) == pytest.approx(12)
+    assert frame_rate(Excerpt(video, 3, 4)) is None
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_turned_videos_stand_upright(tmp_path: Path, degrees: int) -> None:
+    """As telephones write them: the frames as the sensor lay, and how they are to be turned."""
+    frame = np.zeros((64, 96, 3), np.uint8)
+    frame[:16, :16] = 255  # in one corner
+    iio.imwrite(tmp_path / "lying.mp4", np.stack([frame] * 3), fps=12, codec="libx264")
+    turn = ["-y", "-v", "error", "-display_rotation", str(degrees), "-i", str(tmp_path / "lying.mp4"), "-c", "copy"]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *turn, str(tmp_path / "turned.mov")], check=True)
+    upright = np.rot90(frame, degrees // 90)
+    for reader in (DecordReader, AvReader):
+        read = reader(tmp_path / "turned.mov").read([1])[0]
+        assert read.shape == upright.shape
+        assert abs(read.astype(int) - upright).mean() < 8
+
+
+def test_excerpt_of_a_folder(videos: Path) -> None:
+    whole = open_frames(videos / "video1")
+    part = Excerpt(whole, 2, 5)
+    assert (len(part), part.names, part.seconds()) == (3, whole.names[2:5], None)
+    np.testing.assert_array_equal(part.read([0, 2]), whole.read([2, 4]))
+    assert frame_rate(part) is None
 
 
 def test_folder_reader(videos: Path) -> None:
@@ -156,7 +189,7 @@ def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
     (videos / "broken.mp4").write_text("no video")
     names = find_videos(videos)
     dataset = ClipDataset(names, SMALL, seed=0)
-    batch = collate([dataset[0, k] for k in range(len(names))])
+    batch = dataset.collate([dataset[0, k] for k in range(len(names))])
     assert batch.frames.shape == (6, 3, 3, 24, 24)
     assert len(set(batch.skipped)) == 2
     assert any("short: has 2 frames, fewer than the 3" in reason for reason in batch.skipped)

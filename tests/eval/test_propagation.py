@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -64,12 +64,18 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
     frames, _, h, w = features.shape
     unit = F.normalize(features, dim=1).flatten(2)  # [T,C,hw]
     y, x = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
-    far = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2 >= config.radius**2
+    dy, dx = (y[:, None] - y).abs(), (x[:, None] - x).abs()
+    far = dy**2 + dx**2 >= config.radius**2
+    if config.window == "square":
+        far = (dy > config.radius) | (dx > config.radius)
     soft = [first.flatten(1)]
     for t in range(1, frames):
         context = [0, *(max(t - i, 0) for i in range(1, config.context + 1))]
+        if config.reference == "near":
+            context = [0, *(t - i for i in range(1, config.context + 1) if t - i > 0)]
         similarity = torch.stack([unit[:, :, :][t].T @ unit[c] for c in context], dim=1)  # [hw,1+n,hw]
-        similarity[:, 1:].masked_fill_(far[:, None], -torch.inf)
+        restricted = similarity if config.reference == "near" else similarity[:, 1:]
+        restricted.masked_fill_(far[:, None], -torch.inf)
         labels = torch.cat([soft[c] for c in context], dim=1)  # [L,(1+n)hw]
         k = min(config.topk, labels.shape[1])
         best, index = similarity.flatten(1).topk(k)
@@ -84,13 +90,18 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
     objects=st.integers(1, 20),
     context=st.integers(0, 5),
     radius=st.sampled_from([0, 1, 1.5, 2, 3, 12, 40]),
+    window=st.sampled_from(["circle", "square"]),
+    reference=st.sampled_from(["everywhere", "near"]),
     topk=st.integers(1, 30),
     temperature=st.sampled_from([0.05, 0.5]),
     seed=st.integers(0, 9999),
 )
-def test_equals_the_dense_formulation(size, objects, context, radius, topk, temperature, seed) -> None:
+def test_equals_the_dense_formulation(size, objects, context, radius, window, reference, topk, temperature, seed):
+    assume(radius > 0 or window == "square" or reference == "everywhere")
     generator = torch.Generator().manual_seed(seed)
-    config = PropagationConfig(context=context, radius=radius, topk=topk, temperature=temperature)
+    config = PropagationConfig(
+        context=context, radius=radius, window=window, reference=reference, topk=topk, temperature=temperature
+    )
     features = torch.randn(7, 6, *size, generator=generator)
     first = torch.rand(objects + 1, *size, generator=generator).softmax(0)
     expected = dense(features, first, config)
@@ -117,8 +128,10 @@ def test_frames_that_barely_differ_keep_the_exact_order() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_golden_values_whatever_the_processor_multiplies_fast(golden: Path, monkeypatch, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("side", [3, 32])
+def test_golden_values_whatever_the_device_is_fast_at(golden: Path, monkeypatch, dtype: torch.dtype, side: int) -> None:
     monkeypatch.setattr("densevos_eval.affinity.coarse_dtype", lambda device: dtype)
+    monkeypatch.setattr("densevos_eval.affinity.tile_side", lambda device: side)
     check_golden(golden / "label_propagation_late_objects.npz")
 
 
@@ -154,7 +167,29 @@ def test_an_object_that_is_given_again_starts_anew() -> None:
     assert torch.equal(soft[1] > 0.5, right > 0.5)
 
 
-@pytest.mark.parametrize("values", [{"context": -1}, {"radius": -1}, {"topk": 0}, {"temperature": 0}])
+def test_a_square_window_holds_its_corners_and_a_near_reference_no_far_cell() -> None:
+    """One bright cell in the corner (0,0), and the same feature later 2 rows and 2 columns, then 3 away."""
+    features = torch.zeros(3, 2, 5, 5)
+    features[:, 0] = 1
+    for t, place in enumerate([0, 2, 3]):
+        features[t, :, place, place] = torch.tensor([0.0, 1.0])
+    first = torch.zeros(2, 5, 5)
+    first[0], first[0, 0, 0], first[1, 0, 0] = 1, 0, 1
+    moved = {}
+    for window, reference in (("square", "near"), ("circle", "near"), ("circle", "everywhere")):
+        config = PropagationConfig(context=0, radius=2, window=window, reference=reference, topk=1)  # type: ignore[arg-type]
+        propagation = LabelPropagation(config=config)
+        soft = [propagation.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
+        moved[window, reference] = [bool(soft[t][1, place, place] == 1) for t, place in ((1, 2), (2, 3))]
+    assert moved == {("square", "near"): [True, False], ("circle", "near"): [False, False]} | {
+        ("circle", "everywhere"): [True, True]
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"context": -1}, {"radius": -1}, {"topk": 0}, {"temperature": 0}, {"radius": 0, "reference": "near"}],
+)
 def test_settings_that_cannot_work_name_their_flag(values: dict) -> None:
     with pytest.raises(InputError, match=f"--{next(iter(values))}"):
         PropagationConfig(**values)

@@ -100,6 +100,24 @@ def test_first_masks_are_enough_for_test_dev(benchmark) -> None:
         BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
 
 
+def test_frame_missing_from_test_dev_is_noticed_by_its_number(benchmark) -> None:
+    lists = benchmark.root / "ImageSets" / "2017"
+    (lists / "val.txt").rename(lists / "test-dev.txt")
+    for t in range(1, 6):
+        benchmark.annotation("two", t).unlink()
+    (benchmark.root / "JPEGImages" / "480p" / "two" / "00003.jpg").unlink()
+    with pytest.raises(InputError, match=r"two/00003\.jpg: frame is missing.*https://davischallenge"):
+        BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
+
+
+def test_own_folder_may_have_few_annotations(benchmark) -> None:
+    for t in range(1, 6):
+        benchmark.annotation("two", t).unlink()
+    assert names(BenchmarkOptions(dataset="folder", root=benchmark.root)) == ["one", "two"]
+    with pytest.raises(InputError, match=r"two/00001\.png: file is missing"):
+        BenchmarkOptions(dataset="davis17", root=benchmark.root).load()
+
+
 def test_unknown_split_names_those_there(benchmark) -> None:
     with pytest.raises(InputError, match=r"test\.txt: list of sequences is missing \(there: val\)"):
         BenchmarkOptions(dataset="davis17", root=benchmark.root, split="test").load()

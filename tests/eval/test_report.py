@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.masks import read_mask
+from densevos.masks import read_mask, write_mask
 from densevos_eval import charts, cli
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.report import mean_curves, worst_frame
 from densevos_eval.results import SequenceResult, read_results
 from densevos_eval.thumbnails import FALSE, MISSED, SWAPPED, close_up, data_uri, disagreement
-from tests.eval.conftest import moving_rectangles, write_masks
+from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
@@ -160,6 +160,86 @@ def test_other_benchmarks_are_refused(scored, monkeypatch, capsys, more, complai
     assert report(monkeypatch, scored, *more) == 2
     assert complaint in capsys.readouterr().err
     assert not (scored[0].results / "report.html").exists()
+
+
+@pytest.mark.parametrize(("worst", "shown"), [(1, ["two"]), (0, [])])
+def test_the_table_holds_all_and_only_the_worst_are_shown_in_detail(
+    scored, monkeypatch, tmp_path, worst, shown
+) -> None:
+    out = tmp_path / "pages" / "page.html"
+    assert report(monkeypatch, scored, "--worst", worst, "--movies", "--out", out) == 0
+    html = out.read_text()
+    page = Page(html)
+    assert page.open == []
+    assert re.findall(r"<h3>(.*?)</h3>", html) == shown
+    assert "<td>one</td>" in html  # without a link
+    assert page.values("a", "href").count("#s0") == len(shown)
+    assert ("In detail: the 1 worst" in html) == bool(shown)
+    assert [file.stem for file in out.parent.glob("*.mp4")] == shown
+
+
+def test_fewer_than_no_sequences_are_refused(scored, monkeypatch, capsys) -> None:
+    assert report(monkeypatch, scored, "--worst", -1) == 2
+    assert "--worst: must be 0 or more" in capsys.readouterr().err
+
+
+def test_masks_may_lie_elsewhere_and_move_with_the_scores(scored, monkeypatch, capsys, tmp_path) -> None:
+    benchmark, other = scored
+    fixed = ("--dataset", "davis17", "--root", benchmark.root)
+    benchmark.results.rename(tmp_path / "masks")
+    for file in (tmp_path / "masks").glob("*.*"):
+        file.unlink()
+    scores = tmp_path / "scores"
+    assert run(monkeypatch, "score", *fixed, "--results", tmp_path / "masks", "--out", scores, "--workers", 1) == 0
+    (tmp_path / "moved").mkdir()
+    for name in ("masks", "scores"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    assert run(monkeypatch, "report", tmp_path / "moved" / "scores", "--against", other, *fixed) == 0
+    assert len(Page((tmp_path / "moved" / "scores" / "report.html").read_text()).values("img", "src")) == 2 * 4
+    mask = tmp_path / "moved" / "masks" / "one" / "00002.png"
+    shutil.copy(mask.with_name("00001.png"), mask)
+    capsys.readouterr()
+    assert run(monkeypatch, "report", tmp_path / "moved" / "scores", *fixed) == 2
+    assert "other masks of one" in capsys.readouterr().err
+
+
+def test_benchmarks_without_objects_get_numbers_alone(monkeypatch, tmp_path) -> None:
+    root, results = tmp_path / "VIP_Fine", tmp_path / "results"
+    for name, shift in {"videos1": 1, "videos2": 3}.items():
+        write_frames(root / "Images" / name)
+        write_masks(root / "Annotations" / "Category_ids" / name, moving_rectangles({1: 1, 13: 14}))
+        write_masks(results / name, moving_rectangles({1: 1, 13: 14}, shift=shift))
+    (root / "lists").mkdir()
+    (root / "lists" / "val_videos.txt").write_text("videos1\nvideos2\n")
+    fixed = ("--dataset", "vip", "--root", root)
+    assert run(monkeypatch, "score", *fixed, "--results", results, "--workers", 1) == 0
+    assert run(monkeypatch, "report", results, *fixed) == 0
+    html = (results / "report.html").read_text()
+    page = Page(html)
+    assert page.open == []
+    assert html.index("<td>videos2</td>") < html.index("<td>videos1</td>")
+    assert f"<b>{100 * read_results(results).overall['mIoU']:.1f}</b>" in html
+    assert "In detail" not in html
+    assert "object" not in re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
+
+
+def test_objects_that_appear_later_have_curves_that_begin_later(ytvos, monkeypatch, tmp_path) -> None:
+    """YouTube-VOS: annotations of some frames only, and an object from the second of these on."""
+    (ytvos / "valid").rename(ytvos / "train")
+    (ytvos / "valid_all_frames").rename(ytvos / "train_all_frames")
+    results = tmp_path / "results"
+    for name in ("early", "late"):
+        masks = moving_rectangles({1: 1} if name == "early" else {1: 1, 2: 14})
+        for t in (0, 5, 10):
+            ids = np.where((masks[t // 5] == 2) & (t == 0), 0, masks[t // 5])
+            write_mask(ytvos / "train" / "Annotations" / name / f"{t:05d}.png", ids)
+        write_masks(results / name, np.repeat(masks[:3], 5, axis=0)[:11])
+    fixed = ("--dataset", "ytvos18", "--root", ytvos, "--split", "train")
+    assert run(monkeypatch, "score", *fixed, "--results", results, "--workers", 1) == 0
+    assert run(monkeypatch, "report", results, *fixed) == 0
+    html = (results / "report.html").read_text()
+    assert len(Page(html).values("img", "src")) == 2 * 3
+    assert "frame 00010" in html
 
 
 def test_curves_are_means_over_the_objects(scored) -> None:

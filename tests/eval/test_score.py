@@ -18,6 +18,7 @@ from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
+from densevos_eval.results import read_results
 from densevos_eval.score import ObjectScores, Scores, SequenceScores, score, score_sequence
 from densevos_eval.tables import as_json
 
@@ -172,11 +173,18 @@ def test_number_of_workers_does_not_matter(benchmark) -> None:
     assert as_json(one) == as_json(two)
 
 
-def test_errors_come_back_from_workers(benchmark) -> None:
-    write_mask(benchmark.result("two", 3), np.zeros((5, 5), np.uint8))
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_broken_sequence_does_not_lose_the_others(benchmark, workers: int) -> None:
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    with pytest.raises(InputError, match=r"00003\.png: mask is 5x5"):
-        score(sequences, benchmark.results, DAVIS17, split="val", workers=2)
+    whole = score(sequences, benchmark.results, DAVIS17, split="val")
+    write_mask(benchmark.result("two", 3), np.zeros((5, 5), np.uint8))
+    scores = score(sequences, benchmark.results, DAVIS17, split="val", workers=workers)
+    assert list(scores.broken) == ["two"]
+    assert "00003.png: mask is 5x5" in scores.broken["two"]
+    assert as_json(scores)["sequences"] == {"one": as_json(whole)["sequences"]["one"]}
+    write_mask(benchmark.result("one", 2), np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match=r"00002\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"):
+        score(sequences, benchmark.results, DAVIS17, split="val", workers=workers)
 
 
 def test_ids_need_not_be_consecutive(benchmark) -> None:
@@ -271,6 +279,7 @@ def spoil_length(benchmark) -> Path:
     frames = benchmark.root / "JPEGImages" / "480p" / "two"
     for t in range(2, 6):
         (frames / f"{t:05d}.jpg").unlink()
+        benchmark.annotation("two", t).unlink()
     return frames
 
 
@@ -289,10 +298,12 @@ def spoil_length(benchmark) -> Path:
         spoil_length,
     ],
 )
-def test_bad_input_is_one_line_status_two_and_nothing_written(benchmark, monkeypatch, capsys, spoil) -> None:
+def test_a_broken_sequence_alone_is_one_line_status_two_and_nothing_written(
+    benchmark, monkeypatch, capsys, spoil
+) -> None:
     named = spoil(benchmark)
     before = sorted(benchmark.results.rglob("*"))
-    assert run(monkeypatch, command(benchmark)) == 2
+    assert run(monkeypatch, command(benchmark, "--sequences", "one" if "one" in named.parts else "two")) == 2
     said = capsys.readouterr()
     assert len(said.err.strip().splitlines()) == 1
     assert said.err.startswith(f"error: {named}: ")
@@ -300,11 +311,31 @@ def test_bad_input_is_one_line_status_two_and_nothing_written(benchmark, monkeyp
     assert sorted(benchmark.results.rglob("*")) == before
 
 
+def test_a_broken_sequence_is_told_of_at_the_end_and_no_table_is_taken_for_whole(
+    benchmark, monkeypatch, capsys
+) -> None:
+    assert run(monkeypatch, command(benchmark)) == 0
+    named = spoil_missing(benchmark)
+    capsys.readouterr()
+    assert run(monkeypatch, command(benchmark)) == 1
+    said = capsys.readouterr()
+    broken, last = said.err.splitlines()
+    assert broken.startswith(f"two: {named}: mask is missing")
+    assert last.startswith("error: 1 of 2 sequences have no result, the others do")
+    assert "WITHOUT 1 that are broken" in said.out
+    everything = json.loads((benchmark.results / "results.json").read_text())
+    assert list(everything["broken"]) == ["two"]
+    assert list(everything["sequences"]) == ["one"]
+    assert not list(benchmark.results.glob("*.csv"))
+    with pytest.raises(InputError, match=r"results\.json: is not of the whole split, two is broken"):
+        read_results(benchmark.results)
+
+
 def test_too_many_ids_names_those_allowed(benchmark) -> None:
     spoil_ids(benchmark)
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    with pytest.raises(InputError, match="holds id 3, but two has the ids 1, 2"):
-        score(sequences, benchmark.results, DAVIS17, split="val")
+    broken = score(sequences, benchmark.results, DAVIS17, split="val").broken
+    assert "holds id 3, but two has the ids 1, 2" in broken["two"]
 
 
 def test_score_needs_no_torch(benchmark) -> None:

@@ -1,5 +1,6 @@
 """densevos-eval submit: what is packed, and what is refused."""
 
+import shutil
 import sys
 import zipfile
 from io import BytesIO
@@ -12,8 +13,9 @@ from PIL import Image
 from densevos.errors import InputError
 from densevos.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
-from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, YTVOS18, load_sequences
+from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, PROTOCOLS, YTVOS18, load_sequences
 from densevos_eval.submit import submit
+from tests.eval.copies import COPIES, put
 
 
 @pytest.fixture
@@ -96,7 +98,28 @@ def spoil_bytes(benchmark) -> str:
     return r"two/00005\.png: mask cannot be read"
 
 
-@pytest.mark.parametrize("spoil", [spoil_missing, spoil_size, spoil_palette, spoil_ids, spoil_bytes])
+def spoil_sequence(benchmark) -> str:
+    shutil.rmtree(benchmark.results / "two")
+    return r"two/00000\.png: mask is missing; the server wants 6 of two"
+
+
+def spoil_colours(benchmark) -> str:
+    Image.new("RGB", (40, 24)).save(benchmark.result("two", 1))
+    return r"two/00001\.png: mask is RGB, not indexed"
+
+
+SPOILS = [
+    spoil_missing,
+    spoil_size,
+    spoil_palette,
+    spoil_ids,
+    spoil_bytes,
+    spoil_sequence,
+    spoil_colours,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 @pytest.mark.parametrize("out", ["up.zip", "up"])
 def test_bad_submission_is_refused_and_nothing_written(testdev, tmp_path: Path, spoil, out: str) -> None:
     message = spoil(testdev)
@@ -112,6 +135,70 @@ def test_existing_output_is_replaced_only_on_demand(testdev, tmp_path: Path, out
     with pytest.raises(InputError, match="pass --overwrite"):
         pack(testdev, tmp_path / out)
     assert pack(testdev, tmp_path / out, overwrite=True) == 12
+
+
+def test_what_else_lies_in_results_is_not_packed(testdev, tmp_path: Path) -> None:
+    write_mask(testdev.result("one", 6), np.full((3, 3), 9, np.uint8))
+    (testdev.results / "one" / "joints.json").write_text("mine")
+    (testdev.results / "one" / "probabilities").mkdir()
+    shutil.copytree(testdev.results / "two", testdev.results / "three")
+    assert pack(testdev, tmp_path / "up.zip") == 12
+    with zipfile.ZipFile(tmp_path / "up.zip") as archive:
+        assert {name.split("/")[0] for name in archive.namelist()} == {"one", "two"}
+        assert len(archive.namelist()) == 12
+
+
+def test_what_is_read_is_never_replaced(testdev, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for out in (testdev.results, tmp_path, testdev.root):
+        with pytest.raises(InputError, match="which is read; choose another --out"):
+            pack(testdev, out, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_kind_of_output_that_is_there_is_kept(testdev, tmp_path: Path) -> None:
+    (tmp_path / "up").write_text("mine")
+    (tmp_path / "up.zip").mkdir()
+    with pytest.raises(InputError, match="up: is a file, not a folder"):
+        pack(testdev, tmp_path / "up", overwrite=True)
+    with pytest.raises(InputError, match=r"up\.zip: is a folder, not a zip"):
+        pack(testdev, tmp_path / "up.zip", overwrite=True)
+
+
+@pytest.mark.parametrize("out", ["up.zip", "up"])
+def test_output_appears_only_when_whole(testdev, tmp_path: Path, monkeypatch, out: str) -> None:
+    pack(testdev, tmp_path / out)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full_disk)
+    monkeypatch.setattr(shutil, "copyfile", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        pack(testdev, tmp_path / out, overwrite=True)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("dataset", [name for name, one in PROTOCOLS.items() if one.submission is None])
+def test_other_benchmarks_are_judged_here(dataset: str, tmp_path: Path) -> None:
+    COPIES[dataset](tmp_path / "root")
+    sequences = load_sequences(PROTOCOLS[dataset], tmp_path / "root", "val")
+    with pytest.raises(
+        InputError, match=f"{dataset}: has no server .* public; judge the masks with densevos-eval score"
+    ):
+        submit(sequences, tmp_path / "results", PROTOCOLS[dataset], tmp_path / "up.zip")
+
+
+def test_split_with_public_annotations_is_judged_here(tmp_path: Path) -> None:
+    COPIES["ytvos18"](tmp_path)
+    for name in ("valid", "valid_all_frames"):
+        (tmp_path / name).rename(tmp_path / name.replace("valid", "train"))
+    for name, frames in {"early": (5, 10), "late": (15,)}.items():
+        for t in frames:
+            put(tmp_path / "train" / "Annotations" / name / f"{t:05d}.png", np.ones((24, 40)))
+    with pytest.raises(InputError, match="ytvos18: has no server"):
+        submit(load_sequences(YTVOS18, tmp_path, "train"), tmp_path / "results", YTVOS18, tmp_path / "up.zip")
 
 
 def test_benchmark_without_server_names_those_with_one(benchmark, tmp_path: Path) -> None:

@@ -102,5 +102,6 @@ def test_first_missing_part_is_named_with_where_to_get_it(ytobjects: Path, missi
 def test_missing_result_is_named(ytobjects: Path, tmp_path: Path) -> None:
     results = write_results(tmp_path / "results")
     (results / "horse" / "0001" / "00011.png").unlink()
-    with pytest.raises(InputError, match=r"horse/0001/00011\.png: mask is missing"):
-        score(load_sequences(YTOBJECTS, ytobjects, "val"), results, YTOBJECTS, split="val")
+    scores = score(load_sequences(YTOBJECTS, ytobjects, "val"), results, YTOBJECTS, split="val")
+    assert list(scores.broken) == ["horse/0001"]
+    assert "horse/0001/00011.png: mask is missing" in scores.broken["horse/0001"]

@@ -10,7 +10,7 @@ import pytest
 from densevos.errors import InputError
 from densevos.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagate import propagate_to_folder
+from densevos_eval.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
 from densevos_eval.score import score, score_sequence
 from densevos_eval.sequences import read_given
@@ -61,7 +61,7 @@ def test_every_object_is_given_where_it_appears_and_nowhere_else(ytvos: Path) ->
 
 def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
     encoder = load_encoder("random:resnet18", device="cpu")
-    propagate_to_folder([late(ytvos)], encoder, PropagationConfig(context=2, radius=2), tmp_path / "out")
+    propagate_to_folder([late(ytvos)], encoder, Work(config=PropagationConfig(context=2, radius=2)), tmp_path / "out")
     written = sorted((tmp_path / "out" / "late").iterdir())
     assert [file.name for file in written] == ["00000.png", "00005.png", "00010.png"]
     assert 2 not in read_mask(written[0])
@@ -137,3 +137,11 @@ def test_object_absent_from_the_mask_that_gives_it_is_refused(ytvos: Path) -> No
     write_mask(file, np.where(read_mask(file) == 1, 1, 0))
     with pytest.raises(InputError, match=r"00005\.png: mask lacks object 2"):
         read_given(late(ytvos))
+
+
+def test_train_must_be_complete(ytvos: Path) -> None:
+    as_train(ytvos)
+    file = ytvos / "train" / "Annotations" / "late" / "00010.png"
+    file.unlink()
+    with pytest.raises(InputError, match=r"late/00010\.png: file is missing; ytvos18 needs .*https://youtube-vos"):
+        BenchmarkOptions(dataset="ytvos18", root=ytvos, split="train", frames="required").load()

@@ -3,9 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densevos.data.readers import image_files
 from densevos.errors import InputError
-from densevos_eval.layouts.need import need_file, need_folder
+from densevos_eval.layouts.need import (
+    mask_files,
+    need_consecutive,
+    need_every_frame,
+    need_file,
+    need_folder,
+    need_frames,
+)
 from densevos_eval.sequences import Sequence
 
 if TYPE_CHECKING:
@@ -14,35 +20,36 @@ if TYPE_CHECKING:
 
 def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
     """The sequences of the split's list, or those in `names`; see protocols.load_sequences."""
-    need_folder(root, _cure(protocol))
-    need_folder(root / protocol.images, _cure(protocol))
-    need_folder(root / protocol.annotations, _cure(protocol))
+    cure = _cure(protocol, split)
+    for folder in (root, root / protocol.images, root / protocol.annotations):
+        need_folder(folder, cure)
     resolution = protocol.resolution
     if resolution is None:
         resolution = _only_resolution(root / protocol.images)
     images, annotations = root / protocol.images / resolution, root / protocol.annotations / resolution
     for folder in (images, annotations):
-        need_folder(folder, _cure(protocol))
-    names = names or _listed(protocol, root, split) or _all_folders(images)
-    for folder in (side / name for name in names for side in (images, annotations)):
-        need_folder(folder, _cure(protocol))
-    return [_sequence(protocol, name, images / name, annotations / name) for name in names]
+        need_folder(folder, cure)
+    names = names or _listed(protocol, root, split, cure) or _all_folders(images)
+    return [_sequence(protocol, name, images / name, annotations / name, cure) for name in names]
 
 
-def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path) -> Sequence:
-    frame_names = tuple(file.stem for file in image_files(images))
-    if not frame_names:
-        raise InputError(f"{images}: folder holds no images; {_cure(protocol)}")
+def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, cure: str) -> Sequence:
+    frame_names = need_frames(images, cure)
+    need_folder(annotations, cure)
+    need_every_frame(images, frame_names, (mask.stem for mask in mask_files(annotations)), cure)
+    if protocol.annotated == "first":
+        need_consecutive(images, frame_names, cure)
     truth = tuple(annotations / f"{frame}.png" for frame in frame_names)
-    if protocol.first_annotation_only:
-        need_file(truth[0], _cure(protocol))
+    for file in truth if protocol.annotated == "all" else truth[:1]:
+        need_file(file, cure)
     return Sequence(
         name=name,
         source=images,
         frame_names=frame_names,
         given={0: truth[0]} if protocol.first_mask_given else {},
-        truth=() if protocol.first_annotation_only else truth,
+        truth=() if protocol.annotated == "first" else truth,
         merge_objects=protocol.merge_objects,
+        frame_size=protocol.frame_size,
     )
 
 
@@ -56,7 +63,7 @@ def _only_resolution(images: Path) -> str:
     return "".join(found)
 
 
-def _listed(protocol: "Protocol", root: Path, split: str) -> tuple[str, ...]:
+def _listed(protocol: "Protocol", root: Path, split: str, cure: str) -> tuple[str, ...]:
     """Names in the list of the split; none when there is no list and none is required."""
     candidates = [root / pattern.format(split=split) for pattern in protocol.lists]
     for file in candidates:
@@ -69,7 +76,7 @@ def _listed(protocol: "Protocol", root: Path, split: str) -> tuple[str, ...]:
         there = ", ".join(sorted(file.stem for file in candidates[0].parent.glob("*.txt"))) or "none"
         raise InputError(
             f"{candidates[0]}: list of sequences is missing (there: {there}); choose another --split,"
-            f" name the --sequences, or {_cure(protocol)}"
+            f" name the --sequences, or get it: {cure}"
         )
     return ()
 
@@ -81,10 +88,11 @@ def _all_folders(images: Path) -> tuple[str, ...]:
     return names
 
 
-def _cure(protocol: "Protocol") -> str:
+def _cure(protocol: "Protocol", split: str) -> str:
     resolution = f"{protocol.resolution}/" if protocol.resolution else ""
+    optional = "" if protocol.list_required else "perhaps "
     return (
         f"{protocol.name} needs {protocol.images}/{resolution}SEQUENCE/00000.jpg,"
         f" {protocol.annotations}/{resolution}SEQUENCE/00000.png"
-        f" and {protocol.lists[0].format(split='SPLIT')} below --root (from {protocol.source})"
+        f" and {optional}{protocol.lists[0].format(split=split)} below --root (from {protocol.source})"
     )

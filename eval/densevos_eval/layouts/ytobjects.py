@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densevos.data.readers import image_files
 from densevos.errors import InputError
-from densevos_eval.layouts.need import need_folder
+from densevos_eval.layouts.need import mask_files, need_every_frame, need_folder, need_frames
 from densevos_eval.sequences import Sequence
 
 if TYPE_CHECKING:
@@ -40,15 +39,12 @@ def _shots(annotations: Path, one: str, cure: str) -> list[str]:
 
 
 def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, cure: str) -> Sequence:
-    need_folder(images, cure)
+    frame_names = need_frames(images, cure)
     need_folder(annotations, cure)
-    frame_names = tuple(file.stem for file in image_files(images))
-    masks = sorted(annotations.glob("*.png"))
-    for mask in masks:
-        if mask.stem not in frame_names:
-            raise InputError(f"{images / mask.stem}.jpg: frame is missing though it has a mask; {cure}")
+    masks = mask_files(annotations)
     if not masks:
         raise InputError(f"{annotations}: holds no masks; {cure}")
+    need_every_frame(images, frame_names, (mask.stem for mask in masks), cure)
     annotated = tuple(frame_names.index(mask.stem) for mask in masks)
     return Sequence(
         name=name,

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densevos.data.readers import image_files
 from densevos.errors import InputError
-from densevos_eval.layouts.need import need_folder
+from densevos_eval.layouts.need import need_every_frame, need_file, need_folder, need_frames
 from densevos_eval.sequences import Sequence
 
 if TYPE_CHECKING:
@@ -16,44 +15,50 @@ Objects = dict[int, tuple[str, ...]]  # id -> names of the frames it is asked fo
 
 
 def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
-    """The videos of ROOT/SPLIT/meta.json, or those in `names`; `val` is the folder `valid`.
+    """The videos of ROOT/SPLIT/meta.json, or those in `names`; the splits are folders: train, valid, test.
 
-    Frames come from SPLIT_all_frames where the protocol takes all of them, else from SPLIT, every fifth. There is
-    something to score against where SPLIT/Annotations holds a mask of every required frame, as in `train`.
+    Frames come from SPLIT_all_frames (perhaps in a folder all_frames) where the protocol takes all of them, else from
+    SPLIT, every fifth. There is something to score against where SPLIT/Annotations holds the masks of all required
+    frames, as in `train`; scores of that are our own convention, the benchmark scores valid and test on a server.
     """
-    split = "valid" if split == "val" else split
     folder = root / split
     cure = (
         f"{protocol.name} needs {split}/meta.json, {split}/JPEGImages/VIDEO/00000.jpg and"
         f" {split}/Annotations/VIDEO/00000.png below --root (from {protocol.source})"
     )
-    images = root / f"{split}_all_frames" / "JPEGImages" if protocol.all_frames else folder / "JPEGImages"
-    for needed in (root, folder, folder / "Annotations"):
+    images = _all_frames(root, split) if protocol.all_frames else folder / protocol.images
+    for needed in (root, folder, folder / protocol.annotations):
         need_folder(needed, cure)
     need_folder(images, f"get it as well, or pass --frames required; {cure}" if protocol.all_frames else cure)
     videos = _read_meta(folder / "meta.json", cure)
     for name in names:
         if name not in videos:
             raise InputError(f"{folder / 'meta.json'}: has no video {name}; choose other --sequences")
-    return [_sequence(n, videos[n], images / n, folder / "Annotations" / n, cure) for n in names or sorted(videos)]
+    annotations, complete = folder / protocol.annotations, split == "train"
+    return [
+        _sequence(name, videos[name], images / name, annotations / name, cure, complete=complete)
+        for name in names or sorted(videos)
+    ]
 
 
-def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure: str) -> Sequence:
-    for needed in (images, annotations):
-        need_folder(needed, cure)
-    frame_names = tuple(file.stem for file in image_files(images))
+def _all_frames(root: Path, split: str) -> Path:
+    """Folder of all frames: where the archives unpack to, or where many keep it, below all_frames."""
+    below = Path(f"{split}_all_frames") / "JPEGImages"
+    return root / "all_frames" / below if (root / "all_frames" / below).is_dir() else root / below
+
+
+def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure: str, *, complete: bool) -> Sequence:
+    frame_names = need_frames(images, cure)
+    need_folder(annotations, cure)
     index = {frame: t for t, frame in enumerate(frame_names)}
     required = tuple(sorted({frame for frames in objects.values() for frame in frames}))
-    for frame in required:
-        if frame not in index:
-            raise InputError(f"{images / frame}.jpg: frame is missing; {cure}")
+    need_every_frame(images, frame_names, required, cure)
     appears = {id: index[min(frames)] for id, frames in objects.items()}
     given = {t: annotations / f"{frame_names[t]}.png" for t in sorted(set(appears.values()))}
-    for file in given.values():
-        if not file.is_file():
-            raise InputError(f"{file}: mask of a first appearance is missing; {cure}")
     truth = tuple(annotations / f"{frame}.png" for frame in frame_names)
     annotated = tuple(index[frame] for frame in required)
+    for t in annotated if complete else given:
+        need_file(truth[t], cure)
     return Sequence(
         name=name,
         source=images,

@@ -11,7 +11,9 @@ def correct_keypoints(truth: np.ndarray, prediction: np.ndarray, size: tuple[int
     PCK@a as defined here: a joint is correct when its distance to the truth is at most a * max(width, height) of the
     tightest box around all true joints of *that frame* inside the image. Source: Yang and Ramanan, Articulated Human
     Detection with Flexible Mixtures of Parts, PAMI 2013, section 6. Published numbers on JHMDB differ in the box (that
-    of the puppet mask, of the first frame, or .6 of it), so compare only what was scored alike.
+    of the puppet mask, of the first frame, or .6 of it). Those of Jabri et al. (CRW, NeurIPS 2020) come from a script
+    handed on from Wang et al. (TimeCycle, CVPR 2019); that it uses the box of the joints is likely, whether with a
+    factor of .6 was not checked. So compare only what was scored alike.
     """
     inside = np.all((truth >= 0) & (truth <= np.array(size[::-1]) - 1), axis=2)
     seen = np.where(inside[..., None], truth, np.nan)

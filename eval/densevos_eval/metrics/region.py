@@ -1,6 +1,5 @@
 """Region similarity J: how much two masks overlap."""
 
-import cv2
 import numpy as np
 
 
@@ -11,21 +10,20 @@ def region_similarity(truth: np.ndarray, prediction: np.ndarray, objects: int, p
     belong to the ids i+1 and k+1. Two empty masks are equal: J = 1. Source: Perazzi et al., A Benchmark
     Dataset and Evaluation Methodology for Video Object Segmentation, CVPR 2016, section 4.
     """
-    pixels = _joint_histogram(*_cropped(truth, prediction), objects, proposals)
+    pixels = _joint_histogram(truth, prediction, objects, proposals)
     intersection = pixels[1:, 1:]
     union = pixels.sum(axis=1)[1:, None] + pixels.sum(axis=0)[None, 1:] - intersection
     return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
 
 
-def _cropped(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks cut to the box around all objects; what is background in both has no say in J."""
-    left, top, width, height = cv2.boundingRect(truth | prediction)
-    window = np.s_[top : top + height, left : left + width]
-    return truth[window], prediction[window]
-
-
 def _joint_histogram(truth: np.ndarray, prediction: np.ndarray, objects: int, proposals: int) -> np.ndarray:
-    """Number of pixels [objects+1,proposals+1] with each pair of ids, background included."""
-    pairs = truth.astype(np.uint16) * (proposals + 1) + prediction  # at most 256*256 - 1
-    counts = np.bincount(pairs.ravel(), minlength=(objects + 1) * (proposals + 1))
+    """Number of pixels [objects+1,proposals+1] with each pair of ids, background included.
+
+    Runs of equal pixels are counted instead of pixels: masks have few.
+    """
+    bins = (objects + 1) * (proposals + 1)  # at most 256*256
+    pairs = (truth * np.min_scalar_type(bins - 1).type(proposals + 1) + prediction).ravel()
+    starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))
+    runs = np.diff(starts, append=pairs.size)
+    counts = np.bincount(pairs[starts], weights=runs, minlength=bins)
     return counts.reshape(objects + 1, proposals + 1)

@@ -1,0 +1,145 @@
+"""Frames a second and peak memory of propagation from frames on disk to masks on disk, for short and long videos.
+
+    python benchmarks/end_to_end.py --frames 50 500 [--precision fp32 bf16] [--device cpu]
+
+The published settings (ResNet-18, res4 features, context 20) on JPEG frames of 480x854 pixels with two objects. Each
+row is a process of its own; its memory is the largest resident one less what the imports take. Prints a table
+and, as the last line, one JSON object.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from densevos.files import write_json
+from densevos.masks import read_mask, write_mask
+from densevos_eval.encoders import load_encoder
+from densevos_eval.propagate import propagate
+from densevos_eval.sequences import Sequence
+from densevos_eval.settings import PropagationConfig
+
+Row = dict[str, float | int | str]
+
+
+def main() -> None:
+    """Draw the frames, run every row in a process of its own, print; or be that process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos")
+    parser.add_argument("--precision", nargs="+", default=["fp32"], choices=["fp32", "bf16"], help="of the encoder")
+    parser.add_argument("--height", type=int, default=480)
+    parser.add_argument("--width", type=int, default=854)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="write the JSON here too")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # folder of frames: this is the process of a row
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(run(options.one, options)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder), max(options.frames), (options.height, options.width))
+        rows = [in_own_process(Path(folder), n, p) for p in options.precision for n in options.frames]
+    figures = {"rows": rows, "threads": options.threads, "torch": torch.__version__}
+    print(table(rows))
+    if options.out:
+        write_json(options.out, figures)
+    print(json.dumps(figures))
+
+
+def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
+    """JPEG frames and the mask of the first: two discs and their ground, textured, all three drifting."""
+    height, width = size
+    generator = np.random.default_rng(0)
+    textures = [
+        cv2.resize(noise, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+        for noise in generator.integers(0, 256, (3, 48, 64, 3), np.uint8)
+    ]
+    y, x = np.mgrid[:height, :width]
+    (folder / "frames").mkdir()
+    for t in range(frames):
+        sway = np.sin(t / 15)
+        ids = np.zeros(size, np.uint8)
+        for i, side in enumerate((0.3, 0.7), start=1):
+            ids[np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway)) < height / 5] = i
+        shift = round((1 + sway) * height / 4)
+        frame = np.choose(ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures])
+        Image.fromarray(frame).save(folder / "frames" / f"{t:05d}.jpg")
+        if t == 0:
+            write_mask(folder / "first.png", ids)
+
+
+def in_own_process(folder: Path, frames: int, precision: str) -> Row:
+    """One row of the table."""
+    command = [sys.executable, *sys.argv, "--one", str(folder), "--frames", str(frames), "--precision", precision]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(folder: Path, options: argparse.Namespace) -> Row:
+    """Propagate through the first frames of the folder, masks written; the first ones are not in the rate."""
+    imports = memory_mb("VmRSS")
+    torch.set_num_threads(options.threads)
+    (frames,), (precision,) = options.frames, options.precision
+    encoder = load_encoder("random:resnet18", device=options.device, precision=precision)
+    names = tuple(f"{t:05d}" for t in range(frames))
+    sequence = Sequence(
+        name="drift", source=some_frames(folder, names), frame_names=names, given={0: folder / "first.png"}
+    )
+    config, moments = PropagationConfig(), [time.perf_counter()]
+    out = folder / f"masks-{frames}-{precision}"
+    out.mkdir()
+    for name, ids in propagate(sequence, encoder, config):
+        write_mask(out / f"{name}.png", ids)
+        moments.append(time.perf_counter())
+    assert len(np.unique(read_mask(out / f"{names[-1]}.png"))) > 1, "no object is left at the end"
+    warm = min(config.context + 1, frames // 2)  # From here on the context is full.
+    row: Row = {
+        "frames": frames,
+        "precision": precision,
+        "device": torch.cuda.get_device_name() if encoder.device.type == "cuda" else "cpu",
+        "frames_per_second": round((frames - warm) / (moments[-1] - moments[warm]), 2),
+        "imports_mb": round(imports),
+        "peak_mb": round(memory_mb("VmHWM") - imports),
+    }
+    if encoder.device.type == "cuda":
+        row["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    return row
+
+
+def some_frames(folder: Path, names: tuple[str, ...]) -> Path:
+    """A folder with links to these frames only."""
+    chosen = folder / f"chosen-{len(names)}-{os.getpid()}"
+    chosen.mkdir()
+    for name in names:
+        (chosen / f"{name}.jpg").symlink_to(folder / "frames" / f"{name}.jpg")
+    return chosen
+
+
+def memory_mb(field: str) -> float:
+    """Resident memory of this process, now (VmRSS) or at most so far (VmHWM).
+
+    The maximum that getrusage tells is that of the parent, too.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    lines = ["| frames | features in | frames/s | peak MB beyond the imports |", "|---|---|---|---|"]
+    lines += [f"| {r['frames']} | {r['precision']} | {r['frames_per_second']} | {r['peak_mb']} |" for r in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

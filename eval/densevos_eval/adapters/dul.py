@@ -1,0 +1,34 @@
+"""Released DUL snapshots (Araslanov et al., NeurIPS 2021): `fast_net.backbone.*` and `fast_net.emb_q.*`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from densevos.config import EncoderConfig
+from densevos.errors import InputError
+from densevos.models.encoder import DenseEncoder
+from densevos_eval.adapters.backbone import Backbone, shortened
+from densevos_eval.adapters.own import dense
+from densevos_eval.adapters.weights import below
+
+
+def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
+    """The network of a snapshot, at stride 8; res4 is the published layer. InputError where it does not fit."""
+    trunk, head = below(weights, "fast_net.backbone."), below(weights, "fast_net.emb_q.")
+    trunk = {name: tensor for name, tensor in trunk.items() if not name.startswith("fc.")}
+    if not trunk or "conv2.weight" not in head:
+        raise InputError(f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a whole DUL snapshot")
+    config = EncoderConfig(
+        architecture="resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18",
+        key_channels=len(head["conv2.weight"]),
+    )
+    encoder = DenseEncoder(config)
+    try:
+        encoder.trunk.load_state_dict(trunk)
+        encoder.head.load_state_dict(head)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: weights do not fit a dense {config.architecture} ({shortened(error)}); give a DUL snapshot"
+        ) from error
+    return dense(encoder, kind="released DUL snapshot", files=(path,))

@@ -1,0 +1,45 @@
+"""Encoders of this project: encoder.safetensors with its card, and untrained ones."""
+
+from pathlib import Path
+
+import torch
+
+from densevos.config import EncoderConfig
+from densevos.errors import InputError
+from densevos.models.encoder import DenseEncoder, load_encoder
+from densevos.models.resnet import ARCHITECTURES
+from densevos_eval.adapters.backbone import Backbone
+
+
+def from_file(path: Path) -> Backbone:
+    """Our encoder.safetensors (its normalisation is ImageNet's). Raises InputError as `load_encoder` does."""
+    encoder, card = load_encoder(path)
+    return dense(encoder, kind="densevos encoder", files=(path,), card=card)
+
+
+def untrained(name: str, seed: str | None) -> Backbone:
+    """random:NAME[:SEED]: our encoder before it learns; layers res4 (default), res3 and key, the head's output."""
+    if name not in ARCHITECTURES or not (seed or "0").isdecimal():
+        known = ", ".join(f"random:{known}" for known in ARCHITECTURES)
+        spec = f"random:{name}" + (f":{seed}" if seed else "")
+        raise InputError(f"--encoder {spec}: unknown; choose {known}, with :SEED behind it if wanted")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed or 0))
+        encoder = DenseEncoder(EncoderConfig(architecture=name))  # type: ignore[arg-type]
+    return dense(encoder, kind="untrained")
+
+
+def dense(encoder: DenseEncoder, *, kind: str, files: tuple[Path, ...] = (), card: dict | None = None) -> Backbone:
+    """One of our networks as a backbone; the first of its layers is the default (res4, of one that learned as DUL)."""
+    config = encoder.config
+    own = {"res2": 8, "res3": 16, "res4": 32}
+    return Backbone(
+        kind=kind,
+        architecture=config.architecture,
+        features=encoder.features,  # type: ignore[arg-type]
+        strides={layer: min(config.stride, own.get(layer, own[config.last])) for layer in encoder.layers},
+        default=encoder.layers[0],
+        module=encoder,
+        files=files,
+        card=card or {},
+    )

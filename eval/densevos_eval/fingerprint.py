@@ -1,0 +1,55 @@
+"""What files and sequences are, in a few bytes: two that differ have different fingerprints."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from densevos.data.readers import image_files
+from densevos_eval.keypoints import FILE
+from densevos_eval.sequences import Sequence
+
+FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
+
+
+def fingerprint(files: Iterable[Path], facts: object = None) -> str:
+    """SHA-256 over the names and the content of the files, in this order, and over `facts` as JSON."""
+    whole = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for file in files:
+        whole.update(f"\n{file.name} {_content(file)}".encode())
+    return whole.hexdigest()
+
+
+def input_fingerprint(sequence: Sequence) -> str:
+    """Of all that is handed to a method: frames, given masks or joints, and which frames and objects are meant."""
+    frames = image_files(sequence.source) if sequence.source.is_dir() else [sequence.source]
+    given = [path for _, path in sorted(sequence.given.items())]
+    return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], sequence_facts(sequence))
+
+
+def truth_fingerprint(sequence: Sequence) -> str:
+    """Of the annotations that a sequence is scored against."""
+    if sequence.joints:
+        return fingerprint([sequence.joints])
+    return fingerprint(sequence.truth[t] for t in sequence.annotated or range(len(sequence.truth)))
+
+
+def masks_fingerprint(folder: Path, frames: Iterable[str]) -> str:
+    """Of a sequence's masks FOLDER/FRAME.png of these frames, or of its joints where no frames are named."""
+    return fingerprint([folder / f"{frame}.png" for frame in frames] or [folder / FILE])
+
+
+def sequence_facts(sequence: Sequence) -> dict[str, Any]:
+    """What a sequence is but for its files."""
+    facts = {field.name: getattr(sequence, field.name) for field in fields(sequence) if field.name not in FILES}
+    return {**facts, "given": sorted(sequence.given)}
+
+
+def _content(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "missing"

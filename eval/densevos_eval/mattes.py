@@ -1,0 +1,26 @@
+"""Soft masks on disk: one 8-bit grey picture per object and frame, as compositing programs take alpha mattes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from densevos.files import written_whole
+
+
+def write_mattes(
+    folder: Path, frame: str, size: tuple[int, ...], probabilities: Iterable[tuple[int, np.ndarray]]
+) -> None:
+    """Write FOLDER/ID/FRAME.png, 0 (no) to 255 (yes), for each object id (0: background) and its map [h,w] in [0,1].
+
+    size: [H,W] of the pictures; maps of another size are resized bilinearly.
+    """
+    for id, probability in probabilities:
+        path = folder / str(id) / f"{frame}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if probability.shape != size:
+            probability = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
+        with written_whole(path) as file:
+            Image.fromarray(np.round(255 * probability).astype(np.uint8)).save(file, format="PNG")

@@ -1,0 +1,81 @@
+"""One's own video as a sequence: which of its frames are used, and which masks belong to them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from densevos.data.readers import FrameReader, image_files, open_frames
+from densevos.errors import InputError
+from densevos_eval.sequences import Sequence
+
+
+def own_video(video: Path, mask: Path, *, start: str | None = None, end: str | None = None) -> Sequence:
+    """A video file or frame folder, from its frame `start` to its frame `end`, and the masks given for it.
+
+    start, end: names or numbers of frames (as in the names of their masks), or seconds such as 3.5s.
+    mask: that of the first frame used, or a folder of masks named or numbered as their frames.
+
+    Raises InputError when nothing is at `video`, when it has no such frames, and when a mask in the folder belongs
+    to no frame or all of them lie outside of those used.
+    """
+    reader = open_frames(video)
+    first = 0 if start is None else frame_index("--start", start, reader)
+    last = len(reader) - 1 if end is None else frame_index("--end", end, reader)
+    if first > last:
+        raise InputError(f"--start {start} --end {end}: the end lies before the start; exchange them")
+    given = {0: mask}
+    if mask.is_dir():
+        masks = {_frame_of(file, reader): file for file in image_files(mask)}
+        given = {index - first: file for index, file in masks.items() if first <= index <= last}
+        if not given:
+            raise InputError(f"{mask}: holds no mask of the frames that are used; name one {reader.names[first]}.png")
+    whole = video.resolve()
+    return Sequence(
+        name=whole.name if whole.is_dir() else whole.stem,
+        source=video,
+        frame_names=tuple(reader.names[first : last + 1]),
+        start=first,
+        given=given,
+        painted=True,
+    )
+
+
+def frame_index(flag: str, place: str, reader: FrameReader) -> int:
+    """Index of the frame of this name or number, or at so many seconds (3.5s): the first from there on.
+
+    For the flag --end that is the last till there. Raises InputError, naming the flag, where there is no such frame.
+    """
+    if re.fullmatch(r"\d+(\.\d*)?s", place):
+        times = reader.seconds()
+        if times is None:
+            raise InputError(f"{flag} {place}: the frames of {reader.path} have no times; give the number of a frame")
+        elapsed, wanted = times - times[0], float(place[:-1])
+        if flag == "--end":
+            return int(np.searchsorted(elapsed, wanted, "right")) - 1
+        if wanted > elapsed[-1]:
+            raise InputError(f"{flag} {place}: the last frame of {reader.path} is at {elapsed[-1]:.2f}s; give less")
+        return int(np.searchsorted(elapsed, wanted, "left"))
+    found = _index(place, reader.names)
+    if found is None:
+        raise InputError(f"{flag} {place}: {reader.path} has frames {_range(reader)}; give one of them, or 3.5s")
+    return found
+
+
+def _frame_of(mask: Path, reader: FrameReader) -> int:
+    index = _index(mask.stem, reader.names)
+    if index is None:
+        raise InputError(f"{mask}: {reader.path} has no frame of this name; its frames are {_range(reader)}")
+    return index
+
+
+def _index(name: str, names: list[str]) -> int | None:
+    """Where the frame `name` is, or else the one of the same number: 7 is 00007."""
+    if name in names:
+        return names.index(name)
+    numbers = [int(other) if other.isdecimal() else None for other in names]
+    return numbers.index(int(name)) if name.isdecimal() and int(name) in numbers else None
+
+
+def _range(reader: FrameReader) -> str:
+    return f"{reader.names[0]} to {reader.names[-1]}"

@@ -1,0 +1,125 @@
+"""What a folder of masks was made with: OUT/propagation.json, and a hidden record of every sequence that is whole.
+
+A record is written last; without one, or when the files are others than it says, a sequence is not whole.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from densevos.errors import InputError
+from densevos.files import new_folder, write_json
+from densevos_eval.fingerprint import fingerprint, input_fingerprint
+from densevos_eval.sequences import Sequence
+
+FILE = "propagation.json"
+RECORDS = ".propagation"
+Settings = Mapping[str, Any]
+
+
+def begin(out: Path, settings: Settings, *, overwrite: bool, resume: bool, inputs: list[Path]) -> None:
+    """Make the folder of a run with these settings, or check that the run in it has the same ones.
+
+    inputs: what is read; `overwrite` does not delete it.
+    Raises InputError when the folder holds files that are not to be touched, or a run with other settings.
+    """
+    if overwrite and resume:
+        raise InputError("--overwrite: deletes what --resume and --shard go on with; leave it out")
+    file = out / FILE
+    if file.is_file() and not (overwrite or resume):
+        raise InputError(f"{out}: holds a run; pass --resume to go on with it, --overwrite, or choose another --out")
+    if not (resume and file.is_file()):
+        new_folder(out, overwrite=overwrite, inputs=inputs)
+        write_json(file, settings)
+    check_same_settings(file, settings, "pass the same, or choose another --out")
+
+
+def check_same_settings(file: Path, settings: Settings, cure: str) -> None:
+    """Raise InputError that names what differs unless the run recorded in `file` has these settings."""
+    there, here = _flat(read_settings(file)), _flat(json.loads(json.dumps(settings)))
+    if there.get("weights") == here.get("weights") is not None:
+        there["encoder"] = here["encoder"]  # The same file may lie elsewhere.
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            raise InputError(f"{file}: has {name} {there.get(name)}, not {here.get(name)}; {cure}")
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """What `begin` wrote; InputError when it is missing or damaged."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: is missing; name a folder that densevos-eval propagate wrote") from None
+    except ValueError as error:
+        raise InputError(f"{file}: cannot be read ({error}); propagate again with --overwrite") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{file}: is not what densevos-eval propagate writes; propagate again with --overwrite")
+    return settings
+
+
+def is_whole(out: Path, sequence: Sequence) -> bool:
+    """Whether all files of the sequence are in `out`, as they were written.
+
+    Raises InputError when they were made from other frames or given masks.
+    """
+    try:
+        record = json.loads(_record(out, sequence).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    if record["inputs"] != input_fingerprint(sequence):
+        raise InputError(
+            f"{out / sequence.name}: was made from other frames or given masks than are in {sequence.source} now;"
+            " pass --overwrite, or choose another --out"
+        )
+    return record["files"] == _files_fingerprint(out / sequence.name)
+
+
+@contextmanager
+def written_sequence(out: Path, sequence: Sequence) -> Iterator[Path]:
+    """A hidden folder for the files of the sequence; when the block ends well it becomes OUT/SEQUENCE.
+
+    When the block fails it is removed. What a killed process left of it is replaced.
+    """
+    start, inputs = time.perf_counter(), input_fingerprint(sequence)
+    folder = out / sequence.name
+    aside = folder.with_name(f".{folder.name}.part")
+    _record(out, sequence).unlink(missing_ok=True)
+    for old in (folder, aside):
+        shutil.rmtree(old, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    record = _record(out, sequence)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "inputs": inputs,
+        "files": _files_fingerprint(folder),
+        "frames": len(sequence.frame_names),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    write_json(record, facts)
+
+
+def _record(out: Path, sequence: Sequence) -> Path:
+    return out / RECORDS / f"{sequence.name}.json"
+
+
+def _files_fingerprint(folder: Path) -> str:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return fingerprint(files, [str(file.relative_to(folder)) for file in files])
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    """Settings and those within them by name."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
+    return flat

@@ -1,0 +1,134 @@
+"""Masks as paint programs save them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from densevos.errors import InputError
+from densevos.masks import PALETTE, write_mask
+from densevos_eval.painted import read_painted
+
+SIZE = (80, 60)
+IDS = np.zeros((60, 80), np.uint8)
+IDS[10:30, 5:30], IDS[35:55, 40:75] = 1, 2
+RED, BLUE, WHITE = (255, 0, 0), (20, 60, 250), (255, 255, 255)
+
+
+def painted(*colours: tuple[int, ...], ground: tuple[int, ...] = (0, 0, 0)) -> np.ndarray:
+    """The two objects of IDS in these colours, [60,80,C]."""
+    return np.array([ground, *colours], np.uint8)[IDS]
+
+
+def saved(path: Path, picture: np.ndarray, **options: int) -> Path:
+    Image.fromarray(picture).save(path, **options)
+    return path
+
+
+def smooth_disc() -> Image.Image:
+    large = Image.new("L", (8 * SIZE[0], 8 * SIZE[1]))
+    ImageDraw.Draw(large).ellipse((160, 80, 480, 400), fill=255)
+    return large.resize(SIZE, Image.Resampling.LANCZOS)
+
+
+def test_indexed_and_grey_ids_are_kept(tmp_path: Path) -> None:
+    write_mask(tmp_path / "indexed.png", 3 * IDS)
+    files = [tmp_path / "indexed.png", saved(tmp_path / "grey.png", 3 * IDS)]
+    files.append(saved(tmp_path / "wide.png", (3 * IDS).astype(np.uint16)))
+    for ids in read_painted(files):
+        np.testing.assert_array_equal(ids, 3 * IDS)
+
+
+def test_black_and_white_is_one_object(tmp_path: Path) -> None:
+    smooth_disc().save(tmp_path / "smooth.png")
+    smooth_disc().convert("RGB").save(tmp_path / "rgb.png")
+    smooth_disc().convert("RGB").save(tmp_path / "rgb.jpg", quality=85)
+    smooth_disc().save(tmp_path / "grey.jpg", quality=85)
+    saved(tmp_path / "wide.png", np.asarray(smooth_disc()).astype(np.uint16) * 257)
+    expected = np.asarray(smooth_disc()) >= 128
+    for name in ("smooth.png", "rgb.png", "rgb.jpg", "grey.jpg", "wide.png"):
+        ids = read_painted([tmp_path / name])[0]
+        assert ids.dtype == np.uint8
+        assert (ids != expected).mean() < 0.002, name
+    smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
+    assert np.unique(read_painted([tmp_path / "soft.png"])[0]).tolist() == [0, 1]
+    saved(tmp_path / "thin.png", 255 * np.eye(60, 80, dtype=np.uint8))
+    np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"])[0], np.eye(60, 80))
+
+
+def test_each_colour_is_an_object(tmp_path: Path) -> None:
+    files = [
+        saved(tmp_path / "rgb.png", painted(RED, BLUE)),
+        saved(tmp_path / "layer.png", painted((*RED, 255), (*BLUE, 255), ground=(90, 90, 90, 0))),
+        tmp_path / "quantised.png",
+    ]
+    Image.fromarray(painted(RED, BLUE)).quantize(4, dither=Image.Dither.NONE).save(files[-1])
+    for file in files:
+        np.testing.assert_array_equal(read_painted([file])[0], IDS)
+
+
+def test_a_colour_is_the_same_object_in_every_mask(tmp_path: Path) -> None:
+    first = saved(tmp_path / "first.png", painted(RED, BLUE))
+    later = saved(tmp_path / "later.png", painted(BLUE, WHITE))
+    ids = read_painted([first, later])
+    np.testing.assert_array_equal(ids[0], IDS)
+    np.testing.assert_array_equal(ids[1], np.array([0, 2, 3])[IDS])
+
+
+def test_colours_of_the_palette_are_its_ids(tmp_path: Path) -> None:
+    file = saved(tmp_path / "palette.png", painted(tuple(PALETTE[7]), tuple(PALETTE[2])))
+    np.testing.assert_array_equal(read_painted([file])[0], np.array([0, 7, 2])[IDS])
+
+
+def test_smooth_edges_between_colours_go_to_the_nearest(tmp_path: Path) -> None:
+    large = Image.fromarray(painted(RED, BLUE)).resize((320, 240), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "smooth.png")
+    ids = read_painted([tmp_path / "smooth.png"])[0]
+    assert set(np.unique(ids)) == {0, 1, 2}
+    assert (ids != np.repeat(np.repeat(IDS, 4, axis=0), 4, axis=1)).mean() < 0.01
+
+
+def photograph() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.clip(rng.normal(120, 40, (60, 80, 3)), 1, 255).astype(np.uint8)
+
+
+def test_a_cut_out_photograph_is_one_object(tmp_path: Path) -> None:
+    alpha = (255 * (IDS > 0)).astype(np.uint8)[..., None]
+    file = saved(tmp_path / "cut.png", np.concatenate([photograph(), alpha], axis=2))
+    np.testing.assert_array_equal(read_painted([file])[0], IDS > 0)
+
+
+def test_photographs_and_full_pictures_are_refused(tmp_path: Path) -> None:
+    over = np.where(IDS[..., None] == 1, RED, photograph()).astype(np.uint8)
+    for picture, reason in (
+        (photograph(), "looks like a photograph"),
+        (over, "looks like a photograph"),
+        (painted(RED, BLUE, ground=WHITE), "no background"),
+    ):
+        file = saved(tmp_path / "mask.png", picture)
+        with pytest.raises(InputError, match=rf"mask\.png: .*{reason}.*black or transparent layer"):
+            read_painted([file])
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(InputError, match=r"text\.png: mask cannot be read"):
+        read_painted([tmp_path / "text.png"])
+    with pytest.raises(InputError, match=r"none\.png: mask is missing"):
+        read_painted([tmp_path / "none.png"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sets(st.integers(1, 26), min_size=1, max_size=8), st.integers(0, 99))
+def test_any_colours_far_apart_come_back_as_regions(tmp_path_factory: pytest.TempPathFactory, which, seed) -> None:
+    """Colours from the corners, edges and faces of the RGB cube; blocks of at least 4x4 pixels."""
+    cube = np.stack(np.meshgrid(*[[0, 128, 255]] * 3, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.uint8)
+    blocks = np.random.default_rng(seed).choice([0, *which], (5, 6))
+    blocks[0, 0] = 0
+    codes = np.repeat(np.repeat(blocks, 4, axis=0), 4, axis=1)
+    file = saved(tmp_path_factory.mktemp("cube") / "mask.png", cube[codes])
+    ids = read_painted([file])[0]
+    pairs = {(int(a), int(b)) for a, b in zip(codes.flat, ids.flat, strict=True)}
+    assert len(pairs) == len(np.unique(codes)) == len(np.unique(ids))
+    assert (0, 0) in pairs

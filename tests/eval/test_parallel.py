@@ -1,0 +1,154 @@
+"""Many sequences in several processes: failures, deaths, signals, shards."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from densevos.errors import InputError, RunError
+from densevos_eval.parallel import Function, check_workers, each, shard_of
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _processes_find_this_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def squared(item: int, on_step) -> int:
+    for _ in range(3):
+        on_step(str(item))
+    if item == 3:
+        raise InputError("three: is odd")
+    if item == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == 6:
+        raise ZeroDivisionError("a defect")
+    if item == 8:
+        raise OSError(28, "No space left on device", "out.png")
+    return item * item
+
+
+def maker() -> Function[int, int]:
+    return squared
+
+
+def unlucky() -> Function[int, int]:
+    raise InputError("encoder: has gone")
+
+
+def outcomes(items: list[int], **options) -> dict[int, object]:
+    return {item: str(one) if isinstance(one, Exception) else one for item, one in each(squared, items, **options)}
+
+
+def test_here_and_in_processes_the_outcomes_are_the_same() -> None:
+    steps: list[str] = []
+    expected = {1: 1, 2: 4, 3: "three: is odd", 4: 16}
+    assert outcomes([1, 2, 3, 4]) == expected
+    assert outcomes([1, 2, 3, 4], processes=[maker] * 2, on_step=steps.append) == expected
+    assert sorted(steps) == sorted("123412341234")
+    assert outcomes([], processes=[maker] * 2) == {}
+
+
+def test_a_process_that_dies_takes_only_its_item_along() -> None:
+    found = outcomes([5, 1, 5, 2], processes=[maker])
+    assert found.pop(5).startswith("its process died (exit status -9)")
+    assert found == {1: 1, 2: 4}
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("item", "make", "error"),
+    [(6, maker, pytest.raises(RuntimeError, match="ZeroDivisionError: a defect")),
+     (8, maker, pytest.raises(OSError, match="No space left on device")),
+     (1, unlucky, pytest.raises(InputError, match="encoder: has gone"))],
+)  # fmt: skip
+def test_what_is_not_the_items_fault_ends_everything(item: int, make, error) -> None:
+    with error:
+        list(each(squared, [1, item, 2], processes=[make] * 2))
+    assert not multiprocessing.active_children()
+
+
+def test_defects_here_are_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        outcomes([6])
+
+
+PROGRAM = """
+import os, signal, sys, time
+from densevos import console
+from densevos_eval.parallel import each, stopped_by_sigterm
+
+def endless(item, on_step):
+    while True:
+        on_step("x")
+        time.sleep(0.01)
+
+def maker():
+    return endless
+
+def die(title, count=[]):
+    count.append(title)
+    if len(count) == 10:
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+def run():
+    with stopped_by_sigterm("go on with --resume"):
+        list(each(endless, [1, 2, 3], processes=[maker] * int(sys.argv[2]), on_step=die))
+
+if __name__ == "__main__":
+    sys.exit(console.run(run))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "processes", "status", "said"),
+    [("SIGKILL", 2, -9, ""), ("SIGTERM", 2, 143, "stopped: go on"), ("SIGTERM", 0, 143, "stopped: go on"),
+     ("SIGINT", 2, 130, "interrupted")],
+)  # fmt: skip
+def test_signals_end_every_process(tmp_path: Path, number: str, processes: int, status: int, said: str) -> None:
+    (tmp_path / "endless.py").write_text(PROGRAM)
+    command = [sys.executable, str(tmp_path / "endless.py"), number, str(processes)]
+    start = time.monotonic()
+    # Its processes write to the same pipe: reading it ends when the last of them does.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == status
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == bool(said)
+    assert time.monotonic() - start < 50
+
+
+def test_shards_share_the_sequences_out_evenly() -> None:
+    lengths = [10, 70, 30, 20, 60, 50, 40]
+    shards = [shard_of(lengths, f"{i}/3", lambda length: length) for i in (1, 2, 3)]
+    assert shards == [[10, 70, 40], [30, 60], [20, 50]]
+    assert shard_of(lengths, None, lambda length: length) == lengths
+    assert shard_of([1], "2/2", lambda length: length) == []
+    assert shard_of([5] * 4, "1/2", partial(int)) == [5, 5]
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/", "/2", "-1/2", "a/b", "1/2/3"])
+def test_other_shards_are_refused(shard: str) -> None:
+    with pytest.raises(InputError, match=f"--shard {shard}: must be I/N"):
+        shard_of([1, 2], shard, lambda length: length)
+
+
+def test_numbers_of_workers_are_checked() -> None:
+    check_workers(None)
+    check_workers(1)
+    with pytest.raises(InputError, match="--workers: must be 1 or more, is 0"):
+        check_workers(0)
+
+
+def test_run_errors_are_the_items_too() -> None:
+    def fail(item: int, on_step) -> int:
+        raise RunError("memory is too short")
+
+    ((_, outcome),) = each(fail, [1])
+    assert isinstance(outcome, RunError)

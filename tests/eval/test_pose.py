@@ -1,0 +1,61 @@
+"""Joints and masks propagated through frames that are resized to another aspect first."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from densevos.masks import write_mask
+from densevos_eval.encoders import load_encoder
+from densevos_eval.pose import propagate_joints
+from densevos_eval.propagate import propagate
+from densevos_eval.protocols import JHMDB, VIP
+from densevos_eval.sequences import Sequence, resized_frame
+from densevos_eval.settings import PropagationConfig
+
+STILL = PropagationConfig(context=1, radius=2, topk=1)
+SIZES = [None, (96, 96), (48, 128)]  # of frames that are 64x128
+
+
+@pytest.fixture(scope="module")
+def frame() -> np.ndarray:
+    """Noise, so that no two cells look alike."""
+    noise = np.random.default_rng(0).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    return resized_frame(noise, (64, 128))
+
+
+def test_sizes_of_the_benchmarks_are_those_of_the_paper() -> None:
+    assert (JHMDB.frame_size, VIP.frame_size) == ((320, 320), (560, 560))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_joints_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int, int] | None) -> None:
+    joints = np.array([[12.0, 12.0], [60.5, 30.25], [100.0, 50.0]])
+    encoder = load_encoder("random:resnet18", device="cpu")
+    first, *others = propagate_joints([frame] * 3, joints, encoder, STILL, frame_size=size)
+    np.testing.assert_array_equal(first, joints)
+    height, width = size or frame.shape[:2]
+    cell = 8 * np.array([128 / width, 64 / height])
+    for found in others:
+        assert (np.abs(found - joints) <= cell / 2).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_masks_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int, int] | None, tmp_path: Path) -> None:
+    mask = np.zeros((64, 128), np.uint8)
+    mask[16:48, 32:96] = 3
+    for name in ("0", "1", "2"):
+        Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    (tmp_path / "given").mkdir()
+    write_mask(tmp_path / "given" / "0.png", mask)
+    sequence = Sequence(
+        name="still", source=tmp_path, frame_names=("0", "1", "2"), given={0: tmp_path / "given" / "0.png"}
+    )
+    encoder = load_encoder("random:resnet18", device="cpu")
+    for name, ids in propagate(replace(sequence, frame_size=size), encoder, STILL):
+        assert ids.shape == mask.shape
+        assert ids.dtype == np.uint8
+        assert set(np.unique(ids)) <= {0, 3}
+        assert np.mean(ids == mask) > 0.9, name

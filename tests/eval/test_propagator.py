@@ -1,0 +1,104 @@
+"""The streaming core at other sizes than the frames', and what it says of its last frame."""
+
+import numpy as np
+import pytest
+import torch
+
+from densevos.errors import InputError
+from densevos_eval import PropagationConfig, Propagator, load_encoder
+from densevos_eval.encoders import Encoder
+from densevos_eval.propagator import fitted, upsampled
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("random:resnet18", device="cpu", layer="res3")
+
+
+def still(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of coarse noise and a mask with objects 3 and 9."""
+    rng = np.random.default_rng(0)
+    frame = np.kron(rng.integers(0, 256, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : height // 2, width // 4 : 3 * width // 4] = 3
+    mask[height // 2 : 3 * height // 4, width // 4 : 3 * width // 4] = 9
+    return frame, mask
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return (a & b).sum() / (a | b).sum()
+
+
+@pytest.mark.parametrize("max_side", [None, 160, 96])
+def test_masks_have_the_frames_size_at_any_working_size(encoder: Encoder, max_side: int | None) -> None:
+    frame, mask = still(128, 192)
+    propagator = Propagator(encoder, PropagationConfig(topk=1), max_side=max_side)
+    np.testing.assert_array_equal(propagator.step(frame, mask), mask)
+    labels = propagator.step(frame)
+    assert labels.shape == (128, 192)
+    cell = 8 * 192 / (max_side or 192)
+    for id in (3, 9):
+        ours = labels == id
+        assert overlap(ours, mask == id) > 0.7  # the mask is as coarse as the cells
+        shift = np.argwhere(ours).mean(0) - np.argwhere(mask == id).mean(0)
+        assert abs(shift[0]) < cell / 2
+        assert abs(shift[1]) < 0.5  # the mask is symmetric, and resizing pushes it to no side
+
+
+def test_small_frames_stay_as_they_are(encoder: Encoder) -> None:
+    assert fitted(encoder, (60, 80), 80) is not None
+    assert fitted(encoder, (60, 80), 80).scale == 1
+    assert fitted(encoder, (60, 80), 40).scale == 0.5
+    assert fitted(encoder, (60, 80), None) is encoder
+    frame, mask = still(64, 96)
+    free, bounded = Propagator(encoder), Propagator(encoder, max_side=96)
+    for given in (mask, None, None):
+        np.testing.assert_array_equal(free.step(frame, given), bounded.step(frame, given))
+
+
+def test_probabilities_sum_to_one_and_agree_with_the_labels(encoder: Encoder) -> None:
+    frame, mask = still(64, 96)
+    late = np.where(mask == 9, 9, 0).astype(np.uint8)
+    propagator = Propagator(encoder, PropagationConfig(context=3, radius=3))
+    assert list(propagator.probabilities()) == []
+    first = np.where(mask == 3, 3, 0).astype(np.uint8)
+    for given in (None, first, None, late, None):
+        labels = propagator.step(frame, given)
+        soft = dict(propagator.probabilities())
+        if not soft:
+            assert not labels.any()
+            continue
+        np.testing.assert_allclose(sum(soft.values()), 1, atol=1e-5)
+        assert all(one.min() >= 0 and one.shape == labels.shape for one in soft.values())
+        likeliest = np.array(list(soft))[np.argmax(list(soft.values()), axis=0)]
+        assert (likeliest == labels).mean() > 0.98
+        if given is not None:
+            np.testing.assert_array_equal(soft[int(given.max())] == 1, given > 0)
+    assert list(soft) == [0, 3, 9]
+
+
+def test_upsampling_keeps_a_constant_and_centres() -> None:
+    ramp = torch.linspace(0, 1, 4).expand(3, 4)
+    large = upsampled(ramp, (24, 32), (24, 32), (96, 128))
+    assert large.shape == (96, 128)
+    torch.testing.assert_close(large[0] + large[0].flip(0), torch.ones(128))
+    torch.testing.assert_close(upsampled(torch.ones(3, 4), (24, 32), (20, 30), (50, 75)), torch.ones(50, 75))
+
+
+def test_unusable_frames_and_masks_are_named(encoder: Encoder) -> None:
+    frame, mask = still(64, 96)
+    propagator = Propagator(encoder)
+    for bad in (frame.astype(np.float32), frame[..., 0], np.zeros((64, 96, 4), np.uint8)):
+        with pytest.raises(InputError, match=r"frame: must be \[H,W,3\] uint8"):
+            propagator.step(bad)
+    for bad in (mask[:-1], mask.astype(int) + 300, mask.astype(int) - 1):
+        with pytest.raises(InputError, match="mask: must hold ids 0 to 255 at the frame's size"):
+            propagator.step(frame, bad)
+    propagator.step(frame, mask.astype(np.int64))
+    with pytest.raises(InputError, match="start another Propagator"):
+        propagator.step(frame[:32])
