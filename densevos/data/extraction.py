@@ -30,7 +30,7 @@ def extract_frames(
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
     videos = find_videos(source)
-    names = _names(videos)
+    names = video_names(videos)
     new_folder(out, overwrite=overwrite, inputs=[source, *videos])
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         reasons = list(pool.map(partial(_extract, short_side=short_side), videos, (out / name for name in names)))
@@ -40,7 +40,9 @@ def extract_frames(
     return len(videos) - len(skipped), skipped
 
 
-def _names(videos: Sequence[Path]) -> list[str]:
+def video_names(videos: Sequence[Path]) -> list[str]:
+    """A folder name for each video, wherever something is written about it: its own, or with its parent's if two
+    share it. Raises InputError when that does not tell them apart."""
     stems = [video.name if video.is_dir() else video.stem for video in videos]  # a folder's name may hold dots
     times = Counter(stems)
     names = [
@@ -58,14 +60,15 @@ def _extract(video: Path, folder: Path, short_side: int) -> str | None:
         folder.mkdir(parents=True)
         for name, frame in zip(reader.names, iterate_frames(reader), strict=True):
             with written_whole(folder / f"{name}.jpg") as file:
-                _shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
+                shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
     except InputError as error:
         shutil.rmtree(folder, ignore_errors=True)  # Half a video must not be taken for a whole one.
         return str(error)
     return None
 
 
-def _shrink(image: Image.Image, short_side: int) -> Image.Image:
+def shrink(image: Image.Image, short_side: int) -> Image.Image:
+    """The image with its short side brought down to `short_side` pixels; a smaller one as it is."""
     scale = short_side / min(image.size)
     if scale >= 1:
         return image

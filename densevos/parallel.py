@@ -1,0 +1,33 @@
+"""Processes of one thread each: several sharing the cores must not start as many threads as there are cores."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+from densevos.errors import RunError
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def one_thread_processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of `workers` processes (None: one a core); work that still waits is dropped when the block fails.
+
+    Raises RunError when a process dies.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # Libraries look when loaded: in the new processes, not in this one.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise RunError("a worker process died, perhaps for want of memory; run again with fewer --workers") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,132 @@
+"""Foreground maps of whole folders of videos."""
+
+import json
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from densevos import console
+from densevos.cli import dispatch
+from densevos.crf import CrfConfig
+from densevos.data.foreground import ForegroundConfig, foreground_probability, to_map
+from densevos.data.foreground_maps import make_maps
+from densevos.errors import InputError
+from densevos.masks import read_mask
+
+Y, X = np.mgrid[:80, :120]
+QUICK = ForegroundConfig(method="saliency", short_side=40, crf=None)
+
+
+def disk(t: int) -> np.ndarray:
+    return (Y - 40) ** 2 + (X - 50 - 4 * t) ** 2 <= 18**2
+
+
+def frame(t: int) -> np.ndarray:
+    noise = np.random.default_rng(t).integers(0, 30, (80, 120, 3))
+    return (np.where(disk(t)[..., None], (210, 180, 40), (40, 60, 50)) + noise).astype(np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two frame folders and a video file, three frames each."""
+    for name in ("one", "two"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for t in range(3):
+            Image.fromarray(frame(t)).save(tmp_path / "data" / name / f"{t:05d}.png")
+    iio.imwrite(tmp_path / "data" / "clip.mp4", np.stack([frame(t) for t in range(3)]), fps=10, codec="libx264")
+    return tmp_path / "data"
+
+
+def maps_of(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+
+
+def test_every_frame_gets_a_map_and_a_second_run_goes_on(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    made = make_maps(root, out, QUICK, workers=2)
+    assert (made.written, made.kept, made.broken) == (9, 0, ())
+    assert maps_of(out) == [f"{name}/{t:05d}.png" for name in ("clip", "one", "two") for t in range(3)]
+    assert json.loads((out / "foreground.json").read_text())["method"] == "saliency"
+    for t in range(3):
+        ids = read_mask(out / "one" / f"{t:05d}.png")
+        assert ids.shape == (80, 120)  # of the frame, not of the 40 pixels it was computed at
+        assert set(np.unique(ids)) <= {0, 1, 255}
+        assert ((ids == 1) & disk(t)).sum() / ((ids == 1) | disk(t)).sum() > 0.7
+
+    before = (out / "one" / "00000.png").stat().st_mtime_ns
+    (out / "two" / "00001.png").rename(out / "two" / ".00001.png.99.part")  # what a killed process leaves
+    made = make_maps(root, out, QUICK, workers=1)
+    assert (made.written, made.kept) == (1, 8)
+    assert (out / "two" / "00001.png").is_file()
+    assert (out / "one" / "00000.png").stat().st_mtime_ns == before
+
+
+def test_broken_videos_are_told_and_the_others_finished(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "one" / "00001.png").write_bytes((root / "one" / "00001.png").read_bytes()[:300])
+    (root / "clip.mp4").write_text("no video")
+    command = f"data foreground {root} --out {tmp_path / 'maps'} --method saliency --no-crf --short-side 40 --workers 1"
+    assert console.run(lambda: dispatch(command.split())) == 1
+    assert maps_of(tmp_path / "maps") == ["one/00000.png", "one/00002.png", *(f"two/{t:05d}.png" for t in range(3))]
+    told = capsys.readouterr().err
+    assert "00001.png: image cannot be read" in told
+    assert "clip.mp4: video cannot be decoded" in told
+    assert "2 videos could not be read whole" in told
+
+
+def test_maps_made_in_another_way_are_not_mixed(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    make_maps(root, out, QUICK, workers=1)
+    other = ForegroundConfig(method="saliency", short_side=48, crf=CrfConfig())
+    with pytest.raises(InputError, match=r"made with another crf, short_side .*--overwrite"):
+        make_maps(root, out, other)
+    (out / "foreground.json").unlink()
+    with pytest.raises(InputError, match="not empty; pass --overwrite"):
+        make_maps(root, out, QUICK)
+    assert make_maps(root, out, QUICK, workers=1, overwrite=True).written == 9
+
+
+def test_unusable_options_are_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--workers 0"):
+        make_maps(root, tmp_path / "maps", QUICK, workers=0)
+    with pytest.raises(InputError, match=r"lies in .*choose another --out"):
+        make_maps(root, root / "maps", QUICK)
+    with pytest.raises(InputError, match=r"--short-side 8"):
+        ForegroundConfig(method="cam", short_side=8)
+    with pytest.raises(InputError, match=r"--uncertain 0.5"):
+        ForegroundConfig(method="cam", uncertain=0.5)
+    with pytest.raises(InputError, match=r"--network vgg16"):
+        make_maps(root, tmp_path / "maps", ForegroundConfig(method="cam", crf=None, network="vgg16"))
+    assert not (tmp_path / "maps").exists()
+
+
+def test_without_the_crf_module_the_command_says_so_and_no_crf_works(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    command = ["data", "foreground", str(root / "one"), "--out", str(tmp_path / "maps"), "--method", "saliency"]
+    command += ["--short-side", "40", "--workers", "1"]
+    assert console.run(lambda: dispatch(command)) == 2
+    assert "pip install pydensecrf2" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()
+    assert console.run(lambda: dispatch([*command, "--no-crf"])) == 0
+    assert len(maps_of(tmp_path / "maps")) == 3
+
+
+def test_the_crf_sharpens_the_map() -> None:
+    pytest.importorskip("pydensecrf")
+    found = foreground_probability(frame(0), ForegroundConfig(method="saliency")) > 0.5
+    assert (found & disk(0)).sum() / (found | disk(0)).sum() > 0.95
+
+
+def test_maps_are_resized_before_they_are_cut() -> None:
+    probability = np.tile(np.linspace(0, 1, 11, dtype=np.float32), (4, 1))
+    ids = to_map(probability, (8, 110), uncertain=0.1)
+    assert ids.shape == (8, 110)
+    assert [int(ids[0, x]) for x in (0, 40, 55, 70, 109)] == [0, 0, 255, 1, 1]
+    assert not (to_map(probability, (8, 110), uncertain=0) == 255).any()
