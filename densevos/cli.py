@@ -1,19 +1,22 @@
 """densevos demo | train | data | export | info: the trainer's commands; torch is imported where needed."""
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, Literal, TypeVar
 
 import tyro
 
 from densevos import console
-from densevos.config import TrainConfig, read_config
+from densevos.config import AnyConfig, read_config
 from densevos.data.synthetic import SyntheticConfig
-from densevos.errors import InputError
+from densevos.errors import InputError, RunError
 from densevos.recipes import RECIPES
+
+Config = TypeVar("Config")
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def train(arguments: list[str]) -> None:
     """Read `RECIPE` or `--config FILE`, then its options, and train."""
     config, name, rest = _starting_point(arguments)
     parsed = tyro.cli(
-        _TrainArguments,
+        _TrainArguments.__class_getitem__(type(config)),  # type: ignore[attr-defined]  # options depend on the method
         default=_TrainArguments(config=config, out=tyro.MISSING),
         args=rest,
         prog=f"densevos train {name}",
@@ -50,8 +53,8 @@ def train(arguments: list[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TrainArguments:
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+class _TrainArguments(Generic[Config]):
+    config: Annotated[Config, tyro.conf.arg(name="")]
     out: Path
     """Run folder to write."""
     resume: str = "never"
@@ -60,10 +63,11 @@ class _TrainArguments:
     """Empty --out first when it holds files."""
 
 
-def _starting_point(arguments: list[str]) -> tuple[TrainConfig, str, list[str]]:
+def _starting_point(arguments: list[str]) -> tuple[AnyConfig, str, list[str]]:
     first = arguments[0] if arguments else "--help"
     if first in RECIPES:
-        return RECIPES[first](tyro.MISSING), first, arguments[1:]
+        asked_for = len(inspect.signature(RECIPES[first]).parameters)
+        return RECIPES[first](*[tyro.MISSING] * asked_for), first, arguments[1:]
     if first == "--config" and len(arguments) > 1:
         return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
     if first in ("--help", "-h"):
@@ -87,7 +91,7 @@ def _train_help() -> None:
 
 
 def _data_help() -> None:
-    """Synthetic clips, frame extraction, listing (`densevos data --help`)."""
+    """Synthetic clips, frame extraction, listing, foreground maps (`densevos data --help`)."""
 
 
 def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
@@ -200,6 +204,59 @@ def data_frames(
     print(f"{out}: {written} videos, {len(skipped)} skipped")
 
 
+def data_foreground(
+    source: tyro.conf.Positional[Path],
+    out: Path,
+    method: Literal["saliency", "cam"],
+    crf: bool = True,
+    short_side: int = 240,
+    uncertain: float = 0.1,
+    network: str = "efficientnet_lite0",
+    weights: str | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
+
+    Repeat a command that was stopped and it goes on.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+        out: Folder of maps to write, or to go on with.
+        method: Manifold-ranking saliency, or class activation of an ImageNet classifier.
+        crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
+        short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
+        uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
+        network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
+        weights: Its weights: a file with a state dict, or a name that torchvision knows.
+        workers: Processes; all cores by default.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.crf import CrfConfig
+    from densevos.data.foreground import ForegroundConfig
+    from densevos.data.foreground_maps import make_maps
+
+    config = ForegroundConfig(
+        method=method,
+        crf=CrfConfig() if crf else None,
+        short_side=short_side,
+        uncertain=uncertain,
+        network=network,
+        weights=weights,
+    )
+    made = make_maps(source, out, config, workers=workers, overwrite=overwrite)
+    for reason in made.broken:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {made.written} maps written, {made.kept} kept")
+    if made.broken:
+        raise RunError(f"{source}: {len(made.broken)} videos could not be read whole (see above); the others are done")
+
+
 Commands = dict[str, Callable[..., None]]
-DATA_COMMANDS: Commands = {"synth": data_synth, "frames": data_frames, "list": data_list}
+DATA_COMMANDS: Commands = {
+    "synth": data_synth,
+    "frames": data_frames,
+    "list": data_list,
+    "foreground": data_foreground,
+}
 COMMANDS: Commands = {"demo": demo, "train": _train_help, "data": _data_help, "export": export, "info": info}

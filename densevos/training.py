@@ -6,15 +6,17 @@ from pathlib import Path
 
 import torch
 
-from densevos.config import TrainConfig, read_config, to_dict, write_config
+from densevos.bootstrap import train_rounds
+from densevos.config import AnyConfig, MugConfig, read_config, to_dict, write_config
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.loop import fit
 from densevos.engine.optimisation import choose_device, choose_precision
-from densevos.engine.run import Run
+from densevos.engine.run import Done
 from densevos.errors import InputError
 from densevos.files import new_folder
+from densevos.learners.mug import Mug
 from densevos.learners.self_training import SelfTraining
 from densevos.models.encoder import DenseEncoder, save_encoder
 
@@ -32,7 +34,7 @@ class TrainResult:
     """Videos that could not be used, one line each."""
 
 
-def train(config: TrainConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
+def train(config: AnyConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
     """Train as `config` says into the run folder `out`.
 
     `resume` is never, auto (go on from the latest checkpoint in `out`, begin afresh when there is none) or a
@@ -54,8 +56,12 @@ def train(config: TrainConfig, out: Path, *, resume: str = "never", overwrite: b
                 precision=str(choose_precision(config.loop, device)),
             )
         learner = make_learner(config)
-        clips = ClipDataset(videos, config.clips, config.loop.seed)
-        run = fit(learner, clips, config.optimiser, config.loop, device, out, resume_from)
+        if isinstance(config, MugConfig):
+            assert isinstance(learner, Mug)
+            run: Done = train_rounds(learner, config, videos, device, out, resume)
+        else:
+            clips = ClipDataset(videos, config.clips, config.loop.seed)
+            run = fit(learner, clips, config.optimiser, config.loop, device, out, resume_from)
         if distributed.rank() == 0:
             save_encoder(out / "encoder.safetensors", learner.encoder, summary(config, run, len(videos), commit))
     finally:
@@ -63,14 +69,16 @@ def train(config: TrainConfig, out: Path, *, resume: str = "never", overwrite: b
     return TrainResult(out / "encoder.safetensors", run.step, run.seconds, tuple(sorted(run.skipped)))
 
 
-def make_learner(config: TrainConfig) -> SelfTraining:
+def make_learner(config: AnyConfig) -> SelfTraining | Mug:
     """The learner with freshly initialised weights, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
+        if isinstance(config, MugConfig):
+            return Mug(config.encoder, config.objective, config.weights)
         return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
 
 
-def summary(config: TrainConfig, run: Run, videos: int, commit: str | None) -> dict[str, object]:
+def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> dict[str, object]:
     """How an encoder was trained, for its card."""
     return {
         "steps": run.step,
@@ -93,7 +101,7 @@ def export(path: Path, out: Path) -> None:
     save_encoder(out, learner.encoder, training)
 
 
-def _prepare(config: TrainConfig, videos: Sequence[Path], out: Path, resume: str, overwrite: bool) -> Path | None:
+def _prepare(config: AnyConfig, videos: Sequence[Path], out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
     resume_from = checkpoint.find(resume, out / "checkpoints")
     if resume == "never" or not (out / "config.json").exists():
@@ -112,7 +120,9 @@ def _prepare(config: TrainConfig, videos: Sequence[Path], out: Path, resume: str
     return resume_from
 
 
-def _changed(before: TrainConfig, now: TrainConfig) -> str | None:
+def _changed(before: AnyConfig, now: AnyConfig) -> str | None:
+    if before.METHOD != now.METHOD:
+        return f"the method ({before.METHOD} there, {now.METHOD} here)"
     for name, value in to_dict(before).items():
         other = to_dict(now)[name]
         if isinstance(value, dict):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,30 +37,56 @@ class Clip:
     skipped: tuple[str, ...]
 
 
-class ClipDataset(Dataset):
-    """`dataset[epoch, index]` is the clip of video `index` in that epoch, whoever asks and in whatever order.
+class VideoDataset(Dataset):
+    """`dataset[epoch, index]` is the sample of video `index` in that epoch, whoever asks and in whatever order.
 
-    A video that cannot be read, or is shorter than a clip, is passed over in favour of the next one and
-    noted in the clip; InputError only when no video is left.
+    A video that cannot be used is passed over in favour of the next one and noted in the sample; InputError only
+    when no video is left.
     """
 
-    def __init__(self, videos: Sequence[Path], config: ClipConfig, seed: int):
-        self.videos, self.config, self.seed = list(videos), config, seed
+    def __init__(self, videos: Sequence[Path], seed: int):
+        self.videos, self.seed = list(videos), seed
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, key: tuple[int, int]) -> Clip:
+    def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, first = key
         skipped: list[str] = []
         for index in range(first, first + len(self.videos)):
-            video = self.videos[index % len(self.videos)]
             rng = np.random.default_rng((self.seed, epoch, first))
             try:
-                return Clip(read_clip(video, self.config, rng), str(video), tuple(skipped))
+                return self.sample(index % len(self.videos), rng, tuple(skipped))
             except InputError as error:
                 skipped.append(str(error))
         raise InputError(f"none of the {len(self.videos)} videos can be used; the first: {skipped[0]}")
+
+    def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
+        """One sample of a video, noting what was `skipped`; InputError when the video cannot be used."""
+        raise NotImplementedError
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Stack samples to a batch, which has `names` and `skipped`."""
+        raise NotImplementedError
+
+
+class ClipDataset(VideoDataset):
+    """One clip a video."""
+
+    def __init__(self, videos: Sequence[Path], config: ClipConfig, seed: int):
+        super().__init__(videos, seed)
+        self.config = config
+
+    def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Clip:
+        video = self.videos[index]
+        return Clip(read_clip(video, self.config, rng), str(video), skipped)
+
+    def collate(self, samples: Sequence[Clip]) -> ClipBatch:
+        return ClipBatch(
+            frames=torch.stack([clip.frames for clip in samples]),
+            names=tuple(clip.name for clip in samples),
+            skipped=tuple(reason for clip in samples for reason in clip.skipped),
+        )
 
 
 class ClipSampler(Sampler):
@@ -83,15 +110,6 @@ class ClipSampler(Sampler):
             for step in range(first, self.steps_per_epoch):
                 begin = (step * self.ranks + self.rank) * self.batch
                 yield [(epoch, int(index)) for index in order[begin : begin + self.batch]]
-
-
-def collate(clips: Sequence[Clip]) -> ClipBatch:
-    """Stack clips to a batch."""
-    return ClipBatch(
-        frames=torch.stack([clip.frames for clip in clips]),
-        names=tuple(clip.name for clip in clips),
-        skipped=tuple(reason for clip in clips for reason in clip.skipped),
-    )
 
 
 def read_clip(video: Path, config: ClipConfig, rng: np.random.Generator) -> Tensor:

@@ -41,6 +41,12 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def wait() -> None:
+    """Wait until every process is here."""
+    if ranks() > 1:
+        dist.barrier()
+
+
 def any_rank(here: bool, device: torch.device) -> bool:
     """Whether the answer is yes on some rank: all ranks then act together."""
     if ranks() == 1:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from densevos.config import LoopConfig, OptimiserConfig
-from densevos.data.clips import ClipBatch, ClipDataset, ClipSampler, collate
+from densevos.data.clips import ClipSampler, VideoDataset
 from densevos.engine import checkpoint, distributed
 from densevos.engine.optimisation import choose_precision, make_optimiser, make_schedule
 from densevos.engine.reporter import Reporter
@@ -23,19 +24,19 @@ from densevos.errors import InputError, RunError, Stopped
 
 def fit(
     learner: nn.Module,
-    clips: ClipDataset,
+    videos: VideoDataset,
     optimiser_config: OptimiserConfig,
     config: LoopConfig,
     device: torch.device,
     folder: Path,
     resume_from: Path | None = None,
 ) -> Run:
-    """Train `learner` on `clips`; checkpoints and logs go to `folder`.
+    """Train `learner` on samples of `videos`; checkpoints and logs go to `folder`.
 
     Raises RunError when a loss is not finite, Stopped after SIGTERM (the state is saved), InputError when no
     video can be used.
     """
-    run, sampler = setup(learner, clips, optimiser_config, config, device)
+    run, sampler = setup(learner, videos, optimiser_config, config, device)
     if resume_from is not None:
         try:
             run.restore(checkpoint.load(resume_from))
@@ -44,10 +45,10 @@ def fit(
         sampler.start = run.step
     model = DistributedDataParallel(run.learner) if distributed.ranks() > 1 else run.learner
     loader = DataLoader(
-        clips,
+        videos,
         batch_sampler=sampler,
         num_workers=min(config.workers, os.cpu_count() or 1),
-        collate_fn=collate,
+        collate_fn=videos.collate,
         worker_init_fn=_leave_signals_to_parent,
     )
     precision = choose_precision(config, device)
@@ -64,17 +65,17 @@ def fit(
 
 def setup(
     learner: nn.Module,
-    clips: ClipDataset,
+    videos: VideoDataset,
     optimiser_config: OptimiserConfig,
     config: LoopConfig,
     device: torch.device,
 ) -> tuple[Run, ClipSampler]:
     """The run at step 0 and the order of its clips; a batch holds no video twice, so it is at most all of them."""
-    if len(clips) < distributed.ranks():
-        raise InputError(f"{len(clips)} videos are fewer than the {distributed.ranks()} processes; start fewer")
-    batch = min(config.batch, len(clips) // distributed.ranks())
+    if len(videos) < distributed.ranks():
+        raise InputError(f"{len(videos)} videos are fewer than the {distributed.ranks()} processes; start fewer")
+    batch = min(config.batch, len(videos) // distributed.ranks())
     sampler = ClipSampler(
-        len(clips), batch, config.epochs, config.seed, rank=distributed.rank(), ranks=distributed.ranks()
+        len(videos), batch, config.epochs, config.seed, rank=distributed.rank(), ranks=distributed.ranks()
     )
     learner.to(device)
     if config.channels_last:
@@ -89,7 +90,7 @@ def setup(
 def train_step(
     model: nn.Module,
     run: Run,
-    batch: ClipBatch,
+    batch: Any,
     optimiser_config: OptimiserConfig,
     seed: int,
     precision: torch.dtype,
@@ -134,7 +135,7 @@ def sigterm() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _batches(loader: DataLoader) -> Generator[ClipBatch, None, None]:
+def _batches(loader: DataLoader) -> Generator[Any, None, None]:
     """The batches of `loader`; whatever ends the loop ends the reading processes."""
     batches = iter(loader)
     try:

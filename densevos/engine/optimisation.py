@@ -28,15 +28,17 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
 
 
 def make_schedule(optimiser: Optimizer, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LambdaLR:
-    """Learning rate per step, constant within an epoch for `step`, smooth for `cosine` and the warm-up."""
+    """Learning rate per step, constant within an epoch for `step`, smooth for the others and the warm-up."""
 
     def factor(step: int) -> float:
         epoch = step / steps_per_epoch
         if epoch < config.warmup:
             return (step + 1) / (config.warmup * steps_per_epoch)
+        done = min((epoch - config.warmup) / max(epochs - config.warmup, 1), 1.0)
         if config.schedule == "cosine":
-            done = (epoch - config.warmup) / max(epochs - config.warmup, 1)
-            return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+            return 0.5 * (1 + math.cos(math.pi * done))
+        if config.schedule == "poly":
+            return (1 - done) ** 0.9
         return config.decay_factor ** (int(epoch) // config.decay_every)
 
     return LambdaLR(optimiser, factor)

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from densevos.config import LoopConfig
-from densevos.data.clips import ClipBatch
 from densevos.engine import checkpoint, distributed
 from densevos.engine.logging import MetricsLog, progress_bar
 from densevos.engine.run import Run
 
-SHOWN = ("loss", "self_training", "cross_view", "agreement")
+SHOWN = ("loss", "self_training", "cross_view", "agreement", "frame", "readout", "short", "long", "video")
 
 
 class Means:
@@ -59,7 +58,7 @@ class Reporter:
         if self.log:
             self.log.close()
 
-    def after_step(self, batch: ClipBatch, values: dict[str, float]) -> None:
+    def after_step(self, batch: Any, values: dict[str, float]) -> None:
         """Count, log every `log_every` steps, save every `checkpoint_every` and at the end."""
         self.run.skipped.update(batch.skipped)
         self.run.seconds = time.perf_counter() - self.started

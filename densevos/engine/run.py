@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -9,6 +10,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from densevos.engine.checkpoint import State
+
+
+class Done(Protocol):
+    """What was done so far."""
+
+    step: int
+    seconds: float
+    skipped: set[str]
 
 
 @dataclass

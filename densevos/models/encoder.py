@@ -1,31 +1,29 @@
 """The encoder: dense trunk + projection head, and the file it is kept in.
 
 An encoder on disk is two files: `encoder.safetensors` (weights; the trunk under torchvision's own parameter
-names, the head under `head.`) and `encoder.json`, the card: architecture, stride, normalisation and how it
-was trained.
+names, the rest under `reduction.` and `head.`) and `encoder.json`, the card: architecture, stride, normalisation and
+how it was trained.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from densevos.config import EncoderConfig
 from densevos.errors import InputError
-from densevos.files import write_json, written_whole
+from densevos.models import card
 from densevos.models.resnet import ARCHITECTURES, STRIDES, DenseResNet
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+FORMAT = "densevos-encoder-1"
 
-Layer = Literal["res3", "res4", "key"]
+Layer = Literal["res3", "res4", "x", "key"]
 
 
 class ProjectionHead(nn.Module):
@@ -47,18 +45,41 @@ class DenseEncoder(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.trunk = DenseResNet(config.architecture, config.stride)
-        self.head = ProjectionHead(self.trunk.channels["res4"], config.key_channels)
+        self.trunk = DenseResNet(config.architecture, config.stride, last=config.last, dilated=config.dilated)
+        width = self.trunk.channels[config.last]
+        if config.channels:
+            self.reduction = nn.Sequential(nn.Conv2d(width, config.channels, 1), nn.BatchNorm2d(config.channels))
+            width = config.channels
+        if config.head == "mlp":
+            self.head: nn.Module = ProjectionHead(width, config.key_channels)
+        else:
+            self.head = nn.Conv2d(width, config.key_channels, 1)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the features that propagation may compare, the best choice first."""
+        stages = tuple(stage for stage in ("res4", "res3") if stage in self.trunk.channels)
+        return ("x", *stages, "key") if self.config.channels else (*stages, "key")
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B,3,H,W] (ImageNet-normalised) -> keys [B,K,h,w], unit length along K, float32."""
-        return F.normalize(self.head(self.trunk(frames)).float(), dim=1)
+        return self.keys(self.reduced(self.trunk(frames)))
+
+    def reduced(self, features: Tensor) -> Tensor:
+        """Trunk features [B,C,h,w] -> x, the features that the head sees."""
+        return self.reduction(features) if self.config.channels else features
+
+    def keys(self, x: Tensor) -> Tensor:
+        """x [B,C,h,w] -> keys [B,K,h,w], unit length along K, float32."""
+        return F.normalize(self.head(x).float(), dim=1)
 
     def features(self, frames: Tensor, layer: Layer = "res4") -> Tensor:
-        """Features that propagation compares: `res3`, `res4` (raw trunk output) or `key`, [B,C,h,w]."""
+        """Features [B,C,h,w] that propagation compares: a stage of the trunk, `x` (its last one, reduced) or `key`."""
         if layer == "key":
             return self(frames)
-        return self.trunk.res3(frames) if layer == "res3" else self.trunk(frames)
+        if layer == "x":
+            return self.reduced(self.trunk(frames))
+        return self.trunk.stages(frames, layer)[layer]
 
 
 def normalise(frames: Tensor) -> Tensor:
@@ -69,16 +90,16 @@ def normalise(frames: Tensor) -> Tensor:
 
 def save_encoder(path: Path, encoder: DenseEncoder, training: Mapping[str, Any]) -> None:
     """Write weights to `path` (.safetensors) and the card beside it (.json), each whole or not at all."""
-    weights = {_on_disk(name): t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
-    card = {
-        "format": "densevos-encoder-1",
-        "encoder": dataclasses.asdict(encoder.config),
-        "normalisation": {"mean": MEAN, "std": STD, "input": "RGB in [0, 1]"},
-        "training": dict(training),
-    }
-    with written_whole(path) as file:
-        file.write(safetensors.torch.save(weights, metadata={"card": json.dumps(card)}))
-    write_json(path.with_suffix(".json"), card)
+    card.save(
+        path,
+        {_on_disk(name): tensor for name, tensor in encoder.state_dict().items()},
+        {
+            "format": FORMAT,
+            "encoder": dataclasses.asdict(encoder.config),
+            "normalisation": {"mean": MEAN, "std": STD, "input": "RGB in [0, 1]"},
+            "training": dict(training),
+        },
+    )
 
 
 def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
@@ -87,38 +108,22 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
     Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never opened),
     or holds another network than its card says.
     """
+    weights, facts = card.load(path, FORMAT, "encoder")
+    encoder = DenseEncoder(read_config(path, facts))
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {_in_memory(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such encoder file") from None
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: not a whole safetensors file ({error}); give the encoder.safetensors of a run"
-        ) from error
-    try:
-        card = json.loads(metadata.get("card", "null"))
-    except json.JSONDecodeError:
-        card = None
-    if not isinstance(card, dict) or card.get("format") != "densevos-encoder-1":
-        raise InputError(
-            f"{path}: has no densevos encoder card; export it with `densevos export` or give a run's encoder"
-        )
-    encoder = DenseEncoder(_config(path, card))
-    try:
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict({_in_memory(name): tensor for name, tensor in weights.items()})
     except RuntimeError as error:
         raise InputError(
             f"{path}: weights do not fit the {encoder.config.architecture} that its card names; "
             "export it again from its run"
         ) from error
-    return encoder.eval(), card
+    return encoder.eval(), facts
 
 
-def _config(path: Path, card: dict[str, Any]) -> EncoderConfig:
+def read_config(path: Path, facts: Mapping[str, Any]) -> EncoderConfig:
+    """The encoder's configuration from a card; InputError when it is of another version or network."""
     try:
-        config = EncoderConfig(**card["encoder"])
+        config = EncoderConfig(**facts["encoder"])
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: encoder card is of another version ({error}); export it again") from error
     if config.architecture not in ARCHITECTURES or config.stride not in STRIDES:
@@ -134,4 +139,4 @@ def _on_disk(name: str) -> str:
 
 
 def _in_memory(name: str) -> str:
-    return name if name.startswith("head.") else f"trunk.{name}"
+    return name if name.startswith(("head.", "reduction.")) else f"trunk.{name}"

@@ -1,0 +1,80 @@
+"""Configurations as JSON: a strict round trip."""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from densevos.config.mug import MugConfig
+from densevos.config.self_training import TrainConfig
+from densevos.errors import InputError
+from densevos.files import write_json
+
+AnyConfig = TrainConfig | MugConfig
+METHODS = {kind.METHOD: kind for kind in (TrainConfig, MugConfig)}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON values."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+
+
+def write_config(path: Path, config: AnyConfig) -> None:
+    """Write the complete configuration, under the name of its method."""
+    write_json(path, {"method": config.METHOD, **to_dict(config)})
+
+
+def read_config(path: Path) -> AnyConfig:
+    """Read a complete configuration; InputError for a missing or broken file, an unknown key or a wrong type."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: is not valid JSON ({error})") from error
+    try:
+        method = values.pop("method", TrainConfig.METHOD) if isinstance(values, dict) else TrainConfig.METHOD
+        if method not in METHODS:
+            raise ValueError(f"method {method!r} is unknown; known are {', '.join(METHODS)}")
+        return from_dict(METHODS[method], values)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def from_dict(kind: Any, value: Any, where: str = "") -> Any:
+    """Build `kind` (a dataclass or a type in one) from JSON values; ValueError names the key that does not fit."""
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_from(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal and value in arguments:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return from_dict(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
+        return tuple(from_dict(a, v, where) for a, v in zip(arguments, value, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{where}: {value!r} is not {getattr(kind, '__name__', kind) if origin is None else kind}")
+
+
+def _dataclass_from(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where or 'the file'}: must be an object of named values")
+    types_of = typing.get_type_hints(kind)
+    hints = {field.name: types_of[field.name] for field in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    unknown = sorted(value.keys() - hints.keys())
+    if unknown:
+        raise ValueError(f"unknown key {prefix}{unknown[0]}; known are {', '.join(hints)}")
+    missing = sorted(hints.keys() - value.keys())
+    if missing:
+        raise ValueError(f"key {prefix}{missing[0]} is missing")
+    return kind(**{name: from_dict(hints[name], v, prefix + name) for name, v in value.items()})

@@ -1,0 +1,118 @@
+"""Configuration of multi-granularity learning (MuG)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class MugClipConfig:
+    """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; specification 1.6)."""
+
+    size: int = 256
+    """Frames are scaled to size x size pixels."""
+    segments: int = 8
+    """K: one frame of each of K equal segments is the abstract of a video."""
+    pair_gap: int = 6
+    """Fewest frames between the two of a long-term pair, where the video is long enough."""
+    window: int = 6
+    """The three frames of the short-term clip are drawn from so many successive ones."""
+    zoom: tuple[float, float] = (1.0, 1.0)
+    """Sides of the part of a video's frames that is used, as a fraction drawn from this range; 1: the whole frame."""
+    flip: bool = True
+    """Mirror half of the videos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MugObjectiveConfig:
+    """The four granularities (MuG, Eqs. 2-16) and what the specification decides about them."""
+
+    short_weight: float = 0.1
+    """beta_1 of Eq. 16."""
+    long_weight: float = 0.02
+    """beta_2."""
+    video_weight: float = 0.5
+    """beta_3."""
+    frame_weight: float = 1.0
+    """Of Eqs. 2 and 15, for both readouts, rho and nu."""
+    alpha: float = 0.05
+    """Trust in the initial maps from the second round on (Eq. 15)."""
+    patch: int = 64
+    """Side of the tracked patch, pixels."""
+    drop_worst: float = 0.1
+    """Share of the tracks of a batch that is left out for their large errors."""
+    balance: bool = False
+    """Weigh the place of the patch and the rest of the response alike."""
+    match_size: int = 16
+    """Cells a side at which two frames are matched; 64 in the paper."""
+    match_temperature: float = 0.07
+    """Of the softmax of Eq. 6."""
+    aggregate_temperature: float = 0.07
+    """Of the softmax of Eq. 9."""
+    instance_temperature: float = 0.1
+    """Of the softmax of Eqs. 12 and 13."""
+    readout: Literal["conv", "refine"] = "conv"
+    """nu: one convolution of r, or the release's, which joins earlier features."""
+    round_robin: bool = False
+    """One granularity a step, in turn: slower to learn, with less memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MugConfig:
+    """A whole training run, all its rounds."""
+
+    METHOD: ClassVar[str] = "mug"
+
+    data: Path
+    """Folder of frame folders or video files, or a text file that lists them."""
+    foreground: Path
+    """Folder of foreground maps VIDEO/FRAME.png (0, 1, 255: unknown), as `densevos data foreground` writes them."""
+    rounds: int = 2
+    """Bootstrap rounds: each begins with the last one's network and its maps of the training videos."""
+    reinit: bool = False
+    """Begin later rounds with fresh weights."""
+    relabel_crf: bool = False
+    """Refine the maps that a round's network makes with a CRF."""
+    weights: str | None = None
+    """Begin with a trunk trained on ImageNet: a torchvision name such as IMAGENET1K_V1, or a local .pth file."""
+    encoder: EncoderConfig = field(
+        default_factory=lambda: EncoderConfig(
+            architecture="resnet50", stride=4, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
+        )
+    )
+    clips: MugClipConfig = field(default_factory=MugClipConfig)
+    objective: MugObjectiveConfig = field(default_factory=MugObjectiveConfig)
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(name="sgd", lr=1e-2, schedule="poly", clip_gradient=10)
+    )
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @property
+    def frames(self) -> int:
+        """Fewest frames of a video that can be used."""
+        return max(self.clips.segments, self.clips.window)
+
+    def check(self) -> None:
+        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        clips, objective, stride = self.clips, self.objective, self.encoder.stride
+        low, high = clips.zoom
+        rules = (
+            (self.rounds >= 1, "--rounds must be at least 1"),
+            (clips.size % stride == 0, "--clips.size must be a multiple of --encoder.stride"),
+            (clips.segments >= 3, "--clips.segments must be at least 3: a pair and references"),
+            (clips.pair_gap >= 1, "--clips.pair-gap must be at least 1"),
+            (clips.window >= 3, "--clips.window must be at least 3, the frames of a short clip"),
+            (0 < low <= high <= 1, "--clips.zoom must rise within 0..1"),
+            (objective.patch % (2 * stride) == 0, "--objective.patch must be a multiple of twice --encoder.stride"),
+            (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
+            (11 <= objective.match_size <= clips.size // stride, "--objective.match-size must be 11..cells a side"),
+            (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),
+            (0 <= objective.drop_worst < 1, "--objective.drop-worst must lie within 0..1, without 1"),
+            (objective.match_temperature > 0, "--objective.match-temperature must be positive"),
+            (objective.aggregate_temperature > 0, "--objective.aggregate-temperature must be positive"),
+            (objective.instance_temperature > 0, "--objective.instance-temperature must be positive"),
+            *shared_rules(self.encoder, self.optimiser, self.loop),
+        )
+        require(rules)

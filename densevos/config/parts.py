@@ -1,0 +1,110 @@
+"""Parts of a configuration that every method shares."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from densevos.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Architecture of an encoder."""
+
+    architecture: Literal["resnet18", "resnet50"] = "resnet18"
+    stride: Literal[4, 8, 16, 32] = 8
+    """Pixels per feature cell."""
+    key_channels: int = 128
+    """K, the width of the embedding that the objectives compare."""
+    last: Literal["res3", "res4"] = "res4"
+    """Last stage of the ResNet that is used."""
+    dilated: bool = False
+    """Dilate the convolutions of the stages that lost their stride, so that they see as much as before."""
+    channels: int | None = None
+    """Reduce the last stage to this width before the head; none leaves it as it is."""
+    head: Literal["mlp", "linear"] = "mlp"
+    """From features to embedding: two layers (DUL), or one (MuG)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """Optimiser and learning rate schedule (specification section 4)."""
+
+    name: Literal["adam", "sgd"] = "adam"
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam only."""
+    momentum: float = 0.9
+    """SGD only."""
+    weight_decay: float = 5e-4
+    """Coupled L2, of weights; biases have none."""
+    bias_lr_factor: float = 2.0
+    schedule: Literal["step", "cosine", "poly"] = "step"
+    """step, cosine, or poly: (1 - step / steps) to the power of 0.9."""
+    decay_every: int = 100
+    """Epochs between two steps of the schedule."""
+    decay_factor: float = 0.5
+    warmup: int = 0
+    """Epochs of linear warm-up."""
+    clip_gradient: float | None = None
+    """Largest norm of the gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, how fast, where, and what is kept."""
+
+    batch: int = 16
+    """B, clips a step (of one process)."""
+    epochs: int = 500
+    """One epoch takes one clip of each video."""
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto is bf16 where the processor multiplies it natively, else fp32."""
+    channels_last: bool = True
+    workers: int = 1
+    """Processes that read clips; 0 reads in the training process. The result does not depend on it."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    checkpoint_every: int = 100
+    """Steps between two checkpoints."""
+    keep_last: int = 2
+    """Checkpoints kept besides the best."""
+
+
+Rule = tuple[bool, str]
+"""What must hold, and the complaint when it does not, which names the flag."""
+
+
+def require(rules: Iterable[Rule]) -> None:
+    """Raise InputError with the complaint of the first rule that does not hold."""
+    for holds, complaint in rules:
+        if not holds:
+            raise InputError(complaint)
+
+
+def shared_rules(encoder: EncoderConfig, optimiser: OptimiserConfig, loop: LoopConfig) -> Iterable[Rule]:
+    """What must hold of the parts above."""
+    return (
+        (encoder.key_channels >= 1, "--encoder.key-channels must be at least 1"),
+        (optimiser.lr > 0, "--optimiser.lr must be positive"),
+        (optimiser.decay_every >= 1, "--optimiser.decay-every must be at least 1"),
+        (all(0 <= beta < 1 for beta in optimiser.betas), "--optimiser.betas must lie within 0..1, without 1"),
+        (optimiser.momentum >= 0, "--optimiser.momentum must not be negative"),
+        (optimiser.weight_decay >= 0, "--optimiser.weight-decay must not be negative"),
+        (optimiser.bias_lr_factor >= 0, "--optimiser.bias-lr-factor must not be negative"),
+        (optimiser.warmup >= 0, "--optimiser.warmup must not be negative"),
+        (
+            optimiser.clip_gradient is None or optimiser.clip_gradient > 0,
+            "--optimiser.clip-gradient must be positive",
+        ),
+        (0 <= loop.seed < 2**32, "--loop.seed must be 0..4294967295"),
+        (loop.batch >= 1, "--loop.batch must be at least 1"),
+        (loop.epochs >= 1, "--loop.epochs must be at least 1"),
+        (loop.workers >= 0, "--loop.workers must not be negative"),
+        (loop.log_every >= 1, "--loop.log-every must be at least 1"),
+        (loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
+        (loop.keep_last >= 1, "--loop.keep-last must be at least 1"),
+    )

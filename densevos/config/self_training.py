@@ -1,0 +1,104 @@
+"""Configuration of anchor-based self-training (DUL)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConfig:
+    """Which frames and which part of them make a clip (DUL, Sec. 4; specification section 2)."""
+
+    frames: int = 5
+    """T, frames of one clip."""
+    gap: int = 2
+    """Frames between two neighbours of a clip, where the video is long enough."""
+    size: int = 256
+    """Side of the square crop, pixels."""
+    short_side: tuple[int, int] = (256, 320)
+    """The short side is scaled to a length drawn from this range, pixels."""
+    crop: Literal["random", "centre"] = "random"
+    flip: bool = True
+    """Mirror half of the clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """The second view: a similarity transform of the first, one for all frames of a clip."""
+
+    zoom: tuple[float, float] = (0.5, 1.0)
+    """Side of the crop that becomes the second view, as a fraction of the first view."""
+    flip: bool = True
+    """Mirror half of the second views."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTrainingConfig:
+    """Space-time self-training with cross-view consistency (DUL, Eqs. 1-6)."""
+
+    anchor_grid: int = 8
+    """N: N x N anchors a clip."""
+    cross_view_grid: int = 4
+    """M: M x M cells a clip in the cross-view term."""
+    temperature: float = 0.05
+    """tau of Eqs. 1 and 4."""
+    cross_view_weight: float = 0.1
+    """lambda of Eq. 6."""
+    anchor_jitter: bool = True
+    """Shift the anchor grid at random; without it the network finds shortcuts."""
+    regularising_bn: Literal["train", "eval"] = "train"
+    """Mode of BatchNorm in the branch that makes pseudo-labels."""
+    regularising_gradient: bool = True
+    """Encode the second view's reference frame with gradient, as the release does; without it the cross-view term
+    teaches the first view alone. Pseudo-labels never carry a gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A whole training run."""
+
+    METHOD: ClassVar[str] = "dul"
+
+    data: Path
+    """Folder of frame folders or video files, or a text file that lists them."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    views: ViewConfig = field(default_factory=ViewConfig)
+    objective: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def check(self) -> None:
+        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        cells = self.clips.size // self.encoder.stride
+        low, high = self.clips.short_side
+        zoom_low, zoom_high = self.views.zoom
+        rules = (
+            (
+                self.clips.frames >= 2,
+                "--clips.frames must be at least 2: self-training needs a frame besides the reference",
+            ),
+            (self.clips.gap >= 1, "--clips.gap must be at least 1"),
+            (
+                self.clips.size % self.encoder.stride == 0,
+                "--clips.size must be a multiple of --encoder.stride",
+            ),
+            (
+                self.clips.size <= low <= high,
+                "--clips.short-side must rise and not be smaller than --clips.size",
+            ),
+            (0 < zoom_low <= zoom_high <= 1, "--views.zoom must rise within 0..1"),
+            (
+                1 <= self.objective.anchor_grid <= cells,
+                f"--objective.anchor-grid must be 1..{cells} at this crop and stride",
+            ),
+            (
+                1 <= self.objective.cross_view_grid <= cells,
+                f"--objective.cross-view-grid must be 1..{cells} at this crop and stride",
+            ),
+            (self.objective.temperature > 0, "--objective.temperature must be positive"),
+            *shared_rules(self.encoder, self.optimiser, self.loop),
+        )
+        require(rules)

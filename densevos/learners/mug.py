@@ -1,0 +1,157 @@
+"""MuG: frame, short-term, long-term and video granularity of the same few frames in one step."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from densevos.config import EncoderConfig, MugObjectiveConfig
+from densevos.data.video_samples import SHORT, VideoBatch
+from densevos.engine.distributed import first_row, gather_rows
+from densevos.models.encoder import DenseEncoder, normalise
+from densevos.models.geometry import GeometricRegressor
+from densevos.models.mug import MugNetwork, pooled
+from densevos.models.pretrained import load_trunk
+from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
+from densevos.objectives.matching import affinity, cosines, matching_loss
+from densevos.objectives.tracking import gaussian_map, track_back, tracking_loss
+from densevos.objectives.video import instance_loss
+
+Losses = dict[str, Tensor]
+GRANULARITIES = ("frame", "short", "long", "video")
+
+
+class Mug(nn.Module):
+    """Multi-granularity learning (Lu et al., CVPR 2020, Sec. 3).
+
+    Eleven frames a video serve all four: K = 8 of its abstract, of which two are the distant pair, one the query and
+    one the instance, and three of a short clip.
+    """
+
+    turn: Tensor
+
+    def __init__(self, encoder: EncoderConfig, objective: MugObjectiveConfig, weights: str | None = None):
+        super().__init__()
+        self.objective = objective
+        self.network = MugNetwork(encoder, objective.readout, objective.aggregate_temperature)
+        if weights:
+            load_trunk(self.network.encoder.trunk, encoder.architecture, weights)
+        self.regressor = GeometricRegressor(objective.match_size)
+        # Cosines are far from where a sigmoid is steep: a learned scale and bias move them there.
+        self.response_scale = nn.Parameter(torch.tensor(10.0))
+        self.response_bias = nn.Parameter(torch.tensor(-5.0))
+        self.register_buffer("turn", torch.tensor(0))
+
+    @property
+    def encoder(self) -> DenseEncoder:
+        """What is kept of the learner for propagation."""
+        return self.network.encoder
+
+    def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
+        """One step's losses (Eq. 16) with their diagnostics; `generator` draws patches, queries and instances."""
+        device = next(self.parameters()).device
+        frames = normalise(batch.frames.to(device).float() / 255)
+        losses = self._losses(frames, batch, self._chosen(), generator)
+        weights = {
+            "frame": self.objective.frame_weight,
+            "readout": self.objective.frame_weight,
+            "short": self.objective.short_weight,
+            "long": self.objective.long_weight,
+            "video": self.objective.video_weight,
+        }
+        total = torch.stack([weight * losses[name] for name, weight in weights.items() if name in losses]).sum()
+        if self.objective.round_robin:  # every parameter has a gradient in every step, as several processes need it
+            total = total + 0 * torch.stack([p.sum() for p in self.parameters()]).sum()
+        return {"loss": total, **losses, "maps_dropped": torch.tensor(float(batch.dropped))}
+
+    def _chosen(self) -> tuple[str, ...]:
+        if not self.objective.round_robin:
+            return GRANULARITIES
+        turn = int(self.turn)
+        self.turn += 1
+        return (GRANULARITIES[turn % len(GRANULARITIES)],)
+
+    def _losses(self, frames: Tensor, batch: VideoBatch, chosen: tuple[str, ...], generator: torch.Generator) -> Losses:
+        abstract = frames.shape[1] - SHORT
+        shown = slice(None)
+        if "short" not in chosen or chosen == ("short",):
+            shown = slice(abstract, None) if "short" in chosen else slice(0, abstract)
+        x, stages = self.network.encode(frames[:, shown].flatten(0, 1))
+        features = x.unflatten(0, (len(frames), -1))
+        losses: Losses = {}
+        if "frame" in chosen:
+            target, known = self._target(batch, shown, x.shape[-2:])
+            logits = self.network.foreground(x).view_as(target)
+            losses["frame"] = foreground_loss(logits, target, known)
+        if "frame" in chosen or "video" in chosen:
+            r = self._augmented(features[:, :abstract])
+        if "frame" in chosen:
+            earlier = {
+                name: s.unflatten(0, (len(frames), -1))[:, :abstract].flatten(0, 1) for name, s in stages.items()
+            }
+            logits = self.network.nu(r.flatten(0, 1), earlier).view_as(target[:, :abstract])
+            losses["readout"] = foreground_loss(logits, target[:, :abstract], known[:, :abstract])
+        if "video" in chosen:
+            losses["video"] = self._video(r, generator)
+        if "short" in chosen:
+            losses |= self._short(frames[:, abstract:], features[:, -SHORT:], generator)
+        if "long" in chosen:
+            losses |= self._long(features, batch.pairs)
+        return losses
+
+    def _target(self, batch: VideoBatch, shown: slice, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """Targets [B,t,h,w] of Eq. 15 and where they are known; Q alone in the first round, where P is Q."""
+        device = next(self.parameters()).device
+        initial, predicted = (maps[:, shown].to(device) for maps in (batch.initial, batch.predicted))
+        (q, known), (p, sure) = (on_cells(maps.flatten(0, 1), (size[0], size[1])) for maps in (initial, predicted))
+        # Where Q says nothing the network's own map is all there is.
+        target = torch.where(known, bootstrapped_target(q, p, self.objective.alpha), p)
+        return target.unflatten(0, initial.shape[:2]), (known | sure).unflatten(0, initial.shape[:2])
+
+    def _augmented(self, features: Tensor) -> Tensor:
+        """r [B,K,256,h,w] of the abstract's x [B,K,C,h,w]: each frame is the query of all the others (Eqs. 9-11)."""
+        count = features.shape[:2]
+        key, value = self.network.recall(features.flatten(0, 1))
+        keys, values = (pooled(one).unflatten(0, count) for one in (key, value))
+        others = [[j for j in range(count[1]) if j != k] for k in range(count[1])]
+        keys, values = keys[:, others].flatten(0, 1), values[:, others].flatten(0, 1)  # [B*K,K-1,*,h/2,w/2]
+        return self.network.gather(key, value, keys, values).unflatten(0, count)
+
+    def _video(self, r: Tensor, generator: torch.Generator) -> Tensor:
+        """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w]."""
+        drawn = torch.stack([torch.randperm(r.shape[1], generator=generator)[:2] for _ in r]).to(r.device)
+        queries, instances = r.mean((3, 4)).gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2])).unbind(1)
+        return instance_loss(
+            queries, gather_rows(instances), self.objective.instance_temperature, first_row(len(queries))
+        )
+
+    def _short(self, frames: Tensor, features: Tensor, generator: torch.Generator) -> Losses:
+        """Eq. 5 with a random patch of the first of three frames [B,3,3,H,W]; features: their x [B,3,C,h,w]."""
+        encoder, stride = self.network.encoder, self.network.encoder.config.stride
+        side = self.objective.patch // stride
+        maps = encoder.keys(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        height, width = maps.shape[-2:]
+        rows = torch.randint(side // 2, height - side // 2 + 1, (len(frames),), generator=generator)
+        columns = torch.randint(side // 2, width - side // 2 + 1, (len(frames),), generator=generator)
+        start = torch.stack([rows, columns], dim=1).to(frames.device)
+        responses, places = track_back(frames, maps, start, side, stride, encoder)
+        logits = self.response_scale * responses + self.response_bias
+        target = gaussian_map(start, (height, width), 0.1 * side)
+        loss = tracking_loss(logits, target, drop_worst=self.objective.drop_worst, balance=self.objective.balance)
+        with torch.no_grad():  # S = 0 everywhere is nearly free: the height of the peak tells
+            height_of_peak = torch.sigmoid(logits).flatten(1).amax(1).mean()
+            missed = (places[:, -1] - start).float().norm(dim=1).mean()
+        return {"short": loss, "peak": height_of_peak, "missed_by": missed}
+
+    def _long(self, features: Tensor, pairs: Tensor) -> Losses:
+        """Eq. 8 for the distant pairs [B,2] among the abstract's x [B,K,C,h,w]."""
+        chosen = pairs.to(features.device)[:, :, None, None, None].expand(-1, -1, *features.shape[2:])
+        x = features.gather(1, chosen)
+        size = (self.objective.match_size,) * 2
+        e = F.adaptive_avg_pool2d(self.network.encoder.keys(x.flatten(0, 1)), size)
+        first, second = F.normalize(e, dim=1).unflatten(0, (len(x), 2)).unbind(1)
+        with torch.autocast(features.device.type, enabled=False):
+            there = cosines(first, second)
+            back = there.transpose(1, 2)
+            weights = [affinity(one, self.objective.match_temperature) for one in (there, back)]
+            loss = matching_loss(weights[0], weights[1], self.regressor(there), self.regressor(back), size)
+        return {"long": loss, "inliers": -loss.detach() / 2}

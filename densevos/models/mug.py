@@ -1,0 +1,149 @@
+"""MuG's network: an encoder, global aggregation over frames, and what reads foreground out of it.
+
+Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (specification 1.0): features x
+[512,64,64], matching embedding e [64,64,64] (the encoder's keys), aggregated features r [256,64,64].
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from densevos.config import EncoderConfig
+from densevos.errors import InputError
+from densevos.models import card
+from densevos.models.encoder import DenseEncoder, read_config
+from densevos.objectives.video import aggregate
+
+FORMAT = "densevos-mug-1"
+KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gathers
+Readout = Literal["conv", "refine"]
+
+
+class MugNetwork(nn.Module):
+    """Encoder + rho + aggregation + nu (Lu et al., CVPR 2020, Sec. 3)."""
+
+    def __init__(self, config: EncoderConfig, readout: Readout, temperature: float):
+        super().__init__()
+        self.encoder = DenseEncoder(config)
+        self.readout, self.temperature = readout, temperature
+        width = config.channels or self.encoder.trunk.channels[config.last]
+        self.rho = nn.Conv2d(width, 1, 1)
+        self.memory = nn.Sequential(
+            nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False), nn.BatchNorm2d(KEY + VALUE), nn.ReLU()
+        )
+        stages = self.encoder.trunk.channels
+        self.nu: nn.Module = RefineReadout(stages["res2"], stages["res3"]) if readout == "refine" else ConvReadout()
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the trunk."""
+        stages = self.encoder.trunk.stages(frames)
+        return self.encoder.reduced(stages[self.encoder.trunk.last]), stages
+
+    def foreground(self, x: Tensor) -> Tensor:
+        """rho: logits [B,h,w] of foreground from single frames' x (Eq. 2)."""
+        return self.rho(x)[:, 0]
+
+    def recall(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B,C,h,w] -> unit keys [B,32,h,w] and values [B,128,h,w] of the aggregation."""
+        key, value = self.memory(x).split([KEY, VALUE], dim=1)
+        return F.normalize(key.float(), dim=1), value.float()
+
+    def gather(self, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """r from keys and values of the frames [B,*,h,w] and of their pooled references [B,R,*,h/2,w/2]."""
+        return torch.cat([aggregate(key, keys, values, self.temperature), value], dim=1)
+
+
+def save_model(path: Path, network: MugNetwork, *, size: int, segments: int, training: Mapping[str, Any]) -> None:
+    """Write the whole network to `path` (.safetensors) and its card beside it.
+
+    size, segments: side of the frames it was trained on, and K, the frames of an abstract.
+    """
+    facts = {
+        "format": FORMAT,
+        "encoder": dataclasses.asdict(network.encoder.config),
+        "readout": network.readout,
+        "temperature": network.temperature,
+        "size": size,
+        "segments": segments,
+        "training": dict(training),
+    }
+    card.save(path, network.state_dict(), facts)
+
+
+def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
+    """Read a whole network (in eval mode) and its card; see densevos.models.card.load for the errors."""
+    weights, facts = card.load(path, FORMAT, "model")
+    try:
+        network = MugNetwork(read_config(path, facts), facts["readout"], float(facts["temperature"]))
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{path}: weights do not fit the network that its card names; train it again") from error
+    return network.eval(), facts
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Features [B,C,h,w] averaged over 2 x 2 cells; a side of one cell stays."""
+    return F.avg_pool2d(features, 2, ceil_mode=True)
+
+
+class ConvReadout(nn.Module):
+    """nu as one 1x1 convolution of r."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * VALUE, 1, 1)
+
+    def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
+        """r [B,256,h,w] -> logits [B,h,w]."""
+        return self.conv(r)[:, 0]
+
+
+class RefineReadout(nn.Module):
+    """nu as in the release: r joined by the trunk's third and second stages, seen through large kernels."""
+
+    def __init__(self, res2: int, res3: int):
+        super().__init__()
+        self.skip3 = nn.Sequential(nn.Conv2d(res3, 256, 1), ResidualBlock(256, 256))
+        self.block3 = ResidualBlock(256, 128)
+        self.skip2 = nn.Sequential(nn.Conv2d(res2, 128, 1), ResidualBlock(128, 128))
+        self.block2 = ResidualBlock(128, 128)
+        self.tall = nn.Sequential(
+            nn.Conv2d(128, 256, (7, 1), padding=(3, 0)), nn.Conv2d(256, 64, (1, 7), padding=(0, 3))
+        )
+        self.wide = nn.Sequential(
+            nn.Conv2d(128, 256, (1, 7), padding=(0, 3)), nn.Conv2d(256, 64, (7, 1), padding=(3, 0))
+        )
+        self.bn = nn.BatchNorm2d(64)
+        self.heads = nn.ModuleList(nn.Conv2d(64, 1, 3, padding=d, dilation=d) for d in (6, 12, 18))
+
+    def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
+        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,h,w]."""
+        x = self.block3(r + self.skip3(stages["res3"]))
+        x = self.block2(x + self.skip2(stages["res2"]))
+        x = torch.relu(self.bn(self.tall(x) + self.wide(x)))
+        return torch.stack([head(x)[:, 0] for head in self.heads]).sum(0)
+
+
+class ResidualBlock(nn.Module):
+    """3x3 convolution, BN, ReLU, 3x3 convolution, BN, and the input (through a 1x1 where widths differ)."""
+
+    def __init__(self, channels: int, out: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))

@@ -1,0 +1,35 @@
+"""Video granularity: global information gathered from other frames, and videos told apart (MuG, Eqs. 9-14)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def aggregate(query: Tensor, keys: Tensor, values: Tensor, temperature: float) -> Tensor:
+    """x' of Eqs. 9-10: what each query cell finds in the reference frames, [B,V,h,w].
+
+    query [B,C,h,w], keys [B,R,C,h',w'], values [B,R,V,h',w'] of R reference frames. Each query cell's weights over all
+    reference cells sum to 1 (the release's double softmax is a mean in disguise). The affinity is never in memory.
+    """
+    rows = query.flatten(2).transpose(1, 2)
+    columns, contents = (one.transpose(2, 1).flatten(2).transpose(1, 2) for one in (keys, values))
+    found = F.scaled_dot_product_attention(rows, columns, contents, scale=1 / temperature)
+    return found.transpose(1, 2).unflatten(2, query.shape[2:])
+
+
+def instance_loss(queries: Tensor, instances: Tensor, temperature: float, first_row: int = 0) -> Tensor:
+    """Eqs. 12-14 with the mean over query frames in the place of the sum: a scalar, 0 when there is one video only.
+
+    queries [n,D], row i from the video of row first_row + i of `instances` [N,D]. Rows are the features r of a frame
+    averaged over its cells: GAP(r^T r') is the product of the two averages, exactly, so no map enters the loss. They
+    are made unit vectors and compared at a temperature, as in invariant and spreading features (Ye et al., CVPR 2019):
+    the raw products overflow.
+    """
+    if len(instances) == 1:
+        return (queries * 0).sum()
+    similarity = F.normalize(queries.float(), dim=1) @ F.normalize(instances.float(), dim=1).T / temperature
+    own = torch.arange(first_row, first_row + len(queries), device=queries.device)
+    log_p = F.log_softmax(similarity, dim=1)  # Eqs. 12 and 13
+    missed = torch.log((1 - log_p.exp()).clamp(min=1e-6))
+    others = missed.sum(1) - missed.gather(1, own[:, None])[:, 0]
+    return -(log_p.gather(1, own[:, None])[:, 0] + others).mean()  # Eq. 14

@@ -1,0 +1,233 @@
+"""MuG from frames and maps to a trained network: network, samples, learner, rounds."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import resnet50
+
+from densevos.bootstrap import MODEL
+from densevos.config import (
+    EncoderConfig,
+    LoopConfig,
+    MugClipConfig,
+    MugConfig,
+    MugObjectiveConfig,
+    OptimiserConfig,
+    read_config,
+    write_config,
+)
+from densevos.data.readers import open_frames
+from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
+from densevos.engine import checkpoint
+from densevos.errors import InputError
+from densevos.learners.mug import GRANULARITIES, Mug
+from densevos.masks import read_mask, write_mask
+from densevos.models.encoder import load_encoder
+from densevos.models.mug import MugNetwork, load_model, save_model
+from densevos.models.resnet import DenseResNet
+from densevos.models.segmenter import Segmenter, middle_frames
+from densevos.training import train
+
+from .conftest import write_frames
+
+SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear")
+CLIPS = MugClipConfig(size=96, segments=4, pair_gap=3, zoom=(0.8, 1.0))
+
+
+@pytest.fixture
+def maps(videos: Path) -> Path:
+    """Foreground maps of the four videos: a square that is not the same in all."""
+    for k, video in enumerate(sorted(videos.iterdir())):
+        (videos.parent / "maps" / video.name).mkdir(parents=True)
+        for frame in video.iterdir():
+            ids = np.zeros((40, 56), np.uint8)
+            ids[8 : 24 + 2 * k, 10:30] = 1
+            ids[:, 50:] = 255
+            write_mask(videos.parent / "maps" / video.name / f"{frame.stem}.png", ids)
+    return videos.parent / "maps"
+
+
+@pytest.fixture
+def tiny_mug(videos: Path, maps: Path) -> MugConfig:
+    """Two rounds of two steps."""
+    return MugConfig(
+        data=videos,
+        foreground=maps,
+        encoder=SMALL,
+        clips=CLIPS,
+        objective=MugObjectiveConfig(patch=32, match_size=11),
+        optimiser=OptimiserConfig(lr=1e-3),
+        loop=LoopConfig(batch=2, epochs=1, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"),
+    )
+
+
+def test_the_published_trunk_is_torchvisions_dilated_resnet() -> None:
+    torch.manual_seed(0)
+    theirs = resnet50(replace_stride_with_dilation=[True, True, False]).eval()
+    ours = DenseResNet("resnet50", 4, last="res3", dilated=True).eval()
+    ours.load_state_dict({name: theirs.state_dict()[name] for name in ours.state_dict()})
+    frames = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(frames))))
+        expected = theirs.layer3(theirs.layer2(theirs.layer1(x)))
+        torch.testing.assert_close(ours(frames), expected)
+    assert expected.shape == (1, 1024, 16, 16)
+
+
+def test_sizes_are_those_of_the_paper() -> None:
+    config = MugConfig(data=Path("x"), foreground=Path("y"))
+    config.check()
+    network = MugNetwork(config.encoder, "conv", 0.07).eval()
+    with torch.inference_mode():
+        x, stages = network.encode(torch.randn(1, 3, 64, 64))  # a quarter of the paper's side
+        key, value = network.recall(x)
+        r = network.gather(key, value, key[:, None], value[:, None])
+        assert x.shape == (1, 512, 16, 16)
+        assert network.encoder.keys(x).shape == (1, 64, 16, 16)
+        assert r.shape == (1, 256, 16, 16)
+        assert network.nu(r, stages).shape == network.foreground(x).shape == (1, 16, 16)
+
+
+def test_frames_are_drawn_as_the_paper_says() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        length = int(rng.integers(8, 60))
+        abstract = abstract_indices(length, 8, rng)
+        edges = np.linspace(0, length, 9).astype(int)
+        assert all(a <= i < b for a, i, b in zip(edges, abstract, edges[1:], strict=False))
+        short = short_indices(length, 6, rng)
+        assert short[0] < short[1] < short[2] < length
+        assert short[2] - short[0] < 6
+        i, j = distant_pair(abstract, 6, rng)
+        widest = abstract[-1] - abstract[0]
+        assert abs(abstract[i] - abstract[j]) >= min(6, widest)
+
+
+def test_maps_follow_their_frames_through_crop_and_mirror(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "data" / "v", 9, width=64, height=64)
+    for frame in folder.iterdir():  # the map is the red channel of its frame, at half the size
+        red = np.asarray(Image.open(frame))[::2, ::2, 0]
+        (tmp_path / "maps" / "v").mkdir(parents=True, exist_ok=True)
+        write_mask(tmp_path / "maps" / "v" / f"{frame.stem}.png", (red > 128).astype(np.uint8))
+    config = MugClipConfig(size=64, segments=4, zoom=(0.5, 0.9))
+    samples = VideoSamples([folder], ["v"], config, 0, tmp_path / "maps")
+    for epoch in range(4):
+        sample = samples[epoch, 0]
+        agreement = ((sample.frames[:, 0] > 128) == (sample.initial == 1)).float().mean()
+        assert agreement > 0.85  # near 0.5 anywhere else
+        assert torch.equal(sample.initial, sample.predicted)
+
+
+def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path) -> None:
+    video = sorted(videos.iterdir())[0]
+    for file in (maps / video.name).iterdir():
+        write_mask(file, np.ones((40, 56), np.uint8))
+    samples = VideoSamples([video], [video.name], CLIPS, 0, maps)
+    sample = samples[0, 0]
+    assert sample.dropped == 7
+    assert (sample.initial == 255).all()
+    assert says_nothing(np.array([[0, 255]], np.uint8))
+    assert not says_nothing(np.array([[0, 1]], np.uint8))
+
+
+@pytest.mark.parametrize("readout", ["conv", "refine"])
+def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, readout: str) -> None:
+    torch.manual_seed(0)
+    learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, readout=readout)).train()
+    names = [video.name for video in sorted(tiny_mug.data.iterdir())]
+    samples = VideoSamples([tiny_mug.data / n for n in names], names, CLIPS, 0, tiny_mug.foreground)
+    batch = samples.collate([samples[0, 0], samples[0, 1]])
+    losses = learner(batch, torch.Generator().manual_seed(0))
+    o = tiny_mug.objective
+    expected = losses["frame"] + losses["readout"] + o.short_weight * losses["short"]
+    expected = expected + o.long_weight * losses["long"] + o.video_weight * losses["video"]
+    torch.testing.assert_close(losses["loss"], expected)
+    assert {"peak", "missed_by", "inliers", "maps_dropped"} < losses.keys()
+    losses["loss"].backward()
+    without = [name for name, p in learner.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
+    torch.manual_seed(0)
+    learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, round_robin=True)).train()
+    names = [video.name for video in sorted(tiny_mug.data.iterdir())]
+    samples = VideoSamples([tiny_mug.data / n for n in names], names, CLIPS, 0, tiny_mug.foreground)
+    batch = samples.collate([samples[0, 0], samples[0, 1]])
+    for name in (*GRANULARITIES, "frame"):
+        losses = learner(batch, torch.Generator().manual_seed(0))
+        assert set(GRANULARITIES) & losses.keys() == {name}
+        losses["loss"].backward()
+        assert all(p.grad is not None for p in learner.parameters())
+        learner.zero_grad()
+
+
+def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    result = train(tiny_mug, tmp_path / "whole")
+    assert result.steps == 4
+    assert read_config(tmp_path / "whole" / "config.json") == tiny_mug
+    encoder, card = load_encoder(tmp_path / "whole" / "encoder.safetensors")
+    assert encoder.config == SMALL
+    assert encoder.layers == ("x", "res3", "key")
+    assert card["training"]["steps"] == 4
+    made = tmp_path / "whole" / "round1" / "maps"
+    assert sorted(p.name for p in made.iterdir()) == [f"video{k}" for k in range(4)]
+    assert set(np.unique(read_mask(made / "video0" / "00000.png"))) <= {0, 1}
+    line = json.loads((tmp_path / "whole" / "round2" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"frame", "readout", "short", "long", "video", "peak"} <= line.keys()
+
+    # What a run that was killed in the middle of relabelling leaves: a whole first round, half of its maps.
+    again = tmp_path / "again"
+    train(dataclasses.replace(tiny_mug, rounds=1), again)
+    write_config(again / "config.json", tiny_mug)
+    (again / "round1" / "maps" / "video0").mkdir(parents=True)
+    for name in ("00000.png", "00001.png"):
+        (again / "round1" / "maps" / "video0" / name).write_bytes((made / "video0" / name).read_bytes())
+    train(tiny_mug, again, resume="auto")
+    for name in ("round1", "round2"):
+        first, second = (
+            checkpoint.load(checkpoint.latest(run / name / "checkpoints")) for run in (tmp_path / "whole", again)
+        )
+        assert all(torch.equal(first["learner"][k], second["learner"][k]) for k in first["learner"])
+
+
+def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(tmp_path: Path, videos: Path) -> None:
+    torch.manual_seed(0)
+    network = MugNetwork(SMALL, "conv", 0.07).eval()
+    save_model(tmp_path / MODEL, network, size=96, segments=4, training={})
+    loaded, card = load_model(tmp_path / MODEL)
+    reader = open_frames(sorted(videos.iterdir())[0])
+    runs = [
+        list(Segmenter(n, card["size"], card["segments"], torch.device("cpu"), b)(reader))
+        for n, b in ((network, 8), (loaded, 2))
+    ]
+    assert [p.shape for p in runs[0]] == [(40, 56)] * 9
+    np.testing.assert_allclose(runs[0], runs[1], atol=1e-5)
+    assert middle_frames(9, 4) == [1, 3, 5, 7]
+    assert middle_frames(2, 4) == [0, 1]
+
+
+def test_missing_maps_are_listed_and_refused(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    gone = [tiny_mug.foreground / "video1" / "00002.png", tiny_mug.foreground / "video3" / "00000.png"]
+    for file in gone:
+        file.unlink()
+    with pytest.raises(InputError, match="2 frames have no map") as caught:
+        train(tiny_mug, tmp_path / "run")
+    assert all(str(file) in str(caught.value) for file in gone)
+
+
+def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    for file in tiny_mug.foreground.glob("*/*.png"):
+        write_mask(file, read_mask(file)[::2, ::2])
+    write_frames(tiny_mug.data / "short", 5)
+    with pytest.warns(UserWarning, match="maps are 28x20, frames 56x40"):
+        result = train(dataclasses.replace(tiny_mug, rounds=1), tmp_path / "run")
+    assert len(result.skipped) <= 1
+    samples = VideoSamples([tiny_mug.data / "short"], ["short"], CLIPS, 0, tiny_mug.foreground)
+    with pytest.raises(InputError, match="has 5 frames, fewer than the 6"):
+        samples[0, 0]
