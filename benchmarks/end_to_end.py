@@ -24,7 +24,7 @@ from PIL import Image
 from densevos.files import write_json
 from densevos.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagate import propagate
+from densevos_eval.propagation.propagate import propagate
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig
 

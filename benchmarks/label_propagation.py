@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.files import write_json
-from densevos_eval.propagation import LabelPropagation
+from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.settings import PropagationConfig
 
 LABELS = 4

@@ -22,7 +22,7 @@ import numpy as np
 from densevos.files import write_json
 from densevos.masks import read_mask, write_mask
 from densevos_eval.protocols import DAVIS17
-from densevos_eval.score import Scores, score
+from densevos_eval.scoring.score import Scores, score
 from densevos_eval.sequences import Sequence
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from densevos_eval.encoders import load_encoder
-    from densevos_eval.propagator import Propagator
+    from densevos_eval.propagation.propagator import Propagator
     from densevos_eval.settings import PropagationConfig
 
 __all__ = ["PropagationConfig", "Propagator", "load_encoder"]
 
-_HOMES = {"PropagationConfig": "settings", "Propagator": "propagator", "load_encoder": "encoders"}
+_HOMES = {"PropagationConfig": "settings", "Propagator": "propagation.propagator", "load_encoder": "encoders"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,9 @@ import tyro
 from densevos import console
 from densevos.errors import InputError, RunError
 from densevos.files import new_folder, written_whole
-from densevos_eval.grid import Grid
-from densevos_eval.parallel import check_workers, shard_of, stopped_by_sigterm
+from densevos_eval.propagation.grid import Grid
 from densevos_eval.protocols import BenchmarkOptions
+from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
 
 
@@ -48,10 +48,10 @@ def score(
     """
     from rich.console import Console
 
-    from densevos_eval.judging import Plan, located
-    from densevos_eval.measures import judge
     from densevos_eval.progress import sequence_progress
-    from densevos_eval.tables import results_table, write_results
+    from densevos_eval.scoring.judging import Plan, located
+    from densevos_eval.scoring.measures import judge
+    from densevos_eval.scoring.tables import results_table, write_results
 
     check_workers(workers)
     if out is None and len(results) != 1:
@@ -129,8 +129,8 @@ def propagate(
     config = options.config()
     sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
     from densevos_eval.progress import frame_progress
-    from densevos_eval.propagate import Work, propagate_to_folder, spread_over
-    from densevos_eval.show import write_movie
+    from densevos_eval.propagation.propagate import Work, propagate_to_folder, spread_over
+    from densevos_eval.reports.show import write_movie
 
     devices = spread_over(encoder.device, workers)
     loaders = [partial(encoder.load, preset=options.preset, device=device) for device in devices]
@@ -213,8 +213,8 @@ def sweep(
     check_workers(workers)
     sequences, settings = benchmark.load(), grid.settings()
     from densevos_eval.progress import frame_progress
-    from densevos_eval.sweep import sweep
-    from densevos_eval.sweep_table import sweep_table, write_sweep
+    from densevos_eval.propagation.sweep import sweep
+    from densevos_eval.propagation.sweep_table import sweep_table, write_sweep
 
     network = encoder.load(preset=grid.preset)
     with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
@@ -275,7 +275,7 @@ def show(
         movies: Write the movies too, not only the overview.
     """
     from densevos_eval.progress import frame_progress
-    from densevos_eval.show import show
+    from densevos_eval.reports.show import show
 
     sequences = benchmark.load()
     folders = _titled_folders(results)
@@ -314,10 +314,10 @@ def compare(
     """
     import numpy as np
 
-    from densevos_eval.compare import compare
-    from densevos_eval.compare_tables import FORMATS
-    from densevos_eval.published import published_rows
-    from densevos_eval.results import read_all
+    from densevos_eval.reports.compare import compare
+    from densevos_eval.reports.compare_tables import FORMATS
+    from densevos_eval.reports.published import published_rows
+    from densevos_eval.reports.results import read_all
 
     comparison = compare(read_all(results), np.random.default_rng(seed))
     first = comparison.first
@@ -355,8 +355,8 @@ def report(
     import numpy as np
 
     from densevos_eval.progress import frame_progress
-    from densevos_eval.report import judged, shown, write_movies, write_report
-    from densevos_eval.results import read_all
+    from densevos_eval.reports.report import judged, shown, write_movies, write_report
+    from densevos_eval.reports.results import read_all
 
     result, *others = read_all([results, against] if against else [results])
     subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from densevos.errors import InputError
-from densevos_eval.ahead import ahead
+from densevos_eval.propagation.ahead import ahead
 
 
 def numbers(end: int, fetched: list[int]) -> Iterator[int]:

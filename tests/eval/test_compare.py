@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from densevos.errors import InputError
 from densevos_eval import cli
-from densevos_eval.compare import bootstrap_interval, compare
-from densevos_eval.compare_tables import as_csv, latex, markdown, percent
-from densevos_eval.published import ROWS, published_rows
-from densevos_eval.results import read_all, read_results, titles
+from densevos_eval.reports.compare import bootstrap_interval, compare
+from densevos_eval.reports.compare_tables import as_csv, latex, markdown, percent
+from densevos_eval.reports.published import ROWS, published_rows
+from densevos_eval.reports.results import read_all, read_results, titles
 
 
 def write_results(folder: Path, means: dict[str, list[float]], *, dataset: str = "davis17", **more: object) -> Path:

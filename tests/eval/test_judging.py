@@ -13,10 +13,11 @@ import pytest
 from densevos import console
 from densevos.errors import InputError
 from densevos.masks import read_mask, write_mask
-from densevos_eval import cli, score
-from densevos_eval.judging import KEPT, Plan
+from densevos_eval import cli
 from densevos_eval.protocols import DAVIS17, load_sequences
-from densevos_eval.results import check_fresh, check_same, read_all, read_results
+from densevos_eval.reports.results import check_fresh, check_same, read_all, read_results
+from densevos_eval.scoring import score
+from densevos_eval.scoring.judging import KEPT, Plan
 from densevos_eval.sequences import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
@@ -52,9 +53,9 @@ def shift(file: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from densevos_eval.judging import Plan
+from densevos_eval.scoring.judging import Plan
 from densevos_eval.protocols import DAVIS17, load_sequences
-from densevos_eval.score import score
+from densevos_eval.scoring.score import score
 
 root, results = map(Path, sys.argv[1:])
 plan = Plan(masks=dict.fromkeys(("one", "two"), results), keep=results)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos_eval.mattes import write_mattes
+from densevos_eval.propagation.mattes import write_mattes
 
 
 def test_mattes_have_the_size_asked_for_and_add_up(tmp_path: Path) -> None:

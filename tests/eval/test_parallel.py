@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from densevos.errors import InputError, RunError
-from densevos_eval.parallel import Function, check_workers, each, shard_of
+from densevos_eval.runs.parallel import Function, check_workers, each, shard_of
 from tests.conftest import ROOT
 
 
@@ -83,7 +83,7 @@ def test_defects_here_are_not_hidden() -> None:
 PROGRAM = """
 import os, signal, sys, time
 from densevos import console
-from densevos_eval.parallel import each, stopped_by_sigterm
+from densevos_eval.runs.parallel import each, stopped_by_sigterm
 
 def endless(item, on_step):
     while True:

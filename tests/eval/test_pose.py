@@ -9,8 +9,8 @@ from PIL import Image
 
 from densevos.masks import write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.pose import propagate_joints
-from densevos_eval.propagate import propagate
+from densevos_eval.propagation.pose import propagate_joints
+from densevos_eval.propagation.propagate import propagate
 from densevos_eval.protocols import JHMDB, VIP
 from densevos_eval.sequences import Sequence, resized_frame
 from densevos_eval.settings import PropagationConfig

@@ -17,7 +17,7 @@ from densevos.data.synthetic import SyntheticConfig, make_sequence
 from densevos.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagator import Propagator
+from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.settings import PropagationConfig
 from tests.eval.conftest import Benchmark, write_frames, write_masks
 

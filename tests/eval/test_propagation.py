@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.errors import InputError
-from densevos_eval.propagation import LabelPropagation
-from densevos_eval.propagator import resized, upsampled_labels
+from densevos_eval.propagation.labels import LabelPropagation
+from densevos_eval.propagation.propagator import resized, upsampled_labels
 from densevos_eval.settings import PropagationConfig
 
 
@@ -130,8 +130,8 @@ def test_frames_that_barely_differ_keep_the_exact_order() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("side", [3, 32])
 def test_golden_values_whatever_the_device_is_fast_at(golden: Path, monkeypatch, dtype: torch.dtype, side: int) -> None:
-    monkeypatch.setattr("densevos_eval.affinity.coarse_dtype", lambda device: dtype)
-    monkeypatch.setattr("densevos_eval.affinity.tile_side", lambda device: side)
+    monkeypatch.setattr("densevos_eval.propagation.affinity.coarse_dtype", lambda device: dtype)
+    monkeypatch.setattr("densevos_eval.propagation.affinity.tile_side", lambda device: side)
     check_golden(golden / "label_propagation_late_objects.npz")
 
 

@@ -7,7 +7,7 @@ import torch
 from densevos.errors import InputError
 from densevos_eval import PropagationConfig, Propagator, load_encoder
 from densevos_eval.encoders import Encoder
-from densevos_eval.propagator import fitted, upsampled
+from densevos_eval.propagation.propagator import fitted, upsampled
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from densevos.errors import InputError
 from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, YTOBJECTS, YTVOS18, Protocol
-from densevos_eval.score import SequenceScores, score_sequence
+from densevos_eval.scoring.score import SequenceScores, score_sequence
 from densevos_eval.sequences import Sequence
 
 quick = settings(max_examples=12, deadline=None)

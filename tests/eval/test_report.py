@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 from densevos.masks import read_mask, write_mask
-from densevos_eval import charts, cli
+from densevos_eval import cli
 from densevos_eval.metrics.region import region_similarity
-from densevos_eval.report import mean_curves, worst_frame
-from densevos_eval.results import SequenceResult, read_results
-from densevos_eval.thumbnails import FALSE, MISSED, SWAPPED, close_up, data_uri, disagreement
+from densevos_eval.reports import charts
+from densevos_eval.reports.report import mean_curves, worst_frame
+from densevos_eval.reports.results import SequenceResult, read_results
+from densevos_eval.reports.thumbnails import FALSE, MISSED, SWAPPED, close_up, data_uri, disagreement
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -329,5 +330,5 @@ def test_browser_shows_the_page(scored, monkeypatch, tmp_path) -> None:
 
 
 def test_assets_belong_to_the_package() -> None:
-    folder = Path(cli.__file__).parent / "assets"
+    folder = Path(cli.__file__).parent / "reports" / "assets"
     assert {file.name for file in folder.iterdir()} == {"report.css", "report.js"}

@@ -18,9 +18,9 @@ from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
-from densevos_eval.results import read_results
-from densevos_eval.score import ObjectScores, Scores, SequenceScores, score, score_sequence
-from densevos_eval.tables import as_json
+from densevos_eval.reports.results import read_results
+from densevos_eval.scoring.score import ObjectScores, Scores, SequenceScores, score, score_sequence
+from densevos_eval.scoring.tables import as_json
 
 
 def command(benchmark, *more: str, dataset: str = "davis17") -> list[str]:

@@ -13,7 +13,7 @@ from densevos.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.layouts.ytobjects import CLASSES
 from densevos_eval.protocols import YTOBJECTS, load_sequences
-from densevos_eval.score import score
+from densevos_eval.scoring.score import score
 from densevos_eval.sequences import read_given
 from tests.eval.conftest import write_frames
 

@@ -10,9 +10,9 @@ import pytest
 from densevos.errors import InputError
 from densevos.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
-from densevos_eval.score import score, score_sequence
+from densevos_eval.scoring.score import score, score_sequence
 from densevos_eval.sequences import read_given
 from densevos_eval.settings import PropagationConfig
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from densevos.errors import InputError
 from densevos.masks import read_mask
-from densevos_eval.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.statistics import statistics
 from densevos_eval.metrics.temporal import polygon, resampled, stability
 from densevos_eval.protocols import Protocol
+from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.sequences import Sequence, merged
 
 VOID = 255

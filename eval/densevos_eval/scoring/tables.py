@@ -12,9 +12,9 @@ from rich.table import Table
 
 import densevos
 from densevos.files import write_json, written_whole
-from densevos_eval.judging import Judged
-from densevos_eval.measures import Measured
-from densevos_eval.score import COLUMNS, Scores, SequenceScores, summary
+from densevos_eval.scoring.judging import Judged
+from densevos_eval.scoring.measures import Measured
+from densevos_eval.scoring.score import COLUMNS, Scores, SequenceScores, summary
 
 
 def write_results(results: Scores | Measured, folder: Path) -> None:

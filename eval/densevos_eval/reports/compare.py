@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from densevos_eval.protocols import PROTOCOLS
-from densevos_eval.results import Results, lower_is_better
+from densevos_eval.reports.results import Results, lower_is_better
 
 RESAMPLES = 10_000
 LEVEL = 0.95

@@ -13,7 +13,7 @@ from typing import Any
 
 from densevos.errors import InputError
 from densevos.files import new_folder, write_json
-from densevos_eval.fingerprint import fingerprint, input_fingerprint
+from densevos_eval.runs.fingerprint import fingerprint, input_fingerprint
 from densevos_eval.sequences import Sequence
 
 FILE = "propagation.json"

@@ -15,15 +15,15 @@ from densevos.data.readers import iterate_frames
 from densevos.errors import InputError, RunError
 from densevos.masks import write_mask
 from densevos_eval import sequences as benchmark
-from densevos_eval.ahead import ahead
 from densevos_eval.encoders import Encoder
-from densevos_eval.fingerprint import fingerprint
-from densevos_eval.judging import check_any
-from densevos_eval.mattes import write_mattes
-from densevos_eval.parallel import BROKEN, Broken, OnStep, each
-from densevos_eval.pose import check_joints, write_propagated_joints
-from densevos_eval.propagator import Propagator
-from densevos_eval.records import begin, is_whole, written_sequence
+from densevos_eval.propagation.ahead import ahead
+from densevos_eval.propagation.mattes import write_mattes
+from densevos_eval.propagation.pose import check_joints, write_propagated_joints
+from densevos_eval.propagation.propagator import Propagator
+from densevos_eval.runs.fingerprint import fingerprint
+from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, each
+from densevos_eval.runs.records import begin, is_whole, written_sequence
+from densevos_eval.scoring.judging import check_any
 from densevos_eval.sequences import read_given, resized_frame, resized_ids
 from densevos_eval.settings import PropagationConfig
 

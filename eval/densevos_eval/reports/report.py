@@ -9,13 +9,13 @@ import numpy as np
 from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos_eval import sequences as benchmark
-from densevos_eval.compare import compare
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols import Protocol
-from densevos_eval.report_page import Story, page
-from densevos_eval.results import FILE, Results, SequenceResult, check_fresh, check_same
-from densevos_eval.show import write_movie
-from densevos_eval.thumbnails import thumbnails
+from densevos_eval.reports.compare import compare
+from densevos_eval.reports.report_page import Story, page
+from densevos_eval.reports.results import FILE, Results, SequenceResult, check_fresh, check_same
+from densevos_eval.reports.show import write_movie
+from densevos_eval.reports.thumbnails import thumbnails
 
 WORST = 60  # Some 5 MB of curves and pictures.
 

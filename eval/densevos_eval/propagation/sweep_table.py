@@ -11,8 +11,8 @@ from rich.table import Table
 
 import densevos
 from densevos.files import write_json, written_whole
-from densevos_eval.compare_tables import percent
-from densevos_eval.results import Results, lower_is_better
+from densevos_eval.reports.compare_tables import percent
+from densevos_eval.reports.results import Results, lower_is_better
 from densevos_eval.settings import PropagationConfig
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from densevos.data.readers import open_frames
 from densevos.errors import InputError
 from densevos.masks import read_mask
-from densevos_eval.judging import Arrays, Judge, Judged, Plan, judge_all
-from densevos_eval.keypoints import FILE, read_joints, read_positions
 from densevos_eval.metrics.classes import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
+from densevos_eval.propagation.keypoints import FILE, read_joints, read_positions
 from densevos_eval.protocols import Protocol
-from densevos_eval.score import Scores, score
+from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
+from densevos_eval.scoring.score import Scores, score
 from densevos_eval.sequences import Sequence
 
 PARTS = 20  # of VIP, background included

@@ -10,7 +10,7 @@ from densevos.data.readers import frame_rate
 from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos.masks import read_mask
-from densevos_eval.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
+from densevos_eval.reports.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
 from densevos_eval.sequences import Sequence, merged, resized_ids
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.

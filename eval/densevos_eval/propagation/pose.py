@@ -9,8 +9,8 @@ import torch
 from densevos.data.readers import iterate_frames
 from densevos.errors import InputError
 from densevos_eval.encoders import Encoder
-from densevos_eval.keypoints import FILE, joint_maps, joints_of_maps, read_positions, write_joints
-from densevos_eval.propagation import LabelPropagation
+from densevos_eval.propagation.keypoints import FILE, joint_maps, joints_of_maps, read_positions, write_joints
+from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.sequences import Sequence, resized_frame
 from densevos_eval.settings import PropagationConfig
 

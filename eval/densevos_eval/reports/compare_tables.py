@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from densevos_eval.compare import Comparison, Difference
-from densevos_eval.published import Published
+from densevos_eval.reports.compare import Comparison, Difference
+from densevos_eval.reports.published import Published
 
 Format = Literal["markdown", "csv", "latex"]
 Row = Sequence[str]

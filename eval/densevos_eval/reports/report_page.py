@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from densevos_eval import charts
-from densevos_eval.compare import TIE, Comparison, Difference
-from densevos_eval.compare_tables import percent
-from densevos_eval.results import Results, SequenceResult, lower_is_better
-from densevos_eval.thumbnails import FALSE, MISSED, SWAPPED, Picture
+from densevos_eval.reports import charts
+from densevos_eval.reports.compare import TIE, Comparison, Difference
+from densevos_eval.reports.compare_tables import percent
+from densevos_eval.reports.results import Results, SequenceResult, lower_is_better
+from densevos_eval.reports.thumbnails import FALSE, MISSED, SWAPPED, Picture
 
 PAGE = Template(
     """<!DOCTYPE html>
@@ -69,7 +69,7 @@ def page(
     are not told apart.
     """
     against = comparison.first if comparison else None
-    assets = files("densevos_eval") / "assets"
+    assets = files("densevos_eval.reports") / "assets"
     return PAGE.substitute(
         title=escape(results.title),
         benchmark=escape(f"{results.dataset} {results.split}"),

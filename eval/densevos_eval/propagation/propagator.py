@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from densevos.errors import InputError
 from densevos_eval.encoders import Encoder, padded_to, scaled_size
-from densevos_eval.propagation import LabelPropagation
+from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.sequences import resized_ids
 from densevos_eval.settings import PropagationConfig
 

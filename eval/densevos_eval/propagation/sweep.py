@@ -16,15 +16,15 @@ from torch import Tensor
 from densevos.errors import InputError
 from densevos.files import new_folder
 from densevos_eval.encoders import Encoder
-from densevos_eval.judging import Plan
-from densevos_eval.measures import judge
-from densevos_eval.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.sweep_table import Sweep, Tried
 from densevos_eval.protocols import Protocol
-from densevos_eval.results import Results, read_results
+from densevos_eval.reports.results import Results, read_results
+from densevos_eval.scoring.judging import Plan
+from densevos_eval.scoring.measures import judge
+from densevos_eval.scoring.tables import write_results
 from densevos_eval.sequences import Sequence, read_given
 from densevos_eval.settings import PropagationConfig
-from densevos_eval.sweep_table import Sweep, Tried
-from densevos_eval.tables import write_results
 
 
 @dataclass(kw_only=True)

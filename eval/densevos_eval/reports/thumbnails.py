@@ -12,8 +12,8 @@ from PIL import Image
 
 from densevos.data.readers import open_frames
 from densevos.masks import read_mask
-from densevos_eval.overlay import overlay, scaled_to
-from densevos_eval.score import VOID
+from densevos_eval.reports.overlay import overlay, scaled_to
+from densevos_eval.scoring.score import VOID
 from densevos_eval.sequences import Sequence, merged
 
 WIDTH = 320

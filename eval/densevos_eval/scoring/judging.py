@@ -13,10 +13,10 @@ import numpy as np
 import densevos
 from densevos.errors import InputError
 from densevos.files import written_whole
-from densevos_eval.fingerprint import fingerprint, masks_fingerprint, sequence_facts, truth_fingerprint
-from densevos_eval.parallel import BROKEN, Broken, OnStep, each
 from densevos_eval.protocols import Protocol
-from densevos_eval.records import FILE, check_same_settings, read_settings
+from densevos_eval.runs.fingerprint import fingerprint, masks_fingerprint, sequence_facts, truth_fingerprint
+from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, each
+from densevos_eval.runs.records import FILE, check_same_settings, read_settings
 from densevos_eval.sequences import Sequence
 
 KEPT = ".scores"

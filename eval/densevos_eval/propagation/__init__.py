@@ -1,0 +1,1 @@
+"""From an encoder and given masks to masks of every frame."""

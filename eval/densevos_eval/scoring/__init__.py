@@ -1,0 +1,1 @@
+"""From masks on disk to scores."""
