@@ -1,0 +1,241 @@
+"""Time and peak memory of MuG's objectives against a plain formulation of the same losses, and of a whole step.
+
+    python benchmarks/mug_step.py [--videos 4 16] [--match-size 16] [--limit-gb 16]
+
+Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The plain formulation has
+every affinity in memory, and the mask of h*w x h*w cells of the long-term term. Step: one whole training step of the
+recipe `mug_small`, and the share of each granularity in it. Each row is a process of its own; its memory is the
+largest resident one less what imports and inputs take. A row that would need more than --limit-gb is left out by its
+size. Prints tables and, as the last line, one JSON object.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from densevos.data.video_samples import SHORT, VideoBatch
+from densevos.files import write_json
+from densevos.learners.mug import GRANULARITIES, Mug
+from densevos.models.geometry import GeometricRegressor
+from densevos.models.mug import KEY, VALUE, pooled
+from densevos.objectives.matching import affinity, cosines, inlier_score
+from densevos.objectives.tracking import gaussian_map, response, tracking_loss
+from densevos.objectives.video import aggregate, instance_loss
+from densevos.recipes import mug_small
+
+Row = dict[str, float | int | str]
+SEGMENTS, CELLS, PATCH, EMBEDDING = 8, 64, 16, 64
+GB = 2**30
+
+
+def main() -> None:
+    """Run every row in a process of its own, print; or be that process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, nargs="+", default=[4, 16])
+    parser.add_argument("--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64")
+    parser.add_argument("--limit-gb", type=float, default=16)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, help="write the JSON here too")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.one:
+        print(json.dumps(one_row(options.one, options.videos[0], options.match_size)))
+        return
+    rows = [
+        in_own_process(kind, videos, options)
+        for kind in ("objectives plain", "objectives ours", "step")
+        for videos in options.videos
+    ]
+    figures = {"rows": rows, "cells": CELLS, "match_size": options.match_size, "threads": options.threads}
+    for ours, plain in pairs(rows):
+        name = f"n{ours['videos']}"
+        figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
+        if plain["seconds"]:
+            figures[f"time_ratio_{name}"] = round(float(plain["seconds"]) / float(ours["seconds"]), 2)
+    print(table(rows))
+    if options.out:
+        write_json(options.out, figures)
+    print(json.dumps(figures))
+
+
+def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
+    """Rows of ours and of the plain formulation for as many videos."""
+    kinds = {(row["kind"], row["videos"]): row for row in rows}
+    return [(row, kinds["objectives plain", n]) for (kind, n), row in kinds.items() if kind == "objectives ours"]
+
+
+def in_own_process(kind: str, videos: int, options: argparse.Namespace) -> Row:
+    """One row; where the plain affinities alone are over the limit, their size in the place of a measurement."""
+    needed = 2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4  # products and softmax
+    if kind == "objectives plain" and needed > options.limit_gb * GB:
+        return {"kind": kind, "videos": videos, "seconds": 0, "peak_mb": round(needed / 2**20), "by": "size alone"}
+    command = [sys.executable, __file__, "--one", kind, "--videos", str(videos)]
+    command += ["--match-size", str(options.match_size), "--threads", str(options.threads)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one_row(kind: str, videos: int, match_size: int) -> Row:
+    """Time (the faster of two) and memory of one kind."""
+    torch.manual_seed(0)
+    if kind == "step":
+        return whole_step(videos)
+    features = inputs(videos)
+    regressor = GeometricRegressor(match_size)
+    parts = (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
+
+    def step() -> float:
+        loss = parts[0](features) + parts[1](features, regressor) + parts[2](features)
+        loss.backward()
+        return float(loss)
+
+    return {**measured(step), "kind": kind, "videos": videos, "by": "measured"}
+
+
+def measured(step: Callable[[], float]) -> Row:
+    """Seconds and peak memory beyond now of a step that is run twice."""
+    before, seconds, loss = resident_mb(), [], 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        loss = step()
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": round(min(seconds), 3), "peak_mb": round(peak_mb() - before), "loss": round(loss, 4)}
+
+
+def inputs(videos: int) -> dict[str, Tensor]:
+    """Features as the network gives them, leaves of the graph."""
+    shapes = {
+        "key": (videos, SEGMENTS, KEY, CELLS, CELLS),
+        "value": (videos, SEGMENTS, VALUE, CELLS, CELLS),
+        "pair": (videos, 2, EMBEDDING, CELLS, CELLS),
+        "maps": (videos, EMBEDDING, CELLS, CELLS),
+        "patches": (videos, EMBEDDING, PATCH, PATCH),
+    }
+    return {name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_() for name, shape in shapes.items()}
+
+
+def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Pooled keys and values of every frame's references [N*K,K-1,*,h/2,w/2]."""
+    others = [[j for j in range(SEGMENTS) if j != k] for k in range(SEGMENTS)]
+    both = []
+    for name in ("key", "value"):
+        small = pooled(features[name].flatten(0, 1)).unflatten(0, features[name].shape[:2])
+        both.append(small[:, others].flatten(0, 1))
+    return both[0], both[1]
+
+
+def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
+    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(0, features["value"].shape[:2])
+    means = r.mean((3, 4))
+    return instance_loss(means[:, 0], means[:, 1], 0.1)
+
+
+def our_video(features: dict[str, Tensor]) -> Tensor:
+    return video_loss(aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features)
+
+
+def plain_video(features: dict[str, Tensor]) -> Tensor:
+    keys, values = references(features)
+    rows = features["key"].flatten(0, 1).flatten(2).transpose(1, 2)
+    weights = torch.softmax(rows @ keys.transpose(1, 2).flatten(2) / 0.07, dim=2)
+    found = weights @ values.transpose(1, 2).flatten(2).transpose(1, 2)
+    return video_loss(found.transpose(1, 2).unflatten(2, (CELLS, CELLS)), features)
+
+
+def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
+    small = F.normalize(F.adaptive_avg_pool2d(features["pair"].flatten(0, 1), side), dim=1)
+    first, second = small.unflatten(0, features["pair"].shape[:2]).unbind(1)
+    there = cosines(first, second)
+    return there, there.transpose(1, 2)
+
+
+def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    side = regressor.side
+    scores = [inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)]
+    return -torch.stack(scores).sum(0).mean()
+
+
+def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    side = regressor.side
+    mask = F.max_pool2d(torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1)
+    scores = []
+    for similarity in matched(features, side):
+        grid = F.affine_grid(regressor(similarity), [len(similarity), 1, side, side], align_corners=True)
+        warped = F.grid_sample(mask.expand(len(similarity), -1, -1, -1), grid, align_corners=True)
+        scores.append((warped.flatten(2) * affinity(similarity, 0.07)).sum((1, 2)) / side**2)
+    return -torch.stack(scores).sum(0).mean()
+
+
+def short(features: dict[str, Tensor]) -> Tensor:
+    centres = torch.full((len(features["maps"]), 2), CELLS // 2)
+    logits = 10 * response(features["patches"], features["maps"]) - 5
+    return tracking_loss(logits, gaussian_map(centres, (CELLS, CELLS), 1.6))
+
+
+def whole_step(videos: int) -> Row:
+    """A training step of mug_small, and what leaving each granularity's turn alone takes of it."""
+    config = mug_small(Path(), Path())
+    size, frames = config.clips.size, config.clips.segments + SHORT
+    maps = torch.randint(0, 2, (videos, frames, size, size), dtype=torch.uint8)
+    batch = VideoBatch(
+        frames=torch.randint(0, 256, (videos, frames, 3, size, size), dtype=torch.uint8),
+        initial=maps,
+        predicted=maps,
+        pairs=torch.tensor([[0, frames - SHORT - 1]] * videos),
+        dropped=0,
+        names=("x",) * videos,
+        skipped=(),
+    )
+    learner = Mug(config.encoder, config.objective).train()
+
+    def step() -> float:
+        loss = learner(batch, torch.Generator().manual_seed(0))["loss"]
+        loss.backward()
+        return float(loss)
+
+    row = measured(step)
+    turns = Mug(config.encoder, replace(config.objective, round_robin=True)).train()
+    shares: dict[str, float] = {}
+    for name in GRANULARITIES:
+        start = time.perf_counter()
+        turns(batch, torch.Generator().manual_seed(0))["loss"].backward()
+        shares[f"{name} alone"] = round(time.perf_counter() - start, 3)
+    return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
+
+
+def resident_mb() -> float:
+    """Memory that this process has resident now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def peak_mb() -> float:
+    """The most that it ever had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    lines = ["| | videos | seconds | peak MB | |", "|---|---|---|---|---|"]
+    for row in rows:
+        alone = ", ".join(f"{name} {value} s" for name, value in row.items() if str(name).endswith("alone"))
+        lines.append(
+            f"| {row['kind']} | {row['videos']} | {row['seconds']} | {row['peak_mb']} | {alone or row['by']} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
