@@ -16,7 +16,9 @@ from densevos.files import new_folder, written_whole
 from densevos_eval.propagation.grid import Grid
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
+from densevos_eval.sequences import Sequence
 from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
+from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
 
 
 def score(
@@ -58,6 +60,9 @@ def score(
         raise InputError(f"--results: names {len(results)} folders; name one, or a folder for the tables with --out")
     out = out or results[0]
     sequences = shard_of(benchmark.load(), shard, lambda sequence: len(sequence.frame_names))
+    if not sequences:
+        print(f"--shard {shard}: there are fewer sequences, so nothing is left to score")
+        return
     protocol = replace(benchmark.protocol(), decay_uint8=decay_uint8)
     plan = Plan(masks=located(sequences, results), keep=out, reuse=resume)
     with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(sequences)) as on_sequence:
@@ -79,18 +84,22 @@ def score(
         plan.forget()
 
 
-def submit(benchmark: BenchmarkOptions, results: Path, out: Path, overwrite: bool = False) -> None:
+def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
     """Pack masks for the server of davis17-testdev, ytvos18 or ytvos19; a bad submission is refused.
 
     Args:
         benchmark: What the masks belong to.
-        results: Folder with one mask per frame: SEQUENCE/00000.png.
+        results: Folder with one mask per frame: SEQUENCE/00000.png; or several, each from a --shard of propagate.
         out: The zip to upload (NAME.zip), or a folder of the same content.
         overwrite: Replace what is there.
     """
+    from densevos_eval.scoring.judging import located
     from densevos_eval.submit import submit
 
-    count = submit(benchmark.load(), results, benchmark.protocol(), out, overwrite=overwrite)
+    if not results:
+        raise InputError("--results: names no folder; give one with masks")
+    sequences = benchmark.load()
+    count = submit(sequences, located(sequences, results), benchmark.protocol(), out, overwrite=overwrite)
     print(f"{out}: {count} masks, ready for the server")
 
 
@@ -128,9 +137,9 @@ def propagate(
     check_workers(workers)
     config = options.config()
     sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
+    from densevos_eval.devices import spread_over
     from densevos_eval.progress import frame_progress
-    from densevos_eval.propagation.propagate import Work, propagate_to_folder, spread_over
-    from densevos_eval.reports.show import write_movie
+    from densevos_eval.propagation.propagate import Work, propagate_to_folder
 
     devices = spread_over(encoder.device, workers)
     loaders = [partial(encoder.load, preset=options.preset, device=device) for device in devices]
@@ -150,10 +159,91 @@ def propagate(
         )
     _tell_broken(broken, len(sequences))
     if videos.video and sequences:
-        movie = out / f"{sequences[0].name}.mp4"
-        with frame_progress(frames, "movie") as on_frame:
-            write_movie(sequences[0], {"": out}, movie, fps=fps, on_frame=lambda name: on_frame("movie"))
-        print(f"{out / sequences[0].name}: {len(sequences[0].written)} masks\n{movie}: the movie of them")
+        _write_movie(sequences[0], out, fps)
+
+
+def zeroshot(
+    videos: Unlabelled,
+    crf: CrfOptions,
+    model: Path,
+    out: Path,
+    threshold: float = 0.5,
+    references: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    workers: int | None = None,
+    shard: str | None = None,
+    save_probabilities: bool = False,
+    fps: float | None = None,
+) -> None:
+    """Find the primary objects of every video with a trained model, without a first mask: object-level masks.
+
+    Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
+    masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.
+    A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is whole. Sequences that cannot be used are
+    told of at the end, and the others done all the same.
+
+    Args:
+        videos: What to find objects in: davis16, davis17-unsupervised, ytobjects, folder, or one's own video.
+        crf: What sharpens the masks.
+        model: Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
+            model.safetensors.
+        out: Folder for the masks.
+        threshold: Probability at which foreground begins.
+        references: How many evenly spaced frames of a video every frame is compared with; as in training when left out.
+        device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
+        overwrite: Empty the output folder if it holds files.
+        resume: Go on with the run in the output folder, if there is one: sequences that are whole are not done again.
+        workers: Processes to spread the sequences over, on several GPUs in turn. Left out: with the CRF one per CPU
+            core, at most four per GPU; without it one per GPU.
+        shard: Do only part I of N of the sequences, as propagate does.
+        save_probabilities: Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects).
+        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
+    """
+    check_workers(workers)
+    if references is not None and references < 1:
+        raise InputError(f"--references: must be 1 or more, is {references}")
+    config = crf.config()
+    sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
+    from densevos_eval import devices
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.zeroshot.model import load_segmenter, model_file
+    from densevos_eval.zeroshot.object_level import Work, segment_to_folder, usual_workers
+
+    work = Work(threshold=threshold, crf=config, probabilities=save_probabilities)
+    file = model_file(model)
+    places = devices.spread_over(device, workers or usual_workers(work, len(sequences)))
+    loaders = [partial(load_segmenter, file, devices.chosen(place), references) for place in places]
+    frames = sum(len(sequence.frame_names) for sequence in sequences)
+    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, "zeroshot") as on_frame:
+        broken = segment_to_folder(
+            sequences,
+            loaders[0](),
+            work,
+            out,
+            model=file,
+            overwrite=overwrite,
+            resume=resume or shard is not None,
+            processes=loaders if len(loaders) > 1 else (),
+            on_frame=on_frame,
+        )
+    refined, *plain = work.folders(out)
+    print(f"{refined}: masks of {file}" + "".join(f"\n{folder}: the same before the CRF" for folder in plain))
+    _tell_broken(broken, len(sequences))
+    if videos.video and sequences:
+        _write_movie(sequences[0], out, fps)
+
+
+def _write_movie(sequence: Sequence, out: Path, fps: float | None) -> None:
+    """Draw the masks of one's own video over it, and say where both are."""
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.reports.show import write_movie
+
+    movie = out / f"{sequence.name}.mp4"
+    with frame_progress(len(sequence.frame_names), "movie") as on_frame:
+        write_movie(sequence, {"": out}, movie, fps=fps, on_frame=lambda name: on_frame("movie"))
+    print(f"{out / sequence.name}: {len(sequence.written)} masks\n{movie}: the movie of them")
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:
@@ -372,6 +462,7 @@ def report(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": propagate,
+    "zeroshot": zeroshot,
     "frame": frame,
     "score": score,
     "sweep": sweep,

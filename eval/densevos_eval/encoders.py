@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from densevos.errors import InputError
 from densevos.models.encoder import MEAN, STD
+from densevos_eval import devices
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
 from densevos_eval.adapters.backbone import Backbone, Triple, measured_stride
 
@@ -104,8 +105,6 @@ def load_encoder(
 
     Raises InputError as `load_backbone` does, and for a layer that the network does not have.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     plain, in_spec = _without_layer(spec)
     backbone = load_backbone(plain)
     if preferred_layer not in backbone.strides:
@@ -113,7 +112,7 @@ def load_encoder(
     chosen = layer or in_spec or preferred_layer or backbone.default
     if chosen not in backbone.strides:
         raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
-    return _ready(backbone, spec, chosen, torch.device(device), precision, scale)
+    return _ready(backbone, spec, chosen, devices.chosen(device), precision, scale)
 
 
 def load_backbone(spec: str) -> Backbone:

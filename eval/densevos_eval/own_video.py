@@ -10,22 +10,24 @@ from densevos.errors import InputError
 from densevos_eval.sequences import Sequence
 
 
-def own_video(video: Path, mask: Path, *, start: str | None = None, end: str | None = None) -> Sequence:
-    """A video file or frame folder, from its frame `start` to its frame `end`, and the masks given for it.
+def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: str | None = None) -> Sequence:
+    """A video file or frame folder, from its frame `start` to its frame `end`, and the masks given for it, if any.
 
     start, end: names or numbers of frames (as in the names of their masks), or seconds such as 3.5s.
     mask: that of the first frame used, or a folder of masks named or numbered as their frames.
 
-    Raises InputError when nothing is at `video`, when it has no such frames, and when a mask in the folder belongs
-    to no frame or all of them lie outside of those used.
+    Raises InputError when nothing is at `video`, when it has no such frames, when a mask in the folder belongs to no
+    frame or all of them lie outside of those used, and when a single mask lies among the frames.
     """
     reader = open_frames(video)
     first = 0 if start is None else frame_index("--start", start, reader)
     last = len(reader) - 1 if end is None else frame_index("--end", end, reader)
     if first > last:
         raise InputError(f"--start {start} --end {end}: the end lies before the start; exchange them")
-    given = {0: mask}
-    if mask.is_dir():
+    given = {0: mask} if mask else {}
+    if mask and mask.is_file() and mask.resolve().parent == video.resolve():
+        raise InputError(f"{mask}: lies among the frames and would be one of them; move it out of {video}")
+    if mask and mask.is_dir():
         masks = {_frame_of(file, reader): file for file in image_files(mask)}
         given = {index - first: file for index, file in masks.items() if first <= index <= last}
         if not given:

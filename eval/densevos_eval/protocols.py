@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import numpy as np
 
+from densevos.errors import InputError
 from densevos_eval.layouts import davis, jhmdb, ytobjects, ytvos
 from densevos_eval.metrics.matching import best_assignment, same_id
 from densevos_eval.sequences import Sequence
@@ -30,7 +31,8 @@ class Protocol:
     stability: names of the sequences whose temporal stability T is asked for.
     mean_over_classes: means over the frames of a shot, the shots CLASS/... of a class, the classes.
     decay_uint8: compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox.
-    annotated: frames the set has annotations of: all, the first (its server keeps the others), or any, in one's own.
+    annotated: frames the set has annotations of: all, the first (its server keeps the others), or any, in one's own;
+        none: nobody asks for them.
     all_frames: frames between those that are asked for are used too, where a benchmark has them.
     frame_size: [H,W] that frames are resized to before propagation; what is found is resized back.
     submission: path of a mask in what the server takes; None where there is no server.
@@ -56,7 +58,7 @@ class Protocol:
     stability: frozenset[str] = frozenset()
     mean_over_classes: bool = False
     decay_uint8: bool = False
-    annotated: Literal["all", "first", "any"] = "all"
+    annotated: Literal["all", "first", "any", "none"] = "all"
     all_frames: bool = True
     frame_size: tuple[int, int] | None = None
     submission: str | None = None
@@ -182,6 +184,15 @@ class BenchmarkOptions:
     frames: Literal["all", "required"] = "all"
     """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
 
+    def __post_init__(self) -> None:
+        layout = PROTOCOLS[self.dataset].layout
+        if self.frames != "all" and layout is not ytvos.load:
+            raise InputError(f"--frames {self.frames}: is for YouTube-VOS, not for {self.dataset}; leave it out")
+        if self.resolution is not None and layout is not davis.load:
+            raise InputError(f"--resolution {self.resolution}: {self.dataset} has a single one; leave it out")
+        if self.split != "val" and layout is ytobjects.load:
+            raise InputError(f"--split {self.split}: {self.dataset} has no splits; leave it out")
+
     def protocol(self) -> Protocol:
         """The benchmark's protocol with the folders named by these options."""
         protocol = PROTOCOLS[self.dataset]
@@ -201,7 +212,15 @@ def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str,
     """The sequences of a split (or those in `names`) of the benchmark at `root`, layout checked first.
 
     Of a benchmark every file is looked for that propagation or scoring will read; none is opened but lists.
+    A name given twice counts once.
 
-    Raises InputError that names the first file or folder missing and where to get the set.
+    Raises InputError that names the first file or folder missing and where to get the set, and for a name that leads
+    out of the folders of the benchmark, since results are written under it.
     """
-    return protocol.layout(protocol, root, protocol.splits.get(split, split), names)
+    names = tuple(dict.fromkeys(str(PurePath(name)) for name in names))
+    sequences = protocol.layout(protocol, root, protocol.splits.get(split, split), names)
+    for sequence in sequences:
+        path = PurePath(sequence.name)
+        if path.is_absolute() or not path.parts or ".." in path.parts:
+            raise InputError(f"sequence {path}: lies outside of the benchmark's folders; give names as in its lists")
+    return sequences

@@ -1,8 +1,9 @@
 """Settings of propagation as plain data; importing them loads no torch."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.errors import InputError
 from densevos_eval.own_video import own_video
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MOST_SCALE = 16
 OWN_SIDE = 960  # Pixels: about the size that benchmarks are judged at; a 4K frame has 16 times as many cells.
 Window = Literal["circle", "square"]
+Reference = Literal["everywhere", "near", "none"]
+Topk = int | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,28 +27,38 @@ class PropagationConfig:
     context: int = 20
     """How many preceding frames are looked at."""
     radius: float = 12
-    """Reach in the preceding frames, in feature cells."""
+    """Reach in the preceding frames, in feature cells; inf: all cells."""
     window: Window = "circle"
     """Shape of the reach: cells strictly nearer than the radius, or at most that many rows and columns away."""
-    reference: Literal["everywhere", "near"] = "everywhere"
+    reference: Reference = "everywhere"
     """Candidates in the frame whose masks were given: all cells, and that frame stands in for missing ones of the
-    context; or cells within reach, as in any other frame."""
-    topk: int = 10
-    """How many of the most similar cells vote."""
+    context; or cells within reach, as in any other frame; or none once the context has left it behind."""
+    topk: Topk = 10
+    """How many of the most similar cells vote, or all of them."""
     temperature: float = 0.05
     """Temperature of the softmax that weighs their votes."""
+    labels: Literal["soft", "hard"] = "soft"
+    """What a frame hands on to later ones: how much each cell is of each object, or of which one it is most."""
 
     def __post_init__(self) -> None:
         if self.context < 0:
             raise InputError(f"--context: must be 0 or more, is {self.context}")
         if not self.radius >= 0:
             raise InputError(f"--radius: must be 0 or more cells, is {self.radius}")
-        if self.topk < 1:
-            raise InputError(f"--topk: must be 1 or more, is {self.topk}")
+        if self.topk != "all" and self.topk < 1:
+            raise InputError(f"--topk: must be 1 or more, or all, is {self.topk}")
+        if self.topk == "all" and self.radius != math.inf:
+            raise InputError(f"--topk all: needs --radius inf, the radius is {self.radius:g}")
+        if self.reference == "none" and self.context < 1:
+            raise InputError("--context: must be 1 or more with --reference none; there is nothing else to look at")
         if not self.temperature > 0:
             raise InputError(f"--temperature: must be above 0, is {self.temperature}")
         if self.reference == "near" and self.window == "circle" and not self.radius > 0:
             raise InputError("--radius: must be above 0 with --reference near; nothing is strictly nearer than 0")
+
+    def facts(self) -> dict[str, Any]:
+        """The settings as JSON takes them, which knows no infinite number."""
+        return {name: "inf" if value == math.inf else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +70,8 @@ class Preset:
     source: str
 
 
-PresetName = Literal["dul", "crw", "dino"]
+PresetName = Literal["dul", "crw", "dino", "mug", "mug-release"]
+_MUG = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020"
 PRESETS: dict[PresetName, Preset] = {
     "dul": Preset(
         config=PropagationConfig(context=20, radius=12, topk=10, temperature=0.05),
@@ -74,6 +88,23 @@ PRESETS: dict[PresetName, Preset] = {
         layer=None,
         source="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
     ),
+    # Every cell of the frame before, and it alone, votes with hard labels. The paper compares raw features; unit
+    # vectors want a temperature, which here is that of their matching in training.
+    "mug": Preset(
+        config=PropagationConfig(
+            context=1, radius=math.inf, reference="none", topk="all", temperature=0.07, labels="hard"
+        ),
+        layer="key",
+        source=f"{_MUG}, Eq. 17",
+    ),
+    # The release takes the five best cells of the first and of the preceding frame apart, weighs them by a softmax
+    # over all cells, averages the two frames, and stretches each object's map to 0..1 before they are compared. Here
+    # the five best of both frames together vote, with weights that sum to 1, and maps are compared as they are.
+    "mug-release": Preset(
+        config=PropagationConfig(context=1, radius=math.inf, topk=5, temperature=0.07),
+        layer="x",
+        source=f"{_MUG}, released code",
+    ),
 }
 
 
@@ -85,18 +116,22 @@ class PropagationOptions:
     """Settings of a publication, its layer included where the encoder has one of that name. Left out: dul, at the
     encoder's own layer."""
     context: int | None = None
-    """How many preceding frames are looked at (dul, crw: 20; dino: 7)."""
+    """How many preceding frames are looked at (dul, crw: 20; dino: 7; mug, mug-release: 1)."""
     radius: float | None = None
-    """Reach in the preceding frames, in feature cells (12)."""
+    """Reach in the preceding frames, in feature cells (12); inf: all cells (mug, mug-release)."""
     window: Window | None = None
     """Shape of the reach: cells strictly nearer than the radius (dul, crw: circle), or at most that many rows and
     columns away (dino: square)."""
-    reference: Literal["everywhere", "near"] | None = None
-    """Candidates in the frame whose masks were given: all cells (dul, crw), or those within reach (dino)."""
-    topk: int | None = None
-    """How many of the most similar cells vote (dul, crw: 10; dino: 5)."""
+    reference: Reference | None = None
+    """Candidates in the frame whose masks were given: all cells (dul, crw, mug-release), those within reach (dino), or
+    none once the context has left it behind (mug)."""
+    topk: Topk | None = None
+    """How many of the most similar cells vote (dul, crw: 10; dino, mug-release: 5), or all of them (mug)."""
     temperature: float | None = None
-    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1)."""
+    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1; mug, mug-release: 0.07)."""
+    labels: Literal["soft", "hard"] | None = None
+    """What a frame hands on to later ones: how much each cell is of each object (dul, crw, dino, mug-release), or of
+    which one it is most (mug)."""
 
     def config(self) -> PropagationConfig:
         """The preset's settings with those given in their place; InputError names a flag that cannot be."""
@@ -142,8 +177,8 @@ class EncoderOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Videos:
-    """What to propagate through: the sequences of a benchmark, or one's own video."""
+class Footage:
+    """The sequences of a benchmark, or one's own video."""
 
     dataset: Dataset | None = None
     """Protocol: layout of the files."""
@@ -157,16 +192,42 @@ class Videos:
     """Annotation folder below --root, instead of the benchmark's own."""
     resolution: str | None = None
     """Folder of one resolution, such as 480p; found by itself where there is only one."""
-    frames: Literal["all", "required"] = "all"
-    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
     video: Path | None = None
     """Instead of a benchmark: a video file or a folder of frames."""
-    mask: Path | None = None
-    """Mask of its first frame, or a folder of masks named as their frames: ids, or a colour an object on black."""
     start: str | None = None
-    """First frame of the video to use, the one of the --mask: its number, or seconds such as 3.5s."""
+    """First frame of the video to use: its number, or seconds such as 3.5s."""
     end: str | None = None
     """Last frame of the video to use."""
+
+    def __post_init__(self) -> None:
+        for name in ("split", "sequences", "annotations", "resolution", "frames"):
+            default = getattr(BenchmarkOptions, name)
+            if self.video and getattr(self, name, default) != default:
+                raise InputError(f"--{name}: is for a --dataset, not for a --video; leave it out")
+
+    def benchmark(self) -> BenchmarkOptions | None:
+        """The benchmark these options name, if they name one and no video."""
+        if not (self.dataset and self.root) or self.video or self.start or self.end:
+            return None
+        return BenchmarkOptions(
+            dataset=self.dataset,
+            root=self.root,
+            split=self.split,
+            sequences=self.sequences,
+            annotations=self.annotations,
+            resolution=self.resolution,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Videos(Footage):
+    """What to propagate through: the sequences of a benchmark, or one's own video."""
+
+    frames: Literal["all", "required"] = "all"
+    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
+    mask: Path | None = None
+    """Mask of the first frame used of a --video, or a folder of masks named as their frames: ids, or a colour an
+    object on black."""
     max_side: int | None = None
     """Work on frames with a longer side at this size, in pixels; 960 for a --video when left out, else any."""
 
@@ -176,6 +237,7 @@ class Videos:
         return self.max_side or (OWN_SIDE if self.video else None)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.max_side is not None and self.max_side < 1:
             raise InputError(f"--max-side: must be 1 or more pixels, is {self.max_side}")
 
@@ -183,20 +245,13 @@ class Videos:
         """The sequences; InputError when neither or both kinds are named, or files are missing."""
         if self.video and self.mask and not (self.dataset or self.root):
             return [own_video(self.video, self.mask, start=self.start, end=self.end)]
-        if self.dataset and self.root and not (self.video or self.mask or self.start or self.end):
-            benchmark = BenchmarkOptions(
-                dataset=self.dataset,
-                root=self.root,
-                split=self.split,
-                sequences=self.sequences,
-                annotations=self.annotations,
-                resolution=self.resolution,
-                frames=self.frames,
-            )
+        benchmark = self.benchmark()
+        if benchmark and not self.mask:
+            benchmark = replace(benchmark, frames=self.frames)
             if not benchmark.protocol().first_mask_given:
                 raise InputError(
                     f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; find the objects with"
-                    " a zero-shot method, whose masks densevos-eval score judges"
+                    " densevos-eval zeroshot"
                 )
             return benchmark.load()
         if self.video and not (self.mask or self.dataset or self.root):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,15 @@ from densevos_eval.sequences import Sequence, read_given
 DATE = (1980, 1, 1, 0, 0, 0)  # the same masks make the same zip
 
 
-def submit(sequences: list[Sequence], results: Path, protocol: Protocol, out: Path, *, overwrite: bool = False) -> int:
-    """Pack the masks RESULTS/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
+def submit(
+    sequences: list[Sequence], masks: Mapping[str, Path], protocol: Protocol, out: Path, *, overwrite: bool = False
+) -> int:
+    """Pack the masks FOLDER/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
+
+    masks: name of each sequence -> FOLDER; see judging.located.
 
     `out` is a zip when its name ends so. It appears only when whole, and nothing is written before every mask is
-    checked. What else lies in RESULTS is not packed. Returns the number of masks.
+    checked. What else lies in the folders is not packed. Returns the number of masks.
 
     Raises InputError when the benchmark or the split has no server or `out` cannot be written, and for the first mask
     that is missing, unreadable, in colours or grey instead of indexed, of another size than its frames, or holds an id
@@ -33,10 +38,10 @@ def submit(sequences: list[Sequence], results: Path, protocol: Protocol, out: Pa
             f"--dataset {protocol.name}: has no server to submit to, for these annotations are public; judge the masks"
             f" with densevos-eval score, or choose one of {served}"
         )
-    _check_out(out, [results, *(sequence.source for sequence in sequences)], overwrite)
+    _check_out(out, [*masks.values(), *(sequence.source for sequence in sequences)], overwrite)
     files: dict[str, Path] = {}
     for sequence in sequences:
-        for frame, file in _checked(sequence, results).items():
+        for frame, file in _checked(sequence, masks[sequence.name]).items():
             files[protocol.submission.format(sequence=sequence.name, frame=frame)] = file
     out.parent.mkdir(parents=True, exist_ok=True)
     (_write_zip if out.suffix == ".zip" else _write_folder)(out, files)

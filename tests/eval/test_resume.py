@@ -18,8 +18,9 @@ from densevos.errors import InputError
 from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval import cli
+from densevos_eval.devices import spread_over
 from densevos_eval.encoders import Encoder, load_encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder, spread_over
+from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import DAVIS17, load_sequences
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig

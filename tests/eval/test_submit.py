@@ -14,6 +14,7 @@ from densevos.errors import InputError
 from densevos.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, PROTOCOLS, YTVOS18, load_sequences
+from densevos_eval.scoring.judging import located
 from densevos_eval.submit import submit
 from tests.eval.copies import COPIES, put
 
@@ -30,7 +31,7 @@ def testdev(benchmark):
 
 def pack(benchmark, out: Path, **options) -> int:
     sequences = load_sequences(DAVIS17_TESTDEV, benchmark.root, "val")
-    return submit(sequences, benchmark.results, DAVIS17_TESTDEV, out, **options)
+    return submit(sequences, located(sequences, [benchmark.results]), DAVIS17_TESTDEV, out, **options)
 
 
 def test_zip_of_test_dev_holds_sequences_at_the_top(testdev, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_youtube_vos_has_its_folder_and_only_required_frames(ytvos: Path, tmp_pa
         for frame in sequence.frame_names:
             (tmp_path / "masks" / sequence.name).mkdir(parents=True, exist_ok=True)
             write_mask(tmp_path / "masks" / sequence.name / f"{frame}.png", np.zeros((24, 40), np.uint8))
-    submit(sequences, tmp_path / "masks", YTVOS18, tmp_path / "up.zip")
+    submit(sequences, located(sequences, [tmp_path / "masks"]), YTVOS18, tmp_path / "up.zip")
     with zipfile.ZipFile(tmp_path / "up.zip") as archive:
         assert archive.namelist() == [
             *(f"Annotations/early/{t:05d}.png" for t in (0, 5, 10)),
@@ -187,7 +188,7 @@ def test_other_benchmarks_are_judged_here(dataset: str, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=f"{dataset}: has no server .* public; judge the masks with densevos-eval score"
     ):
-        submit(sequences, tmp_path / "results", PROTOCOLS[dataset], tmp_path / "up.zip")
+        submit(sequences, {}, PROTOCOLS[dataset], tmp_path / "up.zip")
 
 
 def test_split_with_public_annotations_is_judged_here(tmp_path: Path) -> None:
@@ -198,13 +199,13 @@ def test_split_with_public_annotations_is_judged_here(tmp_path: Path) -> None:
         for t in frames:
             put(tmp_path / "train" / "Annotations" / name / f"{t:05d}.png", np.ones((24, 40)))
     with pytest.raises(InputError, match="ytvos18: has no server"):
-        submit(load_sequences(YTVOS18, tmp_path, "train"), tmp_path / "results", YTVOS18, tmp_path / "up.zip")
+        submit(load_sequences(YTVOS18, tmp_path, "train"), {}, YTVOS18, tmp_path / "up.zip")
 
 
 def test_benchmark_without_server_names_those_with_one(benchmark, tmp_path: Path) -> None:
     sequences = load_sequences(DAVIS16, benchmark.root, "val")
     with pytest.raises(InputError, match=r"davis16: has no server .* davis17-testdev, ytvos18, ytvos19"):
-        submit(sequences, benchmark.results, DAVIS16, tmp_path / "up.zip")
+        submit(sequences, {}, DAVIS16, tmp_path / "up.zip")
 
 
 @pytest.mark.parametrize(("command", "status"), [("submit", 0), ("score", 2)])
@@ -220,3 +221,20 @@ def test_test_dev_is_submitted_not_scored(testdev, tmp_path, monkeypatch, capsys
     assert ("12 masks" in said.out) == (status == 0)
     assert ("densevos-eval submit" in said.err) == (status == 2)
     assert len(said.err.splitlines()) == (status == 2)
+
+
+def test_masks_of_shards_lie_in_several_folders(testdev, tmp_path: Path, monkeypatch, capsys) -> None:
+    where = ["--dataset", "davis17-testdev", "--root", str(testdev.root)]
+    parts = [str(tmp_path / f"part{i}") for i in (1, 2)]
+    for part, name in zip(parts, ("two", "one"), strict=True):
+        (tmp_path / part / name).mkdir(parents=True)
+        (tmp_path / part / "propagation.json").write_text("{}")
+        for t in range(6):
+            shutil.copy(testdev.result(name, t), tmp_path / part / name)
+    command = ["densevos-eval", "submit", *where, "--results", *parts, "--out", str(tmp_path / "up.zip")]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code or 0) == 0, capsys.readouterr().err
+    pack(testdev, tmp_path / "whole.zip")
+    assert (tmp_path / "up.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()

@@ -9,6 +9,7 @@ reflected ahead of every padded convolution; the published evaluation compares l
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -37,12 +38,20 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     return Backbone(
         kind="released CRW snapshot",
         architecture=architecture,
-        features=network,
+        features=partial(_features, network, path),
         strides=dict.fromkeys(layers, STRIDE),
         default="res3",
         module=network,
         files=(path,),
     )
+
+
+def _features(network: DenseStages, path: Path, frames: Tensor, layer: str) -> Tensor:
+    """The features of a layer; InputError for frames of a single row or column of cells: it has none to reflect."""
+    height, width = frames.shape[2:]
+    if min(height, width) <= STRIDE:
+        raise InputError(f"{path}: reflects borders, so frames must have more than {STRIDE} rows and columns of pixels")
+    return network(frames, layer)
 
 
 def _plain(name: str) -> str:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
     """The sequences of the split's list, or those in `names`; see protocols.load_sequences."""
-    cure = _cure(protocol, split)
-    for folder in (root, root / protocol.images, root / protocol.annotations):
+    cure, judged = _cure(protocol, split), protocol.annotated != "none"
+    for folder in (root, root / protocol.images, *([root / protocol.annotations] if judged else [])):
         need_folder(folder, cure)
     resolution = protocol.resolution
     if resolution is None:
         resolution = _only_resolution(root / protocol.images)
     images, annotations = root / protocol.images / resolution, root / protocol.annotations / resolution
-    for folder in (images, annotations):
+    for folder in (images, *([annotations] if judged else [])):
         need_folder(folder, cure)
     names = names or _listed(protocol, root, split, cure) or _all_folders(images)
     return [_sequence(protocol, name, images / name, annotations / name, cure) for name in names]
@@ -35,6 +35,8 @@ def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -
 
 def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, cure: str) -> Sequence:
     frame_names = need_frames(images, cure)
+    if protocol.annotated == "none":
+        return Sequence(name=name, source=images, frame_names=frame_names, frame_size=protocol.frame_size)
     need_folder(annotations, cure)
     need_every_frame(images, frame_names, (mask.stem for mask in mask_files(annotations)), cure)
     if protocol.annotated == "first":

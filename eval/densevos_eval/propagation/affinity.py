@@ -49,7 +49,7 @@ class Matches:
 @dataclass(frozen=True, kw_only=True)
 class Tile:
     """Queries that are compared together: their cells [m], the cells [r] within reach of any of them, and a
-    penalty [m,1,r] of -inf where a cell is not within reach of the query."""
+    penalty [m,1,r] of -inf where a cell is not within reach of the query, [m,1,1] where all are."""
 
     queries: Tensor
     reach: Tensor
@@ -195,7 +195,10 @@ def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, window: Win
     around = cells[top : rows.stop + margin, left : columns.stop + margin].flatten()
     near = _is_near(queries[:, None], around, cells.shape[1], radius, window)
     reached = near.any(0)
-    penalty = torch.where(near[:, reached], 0.0, -torch.inf).to(dtype)
+    limits = near[:, reached]
+    if limits.all():
+        limits = limits[:, :1]  # With an unlimited radius the penalties of all tiles would fill the memory.
+    penalty = torch.where(limits, 0.0, -torch.inf).to(dtype)
     return Tile(queries=queries, reach=around[reached], penalty=penalty[:, None])
 
 

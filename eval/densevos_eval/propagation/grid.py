@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 from densevos.errors import InputError
-from densevos_eval.settings import PresetName, PropagationConfig, PropagationOptions, Window
+from densevos_eval.settings import PresetName, PropagationConfig, PropagationOptions, Reference, Window
 
 FIELDS = {"contexts": "context", "radii": "radius", "topks": "topk", "temperatures": "temperature"}
 
@@ -27,7 +27,7 @@ class Grid:
     """Temperature of the softmax that weighs their votes."""
     window: Window | None = None
     """Shape of the reach, the same in all settings; see propagate."""
-    reference: Literal["everywhere", "near"] | None = None
+    reference: Reference | None = None
     """Candidates in the frame whose masks were given, the same in all settings; see propagate."""
 
     def __post_init__(self) -> None:

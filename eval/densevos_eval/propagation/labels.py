@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos.objectives.video import aggregate
 from densevos_eval.propagation.affinity import Affinity, Cells, Matches
 from densevos_eval.settings import PropagationConfig
 
@@ -36,7 +37,7 @@ class LabelPropagation:
     ids: list[int] = field(default_factory=list, init=False)
     _time: int = field(default=0, init=False)
     _references: list[_Reference] = field(default_factory=list, init=False)
-    _affinity: Affinity = field(init=False)
+    _affinity: Affinity | None = field(init=False)  # None where all cells vote and nothing is searched for
     _recent: Cells = field(init=False)  # [context,h*w,...], frame t in slot t % context
     _labels: Tensor = field(init=False)  # [context,L,h*w]
 
@@ -53,23 +54,34 @@ class LabelPropagation:
                 self._time += 1
                 return unit.new_zeros(0, *unit.shape[:2])
             self._begin(unit)
-        cells = self._affinity.cells(unit)
+        cells = self._cells(unit)
         soft = self._propagate(cells)
         if given:
             soft = self._overwrite(soft, given)
-            self._refer(cells, soft, given)
-        self._remember(cells, soft)
+        handed_on = hardened(soft) if self.config.labels == "hard" else soft
+        if given:
+            self._refer(cells, handed_on, given)
+        self._remember(cells, handed_on)
         self._time += 1
         return soft.view(-1, *unit.shape[:2])
 
     def _begin(self, unit: Tensor) -> None:
-        self._affinity = Affinity(unit, radius=self.config.radius, topk=self.config.topk, window=self.config.window)
-        cells = self._affinity.cells(unit)
+        config = self.config
+        self._affinity = None
+        if config.topk != "all":
+            self._affinity = Affinity(unit, radius=config.radius, topk=config.topk, window=config.window)
+        cells = self._cells(unit)
         self._recent = Cells(
             exact=cells.exact.new_empty(self.config.context, *cells.exact.shape),
             coarse=cells.coarse.new_empty(self.config.context, *cells.coarse.shape),
         )
         self._labels = unit.new_zeros(self.config.context, 0, len(cells.exact))
+
+    def _cells(self, unit: Tensor) -> Cells:
+        if self._affinity:
+            return self._affinity.cells(unit)
+        exact = unit.flatten(0, 1)
+        return Cells(exact=exact, coarse=exact[:, :0])
 
     def _propagate(self, cells: Cells) -> Tensor:
         """Sum over the references of what each one's context says about its own channels, [L,h*w]."""
@@ -79,9 +91,10 @@ class LabelPropagation:
         return soft
 
     def _from_context(self, cells: Cells, reference: _Reference) -> Tensor:
-        first = max(reference.time + 1, self._time - self.config.context)
+        apart = self.config.reference != "none"
+        first = max(reference.time + apart, self._time - self.config.context)
         slots = [time % self.config.context for time in range(first, self._time)]
-        if self.config.reference == "near":
+        if self._affinity is None or self.config.reference != "everywhere":
             return self._from_frames(cells, reference, slots)
         matches = self._affinity.search(
             cells,
@@ -94,20 +107,27 @@ class LabelPropagation:
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _from_frames(self, cells: Cells, reference: _Reference, slots: list[int]) -> Tensor:
-        """The same where the reference is a frame like the recent ones (DINO, Caron et al., ICCV 2021)."""
-        slots_and_reference = [*slots, self.config.context]
+        """The same where the reference is a frame like the recent ones (DINO, Caron et al., ICCV 2021), or only while
+        it is one of them (MuG, Lu et al., CVPR 2020, Sec. 3.3), and wherever all cells vote."""
+        frames, labels = self._recent, self._labels[:, reference.channels]
+        if self.config.reference != "none":
+            frames = Cells(
+                exact=torch.cat([frames.exact, reference.cells.exact[None]]),
+                coarse=torch.cat([frames.coarse, reference.cells.coarse[None]]),
+            )
+            labels = torch.cat([labels, reference.soft[None, reference.channels]])
+            missing = self.config.context - len(slots) if self.config.reference == "everywhere" else 0
+            slots = [*slots, *[self.config.context] * (1 + missing)]
+        if self._affinity is None:
+            return _vote_of_all(cells, frames.exact[slots], labels[slots], self.config.temperature)
         matches = self._affinity.search(
             cells,
             Cells(exact=reference.cells.exact[:0], coarse=reference.cells.coarse[:0]),
-            Cells(
-                exact=torch.cat([self._recent.exact, reference.cells.exact[None]]),
-                coarse=torch.cat([self._recent.coarse, reference.cells.coarse[None]]),
-            ),
-            slots=torch.tensor(slots_and_reference, dtype=torch.long, device=cells.exact.device),
+            frames,
+            slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
             copies=0,
         )
-        table = torch.cat([self._labels[:, reference.channels], reference.soft[None, reference.channels]])
-        return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
+        return _vote(matches, labels.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:
         """pred = (1 - cover) * pred + cover * new with cover = sum of the new masks; new ids get channels.
@@ -140,6 +160,20 @@ class LabelPropagation:
             slot = self._time % self.config.context
             self._recent.exact[slot], self._recent.coarse[slot] = cells.exact, cells.coarse
             self._labels[slot] = soft
+
+
+def hardened(soft: Tensor) -> Tensor:
+    """Soft masks [L,N] with 1 for the largest of each cell, the first of equals, and 0 for the others."""
+    return torch.zeros_like(soft).scatter_(0, soft.argmax(0, keepdim=True), 1)
+
+
+def _vote_of_all(cells: Cells, frames: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Labels of all cells of the frames [F,N,C], weighted by softmax(similarity / temperature): [L,N].
+
+    labels: [F,L,N]. MuG, Eq. 17, where the label is that of the source cell n (the paper prints m).
+    """
+    query, keys = cells.exact.T[None, ..., None], frames.transpose(1, 2)[None, ..., None]
+    return aggregate(query, keys, labels[None, ..., None], temperature)[0, :, :, 0]
 
 
 def _vote(matches: Matches, table: Tensor, temperature: float) -> Tensor:

@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -15,15 +14,16 @@ from densevos.data.readers import iterate_frames
 from densevos.errors import InputError, RunError
 from densevos.masks import write_mask
 from densevos_eval import sequences as benchmark
+from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.encoders import Encoder
 from densevos_eval.propagation.ahead import ahead
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
+from densevos_eval.runs.every import write_every
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, each
+from densevos_eval.runs.parallel import Broken, OnStep, check_any
 from densevos_eval.runs.records import begin, is_whole, written_sequence
-from densevos_eval.scoring.judging import check_any
 from densevos_eval.sequences import read_given, resized_frame, resized_ids
 from densevos_eval.settings import PropagationConfig
 
@@ -70,26 +70,18 @@ def propagate_to_folder(
     Raises InputError for a folder that cannot be used, before it is touched, and when no sequence has a result.
     """
     broken: dict[str, Broken] = {one.name: error for one in sequences if (error := _refused(one))}
-    check_any(broken, sequences)
+    check_any(broken, [one.name for one in sequences])
     settings, inputs = run_settings(encoder, work), [path for one in sequences for path in _inputs(one)]
     begin(out, settings, overwrite=overwrite, resume=resume, inputs=inputs)
-    waiting = []
-    for sequence in sequences:
-        if sequence.name not in broken and not (resume and is_whole(out, sequence)):
-            waiting.append(sequence)
-        else:
-            for _ in sequence.frame_names:
-                on_frame(sequence.name)
-    if processes:
-        waiting.sort(key=lambda one: -len(one.frame_names))  # A long one begun last would keep a single process busy.
-    threads = max(1, torch.get_num_threads() // max(1, len(processes)))
-    makers = [partial(_in_process, load, work, out, threads) for load in processes]
-    here = partial(_write_sequence, encoder, work, out)
-    for sequence, outcome in each(here, waiting, processes=makers, on_step=on_frame):
-        if isinstance(outcome, BROKEN):
-            broken[sequence.name] = outcome
-    check_any(broken, sequences)
-    return broken
+    threads = threads_of_each(len(processes))
+    return write_every(
+        sequences,
+        partial(_write_sequence, encoder, work, out),
+        whole={one.name for one in sequences if resume and one.name not in broken and is_whole(out, one)},
+        broken=broken,
+        processes=[partial(_in_process, load, work, out, threads) for load in processes],
+        on_frame=on_frame,
+    )
 
 
 def run_settings(encoder: Encoder, work: Work) -> dict[str, Any]:
@@ -102,7 +94,7 @@ def run_settings(encoder: Encoder, work: Work) -> dict[str, Any]:
         "precision": encoder.precision,
         "scale": encoder.scale,
         "device": encoder.device.type,
-        "propagation": asdict(work.config),
+        "propagation": work.config.facts(),
         "max_side": work.max_side,
         "probabilities": work.probabilities,
     }
@@ -119,20 +111,10 @@ def _weights_fingerprint(encoder: Encoder) -> str | None:
     return whole.hexdigest()
 
 
-def spread_over(device: str, workers: int | None) -> list[str]:
-    """The device of each of `workers` processes: of several GPUs each in turn, if no single one is named.
-
-    workers: one for each GPU when None, and one where there is none.
-    """
-    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    return [f"cuda:{i % count}" if count else device for i in range(workers or max(count, 1))]
-
-
 def _in_process(
     load: Callable[[], Encoder], work: Work, out: Path, threads: int
 ) -> Callable[[benchmark.Sequence, OnStep], None]:
-    torch.set_num_threads(threads)  # The processes share the cores.
-    cv2.setNumThreads(1)
+    limit_threads(threads)
     return partial(_write_sequence, load(), work, out)
 
 

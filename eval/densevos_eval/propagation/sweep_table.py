@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
@@ -86,7 +86,7 @@ def _row(sweep: Sweep, name: str, one: Tried, columns: Sequence[str]) -> dict[st
     """Setting, scores, difference and seconds; None where there is no number."""
     numbers = {**{column: one.results.overall[column] for column in columns}, "difference": sweep.difference(name)}
     known = {key: None if math.isnan(value) else value for key, value in numbers.items()}
-    return {"setting": name, **asdict(one.config), **known, "seconds": round(one.seconds, 2)}
+    return {"setting": name, **one.config.facts(), **known, "seconds": round(one.seconds, 2)}
 
 
 def sweep_table(sweep: Sweep) -> Table:
@@ -102,7 +102,7 @@ def sweep_table(sweep: Sweep) -> Table:
         table.add_column(heading, justify="right")
     for name, one in sweep.ranked:
         config = one.config
-        values = [f"{v:g}" for v in (config.context, config.radius, config.topk, config.temperature)]
+        values = [f"{config.context}", f"{config.radius:g}", f"{config.topk}", f"{config.temperature:g}"]
         scores = [percent(one.results.overall[column]) for column in columns]
         change = "first" if name == first else percent(sweep.difference(name), sign=True)
         table.add_row(*values, *scores, change, f"{one.seconds:.1f}")

@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -46,6 +46,13 @@ def each(
         except BROKEN as error:
             outcome = error
         yield item, outcome
+
+
+def check_any(broken: Mapping[str, Broken], names: Sequence[str]) -> None:
+    """Raise the error of the first of the items that go by `names` if all are broken."""
+    if names and len(broken) == len(names):
+        first, *others = [broken[name] for name in names]
+        raise type(first)(f"{first}" + (f" (and so for the {len(others)} other sequences)" if others else ""))
 
 
 def shard_of(items: list[Item], shard: str | None, size: Callable[[Item], int]) -> list[Item]:

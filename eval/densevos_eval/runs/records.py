@@ -24,7 +24,7 @@ Settings = Mapping[str, Any]
 def begin(out: Path, settings: Settings, *, overwrite: bool, resume: bool, inputs: list[Path]) -> None:
     """Make the folder of a run with these settings, or check that the run in it has the same ones.
 
-    inputs: what is read; `overwrite` does not delete it.
+    inputs: what is read; neither `overwrite` nor new results of the same name may delete it.
     Raises InputError when the folder holds files that are not to be touched, or a run with other settings.
     """
     if overwrite and resume:
@@ -35,6 +35,9 @@ def begin(out: Path, settings: Settings, *, overwrite: bool, resume: bool, input
     if not (resume and file.is_file()):
         new_folder(out, overwrite=overwrite, inputs=inputs)
         write_json(file, settings)
+    for source in inputs:
+        if source.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{out}: holds {source}, which is read; choose another --out")
     check_same_settings(file, settings, "pass the same, or choose another --out")
 
 
@@ -42,7 +45,8 @@ def check_same_settings(file: Path, settings: Settings, cure: str) -> None:
     """Raise InputError that names what differs unless the run recorded in `file` has these settings."""
     there, here = _flat(read_settings(file)), _flat(json.loads(json.dumps(settings)))
     if there.get("weights") == here.get("weights") is not None:
-        there["encoder"] = here["encoder"]  # The same file may lie elsewhere.
+        for name in {"encoder", "model"} & there.keys() & here.keys():
+            there[name] = here[name]  # The same file may lie elsewhere.
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
             raise InputError(f"{file}: has {name} {there.get(name)}, not {here.get(name)}; {cure}")

@@ -15,7 +15,7 @@ from densevos.errors import InputError
 from densevos.files import written_whole
 from densevos_eval.protocols import Protocol
 from densevos_eval.runs.fingerprint import fingerprint, masks_fingerprint, sequence_facts, truth_fingerprint
-from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, each
+from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos_eval.runs.records import FILE, check_same_settings, read_settings
 from densevos_eval.sequences import Sequence
 
@@ -88,15 +88,8 @@ def judge_all(
     outcomes = {sequence.name: done[sequence.name] for sequence in sequences}
     judged = {name: one for name, one in outcomes.items() if isinstance(one, Judged)}
     broken = {name: one for name, one in outcomes.items() if isinstance(one, BROKEN)}
-    check_any(broken, sequences)
+    check_any(broken, list(outcomes))
     return judged, {name: str(error) for name, error in broken.items()}
-
-
-def check_any(broken: Mapping[str, Broken], sequences: list[Sequence]) -> None:
-    """Raise the error of the first sequence if all are broken."""
-    if sequences and len(broken) == len(sequences):
-        first, *others = [broken[sequence.name] for sequence in sequences]
-        raise type(first)(f"{first}" + (f" (and so for the {len(others)} other sequences)" if others else ""))
 
 
 def located(sequences: list[Sequence], folders: Iterable[Path]) -> dict[str, Path]:
