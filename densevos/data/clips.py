@@ -1,5 +1,6 @@
 """Clips: T frames of one video, cropped alike; every random choice follows from (seed, epoch, video)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Clip:
     skipped: tuple[str, ...]
 
 
-class VideoDataset(Dataset):
+class VideoDataset(Dataset, ABC):
     """`dataset[epoch, index]` is the sample of video `index` in that epoch, whoever asks and in whatever order.
 
     A video that cannot be used is passed over in favour of the next one and noted in the sample; InputError only
@@ -61,13 +62,13 @@ class VideoDataset(Dataset):
                 skipped.append(str(error))
         raise InputError(f"none of the {len(self.videos)} videos can be used; the first: {skipped[0]}")
 
+    @abstractmethod
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
         """One sample of a video, noting what was `skipped`; InputError when the video cannot be used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collate(self, samples: Sequence[Any]) -> Any:
         """Stack samples to a batch, which has `names` and `skipped`."""
-        raise NotImplementedError
 
 
 class ClipDataset(VideoDataset):

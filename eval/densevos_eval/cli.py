@@ -96,8 +96,6 @@ def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, ov
     from densevos_eval.scoring.judging import located
     from densevos_eval.submit import submit
 
-    if not results:
-        raise InputError("--results: names no folder; give one with masks")
     sequences = benchmark.load()
     count = submit(sequences, located(sequences, results), benchmark.protocol(), out, overwrite=overwrite)
     print(f"{out}: {count} masks, ready for the server")

@@ -101,6 +101,14 @@ def test_crw_snapshots_without_layer4_and_broken_ones(tmp_path: Path) -> None:
             load_encoder(str(tmp_path / f"{name}.pth"), device="cpu")
 
 
+def test_crw_wants_frames_of_two_cells(tmp_path: Path) -> None:
+    torch.save({"model": as_crw(resnet())}, tmp_path / "crw.pth")
+    encoder = load_encoder(str(tmp_path / "crw.pth"), device="cpu")
+    assert encoder.of_frame(np.zeros((9, 30, 3), np.uint8)).shape == (256, 2, 4)
+    with pytest.raises(InputError, match=r"crw\.pth: reflects borders, so frames must have more than 8 rows"):
+        encoder.of_frame(np.zeros((30, 8, 3), np.uint8))
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_dilation_keeps_what_the_network_computes(name: str) -> None:
     network = resnet(name)

@@ -17,7 +17,7 @@ from densevos_eval import cli
 from densevos_eval.protocols import DAVIS17, load_sequences
 from densevos_eval.reports.results import check_fresh, check_same, read_all, read_results
 from densevos_eval.scoring import score
-from densevos_eval.scoring.judging import KEPT, Plan
+from densevos_eval.scoring.judging import KEPT, Plan, located
 from densevos_eval.sequences import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
@@ -173,3 +173,14 @@ def test_folders_for_results_and_tables_are_named(benchmark, capsys) -> None:
     assert "--results: names 2 folders" in capsys.readouterr().err
     assert run(benchmark, "--shard", "x") == 2
     assert not (benchmark.results / KEPT).exists()
+
+
+def test_shards_without_sequences_are_done_at_once(benchmark, tmp_path: Path, capsys) -> None:
+    assert run(benchmark, "--out", tmp_path / "parts", "--shard", "3/3") == 0
+    assert "--shard 3/3: there are fewer sequences" in capsys.readouterr().out
+    assert not (tmp_path / "parts").exists()
+
+
+def test_results_without_a_folder_are_refused(benchmark) -> None:
+    with pytest.raises(InputError, match="--results: names no folder"):
+        located(load_sequences(DAVIS17, benchmark.root, "val"), [])

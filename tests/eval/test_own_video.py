@@ -92,6 +92,32 @@ def test_a_folder_of_frames_has_names_but_no_times(tmp_path: Path) -> None:
             own_video(tmp_path / "my.clip", tmp_path / "x.png", start=start)
 
 
+def test_a_mask_among_the_frames_is_refused(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip")
+    write_mask(tmp_path / "clip" / "first.png", np.ones((24, 40), np.uint8))
+    with pytest.raises(InputError, match=r"first\.png: lies among the frames .* move it out of"):
+        own_video(tmp_path / "clip", tmp_path / "clip" / "first.png")
+
+
+def test_options_of_benchmarks_are_refused(clip: Path, capsys) -> None:
+    where = ("--video", clip, "--mask", clip.parent / "first.png", "--out", clip.parent / "out")
+    for option in (("--split", "train"), ("--sequences", "a"), ("--frames", "required"), ("--resolution", "480p")):
+        assert evaluator("propagate", *ENCODER, *where, *option) == 2
+        assert f"{option[0]}: is for a --dataset, not for a --video" in capsys.readouterr().err
+    assert not (clip.parent / "out").exists()
+
+
+def test_going_on_never_deletes_what_is_read(clip: Path, capsys) -> None:
+    """The frames of the second video lie where its masks would be written."""
+    out = clip.parent / "out"
+    given = ("--mask", clip.parent / "first.png", "--out", out, "--resume")
+    assert evaluator("propagate", *ENCODER, "--video", clip, *given) == 0
+    write_frames(out / "other", size=(64, 48))
+    assert evaluator("propagate", *ENCODER, "--video", out / "other", *given) == 2
+    assert f"{out}: holds {out / 'other'}, which is read" in capsys.readouterr().err
+    assert len(list((out / "other").glob("*.jpg"))) == 6
+
+
 def test_propagate_writes_masks_mattes_and_a_movie_of_the_frames_used(clip: Path, capsys) -> None:
     out = clip.parent / "out"
     where = ("--video", clip, "--mask", clip.parent / "first.png", "--start", "0.6s", "--end", 6)

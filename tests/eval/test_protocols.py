@@ -150,6 +150,41 @@ def test_options_leave_the_protocol_as_it_was() -> None:
     assert BenchmarkOptions(dataset="davis16", root=Path()).protocol().annotations == "Annotations"
 
 
+@pytest.mark.parametrize(
+    ("dataset", "options", "complaint"),
+    [
+        ("davis17", {"frames": "required"}, "--frames required: is for YouTube-VOS, not for davis17"),
+        ("jhmdb", {"frames": "required"}, "--frames required: is for YouTube-VOS, not for jhmdb"),
+        ("ytvos18", {"resolution": "480p"}, "--resolution 480p: ytvos18 has a single one"),
+        ("ytobjects", {"resolution": ""}, "--resolution : ytobjects has a single one"),
+        ("jhmdb", {"resolution": "480p"}, "--resolution 480p: jhmdb has a single one"),
+        ("ytobjects", {"split": "train"}, "--split train: ytobjects has no splits"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(dataset, options, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        BenchmarkOptions(dataset=dataset, root=Path(), **options)
+
+
+def test_a_sequence_named_twice_counts_once(benchmark) -> None:
+    named = ("two", "one", "two", "./one", "two/")
+    assert names(BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=named)) == ["two", "one"]
+
+
+@pytest.mark.parametrize("outside", ["..", "../480p/one", "."])
+def test_names_never_lead_out_of_the_benchmark(benchmark, outside: str) -> None:
+    for folder in ("JPEGImages/480p/one", "Annotations/480p/one"):
+        for file in (benchmark.root / folder).iterdir():
+            for above in (file.parents[1], file.parents[2]):  # so that all that propagation reads is there
+                shutil.copy(file, above)
+    options = BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=(outside,))
+    with pytest.raises(InputError, match="outside of the benchmark's folders"):
+        options.load()
+    absolute = str(benchmark.root / "Annotations" / "480p" / "one")
+    with pytest.raises(InputError, match="outside of the benchmark's folders"):
+        BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=(absolute,)).load()
+
+
 def test_real_multi_object_sets(shared: Path) -> None:
     data = shared / "data"
     (dogs,) = BenchmarkOptions(dataset="davis17", root=data / "multi-object", sequences=("dogs-jump",)).load()

@@ -98,6 +98,9 @@ def located(sequences: list[Sequence], folders: Iterable[Path]) -> dict[str, Pat
     Raises InputError for a sequence that lies in two of several folders, or in none, and when those were not
     propagated with the same encoder and settings.
     """
+    folders = list(folders)
+    if not folders:
+        raise InputError("--results: names no folder; name one that holds masks")
     first, *others = folders
     if not others:
         return {sequence.name: first for sequence in sequences}

@@ -13,7 +13,7 @@ CURE = "give the run folder of densevos train mug_small (or another mug recipe),
 
 
 def model_file(path: Path) -> Path:
-    """The model that `path` names: a file, the folder that holds one, or a run folder, whose last finished round counts.
+    """The model that `path` names: a file, a folder that holds one, or a run folder, whose last finished round counts.
 
     Raises InputError when there is none.
     """

@@ -45,7 +45,7 @@ class Work:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
 
     def folders(self, out: Path) -> list[Path]:
-        """Where masks go: with a CRF the refined ones to `out` and those before it to a folder within; else to `out`."""
+        """Where masks go: to `out`; with a CRF the refined ones, and those before it to a folder within."""
         return [out, out / PLAIN] if self.crf else [out]
 
 
