@@ -103,6 +103,7 @@ def run():
         list(each(endless, [1, 2, 3], processes=[maker] * int(sys.argv[2]), on_step=die))
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs are born ignoring it.
     sys.exit(console.run(run))
 """
 
