@@ -7,18 +7,27 @@
 # ENCODERS  NAME=ENCODER, separated by spaces; the first is what the others are compared with
 # DATASET   benchmark, default davis16        DATA  its root        SPLIT  list of sequences, default val
 # OUT       folder for OUT/NAME with masks and scores, and OUT/compare.md; default runs/compare
+# BENCHMARK more options of densevos-eval propagate and score alike, such as --sequences blackswan
 # COMPARE   options of densevos-eval compare, such as --published
+#
+# What was stopped goes on where it was; with other settings or encoders pass --overwrite, or choose another OUT.
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 : "${ENCODERS:?set ENCODERS to NAME=ENCODER NAME=ENCODER ...}" "${DATA:?set DATA to the root of the benchmark}"
-benchmark=(--dataset "${DATASET:-davis16}" --root "$DATA" --split "${SPLIT:-val}")
+# shellcheck disable=SC2206 # several options
+benchmark=(--dataset "${DATASET:-davis16}" --root "$DATA" --split "${SPLIT:-val}" ${BENCHMARK:-})
 OUT="${OUT:-$ROOT/runs/compare}"
+
+again=(--resume)
+for option in "$@"; do
+    if [ "$option" = --overwrite ]; then again=(); fi
+done
 
 results=()
 for entry in $ENCODERS; do
     name="${entry%%=*}"
     [ "$name" != "$entry" ] || environment_die "ENCODERS: $entry has no name; write NAME=$entry"
-    "$BIN/densevos-eval" propagate --encoder "${entry#*=}" "${benchmark[@]}" --out "$OUT/$name" --overwrite "$@"
+    "$BIN/densevos-eval" propagate --encoder "${entry#*=}" "${benchmark[@]}" --out "$OUT/$name" ${again[@]+"${again[@]}"} "$@"
     "$BIN/densevos-eval" score "${benchmark[@]}" --results "$OUT/$name"
     results+=("$OUT/$name")
 done

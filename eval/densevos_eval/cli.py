@@ -17,7 +17,7 @@ from densevos_eval.propagation.grid import Grid
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.sequences import Sequence
-from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
+from densevos_eval.settings import EncoderOptions, Footage, PropagationOptions, Videos
 from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
 
 
@@ -133,6 +133,7 @@ def propagate(
         fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
     check_workers(workers)
+    _check_fps(fps, videos)
     config = options.config()
     sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
     from densevos_eval.devices import spread_over
@@ -200,6 +201,7 @@ def zeroshot(
         fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
     check_workers(workers)
+    _check_fps(fps, videos)
     if references is not None and references < 1:
         raise InputError(f"--references: must be 1 or more, is {references}")
     config = crf.config()
@@ -257,6 +259,8 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     from densevos.data.readers import open_frames
     from densevos_eval.own_video import frame_index
 
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name the picture, such as {out / 'frame.png'}")
     reader = open_frames(video)
     index = 0 if at is None else frame_index("--at", at, reader)
     picture = Image.fromarray(reader.read([index])[0])
@@ -266,12 +270,20 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     print(f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}")
 
 
-def _tell_broken(broken: Mapping[str, object], count: int) -> None:
+def _check_fps(fps: float | None, videos: Footage | None = None) -> None:
+    """Raise InputError for what is no rate of a movie, and for one where `videos` are a benchmark's, without movies."""
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError(f"--fps: must be above 0, is {fps:g}")
+    if fps is not None and videos and not videos.video:
+        raise InputError("--fps: is for the movie of a --video; leave it out, densevos-eval show draws benchmarks")
+
+
+def _tell_broken(broken: Mapping[str, object], count: int, cure: str = "mend and pass --resume") -> None:
     """A line on standard error for each broken sequence, and RunError at the end; nothing if there is none."""
     for name, reason in broken.items():
         print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
     if broken:
-        raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; mend and pass --resume")
+        raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {cure}")
 
 
 def sweep(
@@ -286,7 +298,7 @@ def sweep(
 
     Writes masks and scores of each as OUT/SETTING, as propagate and score do (without T), prints a table, best
     setting first, and writes OUT/sweep.csv and OUT/sweep.json. A sequence's features lie on disk in OUT meanwhile:
-    13 MB a frame of 480x854.
+    13 MB a frame of 480x854. Sequences that cannot be used are told of at the end, and the others done all the same.
 
     Args:
         benchmark: What to propagate through and score against.
@@ -319,6 +331,7 @@ def sweep(
         )
     write_sweep(result, out)
     Console().print(sweep_table(result))
+    _tell_broken(result.broken, len(sequences), "mend and sweep again")
 
 
 def info(
@@ -365,9 +378,13 @@ def show(
     from densevos_eval.progress import frame_progress
     from densevos_eval.reports.show import show
 
+    _check_fps(fps)
     sequences = benchmark.load()
+    if any(sequence.joints for sequence in sequences):
+        raise InputError(f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn")
     folders = _titled_folders(results)
-    new_folder(out, overwrite=overwrite)
+    read = [file for one in sequences for file in (one.source, *one.truth)]
+    new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
     with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
         show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
 

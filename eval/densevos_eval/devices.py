@@ -3,12 +3,18 @@
 import cv2
 import torch
 
+from densevos.errors import InputError
+
 
 def chosen(device: torch.device | str) -> torch.device:
-    """As torch names them; auto: a GPU where there is one."""
+    """As torch names them; auto: a GPU where there is one. InputError for one that this machine does not have."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"--device {device}: cannot be used ({reason}); take cpu, cuda or auto") from error
 
 
 def spread_over(device: str, workers: int | None) -> list[str]:

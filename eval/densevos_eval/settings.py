@@ -46,7 +46,7 @@ class PropagationConfig:
         if not self.radius >= 0:
             raise InputError(f"--radius: must be 0 or more cells, is {self.radius}")
         if self.topk != "all" and self.topk < 1:
-            raise InputError(f"--topk: must be 1 or more, or all, is {self.topk}")
+            raise InputError(f"--topk: must be 1 or more, is {self.topk}")
         if self.topk == "all" and self.radius != math.inf:
             raise InputError(f"--topk all: needs --radius inf, the radius is {self.radius:g}")
         if self.reference == "none" and self.context < 1:
@@ -88,11 +88,12 @@ PRESETS: dict[PresetName, Preset] = {
         layer=None,
         source="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
     ),
-    # Every cell of the frame before, and it alone, votes with hard labels. The paper compares raw features; unit
-    # vectors want a temperature, which here is that of their matching in training.
+    # Every cell of the frame before, and it alone, votes with hard labels. The paper compares raw features, whose
+    # products are large. For unit vectors that is a low temperature: at 0.07 the thousands of unlike cells outvote the
+    # few like ones, and objects dissolve.
     "mug": Preset(
         config=PropagationConfig(
-            context=1, radius=math.inf, reference="none", topk="all", temperature=0.07, labels="hard"
+            context=1, radius=math.inf, reference="none", topk="all", temperature=0.01, labels="hard"
         ),
         layer="key",
         source=f"{_MUG}, Eq. 17",
@@ -101,7 +102,7 @@ PRESETS: dict[PresetName, Preset] = {
     # over all cells, averages the two frames, and stretches each object's map to 0..1 before they are compared. Here
     # the five best of both frames together vote, with weights that sum to 1, and maps are compared as they are.
     "mug-release": Preset(
-        config=PropagationConfig(context=1, radius=math.inf, topk=5, temperature=0.07),
+        config=PropagationConfig(context=1, radius=math.inf, topk=5, temperature=0.01),
         layer="x",
         source=f"{_MUG}, released code",
     ),
@@ -128,7 +129,7 @@ class PropagationOptions:
     topk: Topk | None = None
     """How many of the most similar cells vote (dul, crw: 10; dino, mug-release: 5), or all of them (mug)."""
     temperature: float | None = None
-    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1; mug, mug-release: 0.07)."""
+    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1; mug, mug-release: 0.01)."""
     labels: Literal["soft", "hard"] | None = None
     """What a frame hands on to later ones: how much each cell is of each object (dul, crw, dino, mug-release), or of
     which one it is most (mug)."""

@@ -96,3 +96,9 @@ def test_files_that_cannot_be_used(network: DenseEncoder, tmp_path: Path, monkey
 def test_unknown_random_networks(spec: str) -> None:
     with pytest.raises(InputError, match=spec):
         load_encoder(spec, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:99", "cuda:x"])
+def test_devices_that_are_not_there_are_told_in_one_line(device: str) -> None:
+    with pytest.raises(InputError, match=f"--device {device}: cannot be used .*; take cpu, cuda or auto"):
+        load_encoder("random:resnet18", device=device)

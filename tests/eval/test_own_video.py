@@ -159,5 +159,7 @@ def test_a_frame_to_paint_on(clip: Path, capsys) -> None:
     assert evaluator("frame", clip, "--at", "0.8s", "--out", picture) == 0
     assert "frame 00004" in capsys.readouterr().out
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), open_frames(clip).read([4])[0])
+    assert evaluator("frame", clip, "--out", picture.parent) == 2
+    assert f"{picture.parent}: is a folder; name the picture" in capsys.readouterr().err
     assert evaluator("frame", clip, "--at", "99", "--out", picture) == 2
     assert "--at 99" in capsys.readouterr().err

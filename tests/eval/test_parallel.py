@@ -125,6 +125,34 @@ def test_signals_end_every_process(tmp_path: Path, number: str, processes: int, 
     assert time.monotonic() - start < 50
 
 
+SLOW = """
+import os, signal, sys, time
+if __name__ != "__main__":  # a process that is only just importing what it needs
+    print("importing", file=sys.stderr, flush=True)
+    time.sleep(60)
+from densevos import console
+from densevos_eval.runs.parallel import each
+
+def run():
+    signal.setitimer(signal.ITIMER_REAL, 3)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGINT))
+    list(each(None, [1, 2], processes=[run, run]))
+
+if __name__ == "__main__":
+    sys.exit(console.run(run))
+"""
+
+
+def test_processes_that_are_only_beginning_end_quietly(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = [sys.executable, str(tmp_path / "slow.py")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, start_new_session=True
+    )
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == ["importing", "importing", "interrupted"]
+
+
 def test_shards_share_the_sequences_out_evenly() -> None:
     lengths = [10, 70, 30, 20, 60, 50, 40]
     shards = [shard_of(lengths, f"{i}/3", lambda length: length) for i in (1, 2, 3)]

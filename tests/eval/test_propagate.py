@@ -20,6 +20,7 @@ from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.settings import PropagationConfig
 from tests.eval.conftest import Benchmark, write_frames, write_masks
+from tests.eval.copies import COPIES
 
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3")
 
@@ -193,3 +194,30 @@ def test_two_runs_agree(tmp_path: Path) -> None:
     for t in range(3):
         a, b = (read_mask(tmp_path / out / "clip" / f"{t:05d}.png") for out in ("a", "b"))
         np.testing.assert_array_equal(a, b)
+
+
+def test_show_deletes_nothing_that_it_reads(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
+    where = ("--dataset", "davis17", "--root", benchmark.root, "--results", f"a={benchmark.results}", "--overwrite")
+    for out in (benchmark.results, benchmark.root, tmp_path):
+        assert evaluator("show", *where, "--out", out) == 2
+        assert "--overwrite would delete" in capsys.readouterr().err
+    assert benchmark.result("one", 0).is_file()
+    assert benchmark.annotation("one", 0).is_file()
+
+
+def test_show_draws_masks_only(tmp_path: Path, capsys) -> None:
+    COPIES["jhmdb"](tmp_path / "root")
+    where = ("--dataset", "jhmdb", "--root", tmp_path / "root", "--results", f"a={tmp_path}", "--out", tmp_path / "x")
+    assert evaluator("show", *where) == 2
+    assert "--dataset jhmdb: has joints instead of masks" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_rates_of_movies_are_checked(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
+    where = ("--dataset", "davis17", "--root", benchmark.root, "--out", tmp_path / "out")
+    for fps in (0, -3, "nan", "inf"):
+        assert evaluator("show", *where, "--results", f"a={benchmark.results}", "--fps", fps) == 2
+        assert "--fps: must be above 0" in capsys.readouterr().err
+    assert evaluator("propagate", "--encoder", "random:resnet18", *where, "--fps", 5) == 2
+    assert "--fps: is for the movie of a --video" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

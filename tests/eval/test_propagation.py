@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from densevos.errors import InputError
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import resized, upsampled_labels
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.settings import PRESETS, PropagationConfig
 
 
 @pytest.fixture(autouse=True)
@@ -69,19 +69,27 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
     if config.window == "square":
         far = (dy > config.radius) | (dx > config.radius)
     soft = [first.flatten(1)]
+    handed_on = [one_hot(soft[0]) if config.labels == "hard" else soft[0]]
     for t in range(1, frames):
         context = [0, *(max(t - i, 0) for i in range(1, config.context + 1))]
         if config.reference == "near":
             context = [0, *(t - i for i in range(1, config.context + 1) if t - i > 0)]
+        if config.reference == "none":
+            context = [t - i for i in range(1, config.context + 1) if t - i >= 0]
         similarity = torch.stack([unit[:, :, :][t].T @ unit[c] for c in context], dim=1)  # [hw,1+n,hw]
-        restricted = similarity if config.reference == "near" else similarity[:, 1:]
+        restricted = similarity[:, 1:] if config.reference == "everywhere" else similarity
         restricted.masked_fill_(far[:, None], -torch.inf)
-        labels = torch.cat([soft[c] for c in context], dim=1)  # [L,(1+n)hw]
-        k = min(config.topk, labels.shape[1])
+        labels = torch.cat([handed_on[c] for c in context], dim=1)  # [L,(1+n)hw]
+        k = labels.shape[1] if config.topk == "all" else min(config.topk, labels.shape[1])
         best, index = similarity.flatten(1).topk(k)
         weights = (best / config.temperature).softmax(dim=1)
         soft.append((weights * labels[:, index]).sum(-1))
+        handed_on.append(one_hot(soft[-1]) if config.labels == "hard" else soft[-1])
     return torch.stack(soft)
+
+
+def one_hot(soft: Tensor) -> Tensor:
+    return F.one_hot(soft.argmax(0), len(soft)).T.to(soft)
 
 
 @settings(deadline=None, max_examples=60)
@@ -91,13 +99,15 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
     context=st.integers(0, 5),
     radius=st.sampled_from([0, 1, 1.5, 2, 3, 12, 40]),
     window=st.sampled_from(["circle", "square"]),
-    reference=st.sampled_from(["everywhere", "near"]),
-    topk=st.integers(1, 30),
+    reference=st.sampled_from(["everywhere", "near", "none"]),
+    topk=st.integers(1, 30) | st.just("all"),
     temperature=st.sampled_from([0.05, 0.5]),
     seed=st.integers(0, 9999),
 )
 def test_equals_the_dense_formulation(size, objects, context, radius, window, reference, topk, temperature, seed):
     assume(radius > 0 or window == "square" or reference == "everywhere")
+    assume(context > 0 or reference != "none")
+    radius = float("inf") if topk == "all" else radius
     generator = torch.Generator().manual_seed(seed)
     config = PropagationConfig(
         context=context, radius=radius, window=window, reference=reference, topk=topk, temperature=temperature
@@ -110,6 +120,66 @@ def test_equals_the_dense_formulation(size, objects, context, radius, window, re
         soft = propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
         assert propagation.ids == list(range(objects + 1))
         torch.testing.assert_close(soft.flatten(1), expected[t], rtol=0, atol=1e-4)
+
+
+def clip_of_objects(seed: int) -> tuple[Tensor, Tensor]:
+    """Features [9,6,8,10] of two objects that wander before a ground, with noise, and first masks [3,8,10]."""
+    generator = torch.Generator().manual_seed(seed)
+    looks = torch.randn(3, 6, generator=generator)
+    places = torch.zeros(9, 8, 10, dtype=torch.long)
+    for t in range(9):
+        places[t, 1:4, t // 2 : t // 2 + 4] = 1
+        places[t, 5:7, 6 - t // 2 : 9 - t // 2] = 2
+    features = looks[places].permute(0, 3, 1, 2) + 0.4 * torch.randn(9, 6, 8, 10, generator=generator)
+    return features, F.one_hot(places[0], 3).permute(2, 0, 1).float()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_preset_mug_is_eq_17(late: bool) -> None:
+    """v_m = sum_n A(n,m) y_n with A = softmax over n of x_n.x_m, and y one-hot of the frame before alone.
+
+    late: the second object is handed over in the fifth frame; from then on it takes part like the others.
+    """
+    features, first = clip_of_objects(0)
+    propagation = LabelPropagation(config=PRESETS["mug"].config)
+    unit = F.normalize(features, dim=1).flatten(2)
+    given_first = torch.stack([first[0] + first[2], first[1]]) if late else first
+    hard = v = given_first.flatten(1)
+    for t, frame in enumerate(features):
+        if t:
+            v = hard @ (unit[t - 1].T @ unit[t] / 0.01).softmax(0)
+            hard = F.one_hot(v.argmax(0), len(v)).T.float()
+        given_now = dict(enumerate(given_first)) if t == 0 else {}
+        if late and t == 4:
+            given_now = {2: first[2]}
+            hard = torch.cat([hard * (1 - first[2].flatten()), first[2].flatten()[None]])
+            v = torch.cat([v * (1 - first[2].flatten()), first[2].flatten()[None]])
+        soft = propagation.step(frame, given_now)
+        torch.testing.assert_close(soft.flatten(1), v, rtol=0, atol=1e-4)
+    assert set(propagation._recent.exact.shape) == {1, 80, 6}
+
+
+def test_the_preset_mug_release_is_close_to_the_release() -> None:
+    """The release written out: five best cells of each frame with weights of a softmax over all, their mean, soft."""
+    agreement = []
+    for seed in range(5):
+        features, first = clip_of_objects(seed)
+        propagation = LabelPropagation(config=PRESETS["mug-release"].config)
+        unit = F.normalize(features, dim=1).flatten(2)
+        soft = [first.flatten(1)]
+        for t, frame in enumerate(features):
+            ours = propagation.step(frame, dict(enumerate(first)) if t == 0 else None).flatten(1)
+            if t == 0:
+                continue
+            votes = []
+            for source in (0, t - 1):
+                affinity = (unit[source].T @ unit[t] / 0.01).softmax(0)
+                votes.append(soft[source] @ torch.where(affinity >= affinity.topk(5, dim=0).values[-1], affinity, 0))
+            soft.append(torch.stack(votes).mean(0))
+            low, high = soft[-1].amin(1, keepdim=True), soft[-1].amax(1, keepdim=True)
+            theirs = ((soft[-1] - low) / (high - low)).argmax(0)
+            agreement.append((ours.argmax(0) == theirs).float().mean().item())
+    assert np.mean(agreement) > 0.98
 
 
 def test_frames_that_barely_differ_keep_the_exact_order() -> None:
@@ -188,7 +258,15 @@ def test_a_square_window_holds_its_corners_and_a_near_reference_no_far_cell() ->
 
 @pytest.mark.parametrize(
     "values",
-    [{"context": -1}, {"radius": -1}, {"topk": 0}, {"temperature": 0}, {"radius": 0, "reference": "near"}],
+    [
+        {"context": -1},
+        {"radius": -1},
+        {"topk": 0},
+        {"temperature": 0},
+        {"radius": 0, "reference": "near"},
+        {"context": 0, "reference": "none"},
+        {"topk": "all", "radius": 12},
+    ],
 )
 def test_settings_that_cannot_work_name_their_flag(values: dict) -> None:
     with pytest.raises(InputError, match=f"--{next(iter(values))}"):

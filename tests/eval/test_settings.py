@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,7 +27,18 @@ def test_presets_are_what_was_published() -> None:
     assert (dino.window, dino.reference) == ("square", "near")
     crw = PropagationOptions(preset="crw").config()
     assert (crw.context, crw.radius, crw.topk, crw.temperature, crw.window) == (20, 12, 10, 0.05, "circle")
-    assert {name: preset.layer for name, preset in PRESETS.items()} == {"dul": "res4", "crw": "res3", "dino": None}
+    mug = PropagationOptions(preset="mug").config()
+    assert (mug.context, mug.radius, mug.topk, mug.reference, mug.labels) == (1, math.inf, "all", "none", "hard")
+    release = PropagationOptions(preset="mug-release").config()
+    assert (release.context, release.radius, release.topk, release.labels) == (1, math.inf, 5, "soft")
+    layers = {name: preset.layer for name, preset in PRESETS.items()}
+    assert layers == {"dul": "res4", "crw": "res3", "dino": None, "mug": "key", "mug-release": "x"}
+
+
+def test_settings_are_recorded_as_strict_json() -> None:
+    for preset in PRESETS.values():
+        facts = json.loads(json.dumps(preset.config.facts(), allow_nan=False))
+        assert PropagationConfig(**{**facts, "radius": float(facts["radius"])}) == preset.config
 
 
 def test_flags_win_over_the_preset() -> None:

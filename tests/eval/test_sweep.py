@@ -170,13 +170,38 @@ def test_unusable_input_is_told_in_one_line(benchmark: Benchmark, tmp_path: Path
 
 def test_full_folders_are_refused_and_half_a_sweep_leaves_no_features(benchmark: Benchmark, tmp_path, capsys) -> None:
     out = tmp_path / "out"
-    frame = benchmark.root / "JPEGImages" / "480p" / "two" / "00003.jpg"
-    frame.write_bytes(frame.read_bytes()[:100])
+    for name in ("one", "two"):
+        frame = benchmark.root / "JPEGImages" / "480p" / name / "00003.jpg"
+        frame.write_bytes(frame.read_bytes()[:100])
     assert evaluator("sweep", *ENCODER, *where(benchmark), *GRID, "--out", out) == 2
     assert "00003.jpg" in one_line(capsys)
-    assert {file.suffix for file in out.rglob("*") if file.is_file()} == {".png", ".json"}
+    assert {file.suffix for file in out.rglob("*") if file.is_file()} == {".json"}
     assert evaluator("sweep", *ENCODER, *where(benchmark), *GRID, "--out", out) == 2
     assert "--overwrite" in one_line(capsys)
+
+
+@pytest.mark.parametrize("broken", ["one", "two"])
+def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_path: Path, capsys, broken: str) -> None:
+    other = {"one": "two", "two": "one"}[broken]
+    grid = ("--contexts", 2, 0, "--topks", 3, "--radii", 3, "--workers", 1)
+    frame = benchmark.root / "JPEGImages" / "480p" / broken / "00003.jpg"
+    frame.write_bytes(frame.read_bytes()[:100])
+    assert evaluator("sweep", *ENCODER, *where(benchmark), *grid, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "WITHOUT 1 that are broken" in " ".join(said.out.split())
+    reason, last = said.err.splitlines()
+    assert reason.startswith(f"{broken}: {frame}: ")
+    assert last == "error: 1 of 2 sequences have no result, the others do; mend and sweep again"
+    alone = ("--sequences", other, "--out", tmp_path / "alone")
+    assert evaluator("sweep", *ENCODER, *where(benchmark), *grid, *alone) == 0
+    found, expected = (json.loads((tmp_path / out / "sweep.json").read_text()) for out in ("out", "alone"))
+    assert list(found["broken"]) == [broken]
+    assert "broken" not in expected
+    for rows in (found["settings"], expected["settings"]):
+        assert all(row.pop("seconds") >= 0 for row in rows)
+    assert found["settings"] == expected["settings"]
+    with pytest.raises(InputError, match=f"is not of the whole split, {broken} is broken"):
+        read_results(tmp_path / "out" / found["first"])
 
 
 def test_settings_without_a_number_come_last() -> None:

@@ -20,6 +20,7 @@ from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.propagation.sweep_table import Sweep, Tried
 from densevos_eval.protocols import Protocol
 from densevos_eval.reports.results import Results, read_results
+from densevos_eval.runs.parallel import BROKEN, Broken, check_any
 from densevos_eval.scoring.judging import Plan
 from densevos_eval.scoring.measures import judge
 from densevos_eval.scoring.tables import write_results
@@ -92,13 +93,15 @@ def sweep(
     is that of a single propagation. `on_frame` is called with the sequence's name after each frame of each setting.
     workers: processes that score.
 
-    Raises InputError for masks, frames, annotations and folders that cannot be used.
+    A sequence with frames that cannot be used is told of in `broken`, and all settings are scored without it. Raises
+    InputError for given masks, annotations and folders that cannot be used, and when all sequences are broken.
     """
     for sequence in sequences:
         _check(sequence, protocol)
     inputs = [path for sequence in sequences for path in (sequence.source, *sequence.given.values())]
     new_folder(out, overwrite=overwrite, inputs=inputs)
     features, seconds = 0.0, dict.fromkeys(settings, 0.0)
+    broken: dict[str, Broken] = {}
     for number, sequence in enumerate(sequences):
         with tempfile.TemporaryFile(dir=out) as file:
             memory = Memory(file=file)
@@ -106,10 +109,17 @@ def sweep(
             for name, config in settings.items():
                 start, before = time.perf_counter(), memory.seconds
                 work, goes_on = Work(config=config), number > 0
-                propagate_to_folder([sequence], remembering, work, out / name, resume=goes_on, on_frame=on_frame)
+                try:
+                    propagate_to_folder([sequence], remembering, work, out / name, resume=goes_on, on_frame=on_frame)
+                except BROKEN as error:
+                    broken[sequence.name] = error
+                    break
                 seconds[name] += time.perf_counter() - start - (memory.seconds - before)
         features += memory.seconds
-    scored = {name: _scored(sequences, out / name, protocol, split=split, workers=workers) for name in settings}
+    check_any(broken, [sequence.name for sequence in sequences])
+    reasons = {name: str(error) for name, error in broken.items()}
+    whole = [sequence for sequence in sequences if sequence.name not in broken]
+    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in settings}
     record = {"encoder": encoder.name, "layer": encoder.layer, "precision": encoder.precision}
     return Sweep(
         tried={
@@ -117,6 +127,7 @@ def sweep(
         },
         encoder={**record, "device": str(encoder.device)},
         features=features,
+        broken=reasons,
     )
 
 
@@ -130,9 +141,24 @@ def _check(sequence: Sequence, protocol: Protocol) -> None:
         raise InputError(f"--dataset {protocol.name}: {sequence.name} has no annotations to score settings by")
 
 
-def _scored(sequences: list[Sequence], folder: Path, protocol: Protocol, *, split: str, workers: int) -> Results:
-    """Score the masks of one setting, without T, and write its tables and results.json beside them."""
+def _scored(
+    sequences: list[Sequence],
+    broken: Mapping[str, str],
+    folder: Path,
+    protocol: Protocol,
+    *,
+    split: str,
+    workers: int,
+) -> Results:
+    """Score the masks of one setting, without T, and write its tables and results.json beside them.
+
+    sequences: those that are whole. broken: the others, which results.json tells of.
+    """
     plan = Plan(masks={sequence.name: folder for sequence in sequences})
     fast = replace(protocol, stability=frozenset())
-    write_results(judge(sequences, plan, fast, split=split, workers=workers), folder)
-    return read_results(folder)
+    scores = judge(sequences, plan, fast, split=split, workers=workers)
+    write_results(scores, folder)
+    results = read_results(folder)
+    if broken:
+        write_results(replace(scores, broken=broken), folder)
+    return results

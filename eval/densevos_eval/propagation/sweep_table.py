@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich import box
@@ -30,11 +30,13 @@ class Sweep:
     """Settings by name in the order they were tried; the others are compared with the first.
 
     encoder: what computed the features. features: the seconds it took, once for all settings.
+    broken: sequence without scores -> why; the numbers are then those of the others.
     """
 
     tried: Mapping[str, Tried]
     encoder: Mapping[str, str]
     features: float
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> Results:
@@ -73,6 +75,7 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
         "version": densevos.__version__,
         "dataset": sweep.first.dataset,
         "split": sweep.first.split,
+        **({"broken": dict(sweep.broken)} if sweep.broken else {}),
         **sweep.encoder,
         "first": next(iter(sweep.tried)),
         "seconds_features": round(sweep.features, 2),
@@ -92,8 +95,9 @@ def _row(sweep: Sweep, name: str, one: Tried, columns: Sequence[str]) -> dict[st
 def sweep_table(sweep: Sweep) -> Table:
     """Table for the screen, in per cent."""
     first, columns = next(iter(sweep.tried)), sweep.first.columns
+    without = f", WITHOUT {len(sweep.broken)} that are broken" if sweep.broken else ""
     table = Table(
-        title=f"{sweep.first.dataset} {sweep.first.split}, in per cent, best first; change from {first}",
+        title=f"{sweep.first.dataset} {sweep.first.split}{without}, in per cent, best first; change from {first}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +90,19 @@ def stopped_by_sigterm(cure: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _without_sigint() -> Iterator[None]:
+    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that ends them, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only the main thread may choose what signals do.
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Worker(Generic[Item, Result]):
     """A process that works on one item at a time; another one if it dies."""
 
@@ -105,7 +119,8 @@ class _Worker(Generic[Item, Result]):
             context = multiprocessing.get_context("spawn")  # A fork inherits locks of threads, and no GPU works in it.
             self.connection, there = context.Pipe()
             self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
-            self._process.start()
+            with _without_sigint():
+                self._process.start()
             there.close()  # Held open here, its end would not be noticed.
         self.connection.send(item)
 
@@ -161,7 +176,6 @@ def _in_processes(
 
 def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
     """A process: items in, steps and outcomes out, until the other side is closed or dead."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that started them ends them.
     try:
         function = maker()
         while True:
