@@ -99,7 +99,7 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
     def step() -> float:
         loss = parts[0](features) + parts[1](features, regressor) + parts[2](features)
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     return {**measured(step), "kind": kind, "videos": videos, "by": "measured"}
 
@@ -203,7 +203,7 @@ def whole_step(videos: int) -> Row:
     def step() -> float:
         loss = learner(batch, torch.Generator().manual_seed(0))["loss"]
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     row = measured(step)
     turns = Mug(config.encoder, replace(config.objective, round_robin=True)).train()

@@ -13,9 +13,9 @@ def aggregate(query: Tensor, keys: Tensor, values: Tensor, temperature: float) -
     """
     rows = query.flatten(2).transpose(1, 2)
     columns, contents = (one.transpose(2, 1).flatten(2).transpose(1, 2) for one in (keys, values))
-    # The kernels that keep the affinity out of memory want a head's axis and one width; zeros change no product.
+    # The kernels that keep the affinity out of memory want an axis of heads, one width, and rows in one piece.
     wide = max(rows.shape[2], contents.shape[2])
-    q, k, v = (F.pad(one, (0, wide - one.shape[2]))[:, None] for one in (rows, columns, contents))
+    q, k, v = (F.pad(one, (0, wide - one.shape[2]))[:, None].contiguous() for one in (rows, columns, contents))
     found = F.scaled_dot_product_attention(q, k, v, scale=1 / temperature)
     return found[:, 0, :, : contents.shape[2]].transpose(1, 2).unflatten(2, query.shape[2:])
 
