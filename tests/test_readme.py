@@ -50,8 +50,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-QUICK_MUG = ["--rounds", "1", "--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.device", "cpu", "--clips.size", "96"]
-QUICK_MUG += ["--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"]
+QUICK_MUG = [
+    *("--rounds", "1", "--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.device", "cpu"),
+    *("--clips.size", "96", "--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"),
+]
 
 
 def shortened(command: list[str]) -> list[str]:

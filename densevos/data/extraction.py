@@ -3,9 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +12,7 @@ from densevos.data.catalogue import find_videos
 from densevos.data.readers import iterate_frames, open_frames
 from densevos.errors import InputError
 from densevos.files import new_folder, written_whole
+from densevos.parallel import one_thread_processes
 
 JPEG_QUALITY = 95
 
@@ -32,7 +31,7 @@ def extract_frames(
     videos = find_videos(source)
     names = video_names(videos)
     new_folder(out, overwrite=overwrite, inputs=[source, *videos])
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with one_thread_processes(workers) as pool:
         reasons = list(pool.map(partial(_extract, short_side=short_side), videos, (out / name for name in names)))
     skipped = [reason for reason in reasons if reason]
     if len(skipped) == len(videos):
