@@ -1,0 +1,1 @@
+"""Many sequences, several processes, interrupted and resumed."""
