@@ -176,6 +176,7 @@ def _in_processes(
 
 def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
     """A process: items in, steps and outcomes out, until the other side is closed or dead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where it was begun in another thread than the main one.
     try:
         function = maker()
         while True:
