@@ -72,14 +72,15 @@ def is_whole(out: Path, sequence: Sequence) -> bool:
     """
     try:
         record = json.loads(_record(out, sequence).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        inputs, files = record["inputs"], record["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
-    if record["inputs"] != input_fingerprint(sequence):
+    if inputs != input_fingerprint(sequence):
         raise InputError(
             f"{out / sequence.name}: was made from other frames or given masks than are in {sequence.source} now;"
             " pass --overwrite, or choose another --out"
         )
-    return record["files"] == _files_fingerprint(out / sequence.name)
+    return files == _files_fingerprint(out / sequence.name)
 
 
 @contextmanager
