@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from densevos.config import MugConfig
-from densevos.crf import refine
+from densevos.crf import refine, require
 from densevos.data.extraction import video_names
 from densevos.data.readers import open_frames
 from densevos.data.video_samples import VideoSamples, check_length
@@ -50,6 +50,8 @@ def train_rounds(
     """
     folders = video_names(videos)
     check_maps(videos, folders, config)
+    if config.relabel_crf:
+        require()  # now, not after a round of training
     fresh = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     done, predicted = Rounds(), None
     for number in range(1, config.rounds + 1):
