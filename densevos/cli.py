@@ -184,6 +184,7 @@ def data_frames(
     source: tyro.conf.Positional[Path],
     out: Path,
     short_side: int = 256,
+    every: int = 1,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -193,12 +194,15 @@ def data_frames(
         source: What `--data` of `densevos train` takes.
         out: Folder to write: one folder of frames a video.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
+        every: Keep the first of so many frames.
         workers: Processes; all cores by default.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.extraction import extract_frames
 
-    written, skipped = extract_frames(source, out, short_side=short_side, workers=workers, overwrite=overwrite)
+    written, skipped = extract_frames(
+        source, out, short_side=short_side, every=every, workers=workers, overwrite=overwrite
+    )
     for reason in skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {written} videos, {len(skipped)} skipped")

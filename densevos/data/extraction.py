@@ -1,5 +1,6 @@
 """Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video for each clip."""
 
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -18,21 +19,22 @@ JPEG_QUALITY = 95
 
 
 def extract_frames(
-    source: Path, out: Path, *, short_side: int, workers: int | None = None, overwrite: bool = False
+    source: Path, out: Path, *, short_side: int, every: int = 1, workers: int | None = None, overwrite: bool = False
 ) -> tuple[int, list[str]]:
-    """Write OUT/VIDEO/00000.jpg ... for every video of `source`.
+    """Write OUT/VIDEO/00000.jpg ... for every video of `source`, or every so many-th frame, which keeps its name.
 
     Returns how many videos were written, and one line for each that cannot be read. Raises InputError when
     two videos share a name or none can be read, and when `out` holds files, unless `overwrite`.
     """
-    for flag, value in {"short-side": short_side, "workers": workers}.items():
+    for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
     videos = find_videos(source)
     names = video_names(videos)
     new_folder(out, overwrite=overwrite, inputs=[source, *videos])
     with one_thread_processes(workers) as pool:
-        reasons = list(pool.map(partial(_extract, short_side=short_side), videos, (out / name for name in names)))
+        extract = partial(_extract, short_side=short_side, every=every)
+        reasons = list(pool.map(extract, videos, (out / name for name in names)))
     skipped = [reason for reason in reasons if reason]
     if len(skipped) == len(videos):
         raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {skipped[0]}")
@@ -53,11 +55,12 @@ def video_names(videos: Sequence[Path]) -> list[str]:
     return names
 
 
-def _extract(video: Path, folder: Path, short_side: int) -> str | None:
+def _extract(video: Path, folder: Path, short_side: int, every: int) -> str | None:
     try:
         reader = open_frames(video)
         folder.mkdir(parents=True)
-        for name, frame in zip(reader.names, iterate_frames(reader), strict=True):
+        frames = zip(reader.names, iterate_frames(reader), strict=True)
+        for name, frame in itertools.islice(frames, 0, None, every):
             with written_whole(folder / f"{name}.jpg") as file:
                 shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
     except InputError as error:
