@@ -4,9 +4,10 @@
 
 Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The plain formulation has
 every affinity in memory, and the mask of h*w x h*w cells of the long-term term. Step: one whole training step of the
-recipe `mug_small`, and the share of each granularity in it. Each row is a process of its own; its memory is the
-largest resident one less what imports and inputs take. A row that would need more than --limit-gb is left out by its
-size. Prints tables and, as the last line, one JSON object.
+recipe `mug_small`, and the share of each granularity: what a step without it is shorter by. The shares leave encoding,
+which they have in common. Inference: zero-shot segmentation of 480x854 frames by that network, and the dense CRF on one
+core. Each row is a process of its own; its memory is the largest resident one less what imports and inputs take. A row
+that would need more than --limit-gb is left out by its size. Prints a table and, as the last line, one JSON object.
 """
 
 import argparse
@@ -16,19 +17,23 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos.crf import refine
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.files import write_json
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.models.geometry import GeometricRegressor
-from densevos.models.mug import KEY, VALUE, pooled
+from densevos.models.mug import KEY, VALUE, MugNetwork, pooled
+from densevos.models.segmenter import Segmenter
 from densevos.objectives.matching import affinity, cosines, inlier_score
 from densevos.objectives.tracking import gaussian_map, response, tracking_loss
 from densevos.objectives.video import aggregate, instance_loss
@@ -58,6 +63,7 @@ def main() -> None:
         for kind in ("objectives plain", "objectives ours", "step")
         for videos in options.videos
     ]
+    rows.append(in_own_process("inference", 1, options))
     figures = {"rows": rows, "cells": CELLS, "match_size": options.match_size, "threads": options.threads}
     for ours, plain in pairs(rows):
         name = f"n{ours['videos']}"
@@ -88,10 +94,12 @@ def in_own_process(kind: str, videos: int, options: argparse.Namespace) -> Row:
 
 
 def one_row(kind: str, videos: int, match_size: int) -> Row:
-    """Time (the faster of two) and memory of one kind."""
+    """Time (the fastest of three) and memory of one kind."""
     torch.manual_seed(0)
     if kind == "step":
         return whole_step(videos)
+    if kind == "inference":
+        return inference(128)
     features = inputs(videos)
     regressor = GeometricRegressor(match_size)
     parts = (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
@@ -105,9 +113,9 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
 
 
 def measured(step: Callable[[], float]) -> Row:
-    """Seconds and peak memory beyond now of a step that is run twice."""
+    """Seconds and peak memory beyond now of a step that is run three times."""
     before, seconds, loss = resident_mb(), [], 0.0
-    for _ in range(2):
+    for _ in range(3):
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
@@ -206,13 +214,58 @@ def whole_step(videos: int) -> Row:
         return float(loss.detach())
 
     row = measured(step)
-    turns = Mug(config.encoder, replace(config.objective, round_robin=True)).train()
-    shares: dict[str, float] = {}
+    whole = float(row["seconds"])
+    shares: Row = {}
     for name in GRANULARITIES:
-        start = time.perf_counter()
-        turns(batch, torch.Generator().manual_seed(0))["loss"].backward()
-        shares[f"{name} alone"] = round(time.perf_counter() - start, 3)
+        rest = tuple(other for other in GRANULARITIES if other != name)
+        learner._chosen = lambda rest=rest: rest  # type: ignore[method-assign]
+        shares[f"{name} share"] = round(1 - float(measured(step)["seconds"]) / whole, 2)
     return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
+
+
+class Repeated:
+    """One picture again and again, as a reader of frames."""
+
+    def __init__(self, picture: np.ndarray, length: int):
+        self.path, self.picture, self.length = Path("picture"), picture, length
+        self.names = [f"{index:05d}" for index in range(length)]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """As many as are asked for."""
+        return np.stack([self.picture] * len(indices))
+
+    def seconds(self) -> np.ndarray | None:
+        """A folder of frames has no times."""
+        return None
+
+
+def inference(frames: int) -> Row:
+    """Frames a second of zero-shot segmentation without CRF, and seconds of the CRF for one frame."""
+    config = mug_small(Path(), Path())
+    picture = cv2.resize(data.astronaut(), (854, 480))
+    network = MugNetwork(config.encoder, config.objective.readout, config.objective.aggregate_temperature)
+    segmenter = Segmenter(network, config.clips.size, config.clips.segments, torch.device("cpu"))
+    probability = next(segmenter(Repeated(picture, 16)))
+    before, start = resident_mb(), time.perf_counter()
+    count = sum(1 for _ in segmenter(Repeated(picture, frames)))
+    seconds = time.perf_counter() - start
+    peak = round(peak_mb() - before)
+    start = time.perf_counter()
+    for _ in range(8):
+        refine(probability, picture)
+    crf = (time.perf_counter() - start) / 8
+    return {
+        "kind": "inference",
+        "videos": 1,
+        "seconds": round(seconds / count, 4),
+        "peak_mb": peak,
+        "frames_per_second": round(count / seconds, 1),
+        "crf_seconds_per_frame": round(crf, 3),
+        "by": "measured",
+    }
 
 
 def resident_mb() -> float:
@@ -230,10 +283,9 @@ def table(rows: list[Row]) -> str:
     """Markdown."""
     lines = ["| | videos | seconds | peak MB | |", "|---|---|---|---|---|"]
     for row in rows:
-        alone = ", ".join(f"{name} {value} s" for name, value in row.items() if str(name).endswith("alone"))
-        lines.append(
-            f"| {row['kind']} | {row['videos']} | {row['seconds']} | {row['peak_mb']} | {alone or row['by']} |"
-        )
+        shown = (*(f"{name} share" for name in GRANULARITIES), "frames_per_second", "crf_seconds_per_frame")
+        more = ", ".join(f"{name.replace('_', ' ')} {row[name]}" for name in shown if name in row)
+        lines.append(f"| {row['kind']} | {row['videos']} | {row['seconds']} | {row['peak_mb']} | {more or row['by']} |")
     return "\n".join(lines)
 
 

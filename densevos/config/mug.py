@@ -36,7 +36,9 @@ class MugObjectiveConfig:
     video_weight: float = 0.5
     """beta_3."""
     frame_weight: float = 1.0
-    """Of Eqs. 2 and 15, for both readouts, rho and nu."""
+    """Of Eqs. 2 and 15 for rho, which reads single frames."""
+    readout_weight: float = 1.0
+    """Of the same for nu, which reads aggregated features and makes the masks."""
     alpha: float = 0.05
     """Trust in the initial maps from the second round on (Eq. 15)."""
     patch: int = 64

@@ -53,7 +53,7 @@ class Mug(nn.Module):
         losses = self._losses(frames, batch, self._chosen(), generator)
         weights = {
             "frame": self.objective.frame_weight,
-            "readout": self.objective.frame_weight,
+            "readout": self.objective.readout_weight,
             "short": self.objective.short_weight,
             "long": self.objective.long_weight,
             "video": self.objective.video_weight,
@@ -133,7 +133,7 @@ class Mug(nn.Module):
         rows = torch.randint(side // 2, height - side // 2 + 1, (len(frames),), generator=generator)
         columns = torch.randint(side // 2, width - side // 2 + 1, (len(frames),), generator=generator)
         start = torch.stack([rows, columns], dim=1).to(frames.device)
-        responses, places = track_back(frames, maps, start, side, stride, encoder)
+        responses, places = track_back(frames, maps, start, side, stride, self._embed_patches)
         logits = self.response_scale * responses + self.response_bias
         target = gaussian_map(start, (height, width), 0.1 * side)
         loss = tracking_loss(logits, target, drop_worst=self.objective.drop_worst, balance=self.objective.balance)
@@ -141,6 +141,16 @@ class Mug(nn.Module):
             height_of_peak = torch.sigmoid(logits).flatten(1).amax(1).mean()
             missed = (places[:, -1] - start).float().norm(dim=1).mean()
         return {"short": loss, "peak": height_of_peak, "missed_by": missed}
+
+    def _embed_patches(self, patches: Tensor) -> Tensor:
+        """Patches [N,3,S,S] -> unit embeddings [N,C,s,s]; BatchNorm takes them for parts of frames.
+
+        Statistics of patches would be five times as many as those of frames, and what is judged later is frames.
+        """
+        encoder = self.network.encoder.eval()
+        embeddings = encoder(patches)
+        encoder.train(self.training)
+        return embeddings
 
     def _long(self, features: Tensor, pairs: Tensor) -> Losses:
         """Eq. 8 for the distant pairs [B,2] among the abstract's x [B,K,C,h,w]."""

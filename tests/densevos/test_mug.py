@@ -154,6 +154,18 @@ def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, 
     assert without == []
 
 
+def test_batch_statistics_are_those_of_frames_alone(tiny_mug: MugConfig) -> None:
+    learner = Mug(tiny_mug.encoder, tiny_mug.objective).train()
+    frames = torch.rand(4, 3, 48, 48)
+    before = learner.network.encoder.trunk.bn1.running_mean.clone()
+    learner._embed_patches(frames)
+    assert learner.training
+    assert learner.network.encoder.training
+    assert torch.equal(learner.network.encoder.trunk.bn1.running_mean, before)
+    learner.network.encode(frames)
+    assert not torch.equal(learner.network.encoder.trunk.bn1.running_mean, before)
+
+
 def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
     torch.manual_seed(0)
     learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, round_robin=True)).train()

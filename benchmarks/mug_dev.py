@@ -1,0 +1,96 @@
+"""The table of `scripts/mug_dev.sh`: first foreground maps against MuG after each round, with and without CRF.
+
+    python benchmarks/mug_dev.py runs/mug_dev
+
+reads what the script left in its working folder and prints a Markdown table beside the paper's figures (Lu et al., CVPR
+2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
+to benchmarks/results/mug_dev.json.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from densevos.files import write_json
+
+RESULT = Path(__file__).resolve().parent / "results" / "mug_dev.json"
+PAPER = {
+    "saliency": 37.2,
+    "cam": 45.3,
+    "mug_round1": 50.8,
+    "mug_round2": 58.0,
+    "mug_round2_no_crf": 55.3,
+    "mug_cam_round1": 54.9,
+    "mug_cam_round2": 61.2,
+    "mug_cam_round2_no_crf": 58.7,
+    "mug_without_frame_round2": 40.2,
+    "mug_without_short_round2": 51.3,
+    "mug_without_long_round2": 52.8,
+    "mug_without_video_round2": 56.4,
+    "one_shot": 63.1,
+    "one_shot_cam": 65.7,
+}
+
+
+def main(folder: Path) -> None:
+    """Join the scores and runs of one working folder."""
+    rows = {name: scores(path) for name, path in results(folder) if path.is_file()}
+    runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
+    provenance = json.loads(next(folder.glob("mug_*/provenance.json")).read_text(encoding="utf-8"))
+    made = {key: provenance[key] for key in ("machine", "versions", "git_commit")}
+    print(table(rows))
+    result = {**rows, "runs": runs, **made}
+    write_json(RESULT, result)
+    print(json.dumps(result))
+
+
+def results(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names of rows, and where their results.json would lie. What began with saliency maps is named without it."""
+    for kind, of in (("saliency", ""), ("cam", "_cam")):
+        yield kind, folder / kind / "results.json"
+        yield f"{kind}_no_crf", folder / f"{kind}_no_crf" / "results.json"
+        yield from zero_shot(folder, f"mug_{kind}", f"mug{of}")
+        yield f"one_shot{of}", folder / f"mug_{kind}_one_shot_mug" / "results.json"
+        yield f"one_shot_release{of}", folder / f"mug_{kind}_one_shot_mug-release" / "results.json"
+    for left_out in ("frame", "short", "long", "video"):
+        yield from zero_shot(folder, *[f"mug_without_{left_out}"] * 2)
+
+
+def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
+    """The rows of one run."""
+    for number in (1, 2):
+        masks = folder / f"{run}_round{number}"
+        yield f"{name}_round{number}", masks / "results.json"
+        yield f"{name}_round{number}_no_crf", masks / "no-crf" / "results.json"
+
+
+def scores(path: Path) -> dict[str, Any]:
+    """Mean J and F in percent, and J of each sequence."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    sequences = {name: round(100 * row["J-Mean"], 1) for name, row in found["sequences"].items()}
+    means = {key: round(100 * found["overall"][f"{key}-Mean"], 2) for key in ("J", "F")}
+    return {**means, "J_sequences": sequences}
+
+
+def run(folder: Path) -> dict[str, Any]:
+    """What a training run took, and its last line of the log."""
+    training = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))["training"]
+    last = {
+        log.parent.name: json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        for log in sorted(folder.glob("round*/metrics.jsonl"))
+    }
+    kept = {key: training[key] for key in ("steps", "videos", "config")}
+    return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown, in percent."""
+    lines = ["| masks | J | F | J of the paper |", "|---|---|---|---|"]
+    lines += [f"| {name} | {row['J']:.1f} | {row['F']:.1f} | {PAPER.get(name, '')} |" for name, row in rows.items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

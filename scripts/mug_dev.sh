@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Learn objects from unlabelled videos with MuG and judge on DAVIS-2016: first foreground maps against both rounds.
+#
+#   VIDEOS=/data/videos DAVIS=/data/DAVIS bash scripts/mug_dev.sh [options of densevos train]
+#
+# VIDEOS     folder of video files or frame folders to learn from (no labels)
+# DAVIS      root of DAVIS (JPEGImages/480p, Annotations/480p, ImageSets/2016/SPLIT.txt)
+# SPLIT      list of sequences, default dev       RECIPE  default mug_small
+# KNOWLEDGE  where the first maps come from, default "saliency cam" (cam: pip install 'densevos[cam]')
+# LEAVE_OUT  granularities to train without, one run of two rounds each on KNOWLEDGE's first: "frame short long video"
+# OUT        working folder, default runs/mug_dev; steps that are done are not done again
+set -euo pipefail
+source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+: "${VIDEOS:?set VIDEOS to a folder of videos to learn from}" "${DAVIS:?set DAVIS to the root of DAVIS}"
+SPLIT="${SPLIT:-dev}" RECIPE="${RECIPE:-mug_small}" OUT="${OUT:-$ROOT/runs/mug_dev}"
+KNOWLEDGE="${KNOWLEDGE:-saliency cam}" LEAVE_OUT="${LEAVE_OUT:-}"
+mkdir -p "$OUT"
+
+if [ ! -d "$OUT/frames" ]; then
+    "$BIN/densevos" data frames "$VIDEOS" --out "$OUT/frames.part" --short-side 192 --every 3 --overwrite
+    mv "$OUT/frames.part" "$OUT/frames"
+fi
+while read -r sequence; do
+    [ -n "$sequence" ] && echo "$(realpath "$DAVIS")/JPEGImages/480p/$sequence"
+done <"$DAVIS/ImageSets/2016/$SPLIT.txt" >"$OUT/judged.txt"
+DATASET=(--dataset davis16 --root "$DAVIS" --split "$SPLIT")
+
+score() { # score RESULTS; what was scored stays
+    [ -f "$1/results.json" ] || "$BIN/densevos-eval" score "${DATASET[@]}" --results "$1" --no-stability
+}
+
+learn() { # learn NAME MAPS [options of densevos train]: two rounds, and what each finds in the judged sequences
+    local name="$1" maps="$2" round
+    shift 2
+    "$BIN/densevos" train "$RECIPE" --data "$OUT/frames" --foreground "$maps" --out "$OUT/$name" --resume auto "$@"
+    for round in "$OUT/$name"/round[0-9]*; do
+        round="$(basename "$round")"
+        "$BIN/densevos-eval" zeroshot --model "$OUT/$name/$round" "${DATASET[@]}" --out "$OUT/${name}_$round" --resume
+        score "$OUT/${name}_$round"
+        score "$OUT/${name}_$round/no-crf"
+    done
+}
+
+for kind in $KNOWLEDGE; do
+    "$BIN/densevos" data foreground "$OUT/frames" --method "$kind" --out "$OUT/maps_$kind"
+    "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --out "$OUT/${kind}"
+    "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --no-crf --out "$OUT/${kind}_no_crf"
+    score "$OUT/$kind"
+    score "$OUT/${kind}_no_crf"
+    learn "mug_$kind" "$OUT/maps_$kind" "$@"
+    for preset in mug mug-release; do
+        results="$OUT/mug_${kind}_one_shot_$preset"
+        "$BIN/densevos-eval" propagate --preset "$preset" --encoder "$OUT/mug_$kind/encoder.safetensors" \
+            "${DATASET[@]}" --out "$results" --resume
+        score "$results"
+    done
+done
+for granularity in $LEAVE_OUT; do
+    learn "mug_without_$granularity" "$OUT/maps_${KNOWLEDGE%% *}" "--objective.$granularity-weight" 0 "$@"
+done
+"$BIN/python" "$ROOT/benchmarks/mug_dev.py" "$OUT"
