@@ -45,7 +45,7 @@ class VideoDataset(Dataset, ABC):
     when no video is left.
     """
 
-    def __init__(self, videos: Sequence[Path], seed: int):
+    def __init__(self, videos: Sequence[Any], seed: int):
         self.videos, self.seed = list(videos), seed
 
     def __len__(self) -> int:
@@ -93,23 +93,33 @@ class ClipDataset(VideoDataset):
 class ClipSampler(Sampler):
     """Batches of (epoch, index) from step `start` on: each epoch a new order of all videos, rank by rank.
 
-    A remainder smaller than a batch is left out of its epoch.
+    A step takes `accumulate` batches of every rank. A remainder smaller than a step is left out of its epoch.
     """
 
-    def __init__(self, videos: int, batch: int, epochs: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1):
+    def __init__(
+        self,
+        videos: int,
+        batch: int,
+        epochs: int,
+        seed: int,
+        start: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulate: int = 1,
+    ):
         self.videos, self.batch, self.epochs, self.seed = videos, batch, epochs, seed
-        self.start, self.rank, self.ranks = start, rank, ranks
-        self.steps_per_epoch = videos // (batch * ranks)
+        self.start, self.rank, self.ranks, self.accumulate = start, rank, ranks, accumulate
+        self.steps_per_epoch = videos // (batch * ranks * accumulate)
 
     def __len__(self) -> int:
-        return self.epochs * self.steps_per_epoch - self.start
+        return (self.epochs * self.steps_per_epoch - self.start) * self.accumulate
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for epoch in range(self.start // self.steps_per_epoch, self.epochs):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.videos)
             first = max(self.start - epoch * self.steps_per_epoch, 0)
-            for step in range(first, self.steps_per_epoch):
-                begin = (step * self.ranks + self.rank) * self.batch
+            for number in range(first * self.accumulate, self.steps_per_epoch * self.accumulate):
+                begin = (number * self.ranks + self.rank) * self.batch
                 yield [(epoch, int(index)) for index in order[begin : begin + self.batch]]
 
 

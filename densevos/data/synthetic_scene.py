@@ -136,8 +136,22 @@ def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng
     coats = [shift_mean(coat, wall, rng.uniform(0, config.camouflage)) for coat in coats]
     labels = [*range(1, objects + 1), *[0] * distractors]
     sprites = [
-        _random_sprite(config, label, coats[label - 1 if label else rng.integers(objects)], rng) for label in labels
+        random_sprite(
+            config,
+            label,
+            coats[label - 1 if label else rng.integers(objects)],
+            random_outline(random_area(config, rng), rng),
+            rng,
+        )
+        for label in labels
     ]
+    return random_surroundings(config, wall, sprites, rng)
+
+
+def random_surroundings(
+    config: SyntheticConfig, wall: np.ndarray, sprites: Sequence[Sprite], rng: np.random.Generator
+) -> Scene:
+    """The scene of `sprites`, in random depth order, before a part of the photograph `wall` [h,w,3]."""
     return Scene(
         background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng),
         sprites=tuple(sprites[i] for i in rng.permutation(len(sprites))),
@@ -148,10 +162,17 @@ def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng
     )
 
 
-def _random_sprite(config: SyntheticConfig, label: int, coat: np.ndarray, rng: np.random.Generator) -> Sprite:
+def random_area(config: SyntheticConfig, rng: np.random.Generator) -> float:
+    """Area of an object, pixels."""
+    share = config.min_area * (config.max_area / config.min_area) ** rng.uniform()
+    return float(share * config.height * config.width)
+
+
+def random_sprite(
+    config: SyntheticConfig, label: int, coat: np.ndarray, level: np.ndarray, rng: np.random.Generator
+) -> Sprite:
+    """An object of outline `level` (signed distance [S,S]) cut from the photograph `coat`, somewhere and on its way."""
     frame = np.array([config.width, config.height])
-    area = config.min_area * (config.max_area / config.min_area) ** rng.uniform()
-    level = random_outline(area * frame.prod(), rng)
     position, target = rng.uniform(0.15, 0.85, (2, 2)) * frame
     dashes = rng.uniform() < config.dashes
     way = position - frame / 2 if dashes else target - position

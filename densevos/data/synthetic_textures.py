@@ -31,13 +31,17 @@ PHOTOGRAPHS: Mapping[Pool, Sequence[str]] = MappingProxyType(
 
 
 @cache
+def load_photograph(name: str) -> np.ndarray:
+    """A photograph of the wheel, [h,w,3] uint8 RGB and read-only (grey ones have equal channels)."""
+    with as_file(files("skimage") / "data" / name) as path:
+        photograph = read_image(path)
+    photograph.setflags(write=False)
+    return photograph
+
+
 def load_photographs(pool: Pool) -> tuple[np.ndarray, ...]:
-    """The photographs of one pool, each [h,w,3] uint8 RGB and read-only (grey ones have equal channels)."""
-    with as_file(files("skimage") / "data") as folder:
-        photographs = tuple(read_image(folder / name) for name in PHOTOGRAPHS[pool])
-    for photograph in photographs:
-        photograph.setflags(write=False)
-    return photographs
+    """The photographs of one pool."""
+    return tuple(load_photograph(name) for name in PHOTOGRAPHS[pool])
 
 
 def recolour(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -81,10 +85,13 @@ def random_outline(area: float, rng: np.random.Generator) -> np.ndarray:
     order = np.arange(2, 8)
     waves = np.cos(order * angle[:, None] + rng.uniform(0, 2 * np.pi, order.size))
     radius = np.exp(waves @ (rng.normal(0, 0.6, order.size) / order))
-    curve = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    curve *= np.sqrt(area / cv2.contourArea(curve.astype(np.float32)))
-    curve -= (curve.max(0) + curve.min(0)) / 2
-    return signed_distance(curve)
+    return filled_outline(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), area)
+
+
+def filled_outline(curve: np.ndarray, area: float) -> np.ndarray:
+    """Signed distance to the closed polygon `curve` [N,2], moved to the middle and scaled to `area` pixels inside."""
+    curve = curve * np.sqrt(area / cv2.contourArea(curve.astype(np.float32)))
+    return signed_distance(curve - (curve.max(0) + curve.min(0)) / 2)
 
 
 def signed_distance(curve: np.ndarray) -> np.ndarray:

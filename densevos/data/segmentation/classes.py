@@ -1,0 +1,108 @@
+"""Names of classes as data, and how values in mask files become class ids."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from densevos.data.segmentation.sets import VOID
+from densevos.errors import InputError
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text.split()).split(", "))
+
+
+SHARED = _names("backpack, bicycle, bird, car, cell phone, dog, horse, motorcycle, person, surfboard")
+"""The ten classes of COCO that objects of both splits of DAVIS-2017 have: the papers' classes, recovered from their
+counts of frames (3,401 and 1,558)."""
+
+ALIASES = {
+    "cellphone": "cell phone",
+    "motorbike": "motorcycle",
+    "aeroplane": "airplane",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+    "diningtable": "dining table",
+    "pottedplant": "potted plant",
+}
+"""What the sets call classes that COCO names otherwise."""
+
+# Things 1 to 91 and stuff 92 to 182, by id; the eleven ids that COCO-2017 does not use are named as well.
+COCO = _names(
+    """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, street sign,
+    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, hat, backpack,
+    umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat,
+    baseball glove, skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife, spoon, bowl,
+    banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
+    mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven,
+    toaster, sink, refrigerator, blender, book, clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush,
+    banner, blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet, ceiling-other,
+    ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff, dirt, door-stuff, fence,
+    floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog, food-other, fruit, furniture-other,
+    grass, gravel, ground-other, hill, house, leaves, light, mat, metal, mirror-stuff, moss, mountain, mud, napkin,
+    net, paper, pavement, pillow, plant-other, plastic, platform, playingfield, railing, railroad, river, road, rock,
+    roof, rug, salad, sand, sea, shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw,
+    structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete, wall-other,
+    wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other,
+    wood"""
+)
+
+VOC = _names(
+    """background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
+    motorbike, person, pottedplant, sheep, sofa, train, tvmonitor"""
+)
+
+CAMVID = _names("sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist")
+
+YTBB = _names(
+    """person, bird, bicycle, boat, bus, bear, cow, cat, giraffe, potted plant, horse, motorcycle, knife, airplane,
+    skateboard, train, truck, zebra, toilet, dog, elephant, umbrella, none, car"""
+)
+
+ADE20K = _names(
+    """wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
+    table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field,
+    armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard, chest
+    of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool
+    table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill,
+    bench, countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus,
+    towel, light, truck, tower, chandelier, awning, streetlight, booth, television receiver, airplane, dirt track,
+    apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer
+    belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle,
+    oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket,
+    sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board,
+    shower, radiator, glass, clock, flag"""
+)
+
+
+def common_name(name: str) -> str:
+    """The name that COCO has for a class of any set."""
+    return ALIASES.get(name, name)
+
+
+def choose_classes(
+    set_name: str, known: Iterable[str], wanted: Sequence[str] | None, usual: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Names of class ids 0, 1, ...: `usual`, or `background` and the wanted ones.
+
+    known: the names of the set. Raises InputError for a wanted class that is none of them.
+    """
+    if wanted is None:
+        return usual
+    there = {common_name(name) for name in known}
+    for name in wanted:
+        if common_name(name) not in there:
+            raise InputError(f"{name}: {set_name} has no such class; it has {', '.join(sorted(there))}")
+    return ("background", *(common_name(name) for name in wanted if name != "background"))
+
+
+def class_values(
+    names: Mapping[int, str], classes: Sequence[str], others: Literal["background", "ignore"]
+) -> dict[int, int]:
+    """Value in a mask file -> class id, for every value that the set defines.
+
+    names: value -> name of its class in the set, `void` for pixels without label.
+    others: what classes that are not wanted become.
+    """
+    ids = {common_name(name): id for id, name in enumerate(classes)}
+    rest = {"background": 0, "ignore": VOID}[others]
+    return {value: VOID if name == "void" else ids.get(common_name(name), rest) for value, name in names.items()}

@@ -1,0 +1,84 @@
+"""One's own images or clips with indexed masks, and their class names in a small file."""
+
+from pathlib import Path
+
+from densevos.data.readers import image_files
+from densevos.data.segmentation.classes import choose_classes, class_values
+from densevos.data.segmentation.layout import folders, image_set, labelled_video, need_folder, need_images, read_json
+from densevos.data.segmentation.presence import keep_wanted
+from densevos.data.segmentation.sets import VOID, SegmentationSet, SetOptions, Shot
+from densevos.errors import InputError
+
+LAYOUT = (
+    "folder needs images/SPLIT/NAME.jpg and masks/SPLIT/NAME.png (indexed), or images/SPLIT/CLIP/00000.jpg and"
+    " masks/SPLIT/CLIP/00000.png, and classes.txt (one name a line, the first is value 0) or classes.json"
+    ' (["sky", ...] or {"0": "sky", ...}) below its folder'
+)
+
+
+def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+    """The images of ROOT/images/SPLIT, or, where it holds folders, the clips; see sets.open_set.
+
+    Value 255 of a mask is void; clips may have masks of some frames only. Without labels neither masks nor classes
+    are needed.
+    """
+    above = need_folder(root / "images", LAYOUT)
+    if not (above / split).is_dir():
+        there = ", ".join(clip.name for clip in folders(above)) or "none"
+        raise InputError(f"{above / split}: folder is missing (splits there: {there}); {LAYOUT}")
+    values = _values(root, options)
+    usual = tuple(name for name in values.values() if name != "void")
+    first = ", ".join(f"{value} {name}" for value, name in list(values.items())[:5])
+    known = f"{first}{', ...' if len(values) > 5 else ''} and 255 void; name it in the file of classes"
+    if image_files(above / split):
+        return image_set(
+            "folder",
+            need_images(above / split, LAYOUT),
+            root / "masks" / split,
+            options,
+            values={**values, VOID: "void"},
+            usual=usual,
+            known=known,
+            cure=LAYOUT,
+        )
+    classes = choose_classes("folder", usual, options.wanted, usual)
+    shots = [Shot(name=clip.name, source=clip) for clip in folders(above / split)]
+    if options.labels:
+        ids = class_values({**values, VOID: "void"}, classes, options.others)
+        masks = root / "masks" / split
+        shots = [
+            labelled_video(shot, need_images(shot.source, LAYOUT), masks / shot.name, ids, known, sparse=True)
+            for shot in shots
+        ]
+    kept = (
+        keep_wanted("folder", shots, classes, workers=options.workers)
+        if options.labels and options.wanted is not None
+        else tuple(shots)
+    )
+    return SegmentationSet(name="folder", kind="video", classes=classes, shots=kept)
+
+
+def _values(root: Path, options: SetOptions) -> dict[int, str]:
+    """Value -> class name; none when labels are not wanted and there is no file."""
+    file = options.table or next((f for f in (root / "classes.txt", root / "classes.json") if f.is_file()), None)
+    if file is None and not options.labels:
+        return {}
+    values = _read_values(file or root / "classes.txt")
+    if not values or min(values) < 0 or max(values) >= VOID or len(set(values.values())) < len(values):
+        raise InputError(f"{file}: names classes of values outside 0 to {VOID - 1}, none, or one name twice; {LAYOUT}")
+    return values
+
+
+def _read_values(file: Path) -> dict[int, str]:
+    if file.suffix != ".json":
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except FileNotFoundError:
+            raise InputError(f"{file}: file of class names is missing; {LAYOUT}") from None
+        return dict(enumerate(line.strip() for line in lines if line.strip()))
+    named = read_json(file, LAYOUT)
+    try:
+        pairs = named.items() if isinstance(named, dict) else enumerate(named)
+        return {int(value): str(name) for value, name in sorted((int(value), name) for value, name in pairs)}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{file}: is neither a list of names nor a table of value: name; {LAYOUT}") from error
