@@ -80,7 +80,7 @@ def _train_round(
         learner.load_state_dict(state["learner"])
         learner.to(device)
         return state
-    run = fit(learner, samples, config.optimiser, config.loop, device, folder, resume_from)
+    run = fit(learner, samples, {"": config.optimiser}, config.loop, device, folder, resume_from)
     if distributed.rank() == 0:
         training = {"steps": run.step, "seconds": round(run.seconds, 1)}
         save_model(

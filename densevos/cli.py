@@ -12,8 +12,11 @@ import tyro
 
 from densevos import console
 from densevos.config import AnyConfig, read_config
+from densevos.data.degradation import DegradationConfig
 from densevos.data.synthetic import SyntheticConfig
+from densevos.data.synthetic_classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.errors import InputError, RunError
+from densevos.files import written_whole
 from densevos.recipes import RECIPES
 
 Config = TypeVar("Config")
@@ -81,6 +84,8 @@ def _train_usage() -> str:
     return (
         "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite]"
         " [--any.option value]\n"
+        "       densevos train i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN"
+        " [--loss none|general|clustered] [--placement spatial|global|stageK] [...]\n"
         "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
         f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
     )
@@ -91,7 +96,7 @@ def _train_help() -> None:
 
 
 def _data_help() -> None:
-    """Synthetic clips, frame extraction, listing, foreground maps (`densevos data --help`)."""
+    """Synthetic clips, frame extraction, listing, class counts, foreground maps (`densevos data --help`)."""
 
 
 def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
@@ -123,17 +128,17 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path) -> None:
     print(out)
 
 
-def info(encoder: tyro.conf.Positional[Path]) -> None:
-    """Print what an encoder file is and how it was trained.
+def info(model: tyro.conf.Positional[str], size: int | None = None, classes: int = 11) -> None:
+    """Print what an encoder or a segmentation model is: parameters, multiply-accumulates, how it was trained.
 
     Args:
-        encoder: An encoder.safetensors.
+        model: An encoder.safetensors or model.safetensors, or deeplabv3, swin_upernet or video_swin.
+        size: Count the operations of a segmentation network at size x size pixels; by default what it was trained on.
+        classes: Of an architecture.
     """
-    from densevos.models.encoder import load_encoder
+    from densevos.models.info import describe
 
-    network, card = load_encoder(encoder)
-    parameters = sum(p.numel() for p in network.parameters())
-    print(json.dumps({"parameters": parameters, **card}, indent=2))
+    print(json.dumps(describe(model, size, classes), indent=2))
 
 
 def data_synth(
@@ -158,6 +163,63 @@ def data_synth(
 
     write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
+
+
+def data_synth_classes(
+    out: Path,
+    seed: int = 0,
+    counts: Annotated[SyntheticCounts, tyro.conf.arg(name="")] = SyntheticCounts(),  # noqa: B008 - frozen
+    config: Annotated[SyntheticClassesConfig, tyro.conf.arg(name="")] = SyntheticClassesConfig(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+) -> None:
+    """Write sharp stills and blurred, dark, compressed videos of five classes of objects: OUT/stills and OUT/videos.
+
+    Both are sets for folder:OUT/stills and folder:OUT/videos, with the splits train and val.
+
+    Args:
+        out: Folder to write.
+        seed: Seed of all scenes.
+        counts: How many.
+        config: Size and difficulty.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.synthetic_classes import write_classes_sets
+
+    write_classes_sets(out, counts=counts, seed=seed, config=config, overwrite=overwrite)
+    print(
+        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} frames to learn from,"
+        f" {counts.val_stills} and {counts.val_videos} to judge on"
+    )
+
+
+def data_degrade(
+    source: tyro.conf.Positional[str],
+    out: Path,
+    split: tuple[str, ...] = ("train",),
+    labels: bool = True,
+    seed: int = 0,
+    config: Annotated[DegradationConfig, tyro.conf.arg(name="")] = DegradationConfig(),  # noqa: B008 - frozen
+    workers: int = 2,
+    overwrite: bool = False,
+) -> None:
+    """Write a copy of a segmentation set as bad video would show it, for use as folder:OUT; labels stay as they are.
+
+    Args:
+        source: SET:ROOT, as --labelled of densevos train takes it.
+        out: Folder to write.
+        split: Parts of the set.
+        labels: Copy the labels too; with --no-labels none are needed.
+        seed: Seed of all amounts and directions.
+        config: What is lost: light, resolution, sharpness. Least and greatest of each.
+        workers: Threads.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.degraded_set import degrade_set
+
+    written = degrade_set(
+        source, out, splits=split, labels=labels, config=config, seed=seed, workers=workers, overwrite=overwrite
+    )
+    print(f"{out}: {written} degraded frames of {source}")
 
 
 def data_list(source: tyro.conf.Positional[Path]) -> None:
@@ -256,11 +318,54 @@ def data_foreground(
         raise RunError(f"{source}: {len(made.broken)} videos could not be read whole (see above); the others are done")
 
 
+def data_classes(
+    source: tyro.conf.Positional[str],
+    split: str = "train",
+    wanted: tuple[str, ...] | None = None,
+    table: Path | None = None,
+    unlabelled: bool = False,
+    masks: bool = False,
+    write_names: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    """Count the frames that have each class of a labelled set.
+
+    Args:
+        source: SET:ROOT, SET being coco, davis, fbms, ytbb, voc, camvid, ade20k, folder or videos.
+        split: train, val or another split of the set.
+        wanted: Classes to tell apart; by default those that the set has, or shares with COCO.
+        table: The file of classes of fbms (sequence,region,class) or folder (a name a line), if not in ROOT.
+        unlabelled: Do without labels, as --unlabelled of training does.
+        masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
+        write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
+            on it spares reading all masks of COCO again.
+        workers: Processes that read masks; all cores by default.
+    """
+    from densevos.data.segmentation.sets import class_counts, open_set
+
+    opened = open_set(source, split, labels=not unlabelled, wanted=wanted, table=table, workers=workers)
+    for note in opened.notes:
+        print(f"note: {note}", file=sys.stderr)
+    shots = "videos" if opened.kind == "video" else "images"
+    frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
+    counts = class_counts(opened, masks=masks, workers=workers)
+    print(f"{source}, {split}: {len(opened.shots)} {shots}, {frames}{'' if unlabelled else ' labelled'} frames")
+    for name in sorted(counts, key=lambda name: -counts[name]):
+        if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.
+            print(f"{counts[name]:8d}  {name}")
+    if write_names:
+        with written_whole(write_names, "w") as file:
+            file.writelines(f"{shot.name}\n" for shot in opened.shots)
+
+
 Commands = dict[str, Callable[..., None]]
 DATA_COMMANDS: Commands = {
     "synth": data_synth,
+    "synth-classes": data_synth_classes,
+    "degrade": data_degrade,
     "frames": data_frames,
     "list": data_list,
     "foreground": data_foreground,
+    "classes": data_classes,
 }
 COMMANDS: Commands = {"demo": demo, "train": _train_help, "data": _data_help, "export": export, "info": info}

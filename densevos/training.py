@@ -1,24 +1,30 @@
-"""From a configuration to an encoder on disk: joins data, learner and engine."""
+"""From a configuration to an encoder or segmentation model on disk: joins data, learner and engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from densevos.bootstrap import train_rounds
-from densevos.config import AnyConfig, MugConfig, read_config, to_dict, write_config
+from densevos.adaptation import adapt, make_adapter, open_domains, restored
+from densevos.bootstrap import MODEL, train_rounds
+from densevos.config import AnyConfig, I2VConfig, MugConfig, TrainConfig, read_config, to_dict, write_config
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
+from densevos.data.segmentation.sets import parse_spec
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.loop import fit
 from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.engine.run import Done
 from densevos.errors import InputError
 from densevos.files import new_folder
+from densevos.learners.image_to_video import ImageToVideo
 from densevos.learners.mug import Mug
 from densevos.learners.self_training import SelfTraining
 from densevos.models.encoder import DenseEncoder, save_encoder
+from densevos.models.segmentation.network import save_network
+
+Learner = SelfTraining | Mug | ImageToVideo
 
 WITHOUT_EFFECT = {"workers", "log_every", "checkpoint_every", "keep_last"}  # on the weights: may change on resuming
 
@@ -28,10 +34,28 @@ class TrainResult:
     """What a finished run leaves behind."""
 
     encoder: Path
+    """The encoder's file, or the segmentation model's."""
     steps: int
     seconds: float
     skipped: tuple[str, ...]
     """Videos that could not be used, one line each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A learner and what it learns from."""
+
+    learner: Learner
+    fit: Callable[[torch.device, Path, str, Path | None], Done]
+    """Trains the learner on a device into a run folder; the last two are `--resume` and the checkpoint it means."""
+    source: str
+    """The data as the user named them."""
+    inputs: tuple[Path, ...]
+    """Where they lie."""
+    videos: int
+    """Videos and images."""
+    sha256: str
+    """Of the list of them."""
 
 
 def train(config: AnyConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
@@ -41,35 +65,70 @@ def train(config: AnyConfig, out: Path, *, resume: str = "never", overwrite: boo
     checkpoint's path. Raises InputError for unusable data, configuration or output folder.
     """
     config.check()
-    videos = find_videos(config.data)
+    job = make_job(config)
     device = choose_device(config.loop, distributed.local_rank())
     commit = provenance.commit()  # of the source that runs, which may change before the run ends
     distributed.start(device)
     try:
-        resume_from = _prepare(config, videos, out, resume, overwrite)
+        resume_from = _prepare(config, job, out, resume, overwrite)
         if distributed.rank() == 0:
             provenance.record(
                 out,
                 resume_from,
-                data={"source": str(config.data), "videos": len(videos), "sha256": fingerprint(videos)},
+                data={"source": job.source, "videos": job.videos, "sha256": job.sha256},
                 device=str(device),
                 precision=str(choose_precision(config.loop, device)),
             )
-        learner = make_learner(config)
-        if isinstance(config, MugConfig):
-            assert isinstance(learner, Mug)
-            run: Done = train_rounds(learner, config, videos, device, out, resume)
-        else:
-            clips = ClipDataset(videos, config.clips, config.loop.seed)
-            run = fit(learner, clips, config.optimiser, config.loop, device, out, resume_from)
+        run = job.fit(device, out, resume, resume_from)
+        file = out / (MODEL if isinstance(config, I2VConfig) else "encoder.safetensors")
         if distributed.rank() == 0:
-            save_encoder(out / "encoder.safetensors", learner.encoder, summary(config, run, len(videos), commit))
+            save(file, job.learner, summary(config, run, job.videos, commit))
     finally:
         distributed.stop()
-    return TrainResult(out / "encoder.safetensors", run.step, run.seconds, tuple(sorted(run.skipped)))
+    return TrainResult(file, run.step, run.seconds, tuple(sorted(run.skipped)))
 
 
-def make_learner(config: AnyConfig) -> SelfTraining | Mug:
+def make_job(config: AnyConfig) -> Job:
+    """The learner at its beginning, with its data found; raises InputError for data that cannot be used."""
+    return _adaptation(config) if isinstance(config, I2VConfig) else _learning(config)
+
+
+def _adaptation(config: I2VConfig) -> Job:
+    domains = open_domains(config)
+    adapter = make_adapter(config, domains)
+    names = (*config.labelled, *config.unlabelled)
+    return Job(
+        learner=adapter,
+        fit=lambda device, out, _, resume_from: adapt(adapter, config, domains, device, out, resume_from),
+        source=" ".join(names),
+        inputs=tuple(parse_spec(name)[1] for name in names),
+        videos=domains.shots,
+        sha256=domains.fingerprint(),
+    )
+
+
+def _learning(config: TrainConfig | MugConfig) -> Job:
+    videos = find_videos(config.data)
+    learner = make_learner(config)
+
+    def learn(device: torch.device, out: Path, resume: str, resume_from: Path | None) -> Done:
+        if isinstance(config, MugConfig):
+            assert isinstance(learner, Mug)
+            return train_rounds(learner, config, videos, device, out, resume)
+        clips = ClipDataset(videos, config.clips, config.loop.seed)
+        return fit(learner, clips, {"": config.optimiser}, config.loop, device, out, resume_from)
+
+    return Job(
+        learner=learner,
+        fit=learn,
+        source=str(config.data),
+        inputs=(config.data, *videos),
+        videos=len(videos),
+        sha256=fingerprint(videos),
+    )
+
+
+def make_learner(config: TrainConfig | MugConfig) -> SelfTraining | Mug:
     """The learner with freshly initialised weights, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
@@ -78,10 +137,20 @@ def make_learner(config: AnyConfig) -> SelfTraining | Mug:
         return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
 
 
+def save(path: Path, learner: Learner, training: dict[str, object]) -> None:
+    """Write what is kept of a learner, an encoder or a segmentation model, with its card."""
+    if isinstance(learner, ImageToVideo):
+        size, network = learner.config.clips.size, learner.config.network
+        save_network(path, learner.network, config=network, classes=learner.classes, size=size, training=training)
+    else:
+        save_encoder(path, learner.encoder, training)
+
+
 def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> dict[str, object]:
-    """How an encoder was trained, for its card."""
+    """How an encoder or model was trained, for its card."""
     return {
         "steps": run.step,
+        "checkpoint": "the last step",
         "seconds": round(run.seconds, 1),
         "videos": videos,
         "videos_skipped": len(run.skipped),
@@ -91,31 +160,39 @@ def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> di
 
 
 def export(path: Path, out: Path) -> None:
-    """Write the encoder in a run's checkpoint to `out` (.safetensors) with its card."""
+    """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
     folder = path.resolve().parent.parent
     config = read_config(folder / "config.json")
     state = checkpoint.load(path)
-    learner = make_learner(config)
-    learner.load_state_dict(state["learner"])
-    training = {"steps": state["step"], "seconds": round(state["seconds"], 1), "config": to_dict(config)}
-    save_encoder(out, learner.encoder, training)
+    if isinstance(config, I2VConfig):
+        learner: Learner = restored(config, state)
+    else:
+        learner = make_learner(config)
+        learner.load_state_dict(state["learner"])
+    training = {
+        "steps": state["step"],
+        "checkpoint": path.name,
+        "seconds": round(state["seconds"], 1),
+        "config": to_dict(config),
+    }
+    save(out, learner, training)
 
 
-def _prepare(config: AnyConfig, videos: Sequence[Path], out: Path, resume: str, overwrite: bool) -> Path | None:
+def _prepare(config: AnyConfig, job: Job, out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
     resume_from = checkpoint.find(resume, out / "checkpoints")
     if resume == "never" or not (out / "config.json").exists():
         if distributed.rank() == 0:
-            new_folder(out, overwrite=overwrite, inputs=[config.data, *videos])
+            new_folder(out, overwrite=overwrite, inputs=job.inputs)
             write_config(out / "config.json", config)
     elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
         raise InputError(
             f"{out}/config.json: differs from this command in {changed}; "
             f"resume with --config {out}/config.json or choose another --out"
         )
-    elif provenance.data_hash(out) not in (None, fingerprint(videos)):
+    elif provenance.data_hash(out) not in (None, job.sha256):
         raise InputError(
-            f"{config.data}: holds other videos than when {out} began; bring back the old ones or choose another --out"
+            f"{job.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
         )
     return resume_from
 

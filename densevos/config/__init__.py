@@ -4,20 +4,25 @@ Errors name the flag, because that is where the user mends them.
 """
 
 from densevos.config.files import AnyConfig, from_dict, read_config, to_dict, write_config
+from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig, SetsConfig
 from densevos.config.mug import MugClipConfig, MugConfig, MugObjectiveConfig
 from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig
 from densevos.config.self_training import ClipConfig, SelfTrainingConfig, TrainConfig, ViewConfig
 
 __all__ = [
+    "AdversarialConfig",
     "AnyConfig",
     "ClipConfig",
     "EncoderConfig",
+    "I2VConfig",
     "LoopConfig",
     "MugClipConfig",
     "MugConfig",
     "MugObjectiveConfig",
+    "NetworkConfig",
     "OptimiserConfig",
     "SelfTrainingConfig",
+    "SetsConfig",
     "TrainConfig",
     "ViewConfig",
     "from_dict",

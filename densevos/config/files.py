@@ -7,13 +7,15 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
+from densevos.config.image_to_video import I2VConfig
 from densevos.config.mug import MugConfig
+from densevos.config.parts import ADDED_LATER
 from densevos.config.self_training import TrainConfig
 from densevos.errors import InputError
 from densevos.files import write_json
 
-AnyConfig = TrainConfig | MugConfig
-METHODS = {kind.METHOD: kind for kind in (TrainConfig, MugConfig)}
+AnyConfig = TrainConfig | MugConfig | I2VConfig
+METHODS = {kind.METHOD: kind for kind in (TrainConfig, MugConfig, I2VConfig)}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -54,6 +56,8 @@ def from_dict(kind: Any, value: Any, where: str = "") -> Any:
         if value is None and type(None) in arguments:
             return None
         return from_dict(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple and arguments[-1] is Ellipsis and isinstance(value, list):
+        return tuple(from_dict(arguments[0], v, where) for v in value)
     if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
         return tuple(from_dict(a, v, where) for a, v in zip(arguments, value, strict=True))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -74,7 +78,8 @@ def _dataclass_from(kind: Any, value: Any, where: str) -> Any:
     unknown = sorted(value.keys() - hints.keys())
     if unknown:
         raise ValueError(f"unknown key {prefix}{unknown[0]}; known are {', '.join(hints)}")
-    missing = sorted(hints.keys() - value.keys())
+    older = {field.name for field in dataclasses.fields(kind) if field.metadata == ADDED_LATER}
+    missing = sorted(hints.keys() - value.keys() - older)
     if missing:
         raise ValueError(f"key {prefix}{missing[0]} is missing")
     return kind(**{name: from_dict(hints[name], v, prefix + name) for name, v in value.items()})

@@ -1,10 +1,13 @@
 """Parts of a configuration that every method shares."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from densevos.errors import InputError
+
+ADDED_LATER = {"added_later": True}
+"""Metadata of a field that configuration files of older runs lack: the default is what they ran with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,14 @@ class EncoderConfig:
 class OptimiserConfig:
     """Optimiser and learning rate schedule (specification section 4)."""
 
-    name: Literal["adam", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    """Adam only."""
+    """Adam and AdamW only."""
     momentum: float = 0.9
     """SGD only."""
     weight_decay: float = 5e-4
-    """Coupled L2, of weights; biases have none."""
+    """Coupled L2, decoupled with adamw, of weights; biases have none."""
     bias_lr_factor: float = 2.0
     schedule: Literal["step", "cosine", "poly"] = "step"
     """step, cosine, or poly: (1 - step / steps) to the power of 0.9."""
@@ -72,6 +75,8 @@ class LoopConfig:
     """Steps between two checkpoints."""
     keep_last: int = 2
     """Checkpoints kept besides the best."""
+    accumulate: int = field(default=1, metadata=ADDED_LATER)
+    """Batches whose gradients make one step, so that a step learns from --loop.batch times as many clips."""
 
 
 Rule = tuple[bool, str]
@@ -89,17 +94,28 @@ def shared_rules(encoder: EncoderConfig, optimiser: OptimiserConfig, loop: LoopC
     """What must hold of the parts above."""
     return (
         (encoder.key_channels >= 1, "--encoder.key-channels must be at least 1"),
-        (optimiser.lr > 0, "--optimiser.lr must be positive"),
-        (optimiser.decay_every >= 1, "--optimiser.decay-every must be at least 1"),
-        (all(0 <= beta < 1 for beta in optimiser.betas), "--optimiser.betas must lie within 0..1, without 1"),
-        (optimiser.momentum >= 0, "--optimiser.momentum must not be negative"),
-        (optimiser.weight_decay >= 0, "--optimiser.weight-decay must not be negative"),
-        (optimiser.bias_lr_factor >= 0, "--optimiser.bias-lr-factor must not be negative"),
-        (optimiser.warmup >= 0, "--optimiser.warmup must not be negative"),
-        (
-            optimiser.clip_gradient is None or optimiser.clip_gradient > 0,
-            "--optimiser.clip-gradient must be positive",
-        ),
+        *optimiser_rules(optimiser),
+        *loop_rules(loop),
+    )
+
+
+def optimiser_rules(optimiser: OptimiserConfig, flag: str = "--optimiser") -> Iterable[Rule]:
+    """What must hold of an optimiser, whose options begin with `flag`."""
+    return (
+        (optimiser.lr > 0, f"{flag}.lr must be positive"),
+        (optimiser.decay_every >= 1, f"{flag}.decay-every must be at least 1"),
+        (all(0 <= beta < 1 for beta in optimiser.betas), f"{flag}.betas must lie within 0..1, without 1"),
+        (optimiser.momentum >= 0, f"{flag}.momentum must not be negative"),
+        (optimiser.weight_decay >= 0, f"{flag}.weight-decay must not be negative"),
+        (optimiser.bias_lr_factor >= 0, f"{flag}.bias-lr-factor must not be negative"),
+        (optimiser.warmup >= 0, f"{flag}.warmup must not be negative"),
+        (optimiser.clip_gradient is None or optimiser.clip_gradient > 0, f"{flag}.clip-gradient must be positive"),
+    )
+
+
+def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
+    """What must hold of the loop."""
+    return (
         (0 <= loop.seed < 2**32, "--loop.seed must be 0..4294967295"),
         (loop.batch >= 1, "--loop.batch must be at least 1"),
         (loop.epochs >= 1, "--loop.epochs must be at least 1"),
@@ -107,4 +123,5 @@ def shared_rules(encoder: EncoderConfig, optimiser: OptimiserConfig, loop: LoopC
         (loop.log_every >= 1, "--loop.log-every must be at least 1"),
         (loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
         (loop.keep_last >= 1, "--loop.keep-last must be at least 1"),
+        (loop.accumulate >= 1, "--loop.accumulate must be at least 1"),
     )

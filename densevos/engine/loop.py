@@ -1,10 +1,11 @@
 """The training loop: setup -> fit -> finish, the same for every learner."""
 
+import itertools
 import math
 import os
 import signal
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from densevos.config import LoopConfig, OptimiserConfig
+from densevos.config import LoopConfig
 from densevos.data.clips import ClipSampler, VideoDataset
 from densevos.engine import checkpoint, distributed
-from densevos.engine.optimisation import choose_precision, make_optimiser, make_schedule
-from densevos.engine.reporter import Reporter
+from densevos.engine.optimisation import Optimisers, choose_precision, optimise
+from densevos.engine.reporter import Means, Reporter
 from densevos.engine.run import Run
 from densevos.errors import InputError, RunError, Stopped
 
@@ -25,18 +26,18 @@ from densevos.errors import InputError, RunError, Stopped
 def fit(
     learner: nn.Module,
     videos: VideoDataset,
-    optimiser_config: OptimiserConfig,
+    optimisers: Optimisers,
     config: LoopConfig,
     device: torch.device,
     folder: Path,
     resume_from: Path | None = None,
 ) -> Run:
-    """Train `learner` on samples of `videos`; checkpoints and logs go to `folder`.
+    """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets checkpoints and logs.
 
     Raises RunError when a loss is not finite, Stopped after SIGTERM (the state is saved), InputError when no
     video can be used.
     """
-    run, sampler = setup(learner, videos, optimiser_config, config, device)
+    run, sampler = setup(learner, videos, optimisers, config, device)
     if resume_from is not None:
         try:
             run.restore(checkpoint.load(resume_from))
@@ -54,9 +55,9 @@ def fit(
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler.steps_per_epoch)
     with reporter, sigterm() as stop_asked, closing(_batches(loader)) as batches:
-        for batch in batches:
-            values = train_step(model, run, batch, optimiser_config, config.seed, precision, device)
-            reporter.after_step(batch, values)
+        while step := list(itertools.islice(batches, sampler.accumulate)):
+            values = train_step(model, run, step, config.seed, precision, device)
+            reporter.after_step(step, values)
             if distributed.any_rank(bool(stop_asked), device):
                 reporter.save()
                 raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto")
@@ -66,57 +67,76 @@ def fit(
 def setup(
     learner: nn.Module,
     videos: VideoDataset,
-    optimiser_config: OptimiserConfig,
+    optimisers: Optimisers,
     config: LoopConfig,
     device: torch.device,
 ) -> tuple[Run, ClipSampler]:
-    """The run at step 0 and the order of its clips; a batch holds no video twice, so it is at most all of them."""
+    """The run at step 0 and the order of its clips; a step sees no video twice, so it takes at most all of them."""
     if len(videos) < distributed.ranks():
         raise InputError(f"{len(videos)} videos are fewer than the {distributed.ranks()} processes; start fewer")
-    batch = min(config.batch, len(videos) // distributed.ranks())
+    share = len(videos) // distributed.ranks()
+    batch = min(config.batch, share)
     sampler = ClipSampler(
-        len(videos), batch, config.epochs, config.seed, rank=distributed.rank(), ranks=distributed.ranks()
+        len(videos),
+        batch,
+        config.epochs,
+        config.seed,
+        rank=distributed.rank(),
+        ranks=distributed.ranks(),
+        accumulate=min(config.accumulate, share // batch),
     )
     learner.to(device)
     if config.channels_last:
-        learner.to(memory_format=torch.channels_last)
+        for tensor in itertools.chain(learner.parameters(), learner.buffers()):
+            if tensor.dim() == 4:  # 3D convolutions have no such layout
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     learner.train()
-    optimiser = make_optimiser(learner, optimiser_config)
-    schedule = make_schedule(optimiser, optimiser_config, config.epochs, sampler.steps_per_epoch)
+    parts = optimise(learner, optimisers, config.epochs, sampler.steps_per_epoch)
     scaler = torch.amp.GradScaler(device.type, enabled=choose_precision(config, device) == torch.float16)
-    return Run(learner, optimiser, schedule, scaler), sampler
+    return Run(learner, parts, scaler), sampler
 
 
 def train_step(
-    model: nn.Module,
-    run: Run,
-    batch: Any,
-    optimiser_config: OptimiserConfig,
-    seed: int,
-    precision: torch.dtype,
-    device: torch.device,
+    model: nn.Module, run: Run, batches: Sequence[Any], seed: int, precision: torch.dtype, device: torch.device
 ) -> dict[str, float]:
-    """One step; returns its named losses. Raises RunError, before the weights change, when the loss is not finite."""
+    """One step on the mean gradient of `batches`; returns the means of their named losses.
+
+    Raises RunError, before the weights change, when a loss is not finite.
+    """
     generator = torch.Generator().manual_seed(step_seed(seed, run.step))
-    with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-        losses: dict[str, Tensor] = model(batch, generator)
-    values = {name: float(value.detach()) for name, value in losses.items()}
-    if not math.isfinite(values["loss"]):
-        raise RunError(
-            f"loss is {values['loss']} at step {run.step + 1}, clips {', '.join(batch.names)}; "
-            "lower --optimiser.lr, set --optimiser.clip-gradient or --loop.precision fp32"
-        )
-    run.optimiser.zero_grad(set_to_none=True)
-    run.scaler.scale(losses["loss"]).backward()
-    if optimiser_config.clip_gradient is not None:
-        run.scaler.unscale_(run.optimiser)
-        nn.utils.clip_grad_norm_(run.learner.parameters(), optimiser_config.clip_gradient)
-    values["lr"] = float(run.schedule.get_last_lr()[0])
-    run.scaler.step(run.optimiser)
+    torch.manual_seed(step_seed(seed, run.step))  # dropout and stochastic depth take no generator
+    means = Means()
+    for part in run.parts.values():
+        part.optimiser.zero_grad(set_to_none=True)
+    for number, batch in enumerate(batches, start=1):
+        with _gradients_stay_here(model, number < len(batches)):
+            with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+                losses: dict[str, Tensor] = model(batch, generator)
+            values = {name: float(value.detach()) for name, value in losses.items()}
+            if not math.isfinite(values["loss"]):
+                raise RunError(
+                    f"loss is {values['loss']} at step {run.step + 1}, clips {', '.join(batch.names)}; "
+                    "lower --optimiser.lr, set --optimiser.clip-gradient or --loop.precision fp32"
+                )
+            run.scaler.scale(losses["loss"] / len(batches)).backward()
+        means.add(values)
+    values = means.take()
+    for name, part in run.parts.items():
+        if part.clip_gradient is not None:
+            run.scaler.unscale_(part.optimiser)
+            part.clip()
+        values[f"lr_{name}" if "lr" in values else "lr"] = float(part.schedule.get_last_lr()[0])
+        run.scaler.step(part.optimiser)
     run.scaler.update()
-    run.schedule.step()
+    for part in run.parts.values():
+        part.schedule.step()
     run.step += 1
     return values
+
+
+def _gradients_stay_here(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+    """Several processes average their gradients once a step, after its last batch."""
+    return model.no_sync() if wanted and isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -140,8 +160,8 @@ def _batches(loader: DataLoader) -> Generator[Any, None, None]:
     batches = iter(loader)
     try:
         yield from batches
-    except InputError as error:  # From a reading process it comes with that process's traceback before it.
-        raise InputError(str(error).rpartition("InputError: ")[2]) from None
+    except (InputError, RunError) as error:  # From a reading process it comes with that process's traceback before it.
+        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2]) from None
     finally:
         # Readers ignore SIGTERM, with which multiprocessing would end them at exit: it would wait for ever.
         if loader.num_workers:

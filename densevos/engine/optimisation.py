@@ -1,6 +1,8 @@
 """Optimiser, learning rate schedule, precision: from configuration to torch objects."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,9 +14,41 @@ from densevos.errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
+Optimisers = Mapping[str, OptimiserConfig]
+"""How each part of a learner is optimised, by the name of the submodule; "" is all of it."""
+
+
+@dataclass
+class Optimised:
+    """One part of a learner with its optimiser and schedule."""
+
+    module: nn.Module
+    optimiser: Optimizer
+    schedule: LambdaLR
+    clip_gradient: float | None
+
+    def clip(self) -> None:
+        """Shorten the gradient where it is too long."""
+        if self.clip_gradient is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip_gradient)
+
+
+def optimise(learner: nn.Module, configs: Optimisers, epochs: int, steps_per_epoch: int) -> dict[str, Optimised]:
+    """The parts of `learner` that `configs` names, each with its optimiser."""
+    parts = {}
+    for name, config in configs.items():
+        module = learner.get_submodule(name)
+        optimiser = make_optimiser(module, config)
+        schedule = make_schedule(optimiser, config, epochs, steps_per_epoch)
+        parts[name] = Optimised(module, optimiser, schedule, config.clip_gradient)
+    return parts
+
 
 def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
-    """Adam or SGD with coupled L2 on all but biases, whose learning rate is `bias_lr_factor` times as high."""
+    """Adam or SGD with coupled L2, or AdamW with decoupled, on all but biases.
+
+    Biases do not decay, and their learning rate is `bias_lr_factor` times as high.
+    """
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     biases = [p for name, p in named if name.endswith("bias")]
     weights = [p for name, p in named if not name.endswith("bias")]
@@ -24,6 +58,8 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
     ]
     if config.name == "adam":
         return torch.optim.Adam(groups, betas=config.betas)
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, betas=config.betas)
     return torch.optim.SGD(groups, momentum=config.momentum)
 
 

@@ -1,6 +1,7 @@
 """What happens between steps: means to the log and the bar, checkpoints to disk (rank 0 alone)."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,11 @@ from densevos.engine import checkpoint, distributed
 from densevos.engine.logging import MetricsLog, progress_bar
 from densevos.engine.run import Run
 
-SHOWN = ("loss", "self_training", "cross_view", "agreement", "frame", "readout", "short", "long", "video")
+SHOWN = (
+    *("loss", "self_training", "cross_view", "agreement"),
+    *("frame", "readout", "short", "long", "video"),
+    *("segmentation", "adversarial", "accuracy"),
+)
 
 
 class Means:
@@ -58,11 +63,12 @@ class Reporter:
         if self.log:
             self.log.close()
 
-    def after_step(self, batch: Any, values: dict[str, float]) -> None:
+    def after_step(self, batches: Sequence[Any], values: dict[str, float]) -> None:
         """Count, log every `log_every` steps, save every `checkpoint_every` and at the end."""
-        self.run.skipped.update(batch.skipped)
+        self.run.skipped.update(reason for batch in batches for reason in batch.skipped)
         self.run.seconds = time.perf_counter() - self.started
-        self.since_log.add({**values, "clips": len(batch.names) * distributed.ranks()})
+        clips = sum(len(batch.names) for batch in batches) * distributed.ranks()
+        self.since_log.add({**values, "clips": clips})
         self.since_checkpoint.add(values)
         last = self.run.step == self.total
         if self.run.step % self.config.log_every == 0 or last:

@@ -6,10 +6,9 @@ from typing import Protocol
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from densevos.engine.checkpoint import State
+from densevos.engine.optimisation import Optimised
 
 
 class Done(Protocol):
@@ -22,11 +21,10 @@ class Done(Protocol):
 
 @dataclass
 class Run:
-    """Networks, optimiser, schedule, loss scaling and what was counted so far."""
+    """Networks, optimisers, schedules, loss scaling and what was counted so far."""
 
     learner: nn.Module
-    optimiser: Optimizer
-    schedule: LambdaLR
+    parts: dict[str, Optimised]
     scaler: torch.amp.GradScaler
     step: int = 0
     seconds: float = 0.0
@@ -37,8 +35,8 @@ class Run:
         """Everything as tensors and plain values. Random draws of step k follow from (seed, k): nothing to keep."""
         return {
             "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            **{_key("optimiser", name): part.optimiser.state_dict() for name, part in self.parts.items()},
+            **{_key("schedule", name): part.schedule.state_dict() for name, part in self.parts.items()},
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
@@ -50,9 +48,14 @@ class Run:
     def restore(self, state: State) -> None:
         """Go on from a checkpoint."""
         self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        for name, part in self.parts.items():
+            part.optimiser.load_state_dict(state[_key("optimiser", name)])
+            part.schedule.load_state_dict(state[_key("schedule", name)])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best_loss = state["step"], state["seconds"], state["best_loss"]
         self.skipped = set(state["skipped"])
         torch.set_rng_state(state["torch_rng"])
+
+
+def _key(what: str, part: str) -> str:
+    return f"{what}.{part}" if part else what

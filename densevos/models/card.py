@@ -1,7 +1,8 @@
 """Networks on disk: weights as safetensors, and a card that says what they are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,35 @@ def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[st
     Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never opened), or of
     another format.
     """
+    with _opened(path, what) as file:
+        card = _card(file)
+        if card.get("format") != format:
+            raise InputError(f"{path}: has no densevos {what} card; give the {what}.safetensors of a run")
+        return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118
+
+
+def format_of(path: Path, what: str) -> str | None:
+    """What a file's card says it is; None without card. Raises InputError when it is no whole safetensors file."""
+    with _opened(path, what) as file:
+        return _card(file).get("format")
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[Any]:
     try:
         with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such {what} file") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: not a whole safetensors file ({error}); give the {what}.safetensors of a run"
         ) from error
+
+
+def _card(file: Any) -> dict[str, Any]:
     try:
-        card = json.loads(metadata.get("card", "null"))
+        card = json.loads((file.metadata() or {}).get("card", "null"))
     except json.JSONDecodeError:
         card = None
-    if not isinstance(card, dict) or card.get("format") != format:
-        raise InputError(f"{path}: has no densevos {what} card; give the {what}.safetensors of a run")
-    return weights, card
+    return card if isinstance(card, dict) else {}

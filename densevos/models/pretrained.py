@@ -1,9 +1,11 @@
-"""Trunks that begin with weights trained on ImageNet."""
+"""Networks that begin with weights trained elsewhere."""
 
 import pickle
 from pathlib import Path
 from urllib.error import URLError
 
+import safetensors
+import safetensors.torch
 import torch
 from torchvision.models import get_model_weights
 
@@ -16,7 +18,7 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
 
     Raises InputError when the name is unknown, the weights cannot be fetched or read, or are of another network.
     """
-    state = _local(Path(weights)) if Path(weights).suffix else _fetched(architecture, weights)
+    state = local_state(Path(weights)) if Path(weights).suffix else torchvision_state(architecture, weights)
     own = trunk.state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
@@ -24,25 +26,31 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
     trunk.load_state_dict({name: state[name] for name in own})
 
 
-def _fetched(architecture: str, name: str) -> dict[str, torch.Tensor]:
-    known = get_model_weights(architecture)
-    if name not in known.__members__:
-        raise InputError(
-            f"--weights {name}: unknown; {architecture} has {', '.join(known.__members__)}, or give a file"
-        )
+def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> dict[str, torch.Tensor]:
+    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none to be had."""
+    try:
+        known = get_model_weights(architecture).__members__
+    except ValueError:
+        known = {}
+    if name not in known:
+        offered = f"{architecture} has {', '.join(known)}, or give" if known else f"{architecture} has none; give"
+        raise InputError(f"{flag} {name}: unknown; {offered} a file")
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
-        raise InputError(f"--weights {name}: cannot be fetched ({error}); give a local .pth file") from error
+        raise InputError(f"{flag} {name}: cannot be fetched ({error}); give a local .pth file") from error
 
 
-def _local(path: Path) -> dict[str, torch.Tensor]:
+def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
+    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag` when it is none."""
     try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"--weights {path}: no such file") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise InputError(f"--weights {path}: is no plain state dict ({type(error).__name__}); save it again") from error
+        raise InputError(f"{flag} {path}: no such file") from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{flag} {path}: is no plain state dict ({type(error).__name__}); save it again") from error
     if not isinstance(state, dict):
-        raise InputError(f"--weights {path}: is no state dict; save the network's state_dict()")
+        raise InputError(f"{flag} {path}: is no state dict; save the network's state_dict()")
     return state

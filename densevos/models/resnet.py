@@ -5,16 +5,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import resnet18, resnet50, resnet101
 from torchvision.models.resnet import BasicBlock
 
-ARCHITECTURES = {"resnet18": resnet18, "resnet50": resnet50}
+ARCHITECTURES = {"resnet18": resnet18, "resnet50": resnet50, "resnet101": resnet101}
 STRIDES = (4, 8, 16, 32)
 Stage = Literal["res2", "res3", "res4"]
 
 
 class DenseResNet(nn.Module):
-    """ResNet-18 or -50 up to `last`, with output stride 4, 8, 16 or 32 and torchvision's parameter names.
+    """ResNet-18, -50 or -101 up to `last`, with output stride 4, 8, 16 or 32 and torchvision's parameter names.
 
     The stride is kept small by setting the strides of the last layers to 1: as the DUL release does (stride 8: layer3
     and layer4) *without* dilating their convolutions, or with dilations that keep the receptive field (`dilated`).

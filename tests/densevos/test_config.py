@@ -13,7 +13,7 @@ from densevos.recipes import RECIPES
 from densevos.training import make_learner
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("i2v")])
 def test_every_recipe_builds_and_survives_the_round_trip(name: str, tmp_path: Path) -> None:
     folders = len(inspect.signature(RECIPES[name]).parameters)
     config = RECIPES[name](*[Path("somewhere")] * folders)
@@ -87,7 +87,9 @@ def test_numbers_keep_their_kind(tiny: TrainConfig) -> None:
     values = to_dict(tiny)
     values["optimiser"]["lr"] = 1
     values["optimiser"]["clip_gradient"] = 2.5
+    del values["loop"]["accumulate"]  # files of older runs lack it
     config = from_dict(TrainConfig, values)
+    assert config.loop.accumulate == 1
     assert isinstance(config.optimiser.lr, float)
     assert config.optimiser.clip_gradient == 2.5
 

@@ -52,7 +52,7 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    for name in ("adam", "sgd"):
+    for name in ("adam", "adamw", "sgd"):
         optimiser = make_optimiser(module, OptimiserConfig(name=name, lr=0.1, weight_decay=0.01))
         others, biases = optimiser.param_groups
         assert (others["lr"], others["weight_decay"]) == (0.1, 0.01)

@@ -1,0 +1,190 @@
+"""Configuration of image-to-video adversarial segmentation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from densevos.config.parts import LoopConfig, OptimiserConfig, Rule, loop_rules, optimiser_rules, require
+from densevos.config.self_training import ClipConfig
+
+Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
+Backbone = Literal["resnet18", "resnet50", "resnet101"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """A segmentation network; the defaults are the papers' (specification 1.3)."""
+
+    architecture: Architecture = "swin_upernet"
+    """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of each frame)."""
+    backbone: Backbone = "resnet101"
+    """ResNet of deeplabv3."""
+    stride: Literal[8, 16] = 8
+    """Pixels per cell of its last features."""
+    embed_dim: int = 96
+    """Channels of the patch embedding of a Swin; each later stage has twice those of the one before."""
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    """Blocks of a Swin's stages."""
+    heads: tuple[int, int, int, int] = (3, 6, 12, 24)
+    """Attention heads of its stages."""
+    window: int = 7
+    """Tokens a side of its attention windows."""
+    drop_path: float = 0.1
+    """Its stochastic depth: probability that the last block is skipped in training; earlier ones less."""
+    hidden: int = 512
+    """Channels of UperNet."""
+    clip_frames: int = 4
+    """Frames that video_swin sees at once."""
+    checkpointing: bool = False
+    """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
+    weights: str | None = None
+    """Begin with these: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), or a local .pth or
+    .safetensors file; random otherwise."""
+
+
+def network_rules(network: NetworkConfig) -> Iterable[Rule]:
+    """What must hold of a network."""
+    widths = [network.embed_dim * 2**stage for stage in range(4)]
+    return (
+        (network.embed_dim >= 1, "--network.embed-dim must be at least 1"),
+        (all(depth >= 1 for depth in network.depths), "--network.depths must be at least 1"),
+        (
+            all(heads >= 1 and width % heads == 0 for width, heads in zip(widths, network.heads, strict=True)),
+            f"--network.heads must divide the channels of the stages, {widths}",
+        ),
+        (network.window >= 1, "--network.window must be at least 1"),
+        (0 <= network.drop_path < 1, "--network.drop-path must lie within 0..1, without 1"),
+        (network.hidden >= 1, "--network.hidden must be at least 1"),
+        (network.clip_frames >= 1, "--network.clip-frames must be at least 1"),
+        (
+            not (network.checkpointing and network.architecture == "deeplabv3"),
+            "--network.checkpointing: deeplabv3's BatchNorm would count every batch twice; leave it off",
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetsConfig:
+    """How the data sets are read (see densevos.data.segmentation)."""
+
+    split: str = "train"
+    wanted: tuple[str, ...] | None = None
+    """Names of the classes to learn besides background; none: what is usual for the set. Of the labelled sets."""
+    others: Literal["background", "ignore"] = "background"
+    """What all other objects become."""
+    table: Path | None = None
+    """Your file of classes, for fbms and folder."""
+    names: Path | None = None
+    """A text file with the names of the labelled images to use, one a line; the others are left out."""
+    reannotated: bool = False
+    """DAVIS with the annotations of 2019, whose ids are not those of its class names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig:
+    """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; specification 1.3)."""
+
+    unit: Literal["maps", "tokens"] = "maps"
+    """What a domain is told by at spatial and stageK, and what is clustered: the feature maps of a frame, each by
+    itself (B), or its tokens (A)."""
+    mu: float = 1.0
+    """Factor of the reversed gradient."""
+    ramp_batches: int = 0
+    """Batches over which mu rises from 0 as Ganin's does; 0: constant."""
+    clusters: int = 11
+    """K of the k-means of the clustered loss."""
+    iterations: int = 20
+    """Of the k-means."""
+    pairs: int = 1536
+    """Pairs that the clustered loss draws a batch."""
+    ratio: tuple[int, int, int] = (1, 1, 1)
+    """Pairs of (image, video), (image, image) and (video, video): 1 1 1 is the paper's, 2 1 1 as many of one domain as
+    of two."""
+    discriminator: Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d"] = "auto"
+    """Of the general loss. auto is the papers': conv for a CNN, global for a Swin at its end, maps or tokens before,
+    patch2d for a video Swin."""
+    padded: Literal["masked", "literal"] = "masked"
+    """The empty frames that make a clip of an image: without part in the adversarial loss, or domain samples like all
+    others, which gives the domain away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class I2VConfig:
+    """A whole training run: segmentation from labelled images, and unlabelled videos to tell them apart from."""
+
+    METHOD: ClassVar[str] = "i2v"
+
+    labelled: tuple[str, ...]
+    """Labelled sets, SET:ROOT each (coco:..., davis:..., camvid:..., folder:...): images, videos or both."""
+    unlabelled: tuple[str, ...] = ()
+    """Unlabelled sets, SET:ROOT or videos:FOLDER; their labels are not looked at. With labelled images and labelled
+    videos none is needed."""
+    loss: Literal["none", "general", "clustered"] = "general"
+    """Adversarial loss. none trains on the labelled sets alone."""
+    placement: Literal["spatial", "global", "stage1", "stage2", "stage3", "stage4"] = "spatial"
+    """Features that the discriminator sees: the patch embedding, the encoder's last, or a stage between."""
+    batchnorm: Literal["joint", "separate", "frozen"] = "joint"
+    """Images and videos in one batch of BatchNorm, one batch each (the running statistics follow both in turn), or
+    statistics that stay as they are. Only the encoder of a CNN sees both."""
+    class_weights: Literal["none", "source", "target"] = "source"
+    """Weigh classes by how rare they are in the labelled images, or in the videos (the papers: it uses the videos'
+    labels, even of unlabelled sets), or not at all."""
+    weight_frames: int = 500
+    """Labelled frames of each set, drawn at random, in which classes are counted before training."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    sets: SetsConfig = field(default_factory=SetsConfig)
+    clips: ClipConfig = field(default_factory=lambda: ClipConfig(frames=1, gap=1, short_side=(256, 512)))
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """Of the network."""
+    discriminator_optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @property
+    def clip_frames(self) -> int:
+        """T, the frames that the network sees at once."""
+        return self.network.clip_frames if self.network.architecture == "video_swin" else 1
+
+    def check(self) -> None:
+        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        low, high = self.clips.short_side
+        adversarial = self.adversarial
+        rules = (
+            (bool(self.labelled), "--labelled must name at least one set"),
+            (
+                self.loss == "none" or bool(self.unlabelled) or len(self.labelled) > 1,
+                "--unlabelled must name a set for the adversarial loss, or --labelled images and videos;"
+                " --loss none trains without",
+            ),
+            (
+                self.placement != "spatial" or self.loss == "none" or self.network.architecture != "deeplabv3",
+                "--placement spatial: a CNN has no patch embedding; choose global",
+            ),
+            (
+                self.clips.frames == self.clip_frames,
+                f"--clips.frames must be {self.clip_frames}, what --network.architecture sees at once",
+            ),
+            (self.clips.gap >= 1, "--clips.gap must be at least 1"),
+            (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
+            (self.clips.size <= low <= high, "--clips.short-side must rise and not be smaller than --clips.size"),
+            (self.weight_frames >= 1, "--weight-frames must be at least 1"),
+            (adversarial.mu >= 0, "--adversarial.mu must not be negative: the reversal layer turns the sign"),
+            (adversarial.ramp_batches >= 0, "--adversarial.ramp-batches must not be negative"),
+            (adversarial.clusters >= 1, "--adversarial.clusters must be at least 1"),
+            (adversarial.iterations >= 1, "--adversarial.iterations must be at least 1"),
+            (min(adversarial.ratio) >= 0, "--adversarial.ratio must not be negative"),
+            (
+                adversarial.pairs >= sum(adversarial.ratio) > 0,
+                "--adversarial.pairs must be at least the sum of --adversarial.ratio, and that not 0",
+            ),
+            (
+                self.loop.batch >= 2 or self.batchnorm == "frozen",
+                "--loop.batch must be at least 2: BatchNorm in the decoders needs two labelled images",
+            ),
+            *network_rules(self.network),
+            *optimiser_rules(self.optimiser),
+            *optimiser_rules(self.discriminator_optimiser, "--discriminator-optimiser"),
+            *loop_rules(self.loop),
+        )
+        require(rules)

@@ -1,0 +1,1 @@
+"""Segmentation networks with named feature taps, which adversarial losses see."""

@@ -1,0 +1,88 @@
+"""Segmentation networks that begin with weights trained on COCO (DeepLabV3) or ADE20k (Swin + UperNet)."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from densevos.config.image_to_video import NetworkConfig
+from densevos.errors import InputError
+from densevos.models.pretrained import local_state, torchvision_state
+from densevos.models.segmentation.base import SegmentationNetwork
+from densevos.models.segmentation.inflation import inflate, renamed
+
+FLAG = "--network.weights"
+COUNTERS = ("relative_position_index", "num_batches_tracked")  # made anew, or of no weight
+UNUSED = ("auxiliary_head.", "aux_classifier.", "backbone.swin.layernorm.", "fc.")
+OLDER_SWIN = (
+    (r"^backbone\.(embeddings|encoder)\.", r"backbone.swin.\1."),
+    (r"attention\.self\.(query|key|value)\.", lambda found: f"attention.{found[1][0]}_proj."),
+    (r"attention\.self\.relative_position_bias_table", "attention.relative_position_bias.relative_position_bias_table"),
+    (r"attention\.output\.dense", "attention.o_proj"),
+    (r"intermediate\.dense", "mlp.fc1"),
+    (r"\.output\.dense", ".mlp.fc2"),
+)
+"""Names of transformers before version 5, which files on its hub have."""
+
+
+def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | None:
+    """Fill `network` with the weights that its configuration names, and say what still begins at random, if anything.
+
+    The encoder's must all be there. The decoder's may be of another number of classes, or missing, as in weights of a
+    classifier: then it keeps its random ones.
+    Raises InputError when the weights are unknown, cannot be fetched or read, or are of another encoder.
+    """
+    state = _of_architecture(_read(config), config)
+    own = network.state_dict()
+    fitting = {n: t for n, t in own.items() if n in state and state[n].shape == t.shape}
+    lost = [name for name in own if name not in fitting and not name.endswith(COUNTERS)]
+    encoder = [name for name in lost if not name.startswith(f"{network.head_name}.")]
+    if encoder:
+        raise InputError(
+            f"{FLAG} {config.weights}: is not of this {config.architecture} ({encoder[0]} does not fit); "
+            "give the architecture that it was trained with"
+        )
+    network.load_state_dict({name: state[name] for name in fitting}, strict=False)
+    if not lost:
+        return None
+    last = f"{network.classifier_name}.weight"
+    if last in state and all(name.startswith(f"{network.classifier_name}.") for name in lost):
+        return f"{config.weights} has {len(state[last])} classes, not {network.classes}: the last layer begins anew"
+    return f"{config.weights} has no decoder that fits: {len(lost)} of its tensors begin anew"
+
+
+def _read(config: NetworkConfig) -> dict[str, Tensor]:
+    name = config.weights or ""
+    if Path(name).suffix:
+        return local_state(Path(name), FLAG)
+    if config.architecture == "deeplabv3":
+        trunk = name.startswith("IMAGENET")
+        return torchvision_state(config.backbone if trunk else f"deeplabv3_{config.backbone}", name, FLAG)
+    return _hub_state(name)
+
+
+def _hub_state(name: str) -> dict[str, Tensor]:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+    except ImportError as error:
+        raise InputError(f"{FLAG} {name}: needs huggingface_hub; pip install 'densevos[segmentation]'") from error
+    try:
+        try:
+            file = hf_hub_download(name, "model.safetensors")
+        except RemoteEntryNotFoundError:
+            file = hf_hub_download(name, "pytorch_model.bin")
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{FLAG} {name}: cannot be fetched ({reason}); give a local .safetensors file") from error
+    return local_state(Path(file), FLAG)
+
+
+def _of_architecture(state: dict[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
+    """The state under the names of `config`'s network: older names, trunks alone and 2D weights for 3D are known."""
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
+    if config.architecture == "deeplabv3":
+        whole = any(name.startswith("backbone.") for name in state)
+        return state if whole else {f"backbone.{name}": tensor for name, tensor in state.items()}
+    state = {renamed(name, OLDER_SWIN): t for name, t in state.items() if not name.endswith("relative_position_index")}
+    flat = any(name.startswith("backbone.swin.") for name in state)
+    return inflate(state, config.clip_frames) if flat and config.architecture == "video_swin" else state
