@@ -16,6 +16,7 @@ from densevos.files import new_folder, written_whole
 from densevos_eval.propagation.grid import Grid
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
+from densevos_eval.segmentation.options import LabelledSet, Pictures
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import EncoderOptions, Footage, PropagationOptions, Videos
 from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
@@ -32,6 +33,8 @@ def score(
     decay_uint8: bool = False,
 ) -> None:
     """Score masks on disk: region similarity J and contour accuracy F of every object, and what a benchmark adds.
+
+    For the IoU of classes in semantic masks, with options of its own: densevos-eval score --metric miou --help.
 
     Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json. Sequences that
     cannot be scored are told of at the end; the others then are in results.json and in no other table.
@@ -82,6 +85,47 @@ def score(
     _tell_broken(scores.broken, len(sequences))
     if shard is None:
         plan.forget()
+
+
+def score_miou(
+    labelled: LabelledSet,
+    results: Path,
+    out: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    """Score semantic masks on disk: IoU of every class, their mean, pixel accuracy and which classes are confused.
+
+    The IoU of a class is taken over the pixels of all labelled frames together, and mIoU is the mean over the classes
+    that the annotations have, background included where the set has one; void (255) does not count.
+
+    Prints a table and writes classes.csv, confusion.png and results.json. Shots that cannot be scored are told of at
+    the end; the others then are in results.json and in nothing else.
+
+    Args:
+        labelled: What to score against.
+        results: Folder with one indexed PNG of class ids per labelled frame: SHOT/FRAME.png, of images also NAME.png.
+        out: Folder for tables and picture; --results when left out.
+        workers: Processes to spread the shots over; one per CPU core when left out.
+    """
+    from rich.console import Console
+
+    from densevos_eval.progress import sequence_progress
+    from densevos_eval.scoring.semantic import score_classes
+    from densevos_eval.scoring.semantic_tables import class_table, write_class_scores
+
+    check_workers(workers)
+    found = labelled.load()
+    with stopped_by_sigterm("score again"), sequence_progress("score", len(found.shots)) as on_shot:
+        scores = score_classes(
+            found, results, split=labelled.split, workers=workers or os.cpu_count() or 1, on_shot=on_shot
+        )
+    write_class_scores(scores, out or results)
+    Console().print(class_table(scores))
+    broken = scores.measured.broken
+    for reason in broken.values():
+        print(" ".join(reason.split()), file=sys.stderr)
+    if broken:
+        raise InputError(f"{len(broken)} of {len(found.shots)} shots have no score; mend their masks and score again")
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
@@ -235,6 +279,66 @@ def zeroshot(
         _write_movie(sequences[0], out, fps)
 
 
+def segment(
+    pictures: Pictures,
+    model: Path,
+    out: Path,
+    size: int | None = None,
+    overlays: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    workers: int | None = None,
+    fps: float | None = None,
+) -> None:
+    """Tell the class of every pixel with a trained segmentation network: a set of images or videos, or one's own video.
+
+    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SHOT/FRAME.png (an image is a shot of one
+    frame), and OUT/segment.json with the classes. A --video also gets OUT/SHOT.mp4. A folder of masks appears when it
+    is whole. Shots that cannot be used are told of at the end, and the others done all the same.
+
+    Args:
+        pictures: What to segment.
+        model: Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors.
+        out: Folder for the masks.
+        size: Frames are scaled to this short side, pixels, for the network; as in training when left out.
+        overlays: Draw the masks over the frames too, with a legend: OUT/overlays/SHOT/FRAME.jpg.
+        device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
+        overwrite: Empty the output folder if it holds files.
+        resume: Go on with the run in the output folder, if there is one: shots that are whole are not done again.
+        workers: Processes to spread the shots over, on several GPUs in turn; one per GPU when left out.
+        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
+    """
+    check_workers(workers)
+    _check_fps(fps, pictures)
+    if size is not None and size < 32:
+        raise InputError(f"--size: must be 32 pixels or more, is {size}")
+    material = pictures.load()
+    from densevos_eval import devices
+    from densevos_eval.progress import frame_progress
+    from densevos_eval.segmentation.classifier import load_classifier, model_file
+    from densevos_eval.segmentation.segment import Work, segment_to_folder
+
+    file = model_file(model)
+    places = devices.spread_over(device, workers)
+    loaders = [partial(load_classifier, file, devices.chosen(place), size) for place in places]
+    frames = sum(len(one.written) for one in material.sequences)
+    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, "segment") as on_frame:
+        broken = segment_to_folder(
+            Work(material=material, out=out, overlays=overlays),
+            loaders[0](),
+            model=file,
+            overwrite=overwrite,
+            resume=resume,
+            processes=loaders if len(loaders) > 1 else (),
+            on_frame=on_frame,
+        )
+    print(f"{out}: masks of {file}")
+    _tell_broken(broken, len(material.sequences))
+    if pictures.video:
+        _write_movie(material.sequences[0], out, fps)
+
+
 def _write_movie(sequence: Sequence, out: Path, fps: float | None) -> None:
     """Draw the masks of one's own video over it, and say where both are."""
     from densevos_eval.progress import frame_progress
@@ -270,7 +374,7 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     print(f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}")
 
 
-def _check_fps(fps: float | None, videos: Footage | None = None) -> None:
+def _check_fps(fps: float | None, videos: Footage | Pictures | None = None) -> None:
     """Raise InputError for what is no rate of a movie, and for one where `videos` are a benchmark's, without movies."""
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"--fps: must be above 0, is {fps:g}")
@@ -478,6 +582,7 @@ def report(
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": propagate,
     "zeroshot": zeroshot,
+    "segment": segment,
     "frame": frame,
     "score": score,
     "sweep": sweep,
@@ -489,10 +594,33 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+METRICS: dict[str, Callable[..., None]] = {"benchmark": score, "miou": score_miou}
+"""What `score` can measure by --metric: what the benchmark asks for, unless another is named."""
+
+
 def dispatch(arguments: list[str]) -> None:
-    """Run one command."""
+    """Run one command. The options of `score` depend on its --metric."""
     flat = (tyro.conf.OmitArgPrefixes,)
+    if arguments[:1] == ["score"]:
+        metric, rest = _metric(arguments[1:])
+        if metric != "benchmark":
+            tyro.cli(METRICS[metric], prog=f"densevos-eval score --metric {metric}", args=rest, config=flat)
+            return
+        arguments = ["score", *rest]
     tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
+
+
+def _metric(arguments: list[str]) -> tuple[str, list[str]]:
+    """What follows --metric, and the other arguments; InputError where that is no metric."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--metric":
+            rest = arguments[place + 1 :]
+            metric, rest = (value, rest) if equals else ("".join(rest[:1]), rest[1:])
+            if metric not in METRICS:
+                raise InputError(f"--metric {metric}: is none of {', '.join(METRICS)}")
+            return metric, [*arguments[:place], *rest]
+    return "benchmark", arguments
 
 
 def main() -> None:

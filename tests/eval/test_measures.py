@@ -15,7 +15,7 @@ from densevos.errors import InputError
 from densevos.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
-from densevos_eval.metrics.classes import class_iou, confusion
+from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.propagation.keypoints import joint_maps, joints_of_maps, read_joints, read_positions, write_joints
 from densevos_eval.propagation.propagate import Work, propagate_to_folder

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,8 +35,9 @@ def percent(value: float | None, sign: bool = False) -> str:
 
 
 def text_tables(comparison: Comparison, published: Sequence[Published] = ()) -> list[TextTable]:
-    """The whole split, then the headline of every sequence."""
-    return [_overall(comparison, published), _sequences(comparison)]
+    """The whole split, then the headline of every sequence, or the IoU of every class where those are scored."""
+    details = _classes(comparison) if comparison.first.classes else _sequences(comparison)
+    return [_overall(comparison, published), details]
 
 
 def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTable:
@@ -83,20 +84,27 @@ def _certainty(difference: Difference | None) -> list[str]:
 
 
 def _sequences(comparison: Comparison) -> TextTable:
-    first, *others = comparison.results
+    first = comparison.first
+    figures = [
+        {name: one.row.get(first.headline, float("nan")) for name, one in result.sequences.items()}
+        for result in comparison.results
+    ]
+    return _side_by_side(comparison, figures, "sequence", f"{_short(first.headline)} of every sequence")
+
+
+def _classes(comparison: Comparison) -> TextTable:
+    figures = [result.classes for result in comparison.results]
+    return _side_by_side(comparison, figures, "class", "IoU of every class")
+
+
+def _side_by_side(comparison: Comparison, figures: Sequence[Mapping[str, float]], what: str, caption: str) -> TextTable:
+    """A row for each name: the figure of the first result, those of the others with their difference to it."""
+    first, *others = figures
     rows = []
-    for name, one in first.sequences.items():
-        value = one.row.get(first.headline, float("nan"))
-        cells = [name, percent(value)]
-        for other in others:
-            theirs = other.sequences[name].row.get(first.headline, float("nan"))
-            cells.append(f"{percent(theirs)} ({percent(theirs - value, True)})")
-        rows.append(cells)
-    return TextTable(
-        caption=f"{_short(first.headline)} of every sequence",
-        header=["sequence", *(result.title for result in comparison.results)],
-        rows=rows,
-    )
+    for name, value in first.items():
+        cells = [f"{percent(other[name])} ({percent(other[name] - value, True)})" for other in others]
+        rows.append([name, percent(value), *cells])
+    return TextTable(caption=caption, header=[what, *(result.title for result in comparison.results)], rows=rows)
 
 
 def _short(column: str) -> str:
@@ -160,6 +168,9 @@ def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
         for column, value in result.overall.items():
             known = _difference_cells(differences[column]) if column in differences else {}
             writer.writerow(_csv_row(result.title, "overall", column, value, **known))
+        for name, value in result.classes.items():
+            gap = {"difference": value - comparison.first.classes[name]} if result is not comparison.first else {}
+            writer.writerow(_csv_row(result.title, "overall", f"IoU {name}", value, **gap))
         for name, one in result.sequences.items():
             base = comparison.first.sequences[name].row
             for column, value in one.row.items():

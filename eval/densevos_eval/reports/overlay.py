@@ -20,7 +20,7 @@ INK = (235, 235, 235)
 
 def overlay(frame: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright contour."""
-    colours = _bright_palette()[ids]
+    colours = bright_palette()[ids]
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
     picture = np.where(ids[..., None] > 0, tinted, frame)
     edge = _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
@@ -99,6 +99,6 @@ def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
     return (ids > 0) & ((cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids))
 
 
-def _bright_palette() -> np.ndarray:
+def bright_palette() -> np.ndarray:
     """The DAVIS colours [256,3], lightened so that they show over photographs."""
     return (255 * np.cbrt(PALETTE / 255)).astype(np.uint8)

@@ -42,6 +42,8 @@ def judged(
     Raises InputError when they belong to another benchmark, or a sequence is not among those given.
     """
     path = results.folder / FILE
+    if results.classes:
+        raise InputError(f"{path}: has IoU of classes, of which there is no page; look at confusion.png beside it")
     if results.dataset != protocol.name:
         raise InputError(f"{path}: is of {results.dataset}, not {protocol.name}; pass --dataset {results.dataset}")
     if against:

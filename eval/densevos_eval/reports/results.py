@@ -34,7 +34,10 @@ class SequenceResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Scores of a whole split under a title; numbers are shares, 0 to 1."""
+    """Scores of a whole split under a title; numbers are shares, 0 to 1.
+
+    classes: IoU by name of the class, NaN for those without annotation; empty for what is not scored by classes.
+    """
 
     title: str
     folder: Path
@@ -42,6 +45,7 @@ class Results:
     split: str
     overall: Mapping[str, float]
     sequences: Mapping[str, SequenceResult]
+    classes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -71,6 +75,7 @@ def read_results(folder: Path, title: str | None = None) -> Results:
             split=everything["split"],
             overall=_row(everything["overall"]),
             sequences={name: _sequence(one, folder) for name, one in everything["sequences"].items()},
+            classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: is missing; write it with densevos-eval score --results {folder}") from None
@@ -133,6 +138,9 @@ def check_same(first: Results, other: Results) -> None:
         raise InputError(
             f"{pair}: {other.dataset} {other.split} against {first.dataset} {first.split}; score both alike"
         )
+    if first.classes.keys() != other.classes.keys():
+        told = [", ".join(one.classes) or "none" for one in (other, first)]
+        raise InputError(f"{pair}: its classes are {told[0]}, there {told[1]}; score both alike")
     for name in sorted(first.sequences.keys() ^ other.sequences.keys()):
         lacking = other if name in first.sequences else first
         raise InputError(f"{pair}: sequence {name} is not in {lacking.folder / FILE}; score both on the same sequences")

@@ -21,24 +21,27 @@ RECORDS = ".propagation"
 Settings = Mapping[str, Any]
 
 
-def begin(out: Path, settings: Settings, *, overwrite: bool, resume: bool, inputs: list[Path]) -> None:
+def begin(
+    out: Path, settings: Settings, *, overwrite: bool, resume: bool, inputs: list[Path], file: str = FILE
+) -> None:
     """Make the folder of a run with these settings, or check that the run in it has the same ones.
 
     inputs: what is read; neither `overwrite` nor new results of the same name may delete it.
+    file: name of the file in it that holds the settings.
     Raises InputError when the folder holds files that are not to be touched, or a run with other settings.
     """
     if overwrite and resume:
         raise InputError("--overwrite: deletes what --resume and --shard go on with; leave it out")
-    file = out / FILE
-    if file.is_file() and not (overwrite or resume):
+    kept = out / file
+    if kept.is_file() and not (overwrite or resume):
         raise InputError(f"{out}: holds a run; pass --resume to go on with it, --overwrite, or choose another --out")
-    if not (resume and file.is_file()):
+    if not (resume and kept.is_file()):
         new_folder(out, overwrite=overwrite, inputs=inputs)
-        write_json(file, settings)
+        write_json(kept, settings)
     for source in inputs:
         if source.resolve().is_relative_to(out.resolve()):
             raise InputError(f"{out}: holds {source}, which is read; choose another --out")
-    check_same_settings(file, settings, "pass the same, or choose another --out")
+    check_same_settings(kept, settings, "pass the same, or choose another --out")
 
 
 def check_same_settings(file: Path, settings: Settings, cure: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from densevos.data.readers import open_frames
 from densevos.errors import InputError
 from densevos.masks import read_mask
-from densevos_eval.metrics.classes import class_iou, confusion
+from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.propagation.keypoints import FILE, read_joints, read_positions
 from densevos_eval.protocols import Protocol

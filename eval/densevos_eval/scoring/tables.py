@@ -70,7 +70,7 @@ def scores_table(scores: Scores) -> Table:
     else:
         means, count = "objects", sum(len(sequence.objects) for sequence in scores.sequences)
     table = Table(
-        title=f"{scores.dataset} {scores.split}, mean over {means} ({count}){_without(scores.broken)}",
+        title=f"{scores.dataset} {scores.split}, mean over {means} ({count}){without(scores.broken)}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -87,7 +87,15 @@ def scores_table(scores: Scores) -> Table:
 def write_measured(measured: Measured, folder: Path) -> None:
     """Write results.json of a benchmark without objects into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    everything = {
+    write_json(folder / "results.json", measured_json(measured, folder))
+
+
+def measured_json(measured: Measured, folder: Path) -> dict[str, object]:
+    """Everything at full precision: overall and of every sequence; null where there is no number.
+
+    folder: where it will lie, for the way from there to the masks.
+    """
+    return {
         "version": densevos.__version__,
         "dataset": measured.dataset,
         "split": measured.split,
@@ -102,12 +110,11 @@ def write_measured(measured: Measured, folder: Path) -> None:
             for name, row in measured.sequences.items()
         },
     }
-    write_json(folder / "results.json", everything)
 
 
 def measured_table(measured: Measured) -> Table:
     """Table for the screen: overall first, then every sequence."""
-    table = Table(title=f"{measured.dataset} {measured.split}{_without(measured.broken)}", box=box.SIMPLE_HEAD)
+    table = Table(title=f"{measured.dataset} {measured.split}{without(measured.broken)}", box=box.SIMPLE_HEAD)
     table.add_column("sequence", no_wrap=True)
     for column in measured.overall:
         table.add_column(column, justify="right")
@@ -157,7 +164,8 @@ def _broken(broken: Mapping[str, str]) -> dict[str, object]:
     return {"broken": dict(broken)} if broken else {}
 
 
-def _without(broken: Mapping[str, str]) -> str:
+def without(broken: Mapping[str, str]) -> str:
+    """What a title adds where it is not of the whole split."""
     return f", WITHOUT {len(broken)} that are broken" if broken else ""
 
 
