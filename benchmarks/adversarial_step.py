@@ -1,0 +1,296 @@
+"""What the adversarial losses cost: a training step without one, with the general and with the clustered one.
+
+    python benchmarks/adversarial_step.py [--samples 4] [--rounds 5] [--device cuda] [--precision bf16]
+
+Steps: Swin-T + UperNet at 256 pixels, discriminator behind the patch embedding, as many labelled images as frames of
+videos, forwards, backwards and optimiser. The three losses take turns on the same batch in one process, and a ratio is
+the median over rounds of two steps of one round, so that other work on the machine touches both. Video Swin: a step on
+clips of four frames with and without checkpointing, likewise. Memory: each of these again in a process of its own: the
+largest resident size (of a GPU: the largest allocated) less what there was before the network. k-means: ours against
+scikit-learn's on the feature maps and tokens of 16 frames; from a GPU scikit-learn's begins with a copy to the host.
+The ratio "as with scikit-learn" is computed: the clustered step with n_init=10 of scikit-learn for our k-means. Prints
+tables and, as the last line, one JSON object.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+from torch.nn import functional as F
+
+from densevos.config import AdversarialConfig, ClipConfig, I2VConfig
+from densevos.config.image_to_video import NetworkConfig
+from densevos.data.segmentation.samples import DomainBatch
+from densevos.files import write_json
+from densevos.learners.image_to_video import ImageToVideo
+from densevos.models.encoder import normalise
+from densevos.objectives.clustering import kmeans
+from densevos.objectives.domain_samples import maps_of, tokens_of
+
+Row = dict[str, float | int | str]
+CLASSES, CLUSTERS, ITERATIONS = 11, 11, 20
+LOSSES = ("none", "general", "clustered")
+VIDEO = ("video_swin", "video_swin checkpointed")
+UNITS = ("maps", "tokens")
+
+
+def main() -> None:
+    """Run every row in a process of its own, print; or be that process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=4, help="images, and as many frames of videos")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin")
+    parser.add_argument("--video-size", type=int, default=256, help="the paper: 512")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--tiny", action="store_true", help="a small network, to try this script out")
+    parser.add_argument("--out", type=Path, help="write the JSON here too")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.one:
+        print(json.dumps(rows_of(options.one, options)))
+        return
+    steps = in_own_process("race losses", options) + in_own_process("race video", options)
+    for row in steps:
+        row["peak_mb"] = in_own_process(f"memory {row['step']}", options)[0]["peak_mb"]
+    clusterings = [row for unit in UNITS for row in in_own_process(f"kmeans {unit}", options)]
+    figures = {**ratios(steps, clusterings), **conditions(options), "steps": steps, "kmeans": clusterings}
+    print(table(steps), table(clusterings), sep="\n\n", end="\n\n")
+    if options.out:
+        write_json(options.out, figures)
+    print(json.dumps(figures))
+
+
+def in_own_process(kind: str, options: argparse.Namespace) -> list[Row]:
+    """The rows of one kind, measured by a new process."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", kind]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}  # scikit-learn's threads
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
+    """What one process measures."""
+    torch.manual_seed(0)
+    task, _, name = kind.partition(" ")
+    if task == "race":
+        return race(LOSSES if name == "losses" else VIDEO, options)
+    return [memory(name, options)] if task == "memory" else clusterings_of(name, options)
+
+
+# Steps
+
+
+def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
+    """Seconds of steps that take turns, the first of each left out; rounds begin with another one each."""
+    steps = {name: step_of(name, options) for name in names}
+    for step in steps.values():
+        step()
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(options.rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(timed(steps[name], options.device))
+    base = seconds[names[1] if names == LOSSES else names[0]]
+    return [
+        {
+            "step": name,
+            "seconds": round(statistics.median(mine), 4),
+            "fastest": round(min(mine), 4),
+            "ratio": round(statistics.median(a / b for a, b in zip(mine, base, strict=True)), 4),
+            "ratio_fastest": round(min(mine) / min(base), 4),
+        }
+        for name, mine in seconds.items()
+    ]
+
+
+def memory(name: str, options: argparse.Namespace) -> Row:
+    """Peak memory of three steps: weights, gradients and optimiser included."""
+    device = torch.device(options.device)
+    if device.type == "cuda":
+        torch.zeros(1, device=device)
+    before = resident_mb(device)
+    step = step_of(name, options)
+    for _ in range(3):
+        step()
+    return {"step": name, "peak_mb": round(peak_mb(device) - before)}
+
+
+def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
+    """One training step of a learner on a batch that is always the same."""
+    config = configuration(name, options)
+    learner = ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
+    optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-5)
+    batch = a_batch(options.video_samples if name in VIDEO else options.samples, config.clips)
+    generator = torch.Generator().manual_seed(0)
+    lower = options.precision == "bf16"
+
+    def step() -> None:
+        with torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=lower):
+            losses = learner(batch, generator)
+        optimiser.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        optimiser.step()
+
+    return step
+
+
+def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
+    """The papers' networks; general and clustered loss judge feature maps of the patch embedding."""
+    video = name in VIDEO
+    size = options.video_size if video else options.size
+    small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "hidden": 16} if options.tiny else {}
+    network = NetworkConfig(
+        architecture="video_swin" if video else "swin_upernet", checkpointing=name.endswith("checkpointed"), **small
+    )
+    return I2VConfig(
+        labelled=("none",),
+        loss="general" if video else name,
+        network=network,
+        clips=ClipConfig(frames=network.clip_frames if video else 1, size=size),
+        adversarial=AdversarialConfig(clusters=CLUSTERS, iterations=ITERATIONS),
+    )
+
+
+def a_batch(samples: int, clips: ClipConfig) -> DomainBatch:
+    """Images with labels, and clips without."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8)
+    pixels = textures(samples * (1 + clips.frames), clips.size, generator)
+    return DomainBatch(
+        images=pixels[:samples],
+        image_labels=labels,
+        clips=pixels[samples:].unflatten(0, (samples, clips.frames)),
+        clip_labels=torch.full((samples, clips.frames, clips.size, clips.size), 255, dtype=torch.uint8),
+        real=torch.ones(samples, clips.frames, dtype=torch.bool),
+        labelled=torch.zeros(samples, clips.frames, dtype=torch.bool),
+        names=("",) * samples,
+        skipped=(),
+    )
+
+
+def textures(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Frames [N,3,S,S] uint8 with structure of every scale, as photographs have."""
+    frames = torch.zeros(count, 3, size, size)
+    for cells in (4, 16, 64):
+        noise = torch.randn(count, 3, cells, cells, generator=generator) / cells**0.5
+        frames += F.interpolate(noise, size=(size, size), mode="bilinear")
+    return (255 * torch.sigmoid(2 * frames)).byte()
+
+
+# k-means
+
+
+def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
+    """Seconds and inertia of four k-means of the same points."""
+    points = points_of(unit, options)
+
+    def scikit_learn(**settings: float | int) -> Tensor:
+        found = KMeans(CLUSTERS, random_state=0, **settings).fit(points.cpu().numpy())
+        return torch.from_numpy(found.cluster_centers_)
+
+    methods: dict[str, Callable[[], Tensor]] = {
+        "ours": lambda: kmeans(points, CLUSTERS, ITERATIONS, torch.Generator().manual_seed(0))[1],
+        "scikit-learn n_init=1, as many iterations": lambda: scikit_learn(n_init=1, max_iter=ITERATIONS, tol=0),
+        "scikit-learn": lambda: scikit_learn(),
+        "scikit-learn n_init=10": lambda: scikit_learn(n_init=10),
+    }
+    rows = []
+    for name, method in methods.items():
+        centres = method()
+        seconds = min(timed(method, options.device) for _ in range(options.rounds))
+        row: Row = {"unit": unit, "points": "x".join(map(str, points.shape)), "k-means": name}
+        rows.append({**row, "seconds": round(seconds, 4), "inertia": float(f"{inertia(points, centres):.5g}")})
+    return rows
+
+
+@torch.no_grad()
+def points_of(unit: str, options: argparse.Namespace) -> Tensor:
+    """Maps [16*C,h*w] or tokens [16*h*w,C] of the patch embedding."""
+    learner = ImageToVideo(configuration("none", options), ["a", "b"]).to(options.device)
+    frames = textures(16, options.size, torch.Generator().manual_seed(0)).to(options.device)
+    tap = learner.network.encode(normalise(frames.float() / 255)[:, None])["spatial"]
+    chosen = maps_of if unit == "maps" else tokens_of
+    return chosen(tap, torch.ones(16, 1, dtype=torch.bool)).contiguous()
+
+
+def inertia(points: Tensor, centres: Tensor) -> float:
+    """Sum of squared distances to the nearest centre."""
+    return float(torch.cdist(points.double(), centres.to(points).double()).amin(1).square().sum())
+
+
+# Figures
+
+
+def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
+    """The figures that a claim is made of."""
+    by_step = {str(row["step"]): row for row in steps}
+    maps = {str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"}
+    general, clustered = (float(by_step[name]["seconds"]) for name in ("general", "clustered"))
+    theirs = clustered - maps["ours"] + maps["scikit-learn n_init=10"]
+    checkpointed = by_step["video_swin checkpointed"]
+    return {
+        "clustered_over_general": by_step["clustered"]["ratio"],
+        "clustered_over_general_fastest": by_step["clustered"]["ratio_fastest"],
+        "clustered_over_general_as_with_scikit_learn": round(theirs / general, 2),
+        "checkpointing_time_ratio": checkpointed["ratio"],
+        "checkpointing_memory_ratio": round(
+            float(checkpointed["peak_mb"]) / max(1, float(by_step["video_swin"]["peak_mb"])), 3
+        ),
+    }
+
+
+def conditions(options: argparse.Namespace) -> Row:
+    """What it was measured with."""
+    settings = {name: value for name, value in vars(options).items() if name not in ("one", "out", "device")}
+    on_gpu = torch.device(options.device).type == "cuda"
+    device = torch.cuda.get_device_name(options.device) if on_gpu else "cpu"
+    return {**settings, "device": device, "torch": torch.__version__}
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    """Seconds of wall-clock time that `work` takes."""
+    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait()
+    start = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - start
+
+
+def resident_mb(device: torch.device) -> float:
+    """Memory that this process has now."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 2**20
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def peak_mb(device: torch.device) -> float:
+    """The most that it ever had."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row.values())) + " |" for row in rows])
+
+
+if __name__ == "__main__":
+    main()
