@@ -10,7 +10,6 @@ from densevos.objectives.clustered import (
     cluster_statistics,
     clustered_loss,
     draw_pairs,
-    join,
     pair_accuracy,
     same_share,
 )
@@ -82,7 +81,7 @@ class Adversary(nn.Module):
             raise InputError(f"--adversarial.clusters {config.clusters}: a batch has {len(items)} {config.unit}; fewer")
         clusters, _ = kmeans(items, config.clusters, config.iterations, generator)
         pairs = draw_pairs(clusters, domains, config.pairs, generator, config.ratio)
-        logits = self.discriminator(join(reverse(items, mu), pairs))
+        logits = self.discriminator(reverse(items, mu), pairs.first, pairs.second)
         known = pair_accuracy(logits, pairs, domains)
         return {
             "adversarial": clustered_loss(logits, pairs.same, pairs.valid),

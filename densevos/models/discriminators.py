@@ -23,13 +23,13 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
     kind: what it sees of N items, and so its input:
         conv     whole maps [N,C,h,w], of the CNN: convolution, fully connected layer, dropout, ReLU, classifier
         maps     single channels [N,h*w]
-        pairs    two of them [N,2*h*w]
+        pairs    two of them: single channels [N,h*w], and rows first [P], second [P] of them
         tokens   single positions [N,C]
         global   whole maps, flattened [N,C*h*w]
         patch2d  maps [N,C,h,w]; a logit for every patch (PatchGAN, Isola et al., 2017)
         patch3d  maps of clips [N,C,T,h,w]; a logit for every patch of every frame
 
-    Output: logits [N], or [N,h',w'] of patch2d and [N,T,h',w'] of patch3d.
+    Output: logits [N], [P] of pairs, or [N,h',w'] of patch2d and [N,T,h',w'] of patch3d.
     Raises InputError when a map is too small for patches.
     """
     channels, height, width = shape
@@ -40,7 +40,7 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
         case "maps":
             return Perceptron(cells, 512, 256)
         case "pairs":
-            return Perceptron(2 * cells, 512, 256)
+            return PairPerceptron(cells, 512, 256)
         case "tokens":
             return Perceptron(channels, 256, 128)
         case "global":
@@ -62,6 +62,26 @@ class Perceptron(nn.Sequential):
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
         super().__init__(*layers, nn.Linear(widths[-1], 1), nn.Flatten(0))
+
+
+class PairPerceptron(nn.Module):
+    """A Perceptron that sees two features side by side: [N,D] and rows first [P], second [P] -> logits [P].
+
+    Its first layer is linear in both, so it is computed once a feature where pairs are more than features.
+    """
+
+    def __init__(self, width: int, hidden: int, *widths: int):
+        super().__init__()
+        self.left, self.right = nn.Linear(width, hidden, bias=False), nn.Linear(width, hidden)
+        bound = (2 * width) ** -0.5  # of one layer that sees both
+        for parameter in (self.left.weight, self.right.weight, self.right.bias):
+            nn.init.uniform_(parameter, -bound, bound)
+        self.rest = nn.Sequential(nn.LeakyReLU(SLOPE), Perceptron(hidden, *widths))
+
+    def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        if len(first) < len(features):
+            return self.rest(self.left(features[first]) + self.right(features[second]))
+        return self.rest(self.left(features)[first] + self.right(features)[second])
 
 
 class ConvDiscriminator(nn.Sequential):

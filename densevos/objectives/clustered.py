@@ -65,11 +65,6 @@ def draw_pairs(
     )
 
 
-def join(features: Tensor, pairs: Pairs) -> Tensor:
-    """What the discriminator is shown: both features of each pair, side by side: [N,D] -> [P,2*D]."""
-    return features[torch.stack([pairs.first, pairs.second], dim=1)].flatten(1)
-
-
 def clustered_loss(logits: Tensor, same: Tensor, valid: Tensor) -> Tensor:
     """L_cl of Eq. 3 with both of its terms negative, and with the mean in the place of the sum: a scalar >= 0.
 

@@ -12,13 +12,13 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from densevos.models.discriminators import PairPerceptron
 from densevos.objectives.clustered import (
     Pairs,
     Ratio,
     cluster_statistics,
     clustered_loss,
     draw_pairs,
-    join,
     pair_accuracy,
     same_share,
 )
@@ -174,7 +174,8 @@ def test_every_feature_takes_part_and_the_order_tells_nothing() -> None:
 def test_pairs_repeat_with_their_generator() -> None:
     clusters, is_source = torch.arange(100) % 7, torch.arange(100) < 50
     first, again, other = (draw_pairs(clusters, is_source, 60, seeded(seed)) for seed in (1, 1, 2))
-    assert torch.equal(join(rand(0, 100, 3), first), join(rand(0, 100, 3), again))
+    assert torch.equal(first.first, again.first)
+    assert torch.equal(first.second, again.second)
     assert not torch.equal(first.first, other.first)
 
 
@@ -214,8 +215,8 @@ def test_without_a_pair_the_discriminator_has_gradients_of_zeros() -> None:
     clusters = torch.arange(20) // 10
     is_source = clusters == 0  # each cluster of one domain
     pairs = draw_pairs(clusters, is_source, 30, seeded())
-    discriminator = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.LeakyReLU(), torch.nn.Linear(4, 1))
-    logits = discriminator(join(features, pairs))[:, 0]
+    discriminator = PairPerceptron(3, 4)
+    logits = discriminator(features, pairs.first, pairs.second)
     loss = clustered_loss(logits, pairs.same, pairs.valid)
     loss.backward()
     assert loss == 0
@@ -247,7 +248,7 @@ def test_statistics_of_clusters() -> None:
 def clustered_step(features: Tensor, is_source: Tensor, discriminator: torch.nn.Module) -> Tensor:
     clusters, _ = kmeans(features, 11, 10, seeded())
     pairs = draw_pairs(clusters, is_source, 96, seeded())
-    logits = discriminator(join(features, pairs))[:, 0]
+    logits = discriminator(features, pairs.first, pairs.second)
     cluster_statistics(clusters, is_source)
     pair_accuracy(logits, pairs, is_source)
     loss = clustered_loss(logits, pairs.same, pairs.valid)
@@ -258,14 +259,14 @@ def clustered_step(features: Tensor, is_source: Tensor, discriminator: torch.nn.
 def test_the_host_never_waits_for_the_device() -> None:
     features = rand(0, 96, 16).requires_grad_()
     with NeverWaits():
-        loss = clustered_step(features, torch.arange(96) < 48, torch.nn.Linear(32, 1))
+        loss = clustered_step(features, torch.arange(96) < 48, PairPerceptron(16, 8, 4))
     assert loss > 0
     assert (features.grad != 0).any()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_the_host_never_waits_for_a_gpu_and_both_find_the_same() -> None:
-    features, is_source, discriminator = rand(0, 96, 16), torch.arange(96) < 48, torch.nn.Linear(32, 1)
+    features, is_source, discriminator = rand(0, 96, 16), torch.arange(96) < 48, PairPerceptron(16, 8, 4)
     expected = clustered_step(features.requires_grad_(), is_source, discriminator)
     on_device = features.detach().cuda().requires_grad_()
     arguments = on_device, is_source.cuda(), discriminator.cuda()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from densevos.errors import InputError
-from densevos.models.discriminators import make_discriminator
+from densevos.models.discriminators import PairPerceptron, make_discriminator
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,6 @@ from densevos.models.discriminators import make_discriminator
     [
         ("conv", (3, 8, 17, 20), (3,)),
         ("maps", (24, 340), (24,)),
-        ("pairs", (5, 680), (5,)),
         ("tokens", (7, 8), (7,)),
         ("global", (3, 2720), (3,)),
         ("patch2d", (3, 8, 17, 20), (3, 1, 1)),
@@ -26,6 +25,18 @@ def test_a_logit_for_every_item(kind, seen, answer) -> None:
     assert logits.shape == answer
     logits.sum().backward()
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
+
+
+@pytest.mark.parametrize("pairs", [5, 40])
+def test_a_pair_is_seen_side_by_side(pairs: int) -> None:
+    discriminator = make_discriminator("pairs", (8, 3, 4))
+    assert isinstance(discriminator, PairPerceptron)
+    features = torch.randn(20, 12)
+    first, second = torch.randint(0, 20, (2, pairs))
+    weight = torch.cat([discriminator.left.weight, discriminator.right.weight], dim=1)
+    both = torch.cat([features[first], features[second]], dim=1)
+    expected = discriminator.rest(nn.functional.linear(both, weight, discriminator.right.bias))
+    assert torch.allclose(discriminator(features, first, second), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
