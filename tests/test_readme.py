@@ -1,5 +1,6 @@
 """The README's commands run as they stand, in its order, on small data of the same layout."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -16,6 +17,8 @@ from densevos.data.synthetic import SyntheticConfig, make_sequence, write_davis
 from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.conftest import ROOT
+from tests.densevos.segmentation_copies import coco, put_text, videos
+from tests.densevos.segmentation_copies import folder as own
 from tests.densevos.test_cli import QUICK
 
 SMALL = SyntheticConfig(height=48, width=64, frames=4)
@@ -46,6 +49,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "clip.mp4").write_bytes((folder / "my_videos" / "0.mp4").read_bytes())
     write_mask(folder / "first.png", sequences[0].masks[0])
     write_davis(folder / "DAVIS", train=1, val=1, seed=0, config=SMALL)
+    names = {str(number): name for number, name in enumerate(("person", "dog", "car", "bird", "horse"), start=1)}
+    put_text(folder / "DAVIS" / "davis_semantics.json", json.dumps({"train-000": names, "val-000": names}))
+    for copy, root in ((coco, "COCO"), (own, "mine"), (videos, "clips")):
+        copy(folder / root)
     write_davis(folder / "ytvos" / "train", train=2, val=0, seed=1, config=SMALL)
     return folder
 
@@ -56,10 +63,17 @@ QUICK_MUG = [
 ]
 
 
+QUICK_I2V = [
+    *("--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.device", "cpu", "--network.heads"),
+    *("1", "1", "2", "2", "--network.embed-dim", "8", "--network.depths", "1", "1", "1", "1", "--network.hidden", "8"),
+    *("--clips.size", "64", "--clips.short-side", "64", "64", "--network.window", "4", "--network.weights", "None"),
+]
+
+
 def shortened(command: list[str]) -> list[str]:
     """Options that make a command quick, and independent of what is not installed for the tests."""
     if command[:2] == ["densevos", "train"] and "--config" not in command:
-        return QUICK_MUG if command[2].startswith("mug") else QUICK
+        return {"mug": QUICK_MUG, "i2v": QUICK_I2V}.get(command[2].split("_")[0], QUICK)
     return ["--no-crf"] if command[1] in ("zeroshot", "data") and command[2] != "frames" else []
 
 
@@ -83,6 +97,7 @@ def test_readme_commands(folder: Path) -> None:
         ran += 1
     assert ran >= 7
     assert (folder / "out" / "davis16" / "results.json").exists()
+    assert (folder / "out" / "i2v" / "confusion.png").exists()
     assert (folder / "out" / "clip" / "clip.mp4").exists()
     assert (folder / "out" / "objects" / "clip.mp4").exists()
 

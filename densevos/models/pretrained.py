@@ -38,7 +38,8 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
-        raise InputError(f"{flag} {name}: cannot be fetched ({error}); give a local .pth file") from error
+        cure = "give a local .pth file, or None to begin at random"
+        raise InputError(f"{flag} {name}: cannot be fetched ({error}); {cure}") from error
 
 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:

@@ -73,7 +73,8 @@ def _hub_state(name: str) -> dict[str, Tensor]:
             file = hf_hub_download(name, "pytorch_model.bin")
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(f"{FLAG} {name}: cannot be fetched ({reason}); give a local .safetensors file") from error
+        cure = "give a local .safetensors file, or None to begin at random"
+        raise InputError(f"{FLAG} {name}: cannot be fetched ({reason}); {cure}") from error
     return local_state(Path(file), FLAG)
 
 
