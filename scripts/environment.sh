@@ -37,4 +37,4 @@ environment_install() {
     echo "$wanted" >"$stamp"
 }
 
-environment_install "${EXTRAS:+-dev}"
+environment_install "$(tr -cs a-z0-9 - <<<"${EXTRAS:-}")"

@@ -11,6 +11,7 @@
 # JOBS         runs at a time, default 1: several share a GPU well
 # OUT          working folder, default runs/i2v_dev; what was trained and judged stays, what was stopped goes on
 set -euo pipefail
+EXTRAS="${EXTRAS:-[segmentation]}"
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 EXPERIMENTS="${EXPERIMENTS:-camvid synthetic}" NETWORKS="${NETWORKS:-swin cnn}" SEEDS="${SEEDS:-0 1 2}"
 METHODS="${METHODS:-none global spatial clustered}" EPOCHS="${EPOCHS:-30}"

@@ -15,6 +15,7 @@ if [ -n "${DRY:-}" ]; then
     ROOT="." BIN=""
     COCO="${COCO:-COCO}" DAVIS="${DAVIS:-DAVIS}" YTBB="${YTBB:-YTBB}" FBMS="${FBMS:-FBMS}" VOC="${VOC:-VOC}"
 else
+    EXTRAS="${EXTRAS:-[segmentation]}"
     source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
     COCO="${COCO:-}" DAVIS="${DAVIS:-}" YTBB="${YTBB:-}" FBMS="${FBMS:-}" VOC="${VOC:-}"
 fi
