@@ -4,7 +4,7 @@
 
 reads what the script left in its working folder and prints a Markdown table beside the paper's figures (Lu et al., CVPR
 2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
-to benchmarks/results/mug_dev.json.
+to benchmarks/results/mug_dev.json. Transductive: trained with the frames of the judged sequences too, unlabelled.
 """
 
 import json
@@ -54,6 +54,7 @@ def results(folder: Path) -> Iterator[tuple[str, Path]]:
         yield from zero_shot(folder, f"mug_{kind}", f"mug{of}")
         yield f"one_shot{of}", folder / f"mug_{kind}_one_shot_mug" / "results.json"
         yield f"one_shot_release{of}", folder / f"mug_{kind}_one_shot_mug-release" / "results.json"
+        yield from zero_shot(folder, f"mug_transductive_{kind}", f"mug_transductive{of}")
     for left_out in ("frame", "short", "long", "video"):
         yield from zero_shot(folder, *[f"mug_without_{left_out}"] * 2)
 

@@ -81,6 +81,7 @@ def _train_round(
         learner.to(device)
         return state
     run = fit(learner, samples, {"": config.optimiser}, config.loop, device, folder, resume_from)
+    distributed.share_buffers(learner)
     if distributed.rank() == 0:
         training = {"steps": run.step, "seconds": round(run.seconds, 1)}
         save_model(

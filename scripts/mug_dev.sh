@@ -8,18 +8,22 @@
 # SPLIT      list of sequences, default dev       RECIPE  default mug_small
 # KNOWLEDGE  where the first maps come from, default "saliency cam" (cam: pip install 'densevos[cam]')
 # LEAVE_OUT  granularities to train without, one run of two rounds each on KNOWLEDGE's first: "frame short long video"
+# TRANSDUCTIVE=1  train once more with the frames of the judged sequences, never their labels, among the videos
 # OUT        working folder, default runs/mug_dev; steps that are done are not done again
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 : "${VIDEOS:?set VIDEOS to a folder of videos to learn from}" "${DAVIS:?set DAVIS to the root of DAVIS}"
 SPLIT="${SPLIT:-dev}" RECIPE="${RECIPE:-mug_small}" OUT="${OUT:-$ROOT/runs/mug_dev}"
-KNOWLEDGE="${KNOWLEDGE:-saliency cam}" LEAVE_OUT="${LEAVE_OUT:-}"
+KNOWLEDGE="${KNOWLEDGE:-saliency cam}" LEAVE_OUT="${LEAVE_OUT:-}" TRANSDUCTIVE="${TRANSDUCTIVE:-}"
 mkdir -p "$OUT"
 
-if [ ! -d "$OUT/frames" ]; then
-    "$BIN/densevos" data frames "$VIDEOS" --out "$OUT/frames.part" --short-side 192 --every 3 --overwrite
-    mv "$OUT/frames.part" "$OUT/frames"
-fi
+extract() { # extract VIDEOS FRAMES: a folder of frames that is there only when whole
+    [ ! -d "$2" ] || return 0
+    "$BIN/densevos" data frames "$1" --out "$2.part" --short-side 192 --every 3 --overwrite
+    mv "$2.part" "$2"
+}
+
+extract "$VIDEOS" "$OUT/frames"
 while read -r sequence; do
     [ -n "$sequence" ] && echo "$(realpath "$DAVIS")/JPEGImages/480p/$sequence"
 done <"$DAVIS/ImageSets/2016/$SPLIT.txt" >"$OUT/judged.txt"
@@ -29,10 +33,10 @@ score() { # score RESULTS; what was scored stays
     [ -f "$1/results.json" ] || "$BIN/densevos-eval" score "${DATASET[@]}" --results "$1" --no-stability
 }
 
-learn() { # learn NAME MAPS [options of densevos train]: two rounds, and what each finds in the judged sequences
-    local name="$1" maps="$2" round
-    shift 2
-    "$BIN/densevos" train "$RECIPE" --data "$OUT/frames" --foreground "$maps" --out "$OUT/$name" --resume auto "$@"
+learn() { # learn NAME VIDEOS MAPS [options of densevos train]: two rounds, and what each finds in the judged sequences
+    local name="$1" videos="$2" maps="$3" round
+    shift 3
+    "$BIN/densevos" train "$RECIPE" --data "$videos" --foreground "$maps" --out "$OUT/$name" --resume auto "$@"
     for round in "$OUT/$name"/round[0-9]*; do
         round="$(basename "$round")"
         "$BIN/densevos-eval" zeroshot --model "$OUT/$name/$round" "${DATASET[@]}" --out "$OUT/${name}_$round" --resume
@@ -47,7 +51,7 @@ for kind in $KNOWLEDGE; do
     "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --no-crf --out "$OUT/${kind}_no_crf"
     score "$OUT/$kind"
     score "$OUT/${kind}_no_crf"
-    learn "mug_$kind" "$OUT/maps_$kind" "$@"
+    learn "mug_$kind" "$OUT/frames" "$OUT/maps_$kind" "$@"
     for preset in mug mug-release; do
         results="$OUT/mug_${kind}_one_shot_$preset"
         "$BIN/densevos-eval" propagate --preset "$preset" --encoder "$OUT/mug_$kind/encoder.safetensors" \
@@ -55,7 +59,16 @@ for kind in $KNOWLEDGE; do
         score "$results"
     done
 done
+if [ -n "$TRANSDUCTIVE" ]; then
+    extract "$OUT/judged.txt" "$OUT/frames_judged"
+    printf '%s\n' "$OUT"/frames/* "$OUT"/frames_judged/* >"$OUT/transductive.txt"
+    for kind in $KNOWLEDGE; do
+        [ -d "$OUT/maps_transductive_$kind" ] || cp -r "$OUT/maps_$kind" "$OUT/maps_transductive_$kind"
+        "$BIN/densevos" data foreground "$OUT/transductive.txt" --method "$kind" --out "$OUT/maps_transductive_$kind"
+        learn "mug_transductive_$kind" "$OUT/transductive.txt" "$OUT/maps_transductive_$kind" "$@"
+    done
+fi
 for granularity in $LEAVE_OUT; do
-    learn "mug_without_$granularity" "$OUT/maps_${KNOWLEDGE%% *}" "--objective.$granularity-weight" 0 "$@"
+    learn "mug_without_$granularity" "$OUT/frames" "$OUT/maps_${KNOWLEDGE%% *}" "--objective.$granularity-weight" 0 "$@"
 done
 "$BIN/python" "$ROOT/benchmarks/mug_dev.py" "$OUT"

@@ -47,6 +47,13 @@ def wait() -> None:
         dist.barrier()
 
 
+def share_buffers(module: torch.nn.Module) -> None:
+    """Every rank takes rank 0's buffers: batch statistics differ between ranks after the last step."""
+    if ranks() > 1:
+        for buffer in module.buffers():
+            dist.broadcast(buffer, 0)
+
+
 def any_rank(here: bool, device: torch.device) -> bool:
     """Whether the answer is yes on some rank: all ranks then act together."""
     if ranks() == 1:

@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as mp
 from PIL import Image
 from torchvision.models import resnet50
 
-from densevos.bootstrap import MODEL
+from densevos.bootstrap import MODEL, relabel
 from densevos.config import (
     EncoderConfig,
     LoopConfig,
@@ -207,6 +209,27 @@ def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_m
             checkpoint.load(checkpoint.latest(run / name / "checkpoints")) for run in (tmp_path / "whole", again)
         )
         assert all(torch.equal(first["learner"][k], second["learner"][k]) for k in first["learner"])
+
+
+def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "RANK": str(rank)}
+    train(config, out)
+
+
+def test_two_processes_train_one_network_and_share_its_maps(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    port = 20_000 + os.getpid() % 20_000
+    mp.start_processes(_train_as_rank, args=(port, tiny_mug, tmp_path / "run"), nprocs=2, start_method="fork")
+    round1 = tmp_path / "run" / "round1"
+    assert load_encoder(tmp_path / "run" / "encoder.safetensors")[1]["training"]["steps"] == 2
+    # Whichever process made a map, it is one of the network that was kept.
+    videos = sorted(tiny_mug.data.iterdir())
+    names = [video.name for video in videos]
+    kept, _ = load_model(round1 / "model.safetensors")
+    relabel(kept, tiny_mug, videos, names, tmp_path / "relabelled", torch.device("cpu"))
+    for video in names:
+        for made in sorted((round1 / "maps" / video).iterdir()):
+            assert made.read_bytes() == (tmp_path / "relabelled" / video / made.name).read_bytes()
 
 
 def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(tmp_path: Path, videos: Path) -> None:
