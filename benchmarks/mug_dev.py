@@ -5,15 +5,21 @@
 reads what the script left in its working folder and prints a Markdown table beside the paper's figures (Lu et al., CVPR
 2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
 to benchmarks/results/mug_dev.json. Transductive: trained with the frames of the judged sequences too, unlabelled.
+Agreement tells what a network has learned of its maps: mean IoU of its masks after the first round, without CRF, with
+the first maps, on the frames it was trained with and on the judged ones.
 """
 
 import json
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from densevos.files import write_json
+from densevos.masks import read_mask
 
 RESULT = Path(__file__).resolve().parent / "results" / "mug_dev.json"
 PAPER = {
@@ -40,8 +46,9 @@ def main(folder: Path) -> None:
     runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
     provenance = json.loads(next(folder.glob("mug_*/provenance.json")).read_text(encoding="utf-8"))
     made = {key: provenance[key] for key in ("machine", "versions", "git_commit")}
-    print(table(rows))
-    result = {**rows, "runs": runs, **made}
+    learned = {name: agreements(folder, name) for name in runs}
+    print(table(rows), agreement_table(learned), sep="\n\n")
+    result = {**rows, "runs": runs, "agreement": learned, **made}
     write_json(RESULT, result)
     print(json.dumps(result))
 
@@ -84,6 +91,35 @@ def run(folder: Path) -> dict[str, Any]:
     }
     kept = {key: training[key] for key in ("steps", "videos", "config")}
     return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
+
+
+def agreements(folder: Path, name: str) -> dict[str, float]:
+    """Agreement of one run's first round with its maps on training frames, and with such maps on judged ones."""
+    kind = "cam" if name.endswith("_cam") else "saliency"
+    first = folder / f"maps_{name.removeprefix('mug_')}"
+    first = first if first.is_dir() else folder / f"maps_{kind}"
+    trained = agreement(folder / name / "round1" / "maps", first)
+    return {"trained": trained, "judged": agreement(folder / f"{name}_round1" / "no-crf", folder / kind)}
+
+
+def agreement(masks: Path, others: Path) -> float:
+    """Mean over frames VIDEO/FRAME.png of the foreground's IoU where both know, in percent; two empty masks agree."""
+    shared = [(path, others / path.relative_to(masks)) for path in sorted(masks.glob("*/*.png"))]
+    pairs = [(read_mask(one), read_mask(other)) for one, other in shared if other.is_file()]
+    return round(100 * statistics.fmean(iou((a == 1)[b < 255], (b == 1)[b < 255]) for a, b in pairs), 1)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boolean arrays; 1 when both are empty."""
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 1.0
+
+
+def agreement_table(learned: dict[str, dict[str, float]]) -> str:
+    """Markdown, in percent."""
+    lines = ["| IoU with the first maps | trained frames | judged frames |", "|---|---|---|"]
+    lines += [f"| {name} | {row['trained']:.1f} | {row['judged']:.1f} |" for name, row in learned.items()]
+    return "\n".join(lines)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:

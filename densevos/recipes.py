@@ -79,8 +79,8 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
         ),
         clips=MugClipConfig(size=160, zoom=(0.7, 1.0)),
         objective=MugObjectiveConfig(patch=48, match_size=12, balance=True),
-        optimiser=OptimiserConfig(name="adam", lr=5e-4, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10),
-        loop=LoopConfig(batch=4, epochs=20),
+        optimiser=OptimiserConfig(name="adam", lr=1e-3, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10),
+        loop=LoopConfig(batch=4, epochs=50),
     )
 
 
