@@ -15,6 +15,7 @@ from torch import Tensor
 from densevos.config import I2VConfig
 from densevos.data.segmentation.samples import DomainSamples
 from densevos.data.segmentation.sets import SegmentationSet, open_set
+from densevos.engine import distributed
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import fit
 from densevos.engine.run import Run
@@ -68,10 +69,12 @@ def open_domains(config: I2VConfig) -> Domains:
             f"{'add a set of images to --labelled' if not source else 'give --unlabelled a set'}"
         )
     frames = sum(len(shot.labelled) for each in (source or target) for shot in each.shots)
-    if frames < 2 and config.batchnorm != "frozen":
+    ranks = distributed.started()
+    if frames // ranks < 2 and config.batchnorm != "frozen":
+        shared = f" for {ranks} processes" if ranks > 1 else ""
         raise InputError(
-            f"labelled sub-batch of one: {' '.join(config.labelled)} holds {frames} labelled frames, and BatchNorm in "
-            "the decoder needs two; give more"
+            f"labelled sub-batch of one: {' '.join(config.labelled)} holds {frames} labelled frames{shared}, and "
+            f"BatchNorm in the decoder needs two{' in each' if shared else ''}; give more"
         )
     for note in [note for each in (*labelled, *unlabelled) for note in each.notes]:
         warnings.warn(note, stacklevel=2)

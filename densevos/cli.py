@@ -323,6 +323,8 @@ def data_classes(
     split: str = "train",
     wanted: tuple[str, ...] | None = None,
     table: Path | None = None,
+    names: Path | None = None,
+    reannotated: bool = False,
     unlabelled: bool = False,
     masks: bool = False,
     write_names: Path | None = None,
@@ -335,6 +337,8 @@ def data_classes(
         split: train, val or another split of the set.
         wanted: Classes to tell apart; by default those that the set has, or shares with COCO.
         table: The file of classes of fbms (sequence,region,class) or folder (a name a line), if not in ROOT.
+        names: A text file with the names of the images to use, one a line.
+        reannotated: DAVIS with the annotations of 2019, whose ids are not those of its class names.
         unlabelled: Do without labels, as --unlabelled of training does.
         masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
         write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
@@ -343,7 +347,16 @@ def data_classes(
     """
     from densevos.data.segmentation.sets import class_counts, open_set
 
-    opened = open_set(source, split, labels=not unlabelled, wanted=wanted, table=table, workers=workers)
+    opened = open_set(
+        source,
+        split,
+        labels=not unlabelled,
+        wanted=wanted,
+        table=table,
+        names=names,
+        reannotated=reannotated,
+        workers=workers,
+    )
     for note in opened.notes:
         print(f"note: {note}", file=sys.stderr)
     shots = "videos" if opened.kind == "video" else "images"

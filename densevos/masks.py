@@ -1,4 +1,4 @@
-"""Indexed PNG masks: pixel value = object id, 0 = background, colours of the DAVIS palette."""
+"""Indexed PNG masks: pixel value = id of an object (0: background) or of a class, colours of the DAVIS palette."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from densevos.files import written_whole
 
 
 def davis_palette() -> np.ndarray:
-    """The 256 RGB colours, [256,3] uint8, that DAVIS and PASCAL VOC give to object ids.
+    """The 256 RGB colours, [256,3] uint8, that DAVIS gives to ids of objects and PASCAL VOC to ids of classes.
 
     Bit k of the red, green and blue channels comes from bits 0, 1, 2 of the id, then 3, 4, 5, and so on,
     filling each channel from its highest bit downwards.
@@ -56,7 +56,5 @@ def read_mask(path: Path | str) -> np.ndarray:
     """
     image = open_mask(path)
     if image.mode not in ("1", "P", "L"):
-        raise InputError(
-            f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are object ids"
-        )
+        raise InputError(f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are ids")
     return np.asarray(image, dtype=np.uint8)

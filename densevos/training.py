@@ -141,6 +141,7 @@ def save(path: Path, learner: Learner, training: dict[str, object]) -> None:
     """Write what is kept of a learner, an encoder or a segmentation model, with its card."""
     if isinstance(learner, ImageToVideo):
         size, network = learner.config.clips.size, learner.config.network
+        training = {**training, "began": learner.network.began}
         save_network(path, learner.network, config=network, classes=learner.classes, size=size, training=training)
     else:
         save_encoder(path, learner.encoder, training)

@@ -10,6 +10,7 @@ from densevos.config.self_training import ClipConfig
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101"]
+Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class NetworkConfig:
     """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
     weights: str | None = None
     """Begin with these: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), or a local .pth or
-    .safetensors file; random otherwise."""
+    .safetensors file; random otherwise, and with a warning where the two that have names cannot be fetched."""
 
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:
@@ -74,9 +75,10 @@ class SetsConfig:
     others: Literal["background", "ignore"] = "background"
     """What all other objects become."""
     table: Path | None = None
-    """Your file of classes, for fbms and folder."""
+    """Your file of classes, for fbms or folder; one for all sets of this kind, labelled and unlabelled."""
     names: Path | None = None
-    """A text file with the names of the labelled images to use, one a line; the others are left out."""
+    """A text file with the names of the labelled images to use, one a line; the others are left out. One list for all
+    labelled sets of images: each must have all that it names."""
     reannotated: bool = False
     """DAVIS with the annotations of 2019, whose ids are not those of its class names."""
 
@@ -101,9 +103,10 @@ class AdversarialConfig:
     ratio: tuple[int, int, int] = (1, 1, 1)
     """Pairs of (image, video), (image, image) and (video, video): 1 1 1 is the paper's, 2 1 1 as many of one domain as
     of two."""
-    discriminator: Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d"] = "auto"
-    """Of the general loss. auto is the papers': conv for a CNN, global for a Swin at its end, maps or tokens before,
-    patch2d for a video Swin."""
+    discriminator: Discriminator = "auto"
+    """auto is the papers': of the general loss conv for a CNN, global for a Swin at its end, maps or tokens before,
+    patch2d for a video Swin; of the clustered loss pairs, side by side. siamese, of the clustered loss too, sees each
+    of a pair by the same layers, and learns sooner."""
     padded: Literal["masked", "literal"] = "masked"
     """The empty frames that make a clip of an image: without part in the adversarial loss, or domain samples like all
     others, which gives the domain away."""
@@ -118,8 +121,10 @@ class I2VConfig:
     labelled: tuple[str, ...]
     """Labelled sets, SET:ROOT each (coco:..., davis:..., camvid:..., folder:...): images, videos or both."""
     unlabelled: tuple[str, ...] = ()
-    """Unlabelled sets, SET:ROOT or videos:FOLDER; their labels are not looked at. With labelled images and labelled
-    videos none is needed."""
+    """Unlabelled sets, SET:ROOT or videos:FOLDER. No pixel of their labels is looked at (but see class_weights), yet
+    their tables choose videos: of davis and ytbb those that show one of the ten classes that COCO shares with davis, of
+    fbms those that your table names; all where there is no table. With labelled images and labelled videos none is
+    needed."""
     loss: Literal["none", "general", "clustered"] = "general"
     """Adversarial loss. none trains on the labelled sets alone."""
     placement: Literal["spatial", "global", "stage1", "stage2", "stage3", "stage4"] = "spatial"
@@ -150,12 +155,18 @@ class I2VConfig:
         """Raise InputError for values that cannot work, alone or together; the message names the flag."""
         low, high = self.clips.short_side
         adversarial = self.adversarial
+        named = {spec.partition(":")[0] for spec in (*self.labelled, *self.unlabelled)}
         rules = (
             (bool(self.labelled), "--labelled must name at least one set"),
             (
                 self.loss == "none" or bool(self.unlabelled) or len(self.labelled) > 1,
                 "--unlabelled must name a set for the adversarial loss, or --labelled images and videos;"
                 " --loss none trains without",
+            ),
+            (
+                self.sets.table is None or not {"fbms", "folder"} <= named,
+                "--sets.table: both fbms and folder are named, and each has a table of its own; put classes.csv and"
+                " classes.txt into their folders instead",
             ),
             (
                 self.placement != "spatial" or self.loss == "none" or self.network.architecture != "deeplabv3",
@@ -169,6 +180,13 @@ class I2VConfig:
             (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
             (self.clips.size <= low <= high, "--clips.short-side must rise and not be smaller than --clips.size"),
             (self.weight_frames >= 1, "--weight-frames must be at least 1"),
+            (
+                self.loss == "none"
+                or adversarial.discriminator == "auto"
+                or (self.loss == "clustered") == (adversarial.discriminator in ("pairs", "siamese")),
+                f"--adversarial.discriminator {adversarial.discriminator} is not of --loss {self.loss}: pairs and"
+                " siamese judge two features, for clustered, the others one",
+            ),
             (adversarial.mu >= 0, "--adversarial.mu must not be negative: the reversal layer turns the sign"),
             (adversarial.ramp_batches >= 0, "--adversarial.ramp-batches must not be negative"),
             (adversarial.clusters >= 1, "--adversarial.clusters must be at least 1"),

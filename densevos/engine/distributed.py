@@ -36,6 +36,11 @@ def ranks() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def started() -> int:
+    """Number of processes that `torchrun` started, which is known before they join."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def local_rank() -> int:
     """This process's number on its machine, 0 when alone."""
     return int(os.environ.get("LOCAL_RANK", "0"))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from densevos.config import AdversarialConfig
 from densevos.errors import InputError
-from densevos.models.discriminators import Discriminator, make_discriminator
+from densevos.models.discriminators import PAIRED, Discriminator, make_discriminator
 from densevos.objectives.clustered import (
     cluster_statistics,
     clustered_loss,
@@ -30,10 +30,10 @@ class Adversary(nn.Module):
     batches: Tensor
 
     def __init__(self, kind: Discriminator, shape: tuple[int, int, int], config: AdversarialConfig):
-        """kind: a discriminator of the general loss, or pairs for the clustered one; shape: (C, h, w) of the tap."""
+        """kind: a discriminator of the general loss, or of PAIRED for the clustered; shape: (C, h, w) of the tap."""
         super().__init__()
         self.kind, self.config = kind, config
-        by_token = kind == "pairs" and config.unit == "tokens"
+        by_token = kind in PAIRED and config.unit == "tokens"
         self.discriminator = make_discriminator(kind, (1, 1, shape[0]) if by_token else shape)
         self.register_buffer("batches", torch.tensor(0))
 
@@ -45,7 +45,7 @@ class Adversary(nn.Module):
         """
         mu = self._mu()
         source = is_source.to(tap.device, non_blocking=True)
-        if self.kind == "pairs":
+        if self.kind in PAIRED:
             losses = self._clustered(tap, source, valid, mu, generator)
         else:
             losses = self._general(tap, source, valid, mu)

@@ -84,21 +84,22 @@ class ImageToVideo(nn.Module):
         return self
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The classes' names, which a checkpoint keeps with the weights."""
-        return {"classes": list(self.classes)}
+        """The classes' names and where the weights began, which a checkpoint keeps with them."""
+        return {"classes": list(self.classes), "began": self.network.began}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Raises ValueError for weights of other classes."""
         if tuple(state["classes"]) != self.classes:
             raise ValueError(f"learns {', '.join(state['classes'])}, not {', '.join(self.classes)}")
+        self.network.began = state.get("began", "unknown")  # Older checkpoints do not tell.
 
 
 def discriminator_of(config: I2VConfig) -> Discriminator:
     """The kind of discriminator that the configuration means (specification 1.3)."""
-    if config.loss == "clustered":
-        return "pairs"
     if config.adversarial.discriminator != "auto":
         return config.adversarial.discriminator
+    if config.loss == "clustered":
+        return "pairs"
     if config.network.architecture == "deeplabv3":
         return "conv"
     if config.network.architecture == "video_swin":

@@ -8,11 +8,13 @@ import math
 from itertools import pairwise
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from densevos.errors import InputError
 
-Discriminator = Literal["conv", "maps", "pairs", "tokens", "global", "patch2d", "patch3d"]
+Discriminator = Literal["conv", "maps", "pairs", "siamese", "tokens", "global", "patch2d", "patch3d"]
+PAIRED: tuple[Discriminator, ...] = ("pairs", "siamese")  # which judge two features, for the clustered loss
 SLOPE = 0.2  # of LeakyReLU
 DROPOUT = 0.5
 
@@ -23,13 +25,14 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
     kind: what it sees of N items, and so its input:
         conv     whole maps [N,C,h,w], of the CNN: convolution, fully connected layer, dropout, ReLU, classifier
         maps     single channels [N,h*w]
-        pairs    two of them: single channels [N,h*w], and rows first [P], second [P] of them
+        pairs    two of them side by side: single channels [N,h*w], and rows first [P], second [P] of them
+        siamese  the same two, each through the same layers before they are compared
         tokens   single positions [N,C]
         global   whole maps, flattened [N,C*h*w]
         patch2d  maps [N,C,h,w]; a logit for every patch (PatchGAN, Isola et al., 2017)
         patch3d  maps of clips [N,C,T,h,w]; a logit for every patch of every frame
 
-    Output: logits [N], [P] of pairs, or [N,h',w'] of patch2d and [N,T,h',w'] of patch3d.
+    Output: logits [N], [P] of pairs and siamese, or [N,h',w'] of patch2d and [N,T,h',w'] of patch3d.
     Raises InputError when a map is too small for patches.
     """
     channels, height, width = shape
@@ -41,6 +44,8 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
             return Perceptron(cells, 512, 256)
         case "pairs":
             return PairPerceptron(cells, 512, 256)
+        case "siamese":
+            return SiamesePerceptron(cells, 512, 256)
         case "tokens":
             return Perceptron(channels, 256, 128)
         case "global":
@@ -82,6 +87,29 @@ class PairPerceptron(nn.Module):
         if len(first) < len(features):
             return self.rest(self.left(features[first]) + self.right(features[second]))
         return self.rest(self.left(features)[first] + self.right(features)[second])
+
+
+class SiamesePerceptron(nn.Module):
+    """Linear and LeakyReLU for each feature, then for what two have apart and in common: inputs of PairPerceptron.
+
+    Whether two are of one domain shows in neither alone. Side by side their products have to be learned, from a start
+    where no single weight helps; here they are given, and the order within a pair makes no difference.
+    """
+
+    def __init__(self, width: int, hidden: int, compared: int):
+        super().__init__()
+        self.each = nn.Sequential(
+            nn.Linear(width, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, compared), nn.LeakyReLU(SLOPE)
+        )
+        self.both = Perceptron(2 * compared, compared)
+
+    def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        if 2 * len(first) < len(features):
+            left, right = self.each(features[first]), self.each(features[second])
+        else:
+            seen = self.each(features)
+            left, right = seen[first], seen[second]
+        return self.both(torch.cat([(left - right).abs(), left * right], dim=1))
 
 
 class ConvDiscriminator(nn.Sequential):

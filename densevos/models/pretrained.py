@@ -13,6 +13,15 @@ from densevos.errors import InputError
 from densevos.models.resnet import DenseResNet
 
 
+class UnreachableError(InputError):
+    """Weights that have a name, but cannot be fetched here and now; `reason` says why."""
+
+    def __init__(self, flag: str, name: str, error: Exception):
+        self.reason = (str(error) or type(error).__name__).splitlines()[0]
+        cure = "give a local file, or None to begin at random"
+        super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {cure}")
+
+
 def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
     """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local state dict of that network.
 
@@ -27,7 +36,10 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
 
 
 def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> dict[str, torch.Tensor]:
-    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none to be had."""
+    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none to be had.
+
+    UnreachableError where there are, but not from here.
+    """
     try:
         known = get_model_weights(architecture).__members__
     except ValueError:
@@ -38,12 +50,14 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
-        cure = "give a local .pth file, or None to begin at random"
-        raise InputError(f"{flag} {name}: cannot be fetched ({error}); {cure}") from error
+        raise UnreachableError(flag, name, error) from error
 
 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
-    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag` when it is none."""
+    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag` when it is none.
+
+    Of a checkpoint of OpenMMLab's libraries it is the part `state_dict`.
+    """
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -54,4 +68,4 @@ def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
         raise InputError(f"{flag} {path}: is no plain state dict ({type(error).__name__}); save it again") from error
     if not isinstance(state, dict):
         raise InputError(f"{flag} {path}: is no state dict; save the network's state_dict()")
-    return state
+    return state["state_dict"] if isinstance(state.get("state_dict"), dict) else state

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.objectives.domain import share_of
+from densevos.objectives.domain import claimed, share_of
 
 Ratio = tuple[int, int, int]
 """Pairs of source and target, of two sources, of two targets: (1,1,1) is Eq. 3's, (2,1,1) balances `same` too."""
@@ -86,7 +86,7 @@ def same_share(ratio: Ratio) -> float:
 @torch.no_grad()
 def pair_accuracy(logits: Tensor, pairs: Pairs, is_source: Tensor) -> dict[str, Tensor]:
     """The discriminator's share of right answers on pairs of source and target, two sources, two targets: scalars."""
-    right = (logits > 0) == pairs.same
+    right = claimed(logits, pairs.same) == pairs.same
     source = is_source[pairs.first]
     kinds = {"mixed": ~pairs.same, "source": pairs.same & source, "target": pairs.same & ~source}
     return {kind: share_of(right, among & pairs.valid) for kind, among in kinds.items()}

@@ -32,8 +32,16 @@ def chance_level(share: float | Tensor) -> Tensor:
 def domain_accuracy(logits: Tensor, is_source: Tensor) -> tuple[Tensor, Tensor]:
     """The share of source and of target features that the discriminator knows as such; 0 where there is none."""
     source = _like(is_source, logits)
-    right = (logits > 0) == source
+    right = claimed(logits, source) == source
     return share_of(right, source), share_of(right, ~source)
+
+
+def claimed(logits: Tensor, positive: Tensor) -> Tensor:
+    """Where a discriminator is surer of a positive than the share of positives alone makes it.
+
+    Against even odds one that knows nothing else would call everything by the larger side, and look right about it.
+    """
+    return logits.float() > torch.logit(positive.float().mean(), eps=1e-6)
 
 
 def share_of(right: Tensor, among: Tensor) -> Tensor:

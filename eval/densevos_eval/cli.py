@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,10 +93,11 @@ def score_miou(
     out: Path | None = None,
     workers: int | None = None,
 ) -> None:
-    """Score semantic masks on disk: IoU of every class, their mean, pixel accuracy and which classes are confused.
+    """Score semantic masks on disk: IoU and accuracy of every class, their means, and which classes are confused.
 
-    The IoU of a class is taken over the pixels of all labelled frames together, and mIoU is the mean over the classes
-    that the annotations have, background included where the set has one; void (255) does not count.
+    The IoU of a class is taken over the pixels of all labelled frames together, and so is its accuracy, the share of
+    its pixels that are found. mIoU and mean accuracy are means over the classes that the annotations have, background
+    included where the set has one; pixel accuracy is of all pixels alike. Void (255) does not count.
 
     Prints a table and writes classes.csv, confusion.png and results.json. Shots that cannot be scored are told of at
     the end; the others then are in results.json and in nothing else.
@@ -115,17 +116,15 @@ def score_miou(
 
     check_workers(workers)
     found = labelled.load()
+    _tell_notes(found.notes)
     with stopped_by_sigterm("score again"), sequence_progress("score", len(found.shots)) as on_shot:
         scores = score_classes(
             found, results, split=labelled.split, workers=workers or os.cpu_count() or 1, on_shot=on_shot
         )
     write_class_scores(scores, out or results)
     Console().print(class_table(scores))
-    broken = scores.measured.broken
-    for reason in broken.values():
-        print(" ".join(reason.split()), file=sys.stderr)
-    if broken:
-        raise InputError(f"{len(broken)} of {len(found.shots)} shots have no score; mend their masks and score again")
+    measured = scores.measured
+    _tell_broken(measured.broken, len(measured.sequences) + len(measured.broken), "mend their masks and score again")
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
@@ -295,13 +294,15 @@ def segment(
 
     Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SHOT/FRAME.png (an image is a shot of one
     frame), and OUT/segment.json with the classes. A --video also gets OUT/SHOT.mp4. A folder of masks appears when it
-    is whole. Shots that cannot be used are told of at the end, and the others done all the same.
+    is whole. Shots that cannot be used are told of at the end, and the others done all the same. A network of clips
+    sees frames as far apart as in training.
 
     Args:
         pictures: What to segment.
         model: Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors.
         out: Folder for the masks.
-        size: Frames are scaled to this short side, pixels, for the network; as in training when left out.
+        size: Frames are scaled to this short side, pixels, for the network. Left out: the side of the crops in
+            training, which is the least that the recipes scale short sides to there.
         overlays: Draw the masks over the frames too, with a legend: OUT/overlays/SHOT/FRAME.jpg.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
         overwrite: Empty the output folder if it holds files.
@@ -314,19 +315,21 @@ def segment(
     if size is not None and size < 32:
         raise InputError(f"--size: must be 32 pixels or more, is {size}")
     material = pictures.load()
+    _tell_notes(material.notes)
     from densevos_eval import devices
     from densevos_eval.progress import frame_progress
     from densevos_eval.segmentation.classifier import load_classifier, model_file
-    from densevos_eval.segmentation.segment import Work, segment_to_folder
+    from densevos_eval.segmentation.segment import Work, has_background, segment_to_folder
 
     file = model_file(model)
     places = devices.spread_over(device, workers)
     loaders = [partial(load_classifier, file, devices.chosen(place), size) for place in places]
+    classifier = loaders[0]()
     frames = sum(len(one.written) for one in material.sequences)
     with stopped_by_sigterm("go on with --resume"), frame_progress(frames, "segment") as on_frame:
         broken = segment_to_folder(
             Work(material=material, out=out, overlays=overlays),
-            loaders[0](),
+            classifier,
             model=file,
             overwrite=overwrite,
             resume=resume,
@@ -336,17 +339,17 @@ def segment(
     print(f"{out}: masks of {file}")
     _tell_broken(broken, len(material.sequences))
     if pictures.video:
-        _write_movie(material.sequences[0], out, fps)
+        _write_movie(material.sequences[0], out, fps, background=has_background(classifier.classes))
 
 
-def _write_movie(sequence: Sequence, out: Path, fps: float | None) -> None:
-    """Draw the masks of one's own video over it, and say where both are."""
+def _write_movie(sequence: Sequence, out: Path, fps: float | None, *, background: bool = True) -> None:
+    """Draw the masks of one's own video over it, id 0 too unless it is background, and say where both are."""
     from densevos_eval.progress import frame_progress
     from densevos_eval.reports.show import write_movie
 
     movie = out / f"{sequence.name}.mp4"
     with frame_progress(len(sequence.frame_names), "movie") as on_frame:
-        write_movie(sequence, {"": out}, movie, fps=fps, on_frame=lambda name: on_frame("movie"))
+        write_movie(sequence, {"": out}, movie, fps=fps, background=background, on_frame=lambda name: on_frame("movie"))
     print(f"{out / sequence.name}: {len(sequence.written)} masks\n{movie}: the movie of them")
 
 
@@ -380,6 +383,12 @@ def _check_fps(fps: float | None, videos: Footage | Pictures | None = None) -> N
         raise InputError(f"--fps: must be above 0, is {fps:g}")
     if fps is not None and videos and not videos.video:
         raise InputError("--fps: is for the movie of a --video; leave it out, densevos-eval show draws benchmarks")
+
+
+def _tell_notes(notes: Iterable[str]) -> None:
+    """What the user should know of a set, a line each on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _tell_broken(broken: Mapping[str, object], count: int, cure: str = "mend and pass --resume") -> None:
@@ -513,6 +522,8 @@ def compare(
     seed: int = 0,
 ) -> None:
     """Compare scored results of one benchmark: differences to the first, sequences won, 95 % bootstrap intervals.
+
+    Intervals are of means over sequences; mIoU, of all pixels together, has none.
 
     Args:
         results: Folders with the results.json of densevos-eval score; the others are compared with the first.

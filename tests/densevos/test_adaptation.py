@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from densevos import cli, console
+from densevos.adaptation import open_domains
 from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetsConfig, read_config, write_config
 from densevos.engine import checkpoint
 from densevos.errors import InputError
@@ -203,6 +204,7 @@ def test_the_command_trains(tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.
         ({"labelled": ("folder:gone",)}, "gone: no such folder"),
         ({"loop": LoopConfig(batch=1)}, "--loop.batch must be at least 2"),
         ({"sets": SetsConfig(wanted=("zebra",))}, "zebra: folder has no such class; it has high, low"),
+        ({"sets": SetsConfig(table=Path("t")), "unlabelled": ("fbms:x",)}, "--sets.table: both fbms and folder are"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_written(
@@ -225,6 +227,19 @@ def test_a_labelled_sub_batch_of_one_is_refused(tiny_i2v: I2VConfig, tmp_path: P
         train(dataclasses.replace(tiny_i2v, labelled=(spec,)), tmp_path / "run")
     frozen = dataclasses.replace(tiny_i2v, labelled=(spec,), batchnorm="frozen", loss="none")
     assert train(frozen, tmp_path / "frozen").steps == 2
+
+
+def test_processes_share_the_labelled_frames(tiny_i2v: I2VConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four frames are two for each of two processes, and one for each of three or four."""
+    for ranks in (1, 2):
+        monkeypatch.setenv("WORLD_SIZE", str(ranks))
+        assert open_domains(tiny_i2v).classes == ("low", "high")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        InputError, match=r"holds 4 labelled frames for 3 processes, and BatchNorm .* needs two in each"
+    ):
+        open_domains(tiny_i2v)
+    open_domains(dataclasses.replace(tiny_i2v, batchnorm="frozen"))
 
 
 def test_sets_that_do_not_go_together_are_refused(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
@@ -264,6 +279,30 @@ def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(tiny_i
     network = dataclasses.replace(SWIN, weights=str(tmp_path / "other.safetensors"))
     with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer begins anew"):
         train(dataclasses.replace(tiny_i2v, network=network), tmp_path / "run")
+
+
+def test_the_card_says_where_the_weights_began_also_after_resuming(
+    tiny_i2v: I2VConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is where the run began, not what a later command could fetch."""
+
+    def nowhere(*_: object) -> str:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", nowhere)
+    usual = dataclasses.replace(SWIN, weights="openmmlab/upernet-swin-tiny")
+    config, out = dataclasses.replace(tiny_i2v, network=usual), tmp_path / "run"
+    with pytest.warns(UserWarning, match="openmmlab/upernet-swin-tiny cannot be fetched"):
+        file = train(config, out).encoder
+    began = "openmmlab/upernet-swin-tiny cannot be fetched: a run that begins now begins at random (no route to host)"
+    assert load_network(file)[1]["training"]["began"] == began
+
+    torch.save(make_network(SWIN, 2).state_dict(), tmp_path / "fetched.bin")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(tmp_path / "fetched.bin"))
+    assert load_network(train(config, out, resume="auto").encoder)[1]["training"]["began"] == began
+    export(out / "checkpoints" / "best.pt", tmp_path / "best.safetensors")
+    assert load_network(tmp_path / "best.safetensors")[1]["training"]["began"] == began
+    assert load_network(train(config, tmp_path / "new").encoder)[1]["training"]["began"] == usual.weights
 
 
 PUBLISHED = {

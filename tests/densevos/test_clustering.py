@@ -232,6 +232,8 @@ def test_accuracy_of_each_kind_of_pair() -> None:
     pairs = Pairs(first=first, second=second, same=same, valid=torch.ones(5, dtype=torch.bool))
     found = pair_accuracy(torch.tensor([-1.0, 1, 1, 1, -1]), pairs, is_source)
     assert found == {"mixed": 0.5, "source": 1, "target": 0.5}
+    barely = pair_accuracy(torch.tensor([0.3, 0.5, 0.5, 0.3, 0.5]), pairs, is_source)
+    assert barely == {"mixed": 1, "source": 1, "target": 1}  # three of five are of one domain, whose log odds are 0.41
 
 
 def test_statistics_of_clusters() -> None:

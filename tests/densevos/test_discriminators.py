@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from densevos.errors import InputError
-from densevos.models.discriminators import PairPerceptron, make_discriminator
+from densevos.models.discriminators import PAIRED, PairPerceptron, make_discriminator
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,47 @@ def test_a_pair_is_seen_side_by_side(pairs: int) -> None:
     assert torch.allclose(discriminator(features, first, second), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pairs", [5, 40])
+def test_a_siamese_sees_each_alike(pairs: int) -> None:
+    discriminator = make_discriminator("siamese", (8, 3, 4))
+    features = torch.randn(20, 12)
+    first, second = torch.randint(0, 20, (2, pairs))
+    logits = discriminator(features, first, second)
+    assert logits.shape == (pairs,)
+    assert torch.allclose(discriminator(features, second, first), logits, atol=1e-6)
+    whole = torch.stack([discriminator(features, *pair[:, None])[0] for pair in torch.stack([first, second], 1)])
+    assert torch.allclose(whole, logits, atol=1e-6)
+    logits.sum().backward()
+    assert all(parameter.grad.any() for parameter in discriminator.parameters())
+
+
+def test_a_siamese_learns_at_once_what_pairs_side_by_side_must_discover() -> None:
+    """Two domains that one of 64 numbers tells apart."""
+    losses = {}
+    for kind in PAIRED:
+        torch.manual_seed(0)
+        discriminator = make_discriminator(kind, (1, 8, 8))
+        optimiser = torch.optim.Adam(discriminator.parameters(), lr=1e-4, betas=(0.5, 0.999))
+        for _ in range(80):
+            is_source = torch.arange(64) < 32
+            features = torch.randn(64, 64)
+            features[:, 0] += torch.where(is_source, 2.0, -2.0)
+            first, second = torch.randint(0, 64, (2, 96))
+            same = (is_source[first] == is_source[second]).float()
+            loss = nn.functional.binary_cross_entropy_with_logits(discriminator(features, first, second), same)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        losses[kind] = float(loss.detach())
+    assert losses["siamese"] < losses["pairs"] - 0.05
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "millions"),
     [
         ("maps", (96, 64, 64), 2.23),
         ("pairs", (96, 64, 64), 4.33),
+        ("siamese", (96, 64, 64), 2.36),
         ("tokens", (96, 64, 64), 0.058),
         ("global", (768, 8, 8), 25.3),
         ("patch2d", (96, 128, 128), 0.76),
@@ -69,7 +105,7 @@ def test_the_3d_patches_see_other_frames() -> None:
     assert (clip.grad.abs().sum(dim=(0, 1, 3, 4)) > 0).all()
 
 
-@pytest.mark.parametrize("kind", ["conv", "maps", "pairs", "tokens", "global", "patch2d", "patch3d"])
+@pytest.mark.parametrize("kind", ["conv", "maps", *PAIRED, "tokens", "global", "patch2d", "patch3d"])
 def test_no_statistics_of_a_batch_of_both_domains(kind) -> None:
     norms = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
     assert not any(isinstance(module, norms) for module in make_discriminator(kind, (4, 16, 16)).modules())

@@ -116,10 +116,11 @@ def test_chance_levels(share: float, chance: float) -> None:
 
 def test_accuracy_of_each_domain() -> None:
     is_source = torch.tensor([True, True, True, False])
-    assert domain_accuracy(torch.tensor([1.0, 1, -1, -1]), is_source) == (pytest.approx(2 / 3), 1)
-    patches = torch.tensor([1.0, 1, 1, 1])[:, None].repeat(1, 5) * torch.tensor([1, 1, 1, 1, -1])
+    assert domain_accuracy(torch.tensor([2.0, 2, -1, -1]), is_source) == (pytest.approx(2 / 3), 1)
+    assert domain_accuracy(torch.tensor([1.0, 1, 1.2, 1]), is_source) == (pytest.approx(1 / 3), 1)  # odds of 3 are 1.1
+    patches = torch.tensor([2.0, 2, 2, 2])[:, None].repeat(1, 5) * torch.tensor([1, 1, 1, 1, -1])
     assert domain_accuracy(patches, is_source) == (pytest.approx(0.8), pytest.approx(0.2))
-    assert domain_accuracy(torch.ones(3), torch.ones(3, dtype=torch.bool)) == (1, 0)
+    assert domain_accuracy(torch.full((3,), 20.0), torch.ones(3, dtype=torch.bool)) == (1, 0)
 
 
 # What is judged

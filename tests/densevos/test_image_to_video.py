@@ -92,6 +92,7 @@ VARIANTS = [
     (SWIN, {"loss": "general", "placement": "global"}),
     (SWIN, {"loss": "clustered"}),
     (SWIN, {"loss": "clustered", "placement": "stage3"}),
+    (SWIN, {"loss": "clustered", "adversarial": dataclasses.replace(PAIRS, unit="tokens", discriminator="siamese")}),
     (SWIN, {"loss": "clustered", "adversarial": dataclasses.replace(PAIRS, unit="tokens", ratio=(2, 1, 1))}),
     (CNN, {"loss": "none", "batchnorm": "frozen"}),
     (CNN, {"loss": "general", "batchnorm": "separate"}),
@@ -235,6 +236,12 @@ def test_more_clusters_than_maps_name_the_flag() -> None:
     config = config_of(loss="clustered", adversarial=dataclasses.replace(PAIRS, clusters=33))
     with pytest.raises(InputError, match=r"--adversarial\.clusters 33: a batch has 32 maps"):
         step(learner_of(config), batch_of(config))
+
+
+@pytest.mark.parametrize(("loss", "kind"), [("general", "siamese"), ("general", "pairs"), ("clustered", "maps")])
+def test_a_discriminator_of_the_other_loss_is_refused(loss: str, kind: str) -> None:
+    with pytest.raises(InputError, match=f"--adversarial.discriminator {kind} is not of --loss {loss}: pairs and"):
+        config_of(loss=loss, adversarial=dataclasses.replace(PAIRS, discriminator=kind)).check()
 
 
 def test_a_cnn_has_no_patch_embedding() -> None:

@@ -241,18 +241,47 @@ def test_weights_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     network = make_network(dataclasses.replace(SWIN, weights="openmmlab/upernet-swin-tiny"), 5)
     assert asked == [("openmmlab/upernet-swin-tiny", "model.safetensors")]
+    assert network.began == "openmmlab/upernet-swin-tiny"
     torch.testing.assert_close(network.state_dict(), seeded(SWIN).state_dict(), rtol=0, atol=0)
 
 
-def test_unreachable_weights_ask_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def nowhere(*_: object, **__: object) -> str:
+    raise OSError("no route to host\nmore of it")
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (SWIN, "openmmlab/upernet-swin-tiny"),
+        (VIDEO, "openmmlab/upernet-swin-tiny"),
+        (dataclasses.replace(CNN, backbone="resnet50"), "COCO_WITH_VOC_LABELS_V1"),
+    ],
+    ids=["swin", "video", "cnn"],
+)
+def test_unreachable_weights_begin_at_random_and_say_so(config, name, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    def nowhere(name: str, file: str) -> str:
-        raise OSError("no route to host\nmore of it")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nowhere)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", nowhere)
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match=rf"{name} cannot be fetched: .* at random \(no route to host\)$") as told:
+        network = make_network(dataclasses.replace(config, weights=name), 5)
+    assert str(told[0].message) == f"--network.weights {network.began}"
+    torch.manual_seed(0)
+    assert_equal = functools.partial(torch.testing.assert_close, rtol=0, atol=0)
+    assert_equal(network.state_dict(), make_network(config, 5).state_dict())
+
+
+def test_weights_of_others_that_are_unreachable_or_unknown_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name without suffix may be a mistyped file's."""
+    import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", nowhere)
     with pytest.raises(InputError, match=r"--network.weights a/b: cannot be fetched \(no route to host\); give a"):
         make_network(dataclasses.replace(SWIN, weights="a/b"), 5)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"--network.weights a/b/c: the hub has none; give openmmlab"):
+        make_network(dataclasses.replace(SWIN, weights="a/b/c"), 5)
 
 
 @pytest.mark.parametrize(

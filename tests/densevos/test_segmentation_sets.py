@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from densevos import cli, console
 from densevos.data.segmentation import coco_instances, presence
-from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC, YTBB, class_values
+from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC, YTBB, class_values, same_classes
 from densevos.data.segmentation.labels import class_ids
 from densevos.data.segmentation.sets import VOID, class_counts, open_set, parse_spec
 from densevos.errors import InputError
@@ -124,6 +124,24 @@ def test_names_of_classes() -> None:
     assert set(SHARED) & set(YTBB) == {"person", "bird", "bicycle", "horse", "motorcycle", "dog", "car"}
 
 
+def test_coco_has_91_ids_of_things_of_which_80_are_used_and_91_of_stuff() -> None:
+    unused = {12: "street sign", 26: "hat", 29: "shoe", 30: "eye glasses", 45: "plate", 66: "mirror", 68: "window"}
+    unused |= {69: "desk", 71: "door", 83: "blender", 91: "hair brush"}
+    assert {id: COCO[id - 1] for id in unused} == unused
+    things, stuff = COCO[:91], COCO[91:]
+    assert (len(things) - len(unused), len(stuff)) == (80, 91)
+    assert (things[89], stuff[0], stuff[-1]) == ("toothbrush", "banner", "wood")
+    assert set(SHARED) <= set(things) - set(unused.values())
+
+
+def test_the_very_same_name_counts_before_that_of_coco() -> None:
+    assert same_classes(("sofa", "dog"), ("background", "couch")) == {"sofa": 1}
+    assert same_classes(("couch", "dog"), ("background", "sofa")) == {"couch": 1}
+    assert same_classes(("sofa", "couch"), ("background", "couch")) == {"couch": 1}
+    assert same_classes(("sofa", "couch"), ("sofa", "couch")) == {"sofa": 0, "couch": 1}
+    assert same_classes(("sofa",), ("couch", "sofa")) == {"sofa": 1}
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from([np.uint8, np.int32]), st.integers(0, 2**32 - 1))
 def test_mapping_equals_looking_up_each_pixel(kind, seed: int) -> None:
@@ -166,6 +184,14 @@ def test_coco_list_of_images_replaces_reading_all_masks(copy: str, tmp_path: Pat
     assert [shot.name for shot in open_set(copy, names=listed).shots] == ["000000000009", "000000000030"]
     with pytest.raises(InputError, match=r"list\.txt: lists nine, which is no image"):
         open_set(copy, names=put_text(listed, "nine\n"))
+
+
+def test_coco_maps_unpacked_among_the_images(copy: str) -> None:
+    """What unpacking stuffthingmaps_trainval2017.zip where the images are leads to."""
+    for file in (root_of(copy) / "stuffthingmaps" / "train2017").iterdir():
+        file.rename(root_of(copy) / "train2017" / file.name)
+    with pytest.raises(InputError, match=r"has the name of 000000000009\.jpg.*unpack it in a folder stuffthingmaps"):
+        open_set(copy)
 
 
 def test_coco_stuff_only_maps_are_refused(copy: str) -> None:
@@ -356,9 +382,29 @@ def test_davis_damaged_semantics(text: str, reason: str, copy: str) -> None:
 
 
 def test_davis_unknown_wanted_class(copy: str) -> None:
-    with pytest.raises(InputError, match="kat: davis has no such class; it has bicycle, box, cell phone"):
+    with pytest.raises(InputError, match="kat: davis has no such class; it has bicycle, box, cellphone"):
         open_set(copy, wanted=("kat",))
-    assert open_set(copy, wanted=("cellphone",)).classes == ("background", "cell phone")
+    with pytest.raises(InputError, match="person: is named twice among the wanted classes"):
+        open_set(copy, wanted=("person", "box", "person"))
+
+
+@pytest.mark.parametrize("name", ["cellphone", "cell phone"])
+def test_davis_wanted_by_either_name(name: str, copy: str) -> None:
+    opened = open_set(copy, wanted=(name,))
+    assert opened.classes == ("background", name)
+    assert [shot.name for shot in opened.shots] == ["call"]
+    np.testing.assert_array_equal(opened.shots[0].labels(0), stripes(0, 1, 0))
+    assert class_counts(opened) == class_counts(opened, masks=True) == {name: 3}
+
+
+def test_davis_two_names_in_one_table_are_two_classes(copy: str) -> None:
+    semantics = {**copies.DAVIS_OBJECTS, "ride": {"1": "cell phone", "2": "person"}}
+    put_text(root_of(copy) / "davis_semantics.json", json.dumps(semantics))
+    opened = open_set(copy, wanted=("cell phone", "person"))
+    assert [shot.name for shot in opened.shots] == ["ride"]
+    both = open_set(copy, wanted=("cell phone", "cellphone"))
+    np.testing.assert_array_equal(both.shots[0].labels(0), stripes(0, 1, 0))
+    np.testing.assert_array_equal(both.shots[1].labels(0), stripes(0, 2, 0))
 
 
 def test_davis_a_lost_mask_and_a_lost_frame(copy: str) -> None:
@@ -385,6 +431,19 @@ def test_fbms_regions_have_the_users_classes(copy: str) -> None:
     np.testing.assert_array_equal(tennis.labels(0), stripes(0, 2))
     unlabelled = open_set(copy, labels=False)
     assert [(shot.name, len(shot.open())) for shot in unlabelled.shots] == [("cats02", 5)]
+
+
+def test_fbms_two_names_in_the_table_are_two_classes(copy: str) -> None:
+    table = put_text(root_of(copy) / "mine.csv", "cats02,1,motorbike\ncats02,2,motorcycle\n")
+    opened = open_set(copy, table=table)
+    assert opened.classes == ("background", "motorbike", "motorcycle")
+    np.testing.assert_array_equal(opened.shots[0].labels(1), stripes(0, 1, 2))
+    one = open_set(copy, table=table, wanted=("motorcycle",))
+    np.testing.assert_array_equal(one.shots[0].labels(1), stripes(0, 0, 1))
+    put_text(table, "cats02,1,motorbike\n")
+    other = open_set(copy, table=table, wanted=("motorcycle",))
+    np.testing.assert_array_equal(other.shots[0].labels(1), stripes(0, 1, 0))
+    assert class_counts(other) == {"motorcycle": 2}
 
 
 @pytest.mark.parametrize("ends", ["\r\n", "\n"])
@@ -463,6 +522,8 @@ def test_ytbb_segments_of_local_videos(copy: str) -> None:
     assert class_counts(opened)["person"] == 16
     with pytest.raises(InputError, match="has boxes, not masks"):
         open_set(copy)
+    bikes = open_set(copy, labels=False, wanted=("motorbike",))
+    assert class_counts(bikes) == {"motorbike": 1}
 
 
 def test_ytbb_columns_are_both_x_before_both_y(copy: str) -> None:
@@ -565,7 +626,7 @@ def test_folder_of_images_and_of_clips(copy: str) -> None:
     [
         ("c.json", '["floor", "chair", "table"]', ("floor", "chair", "table")),
         ("c.json", '{"2": "table", "0": "floor", "1": "void"}', ("floor", "table")),
-        ("c.txt", "\ufefffloor\r\nchair\r\n\r\ntable\r\n", ("floor", "chair", "table")),
+        ("c.txt", "\ufefffloor\r\nchair\r\n table\r\n\r\n", ("floor", "chair", "table")),
     ],
 )
 def test_folder_class_names(name: str, text: str, classes: tuple[str, ...], copy: str) -> None:
@@ -577,8 +638,11 @@ def test_folder_class_names(name: str, text: str, classes: tuple[str, ...], copy
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("c.txt", "", "names classes of values outside 0 to 254, none, or one name twice"),
-        ("c.txt", "a\na\n", "one name twice"),
+        ("c.txt", "", "names classes of values outside 0 to 254, or none"),
+        ("c.txt", "a\nb\na\n", r"c\.txt: names a twice; give every class a name of its own"),
+        ("c.json", '["a", "a"]', r"c\.json: names a twice"),
+        ("c.txt", "floor\n\nchair\n", r"c\.txt: line 2: is empty, and the line of a name is its value"),
+        ("c.txt", "\nfloor\nchair\n", r"c\.txt: line 1: is empty"),
         ("c.json", '{"300": "a"}', "outside 0 to 254"),
         ("c.json", '{"x": "a"}', "neither a list of names nor"),
         ("c.json", "7", "neither a list of names nor"),
@@ -610,6 +674,33 @@ def test_folder_bad_masks(copy: str) -> None:
     image.unlink()
     with pytest.raises(InputError, match=r"a\.jpg: image is missing, though .*a\.png labels it"):
         shot.labels(0)
+
+
+def test_folder_class_names_in_another_encoding(copy: str) -> None:
+    (root_of(copy) / "classes.txt").write_bytes("café\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"classes\.txt: is no text"):
+        open_set(copy)
+
+
+def test_folder_two_names_that_coco_has_one_for(copy: str) -> None:
+    put_text(root_of(copy) / "classes.txt", "floor\ncouch\nsofa\n")
+    opened = open_set(copy)
+    assert opened.classes == ("floor", "couch", "sofa")
+    np.testing.assert_array_equal(opened.shots[0].labels(0), stripes(0, 2, VOID))
+    np.testing.assert_array_equal(open_set(copy, wanted=("sofa",)).shots[0].labels(0), stripes(0, 1, VOID))
+    with pytest.raises(InputError, match="none of 2 labelled images or videos shows a wanted class"):
+        open_set(copy, wanted=("couch",))
+    put_text(root_of(copy) / "classes.txt", "floor\nchair\nsofa\n")
+    np.testing.assert_array_equal(open_set(copy, wanted=("couch",)).shots[0].labels(0), stripes(0, 1, VOID))
+
+
+def test_folder_of_images_beside_clips(copy: str) -> None:
+    put_image(root_of(copy) / "images" / "val" / "cover.jpg")
+    for labels in (True, False):
+        with pytest.raises(InputError, match=r"images/val: holds images and clips \(one\); keep each kind in a split"):
+            open_set(copy, "val", labels=labels)
+    (root_of(copy) / "images" / "train" / "notes").mkdir()
+    assert len(open_set(copy).shots) == 2
 
 
 def test_folder_two_images_of_one_name(copy: str) -> None:
@@ -685,6 +776,13 @@ def test_command_counts_classes(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert classes(f"coco:{tmp_path / 'coco'}", "--write-names", tmp_path / "names.txt") == 0
     assert (tmp_path / "names.txt").read_text() == "000000000009\n000000000025\n"
     assert len(open_set(f"coco:{tmp_path / 'coco'}", names=tmp_path / "names.txt").shots) == 2
+    capsys.readouterr()
+    listed = put_text(tmp_path / "one.txt", "000000000025\n")
+    assert classes(f"coco:{tmp_path / 'coco'}", "--names", listed) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("train: 1 images, 1 labelled frames")
+    copies.davis(tmp_path / "anew", annotations="Annotations_unsupervised")
+    assert classes(f"davis:{tmp_path / 'anew'}") == 2
+    assert classes(f"davis:{tmp_path / 'anew'}", "--reannotated") == 0
     capsys.readouterr()
     copies.ytbb(tmp_path / "ytbb")
     assert classes(f"ytbb:{tmp_path / 'ytbb'}", "--unlabelled") == 0

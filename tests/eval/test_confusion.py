@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, jaccard_score
 
 from densevos_eval.metrics.confusion import (
     annotated_iou,
     class_accuracy,
     class_iou,
     confusion,
+    mean_accuracy,
     mean_iou,
     pixel_accuracy,
 )
@@ -59,6 +60,8 @@ def test_equals_scikit_learn(classes: int) -> None:
     each = jaccard_score(truth[counted], prediction[counted], labels=labels, average=None)
     np.testing.assert_allclose(class_iou(pixels), each, rtol=1e-14)
     assert mean_iou(pixels) == pytest.approx(each.mean(), rel=1e-14)
+    found = balanced_accuracy_score(truth[counted], prediction[counted])
+    assert mean_accuracy(pixels) == pytest.approx(found, rel=1e-14)
     assert pixel_accuracy(pixels) == pytest.approx(accuracy_score(truth[counted], prediction[counted]), rel=1e-14)
 
 
@@ -73,12 +76,14 @@ def test_the_mean_is_over_the_classes_that_are_annotated() -> None:
     assert mean_iou(pixels) == pytest.approx(
         jaccard_score(truth.ravel(), prediction.ravel(), labels=[0, 1], average="macro")
     )
+    assert mean_accuracy(pixels) == pytest.approx(2 / 3)
 
 
 def test_nothing_annotated_has_no_numbers() -> None:
     pixels = confusion(np.full((3, 4), VOID, np.uint8), np.zeros((3, 4), np.uint8), 3)
     assert pixels.sum() == 0
     assert np.isnan(mean_iou(pixels))
+    assert np.isnan(mean_accuracy(pixels))
     assert np.isnan(pixel_accuracy(pixels))
 
 

@@ -25,9 +25,19 @@ from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval import cli
 from densevos_eval.reports.legend import LINE, legend
-from densevos_eval.segmentation.classifier import Classifier, groups, load_classifier, model_file, seen_size
-from densevos_eval.segmentation.options import Pictures, ids_by_name
-from densevos_eval.segmentation.segment import Work, segment_to_folder
+from densevos_eval.reports.overlay import overlay
+from densevos_eval.segmentation.classifier import (
+    Classifier,
+    class_of_pixels,
+    clip_of,
+    groups,
+    load_classifier,
+    model_file,
+    seen_size,
+)
+from densevos_eval.segmentation.options import Material, Pictures, ids_by_name
+from densevos_eval.segmentation.segment import Work, run_settings, segment_to_folder
+from tests.densevos import segmentation_copies as copies
 
 CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")
@@ -57,8 +67,8 @@ class ByColour(SegmentationNetwork):
         return features["global"]
 
 
-def by_colour(clip_frames: int = 1, size: int = 64) -> Classifier:
-    return Classifier(ByColour(clip_frames), CLASSES, size, CPU)
+def by_colour(clip_frames: int = 1, size: int = 64, gap: int = 1) -> Classifier:
+    return Classifier(ByColour(clip_frames), CLASSES, size, CPU, gap=gap)
 
 
 def blocks(name: str, height: int = 60, width: int = 90) -> np.ndarray:
@@ -119,11 +129,12 @@ def test_the_short_side_is_that_of_training(size: tuple[int, int], seen: tuple[i
     assert seen_size(size, 160) == seen
 
 
-@given(count=st.integers(1, 30), clip=st.integers(1, 5), batch=st.integers(1, 4), data=st.data())
-def test_every_wanted_frame_is_told_once(count: int, clip: int, batch: int, data: st.DataObject) -> None:
+@given(count=st.integers(1, 30), clip=st.integers(1, 5), gap=st.integers(1, 4), batch=st.integers(1, 4), data=st.data())
+def test_every_wanted_frame_is_told_once(count: int, clip: int, gap: int, batch: int, data: st.DataObject) -> None:
     wanted = sorted(data.draw(st.sets(st.integers(0, count - 1))))
-    read = list(groups(count, clip, wanted, batch))
-    assert [index for _, kept in read for _, index in kept] == wanted
+    read = list(groups(count, clip, wanted, gap=gap, batch=batch))
+    told = [index for _, kept in read for _, index in kept]
+    assert (told if clip == 1 or gap == 1 else sorted(told)) == wanted
     for indices, kept in read:
         assert all(indices[place] == index for place, index in kept)
         assert max(indices) < count
@@ -131,12 +142,42 @@ def test_every_wanted_frame_is_told_once(count: int, clip: int, batch: int, data
             assert len(indices) == clip
 
 
-@given(count=st.integers(2, 30), clip=st.integers(2, 5), data=st.data())
-def test_a_frame_is_in_the_same_clip_whatever_else_is_wanted(count: int, clip: int, data: st.DataObject) -> None:
+@given(count=st.integers(2, 30), clip=st.integers(2, 5), gap=st.integers(1, 4), data=st.data())
+def test_a_frame_is_in_the_same_clip_whatever_else_is_wanted(
+    count: int, clip: int, gap: int, data: st.DataObject
+) -> None:
     wanted = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
-    clips = {index: indices for indices, kept in groups(count, clip, range(count)) for _, index in kept}
-    for indices, kept in groups(count, clip, wanted):
+    clips = {index: indices for indices, kept in groups(count, clip, range(count), gap=gap) for _, index in kept}
+    for indices, kept in groups(count, clip, wanted, gap=gap):
         assert all(clips[index] == indices for _, index in kept)
+
+
+@given(count=st.integers(4, 60), clip=st.integers(2, 5), gap=st.integers(1, 6), data=st.data())
+def test_frames_of_a_clip_are_as_far_apart_as_in_training(count: int, clip: int, gap: int, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, count - 1))
+    indices = clip_of(index, count, clip, gap)
+    assert index in indices
+    if count >= clip:
+        (step,) = set(np.diff(indices).tolist())
+        assert step <= gap
+        # Training takes the widest step at which some clip around the frame lies within the video.
+        assert step == gap or all(index % wider + (clip - 1) * wider >= count for wider in range(step + 1, gap + 1))
+
+
+def test_clips_interlace() -> None:
+    clips = [indices for indices, _ in groups(18, 4, range(18), gap=2)]
+    assert clips == [[0, 2, 4, 6], [1, 3, 5, 7], [8, 10, 12, 14], [9, 11, 13, 15], [10, 12, 14, 16], [11, 13, 15, 17]]
+    assert [indices for indices, _ in groups(6, 4, range(6), gap=2)] == [[0, 1, 2, 3], [2, 3, 4, 5]]
+    assert [indices for indices, _ in groups(7, 4, [1, 2], gap=2)] == [[0, 1, 2, 3], [0, 2, 4, 6]]
+
+
+@pytest.mark.parametrize("classes", [1, 8, 19, 150])
+def test_a_few_classes_at_a_time_are_as_good_as_all(classes: int) -> None:
+    logits = torch.randn(classes, 6, 9, generator=torch.Generator().manual_seed(classes))
+    logits[: classes // 2] = logits[classes // 2 : 2 * (classes // 2)]  # of equals the first
+    for size in ((6, 9), (45, 70), (4, 5)):
+        large = F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
+        assert torch.equal(class_of_pixels(logits, size), large.argmax(dim=0).to(torch.uint8))
 
 
 def test_classes_are_told_at_the_size_of_the_frames(clips: Path) -> None:
@@ -162,6 +203,31 @@ def test_a_network_of_clips_sees_clips(clips: Path) -> None:
     (seen,) = classifier.network.seen
     torch.testing.assert_close(seen[0, 2], seen[0, 1])
     torch.testing.assert_close(seen[0, 3], seen[0, 1])
+
+
+def test_the_gap_is_that_of_the_models_card(tmp_path: Path) -> None:
+    sizes = {"embed_dim": 8, "depths": (1, 1, 1, 1), "heads": (1, 1, 2, 2), "hidden": 8}
+    config = NetworkConfig(architecture="video_swin", clip_frames=2, **sizes)
+    for training, gap in (({"config": {"clips": {"gap": 3}}}, 3), ({}, 1)):
+        file = tmp_path / f"{gap}.safetensors"
+        save_network(file, make_network(config, 3), config=config, classes=CLASSES, size=64, training=training)
+        classifier = load_classifier(file, CPU)
+        assert classifier.gap == gap
+        settings = run_settings(classifier, Material(sequences=[], open={}), CLASSES, file)
+        assert settings["gap"] == gap
+    assert "gap" not in run_settings(by_colour(), Material(sequences=[], open={}), CLASSES, file)
+
+
+def test_a_network_of_clips_sees_them_with_their_gap(clips: Path) -> None:
+    classifier, reader = by_colour(clip_frames=3, gap=2), FolderReader(clips / "images" / "val" / "one")
+    every, single = dict(classifier(reader, range(6))), dict(by_colour()(reader, range(6)))
+    for index in range(6):
+        np.testing.assert_array_equal(every[index], single[index])
+    first, second = (seen[0] for seen in classifier.network.seen)
+    alone = by_colour()
+    dict(alone(reader, range(6)))
+    torch.testing.assert_close(first, alone.network.seen[0][0, [0, 2, 4]])
+    torch.testing.assert_close(second, alone.network.seen[0][0, [1, 3, 5]])
 
 
 def test_an_image_is_a_clip_with_empty_frames(images: Path) -> None:
@@ -291,6 +357,26 @@ def test_classes_go_by_their_names() -> None:
         ids_by_name(known, ("cat", "dog", "car"))
 
 
+def test_classes_go_by_the_names_of_coco_where_their_own_are_not_there() -> None:
+    np.testing.assert_array_equal(
+        ids_by_name(("background", "motorcycle", "tv"), ("background", "tvmonitor", "motorbike")), [0, 2, 1]
+    )
+    np.testing.assert_array_equal(ids_by_name(("background", "sofa"), ("background", "couch")), [0, 1])
+    np.testing.assert_array_equal(ids_by_name(("background", "sofa", "couch"), ("background", "couch")), [0, 0, 1])
+    with pytest.raises(InputError, match="does not know couch, a class of the set; it knows background, sofa"):
+        ids_by_name(("background", "sofa"), ("background", "sofa", "couch"))
+
+
+def test_what_the_user_should_know_of_a_set_is_told(tmp_path: Path, model: Path, capsys) -> None:
+    copies.fbms(tmp_path / "fbms")
+    where = ("--dataset", "fbms", "--root", tmp_path / "fbms", "--split", "train")
+    note = f"note: {tmp_path / 'fbms' / 'classes.csv'}: names no region of farm01; left out"
+    assert run("segment", *where, "--model", model, "--device", "cpu", "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err.splitlines()[0] == note
+    assert run("score", "--metric", "miou", *where, "--results", tmp_path / "out", "--workers", "1") == 2
+    assert capsys.readouterr().err.splitlines()[0] == note
+
+
 def test_a_model_of_other_classes_is_refused_before_anything_is_written(
     images: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -325,6 +411,16 @@ def test_a_model_that_is_not_there(tmp_path: Path, model: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 9)
     with pytest.raises(InputError, match="not a whole safetensors file"):
         load_classifier(model_file(tmp_path), CPU)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_id_0_is_tinted_unless_it_is_background(background: bool) -> None:
+    frame, ids = np.full((40, 60, 3), 200, np.uint8), np.zeros((40, 60), np.uint8)
+    ids[:, 30:] = 1
+    drawn = overlay(frame, ids, background=background)
+    assert (drawn[20, 5] == 200).all() == background
+    assert not (drawn[20, 55] == 200).all()
+    assert (drawn[20, 29] == 200).all() == background  # the contour, on the side of id 0
 
 
 def test_a_legend_takes_as_many_lines_as_it_needs() -> None:

@@ -94,9 +94,13 @@ def test_files_say_what_is_scored(root: Path, results: Path, tmp_path: Path) -> 
     assert told["sequences"]["b"]["masks"] == "../results"
     mean = np.mean([told["classes"][name]["IoU"] for name in told["averaged"]])
     assert told["overall"]["mIoU"] == pytest.approx(mean)
-    assert [row["class"] for row in rows] == [*CLASSES, "mean IoU, pixel accuracy"]
-    assert rows[3]["IoU"] == ""
-    assert float(rows[-1]["IoU"]) == pytest.approx(mean, abs=1e-6)
+    found = np.mean([told["classes"][name]["accuracy"] for name in told["averaged"]])
+    assert told["overall"]["mean accuracy"] == pytest.approx(found)
+    assert [row["class"] for row in rows] == [*CLASSES, "mean", "all pixels"]
+    assert rows[3]["IoU"] == rows[-1]["IoU"] == ""
+    assert float(rows[-2]["IoU"]) == pytest.approx(mean, abs=1e-6)
+    assert float(rows[-2]["accuracy"]) == pytest.approx(found, abs=1e-6)
+    assert float(rows[-1]["accuracy"]) == pytest.approx(told["overall"]["pixel accuracy"], abs=1e-6)
     assert np.asarray(Image.open(tmp_path / "tables" / "confusion.png")).ndim == 3
 
 
@@ -148,11 +152,11 @@ def test_a_bad_mask_is_one_line_and_loses_nothing(spoil, root: Path, results: Pa
     assert score(root, results) == 0
     told = spoil(results / "c" / "c.png")
     capsys.readouterr()
-    assert score(root, results) == 2
+    assert score(root, results) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith(told)
-    assert lines[1] == "error: 1 of 3 shots have no score; mend their masks and score again"
+    assert lines[0].startswith(f"c: {told}")
+    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; mend their masks and score again")
     kept = json.loads((results / "results.json").read_text())
     assert list(kept["broken"]) == ["c"]
     assert list(kept["sequences"]) == ["a", "b"]
@@ -169,7 +173,7 @@ def test_nothing_to_score_is_one_line(root: Path, tmp_path: Path, capsys: pytest
 
 def test_a_wrong_annotation_is_told_of(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mask(root / "masks" / "val" / "a.png", np.full(SIZES["a"], 9))
-    assert score(root, results) == 2
+    assert score(root, results) == 1
     assert "a.png: value 9 (600 pixels) is outside the class map" in capsys.readouterr().err
 
 
@@ -235,6 +239,7 @@ def test_compare_shows_classes_side_by_side(two: list[Path], capsys: pytest.Capt
     assert run("compare", *two) == 0
     first, second = (json.loads((folder / "results.json").read_text()) for folder in two)
     told = capsys.readouterr().out
+    assert "**folder val, 3 sequences, in per cent; differences to results**" in told  # mIoU has no interval
     dog, mean = (100 * one for one in (first["classes"]["dog"]["IoU"], first["overall"]["mIoU"]))
     assert f"| dog | {dog:.1f} | 100.0 (+{100 - dog:.1f}) |" in told
     assert "| kite | – | – (–) |" in told

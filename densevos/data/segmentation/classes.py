@@ -1,5 +1,6 @@
 """Names of classes as data, and how values in mask files become class ids."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -79,30 +80,56 @@ def common_name(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+def same_classes(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
+    """Which of the names of one side is which class of the other: name -> class id, for those that are one.
+
+    The very same name counts first. What has none goes by the name that COCO has for it: `motorbike` is `motorcycle`,
+    but where one side has both they are two.
+    """
+    names = set(names)
+    very_same = {name: id for id, name in enumerate(classes) if name in names}
+    left = {common_name(name): id for id, name in enumerate(classes) if name not in names}
+    renamed = {name: common_name(name) for name in names - very_same.keys()}
+    return very_same | {name: left[common] for name, common in renamed.items() if common in left}
+
+
 def choose_classes(
     set_name: str, known: Iterable[str], wanted: Sequence[str] | None, usual: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Names of class ids 0, 1, ...: `usual`, or `background` and the wanted ones.
 
-    known: the names of the set. Raises InputError for a wanted class that is none of them.
+    known: the names of the set. Raises InputError for a wanted class that is none of them, or is named twice.
     """
     if wanted is None:
         return usual
-    there = {common_name(name) for name in known}
-    for name in wanted:
-        if common_name(name) not in there:
-            raise InputError(f"{name}: {set_name} has no such class; it has {', '.join(sorted(there))}")
-    return ("background", *(common_name(name) for name in wanted if name != "background"))
+    if twice := named_twice(wanted):
+        raise InputError(f"{twice}: is named twice among the wanted classes; name each once")
+    known = set(known)
+    classes = ("background", *(name for name in wanted if name != "background"))
+    there = same_classes(known, classes).values()
+    for id, name in enumerate(classes[1:], start=1):
+        if id not in there:
+            raise InputError(f"{name}: {set_name} has no such class; it has {', '.join(sorted(known))}")
+    return classes
+
+
+def named_twice(names: Iterable[str]) -> str | None:
+    """The first name that comes more than once, if any does."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def class_values(
-    names: Mapping[int, str], classes: Sequence[str], others: Literal["background", "ignore"]
+    names: Mapping[int, str],
+    classes: Sequence[str],
+    others: Literal["background", "ignore"],
+    known: Iterable[str] = (),
 ) -> dict[int, int]:
     """Value in a mask file -> class id, for every value that the set defines.
 
     names: value -> name of its class in the set, `void` for pixels without label.
     others: what classes that are not wanted become.
+    known: names that the set has besides, where `names` are those of one video.
     """
-    ids = {common_name(name): id for id, name in enumerate(classes)}
+    ids = same_classes([*names.values(), *known], classes)
     rest = {"background": 0, "ignore": VOID}[others]
-    return {value: VOID if name == "void" else ids.get(common_name(name), rest) for value, name in names.items()}
+    return {value: VOID if name == "void" else ids.get(name, rest) for value, name in names.items()}

@@ -33,7 +33,8 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     instances = root / "annotations" / f"instances_{folder}.json"
     cure = (
         f"coco needs {folder}/NAME.jpg and stuffthingmaps/{folder}/NAME.png, or annotations/{instances.name}, below its"
-        " folder (cocodataset.org, and stuffthingmaps_trainval2017.zip of github.com/nightrome/cocostuff)"
+        " folder (cocodataset.org, and stuffthingmaps_trainval2017.zip of github.com/nightrome/cocostuff, which holds"
+        " train2017 and val2017 itself: unpack it in a folder stuffthingmaps)"
     )
     images = need_images(first_folder([root / folder, root / "images" / folder], cure), cure)
     if options.labels and not maps.is_dir():

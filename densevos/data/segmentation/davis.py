@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from densevos.data.segmentation.classes import SHARED, choose_classes, class_values, common_name
+from densevos.data.segmentation.classes import SHARED, choose_classes, class_values, same_classes
 from densevos.data.segmentation.layout import first_folder, labelled_video, need_images, read_json, read_names
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.sets import SegmentationSet, SetOptions, Shot
@@ -52,6 +52,7 @@ def _by_object(root: Path, frames: Frames, options: SetOptions, cure: str) -> Se
     annotations = _check_year(root, options, cure) if options.labels else None
     known = [one for objects in semantics.values() for one in objects.values()]
     classes = choose_classes("davis", known, options.wanted, ("background", *SHARED))
+    ids = same_classes(known, classes)
     shots = []
     for name, files in frames.items():
         if name not in semantics:
@@ -62,9 +63,11 @@ def _by_object(root: Path, frames: Frames, options: SetOptions, cure: str) -> Se
             f"{name} has objects {', '.join(map(str, semantics[name]))} in {SEMANTICS}, whose ids are those of"
             " DAVIS-2017, not of DAVIS-2016 (255) or the annotations of 2019; get the annotations of 2017"
         )
-        shot = Shot(name=name, source=files[0].parent, present=frozenset(map(common_name, semantics[name].values())))
+        shown = frozenset(classes[ids[one]] for one in semantics[name].values() if one in ids)
+        shot = Shot(name=name, source=files[0].parent, present=shown)
         if annotations is not None:
-            shot = labelled_video(shot, files, annotations / name, class_values(names, classes, options.others), said)
+            values = class_values(names, classes, options.others, known)
+            shot = labelled_video(shot, files, annotations / name, values, said)
         shots.append(shot)
     return SegmentationSet(
         name="davis", kind="video", classes=classes, shots=keep_wanted("davis", shots, classes, workers=options.workers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.data.segmentation.classes import choose_classes, class_values, common_name
+from densevos.data.segmentation.classes import choose_classes, class_values, same_classes
 from densevos.data.segmentation.fbms_definition import read_definition
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.layout import folders, need_folder, need_images
@@ -66,15 +66,24 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     table = read_table(file)
     named = sorted({one for regions in table.values() for one in regions.values()} - {"background", "void"})
     classes = choose_classes("fbms", named, options.wanted, ("background", *named))
-    shown = [_shot(folder, table.get(folder.name, {}), classes, options, cure) for folder in sequences]
+    shown = [_shot(folder, table.get(folder.name, {}), named, classes, options, cure) for folder in sequences]
     unnamed = [folder.name for folder in sequences if folder.name not in table]
     notes = (f"{file}: names no region of {', '.join(unnamed)}; left out",) if unnamed else ()
     shots = keep_wanted("fbms", shown, classes)
     return SegmentationSet(name="fbms", kind="video", classes=classes, shots=shots, notes=notes)
 
 
-def _shot(folder: Path, regions: Mapping[int, str], classes: tuple[str, ...], options: SetOptions, cure: str) -> Shot:
-    shot = Shot(name=folder.name, source=folder, present=frozenset(regions.values()))
+def _shot(
+    folder: Path,
+    regions: Mapping[int, str],
+    named: list[str],
+    classes: tuple[str, ...],
+    options: SetOptions,
+    cure: str,
+) -> Shot:
+    ids = same_classes(named, classes)
+    shown = frozenset(classes[ids[name]] for name in regions.values() if name in ids)
+    shot = Shot(name=folder.name, source=folder, present=shown)
     images = need_images(folder, cure)
     if not options.labels:
         return shot
@@ -90,7 +99,7 @@ def _shot(folder: Path, regions: Mapping[int, str], classes: tuple[str, ...], op
         )
     names = {colour: regions.get(region, "background") for region, colour in enumerate(definition.colours)}
     # An undeclared colour is as good as a class that nobody wants.
-    values = class_values({**names, UNDECLARED: "undeclared"}, classes, options.others)
+    values = class_values({**names, UNDECLARED: "undeclared"}, classes, options.others, named)
     index = {image.stem: t for t, image in enumerate(images)}
     files = {}
     for frame, label in definition.labelled:
@@ -140,5 +149,5 @@ def read_table(file: Path) -> Table:
             continue
         if len(cells) != 3 or not cells[1].isdecimal() or not cells[2]:
             raise InputError(f"{file}: line {number}: is not `sequence,region,class` such as `cats02,1,cat`")
-        table.setdefault(cells[0], {})[int(cells[1])] = common_name(cells[2])
+        table.setdefault(cells[0], {})[int(cells[1])] = cells[2]
     return table

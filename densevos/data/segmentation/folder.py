@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from densevos.data.readers import image_files
-from densevos.data.segmentation.classes import choose_classes, class_values
+from densevos.data.segmentation.classes import choose_classes, class_values, named_twice
 from densevos.data.segmentation.layout import folders, image_set, labelled_video, need_folder, need_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.sets import VOID, SegmentationSet, SetOptions, Shot
@@ -20,7 +20,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     """The images of ROOT/images/SPLIT, or, where it holds folders, the clips; see sets.open_set.
 
     Value 255 of a mask is void; clips may have masks of some frames only. Without labels neither masks nor classes
-    are needed.
+    are needed. Raises InputError for a split of both images and clips, and for names of classes that are doubtful.
     """
     above = need_folder(root / "images", LAYOUT)
     if not (above / split).is_dir():
@@ -31,6 +31,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     first = ", ".join(f"{value} {name}" for value, name in list(values.items())[:5])
     known = f"{first}{', ...' if len(values) > 5 else ''} and 255 void; name it in the file of classes"
     if image_files(above / split):
+        _refuse_clips(above / split)
         return image_set(
             "folder",
             need_images(above / split, LAYOUT),
@@ -63,22 +64,43 @@ def _values(root: Path, options: SetOptions) -> dict[int, str]:
     file = options.table or next((f for f in (root / "classes.txt", root / "classes.json") if f.is_file()), None)
     if file is None and not options.labels:
         return {}
-    values = _read_values(file or root / "classes.txt")
-    if not values or min(values) < 0 or max(values) >= VOID or len(set(values.values())) < len(values):
-        raise InputError(f"{file}: names classes of values outside 0 to {VOID - 1}, none, or one name twice; {LAYOUT}")
+    file = file or root / "classes.txt"
+    values = dict(enumerate(_read_lines(file))) if file.suffix != ".json" else _read_table(file)
+    if not values or min(values) < 0 or max(values) >= VOID:
+        raise InputError(f"{file}: names classes of values outside 0 to {VOID - 1}, or none; {LAYOUT}")
+    if twice := named_twice(values.values()):
+        raise InputError(f"{file}: names {twice} twice; give every class a name of its own")
     return values
 
 
-def _read_values(file: Path) -> dict[int, str]:
-    if file.suffix != ".json":
-        try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except FileNotFoundError:
-            raise InputError(f"{file}: file of class names is missing; {LAYOUT}") from None
-        return dict(enumerate(line.strip() for line in lines if line.strip()))
+def _read_lines(file: Path) -> list[str]:
+    """The names in a text file; InputError for an empty line between them, which would shift all ids after it."""
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except FileNotFoundError:
+        raise InputError(f"{file}: file of class names is missing; {LAYOUT}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: is no text; {LAYOUT}") from None
+    if "" in names:
+        raise InputError(
+            f"{file}: line {names.index('') + 1}: is empty, and the line of a name is its value; remove it, or name the"
+            " value (void: no label)"
+        )
+    return names
+
+
+def _read_table(file: Path) -> dict[int, str]:
+    """Value -> name in a JSON file."""
     named = read_json(file, LAYOUT)
     try:
         pairs = named.items() if isinstance(named, dict) else enumerate(named)
         return {int(value): str(name) for value, name in sorted((int(value), name) for value, name in pairs)}
     except (TypeError, ValueError) as error:
         raise InputError(f"{file}: is neither a list of names nor a table of value: name; {LAYOUT}") from error
+
+
+def _refuse_clips(folder: Path) -> None:
+    """Raise InputError when folders of images lie beside the images, which would go unused."""
+    for clip in folders(folder):
+        if image_files(clip):
+            raise InputError(f"{folder}: holds images and clips ({clip.name}); keep each kind in a split of its own")

@@ -39,7 +39,7 @@ def need_images(folder: Path, cure: str) -> list[Path]:
         raise InputError(f"{folder}: folder holds no images; {cure}")
     for one, next_ in pairwise(files):
         if one.stem == next_.stem:
-            raise InputError(f"{next_}: has the name of {one.name}, by which masks are found; remove one")
+            raise InputError(f"{next_}: has the name of {one.name}, by which masks are found; remove one; {cure}")
     return files
 
 

@@ -86,8 +86,8 @@ class SetOptions:
 
     labels: whether labels are wanted; without, only frames need to be there.
     wanted: names of the classes to tell apart, id 1, 2, ... after `background`; None: what is usual for the set, which
-        is the ten classes that COCO and DAVIS share for coco, davis and ytbb, and the set's own for the others. Shots
-        without any of them are left out.
+        is the ten classes that COCO and DAVIS share for coco, davis and ytbb, and the set's own for the others. Each
+        by the set's name for it or, where no class has that, by COCO's. Shots without any of them are left out.
     others: what all else becomes: background, or ignored (255).
     table: the user's file of classes, for fbms (default ROOT/classes.csv) and folder (ROOT/classes.txt or .json).
     names: a text file with the names of the images to use, one a line; the others are not looked at. For image sets.

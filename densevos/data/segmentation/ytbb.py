@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from densevos.data.catalogue import find_videos
-from densevos.data.segmentation.classes import SHARED, YTBB, choose_classes
+from densevos.data.segmentation.classes import SHARED, YTBB, choose_classes, same_classes
 from densevos.data.segmentation.layout import need_folder
 from densevos.data.segmentation.sets import SegmentationSet, SetOptions, Shot
 from densevos.errors import InputError
@@ -45,13 +45,14 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     cure = f"ytbb needs {table} (or {table}.gz) and videos/ID.mp4 below its folder (research.google.com/youtube-bb)"
     videos = {_id(video): video for video in find_videos(need_folder(root / "videos", cure))}
     classes = choose_classes("ytbb", YTBB, options.wanted, ("background", *SHARED))
+    ids = same_classes(YTBB, classes)
     file = next((f for f in (root / table, root / f"{table}.gz") if f.is_file()), None)
     if file is None:
         raise InputError(f"{root / table}: table is missing; {cure}")
     spans: dict[tuple[str, str, int], tuple[float, float]] = {}
     missing = set()
     for box in read_boxes(file):
-        if box.category not in classes or box.edges is None:
+        if box.category not in ids or box.edges is None:
             continue
         if box.video not in videos:
             missing.add(box.video)
@@ -63,7 +64,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
         Shot(
             name=f"{video}/{category.replace(' ', '-')}-{object}",
             source=videos[video],
-            present=frozenset({category}),
+            present=frozenset({classes[ids[category]]}),
             seconds=span,
         )
         for (video, category, object), span in sorted(spans.items())

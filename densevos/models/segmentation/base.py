@@ -1,6 +1,7 @@
 """What every segmentation network offers: taps between the image and its classes."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -11,16 +12,18 @@ from densevos.errors import InputError
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """Frames -> features at named taps -> class logits of every pixel.
 
     `encode` and `decode` are apart so that only labelled frames need be decoded: slice every feature alike. The last
     tap, global, is the end of the encoder (the same tensor as stage4); Swins have a first, spatial, which is the
-    normalised patch embedding. Subclasses give `encode_frames` and `decode_frames`, which know no clips.
+    normalised patch embedding. Subclasses give `encode`, or are a FrameNetwork, and `decode_frames`.
     """
 
     clip_frames = 1
     """Frames that the encoder relates to each other; 1: it sees each alone."""
+    began = "at random"
+    """Which weights it had before training, in words."""
     head_name: str
     """Name of the module that decodes; all others are the encoder."""
     classifier_name: str
@@ -44,10 +47,9 @@ class SegmentationNetwork(nn.Module):
         channels, stride = self._taps[name]
         return channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride)
 
+    @abstractmethod
     def encode(self, frames: Tensor) -> dict[str, Tensor]:
         """Frames [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
-        features = self.encode_frames(frames.flatten(0, 1))
-        return {name: feature.unflatten(0, frames.shape[:2]) for name, feature in features.items()}
 
     def decode(self, features: Mapping[str, Tensor], size: tuple[int, int]) -> Tensor:
         """Features [B,T,C,h,w] of some or all samples and frames -> logits [B,T,K,H,W] of `size` (H, W).
@@ -68,14 +70,23 @@ class SegmentationNetwork(nn.Module):
         """Frames [B,T,3,H,W] -> logits [B,T,K,H,W]."""
         return self.decode(self.encode(frames), (frames.shape[-2], frames.shape[-1]))
 
-    def encode_frames(self, frames: Tensor) -> dict[str, Tensor]:
-        """Frames [N,3,H,W] -> features [N,C,h,w] by tap."""
-        raise NotImplementedError
-
+    @abstractmethod
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
         """Features [N,C,h,w] by tap -> logits [N,K,h,w], smaller than the frames."""
-        raise NotImplementedError
 
     def _learns_statistics(self) -> bool:
         """Whether BatchNorm of the decoder normalises by this process's batch; synchronised BatchNorm sees others'."""
         return any(isinstance(m, nn.BatchNorm2d) and m.training for m in self.get_submodule(self.head_name).modules())
+
+
+class FrameNetwork(SegmentationNetwork):
+    """One whose encoder sees each frame alone."""
+
+    def encode(self, frames: Tensor) -> dict[str, Tensor]:
+        """Frames [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
+        features = self.encode_frames(frames.flatten(0, 1))
+        return {name: feature.unflatten(0, frames.shape[:2]) for name, feature in features.items()}
+
+    @abstractmethod
+    def encode_frames(self, frames: Tensor) -> dict[str, Tensor]:
+        """Frames [N,3,H,W] -> features [N,C,h,w] by tap."""

@@ -9,12 +9,12 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
 from densevos.config.image_to_video import NetworkConfig
 from densevos.models.resnet import DenseResNet
-from densevos.models.segmentation.base import STAGES, SegmentationNetwork
+from densevos.models.segmentation.base import STAGES, FrameNetwork
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations of the head, by output stride
 
 
-class DeepLab(SegmentationNetwork):
+class DeepLab(FrameNetwork):
     """DeepLabV3 without auxiliary classifier; torchvision's network (at stride 8) and parameter names.
 
     ResNet-18 stands beside torchvision's ResNet-50 and -101 for experiments on a CPU.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,25 @@ from densevos.models.segmentation.weights import load_initial
 __all__ = ["FORMAT", "SegmentationNetwork", "load_network", "make_network", "save_network"]
 
 FORMAT = "densevos-segmentation-1"
-ARCHITECTURES = {"deeplabv3": DeepLab, "swin_upernet": SwinUperNet, "video_swin": VideoSwin}
+ARCHITECTURES: dict[str, Callable[[NetworkConfig, int], SegmentationNetwork]] = {
+    "deeplabv3": DeepLab,
+    "swin_upernet": SwinUperNet,
+    "video_swin": VideoSwin,
+}
 
 
 def make_network(config: NetworkConfig, classes: int) -> SegmentationNetwork:
     """A network of `classes` classes that begins with the configuration's weights, or at random.
 
-    Warns when a part of it begins at random all the same, such as the last layer for another number of classes.
+    Warns when a part of it begins at random all the same, such as the last layer for another number of classes, or all
+    of it, as where the weights cannot be fetched. Its `began` says so too.
     """
     network = ARCHITECTURES[config.architecture](config, classes)
-    note = load_initial(network, config) if config.weights is not None else None
-    if note:
-        warnings.warn(f"--network.weights {note}", stacklevel=2)
+    if config.weights is not None:
+        note = load_initial(network, config)
+        network.began = note or config.weights
+        if note:
+            warnings.warn(f"--network.weights {note}", stacklevel=2)
     return network
 
 

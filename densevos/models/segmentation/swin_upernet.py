@@ -9,10 +9,10 @@ from torch.utils.checkpoint import checkpoint
 
 from densevos.config.image_to_video import NetworkConfig
 from densevos.errors import InputError
-from densevos.models.segmentation.base import STAGES, SegmentationNetwork
+from densevos.models.segmentation.base import STAGES, FrameNetwork
 
 
-class SwinUperNet(SegmentationNetwork):
+class SwinUperNet(FrameNetwork):
     """Swin + UperNet under transformers' parameter names, without auxiliary head; takes frames of any size."""
 
     head_name, classifier_name = "decode_head", "decode_head.classifier"

@@ -6,11 +6,13 @@ from torch import Tensor
 
 from densevos.config.image_to_video import NetworkConfig
 from densevos.errors import InputError
-from densevos.models.pretrained import local_state, torchvision_state
+from densevos.models.pretrained import UnreachableError, local_state, torchvision_state
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.inflation import inflate, renamed
+from densevos.models.segmentation.mmseg import from_mmseg, is_mmseg
 
 FLAG = "--network.weights"
+USUAL = "openmmlab/upernet-swin-"  # of ADE20k, on the hub of transformers
 COUNTERS = ("relative_position_index", "num_batches_tracked")  # made anew, or of no weight
 UNUSED = ("auxiliary_head.", "aux_classifier.", "backbone.swin.layernorm.", "fc.")
 OLDER_SWIN = (
@@ -28,10 +30,13 @@ def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | N
     """Fill `network` with the weights that its configuration names, and say what still begins at random, if anything.
 
     The encoder's must all be there. The decoder's may be of another number of classes, or missing, as in weights of a
-    classifier: then it keeps its random ones.
-    Raises InputError when the weights are unknown, cannot be fetched or read, or are of another encoder.
+    classifier: then it keeps its random ones. All of it does where the usual weights cannot be fetched.
+    Raises InputError when the weights are unknown, are a file that cannot be read, or are of another encoder.
     """
-    state = _of_architecture(_read(config), config)
+    try:
+        state = _of_architecture(_read(config), config)
+    except UnreachableError as error:
+        return f"{config.weights} cannot be fetched: a run that begins now begins at random ({error.reason})"
     own = network.state_dict()
     fitting = {n: t for n, t in own.items() if n in state and state[n].shape == t.shape}
     lost = [name for name in own if name not in fitting and not name.endswith(COUNTERS)]
@@ -63,7 +68,7 @@ def _read(config: NetworkConfig) -> dict[str, Tensor]:
 def _hub_state(name: str) -> dict[str, Tensor]:
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import RemoteEntryNotFoundError
+        from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError, RepositoryNotFoundError
     except ImportError as error:
         raise InputError(f"{FLAG} {name}: needs huggingface_hub; pip install 'densevos[segmentation]'") from error
     try:
@@ -71,19 +76,25 @@ def _hub_state(name: str) -> dict[str, Tensor]:
             file = hf_hub_download(name, "model.safetensors")
         except RemoteEntryNotFoundError:
             file = hf_hub_download(name, "pytorch_model.bin")
+    except (HFValidationError, RepositoryNotFoundError, RemoteEntryNotFoundError) as error:
+        raise InputError(f"{FLAG} {name}: the hub has none; give {USUAL}tiny or a local file") from error
     except (OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        cure = "give a local .safetensors file, or None to begin at random"
-        raise InputError(f"{FLAG} {name}: cannot be fetched ({reason}); {cure}") from error
+        lost = UnreachableError(FLAG, name, error)
+        # Any other name may be a mistyped file's, whose absence is not to be passed over.
+        raise lost if name.startswith(USUAL) else InputError(str(lost)) from error
     return local_state(Path(file), FLAG)
 
 
 def _of_architecture(state: dict[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
-    """The state under the names of `config`'s network: older names, trunks alone and 2D weights for 3D are known."""
+    """The state under the names of `config`'s network.
+
+    Known are older names, mmsegmentation's, trunks alone and 2D weights for 3D.
+    """
     state = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
     if config.architecture == "deeplabv3":
         whole = any(name.startswith("backbone.") for name in state)
         return state if whole else {f"backbone.{name}": tensor for name, tensor in state.items()}
+    state = from_mmseg(state) if is_mmseg(state) else state
     state = {renamed(name, OLDER_SWIN): t for name, t in state.items() if not name.endswith("relative_position_index")}
     flat = any(name.startswith("backbone.swin.") for name in state)
     return inflate(state, config.clip_frames) if flat and config.architecture == "video_swin" else state

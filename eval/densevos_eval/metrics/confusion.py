@@ -41,6 +41,12 @@ def mean_iou(pixels: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
+def mean_accuracy(pixels: np.ndarray) -> float:
+    """Mean of class_accuracy over the classes that the annotations have; NaN where they have none."""
+    known = class_accuracy(pixels)[pixels.sum(axis=1) > 0]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def pixel_accuracy(pixels: np.ndarray) -> float:
     """Share of all pixels that are predicted as what they are; NaN where there are none."""
     return float(np.trace(pixels) / pixels.sum()) if pixels.any() else float("nan")

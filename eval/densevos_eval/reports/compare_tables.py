@@ -56,14 +56,21 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
     return TextTable(
         caption=(
             f"{first.dataset} {first.split}, {len(first.sequences)} sequences, in per cent;"
-            f" differences to {first.title}, and how sure that of {_short(first.headline)} is:"
-            " its 95 % bootstrap interval over sequences"
+            f" differences to {first.title}{_how_sure(comparison)}"
         ),
         header=["", *map(_short, first.columns), "95 % interval", "won / lost / same"],
         rows=rows,
         marked=[_published(row, first.columns, sources) for row in published],
         notes=notes,
     )
+
+
+def _how_sure(comparison: Comparison) -> str:
+    """What the intervals are, where there are any: numbers of all pixels together, such as mIoU, have none."""
+    headline = comparison.first.headline
+    if not any(one[headline].interval for one in comparison.differences if headline in one):
+        return ""
+    return f", and how sure that of {_short(headline)} is: its 95 % bootstrap interval over sequences"
 
 
 def _published(row: Published, columns: Sequence[str], sources: Sequence[str]) -> Row:

@@ -18,13 +18,16 @@ BACKDROP = (24, 24, 27)
 INK = (235, 235, 235)
 
 
-def overlay(frame: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright contour."""
+def overlay(frame: np.ndarray, ids: np.ndarray, *, background: bool = True) -> np.ndarray:
+    """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright contour.
+
+    background: whether id 0 is background, which is left as it is.
+    """
     colours = bright_palette()[ids]
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
-    picture = np.where(ids[..., None] > 0, tinted, frame)
-    edge = _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
-    return np.where(edge[..., None], colours, picture)
+    shown = ids > 0 if background else np.ones_like(ids, dtype=bool)
+    edge = shown & _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
+    return np.where(edge[..., None], colours, np.where(shown[..., None], tinted, frame))
 
 
 def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str], height: int) -> np.ndarray:
@@ -94,9 +97,9 @@ def _framed(picture: np.ndarray, sides: tuple[tuple[int, int], tuple[int, int]])
 
 
 def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
-    """Pixels of objects next to another id."""
+    """Pixels next to another id."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness + 1,) * 2)
-    return (ids > 0) & ((cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids))
+    return (cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids)
 
 
 def bright_palette() -> np.ndarray:

@@ -37,7 +37,14 @@ def show(
         write_movie(sequence, results, out / f"{sequence.name}.mp4", fps=fps, width=width, on_frame=on_frame)
 
 
-def _row(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.ndarray, width: int) -> np.ndarray:
+def _row(
+    sequence: Sequence,
+    results: Mapping[str, Path],
+    index: int,
+    frame: np.ndarray,
+    width: int,
+    background: bool = True,
+) -> np.ndarray:
     """One frame [H,W,3] under its masks: a panel for the truth, if there is one, and for each of the results.
 
     The panels have the frame's height, or less where the row would be wider or higher than `width`.
@@ -51,7 +58,8 @@ def _row(sequence: Sequence, results: Mapping[str, Path], index: int, frame: np.
     room = (width - GAP * (len(masks) - 1)) // len(masks)
     height = max(1, min(frame.shape[0], frame.shape[0] * room // frame.shape[1], width))
     frame = scaled_to(frame, height)  # before masks are drawn: contours stay sharp, and large frames cost less
-    panels = [overlay(frame, resized_ids(ids, (height, frame.shape[1]))) for ids in masks.values()]
+    small = (resized_ids(ids, (height, frame.shape[1])) for ids in masks.values())
+    panels = [overlay(frame, ids, background=background) for ids in small]
     return panels[0] if list(masks) == [""] else side_by_side(panels, list(masks), height)
 
 
@@ -77,13 +85,17 @@ def write_movie(
     *,
     fps: float | None,
     width: int = 1920,
+    background: bool = True,
     on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """One movie of a sequence, with columns as in `show`; without `fps` as fast as the source, a folder at 24."""
+    """One movie of a sequence, with columns as in `show`; without `fps` as fast as the source, a folder at 24.
+
+    background: whether id 0 of masks is background, which is left as it is.
+    """
     reader = sequence.frames()
     with movie(path, fps or frame_rate(reader) or 24) as writer:
         for index in _shown(sequence):
-            writer.append_data(even(_row(sequence, results, index, reader.read([index])[0], width)))
+            writer.append_data(even(_row(sequence, results, index, reader.read([index])[0], width, background)))
             on_frame(sequence.name)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from densevos.data.segmentation.sets import SegmentationSet, Shot
 from densevos.errors import InputError
 from densevos.masks import read_mask
-from densevos_eval.metrics.confusion import confusion, mean_iou, pixel_accuracy
+from densevos_eval.metrics.confusion import confusion, mean_accuracy, mean_iou, pixel_accuracy
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos_eval.scoring.judging import Judged
@@ -25,7 +25,8 @@ SEGMENTED = "segment.json"
 class ClassScores:
     """A whole split: how many pixels [K,K] of each class (row) are predicted as each class, and the means of it.
 
-    measured: "mIoU" and "pixel accuracy" of all pixels together, and of each shot; and the shots that are broken.
+    measured: "mIoU", "mean accuracy" and "pixel accuracy" of all pixels together, and of each shot; and the shots that
+        are broken.
     """
 
     measured: Measured
@@ -34,7 +35,7 @@ class ClassScores:
 
     @property
     def averaged(self) -> tuple[str, ...]:
-        """The classes that mIoU is the mean over: those that the annotations have, `background` included."""
+        """The classes that means are over: those that the annotations have, `background` included."""
         return tuple(name for name, count in zip(self.classes, self.pixels.sum(axis=1), strict=True) if count)
 
 
@@ -96,7 +97,11 @@ def score_classes(
 
 def row(pixels: np.ndarray) -> Row:
     """The numbers of a confusion matrix."""
-    return {"mIoU": mean_iou(pixels), "pixel accuracy": pixel_accuracy(pixels)}
+    return {
+        "mIoU": mean_iou(pixels),
+        "mean accuracy": mean_accuracy(pixels),
+        "pixel accuracy": pixel_accuracy(pixels),
+    }
 
 
 def count_pixels(results: Path, classes: tuple[str, ...], shot: Shot, on_step: OnStep) -> ShotPixels:

@@ -17,6 +17,8 @@ from densevos_eval.reports.confusion_picture import confusion_picture
 from densevos_eval.scoring.semantic import ClassScores
 from densevos_eval.scoring.tables import measured_json, without
 
+ALL = "all pixels"  # The row with pixel accuracy.
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRow:
@@ -50,7 +52,7 @@ def write_class_scores(scores: ClassScores, folder: Path) -> None:
     with written_whole(table, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["class", "IoU", "accuracy", "pixels"])
-        writer.writerows(_csv_row(one) for one in (*class_rows(scores), _mean(scores)))
+        writer.writerows(_csv_row(one) for one in (*class_rows(scores), *_overall(scores)))
     with written_whole(picture) as file:
         Image.fromarray(_picture(scores)).save(file, format="PNG")
 
@@ -71,7 +73,7 @@ def as_json(scores: ClassScores, folder: Path) -> dict[str, object]:
 
 
 def class_table(scores: ClassScores) -> Table:
-    """Table for the screen: the means first, then every class, in per cent."""
+    """Table for the screen: the whole first, then every class, in per cent."""
     frames = sum(map(len, scores.measured.frames.values()))
     table = Table(
         title=f"{_title(scores)}\n{frames} frames, void not counted{without(scores.measured.broken)}",
@@ -81,17 +83,21 @@ def class_table(scores: ClassScores) -> Table:
     table.add_column("class", no_wrap=True)
     for column in ("IoU %", "accuracy %", "pixels %"):
         table.add_column(column, justify="right")
-    mean, total = _mean(scores), max(1, int(scores.pixels.sum()))
-    cells = _percent(mean.iou), _percent(mean.accuracy), _percent(1)
-    table.add_row("mIoU, pixel accuracy", *cells, style="bold", end_section=True)
+    total = max(1, int(scores.pixels.sum()))
+    for one in _overall(scores):
+        table.add_row(*_cells(one, total), style="bold", end_section=one.name == ALL)
     for one in class_rows(scores):
-        table.add_row(one.name, _percent(one.iou), _percent(one.accuracy), _percent(one.pixels / total))
+        table.add_row(*_cells(one, total))
     return table
 
 
+def _cells(one: ClassRow, total: int) -> tuple[str, ...]:
+    return one.name, _percent(one.iou), _percent(one.accuracy), _percent(one.pixels / total)
+
+
 def _picture(scores: ClassScores) -> np.ndarray:
-    measured, mean = scores.measured, _mean(scores)
-    numbers = f"mIoU {_percent(mean.iou)} %, pixel accuracy {_percent(mean.accuracy)} %"
+    measured = scores.measured
+    numbers = ", ".join(f"{name} {_percent(share)} %" for name, share in measured.overall.items())
     return confusion_picture(scores.pixels, scores.classes, f"{measured.dataset} {measured.split}: {numbers}")
 
 
@@ -104,13 +110,12 @@ def _title(scores: ClassScores) -> str:
     return f"{measured.dataset} {measured.split}: mean over {len(averaged)} classes{background}{unseen}"
 
 
-def _mean(scores: ClassScores) -> ClassRow:
-    overall = scores.measured.overall
-    return ClassRow(
-        name="mean IoU, pixel accuracy",
-        iou=overall["mIoU"],
-        accuracy=overall["pixel accuracy"],
-        pixels=int(np.sum(scores.pixels)),
+def _overall(scores: ClassScores) -> tuple[ClassRow, ClassRow]:
+    """The means over classes, and all pixels alike."""
+    overall, total = scores.measured.overall, int(np.sum(scores.pixels))
+    return (
+        ClassRow(name="mean", iou=overall["mIoU"], accuracy=overall["mean accuracy"], pixels=total),
+        ClassRow(name=ALL, iou=math.nan, accuracy=overall["pixel accuracy"], pixels=total),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from densevos.data.readers import FrameReader
+from densevos.data.segmentation.classes import same_classes
 from densevos.data.segmentation.sets import SegmentationSet, Shot, open_set
 from densevos.errors import InputError
 from densevos_eval.own_video import own_video
@@ -22,7 +23,8 @@ class Material:
     """Videos and images to segment.
 
     open: reads the frames of each sequence. classes: what masks are to hold; None: whatever the model knows.
-    facts: what of it the masks depend on. broken: sequences whose frames cannot be read.
+    facts: what of it the masks depend on. broken: sequences whose frames cannot be read. notes: what the user should
+    know of the set, a line each.
     """
 
     sequences: list[Sequence]
@@ -30,6 +32,7 @@ class Material:
     classes: tuple[str, ...] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     broken: Mapping[str, Broken] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,7 @@ class Pictures(SetReading):
             classes=found.classes or None,
             facts={"dataset": self.dataset, "split": self.split, "frames": self.frames},
             broken=broken,
+            notes=found.notes,
         )
 
 
@@ -141,18 +145,19 @@ def _unread(shot: Shot) -> Sequence:
 
 
 def ids_by_name(known: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
-    """Which id [len(known)] uint8 among `wanted` each class has that a model knows.
+    """Which id [len(known)] uint8 among `wanted` each class has that a model knows, by the same rule as in training.
 
     Those that are not wanted become background, where that is. Raises InputError where it is not, and for a class that
     is wanted but not known.
     """
-    for name in wanted:
-        if name not in known:
+    ids = same_classes(known, wanted)
+    for id, name in enumerate(wanted):
+        if id not in ids.values():
             raise InputError(
                 f"--model: does not know {name}, a class of the set; it knows {', '.join(known)}; choose among them"
                 " with --classes, or take another model"
             )
     rest = wanted.index("background") if "background" in wanted else None
-    if rest is None and (strange := [name for name in known if name not in wanted]):
+    if rest is None and (strange := [name for name in known if name not in ids]):
         raise InputError(f"--model: knows {strange[0]}, which is no class of the set: {', '.join(wanted)}")
-    return np.array([wanted.index(name) if name in wanted else rest for name in known], np.uint8)
+    return np.array([ids.get(name, rest) for name in known], np.uint8)

@@ -85,11 +85,13 @@ def segment_to_folder(
 
 def run_settings(classifier: Classifier, material: Material, classes: Iterable[str], model: Path) -> dict[str, Any]:
     """What the masks of a run depend on, but for frames."""
+    clips = {"gap": classifier.gap} if classifier.network.clip_frames > 1 else {}
     return {
         "method": "semantic segmentation",
         "model": str(model),
         "weights": fingerprint([model]),
         "size": classifier.size,
+        **clips,
         "device": classifier.device.type,
         **material.facts,
         "classes": list(classes),
@@ -120,8 +122,13 @@ def _write_shot(classifier: Classifier, work: Work, sequence: benchmark.Sequence
         raise RunError(f"{sequence.source}: memory is too short; run with fewer --workers or a --size") from error
 
 
+def has_background(classes: Sequence[str]) -> bool:
+    """Whether id 0 is what none of the others is."""
+    return classes[0] == "background"
+
+
 def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
     shown = {id: classes[id] for id in np.unique(mask).tolist()}
     with written_whole(file) as opened:
-        picture = stacked([overlay(frame, mask), legend(shown, frame.shape[1])])
+        picture = stacked([overlay(frame, mask, background=has_background(classes)), legend(shown, frame.shape[1])])
         Image.fromarray(picture).save(opened, format="JPEG", quality=90)
