@@ -2,64 +2,100 @@
 
     python benchmarks/i2v_tables.py runs/i2v_tables [TABLE ...]
 
-reads what the script left in its working folder, RUN/seedN/JUDGED/results.json, and prints Markdown tables with the
-figures of benchmarks/i2v_published.json beside (mean and standard deviation over seeds; gains are over the row that the
-papers compare with) and, as the last line, one JSON object; the JSON is also written to OUT/i2v_tables.json.
+reads what the script left in its working folder, RUN/seedN/run and RUN/seedN/JUDGED/results.json, and prints Markdown
+tables with the figures of benchmarks/i2v_published.json beside (mean and standard deviation over seeds; gains are over
+the row that the papers compare with) and, as the last line, one JSON object; the JSON is also written to
+OUT/i2v_tables.json. Seeds of a row that were not trained alike are refused, and rows compared with each other that
+differ in more than data and adversary.
 """
 
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from densevos.console import run as ended
+from densevos.errors import InputError
 from densevos.files import write_json
+from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, read, spread
 
 NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin
 PUBLISHED = Path(__file__).with_name("i2v_published.json")
 
 
-def main(folder: Path, wanted: Sequence[str]) -> None:
+DATA = ("labelled", "unlabelled", "sets.names")
+BUDGETS = (
+    "An epoch takes every labelled image once (without images every labelled frame), so rows with other labelled sets"
+    " have other budgets; images: how many training took, each counted as often as it was taken."
+)
+
+Row = Mapping[str, Any]
+
+
+def main(folder: Path, *wanted: str) -> None:
     """Print the wanted tables, all of them by default."""
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    published = read(PUBLISHED)
+    for name in wanted:
+        if name not in published["tables"]:
+            raise InputError(f"{name}: is no table of {PUBLISHED.name}; it has {', '.join(published['tables'])}")
     tables = {name: published["tables"][name] for name in wanted or published["tables"]}
     result = {name: [with_scores(row, folder) for row in table["rows"]] for name, table in tables.items()}
+    for rows in result.values():
+        check_budgets(rows, folder)
     print(published["source"])
     for name, rows in result.items():
         print(f"\n**{name}**: {tables[name]['title']}\n\n{markdown(rows)}")
-    print("", *(f"* {doubt}" for doubt in published["doubts"]), sep="\n")
-    write_json(folder / "i2v_tables.json", result)
-    print(json.dumps(result))
+    notes = (*published["doubts"], *map(told, published["not_run"]))
+    print("", BUDGETS, "", *(f"* {note}" for note in notes), sep="\n")
+    runs = dict.fromkeys(run for rows in result.values() for row in rows for run in runs_of(row, folder))
+    joined = {"tables": result, **origin(runs)}
+    write_json(folder / "i2v_tables.json", joined)
+    print(json.dumps(joined))
 
 
-def with_scores(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A published row and `scores`: one's own mIoU in per cent, by seed."""
+def with_scores(row: Row, folder: Path) -> dict[str, Any]:
+    """A published row, `scores`: one's own mIoU in per cent, by seed; and the budget of the first."""
     files = sorted((folder / row["run"]).glob(f"seed*/{row['judged']}/results.json"))
-    return {**row, "scores": {file.parent.parent.name: miou(file) for file in files}}
+    scores = {file.parent.parent.name: per_cent(file)[0] for file in files}
+    return {**row, "scores": scores, "budget": budget(files[0].parent.parent / "run") if files else None}
 
 
-def miou(results: Path) -> float:
-    """Mean IoU of a results.json, per cent."""
-    return 100 * float(json.loads(results.read_text(encoding="utf-8"))["overall"]["mIoU"])
+def runs_of(row: Row, folder: Path) -> list[Path]:
+    """The run folders whose scores a row has."""
+    return [folder / row["run"] / seed / "run" for seed in row["scores"]]
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows of one table, in per cent."""
-    lines = [
-        "| network | labelled | unlabelled | loss | placement | judged on | published | gain | ours | gain | seeds |",
-        "|---" * 11 + "|",
-    ]
-    by_run = {(row["run"], row["judged"]): row for row in rows}
+def check_budgets(rows: Sequence[Row], folder: Path) -> None:
+    """Raise InputError unless seeds differ in nothing, and rows that are compared in data and adversary alone."""
     for row in rows:
-        other = by_run.get((row.get("against", ""), row["judged"]), {})
-        ours, theirs = (list(r.get("scores", {}).values()) for r in (row, other))
+        ours = runs_of(row, folder)
+        check_alike(ours)
+        check_alike([*runs_of(compared(row, rows), folder), *ours], but=(*ADVERSARIAL, *DATA))
+
+
+def compared(row: Row, rows: Sequence[Row]) -> Row:
+    """The row that the papers compare this one with; one without numbers where there is none."""
+    theirs = (row.get("against"), row["judged"])
+    return next((other for other in rows if (other["run"], other["judged"]) == theirs), {"scores": {}})
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows of one table, in per cent."""
+    names = ["network", "labelled", "unlabelled", "loss", "placement", "judged on", "published", "gain"]
+    names += ["ours", "gain", "seeds", "epochs (images)"]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in rows:
+        other = compared(row, rows)
+        ours, theirs = (list(one["scores"].values()) for one in (row, other))
         cells = [
             NETWORKS[row["run"].split("-")[0]],
             *(row[key] for key in ("labelled", "unlabelled", "loss", "placement", "judged")),
             *numbers([row["miou"]] if "miou" in row else [], [other["miou"]] if "miou" in other else []),
             *numbers(ours, theirs),
             str(len(ours)),
+            "–" if row["budget"] is None else f"{row['budget']['epochs']} ({row['budget']['samples']})",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -69,10 +105,13 @@ def numbers(values: Sequence[float], against: Sequence[float]) -> tuple[str, str
     """Mean and deviation of values, and the gain of their mean; – for what there is none of."""
     if not values:
         return "–", "–"
-    mean = statistics.mean(values)
-    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{mean:.2f}{deviation}", f"{mean - statistics.mean(against):+.2f}" if against else ""
+    return spread(values), f"{statistics.mean(values) - statistics.mean(against):+.2f}" if against else ""
+
+
+def told(one: Row) -> str:
+    """Published figures that no row here repeats, and why."""
+    return f"Not run: {one['title']}, mIoU {one['miou'][0]:.2f} without and {one['miou'][1]:.2f} with. {one['doubt']}"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    sys.exit(ended(lambda: main(Path(sys.argv[1]), *sys.argv[2:])))

@@ -7,31 +7,37 @@
 # TABLES        default "cnn swin videoswin fbms pascal clusters placement": swin is the ablation of the loss, clusters
 #               of K = 2, 5, 11, 22, pascal has unlabelled images instead of videos
 # SEEDS         default 0; of several, tables have mean and deviation
-# FBMS_CLASSES  classes to learn for FBMS, as its classes.csv has them; default: those of its animals and things that COCO has
+# FBMS_CLASSES  classes to learn for FBMS, as its classes.csv has them, with commas between; default: those of its animals
+#               and things that COCO has
 # OUT           working folder, default runs/i2v_tables; what was trained and judged stays, what was stopped goes on
 # DRY=1         print the commands instead
 set -euo pipefail
+here="$(dirname -- "${BASH_SOURCE[0]}")"
 if [ -n "${DRY:-}" ]; then
     ROOT="." BIN=""
     COCO="${COCO:-COCO}" DAVIS="${DAVIS:-DAVIS}" YTBB="${YTBB:-YTBB}" FBMS="${FBMS:-FBMS}" VOC="${VOC:-VOC}"
 else
     EXTRAS="${EXTRAS:-[segmentation]}"
-    source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+    source "$here/environment.sh"
     COCO="${COCO:-}" DAVIS="${DAVIS:-}" YTBB="${YTBB:-}" FBMS="${FBMS:-}" VOC="${VOC:-}"
 fi
+source "$here/i2v_common.sh"
 TABLES="${TABLES:-cnn swin videoswin fbms pascal clusters placement}" SEEDS="${SEEDS:-0}"
-FBMS_CLASSES="${FBMS_CLASSES:-person car cat dog horse bear giraffe}" OUT="${OUT:-$ROOT/runs/i2v_tables}"
+FBMS_CLASSES="${FBMS_CLASSES:-person,car,cat,dog,horse,bear,giraffe}" OUT="${OUT:-$ROOT/runs/i2v_tables}"
 options=("$@")
+classes=() # to learn; none: the ten that COCO and DAVIS share
 
-printed=$'\n'
-product() { # product COMMAND ...: a command of the product; dry, each is printed once, though tables share rows
-    if [ -z "${DRY:-}" ]; then
-        "$BIN/$1" "${@:2}"
-    elif [[ "$printed" != *$'\n'"$*"$'\n'* ]]; then
-        echo "$*"
-        printed+="$*"$'\n'
-    fi
-}
+if [ -n "${DRY:-}" ]; then
+    printed=$'\n'
+    product() { # product COMMAND ...: printed once, though tables share rows
+        local line
+        printf -v line '%q ' "$@"
+        [[ "$printed" == *$'\n'"$line"$'\n'* ]] || echo "${line% }"
+        printed+="$line"$'\n'
+    }
+else
+    mkdir -p "$OUT"
+fi
 
 row() { # row RUN RECIPE "LABELLED ..." "UNLABELLED ..." JUDGED [options]: train one row with every seed, and judge it
     local run="$1" recipe="$2" labelled="$3" unlabelled="$4" judged="$5" set seed
@@ -43,25 +49,33 @@ row() { # row RUN RECIPE "LABELLED ..." "UNLABELLED ..." JUDGED [options]: train
     for set in $labelled; do sets+=("${set,,}:${!set}"); done
     [ -z "$unlabelled" ] || sets+=(--unlabelled)
     for set in $unlabelled; do sets+=("${set,,}:${!set}"); done
+    local names=()
+    if [[ " $labelled " == *" COCO "* ]]; then
+        coco_names train
+        names=(--sets.names "$NAMES")
+    fi
     for seed in $SEEDS; do
-        learn "$OUT/$run/seed$seed" "$recipe" "${sets[@]}" "$@" --loop.seed "$seed"
-        judge "$OUT/$run/seed$seed" "$judged"
+        learn "$OUT/$run/seed$seed/run" "$recipe" "${sets[@]}" "$@" ${names[@]+"${names[@]}"} --loop.seed "$seed"
+        judge_on "$judged" "$OUT/$run/seed$seed"
     done
 }
 
-learn() { # learn FOLDER RECIPE [options]: a finished run stays
-    [ -f "$1/run/model.safetensors" ] ||
-        product densevos train "$2" "${@:3}" --out "$1/run" --resume auto ${options[@]+"${options[@]}"}
+coco_names() { # coco_names SPLIT: sets NAMES, a list of the images with a wanted class: all masks are read for it, once
+    local wanted=() kinds="${classes[*]}"
+    [ ${#classes[@]} = 0 ] || wanted=(--wanted "${classes[@]}")
+    NAMES="$OUT/coco_$1${kinds:+_${kinds// /-}}.txt"
+    [ -f "$NAMES" ] ||
+        product densevos data classes "coco:$COCO" --split "$1" ${wanted[@]+"${wanted[@]}"} --write-names "$NAMES"
 }
 
-judge() { # judge FOLDER SET: what was scored stays
-    local name="${2,,}"
-    [ ! -f "$1/$name/results.json" ] || return 0
-    local set=(--dataset "$name" --root "${!2}" --split val)
-    # shellcheck disable=SC2206 # several classes
-    [ "$2" != FBMS ] || set+=(--classes $FBMS_CLASSES)
-    product densevos-eval segment --model "$1/run" "${set[@]}" --out "$1/$name" --resume
-    product densevos-eval score --metric miou "${set[@]}" --results "$1/$name"
+judge_on() { # judge_on SET FOLDER
+    local set=(--dataset "${1,,}" --root "${!1}" --split val)
+    [ ${#classes[@]} = 0 ] || set+=(--classes "${classes[@]}")
+    if [ "$1" = COCO ]; then
+        coco_names val
+        set+=(--names "$NAMES")
+    fi
+    judge "$2/run" "$2/${1,,}" "${set[@]}"
 }
 
 table_cnn() {
@@ -93,8 +107,9 @@ table_videoswin() {
 }
 
 table_fbms() {
-    # shellcheck disable=SC2206 # several classes
-    local wanted=(--sets.wanted $FBMS_CLASSES)
+    local classes
+    IFS=, read -ra classes <<<"$FBMS_CLASSES"
+    local wanted=(--sets.wanted "${classes[@]}")
     row fbms-coco i2v_swin COCO "" FBMS --loss none "${wanted[@]}"
     row fbms-coco-general-spatial-fbms i2v_swin COCO FBMS FBMS --loss general --placement spatial "${wanted[@]}"
     row fbms-fbms i2v_swin FBMS "" FBMS --loss none "${wanted[@]}"
@@ -133,4 +148,4 @@ for table in $TABLES; do
     "table_$table"
 done
 # shellcheck disable=SC2086 # several tables
-[ -n "${DRY:-}" ] || "$BIN/python" "$ROOT/benchmarks/i2v_tables.py" "$OUT" $TABLES
+[ -n "${DRY:-}" ] || product python "$ROOT/benchmarks/i2v_tables.py" "$OUT" $TABLES
