@@ -77,10 +77,10 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
         encoder=EncoderConfig(
             architecture="resnet18", stride=8, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
         ),
-        clips=MugClipConfig(size=160, zoom=(0.7, 1.0)),
+        clips=MugClipConfig(size=160),
         objective=MugObjectiveConfig(patch=48, match_size=12, balance=True),
         optimiser=OptimiserConfig(name="adam", lr=1e-3, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10),
-        loop=LoopConfig(batch=4, epochs=50),
+        loop=LoopConfig(batch=4, epochs=30),
     )
 
 
