@@ -37,4 +37,7 @@ environment_install() {
     echo "$wanted" >"$stamp"
 }
 
+exec 9<"$ROOT" # two scripts at once install one after the other, where flock is to be had
+! command -v flock >/dev/null || flock 9
 environment_install "$(tr -cs a-z0-9 - <<<"${EXTRAS:-}")"
+exec 9<&-
