@@ -1,12 +1,12 @@
 """The table of `scripts/mug_dev.sh`: first foreground maps against MuG after each round, with and without CRF.
 
-    python benchmarks/mug_dev.py runs/mug_dev
+    python benchmarks/mug_dev.py runs/mug_dev [FILE.json]
 
 reads what the script left in its working folder and prints a Markdown table beside the paper's figures (Lu et al., CVPR
 2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
-to benchmarks/results/mug_dev.json. Transductive: trained with the frames of the judged sequences too, unlabelled.
-Agreement tells what a network has learned of its maps: mean IoU of its masks after the first round, without CRF, with
-the first maps, on the frames it was trained with and on the judged ones.
+to runs/mug_dev/mug_dev.json, and to FILE.json where one is named. Transductive: trained with the frames of the judged
+sequences too, unlabelled. Agreement tells what a network has learned of its maps: mean IoU of its masks after the first
+round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
 """
 
 import json
@@ -21,7 +21,6 @@ import numpy as np
 from densevos.files import write_json
 from densevos.masks import read_mask
 
-RESULT = Path(__file__).resolve().parent / "results" / "mug_dev.json"
 PAPER = {
     "saliency": 37.2,
     "cam": 45.3,
@@ -40,8 +39,8 @@ PAPER = {
 }
 
 
-def main(folder: Path) -> None:
-    """Join the scores and runs of one working folder."""
+def main(folder: Path, *copies: Path) -> None:
+    """Join the scores and runs of one working folder; write them into it, and to `copies`."""
     rows = {name: scores(path) for name, path in results(folder) if path.is_file()}
     runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
     provenance = json.loads(next(folder.glob("mug_*/provenance.json")).read_text(encoding="utf-8"))
@@ -49,7 +48,8 @@ def main(folder: Path) -> None:
     learned = {name: agreements(folder, name) for name in runs}
     print(table(rows), agreement_table(learned), sep="\n\n")
     result = {**rows, "runs": runs, "agreement": learned, **made}
-    write_json(RESULT, result)
+    for path in (folder / "mug_dev.json", *copies):
+        write_json(path, result)
     print(json.dumps(result))
 
 
@@ -130,4 +130,4 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -10,6 +10,7 @@
 # LEAVE_OUT  granularities to train without, one run of two rounds each on KNOWLEDGE's first: "frame short long video"
 # TRANSDUCTIVE=1  train once more with the frames of the judged sequences, never their labels, among the videos
 # OUT        working folder, default runs/mug_dev; steps that are done are not done again
+# RESULT     file to copy OUT/mug_dev.json to: benchmarks/results/mug_dev.json for a result that is to be kept
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 : "${VIDEOS:?set VIDEOS to a folder of videos to learn from}" "${DAVIS:?set DAVIS to the root of DAVIS}"
@@ -71,4 +72,4 @@ fi
 for granularity in $LEAVE_OUT; do
     learn "mug_without_$granularity" "$OUT/frames" "$OUT/maps_${KNOWLEDGE%% *}" "--objective.$granularity-weight" 0 "$@"
 done
-"$BIN/python" "$ROOT/benchmarks/mug_dev.py" "$OUT"
+"$BIN/python" "$ROOT/benchmarks/mug_dev.py" "$OUT" ${RESULT:+"$RESULT"}
