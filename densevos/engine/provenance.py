@@ -13,7 +13,7 @@ import torch
 
 from densevos.files import write_json, written_whole
 
-PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors")
+PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors", "transformers")
 
 
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:

@@ -92,7 +92,8 @@ class Reporter:
         """Write a checkpoint, note it as the best when its stretch had the lowest mean loss, delete old ones."""
         if not self.since_checkpoint.count:
             return  # This very step is saved already.
-        loss = self.since_checkpoint.take()["loss"]
+        means = self.since_checkpoint.take()
+        loss = means.get("segmentation", means["loss"])  # An adversary's loss is high where it is well deceived.
         best = loss < self.run.best_loss
         self.run.best_loss = min(loss, self.run.best_loss)
         if self.leads:

@@ -72,7 +72,9 @@ def test_a_run_leaves_a_model_and_says_which_step_it_is_of(tiny_i2v: I2VConfig, 
     assert {"segmentation", "adversarial", "chance", "clusters_used", "lr", "lr_adversary"} <= lines[0].keys()
     assert lines[0]["lr_adversary"] == 1e-2
 
-    export(tmp_path / "run" / "checkpoints" / "best.pt", tmp_path / "best.safetensors")
+    best = tmp_path / "run" / "checkpoints" / "best.pt"
+    assert checkpoint.load(best)["step"] == min(lines, key=lambda line: line["segmentation"])["step"]
+    export(best, tmp_path / "best.safetensors")
     _, card = load_network(tmp_path / "best.safetensors")
     assert card["classes"] == ["low", "high"]
     assert card["training"]["checkpoint"] == "best.pt"
