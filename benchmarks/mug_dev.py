@@ -4,9 +4,10 @@
 
 reads what the script left in its working folder and prints a Markdown table beside the paper's figures (Lu et al., CVPR
 2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
-to runs/mug_dev/mug_dev.json, and to FILE.json where one is named. Transductive: trained with the frames of the judged
-sequences too, unlabelled. Agreement tells what a network has learned of its maps: mean IoU of its masks after the first
-round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
+to runs/mug_dev/mug_dev.json, and to FILE.json where one is named.
+Transductive: trained with the frames of the judged sequences too, unlabelled. saliency_mean and cam_mean: the mean of
+all maps as the mask of every frame. Agreement tells what a network has learned of its maps: mean IoU of its masks after
+the first round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
 """
 
 import json
@@ -58,6 +59,7 @@ def results(folder: Path) -> Iterator[tuple[str, Path]]:
     for kind, of in (("saliency", ""), ("cam", "_cam")):
         yield kind, folder / kind / "results.json"
         yield f"{kind}_no_crf", folder / f"{kind}_no_crf" / "results.json"
+        yield f"{kind}_mean", folder / f"{kind}_mean" / "results.json"
         yield from zero_shot(folder, f"mug_{kind}", f"mug{of}")
         yield f"one_shot{of}", folder / f"mug_{kind}_one_shot_mug" / "results.json"
         yield f"one_shot_release{of}", folder / f"mug_{kind}_one_shot_mug-release" / "results.json"

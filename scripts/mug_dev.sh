@@ -50,8 +50,8 @@ for kind in $KNOWLEDGE; do
     "$BIN/densevos" data foreground "$OUT/frames" --method "$kind" --out "$OUT/maps_$kind"
     "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --out "$OUT/${kind}"
     "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --no-crf --out "$OUT/${kind}_no_crf"
-    score "$OUT/$kind"
-    score "$OUT/${kind}_no_crf"
+    "$BIN/python" "$ROOT/benchmarks/mean_map.py" "$OUT/maps_$kind" "$OUT/judged.txt" "$OUT/${kind}_mean"
+    for maps in "$kind" "${kind}_no_crf" "${kind}_mean"; do score "$OUT/$maps"; done
     learn "mug_$kind" "$OUT/frames" "$OUT/maps_$kind" "$@"
     for preset in mug mug-release; do
         results="$OUT/mug_${kind}_one_shot_$preset"

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from densevos.masks import write_mask
+from densevos.masks import read_mask, write_mask
 from tests.conftest import ROOT
 
 # Instead of what installs the commands; they write down what they were called with, and leave what they would make.
@@ -62,7 +63,10 @@ def folder(tmp_path: Path) -> Path:
     for part in ("scripts", "benchmarks", "bin", "DAVIS/ImageSets/2016", "videos"):
         (tmp_path / part).mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "mug_dev.sh", tmp_path / "scripts")
-    shutil.copy(ROOT / "benchmarks" / "mug_dev.py", tmp_path / "benchmarks")
+    for name in ("mug_dev.py", "mean_map.py"):
+        shutil.copy(ROOT / "benchmarks" / name, tmp_path / "benchmarks")
+    (tmp_path / "DAVIS/JPEGImages/480p/bear").mkdir(parents=True)
+    Image.new("RGB", (20, 8)).save(tmp_path / "DAVIS/JPEGImages/480p/bear/00000.jpg")
     (tmp_path / "scripts" / "environment.sh").write_text(ENVIRONMENT)
     (tmp_path / "DAVIS/ImageSets/2016/dev.txt").write_text("bear\n")
     for name in ("densevos", "densevos-eval"):
@@ -88,10 +92,13 @@ def run(folder: Path, **variables: str) -> dict[str, Any]:
 def test_both_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path) -> None:
     found = run(folder, TRANSDUCTIVE="1", RESULT=str(folder / "kept.json"))
     kinds = [f"mug{of}_round{number}{crf}" for of in ("", "_cam") for number in (1, 2) for crf in ("", "_no_crf")]
-    assert {"saliency", "saliency_no_crf", "cam", "cam_no_crf", "one_shot", "one_shot_release_cam", *kinds} <= set(
+    assert {"saliency", "saliency_no_crf", "saliency_mean", "cam", "one_shot", "one_shot_release_cam", *kinds} <= set(
         found
     )
     assert {f"mug_transductive{of}_round2" for of in ("", "_cam")} <= set(found)
+    mean = read_mask(folder / "out" / "saliency_mean" / "bear" / "00000.png")
+    assert mean[:, :8].all()
+    assert not mean[:, 8:].any()
     assert found["saliency"] == {"J": 25.0, "F": 50.0, "J_sequences": {"bear": 25.0}}
     assert json.loads((folder / "kept.json").read_text()) == found
     before = (folder / "called").read_text().splitlines()
