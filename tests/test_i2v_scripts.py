@@ -305,8 +305,8 @@ def test_experiment_trains_and_judges_every_method_with_one_budget(tmp_path: Pat
     # The next experiment's data may be made meanwhile.
     assert [command for command in called if str(here) in command] == [
         f"densevos train i2v_small_cnn --labelled camvid:/camvid --unlabelled folder:{out}/data/camvid --loss clustered"
-        f" --placement stage1 --loop.seed 1 --loop.epochs 2 --loop.log-every 1 --out {here}/run --resume auto"
-        " --clips.size 96",
+        " --placement stage1 --adversarial.discriminator siamese --loop.seed 1 --loop.epochs 2 --loop.log-every 1"
+        f" --out {here}/run --resume auto --clips.size 96",
         f"densevos-eval segment --model {here}/run {target} --out {here}/target --resume",
         f"densevos-eval score --metric miou {target} --results {here}/target",
         f"densevos-eval segment --model {here}/run --dataset camvid --root /camvid --out {here}/source --resume",
