@@ -91,7 +91,8 @@ def run(folder: Path) -> dict[str, Any]:
         log.parent.name: json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
         for log in sorted(folder.glob("round*/metrics.jsonl"))
     }
-    kept = {key: training[key] for key in ("steps", "videos", "config")}
+    where = {key: Path(value).name for key, value in training["config"].items() if key in ("data", "foreground")}
+    kept = {"steps": training["steps"], "videos": training["videos"], "config": {**training["config"], **where}}
     return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
 
 
