@@ -154,7 +154,7 @@ def i2v_small_cnn(labelled: tuple[str, ...]) -> I2VConfig:
         labelled=labelled,
         loss="general",
         placement="global",
-        network=NetworkConfig(architecture="deeplabv3", backbone="resnet18"),
+        network=NetworkConfig(architecture="deeplabv3", backbone="resnet18", stride=16),
         clips=_SMALL_CLIPS,
         optimiser=_SMALL_OPTIMISER,
         discriminator_optimiser=_DISCRIMINATOR,
