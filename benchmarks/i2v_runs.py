@@ -29,20 +29,27 @@ def per_cent(results: Path) -> tuple[float, dict[str, float | None]]:
 
 
 def budget(run: Path) -> dict[str, Any]:
-    """Epochs, steps, minutes and samples (of one process) of a run folder."""
+    """Epochs, steps, minutes and samples (of one process) of a run folder, and the weights that it began with."""
     card, loop = read(run / "model.json")["training"], read_config(run / "config.json").loop
     samples = card["steps"] * loop.batch * loop.accumulate
     minutes = round(card["seconds"] / 60, 2)
-    return {"epochs": loop.epochs, "steps": card["steps"], "samples": samples, "minutes": minutes}
+    cost = {"epochs": loop.epochs, "steps": card["steps"], "samples": samples, "minutes": minutes}
+    return {**cost, "began": began(run)}
+
+
+def began(run: Path) -> str:
+    """The weights that a run folder's network began with: also whether those that its configuration names were had."""
+    found: str = read(run / "model.json")["training"].get("began", "unknown")
+    return found
 
 
 def check_alike(runs: Sequence[Path], but: Collection[str] = ()) -> None:
-    """Raise InputError unless the configurations of these run folders agree in all options but FREE and `but`.
+    """Raise InputError unless these run folders agree in where they began and in all options but FREE and `but`.
 
     `but` names options (`loss`, `sets.names`) or whole groups of them (`adversarial`).
     """
     allowed = {*FREE, *but}
-    configs = [options(to_dict(read_config(run / "config.json"))) for run in runs]
+    configs = [options(to_dict(read_config(run / "config.json"))) | {"initial weights": began(run)} for run in runs]
     for run, config in zip(runs, configs, strict=True):
         for name, value in configs[0].items():
             if config[name] != value and not allowed & {name, name.partition(".")[0]}:

@@ -12,14 +12,14 @@ differ in more than data and adversary.
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from densevos.console import run as ended
 from densevos.errors import InputError
 from densevos.files import write_json
-from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, read, spread
+from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, read, spread, unique
 
 NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin
 PUBLISHED = Path(__file__).with_name("i2v_published.json")
@@ -48,7 +48,7 @@ def main(folder: Path, *wanted: str) -> None:
     for name, rows in result.items():
         print(f"\n**{name}**: {tables[name]['title']}\n\n{markdown(rows)}")
     notes = (*published["doubts"], *map(told, published["not_run"]))
-    print("", BUDGETS, "", *(f"* {note}" for note in notes), sep="\n")
+    print("", BUDGETS, *weights(result.values()), "", *(f"* {note}" for note in notes), sep="\n")
     runs = dict.fromkeys(run for rows in result.values() for row in rows for run in runs_of(row, folder))
     joined = {"tables": result, **origin(runs)}
     write_json(folder / "i2v_tables.json", joined)
@@ -90,7 +90,7 @@ def markdown(rows: Sequence[Row]) -> str:
         other = compared(row, rows)
         ours, theirs = (list(one["scores"].values()) for one in (row, other))
         cells = [
-            NETWORKS[row["run"].split("-")[0]],
+            network(row),
             *(row[key] for key in ("labelled", "unlabelled", "loss", "placement", "judged")),
             *numbers([row["miou"]] if "miou" in row else [], [other["miou"]] if "miou" in other else []),
             *numbers(ours, theirs),
@@ -106,6 +106,18 @@ def numbers(values: Sequence[float], against: Sequence[float]) -> tuple[str, str
     if not values:
         return "–", "–"
     return spread(values), f"{statistics.mean(values) - statistics.mean(against):+.2f}" if against else ""
+
+
+def weights(tables: Iterable[Sequence[Row]]) -> Iterator[str]:
+    """For each network what its runs began with, as published or not."""
+    done = [row for rows in tables for row in rows if row["budget"]]
+    for name, began in unique((network(row), row["budget"]["began"]) for row in done):
+        yield f"{name} began with: {began}."
+
+
+def network(row: Row) -> str:
+    """The published name of a row's network."""
+    return NETWORKS[row["run"].split("-")[0]]
 
 
 def told(one: Row) -> str:

@@ -180,7 +180,7 @@ def write_trained(folder: Path, config: I2VConfig) -> None:
     """What a run of 40 steps leaves behind, but for its log and weights."""
     folder.mkdir(parents=True)
     write_config(folder / "config.json", config)
-    (folder / "model.json").write_text(json.dumps({"training": {"steps": 40, "seconds": 90}}))
+    (folder / "model.json").write_text(json.dumps({"training": {"steps": 40, "seconds": 90, "began": "at random"}}))
     record = {"git_commit": folder.parent.name, "machine": {"processor": "abacus"}, "versions": {"torch": "2"}}
     (folder / "provenance.json").write_text(json.dumps(record))
 
@@ -227,6 +227,15 @@ def test_rows_of_another_budget_are_refused(scored: Path, seed: int) -> None:
     assert said.startswith(
         f"error: {here}/run: was trained with loop.epochs 2, but {scored}/swin-coco/seed0/run with 30"
     )
+
+
+def test_rows_that_began_with_other_weights_are_refused(scored: Path) -> None:
+    """Their configurations are alike where the weights could be fetched for one of them only."""
+    for here in (scored / "swin-coco-clustered-spatial-davis").glob("*/run"):
+        (here / "model.json").write_text(json.dumps({"training": {"steps": 40, "seconds": 90, "began": "X"}}))
+    said = refused("i2v_tables", str(scored), "swin")
+    assert "seed0/run: was trained with initial weights X, but " in said
+    assert f"{scored}/swin-coco/seed0/run with at random" in said
 
 
 def test_unknown_table_of_the_gathered_is_refused(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class AdversarialConfig:
     of a pair by the same layers, and learns sooner."""
     padded: Literal["masked", "literal"] = "masked"
     """The empty frames that make a clip of an image: without part in the adversarial loss, or domain samples like all
-    others, which gives the domain away."""
+    others, which gives the domain away. Beyond spatial, an image's own frame has attended to them either way."""
 
 
 @dataclass(frozen=True, kw_only=True)

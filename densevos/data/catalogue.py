@@ -26,7 +26,7 @@ def find_videos(source: Path) -> list[Path]:
     else:
         raise InputError(f"{source}: no such data folder or list; give --data a folder of frame folders or video files")
     if not videos:
-        raise InputError(f"{source}: holds no frame folders and no video files")
+        raise InputError(f"{source}: holds no frame folders and no video files; give a folder of videos")
     return videos
 
 

@@ -14,7 +14,7 @@ from densevos.models.segmentation.network import ARCHITECTURES, FORMAT, Segmenta
 
 
 def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str, Any]:
-    """Parameters and card of an encoder or segmentation model file, or of an architecture by name.
+    """Parameters and card of an encoder or segmentation model, a file or a run folder, or of an architecture by name.
 
     Segmentation networks are told with the multiply-accumulates of one pass over frames of size x size pixels: by
     default those that a model was trained on, 256 for an architecture. Raises InputError when `model` is neither.
@@ -26,6 +26,8 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
     path = Path(model)
     if not path.suffix and not path.exists():
         raise InputError(f"{model}: no such file, and no architecture; known are {', '.join(ARCHITECTURES)}")
+    if path.is_dir():  # A run's.
+        path /= "model.safetensors" if (path / "model.safetensors").exists() else "encoder.safetensors"
     if card.format_of(path, "encoder") == FORMAT:
         network, facts = load_network(path)
         return {**_cost(network, size or facts["size"]), **facts}

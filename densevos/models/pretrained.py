@@ -46,7 +46,7 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
         known = {}
     if name not in known:
         offered = f"{architecture} has {', '.join(known)}, or give" if known else f"{architecture} has none; give"
-        raise InputError(f"{flag} {name}: unknown; {offered} a file")
+        raise InputError(f"{flag} {name}: unknown; {offered} a file, or None to begin at random")
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
@@ -63,7 +63,7 @@ def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{flag} {path}: no such file") from None
+        raise InputError(f"{flag} {path}: no such file; give the path of one, or None to begin at random") from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{flag} {path}: is no plain state dict ({type(error).__name__}); save it again") from error
     if not isinstance(state, dict):

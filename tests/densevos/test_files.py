@@ -1,6 +1,7 @@
 """Files appear whole or not at all; masks keep their ids; commands end in one line."""
 
 import errno
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,17 @@ def fail(error: BaseException):
 def test_commands_end_in_one_line_and_a_status(error, status: int, capsys: pytest.CaptureFixture) -> None:
     assert console.run(fail(error)) == status
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_warnings_are_shown_as_lines(capsys: pytest.CaptureFixture) -> None:
+    plain = warnings.formatwarning
+
+    def show() -> None:
+        print(warnings.formatwarning("the last layer\n  begins anew", UserWarning, "adaptation.py", 86), end="")
+
+    assert console.run(show) == 0
+    assert capsys.readouterr().out == "warning: the last layer begins anew\n"
+    assert warnings.formatwarning is plain
 
 
 def test_commands_that_succeed_return_zero_and_defects_are_not_hidden() -> None:

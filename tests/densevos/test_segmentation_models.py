@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 from torchvision.models import resnet18
@@ -272,8 +273,16 @@ def test_unreachable_weights_begin_at_random_and_say_so(config, name, monkeypatc
     assert_equal(network.state_dict(), make_network(config, 5).state_dict())
 
 
+def test_weights_may_be_a_run_or_a_file_without_suffix(tmp_path: Path) -> None:
+    safetensors.torch.save_file(seeded(SWIN, 5).state_dict(), tmp_path / "model.safetensors")
+    torch.save(seeded(SWIN, 5).state_dict(), tmp_path / "plain")
+    for name in (tmp_path, tmp_path / "plain"):
+        network = make_network(dataclasses.replace(SWIN, weights=str(name)), 5)
+        torch.testing.assert_close(network.state_dict(), seeded(SWIN, 5).state_dict(), rtol=0, atol=0)
+
+
 def test_weights_of_others_that_are_unreachable_or_unknown_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name without suffix may be a mistyped file's."""
+    """A name without suffix may be that of a missing file."""
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", nowhere)
@@ -367,6 +376,10 @@ def test_info_of_a_model_and_of_an_architecture(tmp_path: Path, capsys: pytest.C
     assert described["cost"]["size"] == 64
     assert described["parameters"] == parameters(seeded(SWIN, 3))
     assert described["classes"] == ["background", "car", "dog"]
+    (tmp_path / "run").mkdir()
+    saved(tmp_path, SWIN).rename(tmp_path / "run" / "model.safetensors")
+    assert console.run(lambda: cli.dispatch(["info", str(tmp_path / "run")])) == 0
+    assert json.loads(capsys.readouterr().out) == described
     assert console.run(lambda: cli.dispatch(["info", "swin_upernet", "--size", "256"])) == 0
     assert json.loads(capsys.readouterr().out)["cost"]["gmacs"] == pytest.approx(59.9, abs=0.5)
     assert console.run(lambda: cli.dispatch(["info", "swin"])) == 2

@@ -101,7 +101,8 @@ def _check_year(root: Path, options: SetOptions, cure: str) -> Path:
     if not options.reannotated and (root / "Annotations_unsupervised").is_dir() and not (root / "Annotations").is_dir():
         raise InputError(
             f"{root / 'Annotations_unsupervised'}: the annotations made anew in 2019 have other object ids than"
-            f" {SEMANTICS}; get Annotations of 2017, or allow it (reannotated) with a json made for these ids"
+            f" {SEMANTICS}; get Annotations of 2017, or a json made for these ids and --sets.reannotated (densevos"
+            " train) or --reannotated"
         )
     return _resolution(root / _annotations(options), cure)
 

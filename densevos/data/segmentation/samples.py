@@ -92,7 +92,7 @@ class DomainSamples(VideoDataset):
             except InputError as error:
                 passed_over.append(str(error))
         # Not an InputError, by which the next image would be tried, in vain.
-        raise RunError(f"none of the {len(shots)} videos can be used; the first: {passed_over[0]}")
+        raise RunError(f"none of the {len(shots)} videos can be used; give others; the first: {passed_over[0]}")
 
     def _clip(self, shot: Shot, frame: int | None, rng: np.random.Generator) -> dict[str, Tensor]:
         """A clip of T frames, with `frame` among them if given; one image is followed by empty frames."""

@@ -75,7 +75,7 @@ class SegmentationNetwork(nn.Module, ABC):
         """Features [N,C,h,w] by tap -> logits [N,K,h,w], smaller than the frames."""
 
     def _learns_statistics(self) -> bool:
-        """Whether BatchNorm of the decoder normalises by this process's batch; synchronised BatchNorm sees others'."""
+        """Whether BatchNorm of the decoder normalises by this process's batch."""
         return any(isinstance(m, nn.BatchNorm2d) and m.training for m in self.get_submodule(self.head_name).modules())
 
 

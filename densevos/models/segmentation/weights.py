@@ -57,8 +57,11 @@ def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | N
 
 def _read(config: NetworkConfig) -> dict[str, Tensor]:
     name = config.weights or ""
-    if Path(name).suffix:
-        return local_state(Path(name), FLAG)
+    path = Path(name)
+    if path.is_dir():
+        return local_state(path / "model.safetensors", FLAG)
+    if path.suffix or path.is_file():
+        return local_state(path, FLAG)
     if config.architecture == "deeplabv3":
         trunk = name.startswith("IMAGENET")
         return torchvision_state(config.backbone if trunk else f"deeplabv3_{config.backbone}", name, FLAG)
