@@ -12,7 +12,7 @@ from densevos.config import MugConfig
 from densevos.crf import refine, require
 from densevos.data.extraction import video_names
 from densevos.data.readers import open_frames
-from densevos.data.video_samples import VideoSamples, check_length
+from densevos.data.video_samples import IGNORED, VideoSamples, check_length, says_nothing
 from densevos.engine import checkpoint, distributed
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import fit
@@ -46,10 +46,9 @@ def train_rounds(
     """Train `learner` for all rounds; each leaves OUT/roundN with checkpoints, logs, model.safetensors and its maps.
 
     With `resume` a round that left its model is done, maps that are there are kept, and the round in between goes on
-    from its latest checkpoint. Raises InputError for missing maps.
+    from its latest checkpoint.
     """
     folders = video_names(videos)
-    check_maps(videos, folders, config)
     if config.relabel_crf:
         require()  # now, not after a round of training
     fresh = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
@@ -113,16 +112,34 @@ def relabel(
             for index, probability in enumerate(segmenter(reader)):
                 if config.relabel_crf:
                     probability = refine(probability, reader.read([index])[0])
-                write_mask(out / folder / f"{reader.names[index]}.png", (probability >= 0.5).astype(np.uint8))
+                name = f"{folder}/{reader.names[index]}.png"
+                threshold = 0.5
+                if config.relabel_area:
+                    threshold = area_threshold(probability, read_mask(config.foreground / name))
+                write_mask(out / name, (probability >= threshold).astype(np.uint8))
         except InputError:
             continue
 
 
-def check_maps(videos: Sequence[Path], folders: Sequence[str], config: MugConfig) -> None:
-    """Raise InputError when frames of usable videos have no foreground map; say so once when sizes differ."""
+def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
+    """Where to cut a probability [H,W] for as large a foreground as the known part of an initial map (0, 1, 255) has.
+
+    0.5 where that map says nothing.
+    """
+    known = initial != IGNORED
+    if says_nothing(initial):
+        return 0.5
+    return float(np.quantile(probability, 1 - np.mean(initial[known] == 1)))
+
+
+def check_maps(videos: Sequence[Path], config: MugConfig) -> None:
+    """Raise InputError when frames of usable videos have no foreground map, or when no map says anything.
+
+    Of each video the first map is looked at. Says so once when sizes differ.
+    """
     missing: list[Path] = []
-    sizes = set()
-    for video, folder in zip(videos, folders, strict=True):
+    sizes, saying = set(), []
+    for video, folder in zip(videos, video_names(videos), strict=True):
         try:
             reader = open_frames(video)
             check_length(reader, config.clips)
@@ -132,12 +149,19 @@ def check_maps(videos: Sequence[Path], folders: Sequence[str], config: MugConfig
         files = [config.foreground / folder / f"{name}.png" for name in reader.names]
         missing += [file for file in files if not file.is_file()]
         if files[0].is_file():
-            sizes.add((read_mask(files[0]).shape, frame.shape[:2]))
+            first = read_mask(files[0])
+            sizes.add((first.shape, frame.shape[:2]))
+            saying.append(not says_nothing(first))
     if missing:
         listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise InputError(
             f"--foreground {config.foreground}: {len(missing)} frames have no map: {listed}; make them with"
-            f" densevos data foreground {config.data} --out {config.foreground}"
+            f" densevos data foreground {config.data} --method saliency --out {config.foreground}"
+        )
+    if saying and not any(saying):
+        raise InputError(
+            f"--foreground {config.foreground}: the first map of each video says nothing, being all foreground or"
+            " without any; foreground is 1, background 0, and 255 unknown"
         )
     for of_map, of_frame in sorted(sizes):
         if of_map != of_frame:

@@ -79,7 +79,9 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
         ),
         clips=MugClipConfig(size=160),
         # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a network did as well.
-        objective=MugObjectiveConfig(frame_weight=5, readout_weight=5, patch=48, match_size=12, balance=True),
+        objective=MugObjectiveConfig(
+            frame_weight=5, readout_weight=5, patch=48, crop="feature", match_size=12, balance=True
+        ),
         optimiser=OptimiserConfig(name="adam", lr=1e-3, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10),
         loop=LoopConfig(batch=4, epochs=20),
     )

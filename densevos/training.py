@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from densevos.adaptation import adapt, make_adapter, open_domains, restored
-from densevos.bootstrap import MODEL, train_rounds
+from densevos.bootstrap import MODEL, check_maps, train_rounds
 from densevos.config import AnyConfig, I2VConfig, MugConfig, TrainConfig, read_config, to_dict, write_config
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
@@ -109,6 +109,8 @@ def _adaptation(config: I2VConfig) -> Job:
 
 def _learning(config: TrainConfig | MugConfig) -> Job:
     videos = find_videos(config.data)
+    if isinstance(config, MugConfig):
+        check_maps(videos, config)
     learner = make_learner(config)
 
     def learn(device: torch.device, out: Path, resume: str, resume_from: Path | None) -> Done:

@@ -43,8 +43,12 @@ class MugObjectiveConfig:
     """Trust in the initial maps from the second round on (Eq. 15)."""
     patch: int = 64
     """Side of the tracked patch, pixels."""
+    crop: Literal["image", "feature"] = "image"
+    """Cut the tracked patch from the image and embed it anew, as the paper does, or from the embedding of its frame. A
+    patch no larger than what a cell of the encoder sees has another embedding than its place in the frame: it is then
+    not found again (missed_by tells), and the feature's is."""
     drop_worst: float = 0.1
-    """Share of the tracks of a batch that is left out for their large errors."""
+    """Share of a batch's tracks that is left out for large errors, whole ones: .1 of fewer than ten is none."""
     balance: bool = False
     """Weigh the place of the patch and the rest of the response alike."""
     match_size: int = 16
@@ -77,6 +81,9 @@ class MugConfig:
     """Begin later rounds with fresh weights."""
     relabel_crf: bool = False
     """Refine the maps that a round's network makes with a CRF."""
+    relabel_area: bool = False
+    """Make these maps as large as the initial map of each frame, where it has one, instead of cutting at 0.5: a network
+    that is seldom sure loses foreground from round to round."""
     weights: str | None = None
     """Begin with a trunk trained on ImageNet: a torchvision name such as IMAGENET1K_V1, or a local .pth file."""
     encoder: EncoderConfig = field(

@@ -13,7 +13,7 @@ from densevos.models.mug import MugNetwork, pooled
 from densevos.models.pretrained import load_trunk
 from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
 from densevos.objectives.matching import affinity, cosines, matching_loss
-from densevos.objectives.tracking import gaussian_map, track_back, tracking_loss
+from densevos.objectives.tracking import crop, gaussian_map, track_back, tracking_loss
 from densevos.objectives.video import instance_loss
 
 Losses = dict[str, Tensor]
@@ -133,7 +133,15 @@ class Mug(nn.Module):
         rows = torch.randint(side // 2, height - side // 2 + 1, (len(frames),), generator=generator)
         columns = torch.randint(side // 2, width - side // 2 + 1, (len(frames),), generator=generator)
         start = torch.stack([rows, columns], dim=1).to(frames.device)
-        responses, places = track_back(frames, maps, start, side, stride, self._embed_patches)
+
+        def from_image(at: int, centres: Tensor) -> Tensor:
+            return self._embed_patches(crop(frames[:, at], centres, side, stride))
+
+        def from_features(at: int, centres: Tensor) -> Tensor:
+            return crop(maps[:, at], centres, side)
+
+        cut = from_image if self.objective.crop == "image" else from_features
+        responses, places = track_back(maps, start, side, cut)
         logits = self.response_scale * responses + self.response_bias
         target = gaussian_map(start, (height, width), 0.1 * side)
         loss = tracking_loss(logits, target, drop_worst=self.objective.drop_worst, balance=self.objective.balance)

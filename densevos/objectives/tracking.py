@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Embed = Callable[[Tensor], Tensor]
-"""Images [N,3,H,W] -> unit embeddings [N,C,H/stride,W/stride]."""
+Cut = Callable[[int, Tensor], Tensor]
+"""The number of a frame and centres [N,2] -> embeddings [N,C,side,side] of the patches there."""
 
 
 def response(patches: Tensor, maps: Tensor) -> Tensor:
@@ -39,30 +39,27 @@ def gaussian_map(centres: Tensor, size: tuple[int, int], sigma: float) -> Tensor
     return torch.exp(-(rows**2 + columns**2) / (2 * sigma**2))
 
 
-def crop(frames: Tensor, centres: Tensor, side: int, stride: int) -> Tensor:
-    """The patch of side * stride pixels around each centre [N,2] (in cells) of its frame [N,3,H,W]."""
+def crop(frames: Tensor, centres: Tensor, side: int, stride: int = 1) -> Tensor:
+    """The patch of side * stride pixels around each centre [N,2] (in cells) of its frame [N,C,H,W]."""
     corners = ((centres - side // 2) * stride).tolist()
     length = side * stride
     return torch.stack([f[:, y : y + length, x : x + length] for f, (y, x) in zip(frames, corners, strict=True)])
 
 
-def track_back(
-    frames: Tensor, maps: Tensor, centres: Tensor, side: int, stride: int, embed: Embed
-) -> tuple[Tensor, Tensor]:
-    """Track a patch through frames [N,T,3,H,W] and back: the last response [N,h,w] (Eq. 4), all centres [N,2T-1,2].
+def track_back(maps: Tensor, centres: Tensor, side: int, cut: Cut) -> tuple[Tensor, Tensor]:
+    """Track a patch through T frames and back: the last response [N,h,w] (Eq. 4), all centres [N,2T-1,2].
 
     maps: embeddings [N,T,C,h,w] of the frames. centres [N,2]: where the patches of `side` cells start, in cells of the
     first frame. On the way only places are found, without a gradient: only the last response carries one, as in UDT
-    (Wang et al., CVPR 2019). Every patch is cut from the image and embedded anew.
+    (Wang et al., CVPR 2019).
     """
-    last = frames.shape[1] - 1
+    last = maps.shape[1] - 1
     there_and_back = [*range(1, last + 1), *range(last - 1, -1, -1)]
     places, at = [centres], 0
     for to in there_and_back:
         final = to == 0
         with torch.set_grad_enabled(final and torch.is_grad_enabled()):
-            patches = embed(crop(frames[:, at], places[-1], side, stride))
-            responses = response(patches, maps[:, to])
+            responses = response(cut(at, places[-1]), maps[:, to])
         places.append(peak(responses.detach(), side))
         at = to
     return responses, torch.stack(places, dim=1)

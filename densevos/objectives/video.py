@@ -30,7 +30,8 @@ def instance_loss(queries: Tensor, instances: Tensor, temperature: float, first_
     """
     if len(instances) == 1:
         return (queries * 0).sum()
-    similarity = F.normalize(queries.float(), dim=1) @ F.normalize(instances.float(), dim=1).T / temperature
+    with torch.autocast(queries.device.type, enabled=False):
+        similarity = F.normalize(queries.float(), dim=1) @ F.normalize(instances.float(), dim=1).T / temperature
     own = torch.arange(first_row, first_row + len(queries), device=queries.device)
     log_p = F.log_softmax(similarity, dim=1)  # Eqs. 12 and 13
     missed = torch.log((1 - log_p.exp()).clamp(min=1e-6))

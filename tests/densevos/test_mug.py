@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.models import resnet50
 
 from densevos import bootstrap
-from densevos.bootstrap import MODEL, relabel
+from densevos.bootstrap import MODEL, area_threshold, relabel
 from densevos.config import (
     EncoderConfig,
     LoopConfig,
@@ -269,6 +269,23 @@ def test_missing_maps_are_listed_and_refused(tiny_mug: MugConfig, tmp_path: Path
     with pytest.raises(InputError, match="2 frames have no map") as caught:
         train(tiny_mug, tmp_path / "run")
     assert all(str(file) in str(caught.value) for file in gone)
+    assert not (tmp_path / "run").exists()  # the corrected command may have its place
+
+
+def test_maps_that_say_nothing_are_refused(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    """Also those of 0 and 255, a usual way to save a mask: 255 means unknown here."""
+    for file in tiny_mug.foreground.glob("*/*.png"):
+        write_mask(file, (read_mask(file) == 1) * np.uint8(255))
+    with pytest.raises(InputError, match=r"the first map of each video says nothing.*foreground is 1, background 0"):
+        train(tiny_mug, tmp_path / "run")
+
+
+def test_relabelled_maps_may_keep_the_area_of_the_initial_ones() -> None:
+    probability = np.linspace(0, 0.4, 200, dtype=np.float32).reshape(10, 20)  # never sure
+    initial = np.zeros((5, 8), np.uint8)
+    initial[:2], initial[4] = 1, 255
+    assert (probability >= area_threshold(probability, initial)).mean() == 0.5
+    assert area_threshold(probability, np.zeros_like(initial)) == 0.5
 
 
 def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: MugConfig, tmp_path: Path) -> None:

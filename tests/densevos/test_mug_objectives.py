@@ -1,5 +1,7 @@
 """MuG's objectives: the identities they rest on, against plain formulations."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,11 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from densevos.models.encoder import DenseEncoder
 from densevos.models.geometry import GeometricRegressor
 from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
 from densevos.objectives.matching import affinity, cosines, inlier_score, matching_loss
-from densevos.objectives.tracking import gaussian_map, peak, response, track_back, tracking_loss
+from densevos.objectives.tracking import crop, gaussian_map, peak, response, track_back, tracking_loss
 from densevos.objectives.video import aggregate, instance_loss
+from densevos.recipes import mug_small
 
 
 def rand(seed: int, *shape: int) -> Tensor:
@@ -88,7 +92,9 @@ def test_a_moving_texture_is_tracked_forwards_and_back_to_its_start() -> None:
     frames = torch.stack([texture[:, :, 8 * t : 8 * t + 64, 12 * t : 12 * t + 64] for t in range(3)], dim=1)
     maps = texture_embedding(frames.flatten(0, 1)).unflatten(0, (2, 3))
     start = torch.tensor([[10, 11], [8, 12]])
-    responses, places = track_back(frames, maps, start, side=4, stride=4, embed=texture_embedding)
+    responses, places = track_back(maps, start, 4, lambda at, here: texture_embedding(crop(frames[:, at], here, 4, 4)))
+    of_features = track_back(maps, start, 4, lambda at, here: crop(maps[:, at], here, 4))
+    torch.testing.assert_close((responses, places), of_features)  # the same where cells know nothing of one another
     shift = torch.tensor([-2, -3])  # in cells, a frame
     there = [start, start + shift, start + 2 * shift]
     assert torch.equal(places, torch.stack([*there, there[1], there[0]], dim=1))
@@ -99,10 +105,28 @@ def test_a_moving_texture_is_tracked_forwards_and_back_to_its_start() -> None:
 def test_only_the_last_response_has_a_gradient() -> None:
     frames = torch.rand(1, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)) - 0.5
     maps = texture_embedding(frames.flatten(0, 1)).unflatten(0, (1, 3)).requires_grad_()
-    responses, _ = track_back(frames, maps, torch.tensor([[4, 4]]), side=2, stride=4, embed=texture_embedding)
+    responses, _ = track_back(maps, torch.tensor([[4, 4]]), 2, lambda at, here: crop(maps[:, at], here, 2))
     responses.sum().backward()
-    assert maps.grad[:, 0].abs().sum() > 0
-    assert maps.grad[:, 1:].abs().sum() == 0
+    assert (maps.grad[0].abs().sum((1, 2, 3)) > 0).tolist() == [
+        True,
+        True,
+        False,
+    ]  # of the patch and what it is sought in
+
+
+def test_an_encoder_finds_a_patch_of_its_features_again_but_not_one_of_the_image() -> None:
+    """Cells see more than the patch: cut from the image, it ends on all sides where the frame does not."""
+    torch.manual_seed(0)
+    encoder = DenseEncoder(mug_small(Path(), Path()).encoder).eval()
+    coarse = torch.rand(4, 3, 40, 40)
+    frames = F.interpolate(coarse, (160, 160), mode="bilinear")
+    start = torch.randint(3, 18, (4, 2))
+    with torch.no_grad():
+        maps = encoder(frames)
+        patches = {"feature": crop(maps, start, 6), "image": encoder(crop(frames, start, 6, 8))}
+        missed = {cut: (peak(response(one, maps), 6) - start).float().norm(dim=1) for cut, one in patches.items()}
+    assert (missed["feature"] <= 1.5).all()
+    assert missed["image"].mean() > 3
 
 
 def test_the_worst_tracks_are_dropped_and_the_centre_can_be_balanced() -> None:
