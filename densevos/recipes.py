@@ -78,6 +78,7 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
             architecture="resnet18", stride=8, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
         ),
         clips=MugClipConfig(size=160),
+        relabel_area=True,
         # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a network did as well.
         objective=MugObjectiveConfig(
             frame_weight=5, readout_weight=5, patch=48, crop="feature", match_size=12, balance=True
