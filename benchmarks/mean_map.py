@@ -20,8 +20,7 @@ SIDES = (72, 128)  # at which maps of all sizes are averaged
 
 def main(maps: Path, sequences: Path, out: Path) -> None:
     """Write the mean of `maps` for every frame."""
-    videos = [sorted(video.glob("*.png")) for video in sorted(maps.iterdir()) if video.is_dir()]
-    mean = np.mean([np.mean([small(path) for path in video], axis=0) for video in videos if video], axis=0)
+    mean = mean_of(maps)
     mask = mean > np.quantile(mean, 1 - mean.mean())
     for sequence in map(Path, sequences.read_text(encoding="utf-8").split("\n")):
         frames = sorted(sequence.glob("*.jpg")) if sequence.name else []
@@ -31,6 +30,13 @@ def main(maps: Path, sequences: Path, out: Path) -> None:
                 width, height = image.size
             fitting = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
             write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(fitting).astype(np.uint8))
+
+
+def mean_of(maps: Path) -> np.ndarray:
+    """The mean over videos of each one's mean map, of SIDES, float."""
+    videos = [sorted(video.glob("*.png")) for video in sorted(maps.iterdir()) if video.is_dir()]
+    mean: np.ndarray = np.mean([np.mean([small(path) for path in video], axis=0) for video in videos if video], axis=0)
+    return mean
 
 
 def small(path: Path) -> np.ndarray:

@@ -6,8 +6,9 @@ reads what the script left in its working folder and prints a Markdown table bes
 2020, Tables 1 and 3, on the whole of DAVIS-2016 val) and, as the last line, one JSON object; the JSON is also written
 to runs/mug_dev/mug_dev.json, and to FILE.json where one is named.
 Transductive: trained with the frames of the judged sequences too, unlabelled. saliency_mean and cam_mean: the mean of
-all maps as the mask of every frame. Agreement tells what a network has learned of its maps: mean IoU of its masks after
-the first round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
+all maps as the mask of every frame. Equal area: without CRF, each frame's mask as large as the training maps are on
+average, as the mean map's is. Agreement tells what a network has learned of its maps: mean IoU of its masks after the
+first round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
 """
 
 import json
@@ -74,6 +75,7 @@ def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
         masks = folder / f"{run}_round{number}"
         yield f"{name}_round{number}", masks / "results.json"
         yield f"{name}_round{number}_no_crf", masks / "no-crf" / "results.json"
+        yield f"{name}_round{number}_equal_area", masks / "equal-area" / "results.json"
 
 
 def scores(path: Path) -> dict[str, Any]:

@@ -35,14 +35,15 @@ score() { # score RESULTS; what was scored stays
 }
 
 learn() { # learn NAME VIDEOS MAPS [options of densevos train]: two rounds, and what each finds in the judged sequences
-    local name="$1" videos="$2" maps="$3" round
+    local name="$1" videos="$2" maps="$3" round results masks
     shift 3
     "$BIN/densevos" train "$RECIPE" --data "$videos" --foreground "$maps" --out "$OUT/$name" --resume auto "$@"
     for round in "$OUT/$name"/round[0-9]*; do
-        round="$(basename "$round")"
-        "$BIN/densevos-eval" zeroshot --model "$OUT/$name/$round" "${DATASET[@]}" --out "$OUT/${name}_$round" --resume
-        score "$OUT/${name}_$round"
-        score "$OUT/${name}_$round/no-crf"
+        results="$OUT/${name}_$(basename "$round")"
+        "$BIN/densevos-eval" zeroshot --model "$round" "${DATASET[@]}" --out "$results" --save-probabilities --resume
+        [ -f "$results/equal-area/results.json" ] ||
+            "$BIN/python" "$ROOT/benchmarks/equal_area.py" "$results/no-crf" "$maps" "$results/equal-area"
+        for masks in "$results" "$results/no-crf" "$results/equal-area"; do score "$masks"; done
     done
 }
 

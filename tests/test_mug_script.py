@@ -51,10 +51,17 @@ elif argv[0] == "propagate":
 elif argv[0] == "zeroshot":
     masks(out, 8)
     masks(out / "no-crf", 8)
+    for name in ("00000", "00001"):
+        soft = out / "no-crf" / "bear" / "probabilities" / "1" / (name + ".png")
+        soft.parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").resize((10, 4)).rotate(180).save(soft)
 elif argv[0] == "score":
     found = {{"J-Mean": 0.25, "F-Mean": 0.5}}
     (out / "results.json").write_text(json.dumps({{"overall": found, "sequences": {{"bear": found}}}}))
 """
+
+
+MASKS = ("", "_no_crf", "_equal_area")
 
 
 @pytest.fixture
@@ -63,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
     for part in ("scripts", "benchmarks", "bin", "DAVIS/ImageSets/2016", "videos"):
         (tmp_path / part).mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "mug_dev.sh", tmp_path / "scripts")
-    for name in ("mug_dev.py", "mean_map.py"):
+    for name in ("mug_dev.py", "mean_map.py", "equal_area.py"):
         shutil.copy(ROOT / "benchmarks" / name, tmp_path / "benchmarks")
     (tmp_path / "DAVIS/JPEGImages/480p/bear").mkdir(parents=True)
     Image.new("RGB", (20, 8)).save(tmp_path / "DAVIS/JPEGImages/480p/bear/00000.jpg")
@@ -91,7 +98,7 @@ def run(folder: Path, **variables: str) -> dict[str, Any]:
 
 def test_both_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path) -> None:
     found = run(folder, TRANSDUCTIVE="1", RESULT=str(folder / "kept.json"))
-    kinds = [f"mug{of}_round{number}{crf}" for of in ("", "_cam") for number in (1, 2) for crf in ("", "_no_crf")]
+    kinds = [f"mug{of}_round{number}{crf}" for of in ("", "_cam") for number in (1, 2) for crf in MASKS]
     assert {"saliency", "saliency_no_crf", "saliency_mean", "cam", "one_shot", "one_shot_release_cam", *kinds} <= set(
         found
     )
@@ -99,6 +106,10 @@ def test_both_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path) 
     mean = read_mask(folder / "out" / "saliency_mean" / "bear" / "00000.png")
     assert mean[:, :8].all()
     assert not mean[:, 8:].any()
+    equal = read_mask(folder / "out" / "mug_cam_round2" / "equal-area" / "bear" / "00001.png")
+    assert equal[0].all()  # A soft mask that falls from the first row to the last, cut at the maps' share, .4.
+    assert equal[:2].mean() >= 0.5
+    assert not equal[2:].any()
     assert found["saliency"] == {"J": 25.0, "F": 50.0, "J_sequences": {"bear": 25.0}}
     assert json.loads((folder / "kept.json").read_text()) == found
     before = (folder / "called").read_text().splitlines()
