@@ -46,13 +46,15 @@ def train(arguments: list[str]) -> None:
         args=rest,
         prog=f"densevos train {name}",
     )
+    from densevos.engine import distributed
     from densevos.training import train as run_training
 
     result = run_training(parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite)
     for reason in result.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
-    print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
+    if distributed.local_rank() == 0:
+        print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
 
 
 @dataclass(frozen=True, kw_only=True)
