@@ -17,11 +17,20 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def save_step(folder: Path, step: int, state: State, *, best: bool) -> None:
-    """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if it is the best."""
+    """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if it is the best.
+
+    Raises OSError, which torch hides behind an error of its own, when it cannot be written.
+    """
     # The best first: killed in between, the run goes on from the step before and finds it again.
     for path in [folder / "best.pt"] * best + [checkpoint_path(folder, step)]:
         with written_whole(path) as file:
-            torch.save(state, file)
+            try:
+                torch.save(state, file)
+            except (OSError, RuntimeError) as error:
+                cause = error if isinstance(error, OSError) else error.__context__
+                if not isinstance(cause, OSError):
+                    raise
+                raise OSError(cause.errno, cause.strerror, str(path)) from None  # the disk is full, say
 
 
 def load(path: Path) -> State:

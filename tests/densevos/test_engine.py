@@ -1,7 +1,9 @@
 """Optimisation, resuming bit for bit, stopping, and what a run folder holds."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
+import io
 import json
 import math
 import os
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -242,6 +245,18 @@ def test_loss_that_is_not_finite_stops_and_names_the_clips(tiny: TrainConfig, tm
     with pytest.raises(RunError, match=r"loss is nan at step \d, clips .*video\d"):
         train(wild, tmp_path / "run")
     assert not (tmp_path / "run" / "encoder.safetensors").exists()
+
+
+@pytest.mark.parametrize("numbers", [10, 1_000_000])  # torch hides the error of what it does not buffer
+def test_a_full_disk_is_told_of_with_the_file(numbers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def on_a_full_disk(path: Path) -> Iterator[io.FileIO]:
+        with open("/dev/full", "wb", buffering=0) as file:
+            yield file
+
+    monkeypatch.setattr(checkpoint, "written_whole", on_a_full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*step-00000003.pt'"):
+        checkpoint.save_step(tmp_path, 3, {"weights": torch.zeros(numbers)}, best=False)
 
 
 def test_skipped_videos_are_reported(tiny: TrainConfig, tmp_path: Path) -> None:
