@@ -354,7 +354,7 @@ def test_what_stops_the_experiment_stops_its_trainings(tmp_path: Path, number: s
     trainings = wait_for_lines(folder / "training", 2)
     for _ in range(2):  # as timeout sends it, and people do
         script.send_signal(number)
-    said, _ = script.communicate(timeout=20)
+    said, _ = script.communicate(timeout=60)
     assert script.returncode == 128 + number
     assert "failed" not in said
     assert called_in(folder).count("saved") == 2

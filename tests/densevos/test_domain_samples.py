@@ -144,7 +144,7 @@ def test_short_and_broken_videos_are_passed_over_and_told_of(images, unlabelled,
     samples = DomainSamples([images], [mixed], CLIPS, seed=0)
     reasons = {reason for epoch in range(8) for reason in samples.collate([samples[epoch, 0]]).skipped}
     assert reasons == {f"{short.source}: has 3 frames, fewer than the 4 of a clip; left out"}
-    with pytest.raises(RunError, match=r"none of the 1 videos can be used; the first: .*short"):
+    with pytest.raises(RunError, match=r"none of the 1 videos can be used; give others; the first: .*short"):
         DomainSamples([images], [SegmentationSet(name="v", kind="video", classes=(), shots=(short,))], CLIPS, 0)[0, 0]
 
 
