@@ -287,6 +287,8 @@ def start(folder: Path, script: str, *options: str, **variables: str) -> subproc
         stderr=subprocess.STDOUT,
         text=True,
         env={**environment, "FOLDER": str(folder), **variables},
+        # A shell cannot trap what it was started to ignore, and the tests may be, in the background of another shell.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
