@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ class MugObjectiveConfig:
     """Cells a side at which two frames are matched; 64 in the paper."""
     match_temperature: float = 0.07
     """Of the softmax of Eq. 6."""
+    match_reduction: Literal["mean", "sum"] = field(default="mean", metadata=ADDED_LATER)
+    """Inliers of Eq. 8 per cell, or summed over cells as in the paper: then match_size squared times as heavy."""
     aggregate_temperature: float = 0.07
     """Of the softmax of Eq. 9."""
     instance_temperature: float = 0.1
@@ -116,7 +118,7 @@ class MugConfig:
             (0 < low <= high <= 1, "--clips.zoom must rise within 0..1"),
             (objective.patch % (2 * stride) == 0, "--objective.patch must be a multiple of twice --encoder.stride"),
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
-            (11 <= objective.match_size <= clips.size // stride, "--objective.match-size must be 11..cells a side"),
+            (12 <= objective.match_size <= clips.size // stride, "--objective.match-size must be 12..cells a side"),
             (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),
             (0 <= objective.drop_worst < 1, "--objective.drop-worst must lie within 0..1, without 1"),
             (objective.match_temperature > 0, "--objective.match-temperature must be positive"),

@@ -27,6 +27,8 @@ class EncoderConfig:
     """Reduce the last stage to this width before the head; none leaves it as it is."""
     head: Literal["mlp", "linear"] = "mlp"
     """From features to embedding: two layers (DUL), or one (MuG)."""
+    input: Literal["rgb", "lab_l"] = field(default="rgb", metadata=ADDED_LATER)
+    """What the trunk sees: colours, or lightness alone (L of CIE Lab three times over, as in MuG's release)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,6 +105,8 @@ def train_step(
     """
     generator = torch.Generator().manual_seed(step_seed(seed, run.step))
     torch.manual_seed(step_seed(seed, run.step))  # dropout and stochastic depth take no generator
+    if begin_step := getattr(run.learner, "begin_step", None):  # what one batch of a step tells the next ones
+        begin_step(len(batches))
     means = Means()
     for part in run.parts.values():
         part.optimiser.zero_grad(set_to_none=True)

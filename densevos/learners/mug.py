@@ -40,11 +40,17 @@ class Mug(nn.Module):
         self.response_scale = nn.Parameter(torch.tensor(10.0))
         self.response_bias = nn.Parameter(torch.tensor(-5.0))
         self.register_buffer("turn", torch.tensor(0))
+        self.begin_step(batches=1)
 
     @property
     def encoder(self) -> DenseEncoder:
         """What is kept of the learner for propagation."""
         return self.network.encoder
+
+    def begin_step(self, batches: int) -> None:
+        """Forget the videos of the last step; this one has so many batches (--loop.accumulate)."""
+        self.earlier: list[Tensor] = []
+        self.room = batches - 1
 
     def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
         """One step's losses (Eq. 16) with their diagnostics; `generator` draws patches, queries and instances."""
@@ -117,12 +123,17 @@ class Mug(nn.Module):
         return self.network.gather(key, value, keys, values).unflatten(0, count)
 
     def _video(self, r: Tensor, generator: torch.Generator) -> Tensor:
-        """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w]."""
+        """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w].
+
+        Videos of the step's earlier batches are told apart from these too, by what their instances were.
+        """
         drawn = torch.stack([torch.randperm(r.shape[1], generator=generator)[:2] for _ in r]).to(r.device)
         queries, instances = r.mean((3, 4)).gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2])).unbind(1)
-        return instance_loss(
-            queries, gather_rows(instances), self.objective.instance_temperature, first_row(len(queries))
-        )
+        instances = gather_rows(instances)
+        known = torch.cat([instances, *self.earlier])
+        if len(self.earlier) < self.room:
+            self.earlier.append(instances.detach())
+        return instance_loss(queries, known, self.objective.instance_temperature, first_row(len(queries)))
 
     def _short(self, frames: Tensor, features: Tensor, generator: torch.Generator) -> Losses:
         """Eq. 5 with a random patch of the first of three frames [B,3,3,H,W]; features: their x [B,3,C,h,w]."""
@@ -171,5 +182,7 @@ class Mug(nn.Module):
             there = cosines(first, second)
             back = there.transpose(1, 2)
             weights = [affinity(one, self.objective.match_temperature) for one in (there, back)]
-            loss = matching_loss(weights[0], weights[1], self.regressor(there), self.regressor(back), size)
-        return {"long": loss, "inliers": -loss.detach() / 2}
+            taus = self.regressor(there), self.regressor(back)
+            loss = matching_loss(weights[0], weights[1], *taus, size, self.objective.match_reduction)
+        largest = 2 * (there.shape[-1] if self.objective.match_reduction == "sum" else 1)
+        return {"long": loss, "inliers": -loss.detach() / largest}

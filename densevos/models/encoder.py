@@ -17,10 +17,11 @@ from torch.nn import functional as F
 from densevos.config import EncoderConfig
 from densevos.errors import InputError
 from densevos.models import card
-from densevos.models.resnet import ARCHITECTURES, STRIDES, DenseResNet
+from densevos.models.resnet import ARCHITECTURES, STRIDES, DenseResNet, Stage
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+LUMINANCE = (0.212671, 0.715160, 0.072169)  # Y of CIE XYZ from linear sRGB
 FORMAT = "densevos-encoder-1"
 
 Layer = Literal["res3", "res4", "x", "key"]
@@ -63,7 +64,11 @@ class DenseEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B,3,H,W] (ImageNet-normalised) -> keys [B,K,h,w], unit length along K, float32."""
-        return self.keys(self.reduced(self.trunk(frames)))
+        return self.keys(self.features(frames, "x"))
+
+    def stages(self, frames: Tensor, last: Stage | None = None) -> dict[str, Tensor]:
+        """Frames [B,3,H,W] (ImageNet-normalised RGB, whatever the trunk sees) -> its stages up to `last`."""
+        return self.trunk.stages(lightness(frames) if self.config.input == "lab_l" else frames, last)
 
     def reduced(self, features: Tensor) -> Tensor:
         """Trunk features [B,C,h,w] -> x, the features that the head sees."""
@@ -78,14 +83,30 @@ class DenseEncoder(nn.Module):
         if layer == "key":
             return self(frames)
         if layer == "x":
-            return self.reduced(self.trunk(frames))
-        return self.trunk.stages(frames, layer)[layer]
+            return self.reduced(self.stages(frames)[self.trunk.last])
+        return self.stages(frames, layer)[layer]
 
 
 def normalise(frames: Tensor) -> Tensor:
     """RGB frames [...,3,H,W] in [0,1] -> zero mean and unit variance by the ImageNet statistics."""
-    mean, std = (torch.tensor(v, device=frames.device, dtype=frames.dtype).view(3, 1, 1) for v in (MEAN, STD))
+    mean, std = _statistics(frames)
     return (frames - mean) / std
+
+
+def lightness(frames: Tensor) -> Tensor:
+    """Normalised sRGB frames [...,3,H,W] -> L of CIE Lab (white D65), a grey frame normalised as any other."""
+    mean, std = _statistics(frames)
+    srgb = (frames * std + mean).clamp(0, 1)
+    linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+    luminance = (linear * linear.new_tensor(LUMINANCE).view(3, 1, 1)).sum(-3, keepdim=True)
+    cube_root = luminance.clamp(min=1e-6) ** (1 / 3)
+    grey = torch.where(luminance > (6 / 29) ** 3, 1.16 * cube_root - 0.16, (29 / 3) ** 3 / 100 * luminance)
+    return normalise(grey.expand_as(frames))
+
+
+def _statistics(frames: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(v, device=frames.device, dtype=frames.dtype).view(3, 1, 1) for v in (MEAN, STD))
+    return mean, std
 
 
 def save_encoder(path: Path, encoder: DenseEncoder, training: Mapping[str, Any]) -> None:

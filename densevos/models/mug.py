@@ -41,7 +41,7 @@ class MugNetwork(nn.Module):
 
     def encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the trunk."""
-        stages = self.encoder.trunk.stages(frames)
+        stages = self.encoder.stages(frames)
         return self.encoder.reduced(stages[self.encoder.trunk.last]), stages
 
     def foreground(self, x: Tensor) -> Tensor:

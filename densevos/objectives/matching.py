@@ -1,5 +1,7 @@
 """Long-term granularity: two distant frames match up to a geometric transformation (MuG, Eqs. 6-8)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,9 +36,17 @@ def inlier_score(affinities: Tensor, theta: Tensor, size: tuple[int, int]) -> Te
     return sampled.view(count, cells).sum(1) / cells
 
 
-def matching_loss(there: Tensor, back: Tensor, theta: Tensor, theta_back: Tensor, size: tuple[int, int]) -> Tensor:
-    """Eq. 8 per cell, mean over pairs: affinities A_ij and A_ji [N,h*w,h*w] with tau_ij and tau_ji [N,2,3] -> a scalar.
+def matching_loss(
+    there: Tensor,
+    back: Tensor,
+    theta: Tensor,
+    theta_back: Tensor,
+    size: tuple[int, int],
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Tensor:
+    """Eq. 8, mean over pairs: affinities A_ij and A_ji [N,h*w,h*w] with tau_ij and tau_ji [N,2,3] -> a scalar.
 
-    Between -2 and 0: each direction gives at most 1.
+    Mean over cells: between -2 and 0, each direction gives at most 1. The paper has the sum, h*w times as much.
     """
-    return -(inlier_score(there, theta, size) + inlier_score(back, theta_back, size)).mean()
+    score = (inlier_score(there, theta, size) + inlier_score(back, theta_back, size)).mean()
+    return -score * (there.shape[-1] if reduction == "sum" else 1)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from skimage.color import rgb2lab
 from torchvision.models import resnet18, resnet50
 
 from densevos.config import EncoderConfig
 from densevos.errors import InputError
-from densevos.models.encoder import DenseEncoder, load_encoder, normalise, save_encoder
+from densevos.models.encoder import DenseEncoder, lightness, load_encoder, normalise, save_encoder
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
@@ -49,6 +50,25 @@ def test_convolutions_are_not_dilated() -> None:
 def test_normalise_uses_imagenet_statistics() -> None:
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1).expand(3, 2, 2)
     assert torch.equal(normalise(mean), torch.zeros(3, 2, 2))
+
+
+def test_lightness_is_that_of_cie_lab() -> None:
+    torch.manual_seed(0)
+    frames = torch.cat([torch.rand(1, 3, 6, 7), torch.rand(1, 3, 6, 7) / 20])  # the second has the straight part
+    grey = torch.from_numpy(rgb2lab(frames.permute(0, 2, 3, 1).numpy())[..., 0] / 100).float()
+    expected = normalise(grey[:, None].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(lightness(normalise(frames)), expected, atol=2e-5, rtol=0)
+
+
+def test_an_encoder_of_lightness_sees_nothing_else() -> None:
+    torch.manual_seed(0)
+    grey = DenseEncoder(EncoderConfig(input="lab_l", last="res3", channels=16, key_channels=8)).eval()
+    colour = DenseEncoder(EncoderConfig(last="res3", channels=16, key_channels=8)).eval()
+    colour.load_state_dict(grey.state_dict())
+    frames = normalise(torch.rand(1, 3, 32, 32))
+    with torch.no_grad():
+        for layer in ("key", "x", "res3"):
+            torch.testing.assert_close(grey.features(frames, layer), colour.features(lightness(frames), layer))
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from densevos.models.encoder import load_encoder
 from densevos.models.mug import MugNetwork, load_model, save_model
 from densevos.models.resnet import DenseResNet
 from densevos.models.segmenter import Segmenter, middle_frames
+from densevos.objectives.video import instance_loss
 from densevos.training import train
 
 from .conftest import write_frames
@@ -65,7 +66,7 @@ def tiny_mug(videos: Path, maps: Path) -> MugConfig:
         foreground=maps,
         encoder=SMALL,
         clips=CLIPS,
-        objective=MugObjectiveConfig(patch=32, match_size=11),
+        objective=MugObjectiveConfig(patch=32, match_size=12),
         optimiser=OptimiserConfig(lr=1e-3),
         loop=LoopConfig(batch=2, epochs=1, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"),
     )
@@ -156,6 +157,37 @@ def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, 
     losses["loss"].backward()
     without = [name for name, p in learner.named_parameters() if p.grad is None]
     assert without == []
+
+
+def test_videos_of_a_steps_batches_are_told_apart(
+    tiny_mug: MugConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Specification 1.6: accumulated batches share one softmax of the instance loss."""
+    torch.manual_seed(0)
+    learner = Mug(SMALL, tiny_mug.objective).train()
+    seen = []
+
+    def watched(queries: torch.Tensor, instances: torch.Tensor, *others: Any) -> torch.Tensor:
+        seen.append(instances)
+        return instance_loss(queries, instances, *others)
+
+    monkeypatch.setattr("densevos.learners.mug.instance_loss", watched)
+    rs = [torch.randn(2, 4, 6, 3, 3, requires_grad=True) for _ in range(3)]
+    learner.begin_step(batches=3)
+    losses = [learner._video(r, torch.Generator().manual_seed(k)) for k, r in enumerate(rs)]
+    assert [len(instances) for instances in seen] == [2, 4, 6]
+    assert torch.equal(seen[2], torch.cat([seen[2][:2], seen[0], seen[1][:2]]))
+    losses[2].backward()
+    assert rs[0].grad is None  # what was kept is a constant
+    assert rs[2].grad is not None
+    learner.begin_step(batches=1)
+    for r in rs:
+        learner._video(r, torch.Generator())
+    assert [len(instances) for instances in seen[3:]] == [2, 2, 2]
+    del seen[:]
+    loop = dataclasses.replace(tiny_mug.loop, batch=1, accumulate=2)
+    train(dataclasses.replace(tiny_mug, loop=loop, rounds=1), tmp_path / "run")  # four videos, two steps
+    assert [len(instances) for instances in seen] == [1, 2, 1, 2]
 
 
 def test_batch_statistics_are_those_of_frames_alone(tiny_mug: MugConfig) -> None:

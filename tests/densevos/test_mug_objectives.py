@@ -166,6 +166,7 @@ def test_a_perfect_match_scores_one_in_each_direction() -> None:
     identity = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
     one = torch.eye(36)[None]
     assert matching_loss(one, one, identity, identity, (6, 6)).item() == pytest.approx(-2)
+    assert matching_loss(one, one, identity, identity, (6, 6), "sum").item() == pytest.approx(-72)
 
 
 KNOWN = torch.tensor([[[0.8, 0.1, 0.35], [-0.15, 0.9, -0.3]]])
