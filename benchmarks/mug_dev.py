@@ -79,10 +79,11 @@ def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
 
 
 def scores(path: Path) -> dict[str, Any]:
-    """Mean J and F in percent, and J of each sequence."""
+    """Mean J and F in percent, T where it was scored, and J of each sequence."""
     found = json.loads(path.read_text(encoding="utf-8"))
     sequences = {name: round(100 * row["J-Mean"], 1) for name, row in found["sequences"].items()}
-    means = {key: round(100 * found["overall"][f"{key}-Mean"], 2) for key in ("J", "F")}
+    overall = found["overall"]
+    means = {key: round(100 * overall[f"{key}-Mean"], 2) for key in "JFT" if overall.get(f"{key}-Mean") is not None}
     return {**means, "J_sequences": sequences}
 
 
@@ -129,8 +130,10 @@ def agreement_table(learned: dict[str, dict[str, float]]) -> str:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown, in percent."""
-    lines = ["| masks | J | F | J of the paper |", "|---|---|---|---|"]
-    lines += [f"| {name} | {row['J']:.1f} | {row['F']:.1f} | {PAPER.get(name, '')} |" for name, row in rows.items()]
+    lines = ["| masks | J | F | T | J of the paper |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        figures = [f"{row[key]:.1f}" if key in row else "" for key in "JFT"]
+        lines.append(f"| {name} | {' | '.join(figures)} | {PAPER.get(name, '')} |")
     return "\n".join(lines)
 
 

@@ -30,8 +30,8 @@ while read -r sequence; do
 done <"$DAVIS/ImageSets/2016/$SPLIT.txt" >"$OUT/judged.txt"
 DATASET=(--dataset davis16 --root "$DAVIS" --split "$SPLIT")
 
-score() { # score RESULTS; what was scored stays
-    [ -f "$1/results.json" ] || "$BIN/densevos-eval" score "${DATASET[@]}" --results "$1" --no-stability
+score() { # score RESULTS [options]; what was scored stays
+    [ -f "$1/results.json" ] || "$BIN/densevos-eval" score "${DATASET[@]}" --results "$@"
 }
 
 learn() { # learn NAME VIDEOS MAPS [options of densevos train]: two rounds, and what each finds in the judged sequences
@@ -43,7 +43,8 @@ learn() { # learn NAME VIDEOS MAPS [options of densevos train]: two rounds, and 
         "$BIN/densevos-eval" zeroshot --model "$round" "${DATASET[@]}" --out "$results" --save-probabilities --resume
         [ -f "$results/equal-area/results.json" ] ||
             "$BIN/python" "$ROOT/benchmarks/equal_area.py" "$results/no-crf" "$maps" "$results/equal-area"
-        for masks in "$results" "$results/no-crf" "$results/equal-area"; do score "$masks"; done
+        score "$results"
+        for masks in "$results/no-crf" "$results/equal-area"; do score "$masks" --no-stability; done
     done
 }
 
@@ -52,7 +53,8 @@ for kind in $KNOWLEDGE; do
     "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --out "$OUT/${kind}"
     "$BIN/densevos" data foreground "$OUT/judged.txt" --method "$kind" --uncertain 0 --no-crf --out "$OUT/${kind}_no_crf"
     "$BIN/python" "$ROOT/benchmarks/mean_map.py" "$OUT/maps_$kind" "$OUT/judged.txt" "$OUT/${kind}_mean"
-    for maps in "$kind" "${kind}_no_crf" "${kind}_mean"; do score "$OUT/$maps"; done
+    score "$OUT/$kind"
+    for maps in "${kind}_no_crf" "${kind}_mean"; do score "$OUT/$maps" --no-stability; done
     learn "mug_$kind" "$OUT/frames" "$OUT/maps_$kind" "$@"
     for preset in mug mug-release; do
         results="$OUT/mug_${kind}_one_shot_$preset"

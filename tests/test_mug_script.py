@@ -57,6 +57,8 @@ elif argv[0] == "zeroshot":
         Image.linear_gradient("L").resize((10, 4)).rotate(180).save(soft)
 elif argv[0] == "score":
     found = {{"J-Mean": 0.25, "F-Mean": 0.5}}
+    if "--no-stability" not in argv:
+        found["T-Mean"] = 0.125
     (out / "results.json").write_text(json.dumps({{"overall": found, "sequences": {{"bear": found}}}}))
 """
 
@@ -110,7 +112,8 @@ def test_both_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path) 
     assert equal[0].all()  # A soft mask that falls from the first row to the last, cut at the maps' share, .4.
     assert equal[:2].mean() >= 0.5
     assert not equal[2:].any()
-    assert found["saliency"] == {"J": 25.0, "F": 50.0, "J_sequences": {"bear": 25.0}}
+    assert found["saliency"] == {"J": 25.0, "F": 50.0, "T": 12.5, "J_sequences": {"bear": 25.0}}
+    assert found["saliency_mean"].keys() == {"J", "F", "J_sequences"}
     assert json.loads((folder / "kept.json").read_text()) == found
     before = (folder / "called").read_text().splitlines()
     assert len([line for line in before if line.startswith("train ")]) == 4
