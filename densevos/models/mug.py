@@ -5,6 +5,7 @@ Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,9 @@ from densevos.objectives.video import aggregate
 
 FORMAT = "densevos-mug-1"
 KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gathers
+# An untrained network takes so much of a frame for foreground: about what maps have. At one half, the first hundred
+# steps would go into this one number (Lin et al., ICCV 2017, begin so for the same reason).
+PRIOR = 0.15
 Readout = Literal["conv", "refine"]
 
 
@@ -32,7 +36,7 @@ class MugNetwork(nn.Module):
         self.encoder = DenseEncoder(config)
         self.readout, self.temperature = readout, temperature
         width = config.channels or self.encoder.trunk.channels[config.last]
-        self.rho = nn.Conv2d(width, 1, 1)
+        self.rho = _expecting(PRIOR, nn.Conv2d(width, 1, 1))
         self.memory = nn.Sequential(
             nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False), nn.BatchNorm2d(KEY + VALUE), nn.ReLU()
         )
@@ -86,6 +90,14 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
     return network.eval(), facts
 
 
+def _expecting(probability: float, logit: nn.Module, share: float = 1.0) -> nn.Module:
+    """The convolution `logit`, whose bias is now this share of the logit of a probability."""
+    assert isinstance(logit, nn.Conv2d)
+    assert logit.bias is not None
+    nn.init.constant_(logit.bias, share * math.log(probability / (1 - probability)))
+    return logit
+
+
 def pooled(features: Tensor) -> Tensor:
     """Features [B,C,h,w] averaged over 2 x 2 cells; a side of one cell stays."""
     return F.avg_pool2d(features, 2, ceil_mode=True)
@@ -96,7 +108,7 @@ class ConvReadout(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2 * VALUE, 1, 1)
+        self.conv = _expecting(PRIOR, nn.Conv2d(2 * VALUE, 1, 1))
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] -> logits [B,h,w]."""
@@ -120,6 +132,8 @@ class RefineReadout(nn.Module):
         )
         self.bn = nn.BatchNorm2d(64)
         self.heads = nn.ModuleList(nn.Conv2d(64, 1, 3, padding=d, dilation=d) for d in (6, 12, 18))
+        for head in self.heads:  # their sum is the logit
+            _expecting(PRIOR, head, share=1 / 3)
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,h,w]."""

@@ -33,7 +33,7 @@ from densevos.errors import InputError
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import load_encoder
-from densevos.models.mug import MugNetwork, load_model, save_model
+from densevos.models.mug import MugNetwork, Readout, load_model, save_model
 from densevos.models.resnet import DenseResNet
 from densevos.models.segmenter import Segmenter, middle_frames
 from densevos.objectives.video import instance_loss
@@ -188,6 +188,20 @@ def test_videos_of_a_steps_batches_are_told_apart(
     loop = dataclasses.replace(tiny_mug.loop, batch=1, accumulate=2)
     train(dataclasses.replace(tiny_mug, loop=loop, rounds=1), tmp_path / "run")  # four videos, two steps
     assert [len(instances) for instances in seen] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("readout", ["conv", "refine"])
+def test_an_untrained_network_expects_little_foreground(readout: Readout) -> None:
+    torch.manual_seed(0)
+    network = MugNetwork(SMALL, readout, 0.07).train()
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.zeros_(parameter)
+    x, stages = network.encode(torch.rand(2, 3, 48, 48))
+    key, value = network.recall(x)
+    r = network.gather(key, value, key[:, None], value[:, None])
+    for logits in (network.foreground(x), network.nu(r, stages)):
+        torch.testing.assert_close(torch.sigmoid(logits), torch.full_like(logits, 0.15))
 
 
 def test_batch_statistics_are_those_of_frames_alone(tiny_mug: MugConfig) -> None:
