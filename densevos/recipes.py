@@ -77,7 +77,7 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
         encoder=EncoderConfig(
             architecture="resnet18", stride=8, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
         ),
-        # Twice the videos with half the frames each are as many frames, and less alike: maps are learned sooner.
+        # Twice the videos with half the abstract each: frames less alike, from which maps are learned sooner.
         clips=MugClipConfig(size=160, segments=4),
         relabel_area=True,
         # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a network did as well.

@@ -34,6 +34,7 @@ def fit(
 ) -> Run:
     """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets checkpoints and logs.
 
+    A learner with a method begin_step(batches) is told of every step before the first of its batches.
     Raises RunError when a loss is not finite, Stopped after SIGTERM (the state is saved), InputError when no
     video can be used.
     """

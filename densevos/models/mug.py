@@ -36,7 +36,7 @@ class MugNetwork(nn.Module):
         self.encoder = DenseEncoder(config)
         self.readout, self.temperature = readout, temperature
         width = config.channels or self.encoder.trunk.channels[config.last]
-        self.rho = _expecting(PRIOR, nn.Conv2d(width, 1, 1))
+        self.rho = _at_prior(nn.Conv2d(width, 1, 1))
         self.memory = nn.Sequential(
             nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False), nn.BatchNorm2d(KEY + VALUE), nn.ReLU()
         )
@@ -90,12 +90,11 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
     return network.eval(), facts
 
 
-def _expecting(probability: float, logit: nn.Module, share: float = 1.0) -> nn.Module:
-    """The convolution `logit`, whose bias is now this share of the logit of a probability."""
-    assert isinstance(logit, nn.Conv2d)
-    assert logit.bias is not None
-    nn.init.constant_(logit.bias, share * math.log(probability / (1 - probability)))
-    return logit
+def _at_prior(head: nn.Conv2d, heads: int = 1) -> nn.Conv2d:
+    """`head`, one of so many whose sum is a logit of foreground, with the bias that makes PRIOR of it."""
+    assert head.bias is not None
+    nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)) / heads)
+    return head
 
 
 def pooled(features: Tensor) -> Tensor:
@@ -108,7 +107,7 @@ class ConvReadout(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = _expecting(PRIOR, nn.Conv2d(2 * VALUE, 1, 1))
+        self.conv = _at_prior(nn.Conv2d(2 * VALUE, 1, 1))
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] -> logits [B,h,w]."""
@@ -131,9 +130,7 @@ class RefineReadout(nn.Module):
             nn.Conv2d(128, 256, (1, 7), padding=(0, 3)), nn.Conv2d(256, 64, (7, 1), padding=(3, 0))
         )
         self.bn = nn.BatchNorm2d(64)
-        self.heads = nn.ModuleList(nn.Conv2d(64, 1, 3, padding=d, dilation=d) for d in (6, 12, 18))
-        for head in self.heads:  # their sum is the logit
-            _expecting(PRIOR, head, share=1 / 3)
+        self.heads = nn.ModuleList(_at_prior(nn.Conv2d(64, 1, 3, padding=d, dilation=d), 3) for d in (6, 12, 18))
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,h,w]."""
