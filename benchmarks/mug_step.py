@@ -202,6 +202,7 @@ def whole_step(videos: int) -> Row:
         initial=maps,
         predicted=maps,
         pairs=torch.tensor([[0, frames - SHORT - 1]] * videos),
+        videos=torch.arange(videos),
         dropped=0,
         names=("x",) * videos,
         skipped=(),

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 
 from densevos.config import MugConfig
-from densevos.crf import refine, require
+from densevos.crf import refine
 from densevos.data.extraction import video_names
 from densevos.data.readers import open_frames
-from densevos.data.video_samples import IGNORED, VideoSamples, check_length, says_nothing
+from densevos.data.video_samples import IGNORED, VideoSamples, check_length, read_map, says_nothing
 from densevos.engine import checkpoint, distributed
 from densevos.engine.checkpoint import State
-from densevos.engine.loop import fit
-from densevos.errors import InputError
+from densevos.engine.logging import progress_bar
+from densevos.engine.loop import fit, sigterm
+from densevos.errors import InputError, Stopped
 from densevos.learners.mug import Mug
-from densevos.masks import read_mask, write_mask
+from densevos.masks import write_mask
 from densevos.models.mug import MugNetwork, save_model
 from densevos.models.segmenter import Segmenter
 
@@ -49,8 +50,6 @@ def train_rounds(
     from its latest checkpoint.
     """
     folders = video_names(videos)
-    if config.relabel_crf:
-        require()  # now, not after a round of training
     fresh = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     done, predicted = Rounds(), None
     for number in range(1, config.rounds + 1):
@@ -76,6 +75,12 @@ def _train_round(
         resume_from = checkpoint.latest(folder / "checkpoints")  # of another round
     if resume_from is not None and (folder / MODEL).exists():
         state = checkpoint.load(resume_from)
+        last = checkpoint.latest(folder / "checkpoints")
+        if last is not None and checkpoint.load(last)["step"] != state["step"]:
+            raise InputError(
+                f"{resume_from}: is of a round that is finished, and all that followed came of its last step;"
+                " pass --resume auto, or choose another --out"
+            )
         learner.load_state_dict(state["learner"])
         learner.to(device)
         return state
@@ -102,23 +107,33 @@ def relabel(
     Each process does its share of the videos. Videos that cannot be trained on are passed over.
     """
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, device)
-    for video, folder in list(zip(videos, folders, strict=True))[distributed.rank() :: distributed.ranks()]:
-        try:
-            reader = open_frames(video)
-            check_length(reader, config.clips)
-            if all((out / folder / f"{name}.png").is_file() for name in reader.names):
+    share = list(zip(videos, folders, strict=True))[distributed.rank() :: distributed.ranks()]
+    with sigterm() as stop_asked, progress_bar() as bar:
+        bar.disable = distributed.rank() != 0
+        task = bar.add_task("relabelling", total=len(share), status="")
+        for video, folder in bar.track(share, task_id=task):
+            try:
+                reader = open_frames(video)
+                check_length(reader, config.clips)
+                if all((out / folder / f"{name}.png").is_file() for name in reader.names):
+                    continue
+                (out / folder).mkdir(parents=True, exist_ok=True)
+                for index, probability in enumerate(segmenter(reader)):
+                    frame = reader.read([index])[0] if config.relabel_crf else None
+                    name = f"{folder}/{reader.names[index]}.png"
+                    write_mask(out / name, _relabelled(probability, frame, config.foreground / name, config))
+                    if stop_asked:
+                        raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
+            except InputError:
                 continue
-            (out / folder).mkdir(parents=True, exist_ok=True)
-            for index, probability in enumerate(segmenter(reader)):
-                if config.relabel_crf:
-                    probability = refine(probability, reader.read([index])[0])
-                name = f"{folder}/{reader.names[index]}.png"
-                threshold = 0.5
-                if config.relabel_area:
-                    threshold = area_threshold(probability, read_mask(config.foreground / name))
-                write_mask(out / name, (probability >= threshold).astype(np.uint8))
-        except InputError:
-            continue
+
+
+def _relabelled(probability: np.ndarray, frame: np.ndarray | None, initial: Path, config: MugConfig) -> np.ndarray:
+    """The binary map [H,W] uint8 of a frame, refined by the CRF where the frame is given."""
+    if frame is not None:
+        probability = refine(probability, frame)
+    threshold = area_threshold(probability, read_map(initial)) if config.relabel_area else 0.5
+    return (probability >= threshold).astype(np.uint8)
 
 
 def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
@@ -133,35 +148,38 @@ def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
 
 
 def check_maps(videos: Sequence[Path], config: MugConfig) -> None:
-    """Raise InputError when frames of usable videos have no foreground map, or when no map says anything.
+    """Raise InputError when no video can be used, frames of usable ones have no map, or no map says anything.
 
-    Of each video the first map is looked at. Says so once when sizes differ.
+    Of each video the first map is looked at, and the others only while none has said anything. Says so once when sizes
+    differ.
     """
-    missing: list[Path] = []
-    sizes, saying = set(), []
+    files: list[list[Path]] = []
+    sizes, saying, unusable = set(), False, []
     for video, folder in zip(videos, video_names(videos), strict=True):
         try:
             reader = open_frames(video)
             check_length(reader, config.clips)
             frame = reader.read([0])[0]
-        except InputError:
-            continue  # Training passes over it and says so.
-        files = [config.foreground / folder / f"{name}.png" for name in reader.names]
-        missing += [file for file in files if not file.is_file()]
-        if files[0].is_file():
-            first = read_mask(files[0])
+        except InputError as error:
+            unusable.append(str(error))  # Training passes over it and says so.
+            continue
+        files.append([config.foreground / folder / f"{name}.png" for name in reader.names])
+        if files[-1][0].is_file():
+            first = read_map(files[-1][0])
             sizes.add((first.shape, frame.shape[:2]))
-            saying.append(not says_nothing(first))
-    if missing:
+            saying = saying or not says_nothing(first)
+    if not files:
+        raise InputError(f"{config.data}: none of the {len(videos)} videos can be used; the first: {unusable[0]}")
+    if missing := [file for of_video in files for file in of_video if not file.is_file()]:
         listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise InputError(
-            f"--foreground {config.foreground}: {len(missing)} frames have no map: {listed}; make them with"
-            f" densevos data foreground {config.data} --method saliency --out {config.foreground}"
+            f"--foreground {config.foreground}: {len(missing)} frames have no map: {listed}; make them with densevos"
+            f" data foreground {config.data} --out {config.foreground} and the --method of the others"
         )
-    if saying and not any(saying):
+    if not saying and all(says_nothing(read_map(file)) for of_video in files for file in of_video):
         raise InputError(
-            f"--foreground {config.foreground}: the first map of each video says nothing, being all foreground or"
-            " without any; foreground is 1, background 0, and 255 unknown"
+            f"--foreground {config.foreground}: every map says nothing, being all foreground or without any;"
+            " foreground is 1, background 0, and 255 unknown"
         )
     for of_map, of_frame in sorted(sizes):
         if of_map != of_frame:

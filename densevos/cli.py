@@ -119,7 +119,7 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path) -> None:
     """Write the encoder in a checkpoint of a run as a file of its own.
 
     Args:
-        checkpoint: RUN/checkpoints/step-N.pt or best.pt.
+        checkpoint: RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK.
         out: The .safetensors file to write; its card goes beside it.
     """
     from densevos.training import export as export_encoder

@@ -102,13 +102,13 @@ def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
     return np.ascontiguousarray(-np.log(likely).reshape(2, -1), dtype=np.float32)
 
 
-def require() -> ModuleType:
-    """The module pydensecrf.densecrf; InputError with the cure where it is not installed."""
+def require(without: str = "--no-crf") -> ModuleType:
+    """The module pydensecrf.densecrf; InputError with the cure, or the flag `without`, where it is not installed."""
     try:
         from pydensecrf import densecrf
     except ImportError:
         raise InputError(
             "dense CRF: the module pydensecrf is not installed; pip install pydensecrf2 (it needs a C++ compiler),"
-            " or pass --no-crf"
+            f" or pass {without}"
         ) from None
     return densecrf

@@ -9,6 +9,7 @@ import torch
 from densevos.adaptation import adapt, make_adapter, open_domains, restored
 from densevos.bootstrap import MODEL, check_maps, train_rounds
 from densevos.config import AnyConfig, I2VConfig, MugConfig, TrainConfig, read_config, to_dict, write_config
+from densevos.crf import require
 from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
 from densevos.data.segmentation.sets import parse_spec
@@ -110,6 +111,8 @@ def _adaptation(config: I2VConfig) -> Job:
 def _learning(config: TrainConfig | MugConfig) -> Job:
     videos = find_videos(config.data)
     if isinstance(config, MugConfig):
+        if config.relabel_crf:
+            require("--no-relabel-crf")  # now, not after a round of training
         check_maps(videos, config)
     learner = make_learner(config)
 
@@ -124,10 +127,17 @@ def _learning(config: TrainConfig | MugConfig) -> Job:
         learner=learner,
         fit=learn,
         source=str(config.data),
-        inputs=(config.data, *videos),
+        inputs=(config.data, *videos, *_other_inputs(config)),
         videos=len(videos),
         sha256=fingerprint(videos),
     )
+
+
+def _other_inputs(config: TrainConfig | MugConfig) -> tuple[Path, ...]:
+    if not isinstance(config, MugConfig):
+        return ()
+    weights = Path(config.weights or "")
+    return (config.foreground, weights) if weights.suffix else (config.foreground,)
 
 
 def make_learner(config: TrainConfig | MugConfig) -> SelfTraining | Mug:
@@ -165,6 +175,8 @@ def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> di
 def export(path: Path, out: Path) -> None:
     """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
     folder = path.resolve().parent.parent
+    if folder.name.startswith("round") and not (folder / "config.json").exists():
+        folder = folder.parent
     config = read_config(folder / "config.json")
     state = checkpoint.load(path)
     if isinstance(config, I2VConfig):
@@ -183,7 +195,8 @@ def export(path: Path, out: Path) -> None:
 
 def _prepare(config: AnyConfig, job: Job, out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
-    resume_from = checkpoint.find(resume, out / "checkpoints")
+    folders = [out / "checkpoints", *(out / f"round{n}" / "checkpoints" for n in range(1, _rounds(config) + 1))]
+    resume_from = next(filter(None, (checkpoint.find(resume, folder) for folder in reversed(folders))), None)
     if resume == "never" or not (out / "config.json").exists():
         if distributed.rank() == 0:
             new_folder(out, overwrite=overwrite, inputs=job.inputs)
@@ -198,6 +211,10 @@ def _prepare(config: AnyConfig, job: Job, out: Path, resume: str, overwrite: boo
             f"{job.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
         )
     return resume_from
+
+
+def _rounds(config: AnyConfig) -> int:
+    return config.rounds if isinstance(config, MugConfig) else 0
 
 
 def _changed(before: AnyConfig, now: AnyConfig) -> str | None:

@@ -118,7 +118,11 @@ class MugConfig:
             (0 < low <= high <= 1, "--clips.zoom must rise within 0..1"),
             (objective.patch % (2 * stride) == 0, "--objective.patch must be a multiple of twice --encoder.stride"),
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
-            (12 <= objective.match_size <= clips.size // stride, "--objective.match-size must be 12..cells a side"),
+            (
+                12 <= objective.match_size <= clips.size // stride,
+                f"--objective.match-size must be 12..{clips.size // stride}: a side of --clips.size has so many cells"
+                " of --encoder.stride",
+            ),
             (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),
             (0 <= objective.drop_worst < 1, "--objective.drop-worst must lie within 0..1, without 1"),
             (objective.match_temperature > 0, "--objective.match-temperature must be positive"),

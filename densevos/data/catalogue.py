@@ -24,7 +24,7 @@ def find_videos(source: Path) -> list[Path]:
     elif source.is_file():
         videos = _listed(source)
     else:
-        raise InputError(f"{source}: no such data folder or list; give --data a folder of frame folders or video files")
+        raise InputError(f"{source}: no such data folder or list; give a folder of frame folders or video files")
     if not videos:
         raise InputError(f"{source}: holds no frame folders and no video files; give a folder of videos")
     return videos

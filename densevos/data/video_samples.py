@@ -35,6 +35,8 @@ class VideoSample:
     """Two distant frames of the abstract, in either order."""
     dropped: int
     """Maps that say nothing, being all foreground or all background: they are made unknown."""
+    video: int
+    """Its number: the same sample may be there twice, where it stands in for a video that cannot be used."""
     name: str
     skipped: tuple[str, ...]
 
@@ -47,6 +49,7 @@ class VideoBatch:
     initial: Tensor
     predicted: Tensor
     pairs: Tensor
+    videos: Tensor
     dropped: int
     names: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -90,6 +93,7 @@ class VideoSamples(VideoDataset):
             predicted=torch.from_numpy(predicted),
             pair=distant_pair(abstract, config.pair_gap, rng),
             dropped=sum(dropped),
+            video=index,
             name=str(video),
             skipped=skipped,
         )
@@ -100,7 +104,7 @@ class VideoSamples(VideoDataset):
         """Maps [n,S,S] of the frames called `names`, cut and scaled like the frames [H,W] = `size`."""
         files = [root / self.folders[index] / f"{name}.png" for name in names]
         maps = []
-        for ids in map(read_mask, files):
+        for ids in map(read_map, files):
             y, x = ids.shape[0] / size[0], ids.shape[1] / size[1]
             here = (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
             maps.append(scaled(Image.fromarray(ids), here, self.config.size, mirror, Image.Resampling.NEAREST))
@@ -112,6 +116,7 @@ class VideoSamples(VideoDataset):
             initial=torch.stack([sample.initial for sample in samples]),
             predicted=torch.stack([sample.predicted for sample in samples]),
             pairs=torch.tensor([sample.pair for sample in samples]),
+            videos=torch.tensor([sample.video for sample in samples]),
             dropped=sum(sample.dropped for sample in samples),
             names=tuple(sample.name for sample in samples),
             skipped=tuple(reason for sample in samples for reason in sample.skipped),
@@ -152,6 +157,15 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
     share = rng.uniform(*zoom)
     left, top = rng.uniform(0, 1 - share, 2) * (width, height) if share < 1 else (0.0, 0.0)
     return float(left), float(top), float(left + share * width), float(top + share * height)
+
+
+def read_map(path: Path) -> np.ndarray:
+    """A foreground map [H,W] uint8; InputError when it holds anything but 0, 1 and 255."""
+    ids = read_mask(path)
+    if ((ids > 1) & (ids != IGNORED)).any():
+        other = ids[(ids > 1) & (ids != IGNORED)][0]
+        raise InputError(f"{path}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so")
+    return ids
 
 
 def says_nothing(ids: np.ndarray) -> bool:

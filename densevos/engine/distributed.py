@@ -5,6 +5,7 @@ the gathered anchors of all, so the sum equals one process on the whole batch.
 """
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ def start(device: torch.device) -> None:
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)  # Else every rank takes memory of GPU 0 too.
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # Ranks wait for the slowest while videos of very different length are relabelled between rounds.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=3))
 
 
 def stop() -> None:

@@ -19,10 +19,14 @@ PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "sa
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
     """Write `provenance.json`, and `git.diff` when the source differs from its commit.
 
-    What a resumed run ran with stands beside them, named after its checkpoint: `provenance-step-N.json`.
+    What a resumed run ran with stands beside them, named after its checkpoint: `provenance-step-N.json`,
+    `provenance-roundK-step-N.json`.
     """
     git = _git_state()
-    again = f"-{resume_from.stem}" if resume_from and (folder / "provenance.json").exists() else ""
+    again = ""
+    if resume_from and (folder / "provenance.json").exists():
+        part = resume_from.resolve().parent.parent
+        again = f"-{resume_from.stem}" if part == folder.resolve() else f"-{part.name}-{resume_from.stem}"
     write_json(
         folder / f"provenance{again}.json",
         {

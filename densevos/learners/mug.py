@@ -39,8 +39,9 @@ class Mug(nn.Module):
         # Cosines are far from where a sigmoid is steep: a learned scale and bias move them there.
         self.response_scale = nn.Parameter(torch.tensor(10.0))
         self.response_bias = nn.Parameter(torch.tensor(-5.0))
-        self.register_buffer("turn", torch.tensor(0))
-        self.begin_step(batches=1)
+        self.register_buffer("turn", torch.tensor(-1))
+        self.earlier: list[tuple[Tensor, Tensor]] = []
+        self.room = 0
 
     @property
     def encoder(self) -> DenseEncoder:
@@ -49,8 +50,8 @@ class Mug(nn.Module):
 
     def begin_step(self, batches: int) -> None:
         """Forget the videos of the last step; this one has so many batches (--loop.accumulate)."""
-        self.earlier: list[Tensor] = []
-        self.room = batches - 1
+        self.earlier, self.room = [], batches - 1
+        self.turn += 1
 
     def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
         """One step's losses (Eq. 16) with their diagnostics; `generator` draws patches, queries and instances."""
@@ -72,9 +73,7 @@ class Mug(nn.Module):
     def _chosen(self) -> tuple[str, ...]:
         if not self.objective.round_robin:
             return GRANULARITIES
-        turn = int(self.turn)
-        self.turn += 1
-        return (GRANULARITIES[turn % len(GRANULARITIES)],)
+        return (GRANULARITIES[int(self.turn) % len(GRANULARITIES)],)
 
     def _losses(self, frames: Tensor, batch: VideoBatch, chosen: tuple[str, ...], generator: torch.Generator) -> Losses:
         abstract = frames.shape[1] - SHORT
@@ -97,7 +96,7 @@ class Mug(nn.Module):
             logits = self.network.nu(r.flatten(0, 1), earlier).view_as(target[:, :abstract])
             losses["readout"] = foreground_loss(logits, target[:, :abstract], known[:, :abstract])
         if "video" in chosen:
-            losses["video"] = self._video(r, generator)
+            losses["video"] = self._video(r, batch.videos.to(r.device), generator)
         if "short" in chosen:
             losses |= self._short(frames[:, abstract:], features[:, -SHORT:], generator)
         if "long" in chosen:
@@ -122,18 +121,19 @@ class Mug(nn.Module):
         keys, values = keys[:, others].flatten(0, 1), values[:, others].flatten(0, 1)  # [B*K,K-1,*,h/2,w/2]
         return self.network.gather(key, value, keys, values).unflatten(0, count)
 
-    def _video(self, r: Tensor, generator: torch.Generator) -> Tensor:
-        """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w].
+    def _video(self, r: Tensor, videos: Tensor, generator: torch.Generator) -> Tensor:
+        """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w] of `videos` [B].
 
         Videos of the step's earlier batches are told apart from these too, by what their instances were.
         """
         drawn = torch.stack([torch.randperm(r.shape[1], generator=generator)[:2] for _ in r]).to(r.device)
         queries, instances = r.mean((3, 4)).gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2])).unbind(1)
-        instances = gather_rows(instances)
-        known = torch.cat([instances, *self.earlier])
+        instances, videos = gather_rows(instances), gather_rows(videos)
+        rows, names = zip((instances, videos), *self.earlier, strict=True)
         if len(self.earlier) < self.room:
-            self.earlier.append(instances.detach())
-        return instance_loss(queries, known, self.objective.instance_temperature, first_row(len(queries)))
+            self.earlier.append((instances.detach(), videos))
+        own = first_row(len(queries))
+        return instance_loss(queries, torch.cat(rows), self.objective.instance_temperature, own, torch.cat(names))
 
     def _short(self, frames: Tensor, features: Tensor, generator: torch.Generator) -> Losses:
         """Eq. 5 with a random patch of the first of three frames [B,3,3,H,W]; features: their x [B,3,C,h,w]."""

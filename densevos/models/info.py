@@ -7,14 +7,14 @@ import torch
 
 from densevos.config.image_to_video import NetworkConfig
 from densevos.errors import InputError
-from densevos.models import card
+from densevos.models import card, mug
 from densevos.models.encoder import load_encoder
 from densevos.models.segmentation.cost import gmacs, parameters
 from densevos.models.segmentation.network import ARCHITECTURES, FORMAT, SegmentationNetwork, load_network, make_network
 
 
 def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str, Any]:
-    """Parameters and card of an encoder or segmentation model, a file or a run folder, or of an architecture by name.
+    """Parameters and card of an encoder, MuG's or a segmentation model: file, run folder, or an architecture's name.
 
     Segmentation networks are told with the multiply-accumulates of one pass over frames of size x size pixels: by
     default those that a model was trained on, 256 for an architecture. Raises InputError when `model` is neither.
@@ -28,9 +28,13 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
         raise InputError(f"{model}: no such file, and no architecture; known are {', '.join(ARCHITECTURES)}")
     if path.is_dir():  # A run's.
         path /= "model.safetensors" if (path / "model.safetensors").exists() else "encoder.safetensors"
-    if card.format_of(path, "encoder") == FORMAT:
+    format = card.format_of(path, "encoder")
+    if format == FORMAT:
         network, facts = load_network(path)
         return {**_cost(network, size or facts["size"]), **facts}
+    if format == mug.FORMAT:
+        learned, facts = mug.load_model(path)
+        return {"parameters": parameters(learned), **facts}
     encoder, facts = load_encoder(path)
     return {"parameters": parameters(encoder), **facts}
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,16 @@ from densevos.config import (
 from densevos.data.readers import open_frames
 from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
 from densevos.engine import checkpoint
-from densevos.errors import InputError
+from densevos.errors import InputError, Stopped
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import load_encoder
+from densevos.models.info import describe
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
 from densevos.models.resnet import DenseResNet
 from densevos.models.segmenter import Segmenter, middle_frames
 from densevos.objectives.video import instance_loss
-from densevos.training import train
+from densevos.training import export, train
 
 from .conftest import write_frames
 
@@ -174,7 +176,7 @@ def test_videos_of_a_steps_batches_are_told_apart(
     monkeypatch.setattr("densevos.learners.mug.instance_loss", watched)
     rs = [torch.randn(2, 4, 6, 3, 3, requires_grad=True) for _ in range(3)]
     learner.begin_step(batches=3)
-    losses = [learner._video(r, torch.Generator().manual_seed(k)) for k, r in enumerate(rs)]
+    losses = [learner._video(r, torch.tensor([2 * k, 2 * k + 1]), torch.Generator()) for k, r in enumerate(rs)]
     assert [len(instances) for instances in seen] == [2, 4, 6]
     assert torch.equal(seen[2], torch.cat([seen[2][:2], seen[0], seen[1][:2]]))
     losses[2].backward()
@@ -182,7 +184,7 @@ def test_videos_of_a_steps_batches_are_told_apart(
     assert rs[2].grad is not None
     learner.begin_step(batches=1)
     for r in rs:
-        learner._video(r, torch.Generator())
+        learner._video(r, torch.arange(2), torch.Generator())
     assert [len(instances) for instances in seen[3:]] == [2, 2, 2]
     del seen[:]
     loop = dataclasses.replace(tiny_mug.loop, batch=1, accumulate=2)
@@ -223,7 +225,9 @@ def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
     samples = VideoSamples([tiny_mug.data / n for n in names], names, CLIPS, 0, tiny_mug.foreground)
     batch = samples.collate([samples[0, 0], samples[0, 1]])
     for name in (*GRANULARITIES, "frame"):
-        losses = learner(batch, torch.Generator().manual_seed(0))
+        learner.begin_step(batches=2)
+        learner(batch, torch.Generator().manual_seed(0))
+        losses = learner(batch, torch.Generator().manual_seed(0))  # a turn is a whole step
         assert set(GRANULARITIES) & losses.keys() == {name}
         losses["loss"].backward()
         assert all(p.grad is not None for p in learner.parameters())
@@ -257,6 +261,40 @@ def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_m
             checkpoint.load(checkpoint.latest(run / name / "checkpoints")) for run in (tmp_path / "whole", again)
         )
         assert all(torch.equal(first["learner"][k], second["learner"][k]) for k in first["learner"])
+    assert json.loads((again / "provenance.json").read_text())["resumed_from"] is None
+    assert (again / "provenance-round1-step-00000002.json").exists()
+
+
+def test_a_finished_round_goes_on_from_its_end_alone(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(tiny_mug, run)
+    first = run / "round1" / "checkpoints" / "step-00000001.pt"
+    with pytest.raises(InputError, match=r"step-00000001\.pt: is of a round that is finished"):
+        train(tiny_mug, run, resume=str(first))
+    export(first, tmp_path / "first.safetensors")
+    assert load_encoder(tmp_path / "first.safetensors")[1]["training"]["steps"] == 1
+    described = describe(str(run / "round2"))
+    assert described["training"]["steps"] == 2
+    assert described["parameters"] > describe(str(run))["parameters"]
+
+
+def test_relabelling_stops_when_asked_and_goes_on(
+    tiny_mug: MugConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def write_and_ask(path: Path, mask: np.ndarray) -> None:
+        write_mask(path, mask)
+        made.append(path)
+        if len(made) == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(bootstrap, "write_mask", write_and_ask)
+    with pytest.raises(Stopped, match="--resume auto"):
+        train(tiny_mug, tmp_path / "run")
+    assert len(made) == 12
+    train(tiny_mug, tmp_path / "run", resume="auto")
+    assert len(list((tmp_path / "run" / "round1" / "maps").glob("*/*.png"))) == 36
 
 
 def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
@@ -322,8 +360,52 @@ def test_maps_that_say_nothing_are_refused(tiny_mug: MugConfig, tmp_path: Path) 
     """Also those of 0 and 255, a usual way to save a mask: 255 means unknown here."""
     for file in tiny_mug.foreground.glob("*/*.png"):
         write_mask(file, (read_mask(file) == 1) * np.uint8(255))
-    with pytest.raises(InputError, match=r"the first map of each video says nothing.*foreground is 1, background 0"):
+    with pytest.raises(InputError, match=r"every map says nothing.*foreground is 1, background 0"):
         train(tiny_mug, tmp_path / "run")
+
+
+def test_videos_that_begin_without_foreground_are_used(tiny_mug: MugConfig) -> None:
+    for file in tiny_mug.foreground.glob("*/00000.png"):
+        write_mask(file, np.zeros((40, 56), np.uint8))
+    bootstrap.check_maps(sorted(tiny_mug.data.iterdir()), tiny_mug)
+
+
+@pytest.mark.parametrize("value", [2, 254])
+def test_maps_of_ids_and_grey_levels_are_refused(tiny_mug: MugConfig, tmp_path: Path, value: int) -> None:
+    file = tiny_mug.foreground / "video2" / "00000.png"
+    write_mask(file, np.minimum(read_mask(file), 1) * np.uint8(value))
+    with pytest.raises(InputError, match=f"video2/00000.png: holds {value}; foreground is 1"):
+        train(tiny_mug, tmp_path / "run")
+    samples = VideoSamples([tiny_mug.data / "video2"], ["video2"], CLIPS, 0, tiny_mug.foreground)
+    for other in file.parent.iterdir():
+        write_mask(other, read_mask(file))
+    with pytest.raises(InputError, match=f"holds {value}"):
+        samples[0, 0]
+
+
+def test_data_of_which_nothing_can_be_used_are_refused_before_a_folder_is_made(
+    tiny_mug: MugConfig, tmp_path: Path
+) -> None:
+    clips = dataclasses.replace(CLIPS, segments=10)
+    with pytest.raises(InputError, match=r"none of the 4 videos can be used; the first: .*has 9 frames"):
+        train(dataclasses.replace(tiny_mug, clips=clips), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_video_that_stands_in_for_another_is_not_told_apart_from_itself(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    for video in sorted(tiny_mug.data.iterdir())[1:]:
+        for frame in sorted(video.iterdir())[3:]:
+            frame.unlink()
+    result = train(dataclasses.replace(tiny_mug, rounds=1), tmp_path / "run")
+    assert len(result.skipped) == 3
+    lines = (tmp_path / "run" / "round1" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["video"] for line in lines] == [0, 0]
+
+
+def test_maps_in_the_run_folder_are_not_deleted(tiny_mug: MugConfig) -> None:
+    with pytest.raises(InputError, match=f"--overwrite would delete {tiny_mug.foreground}"):
+        train(tiny_mug, tiny_mug.foreground, overwrite=True)
+    assert (tiny_mug.foreground / "video0" / "00000.png").exists()
 
 
 def test_relabelled_maps_may_keep_the_area_of_the_initial_ones() -> None:

@@ -240,5 +240,9 @@ def test_the_instance_loss_is_eq_14_and_nothing_for_one_video() -> None:
     assert instance_loss(3 * queries, instances, 0.1).item() == pytest.approx(plain.item() / 4, rel=1e-4)
     assert instance_loss(queries[:1], instances[:1], 0.1) == 0
     one_rank = instance_loss(queries[2:], instances, 0.1, first_row=2)
+    twice = torch.tensor([5, 7, 5, 5])
+    alone = instance_loss(queries[2:3], instances[1:3], 0.1, first_row=1)  # the one other video is in row 1
+    torch.testing.assert_close(instance_loss(queries[2:3], instances, 0.1, 2, twice), alone)
+    assert instance_loss(queries, instances, 0.1, videos=torch.zeros(4)) == 0
     both = instance_loss(queries[:2], instances, 0.1) + one_rank
     assert (both / 2).item() == pytest.approx(instance_loss(queries, instances, 0.1).item(), rel=1e-5)
