@@ -45,7 +45,7 @@ def main(folder: Path, *copies: Path) -> None:
     """Join the scores and runs of one working folder; write them into it, and to `copies`."""
     rows = {name: scores(path) for name, path in results(folder) if path.is_file()}
     runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
-    provenance = json.loads(next(folder.glob("mug_*/provenance.json")).read_text(encoding="utf-8"))
+    provenance = json.loads(min(folder.glob("mug_*/provenance.json")).read_text(encoding="utf-8"))
     made = {key: provenance[key] for key in ("machine", "versions", "git_commit")}
     learned = {name: agreements(folder, name) for name in runs}
     print(table(rows), agreement_table(learned), sep="\n\n")
@@ -95,7 +95,8 @@ def run(folder: Path) -> dict[str, Any]:
         for log in sorted(folder.glob("round*/metrics.jsonl"))
     }
     where = {key: Path(value).name for key, value in training["config"].items() if key in ("data", "foreground")}
-    kept = {"steps": training["steps"], "videos": training["videos"], "config": {**training["config"], **where}}
+    kept = {name: training.get(name) for name in ("git_commit", "steps", "videos")}
+    kept["config"] = {**training["config"], **where}
     return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
 
 
