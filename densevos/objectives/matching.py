@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def cosines(source: Tensor, target: Tensor) -> Tensor:
@@ -26,8 +27,13 @@ def inlier_score(affinities: Tensor, theta: Tensor, size: tuple[int, int]) -> Te
     theta: tau of Eq. 7, normalised coordinates of frame j -> frame i (corners aligned). iota is soft, as in weakly
     supervised alignment (Rocco et al., CVPR 2018): each cell of i spread over its 3x3 neighbours and warped by tau, so
     that theta has a gradient. The mask [h*w,h,w] of that paper is never built: the sum over frame i of mask times
-    column is the column's 3x3 box sum, sampled bilinearly at tau(o_j).
+    column is the column's 3x3 box sum, sampled bilinearly at tau(o_j). Box sums are as large as the affinities, so
+    the backward pass computes them again.
     """
+    return checkpoint(_inlier_score, affinities, theta, size, use_reentrant=False, preserve_rng_state=False)
+
+
+def _inlier_score(affinities: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
     count, cells, _ = affinities.shape
     columns = affinities.transpose(1, 2).reshape(count * cells, 1, *size)
     boxes = F.avg_pool2d(columns, 3, stride=1, padding=1) * 9
