@@ -49,7 +49,7 @@ class Mug(nn.Module):
         return self.network.encoder
 
     def begin_step(self, batches: int) -> None:
-        """Forget the videos of the last step; this one has so many batches (--loop.accumulate)."""
+        """Forget the last step's videos and take the next turn; this step has so many batches (--loop.accumulate)."""
         self.earlier, self.room = [], batches - 1
         self.turn += 1
 
