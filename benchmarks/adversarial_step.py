@@ -28,10 +28,10 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos.base.files import write_json
 from densevos.config import AdversarialConfig, ClipConfig, I2VConfig
 from densevos.config.image_to_video import NetworkConfig
 from densevos.data.segmentation.samples import DomainBatch
-from densevos.files import write_json
 from densevos.learners.image_to_video import ImageToVideo
 from densevos.models.encoder import normalise
 from densevos.objectives.clustering import kmeans

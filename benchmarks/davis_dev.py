@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from densevos.files import write_json
+from densevos.base.files import write_json
 
 RESULT = Path(__file__).resolve().parent / "results" / "davis_dev.json"
 

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from densevos.files import write_json
-from densevos.masks import read_mask, write_mask
+from densevos.base.files import write_json
+from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.sequences import Sequence

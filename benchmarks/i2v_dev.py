@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from densevos.console import run as ended
-from densevos.files import write_json
+from densevos.base.console import run as ended
+from densevos.base.files import write_json
 from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
 
 METHODS = ("none", "mixed", "global", "spatial", "clustered")

@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from densevos.base.errors import InputError
 from densevos.config import read_config, to_dict
-from densevos.errors import InputError
 
 ADVERSARIAL = ("loss", "placement", "adversarial")
 """The options that methods differ in."""

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from densevos.console import run as ended
-from densevos.errors import InputError
-from densevos.files import write_json
+from densevos.base.console import run as ended
+from densevos.base.errors import InputError
+from densevos.base.files import write_json
 from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, read, spread, unique
 
 NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin

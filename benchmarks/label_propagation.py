@@ -22,7 +22,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.files import write_json
+from densevos.base.files import write_json
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import upsampled_labels
 from densevos_eval.settings import PropagationConfig

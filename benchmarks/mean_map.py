@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.masks import read_mask, write_mask
+from densevos.base.masks import read_mask, write_mask
 
 SIDES = (72, 128)  # at which maps of all sizes are averaged
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from densevos.files import write_json
-from densevos.masks import read_mask
+from densevos.base.files import write_json
+from densevos.base.masks import read_mask
 
 PAPER = {
     "saliency": 37.2,

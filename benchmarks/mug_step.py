@@ -27,16 +27,17 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.crf import refine
+from densevos.base.files import write_json
+from densevos.data.foreground.crf import refine
 from densevos.data.video_samples import SHORT, VideoBatch
-from densevos.files import write_json
+from densevos.inference.segmenter import Segmenter
 from densevos.learners.mug import GRANULARITIES, Mug
+from densevos.models.aggregation import aggregate
 from densevos.models.geometry import GeometricRegressor
 from densevos.models.mug import KEY, VALUE, MugNetwork, pooled
-from densevos.models.segmenter import Segmenter
 from densevos.objectives.matching import affinity, cosines, inlier_score
 from densevos.objectives.tracking import gaussian_map, response, tracking_loss
-from densevos.objectives.video import aggregate, instance_loss
+from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
 
 Row = dict[str, float | int | str]

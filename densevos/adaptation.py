@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from densevos.base.errors import InputError
 from densevos.config import I2VConfig
+from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.samples import DomainSamples
-from densevos.data.segmentation.sets import SegmentationSet, open_set
+from densevos.data.segmentation.segmentation_set import SegmentationSet
 from densevos.engine import distributed
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import fit
 from densevos.engine.run import Run
-from densevos.errors import InputError
 from densevos.learners.image_to_video import ImageToVideo
 from densevos.objectives.segmentation import class_weights
 

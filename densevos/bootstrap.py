@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from densevos.base.errors import InputError, Stopped
+from densevos.base.masks import VOID, write_mask
+from densevos.base.progress import progress_bar
 from densevos.config import MugConfig
-from densevos.crf import refine
 from densevos.data.extraction import video_names
-from densevos.data.readers import open_frames
-from densevos.data.video_samples import IGNORED, VideoSamples, check_length, read_map, says_nothing
+from densevos.data.foreground.crf import refine
+from densevos.data.sources.readers import open_frames
+from densevos.data.video_samples import VideoSamples, check_length, read_map, says_nothing
 from densevos.engine import checkpoint, distributed
 from densevos.engine.checkpoint import State
-from densevos.engine.logging import progress_bar
 from densevos.engine.loop import fit, sigterm
-from densevos.errors import InputError, Stopped
+from densevos.inference.segmenter import Segmenter
 from densevos.learners.mug import Mug
-from densevos.masks import write_mask
 from densevos.models.mug import MugNetwork, save_model
-from densevos.models.segmenter import Segmenter
 
 MODEL = "model.safetensors"
 
@@ -141,7 +141,7 @@ def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
 
     0.5 where that map says nothing.
     """
-    known = initial != IGNORED
+    known = initial != VOID
     if says_nothing(initial):
         return 0.5
     return float(np.quantile(probability, 1 - np.mean(initial[known] == 1)))

@@ -10,13 +10,13 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 import tyro
 
-from densevos import console
+from densevos.base import console
+from densevos.base.errors import InputError, RunError
+from densevos.base.files import written_whole
 from densevos.config import AnyConfig, read_config
-from densevos.data.degradation import DegradationConfig
-from densevos.data.synthetic import SyntheticConfig
-from densevos.data.synthetic_classes import SyntheticClassesConfig, SyntheticCounts
-from densevos.errors import InputError, RunError
-from densevos.files import written_whole
+from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
+from densevos.data.synthetic.degradation import DegradationConfig
+from densevos.data.synthetic.sequences import SyntheticConfig
 from densevos.recipes import RECIPES
 
 Config = TypeVar("Config")
@@ -138,7 +138,7 @@ def info(model: tyro.conf.Positional[str], size: int | None = None, classes: int
         size: Count the operations of a segmentation network at size x size pixels; by default what it was trained on.
         classes: Of an architecture.
     """
-    from densevos.models.info import describe
+    from densevos.inference.info import describe
 
     print(json.dumps(describe(model, size, classes), indent=2))
 
@@ -161,7 +161,7 @@ def data_synth(
         config: Size, length and difficulty.
         overwrite: Empty the output folder first when it holds files.
     """
-    from densevos.data.synthetic import write_davis
+    from densevos.data.synthetic.sequences import write_davis
 
     write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
@@ -185,7 +185,7 @@ def data_synth_classes(
         config: Size and difficulty.
         overwrite: Empty the output folder first when it holds files.
     """
-    from densevos.data.synthetic_classes import write_classes_sets
+    from densevos.data.synthetic.classes import write_classes_sets
 
     write_classes_sets(out, counts=counts, seed=seed, config=config, overwrite=overwrite)
     print(
@@ -216,7 +216,7 @@ def data_degrade(
         workers: Threads.
         overwrite: Empty the output folder first when it holds files.
     """
-    from densevos.data.degraded_set import degrade_set
+    from densevos.data.synthetic.degraded_set import degrade_set
 
     written = degrade_set(
         source, out, splits=split, labels=labels, config=config, seed=seed, workers=workers, overwrite=overwrite
@@ -230,8 +230,8 @@ def data_list(source: tyro.conf.Positional[Path]) -> None:
     Args:
         source: What `--data` of `densevos train` takes.
     """
-    from densevos.data.catalogue import find_videos
-    from densevos.data.readers import open_frames
+    from densevos.data.sources.catalogue import find_videos
+    from densevos.data.sources.readers import open_frames
 
     broken = 0
     for video in find_videos(source):
@@ -300,9 +300,9 @@ def data_foreground(
         workers: Processes; all cores by default.
         overwrite: Empty the output folder first when it holds files.
     """
-    from densevos.crf import CrfConfig
-    from densevos.data.foreground import ForegroundConfig
-    from densevos.data.foreground_maps import make_maps
+    from densevos.data.foreground.crf import CrfConfig
+    from densevos.data.foreground.maps import make_maps
+    from densevos.data.foreground.probability import ForegroundConfig
 
     config = ForegroundConfig(
         method=method,
@@ -347,7 +347,8 @@ def data_classes(
             on it spares reading all masks of COCO again.
         workers: Processes that read masks; all cores by default.
     """
-    from densevos.data.segmentation.sets import class_counts, open_set
+    from densevos.data.segmentation.presence import class_counts
+    from densevos.data.segmentation.registry import open_set
 
     opened = open_set(
         source,

@@ -17,9 +17,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from densevos.data.synthetic import SyntheticConfig, write_davis
-from densevos.errors import RunError
-from densevos.files import new_folder, write_json
+from densevos.base.errors import RunError
+from densevos.base.files import new_folder, write_json
+from densevos.data.synthetic.sequences import SyntheticConfig, write_davis
 from densevos.recipes import demo as demo_recipe
 from densevos.training import train
 

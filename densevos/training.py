@@ -7,18 +7,18 @@ from pathlib import Path
 import torch
 
 from densevos.adaptation import adapt, make_adapter, open_domains, restored
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder
 from densevos.bootstrap import MODEL, check_maps, train_rounds
 from densevos.config import AnyConfig, I2VConfig, MugConfig, TrainConfig, read_config, to_dict, write_config
-from densevos.crf import require
-from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset
-from densevos.data.segmentation.sets import parse_spec
+from densevos.data.foreground.crf import require
+from densevos.data.segmentation.registry import parse_spec
+from densevos.data.sources.catalogue import find_videos, fingerprint
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.loop import fit
 from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.engine.run import Done
-from densevos.errors import InputError
-from densevos.files import new_folder
 from densevos.learners.image_to_video import ImageToVideo
 from densevos.learners.mug import Mug
 from densevos.learners.self_training import SelfTraining

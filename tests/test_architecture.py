@@ -65,11 +65,23 @@ def test_every_module_imports_alone() -> None:
 
 
 def test_judging_masks_and_parsing_commands_load_no_torch() -> None:
-    judge = ("cli", "submit", "sequences", "protocols", "settings", "layouts", "metrics", "scoring", "reports", "runs")
-    light = ["densevos.cli", "densevos.config", "densevos.data.readers", "densevos.data.synthetic", "densevos.masks"]
-    light += [name for name in MODULES if name.startswith(tuple(f"densevos_eval.{part}" for part in judge))]
+    evaluator = (
+        "cli",
+        "drawing",
+        "joints",
+        "metrics",
+        "protocols",
+        "reports",
+        "runs",
+        "scoring",
+        "sequences",
+        "settings",
+    )
+    light = ["densevos.cli", "densevos.config", "densevos.data.sources.readers", "densevos.data.synthetic.sequences"]
+    light += [name for name in MODULES if name.startswith(tuple(f"densevos_eval.{part}" for part in parts.split()))]
+    base = [name for name in MODULES if name.startswith("densevos.base") and name != "densevos.base.devices"]
     sets = "densevos.data.segmentation"
-    light += [name for name in MODULES if name.startswith(sets) and name != f"{sets}.samples"]
+    light += [*base, *(name for name in MODULES if name.startswith(sets) and name != f"{sets}.samples")]
     code = f"import sys, {', '.join(light)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

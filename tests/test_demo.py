@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from densevos import demo
-from densevos.errors import RunError
+from densevos.base.errors import RunError
 from densevos.models.encoder import load_encoder
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.masks import read_mask, write_mask
+from densevos.base.masks import read_mask, write_mask
 from tests.conftest import ROOT
 
 # Instead of what installs the commands; they write down what they were called with, and leave what they would make.

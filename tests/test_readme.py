@@ -12,9 +12,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from densevos.base.masks import read_mask, write_mask
 from densevos.config import EncoderConfig
-from densevos.data.synthetic import SyntheticConfig, make_sequence, write_davis
-from densevos.masks import read_mask, write_mask
+from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence, write_davis
 from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.conftest import ROOT
 from tests.densevos.segmentation_copies import coco, put_text, videos

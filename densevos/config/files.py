@@ -7,12 +7,12 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
+from densevos.base.errors import InputError
+from densevos.base.files import write_json
 from densevos.config.image_to_video import I2VConfig
 from densevos.config.mug import MugConfig
 from densevos.config.parts import ADDED_LATER
 from densevos.config.self_training import TrainConfig
-from densevos.errors import InputError
-from densevos.files import write_json
 
 AnyConfig = TrainConfig | MugConfig | I2VConfig
 METHODS = {kind.METHOD: kind for kind in (TrainConfig, MugConfig, I2VConfig)}

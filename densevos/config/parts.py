@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 ADDED_LATER = {"added_later": True}
 """Metadata of a field that configuration files of older runs lack: the default is what they ran with."""

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from densevos.base.errors import InputError
 from densevos.config import ClipConfig
-from densevos.data.readers import open_frames
-from densevos.errors import InputError
+from densevos.data.sources.readers import open_frames
 
 
 @dataclass(frozen=True)

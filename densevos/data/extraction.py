@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from densevos.data.catalogue import find_videos
-from densevos.data.readers import iterate_frames, open_frames
-from densevos.errors import InputError
-from densevos.files import new_folder, written_whole
-from densevos.parallel import one_thread_processes
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder, written_whole
+from densevos.base.parallel import one_thread_processes
+from densevos.data.sources.catalogue import find_videos
+from densevos.data.sources.readers import iterate_frames, open_frames
 
 JPEG_QUALITY = 95
 

@@ -10,12 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID, read_mask
 from densevos.config import MugClipConfig
 from densevos.data.clips import VideoDataset
-from densevos.data.readers import FrameReader, open_frames
-from densevos.errors import InputError
-from densevos.masks import read_mask
-from densevos.objectives.foreground import IGNORED
+from densevos.data.sources.readers import FrameReader, open_frames
 
 SHORT = 3  # frames of the short-term clip
 Box = tuple[float, float, float, float]
@@ -82,7 +81,7 @@ class VideoSamples(VideoDataset):
         names = [reader.names[i] for i in indices]
         initial = self._maps(self.initial, index, names, frames.shape[1:3], box, mirror)
         dropped = [says_nothing(one) for one in initial]
-        initial[dropped] = IGNORED
+        initial[dropped] = VOID
         predicted = initial
         if self.predicted is not None:
             predicted = self._maps(self.predicted, index, names, frames.shape[1:3], box, mirror)
@@ -162,15 +161,15 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
 def read_map(path: Path) -> np.ndarray:
     """A foreground map [H,W] uint8; InputError when it holds anything but 0, 1 and 255."""
     ids = read_mask(path)
-    if ((ids > 1) & (ids != IGNORED)).any():
-        other = ids[(ids > 1) & (ids != IGNORED)][0]
+    if ((ids > 1) & (ids != VOID)).any():
+        other = ids[(ids > 1) & (ids != VOID)][0]
         raise InputError(f"{path}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so")
     return ids
 
 
 def says_nothing(ids: np.ndarray) -> bool:
     """Whether a map's known pixels are all foreground or all background."""
-    known = ids[ids != IGNORED]
+    known = ids[ids != VOID]
     return known.size == 0 or known.min() == known.max()
 
 

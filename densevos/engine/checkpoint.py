@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from densevos.errors import InputError
-from densevos.files import written_whole
+from densevos.base.errors import InputError
+from densevos.base.files import written_whole
 
 State = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl and TensorBoard always, a progress bar on the console."""
+"""What a run tells: metrics.jsonl and TensorBoard."""
 
 import json
 import os
@@ -6,15 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 
 class MetricsLog:
@@ -50,18 +41,6 @@ class MetricsLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def progress_bar() -> Progress:
-    """Steps done, a line of losses and clips/s, time spent and left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
 
 
 def _drop_after(path: Path, step: int) -> None:

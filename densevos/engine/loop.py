@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import LoopConfig
 from densevos.data.clips import ClipSampler, VideoDataset
 from densevos.engine import checkpoint, distributed
 from densevos.engine.optimisation import Optimisers, choose_precision, optimise
 from densevos.engine.reporter import Means, Reporter
 from densevos.engine.run import Run
-from densevos.errors import InputError, RunError, Stopped
 
 
 def fit(

@@ -9,8 +9,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from densevos.base.devices import multiplies_bf16
+from densevos.base.errors import InputError
 from densevos.config import LoopConfig, OptimiserConfig
-from densevos.errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -97,11 +98,4 @@ def choose_precision(config: LoopConfig, device: torch.device) -> torch.dtype:
     """The number format of `--loop.precision`; auto is bf16 where the device multiplies it natively."""
     if config.precision != "auto":
         return PRECISIONS[config.precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32
-
-
-def _cpu_multiplies_bf16() -> bool:
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return torch.bfloat16 if multiplies_bf16(device) else torch.float32

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from densevos.files import write_json, written_whole
+from densevos.base.files import write_json, written_whole
 
 PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors", "transformers")
 

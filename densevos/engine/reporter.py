@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from densevos.base.progress import progress_bar
 from densevos.config import LoopConfig
 from densevos.engine import checkpoint, distributed
-from densevos.engine.logging import MetricsLog, progress_bar
+from densevos.engine.logging import MetricsLog
 from densevos.engine.run import Run
 
 SHOWN = (

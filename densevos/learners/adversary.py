@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from densevos.base.errors import InputError
 from densevos.config import AdversarialConfig
-from densevos.errors import InputError
 from densevos.models.discriminators import PAIRED, Discriminator, make_discriminator
 from densevos.objectives.clustered import (
     cluster_statistics,

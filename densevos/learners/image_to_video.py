@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from densevos.base.errors import InputError
 from densevos.config import I2VConfig
 from densevos.data.segmentation.samples import DomainBatch
-from densevos.errors import InputError
 from densevos.learners.adversary import Adversary, Losses
 from densevos.models.discriminators import Discriminator
 from densevos.models.encoder import normalise

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from densevos.config import SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
-from densevos.data.views import make_views
 from densevos.engine.distributed import first_row, gather_rows
+from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import align, gather_cells, grid_indices
 from densevos.objectives.cross_view import cross_view_loss

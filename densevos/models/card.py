@@ -10,8 +10,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from densevos.errors import InputError
-from densevos.files import write_json, written_whole
+from densevos.base.errors import InputError
+from densevos.base.files import write_json, written_whole
 
 
 def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 Discriminator = Literal["conv", "maps", "pairs", "siamese", "tokens", "global", "patch2d", "patch3d"]
 PAIRED: tuple[Discriminator, ...] = ("pairs", "siamese")  # which judge two features, for the clustered loss

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models import card
 from densevos.models.resnet import ARCHITECTURES, STRIDES, DenseResNet, Stage
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models import card
+from densevos.models.aggregation import aggregate
 from densevos.models.encoder import DenseEncoder, read_config
-from densevos.objectives.video import aggregate
 
 FORMAT = "densevos-mug-1"
 KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gathers

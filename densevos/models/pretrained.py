@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torchvision.models import get_model_weights
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.resnet import DenseResNet
 
 

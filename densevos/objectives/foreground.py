@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORED = 255  # the value of pixels of a foreground map about which nothing is known
+from densevos.base.masks import VOID
 
 
 def bootstrapped_target(initial: Tensor, predicted: Tensor, alpha: float) -> Tensor:
@@ -28,7 +28,7 @@ def on_cells(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
     A cell is foreground where that is more than half of its known pixels, and known where at least half of it is.
     """
-    valid = (maps != IGNORED).float()[:, None]
+    valid = (maps != VOID).float()[:, None]
     foreground = (maps == 1).float()[:, None]
     share, inside = (F.interpolate(one, size=size, mode="area")[:, 0] for one in (valid, foreground))
     return (inside > share / 2).float(), share >= 0.5

@@ -10,15 +10,15 @@ from typing import Literal
 
 import tyro
 
-from densevos import console
-from densevos.errors import InputError, RunError
-from densevos.files import new_folder, written_whole
-from densevos_eval.propagation.grid import Grid
+from densevos.base import console
+from densevos.base.errors import InputError, RunError
+from densevos.base.files import new_folder, written_whole
 from densevos_eval.protocols import BenchmarkOptions
 from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.segmentation.options import LabelledSet, Pictures
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import EncoderOptions, Footage, PropagationOptions, Videos
+from densevos_eval.sweep.grid import Grid
 from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
 
 
@@ -363,7 +363,7 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     """
     from PIL import Image
 
-    from densevos.data.readers import open_frames
+    from densevos.data.sources.readers import open_frames
     from densevos_eval.own_video import frame_index
 
     if out.is_dir():
@@ -426,8 +426,8 @@ def sweep(
     check_workers(workers)
     sequences, settings = benchmark.load(), grid.settings()
     from densevos_eval.progress import frame_progress
-    from densevos_eval.propagation.sweep import sweep
-    from densevos_eval.propagation.sweep_table import sweep_table, write_sweep
+    from densevos_eval.sweep.sweep import sweep
+    from densevos_eval.sweep.table import sweep_table, write_sweep
 
     network = encoder.load(preset=grid.preset)
     with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:

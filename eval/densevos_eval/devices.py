@@ -3,7 +3,7 @@
 import cv2
 import torch
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 
 def chosen(device: torch.device | str) -> torch.device:

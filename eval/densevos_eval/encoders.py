@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 from densevos_eval import devices
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet

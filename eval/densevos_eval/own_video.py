@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.data.readers import FrameReader, image_files, open_frames
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.sources.readers import FrameReader, image_files, open_frames
 from densevos_eval.sequences import Sequence
 
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from densevos.errors import InputError
-from densevos.masks import PALETTE, open_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import PALETTE, open_mask
 
 MOST_COLOURS = 64
 FLAT = 0.5  # Share of the objects' pixels that have their flat colours, at least; of a photograph's very few have.

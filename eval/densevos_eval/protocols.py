@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.layouts import davis, jhmdb, ytobjects, ytvos
 from densevos_eval.metrics.matching import best_assignment, same_id
 from densevos_eval.sequences import Sequence

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from densevos.data.readers import Excerpt, FrameReader, open_frames
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
+from densevos.data.sources.readers import Excerpt, FrameReader, open_frames
 from densevos_eval.painted import flat, read_painted
 
 

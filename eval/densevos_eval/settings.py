@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.own_video import own_video
 from densevos_eval.protocols import BenchmarkOptions, Dataset
 from densevos_eval.sequences import Sequence

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.errors import InputError
-from densevos.files import new_folder, written_whole
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder, written_whole
+from densevos.base.masks import read_mask
 from densevos_eval.protocols import PROTOCOLS, Protocol
 from densevos_eval.sequences import Sequence, read_given
 

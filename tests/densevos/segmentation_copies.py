@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.masks import write_mask
+from densevos.base.masks import write_mask
 
 HEIGHT, WIDTH = 24, 32
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from densevos.data.cam import LITE0, Classifier, class_activation, load_classifier
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.foreground.cam import LITE0, Classifier, class_activation, load_classifier
 
 
 def toy() -> Classifier:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from densevos import cli, console
+from densevos import cli
+from densevos.base import console
 from densevos.models.encoder import load_encoder
 from tests.densevos.conftest import write_frames
 

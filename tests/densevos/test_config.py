@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from densevos.base.errors import InputError
 from densevos.config import TrainConfig, from_dict, read_config, to_dict, write_config
-from densevos.errors import InputError
 from densevos.recipes import RECIPES
 from densevos.training import make_learner
 

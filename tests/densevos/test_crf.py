@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from densevos.crf import PRESETS, CrfConfig, refine, unary_energy
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.foreground.crf import PRESETS, CrfConfig, refine, unary_energy
 
 Y, X = np.mgrid[:60, :80]
 DISK = (Y - 30) ** 2 + (X - 40) ** 2 <= 15**2

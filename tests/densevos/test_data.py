@@ -12,13 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from densevos.base.errors import InputError
 from densevos.config import ClipConfig, ViewConfig
-from densevos.data.catalogue import find_videos, fingerprint
 from densevos.data.clips import ClipDataset, ClipSampler, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
-from densevos.data.readers import AvReader, DecordReader, Excerpt, frame_rate, iterate_frames, open_frames, read_image
-from densevos.data.views import draw_theta, make_views, warp
-from densevos.errors import InputError
+from densevos.data.sources.catalogue import find_videos, fingerprint
+from densevos.data.sources.readers import (
+    AvReader,
+    DecordReader,
+    Excerpt,
+    frame_rate,
+    iterate_frames,
+    open_frames,
+    read_image,
+)
+from densevos.learners.views import draw_theta, make_views, warp
 from tests.densevos.conftest import write_frames
 
 

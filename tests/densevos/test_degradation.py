@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densevos.data.degradation import (
+from densevos.base.errors import InputError
+from densevos.data.synthetic.degradation import (
     GAMMA,
     DegradationConfig,
     compress,
@@ -16,8 +17,7 @@ from densevos.data.degradation import (
     sensor_noise,
     settled,
 )
-from densevos.data.synthetic_textures import load_photograph
-from densevos.errors import InputError
+from densevos.data.synthetic.textures import load_photograph
 
 HARMLESS = DegradationConfig(blur=(0, 0), light=(1, 1), noise=(0, 0), resolution=(1, 1), quality=(100, 100))
 

@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from densevos.base.errors import InputError
 from densevos.cli import dispatch
-from densevos.data.degradation import DegradationConfig
-from densevos.data.degraded_set import degrade_set
-from densevos.data.readers import read_image
 from densevos.data.segmentation.folder_writer import write_classes, write_image
-from densevos.data.segmentation.sets import SegmentationSet, open_set
-from densevos.data.synthetic_classes import (
+from densevos.data.segmentation.registry import open_set
+from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.sources.readers import read_image
+from densevos.data.synthetic.classes import (
     CLASSES,
     SyntheticClassesConfig,
     SyntheticCounts,
     make_still,
     write_classes_sets,
 )
-from densevos.errors import InputError
+from densevos.data.synthetic.degradation import DegradationConfig
+from densevos.data.synthetic.degraded_set import degrade_set
 
 SMALL = SyntheticClassesConfig(height=48, width=64, frames=2)
 COUNTS = SyntheticCounts(train_stills=3, val_stills=1, train_videos=2, val_videos=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.discriminators import PAIRED, PairPerceptron, make_discriminator
 
 

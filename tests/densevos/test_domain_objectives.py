@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from densevos.base.masks import VOID
 from densevos.objectives.clustered import clustered_loss, draw_pairs
 from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain import chance_level, domain_accuracy, domain_loss
 from densevos.objectives.domain_samples import clips_of, domains_of, frames_of, maps_of, tokens_of
 from densevos.objectives.reversal import ramp, reverse
-from densevos.objectives.segmentation import VOID, class_weights, segmentation_loss
+from densevos.objectives.segmentation import class_weights, segmentation_loss
 
 
 def rand(seed: int, *shape: int) -> Tensor:

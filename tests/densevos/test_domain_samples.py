@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from densevos.base.errors import InputError, RunError
+from densevos.base.masks import write_mask
 from densevos.config import ClipConfig
+from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.samples import DomainSamples, clip_indices
-from densevos.data.segmentation.sets import SegmentationSet, Shot, open_set
-from densevos.errors import InputError, RunError
-from densevos.masks import write_mask
+from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 
 from .conftest import write_frames
 

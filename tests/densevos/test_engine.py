@@ -19,6 +19,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
+from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import (
     LoopConfig,
     OptimiserConfig,
@@ -30,7 +31,6 @@ from densevos.config import (
 from densevos.data.clips import ClipBatch
 from densevos.engine import checkpoint, distributed, loop
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
-from densevos.errors import InputError, RunError, Stopped
 from densevos.learners.self_training import losses_at
 from densevos.models.encoder import load_encoder
 from densevos.training import export, make_learner, train
@@ -139,7 +139,7 @@ def test_same_seed_same_weights_whoever_reads_the_clips(tiny: TrainConfig, tmp_p
 RUNNER = """
 import sys, torch
 from pathlib import Path
-from densevos import console
+from densevos.base import console
 from densevos.config import read_config
 from densevos.training import train
 torch.set_num_threads(1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos import console
-from densevos.errors import InputError, RunError, Stopped
-from densevos.files import new_folder, write_json, written_whole
-from densevos.masks import PALETTE, read_mask, write_mask
+from densevos.base import console
+from densevos.base.errors import InputError, RunError, Stopped
+from densevos.base.files import new_folder, write_json, written_whole
+from densevos.base.masks import PALETTE, read_mask, write_mask
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos import console
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
 from densevos.cli import dispatch
-from densevos.crf import CrfConfig
-from densevos.data.foreground import ForegroundConfig, foreground_probability, to_map
-from densevos.data.foreground_maps import make_maps
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.data.foreground.crf import CrfConfig
+from densevos.data.foreground.maps import make_maps
+from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
 
 Y, X = np.mgrid[:80, :120]
 QUICK = ForegroundConfig(method="saliency", short_side=40, crf=None)

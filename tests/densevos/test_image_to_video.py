@@ -10,6 +10,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from densevos.base.errors import InputError
 from densevos.config import (
     AdversarialConfig,
     ClipConfig,
@@ -20,7 +21,6 @@ from densevos.config import (
 )
 from densevos.data.segmentation.samples import DomainBatch
 from densevos.engine import distributed
-from densevos.errors import InputError
 from densevos.learners import adversary
 from densevos.learners.image_to_video import ImageToVideo, discriminator_of
 

@@ -10,8 +10,8 @@ import torch
 from skimage.color import rgb2lab
 from torchvision.models import resnet18, resnet50
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder, lightness, load_encoder, normalise, save_encoder
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 from torchvision.models import resnet50
 
 from densevos import bootstrap
+from densevos.base.errors import InputError, Stopped
+from densevos.base.masks import read_mask, write_mask
 from densevos.bootstrap import MODEL, area_threshold, relabel
 from densevos.config import (
     EncoderConfig,
@@ -27,17 +29,15 @@ from densevos.config import (
     read_config,
     write_config,
 )
-from densevos.data.readers import open_frames
+from densevos.data.sources.readers import open_frames
 from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
 from densevos.engine import checkpoint
-from densevos.errors import InputError, Stopped
+from densevos.inference.info import describe
+from densevos.inference.segmenter import Segmenter, middle_frames
 from densevos.learners.mug import GRANULARITIES, Mug
-from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import load_encoder
-from densevos.models.info import describe
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
 from densevos.models.resnet import DenseResNet
-from densevos.models.segmenter import Segmenter, middle_frames
 from densevos.objectives.video import instance_loss
 from densevos.training import export, train
 

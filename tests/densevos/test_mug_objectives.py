@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from densevos.models.aggregation import aggregate
 from densevos.models.encoder import DenseEncoder
 from densevos.models.geometry import GeometricRegressor
 from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
 from densevos.objectives.matching import affinity, cosines, inlier_score, matching_loss
 from densevos.objectives.tracking import crop, gaussian_map, peak, response, track_back, tracking_loss
-from densevos.objectives.video import aggregate, instance_loss
+from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from densevos.data.foreground import saliency_threshold
-from densevos.data.saliency import (
+from densevos.data.foreground.probability import saliency_threshold
+from densevos.data.foreground.saliency import (
     ALPHA,
     SIGMA2,
     border_queries,

@@ -14,10 +14,11 @@ from torch import Tensor
 from torchvision.models import resnet18
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from densevos import cli, console
+from densevos import cli
+from densevos.base import console
+from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig, network_rules
 from densevos.config.parts import require
-from densevos.errors import InputError
 from densevos.models.segmentation import weights
 from densevos.models.segmentation.cost import gmacs, parameters
 from densevos.models.segmentation.inflation import inflate

@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densevos import cli, console
+from densevos import cli
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID
 from densevos.data.segmentation import coco_instances, presence
 from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC, YTBB, class_values, same_classes
 from densevos.data.segmentation.labels import class_ids
-from densevos.data.segmentation.sets import VOID, class_counts, open_set, parse_spec
-from densevos.errors import InputError
+from densevos.data.segmentation.presence import class_counts
+from densevos.data.segmentation.registry import open_set, parse_spec
 from tests.densevos import segmentation_copies as copies
 from tests.densevos.segmentation_copies import COPIES, WITHOUT_LABELS, put_image, put_mask, put_text, stripes
 
@@ -527,7 +530,7 @@ def test_ytbb_segments_of_local_videos(copy: str) -> None:
 
 
 def test_ytbb_columns_are_both_x_before_both_y(copy: str) -> None:
-    from densevos.data.segmentation.ytbb import read_boxes
+    from densevos.data.segmentation.sets.ytbb import read_boxes
 
     boxes = list(read_boxes(root_of(copy) / "yt_bb_detection_train.csv.gz"))
     assert (boxes[4].video, boxes[4].category, boxes[4].object) == ("-a_B-c", "motorcycle", 1)

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from densevos.data.readers import open_frames
-from densevos.data.synthetic import SMALLEST_VISIBLE, SyntheticConfig, make_sequence, write_davis
-from densevos.data.synthetic_render import render_instant
-from densevos.data.synthetic_scene import Scene, Sprite, random_scene, random_wave
-from densevos.data.synthetic_textures import PHOTOGRAPHS, load_photographs, random_outline, signed_distance
-from densevos.errors import InputError
-from densevos.masks import PALETTE, read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import PALETTE, read_mask
+from densevos.data.sources.readers import open_frames
+from densevos.data.synthetic.render import render_instant
+from densevos.data.synthetic.scene import Scene, Sprite, random_scene, random_wave
+from densevos.data.synthetic.sequences import SMALLEST_VISIBLE, SyntheticConfig, make_sequence, write_davis
+from densevos.data.synthetic.textures import PHOTOGRAPHS, load_photographs, random_outline, signed_distance
 
 SMALL = SyntheticConfig(height=48, width=80, frames=4)
 STEADY = {"speed": 0, "turn": 0, "stretch": 0, "ripple": 0, "pan": 0, "light": 0, "noise": 0}
@@ -212,6 +212,6 @@ def test_negative_count_or_seed_is_refused(tmp_path):
 
 
 def test_objects_that_cannot_all_be_seen_end_with_a_cure(monkeypatch):
-    monkeypatch.setattr("densevos.data.synthetic.SMALLEST_VISIBLE", 1.1)
+    monkeypatch.setattr("densevos.data.synthetic.sequences.SMALLEST_VISIBLE", 1.1)
     with pytest.raises(InputError, match="give fewer"):
         make_sequence(0, SMALL)

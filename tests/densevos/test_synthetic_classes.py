@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from densevos.data.synthetic_classes import (
+from densevos.data.synthetic.classes import (
     BACKGROUNDS,
     CLASSES,
     SyntheticClassesConfig,
@@ -16,7 +16,7 @@ from densevos.data.synthetic_classes import (
     outline,
     texture,
 )
-from densevos.data.synthetic_textures import Pool
+from densevos.data.synthetic.textures import Pool
 
 SMALL = SyntheticClassesConfig(height=72, width=96, frames=3)
 OBJECTS = range(1, len(CLASSES))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.masks import write_mask
+from densevos.base.masks import write_mask
 
 HEIGHT, WIDTH, FRAMES = 24, 40, 6
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from densevos.masks import write_mask
+from densevos.base.masks import write_mask
 from densevos_eval.layouts.ytobjects import CLASSES
 from tests.eval.conftest import FRAMES, HEIGHT, WIDTH, moving_rectangles, write_frames
 

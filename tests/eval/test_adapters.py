@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import ResNet18_Weights, WeightsEnum
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos_eval.adapters import own
 from densevos_eval.adapters.resnet import DenseStages

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.encoders import load_encoder
 
 timm = pytest.importorskip("timm", reason="timm is not installed: pip install 'densevos[timm]'")

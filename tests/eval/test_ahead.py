@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.propagation.ahead import ahead
 
 

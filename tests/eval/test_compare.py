@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval import cli
 from densevos_eval.reports.compare import bootstrap_interval, compare
 from densevos_eval.reports.compare_tables import as_csv, latex, markdown, percent

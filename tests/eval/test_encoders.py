@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder, normalise, save_encoder
 from densevos_eval.encoders import load_encoder
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from densevos.masks import write_mask
+from densevos.base.masks import VOID, write_mask
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.protocols import DAVIS17, DAVIS17_UNSUPERVISED
-from densevos_eval.scoring.score import VOID, score_sequence
+from densevos_eval.scoring.score import score_sequence
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig
 from tests.eval.test_metrics import plain_contour_accuracy, plain_region_similarity

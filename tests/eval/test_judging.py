@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densevos import console
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.protocols import DAVIS17, load_sequences
 from densevos_eval.reports.results import check_fresh, check_same, read_all, read_results

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densevos.masks import read_mask
+from densevos.base.masks import read_mask
 from densevos_eval import cli
 from densevos_eval.protocols import PROTOCOLS, BenchmarkOptions
 from densevos_eval.sequences import Sequence

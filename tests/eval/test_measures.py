@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from densevos.errors import InputError
-from densevos.masks import write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
+from densevos_eval.joints import read_joints, read_positions, write_joints
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
-from densevos_eval.propagation.keypoints import joint_maps, joints_of_maps, read_joints, read_positions, write_joints
+from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import JHMDB, PROTOCOLS, VIP, Dataset, load_sequences
 from densevos_eval.scoring.measures import measure

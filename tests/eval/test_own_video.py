@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from densevos import console
-from densevos.data.readers import frame_rate, open_frames
-from densevos.data.synthetic import SyntheticConfig, make_sequence
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
+from densevos.data.sources.readers import frame_rate, open_frames
+from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
 from densevos_eval.own_video import own_video
 from densevos_eval.sequences import read_given

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from densevos.errors import InputError
-from densevos.masks import PALETTE, write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import PALETTE, write_mask
 from densevos_eval.painted import read_painted
 
 SIZE = (80, 60)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from densevos.errors import InputError, RunError
+from densevos.base.errors import InputError, RunError
 from densevos_eval.runs.parallel import Function, check_workers, each, shard_of
 from tests.conftest import ROOT
 
@@ -82,7 +82,7 @@ def test_defects_here_are_not_hidden() -> None:
 
 PROGRAM = """
 import os, signal, sys, time
-from densevos import console
+from densevos.base import console
 from densevos_eval.runs.parallel import each, stopped_by_sigterm
 
 def endless(item, on_step):
@@ -131,7 +131,7 @@ from pathlib import Path
 if __name__ != "__main__":  # a process that is only just importing what it needs
     Path(__file__).with_name(f"began-{os.getpid()}").touch()
     time.sleep(60)
-from densevos import console
+from densevos.base import console
 from densevos_eval.runs.parallel import each
 
 def interrupt_once_all_began():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.masks import write_mask
+from densevos.base.masks import write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.pose import propagate_joints
 from densevos_eval.propagation.propagate import propagate

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from densevos import console
-from densevos.data.readers import open_frames
-from densevos.data.synthetic import SyntheticConfig, make_sequence
-from densevos.masks import PALETTE, read_mask, write_mask
+from densevos.base import console
+from densevos.base.masks import PALETTE, read_mask, write_mask
+from densevos.data.sources.readers import open_frames
+from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagator import Propagator

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import resized, upsampled_labels
 from densevos_eval.settings import PRESETS, PropagationConfig

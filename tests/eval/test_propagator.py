@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval import PropagationConfig, Propagator, load_encoder
 from densevos_eval.encoders import Encoder
 from densevos_eval.propagation.propagator import fitted, upsampled

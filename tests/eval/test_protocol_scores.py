@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, YTOBJECTS, YTVOS18, Protocol
 from densevos_eval.scoring.score import SequenceScores, score_sequence
 from densevos_eval.sequences import Sequence

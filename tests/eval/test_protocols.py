@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.protocols import BenchmarkOptions, Protocol
 
 

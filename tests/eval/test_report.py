@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.masks import read_mask, write_mask
+from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.reports import charts

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from densevos import console
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval import cli
 from densevos_eval.devices import spread_over

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.region import region_similarity

@@ -15,17 +15,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos import console
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.config.image_to_video import NetworkConfig
-from densevos.data.readers import FolderReader
-from densevos.errors import InputError
-from densevos.masks import PALETTE, read_mask, write_mask
+from densevos.data.sources.readers import FolderReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval import cli
-from densevos_eval.reports.legend import LINE, legend
-from densevos_eval.reports.overlay import overlay
+from densevos_eval.drawing.legend import LINE, legend
+from densevos_eval.drawing.overlay import overlay
 from densevos_eval.segmentation.classifier import (
     Classifier,
     class_of_pixels,

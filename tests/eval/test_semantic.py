@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 from sklearn.metrics import jaccard_score
 
-from densevos import console
-from densevos.data.segmentation.sets import SegmentationSet, open_set
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
+from densevos.data.segmentation.registry import open_set
+from densevos.data.segmentation.segmentation_set import SegmentationSet
 from densevos_eval import cli
-from densevos_eval.reports.confusion_picture import confusion_picture
+from densevos_eval.scoring.confusion_picture import confusion_picture
 from densevos_eval.scoring.semantic import score_classes
 from densevos_eval.scoring.semantic_tables import class_table, write_class_scores
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from densevos.errors import InputError
-from densevos.masks import write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import write_mask
 from densevos_eval.sequences import Sequence, read_given
 
 

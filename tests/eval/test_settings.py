@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval.cli import dispatch
 from densevos_eval.settings import PRESETS, EncoderOptions, PropagationConfig, PropagationOptions

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from densevos.errors import InputError
-from densevos.masks import PALETTE, read_mask, write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, PROTOCOLS, YTVOS18, load_sequences
 from densevos_eval.scoring.judging import located

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from densevos import console
-from densevos.errors import InputError
+from densevos.base import console
+from densevos.base.errors import InputError
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagation.grid import Grid
-from densevos_eval.propagation.sweep import Memory, Remembering, sweep
-from densevos_eval.propagation.sweep_table import Sweep, Tried
 from densevos_eval.protocols import PROTOCOLS, load_sequences
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.settings import PRESETS, PropagationConfig
+from densevos_eval.sweep.grid import Grid
+from densevos_eval.sweep.sweep import Memory, Remembering, sweep
+from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
 
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3")

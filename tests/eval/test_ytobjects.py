@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densevos.errors import InputError
-from densevos.masks import write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.layouts.ytobjects import CLASSES
 from densevos_eval.protocols import YTOBJECTS, load_sequences

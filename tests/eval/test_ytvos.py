@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences

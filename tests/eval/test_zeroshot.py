@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from densevos import console
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask, write_mask
 from densevos.config import EncoderConfig
-from densevos.crf import PRESETS, CrfConfig
-from densevos.data.foreground import ForegroundConfig
-from densevos.data.foreground_maps import make_maps
-from densevos.data.readers import iterate_frames, open_frames
-from densevos.errors import InputError
-from densevos.masks import read_mask, write_mask
+from densevos.data.foreground.crf import PRESETS, CrfConfig
+from densevos.data.foreground.maps import make_maps
+from densevos.data.foreground.probability import ForegroundConfig
+from densevos.data.sources.readers import iterate_frames, open_frames
 from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from densevos.data.segmentation.sets import VOID
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, choose_classes, class_values
 from densevos.data.segmentation.labels import check_size
 from densevos.data.segmentation.layout import choose_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.sets import SegmentationSet, SetOptions, Shot
-from densevos.errors import InputError
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
 
 DAMAGED = "is no instances file of COCO (images, annotations, categories); get it again"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 # Editions differ in line ends, in whether a colon follows, and in whether the value stands on the next line.
 KEY = re.compile(

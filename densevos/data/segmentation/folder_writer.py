@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.files import written_whole
-from densevos.masks import write_mask
+from densevos.base.files import written_whole
+from densevos.base.masks import write_mask
 
 
 def write_classes(root: Path, classes: Sequence[str]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from densevos.base.errors import InputError
+from densevos.base.parallel import one_thread_processes
 from densevos.data.segmentation.labels import value_counts
-from densevos.data.segmentation.sets import SegmentationSet, Shot
-from densevos.errors import InputError
-from densevos.parallel import one_thread_processes
+from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 
 SERIAL = 1000
 """Up to so many masks are read sooner by one process than several have started."""
@@ -35,8 +35,12 @@ def keep_wanted(
     return kept
 
 
-def count_frames(opened: SegmentationSet, *, masks: bool, workers: int | None = None) -> dict[str, int]:
-    """Class -> frames, background left out: see sets.class_counts."""
+def class_counts(opened: SegmentationSet, *, masks: bool = False, workers: int | None = None) -> dict[str, int]:
+    """How many frames have each class, background left out.
+
+    Where the set's tables say what a video shows, all its (labelled) frames count, as the papers count DAVIS; `masks`
+    reads every mask instead and counts the frames that show the class. workers: processes; all cores by default.
+    """
     told = [shot for shot in opened.shots if shot.present is not None and not masks]
     untold = [shot for shot in opened.shots if shot.present is None or masks]
     counts = Counter(chain.from_iterable(chain.from_iterable(classes_shown(untold, opened.classes, workers=workers))))

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from densevos.base.errors import InputError, RunError
+from densevos.base.masks import VOID
 from densevos.config import ClipConfig
 from densevos.data.clips import VideoDataset, crop_box
-from densevos.data.segmentation.sets import VOID, SegmentationSet, Shot
+from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos.data.video_samples import scaled
-from densevos.errors import InputError, RunError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.data.readers import IMAGE_SUFFIXES, read_image
+from densevos.data.sources.readers import IMAGE_SUFFIXES, read_image
 
 
 class StillReader:

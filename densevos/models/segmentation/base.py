@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from densevos.base.errors import InputError
 from densevos.config import from_dict
 from densevos.config.image_to_video import NetworkConfig
-from densevos.errors import InputError
 from densevos.models import card
 from densevos.models.encoder import MEAN, STD
 from densevos.models.segmentation.base import SegmentationNetwork

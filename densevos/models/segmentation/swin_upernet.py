@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig
-from densevos.errors import InputError
 from densevos.models.segmentation.base import STAGES, FrameNetwork
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig
-from densevos.errors import InputError
 from densevos.models.pretrained import UnreachableError, local_state, torchvision_state
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.inflation import inflate, renamed

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 
 Triple = tuple[float, float, float]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
 from densevos_eval.adapters.weights import below, resnet_weights

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder
 from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.own import dense

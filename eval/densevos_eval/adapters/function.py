@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
-from densevos.errors import InputError
 from densevos.models.encoder import DenseEncoder, load_encoder
 from densevos.models.resnet import ARCHITECTURES
 from densevos_eval.adapters.backbone import Backbone

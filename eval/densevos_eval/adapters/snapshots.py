@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.adapters import crw, dul
 from densevos_eval.adapters.backbone import Backbone
 from densevos_eval.adapters.weights import read_pickled

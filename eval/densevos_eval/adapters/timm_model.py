@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.weights import below, read_weights
 

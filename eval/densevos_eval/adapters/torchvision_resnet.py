@@ -6,7 +6,7 @@ import torchvision
 from torch import Tensor
 from torchvision.models import ResNet, Weights
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.adapters.backbone import shortened
 from densevos_eval.adapters.resnet import PARTS
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.layouts.need import (
     mask_files,
     need_consecutive,

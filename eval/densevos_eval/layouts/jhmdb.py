@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.layouts.need import need_consecutive, need_file, need_folder, need_frames
 from densevos_eval.sequences import Sequence
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from densevos.data.readers import image_files
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.sources.readers import image_files
 
 
 def need_folder(folder: Path, cure: str) -> None:

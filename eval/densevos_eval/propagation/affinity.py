@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from densevos.base.devices import multiplies_bf16
 from densevos_eval.settings import Window
 
 POOL = 16
@@ -159,12 +160,7 @@ class Affinity:
 
 def coarse_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor has instructions for its products, else float32."""
-    if device.type == "cpu":
-        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    else:
-        native = True
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if multiplies_bf16(device) else torch.float32
 
 
 def tile_side(device: torch.device) -> int:

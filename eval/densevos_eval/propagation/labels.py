@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.objectives.video import aggregate
+from densevos.models.aggregation import aggregate
 from densevos_eval.propagation.affinity import Affinity, Cells, Matches
 from densevos_eval.settings import PropagationConfig
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from densevos.files import written_whole
+from densevos.base.files import written_whole
 
 
 def write_mattes(

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from densevos.data.readers import iterate_frames
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.sources.readers import iterate_frames
 from densevos_eval.encoders import Encoder
-from densevos_eval.propagation.keypoints import FILE, joint_maps, joints_of_maps, read_positions, write_joints
+from densevos_eval.joints import FILE, read_positions, write_joints
+from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.sequences import Sequence, resized_frame
 from densevos_eval.settings import PropagationConfig

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from densevos.data.readers import iterate_frames
-from densevos.errors import InputError, RunError
-from densevos.masks import write_mask
+from densevos.base.errors import InputError, RunError
+from densevos.base.masks import write_mask
+from densevos.data.sources.readers import iterate_frames
 from densevos_eval import sequences as benchmark
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.encoders import Encoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.encoders import Encoder, padded_to, scaled_size
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.sequences import resized_ids

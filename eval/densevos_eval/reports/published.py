@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 
 DUL_TABLE_1 = "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021, Table 1"
 DUL_TABLE_2 = DUL_TABLE_1.replace("Table 1", "Table 2")

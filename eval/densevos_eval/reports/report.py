@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.errors import InputError
-from densevos.files import written_whole
+from densevos.base.errors import InputError
+from densevos.base.files import written_whole
 from densevos_eval import sequences as benchmark
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols import Protocol

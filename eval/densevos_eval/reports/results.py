@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
 from densevos_eval.runs.fingerprint import masks_fingerprint, truth_fingerprint
 from densevos_eval.sequences import Sequence
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from densevos.data.readers import frame_rate
-from densevos.errors import InputError
-from densevos.files import written_whole
-from densevos.masks import read_mask
-from densevos_eval.reports.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
+from densevos.base.errors import InputError
+from densevos.base.files import written_whole
+from densevos.base.masks import read_mask
+from densevos.data.sources.readers import frame_rate
+from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
 from densevos_eval.sequences import Sequence, merged, resized_ids
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from densevos.data.readers import open_frames
-from densevos.masks import read_mask
-from densevos_eval.reports.overlay import overlay, scaled_to
-from densevos_eval.scoring.score import VOID
+from densevos.base.masks import VOID, read_mask
+from densevos.data.sources.readers import open_frames
+from densevos_eval.drawing.overlay import overlay, scaled_to
 from densevos_eval.sequences import Sequence, merged
 
 WIDTH = 320

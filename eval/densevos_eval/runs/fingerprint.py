@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from densevos.data.readers import image_files
-from densevos_eval.propagation.keypoints import FILE
+from densevos.data.sources.readers import image_files
+from densevos_eval.joints import FILE
 from densevos_eval.sequences import Sequence
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie

@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from densevos.errors import InputError, RunError, Stopped
+from densevos.base.errors import InputError, RunError, Stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from densevos.errors import InputError
-from densevos.files import new_folder, write_json
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder, write_json
 from densevos_eval.runs.fingerprint import fingerprint, input_fingerprint
 from densevos_eval.sequences import Sequence
 

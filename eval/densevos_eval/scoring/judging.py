@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 import densevos
-from densevos.errors import InputError
-from densevos.files import written_whole
+from densevos.base.errors import InputError
+from densevos.base.files import written_whole
 from densevos_eval.protocols import Protocol
 from densevos_eval.runs.fingerprint import fingerprint, masks_fingerprint, sequence_facts, truth_fingerprint
 from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each

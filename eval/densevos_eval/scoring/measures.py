@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.data.readers import open_frames
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
+from densevos.data.sources.readers import open_frames
+from densevos_eval.joints import FILE, read_joints, read_positions
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
-from densevos_eval.propagation.keypoints import FILE, read_joints, read_positions
 from densevos_eval.protocols import Protocol
 from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.scoring.score import Scores, score
@@ -116,7 +116,7 @@ def mean_iou(every: list[Arrays]) -> Row:
 def find_joints(sequence: Sequence, results: Path, protocol: Protocol) -> Arrays:
     """Which joints of all frames but the given first one are found, for each threshold; see correct_keypoints.
 
-    Joints: RESULTS/SEQUENCE/joints.json, see keypoints.write_joints. Raises InputError when the file is missing or has
+    Joints: RESULTS/SEQUENCE/joints.json, see joints.write_joints. Raises InputError when the file is missing or has
     another number of frames or joints.
     """
     assert sequence.joints is not None, "the layout of a benchmark of joints names their file"

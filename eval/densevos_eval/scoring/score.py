@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID, read_mask
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.region import region_similarity
@@ -18,7 +18,6 @@ from densevos_eval.protocols import Protocol
 from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.sequences import Sequence, merged
 
-VOID = 255
 COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 STABILITY = "T-Mean"
 

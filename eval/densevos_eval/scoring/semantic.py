@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.data.segmentation.sets import SegmentationSet, Shot
-from densevos.errors import InputError
-from densevos.masks import read_mask
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
+from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos_eval.metrics.confusion import confusion, mean_accuracy, mean_iou, pixel_accuracy
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each

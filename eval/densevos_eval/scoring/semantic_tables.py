@@ -11,9 +11,9 @@ from PIL import Image
 from rich import box
 from rich.table import Table
 
-from densevos.files import write_json, written_whole
+from densevos.base.files import write_json, written_whole
 from densevos_eval.metrics.confusion import annotated_iou, class_accuracy
-from densevos_eval.reports.confusion_picture import confusion_picture
+from densevos_eval.scoring.confusion_picture import confusion_picture
 from densevos_eval.scoring.semantic import ClassScores
 from densevos_eval.scoring.tables import measured_json, without
 

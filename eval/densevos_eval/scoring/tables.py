@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 import densevos
-from densevos.files import write_json, written_whole
+from densevos.base.files import write_json, written_whole
 from densevos_eval.scoring.judging import Judged
 from densevos_eval.scoring.measures import Measured
 from densevos_eval.scoring.score import COLUMNS, Scores, SequenceScores, summary

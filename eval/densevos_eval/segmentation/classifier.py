@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.data.readers import FrameReader
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.sources.readers import FrameReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.network import SegmentationNetwork, load_network
 

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from densevos.data.readers import FrameReader
+from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import same_classes
-from densevos.data.segmentation.sets import SegmentationSet, Shot, open_set
-from densevos.errors import InputError
+from densevos.data.segmentation.registry import open_set
+from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
+from densevos.data.sources.readers import FrameReader
 from densevos_eval.own_video import own_video
 from densevos_eval.runs.parallel import BROKEN, Broken
 from densevos_eval.sequences import Sequence
@@ -37,7 +38,7 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class SetReading:
-    """Which set, and how it is read; see densevos.data.segmentation.sets.SetOptions."""
+    """Which set, and how it is read; see densevos.data.segmentation.segmentation_set.SetOptions."""
 
     dataset: SetName | None = None
     """Layout of the files."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.inference.segmenter import Segmenter
 from densevos.models.mug import load_model
-from densevos.models.segmenter import Segmenter
 
 FILE = "model.safetensors"
 CURE = "give the run folder of densevos train mug_small (or another mug recipe), its roundN, or a model.safetensors"

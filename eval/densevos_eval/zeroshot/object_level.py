@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from densevos.crf import CrfConfig, refine, require
-from densevos.errors import InputError, RunError
-from densevos.masks import write_mask
-from densevos.models.segmenter import Segmenter
+from densevos.base.errors import InputError, RunError
+from densevos.base.masks import write_mask
+from densevos.data.foreground.crf import CrfConfig, refine, require
+from densevos.inference.segmenter import Segmenter
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.runs.every import Write, write_every

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from densevos.crf import PRESETS, CrfConfig
-from densevos.errors import InputError
+from densevos.base.errors import InputError
+from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.own_video import own_video
 from densevos_eval.protocols import load_sequences
 from densevos_eval.sequences import Sequence
@@ -39,7 +39,7 @@ class Unlabelled(Footage):
 
 @dataclass(frozen=True, kw_only=True)
 class CrfOptions:
-    """The dense CRF that sharpens masks; what is left out comes from the preset. See densevos.crf.CrfConfig."""
+    """The dense CRF that sharpens masks; what is left out comes from the preset. See CrfConfig."""
 
     crf: bool = True
     """Sharpen masks with a dense CRF (pip install pydensecrf2); those that it began with go to OUT/no-crf."""

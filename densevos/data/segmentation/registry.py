@@ -1,0 +1,40 @@
+"""Sets by name: `SET:ROOT` opened."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+from densevos.base.errors import InputError
+from densevos.data.segmentation import sets
+from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet, SetOptions
+
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(sets.__path__)))
+"""Sets by name; each is the module of the folder `sets` that knows its layout."""
+
+
+def parse_spec(spec: str) -> tuple[str, Path]:
+    """`davis:ROOT` -> ("davis", ROOT); InputError when the set is unknown or ROOT is not there."""
+    name, colon, root = spec.partition(":")
+    if name not in NAMES or not colon or not root:
+        raise InputError(f"{spec}: is no SET:ROOT, SET being one of {', '.join(NAMES)}")
+    if not Path(root).exists():
+        raise InputError(f"{root}: no such folder; {name}:ROOT names where the files of {name} lie")
+    return name, Path(root)
+
+
+def open_set(spec: str, split: str = "train", **options: Any) -> SegmentationSet:
+    """The split of a set, `coco:ROOT`; options are those of SetOptions.
+
+    Raises InputError when files are missing (naming the first, and the layout), when labels are wanted and no labelled
+    frame shows a wanted class, and when the set is empty.
+    """
+    name, root = parse_spec(spec)
+    load: Loader = importlib.import_module(f"densevos.data.segmentation.sets.{name}").load
+    chosen = SetOptions(**options)
+    opened = load(root, split, chosen)
+    if not opened.shots:
+        raise InputError(f"{spec}: holds nothing to learn from in split {split}; give it images or videos")
+    if chosen.labels and not any(shot.labelled for shot in opened.shots):
+        raise InputError(f"{spec}: no frame of split {split} has labels; pass it as --unlabelled, or add masks")
+    return opened

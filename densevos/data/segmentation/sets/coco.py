@@ -1,0 +1,67 @@
+"""COCO-2017 with the masks of COCO-Stuff (stuffthingmaps), or with the polygons of its instances."""
+
+from pathlib import Path
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID, read_mask
+from densevos.data.segmentation.classes import COCO, SHARED
+from densevos.data.segmentation.coco_instances import load_instances
+from densevos.data.segmentation.layout import first_folder, image_set, need_images
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+from densevos.data.sources.readers import image_files
+
+# The value is the id less one: everyone who reads these maps trips over it once.
+VALUES = {**{id - 1: name for id, name in enumerate(COCO, start=1)}, VOID: "void"}
+
+STUFF_ONLY = (
+    "these are the stuff-only pixel maps (92 to 182, 183 = everything else), which lack persons, cars and all other"
+    " things; get stuffthingmaps_trainval2017.zip (github.com/nightrome/cocostuff)"
+)
+LOOKED_AT = 50
+
+
+def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+    """The images of ROOT/train2017 or val2017 (perhaps in ROOT/images) that show a wanted class; see open_set.
+
+    Labels are ROOT/stuffthingmaps/train2017/NAME.png, or else ROOT/annotations/instances_train2017.json. All masks are
+    read once to find the images, unless `options.names` lists them. Raises InputError for stuff-only maps.
+    """
+    folder = split if split.endswith("2017") else f"{split}2017"
+    maps = root / "stuffthingmaps" / folder
+    instances = root / "annotations" / f"instances_{folder}.json"
+    cure = (
+        f"coco needs {folder}/NAME.jpg and stuffthingmaps/{folder}/NAME.png, or annotations/{instances.name}, below its"
+        " folder (cocodataset.org, and stuffthingmaps_trainval2017.zip of github.com/nightrome/cocostuff, which holds"
+        " train2017 and val2017 itself: unpack it in a folder stuffthingmaps)"
+    )
+    images = need_images(first_folder([root / folder, root / "images" / folder], cure), cure)
+    if options.labels and not maps.is_dir():
+        if instances.is_file():
+            return load_instances(instances, images, options)
+        for stuff in (root / "annotations", root):
+            if (stuff / f"stuff_{folder}_pixelmaps").is_dir():
+                raise InputError(f"{stuff / f'stuff_{folder}_pixelmaps'}: {STUFF_ONLY}")
+        raise InputError(f"{maps}: folder is missing; {cure}")
+    if options.labels:
+        _refuse_stuff_only(maps)
+    return image_set(
+        "coco",
+        images,
+        maps,
+        options,
+        values=VALUES,
+        usual=("background", *SHARED),
+        known="0 to 181 are COCO ids less one, 255 is void; get stuffthingmaps_trainval2017.zip",
+        cure=cure,
+        filtered=True,
+    )
+
+
+def _refuse_stuff_only(maps: Path) -> None:
+    """Raise InputError when the first maps hold 183, or nothing but stuff."""
+    files = image_files(maps)[:LOOKED_AT]
+    found = np.unique(np.concatenate([np.unique(read_mask(file)) for file in files])) if files else np.zeros(1)
+    if 183 in found or found.min() >= 92:
+        raise InputError(f"{maps}: {STUFF_ONLY}")

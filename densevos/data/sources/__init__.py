@@ -1,0 +1,1 @@
+"""Where videos come from, and how their frames are read."""

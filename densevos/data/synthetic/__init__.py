@@ -1,0 +1,1 @@
+"""Sequences, stills and bad video made from a seed, with exact masks."""

@@ -1,0 +1,1 @@
+"""Masks drawn over frames: pictures, legends, movies."""

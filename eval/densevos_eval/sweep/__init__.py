@@ -1,0 +1,1 @@
+"""Many settings of propagation, scored on features that are computed once."""

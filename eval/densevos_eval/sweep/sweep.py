@@ -1,0 +1,164 @@
+"""Many settings of propagation on the same features, which are computed once."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder
+from densevos_eval.encoders import Encoder
+from densevos_eval.propagation.propagate import Work, propagate_to_folder
+from densevos_eval.protocols import Protocol
+from densevos_eval.reports.results import Results, read_results
+from densevos_eval.runs.parallel import BROKEN, Broken, check_any
+from densevos_eval.scoring.judging import Plan
+from densevos_eval.scoring.measures import judge
+from densevos_eval.scoring.tables import write_results
+from densevos_eval.sequences import Sequence, read_given
+from densevos_eval.settings import PropagationConfig
+from densevos_eval.sweep.table import Sweep, Tried
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """Features of frames in a file, where they lie in it, and the seconds that computing them took.
+
+    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854 with 512 channels.
+    """
+
+    file: IO[bytes]
+    places: dict[bytes, tuple[int, torch.Size, tuple[int, ...]]] = field(default_factory=dict)
+    seconds: float = 0
+
+    def write(self, key: bytes, features: Tensor) -> None:
+        """Keep the features of the frame `key`."""
+        self.places[key] = self.file.seek(0, 2), features.shape, features.stride()
+        self.file.write(features.cpu().numpy().tobytes())
+
+    def read(self, key: bytes, device: torch.device) -> Tensor:
+        """What was kept. Sums over channels round differently in another order of memory, so that is kept too."""
+        place, shape, stride = self.places[key]
+        self.file.seek(place)
+        values = torch.from_numpy(np.fromfile(self.file, np.float32, prod(shape)).reshape(shape))
+        return torch.empty_strided(shape, stride, device=device).copy_(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembering(Encoder):
+    """An encoder that computes the features of a frame once."""
+
+    memory: Memory
+
+    @classmethod
+    def of(cls, encoder: Encoder, memory: Memory) -> "Remembering":
+        """`encoder` with a memory."""
+        return cls(**{one.name: getattr(encoder, one.name) for one in fields(Encoder)}, memory=memory)
+
+    def of_frame(self, frame: np.ndarray) -> Tensor:
+        """As Encoder.of_frame, to the last bit."""
+        key = hashlib.blake2b(frame.tobytes(), key=repr((frame.shape, self.scale)).encode()).digest()
+        if key in self.memory.places:
+            return self.memory.read(key, self.device)
+        start = time.perf_counter()
+        features = super().of_frame(frame)
+        self.memory.write(key, features)
+        self.memory.seconds += time.perf_counter() - start
+        return features
+
+
+def sweep(
+    sequences: list[Sequence],
+    encoder: Encoder,
+    settings: Mapping[str, PropagationConfig],
+    protocol: Protocol,
+    out: Path,
+    *,
+    split: str,
+    workers: int = 1,
+    overwrite: bool = False,
+    on_frame: Callable[[str], object] = lambda name: None,
+) -> Sweep:
+    """Propagate with every setting and score it: OUT/SETTING holds what propagate and score write.
+
+    One sequence's features are kept at a time, in a nameless file in OUT, and one setting is run at a time: memory
+    is that of a single propagation. `on_frame` is called with the sequence's name after each frame of each setting.
+    workers: processes that score.
+
+    A sequence with frames that cannot be used is told of in `broken`, and all settings are scored without it. Raises
+    InputError for given masks, annotations and folders that cannot be used, and when all sequences are broken.
+    """
+    for sequence in sequences:
+        _check(sequence, protocol)
+    inputs = [path for sequence in sequences for path in (sequence.source, *sequence.given.values())]
+    new_folder(out, overwrite=overwrite, inputs=inputs)
+    features, seconds = 0.0, dict.fromkeys(settings, 0.0)
+    broken: dict[str, Broken] = {}
+    for number, sequence in enumerate(sequences):
+        with tempfile.TemporaryFile(dir=out) as file:
+            memory = Memory(file=file)
+            remembering = Remembering.of(encoder, memory)
+            for name, config in settings.items():
+                start, before = time.perf_counter(), memory.seconds
+                work, goes_on = Work(config=config), number > 0
+                try:
+                    propagate_to_folder([sequence], remembering, work, out / name, resume=goes_on, on_frame=on_frame)
+                except BROKEN as error:
+                    broken[sequence.name] = error
+                    break
+                seconds[name] += time.perf_counter() - start - (memory.seconds - before)
+        features += memory.seconds
+    check_any(broken, [sequence.name for sequence in sequences])
+    reasons = {name: str(error) for name, error in broken.items()}
+    whole = [sequence for sequence in sequences if sequence.name not in broken]
+    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in settings}
+    record = {"encoder": encoder.name, "layer": encoder.layer, "precision": encoder.precision}
+    return Sweep(
+        tried={
+            name: Tried(config=config, results=scored[name], seconds=seconds[name]) for name, config in settings.items()
+        },
+        encoder={**record, "device": str(encoder.device)},
+        features=features,
+        broken=reasons,
+    )
+
+
+def _check(sequence: Sequence, protocol: Protocol) -> None:
+    """Raise InputError for what a sweep would find out late."""
+    if sequence.joints:
+        return
+    if not read_given(sequence):
+        raise InputError(f"{sequence.source}: no mask is given; propagation needs that of the first frame")
+    if not sequence.truth:
+        raise InputError(f"--dataset {protocol.name}: {sequence.name} has no annotations to score settings by")
+
+
+def _scored(
+    sequences: list[Sequence],
+    broken: Mapping[str, str],
+    folder: Path,
+    protocol: Protocol,
+    *,
+    split: str,
+    workers: int,
+) -> Results:
+    """Score the masks of one setting, without T, and write its tables and results.json beside them.
+
+    sequences: those that are whole. broken: the others, which results.json tells of.
+    """
+    plan = Plan(masks={sequence.name: folder for sequence in sequences})
+    fast = replace(protocol, stability=frozenset())
+    scores = judge(sequences, plan, fast, split=split, workers=workers)
+    write_results(scores, folder)
+    results = read_results(folder)
+    if broken:
+        write_results(replace(scores, broken=broken), folder)
+    return results
