@@ -1,46 +1,195 @@
-"""Processes of one thread each: several sharing the cores must not start as many threads as there are cores."""
+"""Many items, several processes: one that fails, or whose process dies, does not lose the others."""
 
 import multiprocessing
-import os
+import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Generic, TypeVar
 
-from densevos.base.errors import RunError
+from densevos.base.errors import InputError, RunError, Stopped
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+OnStep = Callable[[str], object]
+Function = Callable[[Item, OnStep], Result]
+Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
+BROKEN = InputError, RunError
+
+
+def each(
+    function: Function[Item, Result],
+    items: Sequence[Item],
+    *,
+    processes: Sequence[Callable[[], Function[Item, Result]]] = (),
+    on_step: OnStep = lambda title: None,
+) -> Iterator[tuple[Item, Result | Broken]]:
+    """Every item with function(item, on_step), or with the InputError or RunError that it raised.
+
+    processes: makers of such a function, each called in a process of its own; the items then come as they are
+        finished. Without them `function` is called here. The first items are begun first.
+    on_step: called here with what the function calls it with.
+
+    When the iteration ends, by whatever, no process is left; when this process is killed, the others end by themselves.
+    """
+    if processes:
+        yield from _in_processes(processes, items, on_step)
+        return
+    for item in items:
+        outcome: Result | Broken
+        try:
+            outcome = function(item, on_step)
+        except BROKEN as error:
+            outcome = error
+        yield item, outcome
+
+
+def check_any(broken: Mapping[str, Broken], names: Sequence[str]) -> None:
+    """Raise the error of the first of the items that go by `names` if all are broken."""
+    if names and len(broken) == len(names):
+        first, *others = [broken[name] for name in names]
+        raise type(first)(f"{first}" + (f" (and so for the {len(others)} other sequences)" if others else ""))
+
+
+def shard_of(items: list[Item], shard: str | None, size: Callable[[Item], int]) -> list[Item]:
+    """The items of shard "I/N", 1 to N, in their order: dealt in turn from the largest to the smallest.
+
+    Raises InputError for anything else than I/N.
+    """
+    if shard is None:
+        return items
+    part, slash, parts = shard.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise InputError(f"--shard {shard}: must be I/N with I from 1 to N, such as 2/4")
+    dealt = sorted(range(len(items)), key=lambda i: -size(items[i]))[int(part) - 1 :: int(parts)]
+    return [items[i] for i in sorted(dealt)]
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise InputError for a number of processes below 1."""
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers: must be 1 or more, is {workers}")
 
 
 @contextmanager
-def one_thread_processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
-    """A pool of `workers` processes (None: one a core); work that still waits is dropped when the block fails.
+def stopped_by_sigterm(cure: str) -> Iterator[None]:
+    """SIGTERM raises Stopped, saying `cure`, so that what is open is closed and processes are ended."""
 
-    Raises RunError when a process dies.
-    """
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # Libraries look when loaded: in the new processes, not in this one.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(cure)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield pool
-    except BrokenProcessPool as error:
-        raise RunError("a worker process died, perhaps for want of memory; run again with fewer --workers") from error
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        signal.signal(signal.SIGTERM, before)
 
 
-def _end_with_parent() -> None:
-    """Make this process end when the one that started it has died, which a pool's processes do not by themselves."""
+@contextmanager
+def _without_sigint() -> Iterator[None]:
+    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that ends them, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only the main thread may choose what signals do.
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
-    def wait() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-            os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+class _Worker(Generic[Item, Result]):
+    """A process that works on one item at a time; another one if it dies."""
+
+    connection: Connection
+    item: Item
+
+    def __init__(self, maker: Callable[[], Function[Item, Result]]):
+        self._maker = maker
+        self._process: BaseProcess | None = None
+
+    def begin(self, item: Item) -> None:
+        self.item = item
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")  # A fork inherits locks of threads, and no GPU works in it.
+            self.connection, there = context.Pipe()
+            self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
+            with _without_sigint():
+                self._process.start()
+            there.close()  # Held open here, its end would not be noticed.
+        self.connection.send(item)
+
+    def answer(self) -> tuple[str, Any]:
+        """What the process says next: "step", "done" or "error", with a value; its death is an outcome too."""
+        try:
+            return self.connection.recv()
+        except (EOFError, ConnectionError):
+            status = self.end()
+            reason = f"its process died (exit status {status}); if memory was short, run again with fewer --workers"
+            return "done", RunError(reason)
+
+    def end(self) -> int | None:
+        """Kill the process, if there is one, and return its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.join(timeout=0)
+        process.kill()  # Without effect on one that ended by itself.
+        process.join()
+        self.connection.close()
+        return process.exitcode
+
+
+def _in_processes(
+    makers: Sequence[Callable[[], Function[Item, Result]]], items: Sequence[Item], on_step: OnStep
+) -> Iterator[tuple[Item, Result | Broken]]:
+    waiting = deque(items)
+    busy: list[_Worker[Item, Result]] = [_Worker(maker) for maker in makers[: len(items)]]
+    workers = tuple(busy)
+    try:
+        for worker in workers:
+            worker.begin(waiting.popleft())
+        while busy:
+            ready = wait([worker.connection for worker in busy])
+            for worker in [worker for worker in busy if worker.connection in ready]:
+                kind, value = worker.answer()
+                if kind == "error":
+                    raise value
+                if kind == "step":
+                    on_step(value)
+                    continue
+                finished = worker.item
+                if waiting:
+                    worker.begin(waiting.popleft())
+                else:
+                    busy.remove(worker)
+                yield finished, value
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
+    """A process: items in, steps and outcomes out, until the other side is closed or dead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where it was begun in another thread than the main one.
+    try:
+        function = maker()
+        while True:
+            item = connection.recv()
+            outcome: Result | Broken
+            try:
+                outcome = function(item, lambda title: connection.send(("step", title)))
+            except BROKEN as error:
+                outcome = error
+            connection.send(("done", outcome))
+    except (EOFError, ConnectionError):
+        return
+    except (InputError, RunError, OSError) as error:
+        connection.send(("error", error))
+    except Exception:  # Not every exception survives the way between processes.
+        connection.send(("error", RuntimeError(f"in a process:\n{traceback.format_exc()}")))

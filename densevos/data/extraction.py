@@ -11,7 +11,7 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
-from densevos.base.parallel import one_thread_processes
+from densevos.base.pool import one_thread_processes
 from densevos.data.sources.catalogue import find_videos
 from densevos.data.sources.readers import iterate_frames, open_frames
 

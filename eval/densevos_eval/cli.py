@@ -13,8 +13,8 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError, RunError
 from densevos.base.files import new_folder, written_whole
+from densevos.base.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.protocols import BenchmarkOptions
-from densevos_eval.runs.parallel import check_workers, shard_of, stopped_by_sigterm
 from densevos_eval.segmentation.options import LabelledSet, Pictures
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import EncoderOptions, Footage, PropagationOptions, Videos

@@ -6,7 +6,7 @@ import time
 
 POOL = """
 import os, sys, time
-from densevos.base.parallel import one_thread_processes
+from densevos.base.pool import one_thread_processes
 if __name__ == "__main__":
     with one_thread_processes(1) as pool:
         print(pool.submit(os.getpid).result(), flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from densevos.base.errors import InputError, RunError
-from densevos_eval.runs.parallel import Function, check_workers, each, shard_of
+from densevos.base.parallel import Function, check_workers, each, shard_of
 from tests.conftest import ROOT
 
 
@@ -83,7 +83,7 @@ def test_defects_here_are_not_hidden() -> None:
 PROGRAM = """
 import os, signal, sys, time
 from densevos.base import console
-from densevos_eval.runs.parallel import each, stopped_by_sigterm
+from densevos.base.parallel import each, stopped_by_sigterm
 
 def endless(item, on_step):
     while True:
@@ -132,7 +132,7 @@ if __name__ != "__main__":  # a process that is only just importing what it need
     Path(__file__).with_name(f"began-{os.getpid()}").touch()
     time.sleep(60)
 from densevos.base import console
-from densevos_eval.runs.parallel import each
+from densevos.base.parallel import each
 
 def interrupt_once_all_began():
     while len(list(Path(__file__).parent.glob("began-*"))) < 2:

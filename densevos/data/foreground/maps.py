@@ -15,7 +15,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
 from densevos.base.masks import write_mask
-from densevos.base.parallel import one_thread_processes
+from densevos.base.pool import one_thread_processes
 from densevos.base.progress import progress_bar
 from densevos.data.extraction import shrink, video_names
 from densevos.data.foreground.crf import require

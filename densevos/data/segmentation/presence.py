@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 
 from densevos.base.errors import InputError
-from densevos.base.parallel import one_thread_processes
+from densevos.base.pool import one_thread_processes
 from densevos.data.segmentation.labels import value_counts
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 

@@ -12,6 +12,7 @@ import torch
 
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import write_mask
+from densevos.base.parallel import Broken, OnStep, check_any
 from densevos.data.sources.readers import iterate_frames
 from densevos_eval import sequences as benchmark
 from densevos_eval.devices import limit_threads, threads_of_each
@@ -22,7 +23,6 @@ from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.runs.every import write_every
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.parallel import Broken, OnStep, check_any
 from densevos_eval.runs.records import begin, is_whole, written_sequence
 from densevos_eval.sequences import read_given, resized_frame, resized_ids
 from densevos_eval.settings import PropagationConfig

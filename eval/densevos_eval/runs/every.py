@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Sequence as Several
 
-from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each
+from densevos.base.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos_eval.sequences import Sequence
 
 Write = Callable[[Sequence, OnStep], None]

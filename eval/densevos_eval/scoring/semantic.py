@@ -11,10 +11,10 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
+from densevos.base.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos_eval.metrics.confusion import confusion, mean_accuracy, mean_iou, pixel_accuracy
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos_eval.scoring.judging import Judged
 from densevos_eval.scoring.measures import Measured, Row
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos.base.parallel import BROKEN, Broken
 from densevos.data.segmentation.classes import same_classes
 from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos.data.sources.readers import FrameReader
 from densevos_eval.own_video import own_video
-from densevos_eval.runs.parallel import BROKEN, Broken
 from densevos_eval.sequences import Sequence
 
 SetName = Literal["davis", "camvid", "coco", "fbms", "ade20k", "voc", "folder"]

@@ -14,13 +14,13 @@ from PIL import Image
 from densevos.base.errors import RunError
 from densevos.base.files import written_whole
 from densevos.base.masks import write_mask
+from densevos.base.parallel import Broken, OnStep
 from densevos_eval import sequences as benchmark
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
 from densevos_eval.runs.every import Write, write_every
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.parallel import Broken, OnStep
 from densevos_eval.runs.records import begin, is_whole, written_sequence
 from densevos_eval.scoring.semantic import SEGMENTED
 from densevos_eval.segmentation.classifier import Classifier

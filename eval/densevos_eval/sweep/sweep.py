@@ -15,11 +15,11 @@ from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
+from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.encoders import Encoder
 from densevos_eval.propagation.propagate import Work, propagate_to_folder
 from densevos_eval.protocols import Protocol
 from densevos_eval.reports.results import Results, read_results
-from densevos_eval.runs.parallel import BROKEN, Broken, check_any
 from densevos_eval.scoring.judging import Plan
 from densevos_eval.scoring.measures import judge
 from densevos_eval.scoring.tables import write_results

@@ -14,13 +14,13 @@ import torch
 
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import write_mask
+from densevos.base.parallel import Broken, OnStep
 from densevos.data.foreground.crf import CrfConfig, refine, require
 from densevos.inference.segmenter import Segmenter
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.runs.every import Write, write_every
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.parallel import Broken, OnStep
 from densevos_eval.runs.records import begin, is_whole, written_sequence
 from densevos_eval.sequences import Sequence
 
