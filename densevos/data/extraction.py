@@ -11,7 +11,7 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
-from densevos.base.pool import one_thread_processes
+from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.data.sources.catalogue import find_videos
 from densevos.data.sources.readers import iterate_frames, open_frames
 
@@ -32,10 +32,18 @@ def extract_frames(
     videos = find_videos(source)
     names = video_names(videos)
     new_folder(out, overwrite=overwrite, inputs=[source, *videos])
-    with one_thread_processes(workers) as pool:
-        extract = partial(_extract, short_side=short_side, every=every)
-        reasons = list(pool.map(extract, videos, (out / name for name in names)))
-    skipped = [reason for reason in reasons if reason]
+
+    # A process that dies leaves half a video, which must not be taken for a whole one.
+    extract = partial(_extract, short_side=short_side, every=every)
+    reasons: dict[Path, str] = {}
+    for (video, folder), outcome in in_processes(
+        extract, [(v, out / n) for v, n in zip(videos, names, strict=True)], workers
+    ):
+        if isinstance(outcome, BROKEN):
+            shutil.rmtree(folder, ignore_errors=True)
+            reasons[video] = str(outcome) if str(video) in str(outcome) else f"{video}: {outcome}"
+
+    skipped = [reasons[video] for video in videos if video in reasons]
     if len(skipped) == len(videos):
         raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {skipped[0]}")
     return len(videos) - len(skipped), skipped
@@ -55,18 +63,15 @@ def video_names(videos: Sequence[Path]) -> list[str]:
     return names
 
 
-def _extract(video: Path, folder: Path, short_side: int, every: int) -> str | None:
-    try:
-        reader = open_frames(video)
-        folder.mkdir(parents=True)
-        frames = zip(reader.names, iterate_frames(reader), strict=True)
-        for name, frame in itertools.islice(frames, 0, None, every):
-            with written_whole(folder / f"{name}.jpg") as file:
-                shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
-    except InputError as error:
-        shutil.rmtree(folder, ignore_errors=True)  # Half a video must not be taken for a whole one.
-        return str(error)
-    return None
+def _extract(item: tuple[Path, Path], on_step: OnStep, *, short_side: int, every: int) -> None:
+    """Write the frames of a video to a folder; InputError when it cannot be read."""
+    video, folder = item
+    reader = open_frames(video)
+    folder.mkdir(parents=True)
+    frames = zip(reader.names, iterate_frames(reader), strict=True)
+    for name, frame in itertools.islice(frames, 0, None, every):
+        with written_whole(folder / f"{name}.jpg") as file:
+            shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
 
 
 def shrink(image: Image.Image, short_side: int) -> Image.Image:

@@ -27,7 +27,7 @@ from densevos.data.sources.readers import (
     read_image,
 )
 from densevos.learners.views import draw_theta, make_views, warp
-from tests.densevos.conftest import write_frames
+from tests.densevos.conftest import worker_killed_once, write_frames
 
 
 @pytest.fixture
@@ -301,6 +301,18 @@ def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_pat
     written, skipped = extract_frames(videos, tmp_path / "out", short_side=24, workers=1)
     assert (written, len(skipped)) == (3, 1)
     assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["2024.1", "2024.2", "video3"]
+
+
+def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> None:
+    long = write_frames(videos / "long", 300)
+    out = tmp_path / "out"
+    with worker_killed_once(out / "long" / "00000.jpg"):
+        written, skipped = extract_frames(videos, out, short_side=24, workers=1)
+    assert written == 4
+    (reason,) = skipped
+    assert reason.startswith(f"{long}: its process died (exit status -9)")
+    assert not (out / "long").exists()
+    assert sorted(folder.name for folder in out.iterdir()) == [f"video{k}" for k in range(4)]
 
 
 def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path: Path) -> None:

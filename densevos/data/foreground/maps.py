@@ -5,8 +5,8 @@ A map is an indexed PNG of its frame's size: 0 background, 1 foreground, 255 unc
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
 from densevos.base.masks import write_mask
-from densevos.base.pool import one_thread_processes
+from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.base.progress import progress_bar
 from densevos.data.extraction import shrink, video_names
 from densevos.data.foreground.crf import require
@@ -40,6 +40,14 @@ class Video:
         """The frames without a map."""
         present = {file.stem for file in self.folder.glob("*.png")} if self.folder.is_dir() else set()
         return [index for index, name in enumerate(self.frames) if name not in present]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some frames of a video, by index."""
+
+    video: Video
+    frames: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -70,42 +78,49 @@ def make_maps(
     folders = [out / name for name in video_names(videos)]
     _check_tools(config)
     _open_maps(out, config, overwrite=overwrite, inputs=[source, *videos])
-    with one_thread_processes(workers) as pool:
-        opened = list(pool.map(_open, videos, folders))
-        usable = [video for video in opened if isinstance(video, Video)]
-        broken = {path: reason for path, reason in zip(videos, opened, strict=True) if isinstance(reason, str)}
-        if not usable:
-            raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[videos[0]]}")
-        missing = {video: video.missing() for video in usable}
-        kept = sum(len(video.frames) for video in usable) - sum(map(len, missing.values()))
-        written = _map_all(pool, missing, config, kept, broken)
+
+    opened = dict(in_processes(_open, list(zip(videos, folders, strict=True)), workers))
+    broken = {path: _reason(path, error) for (path, _), error in opened.items() if isinstance(error, BROKEN)}
+    usable = [video for video in opened.values() if isinstance(video, Video)]
+    if not usable:
+        raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[videos[0]]}")
+
+    usable.sort(key=lambda video: folders.index(video.folder))
+    missing = {video: video.missing() for video in usable}
+    kept = sum(len(video.frames) for video in usable) - sum(map(len, missing.values()))
+    written = _map_all(missing, config, kept, broken, workers)
     return MadeMaps(written, kept, tuple(broken[path] for path in videos if path in broken))
 
 
 def _map_all(
-    pool: ProcessPoolExecutor,
     missing: Mapping[Video, Sequence[int]],
     config: ForegroundConfig,
     kept: int,
     broken: dict[Path, str],
+    workers: int | None,
 ) -> int:
     """Make the missing maps and say how many; notes in `broken` why frames cannot be read, once a video."""
-    futures: dict[Future[tuple[int, str | None]], Video] = {
-        pool.submit(_map_frames, video, frames[first : first + CHUNK], config): video
+    chunks = [
+        Chunk(video, tuple(frames[first : first + CHUNK]))
         for video, frames in missing.items()
         for first in range(0, len(frames), CHUNK)
-    }
+    ]
     written = 0
     with progress_bar() as bar:
         total = kept + sum(map(len, missing.values()))
         task = bar.add_task("foreground", total=total, completed=kept, status="")
-        for future in as_completed(futures):
-            count, reason = future.result()
+        for chunk, outcome in in_processes(partial(_map_frames, config=config), chunks, workers):
+            count, reason = (0, str(outcome)) if isinstance(outcome, BROKEN) else outcome
             written += count
             if reason:
-                broken.setdefault(futures[future].path, reason)
-            bar.update(task, completed=kept + written, status=futures[future].folder.name)
+                broken.setdefault(chunk.video.path, _reason(chunk.video.path, reason))
+            bar.update(task, completed=kept + written, status=chunk.video.folder.name)
     return written
+
+
+def _reason(path: Path, error: object) -> str:
+    """Why a video has no maps, or not all of them; the line names the video."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def _check_tools(config: ForegroundConfig) -> None:
@@ -137,20 +152,19 @@ def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: 
         )
 
 
-def _open(path: Path, folder: Path) -> Video | str:
-    """The video, or why it cannot be opened."""
-    try:
-        return Video(path, folder, tuple(open_frames(path).names))
-    except InputError as error:
-        return str(error)
+def _open(item: tuple[Path, Path], on_step: OnStep) -> Video:
+    """The video at a path with the folder of its maps; InputError when it cannot be opened."""
+    path, folder = item
+    return Video(path, folder, tuple(open_frames(path).names))
 
 
-def _map_frames(video: Video, indices: Sequence[int], config: ForegroundConfig) -> tuple[int, str | None]:
+def _map_frames(chunk: Chunk, on_step: OnStep, *, config: ForegroundConfig) -> tuple[int, str | None]:
     """Write the maps of some frames; how many, and the first reason why one cannot be read."""
+    video = chunk.video
     reader = open_frames(video.path)
     video.folder.mkdir(parents=True, exist_ok=True)
     written, reason = 0, None
-    for index in indices:
+    for index in chunk.frames:
         try:
             frame = reader.read([index])[0]
         except InputError as error:
