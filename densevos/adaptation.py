@@ -171,5 +171,5 @@ def _check_classes(specs: Sequence[str], opened: Sequence[SegmentationSet]) -> N
             odd = sorted(set(each.classes) ^ set(first.classes)) or ["their order"]
             raise InputError(
                 f"--labelled {specs[0]} and {spec} have different classes ({', '.join(odd[:5])}); "
-                "name those to learn with --sets.wanted"
+                "name those to learn with --wanted"
             )

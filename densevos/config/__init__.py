@@ -4,10 +4,11 @@ Errors name the flag, because that is where the user mends them.
 """
 
 from densevos.config.files import AnyConfig, from_dict, read_config, to_dict, write_config
-from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig, SetsConfig
+from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig
 from densevos.config.mug import MugClipConfig, MugConfig, MugObjectiveConfig
 from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig
 from densevos.config.self_training import ClipConfig, SelfTrainingConfig, TrainConfig, ViewConfig
+from densevos.config.sets import SetOptions
 
 __all__ = [
     "AdversarialConfig",
@@ -22,7 +23,7 @@ __all__ = [
     "NetworkConfig",
     "OptimiserConfig",
     "SelfTrainingConfig",
-    "SetsConfig",
+    "SetOptions",
     "TrainConfig",
     "ViewConfig",
     "from_dict",

@@ -55,6 +55,11 @@ class Sequence:
         return Excerpt(reader, self.start, stop) if self.start or stop < len(reader) else reader
 
     @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that are handed to a method: frames, given masks or joints."""
+        return [self.source, *self.given.values(), *([self.joints] if self.joints else [])]
+
+    @property
     def written(self) -> tuple[str, ...]:
         """Names of the frames whose masks are asked for."""
         return self.required or self.frame_names

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.base.errors import InputError
+from densevos_eval.options import given, optional
 from densevos_eval.own_video import own_video
 from densevos_eval.protocols import BenchmarkOptions, Dataset
 from densevos_eval.sequences import Sequence
@@ -25,20 +26,21 @@ class PropagationConfig:
     """Settings of label propagation; the defaults are those of the DUL paper for DAVIS and YouTube-VOS."""
 
     context: int = 20
-    """How many preceding frames are looked at."""
+    """Number of preceding frames that are searched."""
     radius: float = 12
-    """Reach in the preceding frames, in feature cells; inf: all cells."""
+    """Search radius in the preceding frames, in feature cells; inf searches all cells."""
     window: Window = "circle"
-    """Shape of the reach: cells strictly nearer than the radius, or at most that many rows and columns away."""
+    """Shape of the search window: cells strictly nearer than the radius (circle), or at most that many rows and columns
+    away (square)."""
     reference: Reference = "everywhere"
-    """Candidates in the frame whose masks were given: all cells, and that frame stands in for missing ones of the
-    context; or cells within reach, as in any other frame; or none once the context has left it behind."""
+    """Where the reference frame may be matched: everywhere, only near the query, or none once it leaves the context.
+    With everywhere it also pads a context that is not full yet."""
     topk: Topk = 10
-    """How many of the most similar cells vote, or all of them."""
+    """Number of most similar cells that vote, or all."""
     temperature: float = 0.05
-    """Temperature of the softmax that weighs their votes."""
+    """Temperature of the softmax that weighs the votes."""
     labels: Literal["soft", "hard"] = "soft"
-    """What a frame hands on to later ones: how much each cell is of each object, or of which one it is most."""
+    """Labels passed on to later frames: soft (per-object probabilities) or hard (argmax)."""
 
     def __post_init__(self) -> None:
         if self.context < 0:
@@ -109,35 +111,20 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 
+_Overrides: Any = optional(PropagationConfig, presets={name: preset.config for name, preset in PRESETS.items()})
+
+
 @dataclass(frozen=True, kw_only=True)
-class PropagationOptions:
+class PropagationOptions(_Overrides):
     """How labels are propagated; what is left out comes from the preset."""
 
     preset: PresetName | None = None
-    """Settings of a publication, its layer included where the encoder has one of that name. Left out: dul, at the
-    encoder's own layer."""
-    context: int | None = None
-    """How many preceding frames are looked at (dul, crw: 20; dino: 7; mug, mug-release: 1)."""
-    radius: float | None = None
-    """Reach in the preceding frames, in feature cells (12); inf: all cells (mug, mug-release)."""
-    window: Window | None = None
-    """Shape of the reach: cells strictly nearer than the radius (dul, crw: circle), or at most that many rows and
-    columns away (dino: square)."""
-    reference: Reference | None = None
-    """Candidates in the frame whose masks were given: all cells (dul, crw, mug-release), those within reach (dino), or
-    none once the context has left it behind (mug)."""
-    topk: Topk | None = None
-    """How many of the most similar cells vote (dul, crw: 10; dino, mug-release: 5), or all of them (mug)."""
-    temperature: float | None = None
-    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1; mug, mug-release: 0.01)."""
-    labels: Literal["soft", "hard"] | None = None
-    """What a frame hands on to later ones: how much each cell is of each object (dul, crw, dino, mug-release), or of
-    which one it is most (mug)."""
+    """Settings of a publication, its layer included where the encoder has one of that name. Without this option: dul,
+    at the encoder's own layer."""
 
     def config(self) -> PropagationConfig:
         """The preset's settings with those given in their place; InputError names a flag that cannot be."""
-        given = {name: value for name, value in asdict(self).items() if name != "preset" and value is not None}
-        return replace(PRESETS[self.preset or "dul"].config, **given)
+        return replace(PRESETS[self.preset or "dul"].config, **given(self, PropagationConfig))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,9 @@ from densevos_eval.joints import read_joints, read_positions, write_joints
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.protocols import JHMDB, PROTOCOLS, VIP, Dataset, load_sequences
+from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.measures import measure
 from densevos_eval.settings import PropagationConfig
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
@@ -132,7 +133,8 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
     assert [sequence.name for sequence in sequences] == ["catch/clip", "golf/clip"]
     config = PropagationConfig(context=2, radius=1, topk=1)
     out = tmp_path / "out"
-    propagate_to_folder(sequences, load_encoder("random:resnet18", device="cpu"), Work(config=config), out)
+    encoder = load_encoder("random:resnet18", device="cpu")
+    write_all(sequences, Propagation(encoder=encoder, config=config), out)
     overall = measure(sequences, out, JHMDB, split="val").overall
     assert list(overall) == ["PCK@.1", "PCK@.2"]
     assert 0 <= overall["PCK@.1"] <= overall["PCK@.2"] <= 1

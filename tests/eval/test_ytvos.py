@@ -10,8 +10,9 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
+from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score, score_sequence
 from densevos_eval.sequences import read_given
 from densevos_eval.settings import PropagationConfig
@@ -61,7 +62,8 @@ def test_every_object_is_given_where_it_appears_and_nowhere_else(ytvos: Path) ->
 
 def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
     encoder = load_encoder("random:resnet18", device="cpu")
-    propagate_to_folder([late(ytvos)], encoder, Work(config=PropagationConfig(context=2, radius=2)), tmp_path / "out")
+    writer = Propagation(encoder=encoder, config=PropagationConfig(context=2, radius=2))
+    write_all([late(ytvos)], writer, tmp_path / "out")
     written = sorted((tmp_path / "out" / "late").iterdir())
     assert [file.name for file in written] == ["00000.png", "00005.png", "00010.png"]
     assert 2 not in read_mask(written[0])

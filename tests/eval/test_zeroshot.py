@@ -24,10 +24,11 @@ from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model
 from densevos_eval import cli
+from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.model import load_segmenter, model_file
-from densevos_eval.zeroshot.object_level import Work, foregrounds, segment_to_folder, usual_workers
+from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
 from tests.eval.copies import COPIES
 
@@ -147,8 +148,8 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
     segmenter = load_segmenter(model_file(model), torch.device("cpu"))
     expected = list(segmenter(sequence.frames()))
     threshold = float(np.median(expected))
-    work = Work(threshold=threshold, crf=PRESETS["mug"])
-    for (refined, plain), probability in zip(foregrounds(sequence, segmenter, work), expected, strict=True):
+    writer = ObjectLevel(segmenter=segmenter, model=Path("m"), threshold=threshold, crf=PRESETS["mug"])
+    for (refined, plain), probability in zip(writer.foregrounds(sequence), expected, strict=True):
         np.testing.assert_array_equal(plain.probability, probability)
         np.testing.assert_array_equal(plain.mask, probability >= threshold)
         np.testing.assert_array_equal(seen[-1] >= 0.5, probability >= threshold)
@@ -191,11 +192,11 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
     sequences = Unlabelled(dataset="davis16", root=davis).load()
-    load = partial(load_segmenter, file, torch.device("cpu"))
-    run = partial(segment_to_folder, sequences, load(), Work(), model=file)
+    load = partial(ObjectLevel.loaded, "cpu", model=file, references=None)
+    run = partial(write_all, sequences, load())
     ticks: list[str] = []
     assert run(tmp_path / "one") == {}
-    assert run(tmp_path / "two", processes=[load], on_frame=ticks.append) == {}
+    assert run(tmp_path / "two", loads=[load], on_step=ticks.append) == {}
     assert masks(tmp_path / "one") == masks(tmp_path / "two")
     assert sorted(ticks) == sorted(NAMES * FRAMES)
     shutil.rmtree(tmp_path / "two" / "camel")
@@ -357,9 +358,9 @@ def test_parameters_of_the_crf_win_over_the_preset() -> None:
 
 def test_the_crf_gets_a_process_a_core_and_a_gpu_four(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_level.os, "cpu_count", lambda: 16)
-    refined = Work(crf=CrfConfig())
+    refined = CrfConfig()
     assert [usual_workers(refined, n) for n in (1, 3, 30)] == [None, 3, 16]
-    assert usual_workers(Work(), 30) is None
+    assert usual_workers(None, 30) is None
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert usual_workers(refined, 30) == 8
 

@@ -15,10 +15,9 @@ from densevos.base.parallel import BROKEN, Broken, OnStep, check_any, each
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos_eval.metrics.confusion import confusion, mean_accuracy, mean_iou, pixel_accuracy
 from densevos_eval.runs.fingerprint import fingerprint
+from densevos_eval.runs.records import SEGMENTED
 from densevos_eval.scoring.judging import Judged
 from densevos_eval.scoring.measures import Measured, Row
-
-SEGMENTED = "segment.json"
 
 
 @dataclass(frozen=True, kw_only=True)

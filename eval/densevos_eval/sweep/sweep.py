@@ -17,9 +17,10 @@ from densevos.base.errors import InputError
 from densevos.base.files import new_folder
 from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.encoders import Encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
+from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.protocols import Protocol
 from densevos_eval.reports.results import Results, read_results
+from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.judging import Plan
 from densevos_eval.scoring.measures import judge
 from densevos_eval.scoring.tables import write_results
@@ -108,9 +109,9 @@ def sweep(
             remembering = Remembering.of(encoder, memory)
             for name, config in settings.items():
                 start, before = time.perf_counter(), memory.seconds
-                work, goes_on = Work(config=config), number > 0
+                writer = Propagation(encoder=remembering, config=config)
                 try:
-                    propagate_to_folder([sequence], remembering, work, out / name, resume=goes_on, on_frame=on_frame)
+                    write_all([sequence], writer, out / name, resume=number > 0, on_step=on_frame)
                 except BROKEN as error:
                     broken[sequence.name] = error
                     break

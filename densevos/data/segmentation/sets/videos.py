@@ -4,11 +4,11 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.data.extraction import video_names
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 from densevos.data.sources.catalogue import find_videos
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """Every video below ROOT, or of the list ROOT; there are no splits. See registry.open_set."""
     if options.labels:
         raise InputError(f"videos:{root}: has no labels; pass it as --unlabelled")
