@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from densevos.base.masks import write_mask
-from densevos_eval.layouts.ytobjects import CLASSES
+from densevos_eval.protocols.ytobjects import CLASSES
 from tests.eval.conftest import FRAMES, HEIGHT, WIDTH, moving_rectangles, write_frames
 
 MASKS = {"one": moving_rectangles({1: 8}), "two": moving_rectangles({1: 1, 2: 14})}

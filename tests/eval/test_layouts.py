@@ -10,7 +10,8 @@ import pytest
 
 from densevos.base.masks import read_mask
 from densevos_eval import cli
-from densevos_eval.protocols import PROTOCOLS, BenchmarkOptions
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences import Sequence
 from tests.eval.copies import COPIES
 
