@@ -62,6 +62,12 @@ PARTS = {
         "Rename_Images/golf/clip/00003.png",
         "joint_positions/golf/clip/joint_positions.mat",
     ],
+    "mose": [
+        "valid/JPEGImages",
+        "valid/Annotations",
+        "valid/Annotations/two",
+        "valid/Annotations/two/00000.png",
+    ],
     "folder": davis_parts("ImageSets/val.txt", "00000.png"),
 }
 EVERY_PART = [(dataset, part) for dataset, parts in PARTS.items() for part in [".", *parts]]
