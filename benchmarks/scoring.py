@@ -21,7 +21,7 @@ import numpy as np
 
 from densevos.base.files import write_json
 from densevos.base.masks import read_mask, write_mask
-from densevos_eval.protocols import DAVIS17
+from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import Scores, score
 from densevos_eval.sequences import Sequence
 

@@ -14,7 +14,7 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers, shard_of, stopped_by_sigterm
-from densevos_eval.protocols import BenchmarkOptions
+from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.segmentation.options import ChosenSet, Pictures
 from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
@@ -48,7 +48,7 @@ def score(
         workers: Processes to spread the sequences over; one per CPU core when left out.
         shard: Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write
             no tables; --resume without --shard does when all are done.
-        stability: Compute temporal stability T where the benchmark has it (davis16); some .1 s for each frame.
+        stability: Compute temporal stability T where the benchmark has it; some .1 s for each frame.
         decay_uint8: Number the frames with 8 bits in the decay, as the DAVIS toolbox does; wrong beyond 256 frames.
     """
     from rich.console import Console
@@ -130,7 +130,7 @@ def score_miou(
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
-    """Pack masks for the server of davis17-testdev, ytvos18 or ytvos19; a bad submission is refused.
+    """Pack masks for the server of a benchmark that has one; a bad submission is refused.
 
     Args:
         benchmark: What the masks belong to.

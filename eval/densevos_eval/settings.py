@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from densevos.base.errors import InputError
 from densevos_eval.options import given, optional
 from densevos_eval.own_video import own_video
-from densevos_eval.protocols import BenchmarkOptions, Dataset
+from densevos_eval.protocols.options import BenchmarkOptions, Dataset
 from densevos_eval.sequences import Sequence
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Footage:
     """The sequences of a benchmark, or one's own video."""
 
     dataset: Dataset | None = None
-    """Protocol: layout of the files."""
+    """A benchmark of this list, or module:NAME, a Protocol of your own."""
     root: Path | None = None
     """Folder that holds JPEGImages and Annotations."""
     split: str = "val"

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from densevos.base.masks import VOID, write_mask
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.protocols import DAVIS17, DAVIS17_UNSUPERVISED
+from densevos_eval.protocols.davis import DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.scoring.score import score_sequence
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig

@@ -14,7 +14,8 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.reports.results import check_fresh, check_same, read_all, read_results
 from densevos_eval.scoring import score
 from densevos_eval.scoring.judging import KEPT, Plan, located
@@ -54,7 +55,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from densevos_eval.scoring.judging import Plan
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.scoring.score import score
 
 root, results = map(Path, sys.argv[1:])

@@ -11,7 +11,10 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, YTOBJECTS, YTVOS18, Protocol
+from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.protocols.ytobjects import YTOBJECTS
+from densevos_eval.protocols.ytvos import YTVOS18
 from densevos_eval.scoring.score import SequenceScores, score_sequence
 from densevos_eval.sequences import Sequence
 

@@ -22,7 +22,8 @@ from densevos_eval import cli
 from densevos_eval.devices import spread_over
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import EncoderOptions, PropagationConfig
@@ -80,7 +81,8 @@ def test_numbers_do_not_depend_on_processes(three, tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from tests.eval.test_resume import run
 
 frames = []

@@ -17,7 +17,8 @@ from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.region import region_similarity
-from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
+from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.reports.results import read_results
 from densevos_eval.scoring.score import ObjectScores, Scores, SequenceScores, score, score_sequence
 from densevos_eval.scoring.tables import as_json

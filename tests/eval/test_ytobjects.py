@@ -11,8 +11,8 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos_eval import cli
-from densevos_eval.layouts.ytobjects import CLASSES
-from densevos_eval.protocols import YTOBJECTS, load_sequences
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.ytobjects import CLASSES, YTOBJECTS
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences import read_given
 from tests.eval.conftest import write_frames

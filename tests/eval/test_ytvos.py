@@ -11,7 +11,9 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.ytvos import YTVOS18, YTVOS19
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score, score_sequence
 from densevos_eval.sequences import read_given

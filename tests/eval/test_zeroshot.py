@@ -24,6 +24,7 @@ from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model
 from densevos_eval import cli
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
 from densevos_eval.zeroshot import object_level
@@ -35,6 +36,7 @@ from tests.eval.copies import COPIES
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
 HEIGHT, WIDTH, FRAMES = 40, 56, 5
 NAMES = ("boat", "camel")  # both have T in DAVIS-2016
+ABLE = ("davis16", "davis17-unsupervised", "folder", "ytobjects")  # benchmarks that judge foreground
 
 
 @pytest.fixture(autouse=True)
@@ -250,7 +252,7 @@ def test_a_broken_sequence_does_not_lose_the_others(model, davis, tmp_path: Path
 
 
 def test_every_benchmark_that_can_judge_it(model, tmp_path: Path) -> None:
-    for dataset in ("davis17-unsupervised", "ytobjects", "folder"):
+    for dataset in ABLE:
         root, out = tmp_path / dataset, tmp_path / "out" / dataset
         COPIES[dataset](root)
         names = ("--sequences", "bird/0001" if dataset == "ytobjects" else "one")
@@ -271,10 +273,12 @@ def test_annotations_are_not_needed(model, davis, tmp_path: Path) -> None:
     assert len(masks(tmp_path / "b")) == 2 * FRAMES
 
 
-@pytest.mark.parametrize("dataset", ["davis17", "davis17-testdev", "ytvos18", "vip", "jhmdb"])
+@pytest.mark.parametrize("dataset", [name for name in PROTOCOLS if name not in ABLE])
 def test_benchmarks_that_cannot_are_refused(model, tmp_path: Path, capsys, dataset: str) -> None:
     assert zeroshot(model, tmp_path, tmp_path / "out", dataset=dataset) == 2
-    assert f"--dataset {dataset}: asks for what a first annotation names" in one_line(capsys)
+    said = one_line(capsys)
+    assert f"--dataset {dataset}: asks for what a first annotation names" in said
+    assert f"take {', '.join(ABLE)}, or densevos-eval propagate" in said
 
 
 def test_ones_own_video_gets_a_movie_and_one_frame_is_enough(model, davis, tmp_path: Path) -> None:

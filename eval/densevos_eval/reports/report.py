@@ -11,7 +11,7 @@ from densevos.base.files import written_whole
 from densevos_eval import sequences as benchmark
 from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.compare import compare
 from densevos_eval.reports.report_page import Story, page
 from densevos_eval.reports.results import FILE, Results, SequenceResult, check_fresh, check_same

@@ -14,7 +14,7 @@ import densevos
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.parallel import BROKEN, Broken, OnStep, check_any, each
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.runs.fingerprint import fingerprint, masks_fingerprint, sequence_facts, truth_fingerprint
 from densevos_eval.runs.records import FILE, check_same_settings, read_settings
 from densevos_eval.sequences import Sequence

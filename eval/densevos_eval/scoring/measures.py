@@ -12,7 +12,7 @@ from densevos.data.sources.readers import open_frames
 from densevos_eval.joints import FILE, read_joints, read_positions
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.scoring.score import Scores, score
 from densevos_eval.sequences import Sequence

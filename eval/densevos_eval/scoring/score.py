@@ -14,7 +14,7 @@ from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.statistics import statistics
 from densevos_eval.metrics.temporal import polygon, resampled, stability
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.scoring.judging import Arrays, Judge, Judged, Plan, judge_all
 from densevos_eval.sequences import Sequence, merged
 

@@ -18,7 +18,7 @@ from densevos.base.files import new_folder
 from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.encoders import Encoder
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.judging import Plan

@@ -8,13 +8,9 @@ from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.options import given, optional
 from densevos_eval.own_video import own_video
-from densevos_eval.protocols import load_sequences
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import Footage
-
-JUDGED = ("davis16", "davis17-unsupervised", "ytobjects", "folder")
-"""Benchmarks that can judge foreground against background. Of several objects (davis17-unsupervised) the whole
-foreground is one proposal, which counts for the object that it fits best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,15 +20,14 @@ class Unlabelled(Footage):
     def load(self) -> list[Sequence]:
         """The sequences without any masks; InputError when neither or both kinds are named, or files are missing."""
         benchmark = self.benchmark()
-        if benchmark and benchmark.dataset not in JUDGED:
+        if benchmark and not benchmark.protocol().foreground:
+            able = ", ".join(name for name, other in PROTOCOLS.items() if other.foreground)
             raise InputError(
                 f"--dataset {benchmark.dataset}: asks for what a first annotation names, and these masks only tell"
-                f" objects from background; take {', '.join(JUDGED)}, or densevos-eval propagate"
+                f" objects from background; take {able}, or densevos-eval propagate"
             )
         if benchmark:
-            protocol = replace(benchmark.protocol(), annotated="none")
-            found = load_sequences(protocol, benchmark.root, benchmark.split, benchmark.sequences)
-            return [replace(one, given={}, truth=(), annotated=()) for one in found]
+            return benchmark.load(annotated=False)
         if self.video and not (self.dataset or self.root):
             return [own_video(self.video, None, start=self.start, end=self.end)]
         raise InputError("zeroshot: give --dataset and --root, or a --video (and its --start, --end)")

@@ -1,25 +1,16 @@
-"""A folder of frames and one of masks per sequence, first perhaps one per resolution, and lists of names: DAVIS."""
+"""What layouts share: checks of files, and the layout of one folder per sequence that DAVIS began."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from densevos.base.errors import InputError
-from densevos_eval.layouts.need import (
-    mask_files,
-    need_consecutive,
-    need_every_frame,
-    need_file,
-    need_folder,
-    need_frames,
-)
+from densevos.data.sources.readers import image_files
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences import Sequence
 
-if TYPE_CHECKING:
-    from densevos_eval.protocols import Protocol
 
-
-def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
-    """The sequences of the split's list, or those in `names`; see protocols.load_sequences."""
+def load_folders(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+    """The sequences of the split's list, or those in `names`; see protocol.load_sequences."""
     cure, judged = _cure(protocol, split), protocol.annotated != "none"
     for folder in (root, root / protocol.images, *([root / protocol.annotations] if judged else [])):
         need_folder(folder, cure)
@@ -33,7 +24,7 @@ def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -
     return [_sequence(protocol, name, images / name, annotations / name, cure) for name in names]
 
 
-def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, cure: str) -> Sequence:
+def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cure: str) -> Sequence:
     frame_names = need_frames(images, cure)
     if protocol.annotated == "none":
         return Sequence(name=name, source=images, frame_names=frame_names, frame_size=protocol.frame_size)
@@ -65,7 +56,7 @@ def _only_resolution(images: Path) -> str:
     return "".join(found)
 
 
-def _listed(protocol: "Protocol", root: Path, split: str, cure: str) -> tuple[str, ...]:
+def _listed(protocol: Protocol, root: Path, split: str, cure: str) -> tuple[str, ...]:
     """Names in the list of the split; none when there is no list and none is required."""
     candidates = [root / pattern.format(split=split) for pattern in protocol.lists]
     for file in candidates:
@@ -90,7 +81,7 @@ def _all_folders(images: Path) -> tuple[str, ...]:
     return names
 
 
-def _cure(protocol: "Protocol", split: str) -> str:
+def _cure(protocol: Protocol, split: str) -> str:
     resolution = f"{protocol.resolution}/" if protocol.resolution else ""
     optional = "" if protocol.list_required else "perhaps "
     return (
@@ -98,3 +89,45 @@ def _cure(protocol: "Protocol", split: str) -> str:
         f" {protocol.annotations}/{resolution}SEQUENCE/00000.png"
         f" and {optional}{protocol.lists[0].format(split=split)} below --root (from {protocol.source})"
     )
+
+
+def need_folder(folder: Path, cure: str) -> None:
+    """Raise InputError with the cure unless the folder is there."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: folder is missing; {cure}")
+
+
+def need_file(file: Path, cure: str) -> None:
+    """Raise InputError with the cure unless the file is there."""
+    if not file.is_file():
+        raise InputError(f"{file}: file is missing; {cure}")
+
+
+def need_frames(folder: Path, cure: str) -> tuple[str, ...]:
+    """Names (stems) of the images in the folder; InputError with the cure unless there are any."""
+    need_folder(folder, cure)
+    names = tuple(file.stem for file in image_files(folder))
+    if not names:
+        raise InputError(f"{folder}: folder holds no images; {cure}")
+    return names
+
+
+def need_every_frame(images: Path, names: tuple[str, ...], wanted: Iterable[str], cure: str) -> None:
+    """Raise InputError with the cure for the first name in `wanted` that is none of the frames `names` of `images`."""
+    there = set(names)
+    for name in wanted:
+        if name not in there:
+            suffix = image_files(images)[0].suffix
+            raise InputError(f"{images / name}{suffix}: frame is missing, though it is asked for; {cure}")
+
+
+def need_consecutive(images: Path, names: tuple[str, ...], cure: str) -> None:
+    """Raise InputError with the cure if the numbers that frames are called by leave one out."""
+    if all(name.isdecimal() for name in names):
+        numbers = range(int(names[0]), int(names[-1]) + 1)
+        need_every_frame(images, names, (f"{number:0{len(names[0])}d}" for number in numbers), cure)
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The PNG files directly inside the folder, sorted by name."""
+    return [file for file in image_files(folder) if file.suffix == ".png"]

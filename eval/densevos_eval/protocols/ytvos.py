@@ -1,20 +1,18 @@
 """YouTube-VOS: a meta.json says which objects a video has and in which frames they are asked for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from densevos.base.errors import InputError
-from densevos_eval.layouts.need import need_every_frame, need_file, need_folder, need_frames
+from densevos_eval.protocols.layout import need_every_frame, need_file, need_folder, need_frames
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences import Sequence
-
-if TYPE_CHECKING:
-    from densevos_eval.protocols import Protocol
 
 Objects = dict[int, tuple[str, ...]]  # id -> names of the frames it is asked for in, the first hands it over
 
 
-def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
     """The videos of ROOT/SPLIT/meta.json, or those in `names`; the splits are folders: train, valid, test.
 
     Frames come from SPLIT_all_frames (perhaps in a folder all_frames) where the protocol takes all of them, else from
@@ -84,3 +82,16 @@ def _read_meta(path: Path, cure: str) -> dict[str, Objects]:
         raise InputError(
             f"{path}: is no list of videos, their objects and frames ({error!r}); get it again: {cure}"
         ) from error
+
+
+YTVOS18 = Protocol(
+    name="ytvos18",
+    source="https://youtube-vos.org/dataset/vos/ (2018 version)",
+    layout=load,
+    splits={"val": "valid"},
+    flags=frozenset({"split", "frames"}),
+    skipped=(0, 0),  # Every object counts from the frame after the one that hands it over.
+    submission="Annotations/{sequence}/{frame}.png",
+)
+YTVOS19 = replace(YTVOS18, name="ytvos19", source="https://youtube-vos.org/dataset/vos/ (2019 version)")
+PROTOCOLS = (YTVOS18, YTVOS19)

@@ -1,19 +1,16 @@
 """JHMDB: frames, joints and splits of 21 actions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from densevos.base.errors import InputError
-from densevos_eval.layouts.need import need_consecutive, need_file, need_folder, need_frames
+from densevos_eval.protocols.layout import need_consecutive, need_file, need_folder, need_frames
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences import Sequence
-
-if TYPE_CHECKING:
-    from densevos_eval.protocols import Protocol
 
 TEST = "2"  # in the lists: 1 is train
 
 
-def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
     """The test videos CLASS/VIDEO of a split, `split1` to `split3` (or those in `names`)."""
     pattern = protocol.lists[0].format(split=split)
     cure = (
@@ -42,9 +39,23 @@ def _test_videos(pattern: Path, cure: str) -> list[str]:
     return names
 
 
-def _sequence(protocol: "Protocol", root: Path, name: str, cure: str) -> Sequence:
+def _sequence(protocol: Protocol, root: Path, name: str, cure: str) -> Sequence:
     images, joints = root / protocol.images / name, root / protocol.annotations / name / "joint_positions.mat"
     frame_names = need_frames(images, cure)
     need_consecutive(images, frame_names, cure)
     need_file(joints, cure)
     return Sequence(name=name, source=images, frame_names=frame_names, joints=joints, frame_size=protocol.frame_size)
+
+
+JHMDB = Protocol(
+    name="jhmdb",
+    source="http://jhmdb.is.tue.mpg.de",
+    layout=load,
+    images="Rename_Images",
+    annotations="joint_positions",
+    lists=("splits/*_test_{split}.txt",),
+    splits={"val": "split1"},
+    frame_size=(320, 320),  # As in Jabri et al., NeurIPS 2020, whatever the aspect.
+    measure="joints",
+)
+PROTOCOLS = (JHMDB,)

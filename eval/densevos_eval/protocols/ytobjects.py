@@ -1,19 +1,16 @@
 """YouTube-Objects with the pixel masks of Jain and Grauman: CLASS/SHOT folders, a mask for every tenth frame."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from densevos.base.errors import InputError
-from densevos_eval.layouts.need import mask_files, need_every_frame, need_folder, need_frames
+from densevos_eval.protocols.layout import mask_files, need_every_frame, need_folder, need_frames
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences import Sequence
-
-if TYPE_CHECKING:
-    from densevos_eval.protocols import Protocol
 
 CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
 
 
-def load(protocol: "Protocol", root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
     """The shots CLASS/SHOT of all ten classes (or those in `names`), with the frames that have a mask.
 
     A shot is a folder below CLASS, at any depth, that holds masks. There are no splits. The first mask of a shot is
@@ -38,7 +35,7 @@ def _shots(annotations: Path, one: str, cure: str) -> list[str]:
     return shots
 
 
-def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, cure: str) -> Sequence:
+def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cure: str) -> Sequence:
     frame_names = need_frames(images, cure)
     need_folder(annotations, cure)
     masks = mask_files(annotations)
@@ -56,3 +53,17 @@ def _sequence(protocol: "Protocol", name: str, images: Path, annotations: Path, 
         merge_objects=protocol.merge_objects,
         resize_masks=True,
     )
+
+
+YTOBJECTS = Protocol(
+    name="ytobjects",
+    source="https://vision.cs.utexas.edu/projects/videoseg/, frames of YouTube-Objects v1, not v2",
+    layout=load,
+    flags=frozenset(),  # It has no splits.
+    foreground=True,
+    merge_objects=True,
+    skipped=(0, 0),
+    contour=False,
+    mean_over_classes=True,
+)
+PROTOCOLS = (YTOBJECTS,)
