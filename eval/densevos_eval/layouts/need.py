@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos.data.sources.readers import image_files
+from densevos.data.sources.images import image_files
 
 
 def need_folder(folder: Path, cure: str) -> None:

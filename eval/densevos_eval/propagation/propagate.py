@@ -13,7 +13,7 @@ import torch
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import Broken, OnStep, check_any
-from densevos.data.sources.readers import iterate_frames
+from densevos.data.sources.source import iterate_frames
 from densevos_eval import sequences as benchmark
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.encoders import Encoder

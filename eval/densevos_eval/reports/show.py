@@ -9,7 +9,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.masks import read_mask
-from densevos.data.sources.readers import frame_rate
+from densevos.data.sources.source import frame_rate
 from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side, stacked, titled
 from densevos_eval.sequences import Sequence, merged, resized_ids
 
