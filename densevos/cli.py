@@ -13,10 +13,12 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError, RunError
 from densevos.base.files import written_whole
-from densevos.config import AnyConfig, SetOptions, read_config
+from densevos.base.outside import from_outside, is_outside
+from densevos.config import RunConfig, SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
 from densevos.data.synthetic.sequences import SyntheticConfig
+from densevos.methods.registry import read_config
 from densevos.recipes import RECIPES
 
 Config = TypeVar("Config")
@@ -73,17 +75,29 @@ class _TrainArguments(Generic[Config]):
     """Empty --out first when it holds files."""
 
 
-def _starting_point(arguments: list[str]) -> tuple[AnyConfig, str, list[str]]:
+def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
+    """The configuration to start from, what it was named by, and the arguments that are left."""
     first = arguments[0] if arguments else "--help"
     if first in RECIPES:
-        asked_for = len(inspect.signature(RECIPES[first]).parameters)
-        return RECIPES[first](*[tyro.MISSING] * asked_for), first, arguments[1:]
+        return _from_recipe(RECIPES[first]), first, arguments[1:]
+    if is_outside(first):
+        return _from_recipe(from_outside(first, "densevos train")), first, arguments[1:]
     if first == "--config" and len(arguments) > 1:
         return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
     if first in ("--help", "-h"):
         print(_train_usage())
         raise SystemExit(0)
-    raise InputError(f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, or --config FILE")
+    raise InputError(
+        f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, "
+        "package.module:RECIPE of your own, or --config FILE"
+    )
+
+
+def _from_recipe(recipe: Callable[..., RunConfig]) -> RunConfig:
+    """The recipe's configuration; what the recipe takes becomes a required option."""
+    parameters = inspect.signature(recipe).parameters.values()
+    asked_for = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    return recipe(**dict.fromkeys(asked_for, tyro.MISSING))
 
 
 def _train_usage() -> str:
@@ -93,6 +107,7 @@ def _train_usage() -> str:
         " [--any.option value]\n"
         "       densevos train i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN"
         " [--loss none|general|clustered] [--placement spatial|global|stageK] [...]\n"
+        "       densevos train package.module:RECIPE --out RUN [...]   (a recipe of your own)\n"
         "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
         f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
     )
@@ -235,13 +250,13 @@ def data_list(source: tyro.conf.Positional[Path]) -> None:
     Args:
         source: What `--data` of `densevos train` takes.
     """
-    from densevos.data.sources.catalogue import find_videos
-    from densevos.data.sources.readers import open_frames
+    from densevos.data.sources.open import open_source
 
     broken = 0
-    for video in find_videos(source):
+    videos = open_source(source, "densevos data list")
+    for index in range(len(videos)):
         try:
-            print(f"{len(open_frames(video)):7d}  {video}")
+            print(f"{len(videos.open(index)):7d}  {videos.title(index)}")
         except InputError as error:
             broken += 1
             print(f"      -  {error}")

@@ -16,7 +16,8 @@ import pytest
 import tyro
 
 from densevos.cli import _starting_point, _TrainArguments
-from densevos.config import I2VConfig, write_config
+from densevos.config import I2VConfig
+from densevos.methods.registry import write_config
 from densevos.recipes import RECIPES
 from tests.conftest import ROOT
 

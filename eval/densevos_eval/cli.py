@@ -293,7 +293,7 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     """
     from PIL import Image
 
-    from densevos.data.sources.readers import open_frames
+    from densevos.data.sources.video import open_frames
     from densevos_eval.own_video import frame_index
 
     if out.is_dir():

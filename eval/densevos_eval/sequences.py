@@ -9,7 +9,9 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
-from densevos.data.sources.readers import Excerpt, FrameReader, open_frames
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_frames
 from densevos_eval.painted import flat, read_painted
 
 

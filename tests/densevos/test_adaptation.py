@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from densevos import cli
-from densevos.adaptation import open_domains
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
-from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetOptions, read_config, write_config
+from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetOptions
 from densevos.engine import checkpoint
+from densevos.methods.image_to_video import open_domains
+from densevos.methods.registry import read_config, write_config
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.recipes import RECIPES
 from densevos.training import export, train

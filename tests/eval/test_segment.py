@@ -19,7 +19,7 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.config.image_to_video import NetworkConfig
-from densevos.data.sources.readers import FolderReader
+from densevos.data.sources.frame_folder import FolderReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.network import make_network, save_network

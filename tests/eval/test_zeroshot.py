@@ -19,7 +19,8 @@ from densevos.config import EncoderConfig
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos.data.foreground.maps import make_maps
 from densevos.data.foreground.probability import ForegroundConfig
-from densevos.data.sources.readers import iterate_frames, open_frames
+from densevos.data.sources.source import iterate_frames
+from densevos.data.sources.video import open_frames
 from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model

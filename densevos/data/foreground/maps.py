@@ -17,11 +17,11 @@ from densevos.base.files import new_folder, write_json
 from densevos.base.masks import write_mask
 from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.base.progress import progress_bar
-from densevos.data.extraction import shrink, video_names
+from densevos.data.extraction import shrink
 from densevos.data.foreground.crf import require
 from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
-from densevos.data.sources.catalogue import find_videos
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.open import open_source
+from densevos.data.sources.source import VideoSource
 
 RECORD = "foreground.json"
 CHUNK = 32
@@ -30,9 +30,9 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class Video:
-    """A video, where its maps go, and the names of its frames."""
+    """A video by its index in the source, where its maps go, and the names of its frames."""
 
-    path: Path
+    index: int
     folder: Path
     frames: tuple[str, ...]
 
@@ -60,7 +60,12 @@ class MadeMaps:
 
 
 def make_maps(
-    source: Path, out: Path, config: ForegroundConfig, *, workers: int | None = None, overwrite: bool = False
+    source: Path | str,
+    out: Path,
+    config: ForegroundConfig,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> MadeMaps:
     """Write OUT/VIDEO/FRAME.png for every frame of every video of `source`, in parallel processes of one thread each.
 
@@ -72,31 +77,34 @@ def make_maps(
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
-    if out.resolve().is_relative_to(source.resolve()):
+    if out.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"--out {out}: lies in {source}, where maps would pass for videos; choose another --out")
-    videos = find_videos(source)
-    folders = [out / name for name in video_names(videos)]
+    videos = open_source(source)
+    folders = [out / name for name in videos.names]
     _check_tools(config)
-    _open_maps(out, config, overwrite=overwrite, inputs=[source, *videos])
+    _open_maps(out, config, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
 
-    opened = dict(in_processes(_open, list(zip(videos, folders, strict=True)), workers))
-    broken = {path: _reason(path, error) for (path, _), error in opened.items() if isinstance(error, BROKEN)}
+    opened = dict(in_processes(partial(_open, source=videos), list(enumerate(folders)), workers))
+    broken = {
+        index: _reason(videos.title(index), error) for (index, _), error in opened.items() if isinstance(error, BROKEN)
+    }
     usable = [video for video in opened.values() if isinstance(video, Video)]
     if not usable:
-        raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[videos[0]]}")
+        raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[0]}")
 
-    usable.sort(key=lambda video: folders.index(video.folder))
+    usable.sort(key=lambda video: video.index)
     missing = {video: video.missing() for video in usable}
     kept = sum(len(video.frames) for video in usable) - sum(map(len, missing.values()))
-    written = _map_all(missing, config, kept, broken, workers)
-    return MadeMaps(written, kept, tuple(broken[path] for path in videos if path in broken))
+    written = _map_all(videos, missing, config, kept, broken, workers)
+    return MadeMaps(written, kept, tuple(broken[index] for index in sorted(broken)))
 
 
 def _map_all(
+    source: VideoSource,
     missing: Mapping[Video, Sequence[int]],
     config: ForegroundConfig,
     kept: int,
-    broken: dict[Path, str],
+    broken: dict[int, str],
     workers: int | None,
 ) -> int:
     """Make the missing maps and say how many; notes in `broken` why frames cannot be read, once a video."""
@@ -105,22 +113,24 @@ def _map_all(
         for video, frames in missing.items()
         for first in range(0, len(frames), CHUNK)
     ]
+    make = partial(_map_frames, source=source, config=config)
     written = 0
     with progress_bar() as bar:
         total = kept + sum(map(len, missing.values()))
         task = bar.add_task("foreground", total=total, completed=kept, status="")
-        for chunk, outcome in in_processes(partial(_map_frames, config=config), chunks, workers):
+        for chunk, outcome in in_processes(make, chunks, workers):
             count, reason = (0, str(outcome)) if isinstance(outcome, BROKEN) else outcome
             written += count
             if reason:
-                broken.setdefault(chunk.video.path, _reason(chunk.video.path, reason))
+                index = chunk.video.index
+                broken.setdefault(index, _reason(source.title(index), reason))
             bar.update(task, completed=kept + written, status=chunk.video.folder.name)
     return written
 
 
-def _reason(path: Path, error: object) -> str:
+def _reason(title: str, error: object) -> str:
     """Why a video has no maps, or not all of them; the line names the video."""
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
+    return str(error) if title in str(error) else f"{title}: {error}"
 
 
 def _check_tools(config: ForegroundConfig) -> None:
@@ -152,16 +162,18 @@ def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: 
         )
 
 
-def _open(item: tuple[Path, Path], on_step: OnStep) -> Video:
-    """The video at a path with the folder of its maps; InputError when it cannot be opened."""
-    path, folder = item
-    return Video(path, folder, tuple(open_frames(path).names))
+def _open(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource) -> Video:
+    """A video of the source with the folder of its maps; InputError when it cannot be opened."""
+    index, folder = item
+    return Video(index, folder, tuple(source.open(index).names))
 
 
-def _map_frames(chunk: Chunk, on_step: OnStep, *, config: ForegroundConfig) -> tuple[int, str | None]:
+def _map_frames(
+    chunk: Chunk, on_step: OnStep, *, source: VideoSource, config: ForegroundConfig
+) -> tuple[int, str | None]:
     """Write the maps of some frames; how many, and the first reason why one cannot be read."""
     video = chunk.video
-    reader = open_frames(video.path)
+    reader = source.open(video.index)
     video.folder.mkdir(parents=True, exist_ok=True)
     written, reason = 0, None
     for index in chunk.frames:

@@ -12,7 +12,7 @@ from densevos.data.segmentation.classes import choose_classes, class_values
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
-from densevos.data.sources.readers import image_files
+from densevos.data.sources.images import image_files
 
 
 def need_folder(folder: Path, cure: str) -> Path:

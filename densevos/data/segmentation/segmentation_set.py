@@ -9,8 +9,10 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.config.sets import SetOptions
-from densevos.data.segmentation.stills import StillReader
-from densevos.data.sources.readers import Excerpt, FrameReader, open_frames
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.images import StillReader
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_frames
 
 
 class LabelReader(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
-from densevos.data.sources.readers import frame_rate
+from densevos.data.sources.source import frame_rate
 from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side
 from densevos_eval.sequences import Sequence, merged, resized_ids
 

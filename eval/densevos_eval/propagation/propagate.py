@@ -13,7 +13,7 @@ import torch
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
-from densevos.data.sources.readers import iterate_frames
+from densevos.data.sources.source import iterate_frames
 from densevos_eval.encoders import Encoder
 from densevos_eval.propagation.ahead import ahead
 from densevos_eval.propagation.mattes import write_mattes

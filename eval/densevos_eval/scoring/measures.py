@@ -8,7 +8,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.video import open_frames
 from densevos_eval.joints import FILE, read_joints, read_positions
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints

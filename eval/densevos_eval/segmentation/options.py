@@ -13,7 +13,7 @@ from densevos.config.sets import SetOptions
 from densevos.data.segmentation.classes import same_classes
 from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
-from densevos.data.sources.readers import FrameReader
+from densevos.data.sources.source import FrameReader
 from densevos_eval.own_video import own_video
 from densevos_eval.sequences import Sequence
 

@@ -8,7 +8,7 @@ from densevos.data.segmentation.classes import choose_classes, class_values, nam
 from densevos.data.segmentation.layout import folders, image_set, labelled_video, need_folder, need_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
-from densevos.data.sources.readers import image_files
+from densevos.data.sources.images import image_files
 
 LAYOUT = (
     "folder needs images/SPLIT/NAME.jpg and masks/SPLIT/NAME.png (indexed), or images/SPLIT/CLIP/00000.jpg and"

@@ -11,7 +11,7 @@ from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, YTBB, choose_classes, same_classes
 from densevos.data.segmentation.layout import need_folder
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
-from densevos.data.sources.catalogue import find_videos
+from densevos.data.sources.open import open_paths
 
 SPLITS = {"train": "train", "val": "validation"}
 CATEGORIES = {str(id): name for id, name in enumerate(YTBB)}
@@ -44,7 +44,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         raise InputError(f"ytbb:{root}: has boxes, not masks; pass it as --unlabelled")
     table = f"yt_bb_detection_{SPLITS.get(split, split)}.csv"
     cure = f"ytbb needs {table} (or {table}.gz) and videos/ID.mp4 below its folder (research.google.com/youtube-bb)"
-    videos = {_id(video): video for video in find_videos(need_folder(root / "videos", cure))}
+    videos = {_id(video): video for video in open_paths(need_folder(root / "videos", cure)).videos}
     classes = choose_classes("ytbb", YTBB, options.wanted, ("background", *SHARED))
     ids = same_classes(YTBB, classes)
     file = next((f for f in (root / table, root / f"{table}.gz") if f.is_file()), None)

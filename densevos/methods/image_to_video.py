@@ -6,23 +6,96 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.config import I2VConfig
-from densevos.data.segmentation.registry import open_set
-from densevos.data.segmentation.samples import DomainSamples
+from densevos.data.segmentation.registry import open_set, parse_spec
 from densevos.data.segmentation.segmentation_set import SegmentationSet
-from densevos.engine import distributed
-from densevos.engine.checkpoint import State
-from densevos.engine.loop import fit
-from densevos.engine.run import Run
-from densevos.learners.image_to_video import ImageToVideo
-from densevos.objectives.segmentation import class_weights
+from densevos.methods.method import Data, Method, Round, Training, TrainingJob
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from densevos.data.segmentation.samples import DomainSamples
+    from densevos.engine.checkpoint import State
+    from densevos.learners.image_to_video import ImageToVideo
+
+
+def prepare(config: I2VConfig) -> TrainingJob:
+    """The learner with its initial weights and the sets; InputError when they cannot be used."""
+    domains = open_domains(config)
+    learner = make_adapter(config, domains)
+    names = (*config.labelled, *config.unlabelled)
+
+    optimisers = {"network": config.optimiser}
+    if learner.adversary is not None:
+        optimisers["adversary"] = config.discriminator_optimiser
+
+    def samples(_: Path) -> "DomainSamples":
+        from densevos.data.segmentation.samples import DomainSamples
+
+        return DomainSamples(domains.source, domains.target, config.clips, config.loop.seed)
+
+    data = Data(
+        source=" ".join(names),
+        inputs=tuple(parse_spec(name)[1] for name in names),
+        videos=domains.shots,
+        sha256=domains.fingerprint(),
+    )
+    return TrainingJob(learner=learner, optimisers=optimisers, data=data, rounds=(Round(data=samples),))
+
+
+def make_adapter(config: I2VConfig, domains: "Domains") -> "ImageToVideo":
+    """The learner with freshly initialised weights, the same for the same seed."""
+    import torch
+
+    from densevos.learners.image_to_video import ImageToVideo
+
+    weights = find_class_weights(config, domains)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.loop.seed)
+        return ImageToVideo(config, domains.classes, weights)
+
+
+def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
+    """The learner of a checkpoint of a run that `config` describes."""
+    from densevos.learners.image_to_video import ImageToVideo
+
+    random = dataclasses.replace(config, network=dataclasses.replace(config.network, weights=None))
+    weights = state["learner"]
+    learner = ImageToVideo(random, weights["_extra_state"]["classes"], weights.get("class_weights"))
+    learner.load_state_dict(weights)
+    return learner
+
+
+def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
+    """Write the segmentation model with its card."""
+    from densevos.models.segmentation.network import save_network
+
+    network = learner.network
+    save_network(
+        path,
+        network,
+        config=learner.config.network,
+        classes=learner.classes,
+        size=learner.config.clips.size,
+        training={**training, "began": network.began},
+    )
+
+
+METHOD = Method(
+    name=I2VConfig.METHOD,
+    config=I2VConfig,
+    shown=("loss", "segmentation", "adversarial"),
+    best="segmentation",  # An adversary's loss is high where it is well deceived.
+    file="model.safetensors",
+    prepare=prepare,
+    restore=restore,
+    save=save,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +128,8 @@ def open_domains(config: I2VConfig) -> Domains:
 
     Raises InputError for sets that cannot be used, or not together.
     """
+    from densevos.engine import distributed
+
     options = _options(config)
     labelled = [open_set(spec, config.sets.split, **options) for spec in config.labelled]
     plain = {**options, "labels": False, "names": None, "wanted": None}
@@ -82,44 +157,13 @@ def open_domains(config: I2VConfig) -> Domains:
     return Domains(source=source, target=target, classes=labelled[0].classes)
 
 
-def make_adapter(config: I2VConfig, domains: Domains) -> ImageToVideo:
-    """The learner with freshly initialised weights, the same for the same seed."""
-    weights = find_class_weights(config, domains)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.loop.seed)
-        return ImageToVideo(config, domains.classes, weights)
-
-
-def adapt(
-    learner: ImageToVideo,
-    config: I2VConfig,
-    domains: Domains,
-    device: torch.device,
-    out: Path,
-    resume_from: Path | None,
-) -> Run:
-    """Train `learner`; checkpoints and logs go to `out`."""
-    samples = DomainSamples(domains.source, domains.target, config.clips, config.loop.seed)
-    optimisers = {"network": config.optimiser}
-    if learner.adversary is not None:
-        optimisers["adversary"] = config.discriminator_optimiser
-    return fit(learner, samples, optimisers, config.loop, device, out, resume_from)
-
-
-def restored(config: I2VConfig, state: State) -> ImageToVideo:
-    """The learner of a checkpoint of a run that `config` describes."""
-    random = dataclasses.replace(config, network=dataclasses.replace(config.network, weights=None))
-    weights = state["learner"]
-    learner = ImageToVideo(random, weights["_extra_state"]["classes"], weights.get("class_weights"))
-    learner.load_state_dict(weights)
-    return learner
-
-
-def find_class_weights(config: I2VConfig, domains: Domains) -> Tensor | None:
+def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
     """Weights [K] by the configuration's choice, from labelled frames drawn with its seed; None for equal ones.
 
     Warns when none of these frames shows a class of the run. Raises InputError for labels that are wrong.
     """
+    from densevos.objectives.segmentation import class_weights
+
     frames, seed = config.weight_frames, config.loop.seed
     pixels = count_pixels(domains.source or domains.target, len(domains.classes), frames, seed)
     absent = [name for name, count in zip(domains.classes, pixels.tolist(), strict=True) if not count]
@@ -134,8 +178,10 @@ def find_class_weights(config: I2VConfig, domains: Domains) -> Tensor | None:
     return None if config.class_weights == "none" else class_weights(pixels)
 
 
-def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed: int) -> Tensor:
+def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed: int) -> "Tensor":
     """Pixels [K] of each class in at most `most` labelled frames of each set."""
+    import torch
+
     total = np.zeros(classes, np.int64)
     for each in sets:
         frames = [(shot, index) for shot in each.shots for index in shot.labelled]
