@@ -14,7 +14,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, PROTOCOLS, YTVOS18, load_sequences
-from densevos_eval.scoring.judging import located
+from densevos_eval.scoring.folders import located
 from densevos_eval.submit import submit
 from tests.eval.copies import COPIES, put
 

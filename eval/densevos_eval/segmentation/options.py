@@ -73,20 +73,6 @@ class SetReading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledSet(SetReading):
-    """A set to score against."""
-
-    dataset: SetName = field()
-    """Layout of the files."""
-    root: Path = field()
-    """Folder of the set."""
-
-    def load(self) -> SegmentationSet:
-        """The set with its labels; see SetReading.open."""
-        return self.open(labels=True)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Pictures(SetReading):
     """What to segment: a set, or one's own video."""
 

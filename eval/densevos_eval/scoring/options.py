@@ -1,0 +1,125 @@
+"""What masks are scored against: a benchmark, or a labelled set; options, without torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from densevos.base.errors import InputError
+from densevos.data.segmentation.registry import open_set, parse_spec
+from densevos_eval.metrics.metric import Metric
+from densevos_eval.metrics.registry import benchmark_metric, find_metric
+from densevos_eval.metrics.sequence_metric import SequenceMetric
+from densevos_eval.protocols import BenchmarkOptions, Dataset
+
+USUAL = "miou"  # The metric of a labelled set unless another is named.
+OF_SETS = ("wanted", "others", "table", "names", "reannotated")
+OF_BENCHMARKS = (
+    *("dataset", "root", "sequences", "annotations", "resolution", "frames"),
+    *("stability", "decay_uint8"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What to score.
+
+    items: Sequences or shots.
+    length: Number of frames of an item, by which shards are made equal.
+    metric: How they are scored, bound to the rules of their benchmark or set.
+    notes: What the user should know of a set, a line each.
+    """
+
+    items: list[Any]
+    length: Callable[[Any], int]
+    metric: Metric[Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(BenchmarkOptions):
+    """What to score against: a benchmark (--dataset, --root), or a labelled set (--set)."""
+
+    dataset: Dataset | None = None  # type: ignore[assignment]
+    """Benchmark: layout of the files and rules of the score."""
+    root: Path | None = None  # type: ignore[assignment]
+    """Folder of the benchmark; most hold JPEGImages and Annotations."""
+    split: str = "val"
+    """Name of the part of the benchmark or set: of most benchmarks, of the list of sequences in ImageSets."""
+    stability: bool = True
+    """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per frame."""
+    decay_uint8: bool = False
+    """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox, which counts
+    frames with 8 bits."""
+    set: str | None = None
+    """Labelled set to score classes against, SET:ROOT such as camvid:CamVid, instead of a benchmark."""
+    wanted: tuple[str, ...] = ()
+    """With --set: names of the classes to tell apart besides background. Default for coco and davis: the
+    ten classes that both have; for other sets: their own."""
+    others: Literal["background", "ignore"] = "background"
+    """With --set: what all other objects count as, background or nothing."""
+    table: Path | None = None
+    """With --set: your table of classes, for fbms (usually ROOT/classes.csv) and folder (ROOT/classes.txt or
+    .json)."""
+    names: Path | None = None
+    """With --set: text file with the names of the images to use, one per line."""
+    reannotated: bool = False
+    """With --set davis:ROOT: use the annotations of 2019, whose ids are not those of davis_semantics.json."""
+
+    def __post_init__(self) -> None:
+        if self.set:
+            self._check_left_out(OF_BENCHMARKS, "a benchmark (--dataset), not for a labelled set")
+            return
+        self._check_left_out(OF_SETS, "a labelled set (--set SET:ROOT), not for a benchmark")
+        if self.dataset is None or self.root is None:
+            missing = "--dataset" if self.dataset is None else "--root"
+            raise InputError(
+                f"{missing}: is missing; name a benchmark with --dataset and --root, or a labelled set with --set"
+            )
+        super().__post_init__()
+
+    def _check_left_out(self, names: tuple[str, ...], whose: str) -> None:
+        """Raise InputError for an option that is given and belongs to the other kind of target."""
+        for option in fields(self):
+            if option.name in names and getattr(self, option.name) != option.default:
+                flag = ("no-" if option.default is True else "") + option.name.replace("_", "-")
+                raise InputError(f"--{flag}: is for {whose}; leave it out")
+
+    def target(self, metric: str | None) -> Target:
+        """What these options name, with the metric named or the usual one.
+
+        Raises:
+            InputError: Files are missing, or the metric does not score what the options name.
+        """
+        return self._labelled_set(metric or USUAL) if self.set else self._benchmark(metric)
+
+    def _benchmark(self, metric: str | None) -> Target:
+        protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
+        if not self.stability:
+            protocol = replace(protocol, stability=frozenset())
+        bound = benchmark_metric(protocol, metric)
+        return Target(items=list(self.load()), length=lambda sequence: len(sequence.frame_names), metric=bound)
+
+    def _labelled_set(self, metric: str) -> Target:
+        assert self.set is not None
+        parse_spec(self.set)
+        found: Any = find_metric(metric)
+        if issubclass(found, SequenceMetric):
+            raise InputError(
+                f"--metric {metric}: scores benchmarks, not labelled sets; name one with --dataset and --root"
+            )
+        labelled = open_set(
+            self.set,
+            self.split,
+            wanted=self.wanted or None,
+            others=self.others,
+            table=self.table,
+            names=self.names,
+            reannotated=self.reannotated,
+        )
+        return Target(
+            items=[shot for shot in labelled.shots if shot.labelled],
+            length=lambda shot: len(shot.labelled),
+            metric=found(labelled=labelled),
+            notes=labelled.notes,
+        )
