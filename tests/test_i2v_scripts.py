@@ -93,7 +93,7 @@ def test_every_published_row_is_trained_and_judged_once() -> None:
         assert [spec.split(":")[1] for spec in labelled.split()] == row["labelled"].split("+")
         assert unlabelled.split(":")[-1].replace("VOC", "Pascal") == row["unlabelled"].strip("-")
         scored = [
-            c for c in commands if "densevos-eval score --set" in c and c.endswith(f"runs/{row['run']}/seed0/{row['judged']}")
+            c for c in commands if "eval score --set" in c and c.endswith(f"runs/{row['run']}/seed0/{row['judged']}")
         ]
         assert len(scored) == 1
     trained = {command.partition("--out runs/")[2].split("/")[0] for command in commands if command.startswith(TRAIN)}

@@ -11,8 +11,15 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos_eval import cli, metrics
 from densevos_eval.metrics.metric import Rows, Scores
-from densevos_eval.metrics.registry import benchmark_metric, find_metric, metric_classes
-from densevos_eval.protocols import DAVIS17, JHMDB, PROTOCOLS, VIP
+from densevos_eval.metrics.objects import ObjectsMetric
+from densevos_eval.metrics.registry import (
+    benchmark_metric,
+    find_metric,
+    find_sequence_metric,
+    find_shot_metric,
+    metric_classes,
+)
+from densevos_eval.protocols import JHMDB, PROTOCOLS, VIP
 from densevos_eval.scoring.results import results_json, scores_table
 from tests.eval.conftest import Benchmark
 
@@ -166,7 +173,7 @@ def test_every_benchmark_asks_for_a_metric_that_there_is() -> None:
     assert sorted(metric_classes()) == ["joints", "miou", "objects", "parts"]
     for protocol in PROTOCOLS.values():
         assert benchmark_metric(protocol).is_implied
-    assert not benchmark_metric(VIP, "objects").is_implied
+    assert not ObjectsMetric(benchmark=VIP).is_implied
 
 
 def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +182,11 @@ def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pyte
     with pytest.raises(
         InputError, match="--metric miou: scores labelled sets, not benchmarks; name the set with --set"
     ):
-        benchmark_metric(DAVIS17, "miou")
+        find_sequence_metric("miou")
+    with pytest.raises(
+        InputError, match="--metric parts: scores benchmarks, not labelled sets; name one with --dataset"
+    ):
+        find_shot_metric("parts")
     with pytest.raises(InputError, match="--metric dice: is none of miou, joints, objects, parts"):
         find_metric("dice")
 

@@ -79,9 +79,9 @@ def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp
     last = read_mask(results / "late" / "00010.png")
     write_mask(results / "late" / "00010.png", np.where(last == 2, 0, last))
     write_mask(results / "late" / "00000.png", np.zeros((24, 40), np.uint8))  # given, so not scored
-    one, two = measure_objects(sequences[1], results, YTVOS18)["J"]
-    np.testing.assert_array_equal(one, [np.nan, 1, 1])
-    np.testing.assert_array_equal(two.contour, [np.nan, np.nan, 0])
+    arrays = measure_objects(sequences[1], results, YTVOS18)
+    np.testing.assert_array_equal(arrays["J"][0], [np.nan, 1, 1])
+    np.testing.assert_array_equal(arrays["F"][1], [np.nan, np.nan, 0])
     assert score(sequences, results, benchmark_metric(YTVOS18), split="train").overall["J-Mean"] == pytest.approx(2 / 3)
 
 

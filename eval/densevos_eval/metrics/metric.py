@@ -128,7 +128,11 @@ class Metric(ABC, Generic[Item]):
 
     @abstractmethod
     def fingerprints(self, item: Item, folder: Path) -> Fingerprints:
-        """What the masks in FOLDER/ITEM and the annotations of the item are now."""
+        """What the masks in FOLDER/ITEM and the annotations of the item are now.
+
+        For masks FOLDER/ITEM/FRAME.png take runs.fingerprint.masks_fingerprint: compare and report
+        compute it again, to refuse scores of other masks.
+        """
 
     @abstractmethod
     def facts(self, item: Item) -> object:

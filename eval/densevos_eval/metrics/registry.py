@@ -9,7 +9,7 @@ from densevos.base.outside import from_outside, is_outside
 from densevos_eval import metrics
 from densevos_eval.metrics.metric import Metric
 from densevos_eval.metrics.sequence_metric import Benchmark, SequenceMetric
-from densevos_eval.sequences import Sequence
+from densevos_eval.metrics.shot_metric import ShotMetric
 
 MetricClass = type[Metric[Any]]
 
@@ -18,8 +18,6 @@ def metric_classes() -> dict[str, MetricClass]:
     """The metrics of this folder by name."""
     found: dict[str, MetricClass] = {}
     for info in pkgutil.iter_modules(metrics.__path__):
-        if info.name == "registry":
-            continue
         module = importlib.import_module(f"{metrics.__name__}.{info.name}")
         metric = getattr(module, "METRIC", None)
         if metric is not None:
@@ -47,13 +45,22 @@ def find_metric(name: str) -> MetricClass:
     return known[name]
 
 
-def benchmark_metric(benchmark: Benchmark, name: str | None = None) -> Metric[Sequence]:
-    """The metric that the benchmark asks for, or the one named, bound to the benchmark's rules.
-
-    Raises:
-        InputError: There is no such metric, or it scores labelled sets.
-    """
-    found = find_metric(name or benchmark.measure)
+def find_sequence_metric(name: str) -> type[SequenceMetric]:
+    """The metric of this name, which scores benchmarks; InputError if there is none or it does not."""
+    found = find_metric(name)
     if not issubclass(found, SequenceMetric):
         raise InputError(f"--metric {name}: scores labelled sets, not benchmarks; name the set with --set SET:ROOT")
-    return found(benchmark=benchmark)
+    return found
+
+
+def find_shot_metric(name: str) -> type[ShotMetric]:
+    """The metric of this name, which scores labelled sets; InputError if there is none or it does not."""
+    found = find_metric(name)
+    if not issubclass(found, ShotMetric):
+        raise InputError(f"--metric {name}: scores benchmarks, not labelled sets; name one with --dataset and --root")
+    return found
+
+
+def benchmark_metric(benchmark: Benchmark) -> SequenceMetric:
+    """The metric that the benchmark asks for, bound to its rules."""
+    return find_sequence_metric(benchmark.measure)(benchmark=benchmark)

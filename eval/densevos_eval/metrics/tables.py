@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
@@ -24,7 +26,7 @@ class ScoreTable:
 
 def decimals(values: Iterable[object]) -> list[str]:
     """Three decimals, as the official tool writes them."""
-    return [f"{value:.3f}" if isinstance(value, float) else str(value) for value in values]
+    return [f"{value:.3f}" if isinstance(value, float | np.floating) else str(value) for value in values]
 
 
 def csv_bytes(header: Iterable[object], rows: Iterable[Iterable[object]]) -> bytes:

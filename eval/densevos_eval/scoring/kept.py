@@ -11,7 +11,7 @@ from densevos.base.files import written_whole
 from densevos_eval.metrics.metric import Arrays
 
 KEPT = ".scores"
-KEY = "key"
+KEY = "__key__"  # Stored beside the arrays; no metric names an array so.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
-from densevos.data.segmentation.registry import open_set, parse_spec
+from densevos.data.segmentation.registry import open_set
 from densevos_eval.metrics.metric import Metric
-from densevos_eval.metrics.registry import benchmark_metric, find_metric
-from densevos_eval.metrics.sequence_metric import SequenceMetric
+from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
 from densevos_eval.protocols import BenchmarkOptions, Dataset
 
 USUAL = "miou"  # The metric of a labelled set unless another is named.
@@ -97,17 +96,16 @@ class ScoreOptions(BenchmarkOptions):
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
         if not self.stability:
             protocol = replace(protocol, stability=frozenset())
-        bound = benchmark_metric(protocol, metric)
-        return Target(items=list(self.load()), length=lambda sequence: len(sequence.frame_names), metric=bound)
+        found = find_sequence_metric(metric or protocol.measure)
+        return Target(
+            items=list(self.load()),
+            length=lambda sequence: len(sequence.frame_names),
+            metric=found(benchmark=protocol),
+        )
 
     def _labelled_set(self, metric: str) -> Target:
         assert self.set is not None
-        parse_spec(self.set)
-        found: Any = find_metric(metric)
-        if issubclass(found, SequenceMetric):
-            raise InputError(
-                f"--metric {metric}: scores benchmarks, not labelled sets; name one with --dataset and --root"
-            )
+        found = find_shot_metric(metric)
         labelled = open_set(
             self.set,
             self.split,

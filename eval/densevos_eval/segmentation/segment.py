@@ -19,7 +19,7 @@ from densevos_eval import sequences as benchmark
 from densevos_eval.devices import limit_threads, threads_of_each
 from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
-from densevos_eval.metrics.classes import SEGMENTED
+from densevos_eval.metrics.shot_metric import SEGMENTED
 from densevos_eval.runs.every import Write, write_every
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import begin, is_whole, written_sequence
