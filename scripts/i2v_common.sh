@@ -10,7 +10,7 @@ learn() { # learn RUN RECIPE [options]: a finished run stays
         product densevos train "$2" "${@:3}" --out "$1" --resume auto ${options[@]+"${options[@]}"}
 }
 
-judge() { # judge RUN RESULTS [--dataset ... --root ...]: what was scored stays, unless the run was trained anew since
+judge() { # judge RUN RESULTS --dataset SET --root ROOT [options of the set]: what was scored stays, unless the run was trained anew since
     local how=--resume
     if [ -f "$2/segment.json" ] && [ "$1/model.safetensors" -nt "$2/segment.json" ]; then
         how=--overwrite
@@ -18,5 +18,6 @@ judge() { # judge RUN RESULTS [--dataset ... --root ...]: what was scored stays,
         return
     fi
     product densevos-eval segment --model "$1" "${@:3}" --out "$2" "$how"
-    product densevos-eval score --metric miou "${@:3}" --results "$2"
+    local more=("${@:7}") # after --dataset SET --root ROOT, which score takes as --set SET:ROOT
+    product densevos-eval score --set "$4:$6" ${more[@]+"${more[@]/#--classes/--wanted}"} --results "$2"
 }

@@ -40,6 +40,21 @@ def test_the_trainer_never_imports_the_evaluator(name: str) -> None:
         assert not any(other.split(".")[0] == "densevos_eval" for other in imported(MODULES[name]))
 
 
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [
+        ("scoring", ("reports", "propagation", "zeroshot", "segmentation", "sweep")),
+        ("metrics", ("scoring", "reports", "propagation", "protocols")),
+        ("runs", ("scoring", "reports", "propagation")),
+    ],
+)
+def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(room: str, others: tuple[str, ...]) -> None:
+    walls = tuple(f"densevos_eval.{other}" for other in others)
+    for name, path in MODULES.items():
+        if name.startswith(f"densevos_eval.{room}"):
+            assert not [other for other in imported(path) if other.startswith(walls)], name
+
+
 def test_only_the_command_lines_import_tyro() -> None:
     users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
     assert users <= {"densevos.cli", "densevos_eval.cli", "densevos_eval.settings"}

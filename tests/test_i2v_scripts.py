@@ -94,7 +94,7 @@ def test_every_published_row_is_trained_and_judged_once() -> None:
         assert [spec.split(":")[1] for spec in labelled.split()] == row["labelled"].split("+")
         assert unlabelled.split(":")[-1].replace("VOC", "Pascal") == row["unlabelled"].strip("-")
         scored = [
-            c for c in commands if "score --metric miou" in c and c.endswith(f"runs/{row['run']}/seed0/{row['judged']}")
+            c for c in commands if "eval score --set" in c and c.endswith(f"runs/{row['run']}/seed0/{row['judged']}")
         ]
         assert len(scored) == 1
     trained = {command.partition("--out runs/")[2].split("/")[0] for command in commands if command.startswith(TRAIN)}
@@ -320,9 +320,9 @@ def test_experiment_trains_and_judges_every_method_with_one_budget(tmp_path: Pat
         " --placement stage1 --adversarial.discriminator siamese --loop.seed 1 --loop.epochs 2 --loop.log-every 1"
         f" --out {here}/run --resume auto --clips.size 96",
         f"densevos-eval segment --model {here}/run {target} --out {here}/target --resume",
-        f"densevos-eval score --metric miou {target} --results {here}/target",
+        f"densevos-eval score --set folder:{out}/data/camvid --results {here}/target",
         f"densevos-eval segment --model {here}/run --dataset camvid --root /camvid --out {here}/source --resume",
-        f"densevos-eval score --metric miou --dataset camvid --root /camvid --results {here}/source",
+        f"densevos-eval score --set camvid:/camvid --results {here}/source",
     ]
     assert called[-1] == f"python {folder}/benchmarks/i2v_dev.py {out}"
     again = run(folder, "i2v_dev", "--clips.size", "96", CAMVID="/camvid", SEEDS="1", EPOCHS="2")[2]

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,119 +13,88 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers, shard_of, stopped_by_sigterm
+from densevos_eval.footage import Unlabelled, Videos
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
-from densevos_eval.segmentation.options import ChosenSet, Pictures
-from densevos_eval.settings import EncoderOptions, PropagationOptions, Videos
+from densevos_eval.scoring.options import ScoreOptions
+from densevos_eval.segmentation.options import Pictures
+from densevos_eval.settings import EncoderOptions, PropagationOptions
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
+from densevos_eval.zeroshot.options import CrfOptions
 
 
 def score(
-    benchmark: BenchmarkOptions,
+    against: ScoreOptions,
     results: tuple[Path, ...],
+    metric: str | None = None,
     out: Path | None = None,
     resume: bool = False,
     workers: int | None = None,
     shard: str | None = None,
-    stability: bool = True,
-    decay_uint8: bool = False,
 ) -> None:
-    """Score masks on disk: region similarity J and contour accuracy F of every object, and what a benchmark adds.
+    """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
 
-    For the IoU of classes in semantic masks, with options of its own: densevos-eval score --metric miou --help.
+    A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
+    stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
+    and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
+    the annotations have. Void (255) does not count.
 
-    Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json. Sequences that
-    cannot be scored are told of at the end; the others then are in results.json and in no other table.
+    Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
+    per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are
+    listed at the end; the others are then in results.json and in no other file.
 
     Args:
-        benchmark: What to score against.
+        against: What to score against.
         results: Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard of
-            propagate, are one result; give --out then.
-        out: Folder for the tables; --results when left out.
-        resume: Take the scores that an interrupted run, or one of a --shard, left of the same masks and annotations.
-        workers: Processes to spread the sequences over; one per CPU core when left out.
+            propagate, are one result; give --out then. With --set: SHOT/FRAME.png, for images also NAME.png.
+        metric: Metric to score with, such as miou, or module:NAME of your own. Default: what the benchmark asks for;
+            miou for a labelled set.
+        out: Folder for the tables. Default: --results.
+        resume: Reuse scores of an interrupted or sharded run if masks and annotations are unchanged.
+        workers: Processes to spread the sequences over. Default: one per CPU core.
         shard: Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write
             no tables; --resume without --shard does when all are done.
-        stability: Compute temporal stability T where the benchmark has it; some .1 s for each frame.
-        decay_uint8: Number the frames with 8 bits in the decay, as the DAVIS toolbox does; wrong beyond 256 frames.
     """
     from rich.console import Console
 
     from densevos_eval.progress import sequence_progress
-    from densevos_eval.scoring.judging import Plan, located
-    from densevos_eval.scoring.measures import judge
-    from densevos_eval.scoring.tables import results_table, write_results
+    from densevos_eval.scoring.folders import located
+    from densevos_eval.scoring.kept import KeptArrays
+    from densevos_eval.scoring.results import scores_table, write_scores
+    from densevos_eval.scoring.score import score
 
     check_workers(workers)
-    if out is None and len(results) != 1:
-        raise InputError(f"--results: names {len(results)} folders; name one, or a folder for the tables with --out")
+    if len(results) != 1 and (out is None or against.set):
+        needed = "one folder" if against.set else "one, or a folder for the tables with --out"
+        raise InputError(f"--results: names {len(results)} folders; name {needed}")
     out = out or results[0]
-    sequences = shard_of(benchmark.load(), shard, lambda sequence: len(sequence.frame_names))
-    if not sequences:
+
+    target = against.target(metric)
+    console.print_notes(target.notes)
+    items = shard_of(target.items, shard, target.length)
+    if not items:
         print(f"--shard {shard}: there are fewer sequences, so nothing is left to score")
         return
-    protocol = replace(benchmark.protocol(), decay_uint8=decay_uint8)
-    plan = Plan(masks=located(sequences, results), keep=out, reuse=resume)
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(sequences)) as on_sequence:
-        scores = judge(
-            sequences,
-            plan,
-            protocol if stability else replace(protocol, stability=frozenset()),
-            split=benchmark.split,
+
+    kept = KeptArrays(out=out, reuse=resume)
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
+        scores = score(
+            items,
+            located(items, results),
+            target.metric,
+            split=against.split,
+            kept=kept,
             workers=workers or os.cpu_count() or 1,
-            on_sequence=on_sequence,
+            on_item=on_item,
         )
     if shard is None:
-        write_results(scores, out)
-        Console().print(results_table(scores))
+        write_scores(scores, out)
+        Console().print(scores_table(scores))
     else:
         print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
-    console.list_failures(scores.broken, len(sequences))
+    console.list_failures(scores.broken, len(items))
     if shard is None:
-        plan.forget()
-
-
-def score_miou(
-    labelled: ChosenSet,
-    results: Path,
-    out: Path | None = None,
-    workers: int | None = None,
-) -> None:
-    """Score semantic masks on disk: IoU and accuracy of every class, their means, and which classes are confused.
-
-    The IoU of a class is taken over the pixels of all labelled frames together, and so is its accuracy, the share of
-    its pixels that are found. mIoU and mean accuracy are means over the classes that the annotations have, background
-    included where the set has one; pixel accuracy is of all pixels alike. Void (255) does not count.
-
-    Prints a table and writes classes.csv, confusion.png and results.json. Shots that cannot be scored are told of at
-    the end; the others then are in results.json and in nothing else.
-
-    Args:
-        labelled: What to score against.
-        results: Folder with one indexed PNG of class ids per labelled frame: SHOT/FRAME.png, of images also NAME.png.
-        out: Folder for tables and picture; --results when left out.
-        workers: Processes to spread the shots over; one per CPU core when left out.
-    """
-    from rich.console import Console
-
-    from densevos_eval.progress import sequence_progress
-    from densevos_eval.scoring.semantic import score_classes
-    from densevos_eval.scoring.semantic_tables import class_table, write_class_scores
-
-    check_workers(workers)
-    found = labelled.open()
-    console.print_notes(found.notes)
-    with stopped_by_sigterm("score again"), sequence_progress("score", len(found.shots)) as on_shot:
-        scores = score_classes(
-            found, results, split=labelled.split, workers=workers or os.cpu_count() or 1, on_shot=on_shot
-        )
-    write_class_scores(scores, out or results)
-    Console().print(class_table(scores))
-    measured = scores.measured
-    console.list_failures(
-        measured.broken, len(measured.sequences) + len(measured.broken), "mend their masks and score again"
-    )
+        kept.delete()
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
@@ -138,7 +106,7 @@ def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, ov
         out: The zip to upload (NAME.zip), or a folder of the same content.
         overwrite: Replace what is there.
     """
-    from densevos_eval.scoring.judging import located
+    from densevos_eval.scoring.folders import located
     from densevos_eval.submit import submit
 
     sequences = benchmark.load()
@@ -168,7 +136,7 @@ def propagate(
     """
     config = options.config()
     run.check_movie(videos.video is not None)
-    sequences = videos.load()
+    sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
         raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
     from densevos_eval.propagation.propagate import Propagation
@@ -218,7 +186,7 @@ def zeroshot(
     run.check_movie(videos.video is not None)
     if references is not None and references < 1:
         raise InputError(f"--references: must be 1 or more, is {references}")
-    sequences = videos.load()
+    sequences = videos.find()
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.zeroshot.model import model_file
     from densevos_eval.zeroshot.object_level import ObjectLevel, check_threshold, usual_workers
@@ -513,10 +481,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-METRICS: dict[str, Callable[..., None]] = {"benchmark": score, "miou": score_miou}
-"""What `score` can measure by --metric: what the benchmark asks for, unless another is named."""
-
-
 RENAMED: dict[str, dict[str, str]] = {
     "segment": {
         "--dataset": "--set SET:ROOT, which names layout and folder of the set",
@@ -534,29 +498,13 @@ RENAMED: dict[str, dict[str, str]] = {
 
 
 def dispatch(arguments: list[str]) -> None:
-    """Run one command. The options of `score` depend on its --metric."""
-    console.refuse_old_spellings(arguments, RENAMED.get(arguments[0], {}) if arguments else {})
+    """Run one command."""
+    renamed = RENAMED.get(arguments[0], {}) if arguments else {}
+    if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
+        renamed = RENAMED["segment"]
+    console.refuse_old_spellings(arguments, renamed)
     flat = (tyro.conf.OmitArgPrefixes,)
-    if arguments[:1] == ["score"]:
-        metric, rest = _metric(arguments[1:])
-        if metric != "benchmark":
-            tyro.cli(METRICS[metric], prog=f"densevos-eval score --metric {metric}", args=rest, config=flat)
-            return
-        arguments = ["score", *rest]
     tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
-
-
-def _metric(arguments: list[str]) -> tuple[str, list[str]]:
-    """What follows --metric, and the other arguments; InputError where that is no metric."""
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == "--metric":
-            rest = arguments[place + 1 :]
-            metric, rest = (value, rest) if equals else ("".join(rest[:1]), rest[1:])
-            if metric not in METRICS:
-                raise InputError(f"--metric {metric}: is none of {', '.join(METRICS)}")
-            return metric, [*arguments[:place], *rest]
-    return "benchmark", arguments
 
 
 def main() -> None:

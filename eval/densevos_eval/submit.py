@@ -24,7 +24,7 @@ def submit(
 ) -> int:
     """Pack the masks FOLDER/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
 
-    masks: name of each sequence -> FOLDER; see judging.located.
+    masks: name of each sequence -> FOLDER; see folders.located.
 
     `out` is a zip when its name ends so. It appears only when whole, and nothing is written before every mask is
     checked. What else lies in the folders is not packed. Returns the number of masks.

@@ -339,7 +339,7 @@ def test_another_process_writes_the_same(clips: Path, model: Path, tmp_path: Pat
 def test_segment_then_score(images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where, out = ("--set", f"folder:{images}"), tmp_path / "out"
     assert run("segment", *where, "--model", model, "--device", "cpu", "--out", out, "--overlays") == 0
-    assert run("score", "--metric", "miou", *where, "--results", out, "--workers", "1") == 0
+    assert run("score", "--set", f"folder:{images}", "--results", out, "--workers", "1") == 0
     truth = np.concatenate([blocks(name) for name in "abc"])
     found = np.concatenate([read_mask(out / name / f"{name}.png") for name in "abc"])
     told = json.loads((out / "results.json").read_text())
@@ -382,7 +382,20 @@ def test_what_the_user_should_know_of_a_set_is_told(tmp_path: Path, model: Path,
     note = f"note: {tmp_path / 'fbms' / 'classes.csv'}: names no region of farm01; left out"
     assert run("segment", *where, "--model", model, "--device", "cpu", "--out", tmp_path / "out") == 2
     assert capsys.readouterr().err.splitlines()[0] == note
-    assert run("score", "--metric", "miou", *where, "--results", tmp_path / "out", "--workers", "1") == 2
+    assert (
+        run(
+            "score",
+            "--set",
+            f"fbms:{tmp_path / 'fbms'}",
+            "--split",
+            "train",
+            "--results",
+            tmp_path / "out",
+            "--workers",
+            "1",
+        )
+        == 2
+    )
     assert capsys.readouterr().err.splitlines()[0] == note
 
 

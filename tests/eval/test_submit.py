@@ -17,7 +17,7 @@ from densevos_eval.protocols.davis import DAVIS16, DAVIS17_TESTDEV
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.protocols.ytvos import YTVOS18
-from densevos_eval.scoring.judging import located
+from densevos_eval.scoring.folders import located
 from densevos_eval.submit import submit
 from tests.eval.copies import COPIES, put
 

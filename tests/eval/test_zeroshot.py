@@ -25,13 +25,14 @@ from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model
 from densevos_eval import cli
+from densevos_eval.footage import Unlabelled
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
-from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
+from densevos_eval.zeroshot.options import CrfOptions
 from tests.eval.copies import COPIES
 
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
@@ -161,7 +162,7 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
 
 
 def sequence_of(root: Path, name: str) -> Sequence:
-    (found,) = Unlabelled(dataset="davis16", root=root, sequences=(name,)).load()
+    (found,) = Unlabelled(dataset="davis16", root=root, sequences=(name,)).find()
     return found
 
 
@@ -194,7 +195,7 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
 
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
-    sequences = Unlabelled(dataset="davis16", root=davis).load()
+    sequences = Unlabelled(dataset="davis16", root=davis).find()
     load = partial(ObjectLevel.loaded, "cpu", model=file, references=None)
     run = partial(write_all, sequences, load())
     ticks: list[str] = []

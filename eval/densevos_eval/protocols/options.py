@@ -19,14 +19,14 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """Which sequences of which benchmark: the options that propagate and score share."""
+    """Which sequences of which benchmark."""
 
-    dataset: Dataset
+    dataset: Dataset | None = None
     """A benchmark of this list, or module:NAME, a Protocol of your own."""
-    root: Path
-    """Folder that holds JPEGImages and Annotations."""
+    root: Path | None = None
+    """Folder of the benchmark; most hold JPEGImages and Annotations."""
     split: str = "val"
-    """Name of the list of sequences in ImageSets."""
+    """Name of the part of the benchmark; most list its sequences in ImageSets."""
     sequences: tuple[str, ...] = ()
     """Names of sequences, instead of the split's list."""
     annotations: str | None = None
@@ -34,9 +34,11 @@ class BenchmarkOptions:
     resolution: str | None = None
     """Folder of one resolution, such as 480p; found by itself where there is only one."""
     frames: Literal["all", "required"] = "all"
-    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
+    """Frames of YouTube-VOS to propagate through: all, or the 6-fps set only."""
 
     def __post_init__(self) -> None:
+        if self.dataset is None:
+            return
         flags = find_protocol(self.dataset).flags
         if self.frames != "all" and "frames" not in flags:
             users = ", ".join(name for name, other in PROTOCOLS.items() if "frames" in other.flags)
@@ -48,6 +50,10 @@ class BenchmarkOptions:
 
     def protocol(self) -> Protocol:
         """The benchmark's protocol with the folders named by these options."""
+        if self.dataset is None:
+            raise InputError(
+                f"--dataset: is missing; name a benchmark, such as {next(iter(PROTOCOLS))}, and its --root"
+            )
         protocol = find_protocol(self.dataset)
         return replace(
             protocol,
@@ -67,6 +73,8 @@ class BenchmarkOptions:
             InputError: See load_sequences; also when the layout of a benchmark from outside fails.
         """
         protocol = self.protocol()
+        if self.root is None:
+            raise InputError(f"--root: is missing; name the folder of {self.dataset}")
         if not annotated:
             protocol = replace(protocol, annotated="none")
 
@@ -75,7 +83,7 @@ class BenchmarkOptions:
         except (InputError, OSError):
             raise
         except Exception as error:  # A layout from outside raises whatever it likes.
-            if not is_outside(self.dataset):
+            if not is_outside(self.dataset or ""):
                 raise
             reason = " ".join(str(error).split())[:160]
             raise InputError(

@@ -58,13 +58,14 @@ def judged(
 
 
 def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
-    """The sequences to show in detail, the `worst` ones; none of a benchmark without objects.
+    """The sequences to show in detail, the `worst` ones; none where the scores are not of objects.
 
     Raises InputError for a number below 0.
     """
     if worst < 0:
         raise InputError(f"--worst: must be 0 or more sequences, is {worst}")
-    return subject.sequences[:worst] if subject.protocol.measure == "objects" else ()
+    metric = subject.results.metric or subject.protocol.measure
+    return subject.sequences[:worst] if metric == "objects" else ()
 
 
 def write_report(

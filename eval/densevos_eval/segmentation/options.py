@@ -9,11 +9,10 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import BROKEN, Broken
-from densevos.config.sets import SetOptions
 from densevos.data.segmentation.classes import same_classes
-from densevos.data.segmentation.registry import open_set
-from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
+from densevos.data.segmentation.segmentation_set import Shot
 from densevos.data.sources.source import FrameReader
+from densevos_eval.labelled_set import ChosenSet
 from densevos_eval.own_video import own_video
 from densevos_eval.sequences import Sequence
 
@@ -33,23 +32,6 @@ class Material:
     facts: Mapping[str, Any] = field(default_factory=dict)
     broken: Mapping[str, Broken] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChosenSet(SetOptions):
-    """A labelled or unlabelled set, and how it is read."""
-
-    set: str | None = None
-    """A set as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files below ROOT."""
-    split: str = "val"
-    """Name of the part of the set."""
-
-    def open(self, *, labels: bool = True) -> SegmentationSet:
-        """The set; InputError when files are missing, or hold nothing that is wanted."""
-        if self.set is None:
-            raise InputError("--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid")
-        options = {one.name: getattr(self, one.name) for one in fields(SetOptions)}
-        return open_set(self.set, labels=labels, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What zero-shot segmentation is run on, and how its masks are sharpened: options, without torch."""
+"""How masks of zero-shot segmentation are refined: options, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,31 +7,6 @@ from typing import Any, Literal
 from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.options import given, optional
-from densevos_eval.own_video import own_video
-from densevos_eval.protocols.registry import PROTOCOLS
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import Footage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unlabelled(Footage):
-    """What to find the objects in: the sequences of a benchmark, or one's own video. No annotation is looked at."""
-
-    def load(self) -> list[Sequence]:
-        """The sequences without any masks; InputError when neither or both kinds are named, or files are missing."""
-        benchmark = self.benchmark()
-        if benchmark and not benchmark.protocol().foreground:
-            able = ", ".join(name for name, other in PROTOCOLS.items() if other.foreground)
-            raise InputError(
-                f"--dataset {benchmark.dataset}: asks for what a first annotation names, and these masks only tell"
-                f" objects from background; take {able}, or densevos-eval propagate"
-            )
-        if benchmark:
-            return benchmark.load(annotated=False)
-        if self.video and not (self.dataset or self.root):
-            return [own_video(self.video, None, start=self.start, end=self.end)]
-        raise InputError("zeroshot: give --dataset and --root, or a --video (and its --start, --end)")
-
 
 _Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 
