@@ -12,26 +12,18 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
-from densevos.base.parallel import check_workers, shard_of, stopped_by_sigterm
+from densevos.base.parallel import check_workers
 from densevos_eval.footage import Unlabelled, Videos
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
-from densevos_eval.scoring.options import ScoreOptions
-from densevos_eval.segmentation.options import Pictures
+from densevos_eval.scoring.options import ScoreOptions, ScoringRun
+from densevos_eval.segmentation.options import NetworkOptions, Pictures
 from densevos_eval.settings import EncoderOptions, PropagationOptions
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.zeroshot.options import CrfOptions
+from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
 
 
-def score(
-    against: ScoreOptions,
-    results: tuple[Path, ...],
-    metric: str | None = None,
-    out: Path | None = None,
-    resume: bool = False,
-    workers: int | None = None,
-    shard: str | None = None,
-) -> None:
+def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
     """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
 
     A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
@@ -45,56 +37,13 @@ def score(
 
     Args:
         against: What to score against.
-        results: Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard of
-            propagate, are one result; give --out then. With --set: SHOT/FRAME.png, for images also NAME.png.
-        metric: Metric to score with, such as miou, or module:NAME of your own. Default: what the benchmark asks for;
-            miou for a labelled set.
-        out: Folder for the tables. Default: --results.
-        resume: Reuse scores of an interrupted or sharded run if masks and annotations are unchanged.
-        workers: Processes to spread the sequences over. Default: one per CPU core.
-        shard: Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write
-            no tables; --resume without --shard does when all are done.
+        scoring: Which masks are scored.
+        metric: Metric to score with, such as miou, or module:NAME of your own. Without this option it is what the
+            benchmark asks for, and miou for a labelled set.
     """
-    from rich.console import Console
+    from densevos_eval.scoring.run import run
 
-    from densevos_eval.progress import sequence_progress
-    from densevos_eval.scoring.folders import located
-    from densevos_eval.scoring.kept import KeptArrays
-    from densevos_eval.scoring.results import scores_table, write_scores
-    from densevos_eval.scoring.score import score
-
-    check_workers(workers)
-    if len(results) != 1 and (out is None or against.set):
-        needed = "one folder" if against.set else "one, or a folder for the tables with --out"
-        raise InputError(f"--results: names {len(results)} folders; name {needed}")
-    out = out or results[0]
-
-    target = against.target(metric)
-    console.print_notes(target.notes)
-    items = shard_of(target.items, shard, target.length)
-    if not items:
-        print(f"--shard {shard}: there are fewer sequences, so nothing is left to score")
-        return
-
-    kept = KeptArrays(out=out, reuse=resume)
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
-        scores = score(
-            items,
-            located(items, results),
-            target.metric,
-            split=against.split,
-            kept=kept,
-            workers=workers or os.cpu_count() or 1,
-            on_item=on_item,
-        )
-    if shard is None:
-        write_scores(scores, out)
-        Console().print(scores_table(scores))
-    else:
-        print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
-    console.list_failures(scores.broken, len(items))
-    if shard is None:
-        kept.delete()
+    run(against, scoring, metric)
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
@@ -153,16 +102,7 @@ def propagate(
     run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
 
 
-def zeroshot(
-    videos: Unlabelled,
-    crf: CrfOptions,
-    run: RunOptions,
-    model: Path,
-    threshold: float = 0.5,
-    references: int | None = None,
-    device: str = "auto",
-    save_probabilities: bool = False,
-) -> None:
+def zeroshot(videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, run: RunOptions) -> None:
     """Find the primary objects of every video with a trained model, without a first mask: object-level masks.
 
     Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
@@ -173,45 +113,22 @@ def zeroshot(
     Args:
         videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.
         crf: What refines the masks.
+        options: What finds the objects.
         run: Where masks go.
-        model: Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
-            model.safetensors.
-        threshold: Foreground threshold on the predicted probability.
-        references: Number of evenly spaced frames of a video that every frame is compared with; without this option as
-            in training.
-        device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
-        save_probabilities: Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects).
     """
     config = crf.config()
     run.check_movie(videos.video is not None)
-    if references is not None and references < 1:
-        raise InputError(f"--references: must be 1 or more, is {references}")
     sequences = videos.find()
     from densevos_eval.runs.runner import run as run_all
-    from densevos_eval.zeroshot.model import model_file
-    from densevos_eval.zeroshot.object_level import ObjectLevel, check_threshold, usual_workers
+    from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 
-    check_threshold(threshold)
-    load = partial(
-        ObjectLevel.loaded,
-        model=model_file(model),
-        references=references,
-        threshold=threshold,
-        crf=config,
-        probabilities=save_probabilities,
-    )
+    load = partial(ObjectLevel.loaded, options=options, crf=config)
     usual = usual_workers(config, len(run.sequences(sequences)))
-    run_all("zeroshot", sequences, load, run, device=device, usual_workers=usual, movie=videos.video is not None)
+    own = videos.video is not None
+    run_all("zeroshot", sequences, load, run, device=options.device, usual_workers=usual, movie=own)
 
 
-def segment(
-    pictures: Pictures,
-    run: RunOptions,
-    model: Path,
-    size: int | None = None,
-    overlays: bool = False,
-    device: str = "auto",
-) -> None:
+def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> None:
     """Tell the class of every pixel with a trained segmentation network: a set of images or videos, or one's own video.
 
     Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png (an image is a sequence
@@ -221,34 +138,18 @@ def segment(
 
     Args:
         pictures: What to segment.
+        options: What tells the classes.
         run: Where masks go.
-        model: Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors.
-        size: Frames are scaled to this short side, pixels, for the network. Without this option it is the side of the
-            crops in training, which is the least that the recipes scale short sides to there.
-        overlays: Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg.
-        device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
     """
     run.check_movie(pictures.video is not None)
-    if size is not None and size < 32:
-        raise InputError(f"--size: must be 32 pixels or more, is {size}")
     material = pictures.load()
     console.print_notes(material.notes)
     from densevos_eval.runs.runner import run as run_all
-    from densevos_eval.segmentation.classifier import model_file
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    load = partial(
-        SemanticSegmentation.loaded, model=model_file(model), size=size, material=material, overlays=overlays
-    )
-    run_all(
-        "segment",
-        material.sequences,
-        load,
-        run,
-        device=device,
-        movie=pictures.video is not None,
-        broken=material.broken,
-    )
+    load = partial(SemanticSegmentation.loaded, options=options, material=material)
+    own = pictures.video is not None
+    run_all("segment", material.sequences, load, run, device=options.device, movie=own, broken=material.broken)
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:
@@ -259,20 +160,9 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
         out: The picture: first.png.
         at: Which frame, by its number or in seconds such as 3.5s; the first when left out.
     """
-    from PIL import Image
+    from densevos_eval.own_video import write_frame
 
-    from densevos.data.sources.video import open_frames
-    from densevos_eval.own_video import frame_index
-
-    if out.is_dir():
-        raise InputError(f"{out}: is a folder; name the picture, such as {out / 'frame.png'}")
-    reader = open_frames(video)
-    index = 0 if at is None else frame_index("--at", at, reader)
-    picture = Image.fromarray(reader.read([index])[0])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(out) as file:
-        picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
-    print(f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}")
+    print(write_frame(video, out, at))
 
 
 def sweep(
@@ -287,7 +177,8 @@ def sweep(
 
     Writes masks and scores of each as OUT/SETTING, as propagate and score do (without T), prints a table, best
     setting first, and writes OUT/sweep.csv and OUT/sweep.json. A sequence's features lie on disk in OUT meanwhile:
-    13 MB a frame of 480x854. Sequences that cannot be used are told of at the end, and the others done all the same.
+    13 MB a frame of 480x854. Sequences that fail are listed at the end; all others
+    are still processed.
 
     Args:
         benchmark: What to propagate through and score against.
@@ -336,12 +227,9 @@ def info(
         scale: Frames are resized by this factor before they are encoded.
     """
     options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
-    from densevos_eval.describe import facts
+    from densevos_eval.describe import as_lines, facts
 
-    told = facts(options.load())
-    width = max(map(len, told))
-    for title, text in told.items():
-        print(f"{title:{width}}  {text}")
+    print("\n".join(as_lines(facts(options.load()))))
 
 
 def show(
@@ -365,29 +253,18 @@ def show(
         movies: Write the movies too, not only the overview.
     """
     from densevos_eval.progress import frame_progress
+    from densevos_eval.reports.results import titled_folders
     from densevos_eval.reports.show import show
 
     check_fps(fps)
     sequences = benchmark.load()
     if any(sequence.joints for sequence in sequences):
         raise InputError(f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn")
-    folders = _titled_folders(results)
+    folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
     with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
         show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
-
-
-def _titled_folders(pairs: tuple[str, ...]) -> dict[str, Path]:
-    folders = {}
-    for pair in pairs:
-        title, equals, folder = pair.partition("=")
-        if not (title and equals and folder):
-            raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
-        if not Path(folder).is_dir():
-            raise InputError(f"{folder}: no such folder of results (--results {pair})")
-        folders[title] = Path(folder)
-    return folders
 
 
 def compare(

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos.base.files import written_whole
 from densevos.data.sources.images import image_files
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
@@ -43,6 +45,32 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
         given=given,
         painted=True,
     )
+
+
+def write_frame(video: Path, out: Path, at: str | None = None) -> str:
+    """Write one frame of a video as a picture at its own size, to paint the objects over.
+
+    Args:
+        video: A video file or a folder of frames.
+        out: The picture; its suffix says the format.
+        at: Which frame, by its number or in seconds such as 3.5s; None: the first.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        InputError: The video or the frame cannot be read, or `out` is a folder.
+    """
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name the picture, such as {out / 'frame.png'}")
+    reader = open_frames(video)
+    index = 0 if at is None else frame_index("--at", at, reader)
+    picture = Image.fromarray(reader.read([index])[0])
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as file:
+        picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
+    return f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}"
 
 
 def frame_index(flag: str, place: str, reader: FrameReader) -> int:

@@ -36,7 +36,7 @@ from densevos_eval.segmentation.classifier import (
     model_file,
     seen_size,
 )
-from densevos_eval.segmentation.options import Material, Pictures, ids_by_name
+from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures, ids_by_name
 from densevos_eval.segmentation.segment import SemanticSegmentation
 from densevos_eval.sequences import Sequence
 from tests.densevos import segmentation_copies as copies
@@ -329,7 +329,7 @@ def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_pa
 def test_another_process_writes_the_same(clips: Path, model: Path, tmp_path: Path) -> None:
     material = Pictures(set=f"folder:{clips}").load()
     file = model / "model.safetensors"
-    load = partial(SemanticSegmentation.loaded, "cpu", model=file, size=None, material=material)
+    load = partial(SemanticSegmentation.loaded, "cpu", options=NetworkOptions(model=file), material=material)
     for out, loads in (("one", ()), ("two", (load,))):
         assert write_all(material.sequences, load(), tmp_path / out, loads=loads) == {}
     for mask in (tmp_path / "one").glob("*/*.png"):

@@ -32,7 +32,7 @@ from densevos_eval.sequences import Sequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
-from densevos_eval.zeroshot.options import CrfOptions
+from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
 from tests.eval.copies import COPIES
 
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
@@ -196,7 +196,7 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
     sequences = Unlabelled(dataset="davis16", root=davis).find()
-    load = partial(ObjectLevel.loaded, "cpu", model=file, references=None)
+    load = partial(ObjectLevel.loaded, "cpu", options=ZeroShotOptions(model=file), crf=None)
     run = partial(write_all, sequences, load())
     ticks: list[str] = []
     assert run(tmp_path / "one") == {}

@@ -118,6 +118,19 @@ def check_fresh(results: Results, sequences: Iterable[Sequence] = ()) -> None:
             raise InputError(f"{path}: is of other annotations of {sequence.name} than there are now; score again")
 
 
+def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
+    """Title -> folder of masks, from TITLE=FOLDER each; InputError for anything else, and for a missing folder."""
+    folders = {}
+    for pair in pairs:
+        title, equals, folder = pair.partition("=")
+        if not (title and equals and folder):
+            raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder of results (--results {pair})")
+        folders[title] = Path(folder)
+    return folders
+
+
 def titles(folders: list[Path]) -> list[str]:
     """The shortest ends of the paths that are all different.
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
+from densevos.base.parallel import check_workers
 from densevos_eval.labelled_set import ChosenSet
 from densevos_eval.metrics.metric import Metric
 from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
@@ -89,3 +91,34 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
             metric=found(labelled=labelled),
             notes=labelled.notes,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRun:
+    """Which masks are scored, and how the work is spread and resumed."""
+
+    results: tuple[Path, ...]
+    """Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard of propagate, are
+    one result; give --out then. Masks of a --set are SEQUENCE/FRAME.png, those of its images also NAME.png."""
+    out: Path | None = None
+    """Folder for the tables; without this option it is --results."""
+    resume: bool = False
+    """Reuse scores of an interrupted or sharded run if masks and annotations are unchanged."""
+    workers: int | None = None
+    """Number of processes that share the sequences; without this option there is one for each CPU core."""
+    shard: str | None = None
+    """Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write no
+    tables; --resume without --shard does when all are done."""
+
+    def __post_init__(self) -> None:
+        check_workers(self.workers)
+
+    def folder(self, *, several: bool) -> Path:
+        """Folder for the tables; InputError for several folders of masks without one, or where one is the most.
+
+        several: Whether masks may come from several folders.
+        """
+        if len(self.results) != 1 and (self.out is None or not several):
+            needed = "one, or a folder for the tables with --out" if several else "one folder"
+            raise InputError(f"--results: names {len(self.results)} folders; name {needed}")
+        return self.out or self.results[0]

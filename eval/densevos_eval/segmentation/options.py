@@ -79,6 +79,25 @@ class Pictures(ChosenSet):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """The trained segmentation network, and how it is used."""
+
+    model: Path
+    """Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors."""
+    size: int | None = None
+    """Frames are scaled to this short side, pixels, for the network. Without this option it is the side of the crops in
+    training, which is the least that the recipes scale short sides to there."""
+    overlays: bool = False
+    """Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 32:
+            raise InputError(f"--size: must be 32 pixels or more, is {self.size}")
+
+
 def _sequence(shot: Shot, *, labelled: bool) -> Sequence | Broken:
     """The shot as a sequence whose labelled frames are asked for, or all of them."""
     try:

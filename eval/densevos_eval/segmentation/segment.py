@@ -18,8 +18,8 @@ from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import SEGMENTED
-from densevos_eval.segmentation.classifier import Classifier, load_classifier
-from densevos_eval.segmentation.options import Material, ids_by_name
+from densevos_eval.segmentation.classifier import Classifier, load_classifier, model_file
+from densevos_eval.segmentation.options import Material, NetworkOptions, ids_by_name
 from densevos_eval.sequences import Sequence
 
 OVERLAYS = "overlays"  # below the folder of the masks
@@ -47,9 +47,11 @@ class SemanticSegmentation:
         ids_by_name(self.classifier.classes, self.classes)
 
     @classmethod
-    def loaded(cls, device: str, *, model: Path, size: int | None, **options: Any) -> "SemanticSegmentation":
-        """The writer with the network of a model file on a device; see the fields for the options."""
-        return cls(classifier=load_classifier(model, chosen(device), size), model=model, **options)
+    def loaded(cls, device: str, *, options: NetworkOptions, material: Material) -> "SemanticSegmentation":
+        """The writer with the network that the options name, on a device."""
+        model = model_file(options.model)
+        classifier = load_classifier(model, chosen(device), options.size)
+        return cls(classifier=classifier, model=model, material=material, overlays=options.overlays)
 
     @property
     def inputs(self) -> list[Path]:

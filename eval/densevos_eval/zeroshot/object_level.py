@@ -20,7 +20,8 @@ from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences import Sequence
-from densevos_eval.zeroshot.model import load_segmenter
+from densevos_eval.zeroshot.model import load_segmenter, model_file
+from densevos_eval.zeroshot.options import ZeroShotOptions
 
 PLAIN = "no-crf"  # below the folder of the refined masks
 PER_GPU = 4  # Processes: each holds a network and its largest batch.
@@ -56,14 +57,20 @@ class ObjectLevel:
     probabilities: bool = False
 
     def __post_init__(self) -> None:
-        check_threshold(self.threshold)
         if self.crf:
             require()
 
     @classmethod
-    def loaded(cls, device: str, *, model: Path, references: int | None, **options: Any) -> "ObjectLevel":
-        """The writer with the network of a model file on a device; see the fields for the options."""
-        return cls(segmenter=load_segmenter(model, chosen(device), references), model=model, **options)
+    def loaded(cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None) -> "ObjectLevel":
+        """The writer with the network that the options name, on a device."""
+        model = model_file(options.model)
+        return cls(
+            segmenter=load_segmenter(model, chosen(device), options.references),
+            model=model,
+            threshold=options.threshold,
+            crf=crf,
+            probabilities=options.save_probabilities,
+        )
 
     @property
     def inputs(self) -> list[Path]:
@@ -120,12 +127,6 @@ class ObjectLevel:
 
 def _foreground(probability: np.ndarray, threshold: float) -> Foreground:
     return Foreground(mask=(probability >= threshold).astype(np.uint8), probability=probability)
-
-
-def check_threshold(threshold: float) -> None:
-    """Raise InputError for a threshold that is no probability between 0 and 1."""
-    if not 0 < threshold < 1:
-        raise InputError(f"--threshold: must lie between 0 and 1, is {threshold}")
 
 
 def usual_workers(crf: CrfConfig | None, sequences: int) -> int | None:

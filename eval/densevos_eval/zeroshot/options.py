@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
@@ -44,3 +45,27 @@ def _check(values: Mapping[str, Any]) -> None:
 
 def _flag(name: str) -> str:
     return "--crf-" + name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotOptions:
+    """The trained model that finds objects, and how it is used."""
+
+    model: Path
+    """Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
+    model.safetensors."""
+    threshold: float = 0.5
+    """Foreground threshold on the predicted probability."""
+    references: int | None = None
+    """Number of evenly spaced frames of a video that every frame is compared with; without this option it is that of
+    training."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    save_probabilities: bool = False
+    """Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
+        if self.references is not None and self.references < 1:
+            raise InputError(f"--references: must be 1 or more, is {self.references}")

@@ -1,0 +1,51 @@
+"""One scoring run: what the command `score` does once it knows against what, and where the masks are."""
+
+import os
+
+from rich.console import Console
+
+from densevos.base.console import list_failures, print_notes
+from densevos.base.parallel import shard_of, stopped_by_sigterm
+from densevos_eval.progress import sequence_progress
+from densevos_eval.scoring.folders import located
+from densevos_eval.scoring.kept import KeptArrays
+from densevos_eval.scoring.options import ScoreOptions, ScoringRun
+from densevos_eval.scoring.results import scores_table, write_scores
+from densevos_eval.scoring.score import score
+
+
+def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
+    """Score masks, write the tables and print one; a shard leaves its scores for the run that joins them.
+
+    Raises:
+        InputError: Nothing can be scored.
+        RunError: Some items cannot be scored; they have been listed by then.
+    """
+    out = scoring.folder(several=against.set is None)
+    target = against.target(metric)
+    print_notes(target.notes)
+    items = shard_of(target.items, scoring.shard, target.length)
+    if not items:
+        print(f"--shard {scoring.shard}: there are fewer sequences, so nothing is left to score")
+        return
+
+    kept = KeptArrays(out=out, reuse=scoring.resume)
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
+        scores = score(
+            items,
+            located(items, scoring.results),
+            target.metric,
+            split=against.split,
+            kept=kept,
+            workers=scoring.workers or os.cpu_count() or 1,
+            on_item=on_item,
+        )
+
+    if scoring.shard is None:
+        write_scores(scores, out)
+        Console().print(scores_table(scores))
+    else:
+        print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
+    list_failures(scores.broken, len(items))
+    if scoring.shard is None:
+        kept.delete()
