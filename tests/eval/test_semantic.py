@@ -199,7 +199,7 @@ def test_old_spelling_names_the_new_one(root: Path, results: Path, capsys: pytes
     for metric in (["--metric=miou"], ["--metric", "miou"], ["--metric", "miou", "--classes", "dog"]):
         assert run("score", *where, *metric) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("error: score --metric miou: takes the labelled set as --set SET:ROOT, not as --dataset")
+        assert line.startswith("error: --dataset: is now --set SET:ROOT")
         assert "--wanted" in line
 
 
