@@ -1,6 +1,6 @@
 """Soft masks cut so that each frame has as much foreground as a folder of maps has on average.
 
-    python benchmarks/equal_area.py RESULTS MAPS OUT
+    python benchmarks/experiments/mug_dev/equal_area.py RESULTS MAPS OUT
 
 reads RESULTS/SEQUENCE/probabilities/1/FRAME.png (densevos-eval zeroshot --save-probabilities) and writes
 OUT/SEQUENCE/FRAME.png. A network that is seldom sure finds little at a threshold of 0.5; what it knows of places shows

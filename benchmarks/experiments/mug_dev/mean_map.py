@@ -1,6 +1,6 @@
 """The mean of foreground maps as the mask of every frame: what is known of objects without a look at the frame.
 
-    python benchmarks/mean_map.py MAPS SEQUENCES.txt OUT
+    python benchmarks/experiments/mug_dev/mean_map.py MAPS SEQUENCES.txt OUT
 
 writes OUT/SEQUENCE/FRAME.png for the frame folders that SEQUENCES.txt lists. The mean is over the videos of MAPS, each
 the mean of its frames; the mask is where it is highest, as large as the maps are on average. `scripts/mug_dev.sh`
