@@ -1,8 +1,11 @@
 """Experiments: run one, gather what a run left, or write its page.
 
-    python benchmarks run NAME [options of densevos train]   as scripts/NAME.sh does; variables are documented there
-    python benchmarks gather NAME FOLDER [TABLE ...]         print the tables of a working folder; write FOLDER/NAME.json
-    python benchmarks page NAME                              write results/NAME.md from experiments/NAME
+    python benchmarks run NAME [options of densevos train]
+    python benchmarks gather NAME FOLDER [TABLE ...]
+    python benchmarks page NAME
+
+`run` does what scripts/NAME.sh documents. `gather` prints the tables of a working folder and writes FOLDER/NAME.json.
+`page` writes results/NAME.md from experiments/NAME.
 
 RESULT=FILE makes `gather` write its JSON there, too: experiments/NAME/result.json for a result that is to be kept.
 The folder benchmarks is where Python finds `experiments` and `harness`: in these commands, in the speed scripts beside
@@ -12,7 +15,6 @@ this file and in the tests alike.
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 from densevos.base.console import run as ended
 from densevos.base.errors import InputError

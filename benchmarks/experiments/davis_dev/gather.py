@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markdown_tables import table
 from experiments.reports import read_json
+from harness import table
 
 
 def gather(folder: Path) -> dict[str, Any]:

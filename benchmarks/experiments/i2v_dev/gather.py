@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
-from markdown_tables import table as markdown
+from harness import table as markdown
 
 METHODS = ("none", "mixed", "global", "spatial", "clustered")
 JUDGED = ("target", "source")

@@ -13,8 +13,8 @@ from typing import Any
 
 from densevos.base.errors import InputError
 from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread, unique
-from markdown_tables import table
 from experiments.reports import read_json
+from harness import table
 
 NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin
 PUBLISHED = Path(__file__).with_name("published.json")

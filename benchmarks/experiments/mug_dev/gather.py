@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from densevos.base.masks import read_mask
-from markdown_tables import table
 from experiments.reports import read_json
+from harness import table
 
 OTHER_OPTIONS = Path(__file__).with_name("transductive.json")
 """Transductive runs with other options than those of the script, run by hand."""

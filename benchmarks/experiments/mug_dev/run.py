@@ -12,7 +12,7 @@ from experiments.jobs import Command, Job, Steps, run_jobs
 
 KINDS = ("saliency", "cam")
 GRANULARITIES = ("frame", "short", "long", "video")
-HERE = EXPERIMENTS / "mug_dev"
+CONTROLS = ("python", str(EXPERIMENTS / "mug_dev" / "controls.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +129,12 @@ def first_maps(chosen: Settings, kind: str) -> Steps:
     maps, out = chosen.out / f"maps_{kind}", chosen.out
     find = ("densevos", "data", "foreground")
     evaluated = (*find, str(chosen.evaluated_list), "--method", kind, "--uncertain", "0")
-    mean_map = ("python", str(HERE / "mean_map.py"))
+    mean_map = (*CONTROLS, "mean-map", str(maps), str(chosen.evaluated_list))
 
     yield (*find, str(chosen.frames), "--method", kind, "--out", str(maps))
     yield (*evaluated, "--out", str(out / kind))
     yield (*evaluated, "--no-crf", "--out", str(out / f"{kind}_no_crf"))
-    yield (*mean_map, str(maps), str(chosen.evaluated_list), str(out / f"{kind}_mean"))
+    yield (*mean_map, str(out / f"{kind}_mean"))
 
     yield from scored(chosen, out / kind)
     for masks in (f"{kind}_no_crf", f"{kind}_mean"):
@@ -164,8 +164,7 @@ def found(chosen: Settings, *, model: Path, maps: Path, results: Path) -> Steps:
 
     no_crf, equal_area = results / "no-crf", results / "equal-area"
     if not (equal_area / "results.json").is_file():
-        script = str(HERE / "equal_area.py")
-        yield ("python", script, str(no_crf), str(maps), str(equal_area))
+        yield (*CONTROLS, "equal-area", str(no_crf), str(maps), str(equal_area))
 
     yield from scored(chosen, results)
     yield from scored(chosen, no_crf, "--no-stability")
