@@ -4,12 +4,14 @@
     python benchmarks gather NAME FOLDER [TABLE ...]
     python benchmarks page NAME
 
-`run` does what scripts/NAME.sh documents. `gather` prints the tables of a working folder and writes FOLDER/NAME.json.
-`page` writes results/NAME.md from experiments/NAME.
+`run` does what scripts/NAME.sh documents. `gather` prints the tables of a working folder and writes
+FOLDER/NAME.json. `page` writes results/NAME.md from experiments/NAME.
 
-RESULT=FILE makes `gather` write its JSON there, too: experiments/NAME/result.json for a result that is to be kept.
-The folder benchmarks is where Python finds `experiments` and `harness`: in these commands, in the speed scripts beside
-this file and in the tests alike.
+RESULT=FILE makes `gather` write its JSON there, too. A result that is to be kept belongs into
+experiments/NAME/result.json.
+
+Python finds `experiments` and `harness` in the folder benchmarks: for these commands, for the speed
+scripts beside this file and for the tests alike.
 """
 
 import os

@@ -1,8 +1,8 @@
 """What the scripts that measure speed and memory share: own processes, memory, tables and JSON.
 
-A script of several rows runs each in a process of its own, so that one does not leave memory or warm caches to the
-next: it starts itself again with the hidden option --one, and that process prints one line of JSON.
-Torch is imported only for a GPU.
+A script of several rows runs each in a process of its own, so that no row leaves memory or warm caches
+to the next. It starts itself again with the hidden option --one, and that process prints one line of
+JSON. Torch is imported only for a GPU.
 """
 
 import argparse
@@ -21,8 +21,9 @@ Row = dict[str, float | int | str]
 
 
 def parser_of(description: str | None, *, own_processes: bool = False) -> argparse.ArgumentParser:
-    """A parser with --out, to write the JSON to, and --one, if rows run in processes of their own."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A parser with --out, to write the JSON to; with --one if rows run in own processes."""
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=as_written)
     parser.add_argument("--out", type=Path, help="write the JSON here too")
     if own_processes:
         parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -47,7 +48,7 @@ def in_own_process(arguments: Sequence[str], environment: Mapping[str, str] | No
 
 
 def report(figures: object, *tables: str, out: Path | None) -> None:
-    """Print tables and, as the last line, the figures as JSON; write the JSON to `out` if it is given."""
+    """Print tables and, as the last line, the figures as JSON; write it to `out`, too, if given."""
     print(*tables, sep="\n\n", end="\n\n")
     if out:
         write_json(out, figures)

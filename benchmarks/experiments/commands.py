@@ -56,7 +56,7 @@ def train(recipe: str, *options: str, out: Path, more: Sequence[str] = ()) -> Co
 
 
 def made(folder: Path, *data_command: str) -> Steps:
-    """Make a folder with `densevos data ...`, unless it is there; it appears when it is complete."""
+    """Make a folder with `densevos data ...` unless it is there; it appears when complete."""
     if folder.is_dir():
         return
     part = folder.with_name(f"{folder.name}.part")

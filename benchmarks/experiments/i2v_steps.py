@@ -15,7 +15,7 @@ def trained(run: Path, recipe: str, *options: str, more: Sequence[str] = ()) -> 
 
 
 def evaluated(run: Path, results: Path, labelled_set: LabelledSet) -> Steps:
-    """Segment a set and score it; finished scores are kept unless the model was trained anew since."""
+    """Segment a set and score it; scores are kept unless the model was trained anew since."""
     how = "--resume"
     if _is_newer(run / "model.safetensors", than=results / "segment.json"):
         how = "--overwrite"

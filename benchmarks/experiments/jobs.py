@@ -1,7 +1,8 @@
 """Run the commands of an experiment, several jobs at a time, and end them cleanly.
 
-A job is a name and its *steps*: an iterator of commands. A generator is the natural way to write one. It looks at the
-disk only when its turn comes, and the code after a `yield` runs only if that command has succeeded:
+A job is a name and its *steps*: an iterator of commands. A generator is the natural way to write one.
+It looks at the disk only when its turn comes, and the code after a `yield` runs only if that command
+has succeeded:
 
     def made(folder: Path) -> Steps:
         if not folder.is_dir():                       # what is finished stays
@@ -109,7 +110,11 @@ class _RunningJob:
 
         # A session of its own: Ctrl-C in a terminal then reaches this process alone, which passes
         # it on as the SIGTERM on which trainings save their state.
-        self.process = subprocess.Popen(argv(command), stdin=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(
+            argv(command),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         return True
 
     def _failed(self, returncode: int) -> int:
@@ -140,12 +145,16 @@ def _end(running: Iterable[_RunningJob]) -> None:
 def _collected_signals() -> Iterator[list[int]]:
     """Collect the signals that end an experiment, instead of ending at once.
 
-    So a second one, as people and `timeout` send it, does not keep the commands from ending in their own time.
-    A signal that this process was started to ignore, as nohup does, stays ignored.
+    A second one, as people and `timeout` send it, then does not keep the commands from ending in
+    their own time. A signal that this process was started to ignore, as nohup does, stays ignored.
     """
     received: list[int] = []
     heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in heeded}
+
+    def collect(number: int, _: object) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, collect) for number in heeded}
     try:
         yield received
     finally:

@@ -24,15 +24,17 @@ def page(name: str) -> str:
     """The text of an experiment's page.
 
     Raises:
-        InputError: the experiment has no result yet, or page.md asks for a table that it does not have.
+        InputError: the experiment has no result yet, or page.md asks for a table that is not there.
     """
     folder = EXPERIMENTS / name
     if not (folder / "result.json").is_file():
-        raise InputError(f"{folder / 'result.json'}: is not there; run the experiment with RESULT set to this file")
+        missing = folder / "result.json"
+        raise InputError(f"{missing}: is not there; run the experiment with RESULT set to this file")
     result = reports.read_json(folder / "result.json")
     values = {**facts(result), **reports.tables(name, result)}
 
-    note = f"<!-- Made by `python benchmarks page {name}`; change experiments/{name}/page.md instead. -->"
+    made_by = f"Made by `python benchmarks page {name}`"
+    note = f"<!-- {made_by}; change experiments/{name}/page.md instead. -->"
     template = (folder / "page.md").read_text(encoding="utf-8")
     return f"{note}\n\n{filled(template, values, source=str(folder / 'page.md'))}"
 

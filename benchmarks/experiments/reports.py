@@ -1,4 +1,4 @@
-"""What every experiment does with its results: gather them from a working folder, print and keep them.
+"""Results of experiments: gathered from a working folder, printed and kept.
 
 An experiment is a folder with
 

@@ -1,4 +1,4 @@
-"""Random initialisation against training on unlabelled videos, on DAVIS-2016 (scripts/davis_dev.sh)."""
+"""Random initialisation against training, on DAVIS-2016 (scripts/davis_dev.sh)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Does the adversarial loss close a domain gap? What is trained and evaluated (scripts/i2v_dev.sh)."""
+"""Does the adversarial loss close a domain gap? What is run (scripts/i2v_dev.sh)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

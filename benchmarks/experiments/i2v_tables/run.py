@@ -130,7 +130,7 @@ class Settings:
 
 
 def run(environ: settings.Environment, train_options: Sequence[str]) -> None:
-    """Train and evaluate every row and gather the results; with DRY=1 print the commands instead."""
+    """Train and evaluate every row, and gather the results; with DRY=1 print the commands."""
     chosen = settings_from(environ, train_options)
     if environ.get("DRY"):
         print_once(chain.from_iterable(job.steps for job in jobs(chosen)))
@@ -153,7 +153,7 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
     wanted = settings.words(environ, "TABLES", " ".join(known))
     settings.check_known("TABLES", wanted, known)
 
-    # A dry run shows a name in the place of a folder that is not given, and the short default of OUT.
+    # A dry run shows a name in the place of a folder that is not given, and OUT's default in short.
     roots = {name: settings.text(environ, name, name if dry else "") for name in SETS}
     out = settings.working_folder(environ, "i2v_tables")
     if dry:

@@ -1,4 +1,4 @@
-"""MuG on real videos: first foreground maps against both rounds, on DAVIS-2016 (scripts/mug_dev.sh)."""
+"""MuG on real videos: first maps against both rounds, on DAVIS-2016 (scripts/mug_dev.sh)."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -81,7 +81,8 @@ def steps(chosen: Settings) -> Steps:
 
     for kind in chosen.knowledge:
         yield from first_maps(chosen, kind)
-        yield from learned(chosen, f"mug_{kind}", videos=chosen.frames, maps=chosen.out / f"maps_{kind}")
+        maps = chosen.out / f"maps_{kind}"
+        yield from learned(chosen, f"mug_{kind}", videos=chosen.frames, maps=maps)
         yield from one_shot(chosen, kind)
 
     if chosen.transductive:
@@ -141,7 +142,14 @@ def first_maps(chosen: Settings, kind: str) -> Steps:
         yield from scored(chosen, out / masks, "--no-stability")
 
 
-def learned(chosen: Settings, name: str, *, videos: Path, maps: Path, options: Sequence[str] = ()) -> Steps:
+def learned(
+    chosen: Settings,
+    name: str,
+    *,
+    videos: Path,
+    maps: Path,
+    options: Sequence[str] = (),
+) -> Steps:
     """Train two rounds, and score what each finds in the evaluated sequences."""
     model = chosen.out / name
     data = ("--data", str(videos), "--foreground", str(maps))
