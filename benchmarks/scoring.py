@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 
 from densevos.base.masks import read_mask, write_mask
-from densevos_eval.protocols import DAVIS17
-from densevos_eval.scoring.score import Scores, score
+from densevos_eval.metrics.metric import Scores
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.scoring.score import score
 from densevos_eval.sequences import Sequence
 from harness import parser_of, report, table
 
@@ -81,7 +83,7 @@ def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dic
     ours = {}
     for count in workers:
         start = time.perf_counter()
-        scores = score(sequences, results, DAVIS17, split="val", workers=count)
+        scores = score(sequences, results, benchmark_metric(DAVIS17), split="val", workers=count)
         ours[count] = time.perf_counter() - start
         check_identical(expected, scores)
     return {
@@ -98,11 +100,11 @@ def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dic
 
 def check_identical(expected: Curves, scores: Scores) -> None:
     """Raise AssertionError unless every J and F is the same number."""
-    for sequence in scores.sequences:
-        for one in sequence.objects:
-            region, contour = expected[sequence.name, one.id]
-            np.testing.assert_array_equal(one.region, region)
-            np.testing.assert_array_equal(one.contour, contour)
+    for name, details in scores.rows.sequence_details.items():
+        for id, curves in details["objects"].items():
+            region, contour = expected[name, int(id)]
+            np.testing.assert_array_equal(curves["J"], region)
+            np.testing.assert_array_equal(curves["F"], contour)
 
 
 def straightforward(sequence: Sequence, results: Path) -> Curves:

@@ -4,7 +4,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -13,13 +13,19 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError, RunError
 from densevos.base.files import written_whole
-from densevos.config import AnyConfig, read_config
+from densevos.base.outside import from_outside, is_outside
+from densevos.config import RunConfig, SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
 from densevos.data.synthetic.sequences import SyntheticConfig
+from densevos.methods.registry import read_config
 from densevos.recipes import RECIPES
 
 Config = TypeVar("Config")
+
+# Options of a set are spelled without the name of their group, on every command line alike.
+tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
+SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 
 def main() -> None:
@@ -40,6 +46,7 @@ def dispatch(arguments: list[str]) -> None:
 def train(arguments: list[str]) -> None:
     """Read `RECIPE` or `--config FILE`, then its options, and train."""
     config, name, rest = _starting_point(arguments)
+    console.refuse_old_spellings(rest, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS})
     parsed = tyro.cli(
         _TrainArguments.__class_getitem__(type(config)),  # type: ignore[attr-defined]  # options depend on the method
         default=_TrainArguments(config=config, out=tyro.MISSING),
@@ -68,17 +75,29 @@ class _TrainArguments(Generic[Config]):
     """Empty --out first when it holds files."""
 
 
-def _starting_point(arguments: list[str]) -> tuple[AnyConfig, str, list[str]]:
+def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
+    """The configuration to start from, what it was named by, and the arguments that are left."""
     first = arguments[0] if arguments else "--help"
     if first in RECIPES:
-        asked_for = len(inspect.signature(RECIPES[first]).parameters)
-        return RECIPES[first](*[tyro.MISSING] * asked_for), first, arguments[1:]
+        return _from_recipe(RECIPES[first]), first, arguments[1:]
+    if is_outside(first):
+        return _from_recipe(from_outside(first, "densevos train")), first, arguments[1:]
     if first == "--config" and len(arguments) > 1:
         return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
     if first in ("--help", "-h"):
         print(_train_usage())
         raise SystemExit(0)
-    raise InputError(f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, or --config FILE")
+    raise InputError(
+        f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, "
+        "package.module:RECIPE of your own, or --config FILE"
+    )
+
+
+def _from_recipe(recipe: Callable[..., RunConfig]) -> RunConfig:
+    """The recipe's configuration; what the recipe takes becomes a required option."""
+    parameters = inspect.signature(recipe).parameters.values()
+    asked_for = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    return recipe(**dict.fromkeys(asked_for, tyro.MISSING))
 
 
 def _train_usage() -> str:
@@ -88,6 +107,7 @@ def _train_usage() -> str:
         " [--any.option value]\n"
         "       densevos train i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN"
         " [--loss none|general|clustered] [--placement spatial|global|stageK] [...]\n"
+        "       densevos train package.module:RECIPE --out RUN [...]   (a recipe of your own)\n"
         "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
         f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
     )
@@ -230,13 +250,13 @@ def data_list(source: tyro.conf.Positional[Path]) -> None:
     Args:
         source: What `--data` of `densevos train` takes.
     """
-    from densevos.data.sources.catalogue import find_videos
-    from densevos.data.sources.readers import open_frames
+    from densevos.data.sources.open import open_source
 
     broken = 0
-    for video in find_videos(source):
+    videos = open_source(source, "densevos data list")
+    for index in range(len(videos)):
         try:
-            print(f"{len(open_frames(video)):7d}  {video}")
+            print(f"{len(videos.open(index)):7d}  {videos.title(index)}")
         except InputError as error:
             broken += 1
             print(f"      -  {error}")
@@ -322,11 +342,7 @@ def data_foreground(
 
 def data_classes(
     source: tyro.conf.Positional[str],
-    split: str = "train",
-    wanted: tuple[str, ...] | None = None,
-    table: Path | None = None,
-    names: Path | None = None,
-    reannotated: bool = False,
+    options: Annotated[SetOptions, tyro.conf.arg(name="")] = SetOptions(),  # noqa: B008 - frozen
     unlabelled: bool = False,
     masks: bool = False,
     write_names: Path | None = None,
@@ -335,12 +351,8 @@ def data_classes(
     """Count the frames that have each class of a labelled set.
 
     Args:
-        source: SET:ROOT, SET being coco, davis, fbms, ytbb, voc, camvid, ade20k, folder or videos.
-        split: train, val or another split of the set.
-        wanted: Classes to tell apart; by default those that the set has, or shares with COCO.
-        table: The file of classes of fbms (sequence,region,class) or folder (a name a line), if not in ROOT.
-        names: A text file with the names of the images to use, one a line.
-        reannotated: DAVIS with the annotations of 2019, whose ids are not those of its class names.
+        source: A set as SET:ROOT, as --labelled of densevos train takes it.
+        options: Which part of the set, and which classes.
         unlabelled: Do without labels, as --unlabelled of training does.
         masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
         write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
@@ -350,22 +362,12 @@ def data_classes(
     from densevos.data.segmentation.presence import class_counts
     from densevos.data.segmentation.registry import open_set
 
-    opened = open_set(
-        source,
-        split,
-        labels=not unlabelled,
-        wanted=wanted,
-        table=table,
-        names=names,
-        reannotated=reannotated,
-        workers=workers,
-    )
-    for note in opened.notes:
-        print(f"note: {note}", file=sys.stderr)
-    shots = "videos" if opened.kind == "video" else "images"
+    opened = open_set(source, labels=not unlabelled, workers=workers, **vars(options))
+    console.print_notes(opened.notes)
+    kind = "videos" if opened.kind == "video" else "images"
     frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
     counts = class_counts(opened, masks=masks, workers=workers)
-    print(f"{source}, {split}: {len(opened.shots)} {shots}, {frames}{'' if unlabelled else ' labelled'} frames")
+    print(f"{source}, {options.split}: {len(opened.shots)} {kind}, {frames}{'' if unlabelled else ' labelled'} frames")
     for name in sorted(counts, key=lambda name: -counts[name]):
         if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.
             print(f"{counts[name]:8d}  {name}")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from densevos.config import (
     AdversarialConfig,
-    AnyConfig,
     ClipConfig,
     EncoderConfig,
     I2VConfig,
@@ -15,6 +14,7 @@ from densevos.config import (
     MugObjectiveConfig,
     NetworkConfig,
     OptimiserConfig,
+    RunConfig,
     SelfTrainingConfig,
     TrainConfig,
 )
@@ -183,7 +183,7 @@ def demo(data: Path) -> TrainConfig:
     )
 
 
-RECIPES: dict[str, Callable[..., AnyConfig]] = {
+RECIPES: dict[str, Callable[..., RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         *(dul_ytvos, dul_oxuva, dul_kinetics, dul_trackingnet, dul_small),

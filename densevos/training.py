@@ -1,31 +1,19 @@
-"""From a configuration to an encoder or segmentation model on disk: joins data, learner and engine."""
+"""From a configuration to an encoder or segmentation model on disk, whatever the method."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from densevos.adaptation import adapt, make_adapter, open_domains, restored
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
-from densevos.bootstrap import MODEL, check_maps, train_rounds
-from densevos.config import AnyConfig, I2VConfig, MugConfig, TrainConfig, read_config, to_dict, write_config
-from densevos.data.clips import ClipDataset
-from densevos.data.foreground.crf import require
-from densevos.data.segmentation.registry import parse_spec
-from densevos.data.sources.catalogue import find_videos, fingerprint
+from densevos.config import LoopConfig, RunConfig, to_dict
 from densevos.engine import checkpoint, distributed, provenance
+from densevos.engine.checkpoint import State
 from densevos.engine.loop import fit
 from densevos.engine.optimisation import choose_device, choose_precision
-from densevos.engine.run import Done
-from densevos.learners.image_to_video import ImageToVideo
-from densevos.learners.mug import Mug
-from densevos.learners.self_training import SelfTraining
-from densevos.models.encoder import DenseEncoder, save_encoder
-from densevos.models.segmentation.network import save_network
-
-Learner = SelfTraining | Mug | ImageToVideo
+from densevos.methods.method import Method, Round, TrainingJob
+from densevos.methods.registry import method_of, read_config, write_config
 
 WITHOUT_EFFECT = {"workers", "log_every", "checkpoint_every", "keep_last"}  # on the weights: may change on resuming
 
@@ -42,33 +30,42 @@ class TrainResult:
     """Videos that could not be used, one line each."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A learner and what it learns from."""
+@dataclass
+class Totals:
+    """What all rounds of a run did so far."""
 
-    learner: Learner
-    fit: Callable[[torch.device, Path, str, Path | None], Done]
-    """Trains the learner on a device into a run folder; the last two are `--resume` and the checkpoint it means."""
-    source: str
-    """The data as the user named them."""
-    inputs: tuple[Path, ...]
-    """Where they lie."""
-    videos: int
-    """Videos and images."""
-    sha256: str
-    """Of the list of them."""
+    steps: int = 0
+    seconds: float = 0.0
+    skipped: set[str] = field(default_factory=set)
+
+    def add(self, state: State) -> None:
+        """Count one round, by its last state."""
+        self.steps += state["step"]
+        self.seconds += state["seconds"]
+        self.skipped.update(state["skipped"])
 
 
-def train(config: AnyConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
+def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
     """Train as `config` says into the run folder `out`.
 
-    `resume` is never, auto (go on from the latest checkpoint in `out`, begin afresh when there is none) or a
-    checkpoint's path. Raises InputError for unusable data, configuration or output folder.
+    Args:
+        config: The configuration; its METHOD says by which method.
+        out: The run folder.
+        resume: never, auto (go on from the latest checkpoint in `out`, start from scratch when there is none) or
+            the path of a checkpoint.
+        overwrite: Empty `out` first when it holds files.
+
+    Raises:
+        InputError: The data, the configuration or the output folder cannot be used.
+        RunError: A loss is not finite.
+        Stopped: SIGTERM came; the state is saved.
     """
     config.check()
-    job = make_job(config)
+    method = method_of(config)
+    job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())
     commit = provenance.commit()  # of the source that runs, which may change before the run ends
+
     distributed.start(device)
     try:
         resume_from = _prepare(config, job, out, resume, overwrite)
@@ -76,97 +73,27 @@ def train(config: AnyConfig, out: Path, *, resume: str = "never", overwrite: boo
             provenance.record(
                 out,
                 resume_from,
-                data={"source": job.source, "videos": job.videos, "sha256": job.sha256},
+                data={"source": job.data.source, "videos": job.data.videos, "sha256": job.data.sha256},
                 device=str(device),
                 precision=str(choose_precision(config.loop, device)),
             )
-        run = job.fit(device, out, resume, resume_from)
-        file = out / (MODEL if isinstance(config, I2VConfig) else "encoder.safetensors")
+        totals = _train_rounds(job, method, config.loop, device, out, resume)
+        file = out / method.file
         if distributed.rank() == 0:
-            save(file, job.learner, summary(config, run, job.videos, commit))
+            method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
     finally:
         distributed.stop()
-    return TrainResult(file, run.step, run.seconds, tuple(sorted(run.skipped)))
+    return TrainResult(file, totals.steps, totals.seconds, tuple(sorted(totals.skipped)))
 
 
-def make_job(config: AnyConfig) -> Job:
-    """The learner at its beginning, with its data found; raises InputError for data that cannot be used."""
-    return _adaptation(config) if isinstance(config, I2VConfig) else _learning(config)
-
-
-def _adaptation(config: I2VConfig) -> Job:
-    domains = open_domains(config)
-    adapter = make_adapter(config, domains)
-    names = (*config.labelled, *config.unlabelled)
-    return Job(
-        learner=adapter,
-        fit=lambda device, out, _, resume_from: adapt(adapter, config, domains, device, out, resume_from),
-        source=" ".join(names),
-        inputs=tuple(parse_spec(name)[1] for name in names),
-        videos=domains.shots,
-        sha256=domains.fingerprint(),
-    )
-
-
-def _learning(config: TrainConfig | MugConfig) -> Job:
-    videos = find_videos(config.data)
-    if isinstance(config, MugConfig):
-        if config.relabel_crf:
-            require("--no-relabel-crf")  # now, not after a round of training
-        check_maps(videos, config)
-    learner = make_learner(config)
-
-    def learn(device: torch.device, out: Path, resume: str, resume_from: Path | None) -> Done:
-        if isinstance(config, MugConfig):
-            assert isinstance(learner, Mug)
-            return train_rounds(learner, config, videos, device, out, resume)
-        clips = ClipDataset(videos, config.clips, config.loop.seed)
-        return fit(learner, clips, {"": config.optimiser}, config.loop, device, out, resume_from)
-
-    return Job(
-        learner=learner,
-        fit=learn,
-        source=str(config.data),
-        inputs=(config.data, *videos, *_other_inputs(config)),
-        videos=len(videos),
-        sha256=fingerprint(videos),
-    )
-
-
-def _other_inputs(config: TrainConfig | MugConfig) -> tuple[Path, ...]:
-    if not isinstance(config, MugConfig):
-        return ()
-    weights = Path(config.weights or "")
-    return (config.foreground, weights) if weights.suffix else (config.foreground,)
-
-
-def make_learner(config: TrainConfig | MugConfig) -> SelfTraining | Mug:
-    """The learner with freshly initialised weights, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.loop.seed)
-        if isinstance(config, MugConfig):
-            return Mug(config.encoder, config.objective, config.weights)
-        return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
-
-
-def save(path: Path, learner: Learner, training: dict[str, object]) -> None:
-    """Write what is kept of a learner, an encoder or a segmentation model, with its card."""
-    if isinstance(learner, ImageToVideo):
-        size, network = learner.config.clips.size, learner.config.network
-        training = {**training, "began": learner.network.began}
-        save_network(path, learner.network, config=network, classes=learner.classes, size=size, training=training)
-    else:
-        save_encoder(path, learner.encoder, training)
-
-
-def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> dict[str, object]:
+def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) -> dict[str, object]:
     """How an encoder or model was trained, for its card."""
     return {
-        "steps": run.step,
+        "steps": totals.steps,
         "checkpoint": "the last step",
-        "seconds": round(run.seconds, 1),
+        "seconds": round(totals.seconds, 1),
         "videos": videos,
-        "videos_skipped": len(run.skipped),
+        "videos_skipped": len(totals.skipped),
         "git_commit": commit,
         "config": to_dict(config),
     }
@@ -174,50 +101,133 @@ def summary(config: AnyConfig, run: Done, videos: int, commit: str | None) -> di
 
 def export(path: Path, out: Path) -> None:
     """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
+    # A round's checkpoints lie one folder deeper than those of a run without rounds.
     folder = path.resolve().parent.parent
-    if folder.name.startswith("round") and not (folder / "config.json").exists():
+    if not (folder / "config.json").exists() and (folder.parent / "config.json").exists():
         folder = folder.parent
     config = read_config(folder / "config.json")
+    method = method_of(config)
+
     state = checkpoint.load(path)
-    if isinstance(config, I2VConfig):
-        learner: Learner = restored(config, state)
-    else:
-        learner = make_learner(config)
-        learner.load_state_dict(state["learner"])
+    learner = method.restore(config, state)
     training = {
         "steps": state["step"],
         "checkpoint": path.name,
         "seconds": round(state["seconds"], 1),
         "config": to_dict(config),
     }
-    save(out, learner, training)
+    method.save(out, learner, training)
 
 
-def _prepare(config: AnyConfig, job: Job, out: Path, resume: str, overwrite: bool) -> Path | None:
+def _train_rounds(
+    job: TrainingJob, method: Method, loop: LoopConfig, device: torch.device, out: Path, resume: str
+) -> Totals:
+    """Train all rounds of `job` one after the other.
+
+    With `resume` a round that left its product is finished, and the round in between goes on from its latest
+    checkpoint.
+    """
+    totals = Totals()
+    for round_ in job.rounds:
+        round_.begin()
+        totals.add(_train_round(job, round_, method, loop, device, out, resume))
+        if round_.after is not None:
+            round_.after(out, device)
+            distributed.wait()
+    return totals
+
+
+def _train_round(
+    job: TrainingJob,
+    round_: Round,
+    method: Method,
+    loop: LoopConfig,
+    device: torch.device,
+    out: Path,
+    resume: str,
+) -> State:
+    """The last state of a round: trained from the start, gone on with, or found finished."""
+    folder = out / round_.folder
+    resume_from = _checkpoint_of(round_, out, resume)
+    product = round_.product
+    if product is not None and resume_from is not None and (folder / product.name).exists():
+        return _finished_round(job, folder, resume_from, device)
+
+    run = fit(
+        job.learner,
+        round_.data(out),
+        job.optimisers,
+        loop,
+        device,
+        folder,
+        resume_from,
+        shown=method.shown,
+        best=method.best,
+    )
+    if product is not None:
+        distributed.share_buffers(job.learner)
+        if distributed.rank() == 0:
+            product.write(folder / product.name, {"steps": run.step, "seconds": round(run.seconds, 1)})
+    return run.state()
+
+
+def _checkpoint_of(round_: Round, out: Path, resume: str) -> Path | None:
+    """The checkpoint that a round starts from, or None to start from scratch."""
+    folder = out / round_.folder
+    if resume in ("never", "auto"):
+        return checkpoint.find(resume, folder / "checkpoints")
+
+    # The named checkpoint is of one round; the other rounds go on from their own latest one. A run without
+    # rounds may also start from a checkpoint of another run.
+    named = Path(resume)
+    if round_.folder == "" or named.parent.parent.resolve() == folder.resolve():
+        return named
+    return checkpoint.latest(folder / "checkpoints")
+
+
+def _finished_round(job: TrainingJob, folder: Path, resume_from: Path, device: torch.device) -> State:
+    """The last state of a finished round, loaded into the learner.
+
+    Raises:
+        InputError: `resume_from` is not of the round's last step, from which everything after it followed.
+    """
+    state = checkpoint.load(resume_from)
+    last = checkpoint.latest(folder / "checkpoints")
+    if last is not None and checkpoint.load(last)["step"] != state["step"]:
+        raise InputError(
+            f"{resume_from}: is of a round that is finished, and all that followed came of its last step;"
+            " pass --resume auto, or choose another --out"
+        )
+    job.learner.load_state_dict(state["learner"])
+    job.learner.to(device)
+    return state
+
+
+def _prepare(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
-    folders = [out / "checkpoints", *(out / f"round{n}" / "checkpoints" for n in range(1, _rounds(config) + 1))]
-    resume_from = next(filter(None, (checkpoint.find(resume, folder) for folder in reversed(folders))), None)
+    # The last round that has a checkpoint is the one that goes on.
+    resume_from = None
+    for round_ in reversed(job.rounds):
+        resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
+
     if resume == "never" or not (out / "config.json").exists():
         if distributed.rank() == 0:
-            new_folder(out, overwrite=overwrite, inputs=job.inputs)
+            new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
             write_config(out / "config.json", config)
     elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
         raise InputError(
             f"{out}/config.json: differs from this command in {changed}; "
             f"resume with --config {out}/config.json or choose another --out"
         )
-    elif provenance.data_hash(out) not in (None, job.sha256):
+    elif provenance.data_hash(out) not in (None, job.data.sha256):
         raise InputError(
-            f"{job.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
+            f"{job.data.source}: holds other videos than when {out} began; "
+            "bring back the old ones or choose another --out"
         )
     return resume_from
 
 
-def _rounds(config: AnyConfig) -> int:
-    return config.rounds if isinstance(config, MugConfig) else 0
-
-
-def _changed(before: AnyConfig, now: AnyConfig) -> str | None:
+def _changed(before: RunConfig, now: RunConfig) -> str | None:
     if before.METHOD != now.METHOD:
         return f"the method ({before.METHOD} there, {now.METHOD} here)"
     for name, value in to_dict(before).items():

@@ -40,6 +40,21 @@ def test_the_trainer_never_imports_the_evaluator(name: str) -> None:
         assert not any(other.split(".")[0] == "densevos_eval" for other in imported(MODULES[name]))
 
 
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [
+        ("scoring", ("reports", "propagation", "zeroshot", "segmentation", "sweep")),
+        ("metrics", ("scoring", "reports", "propagation", "protocols")),
+        ("runs", ("scoring", "reports", "propagation")),
+    ],
+)
+def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(room: str, others: tuple[str, ...]) -> None:
+    walls = tuple(f"densevos_eval.{other}" for other in others)
+    for name, path in MODULES.items():
+        if name.startswith(f"densevos_eval.{room}"):
+            assert not [other for other in imported(path) if other.startswith(walls)], name
+
+
 def test_only_the_command_lines_import_tyro() -> None:
     users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
     assert users <= {"densevos.cli", "densevos_eval.cli", "densevos_eval.settings"}
@@ -65,8 +80,9 @@ def test_every_module_imports_alone() -> None:
 
 
 def test_judging_masks_and_parsing_commands_load_no_torch() -> None:
-    parts = "cli drawing joints layouts metrics protocols reports runs scoring sequences settings submit"
-    light = ["densevos.cli", "densevos.config", "densevos.data.sources.readers", "densevos.data.synthetic.sequences"]
+    parts = "cli drawing joints metrics protocols reports runs scoring sequences settings submit"
+    light = ["densevos.cli", "densevos.config", "densevos.recipes", "densevos.data.synthetic.sequences"]
+    light += [name for name in MODULES if name.startswith(("densevos.data.sources", "densevos.methods"))]
     light += [name for name in MODULES if name.startswith(tuple(f"densevos_eval.{part}" for part in parts.split()))]
     base = [name for name in MODULES if name.startswith("densevos.base") and name != "densevos.base.devices"]
     sets = "densevos.data.segmentation"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
-from densevos.config import read_config, to_dict
+from densevos.config import to_dict
+from densevos.methods.registry import read_config
 from experiments.reports import read_json
 
 ADVERSARIAL = ("loss", "placement", "adversarial")

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,42 @@ def run(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
+
+
+def refuse_old_spellings(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
+    """Raise InputError for an option that has another name now; the line tells the new one.
+
+    Args:
+        arguments: What follows the command.
+        renamed: Old name of an option -> the new one, perhaps with what it takes.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0].replace("_", "-")
+        if name in renamed:
+            raise InputError(f"{name}: is now {renamed[name]}")
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know, a line each on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def list_failures(broken: Mapping[str, object], count: int, hint: str = "mend and pass --resume") -> None:
+    """Print a line on standard error for each sequence that failed; nothing if there is none.
+
+    Args:
+        broken: Name of a sequence -> why it failed.
+        count: Number of all sequences.
+        hint: What to do about it.
+
+    Raises:
+        RunError: There are some; it tells how many.
+    """
+    for name, reason in broken.items():
+        print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
+    if broken:
+        raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {hint}")
 
 
 @contextmanager

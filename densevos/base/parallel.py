@@ -1,12 +1,14 @@
 """Many items, several processes: one that fails, or whose process dies, does not lose the others."""
 
 import multiprocessing
+import os
 import signal
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -20,6 +22,7 @@ OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
 Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def each(
@@ -27,18 +30,21 @@ def each(
     items: Sequence[Item],
     *,
     processes: Sequence[Callable[[], Function[Item, Result]]] = (),
+    single_threaded: bool = False,
     on_step: OnStep = lambda title: None,
 ) -> Iterator[tuple[Item, Result | Broken]]:
     """Every item with function(item, on_step), or with the InputError or RunError that it raised.
 
     processes: makers of such a function, each called in a process of its own; the items then come as they are
         finished. Without them `function` is called here. The first items are begun first.
+    single_threaded: numeric libraries of these processes compute with one thread each. Several processes that share
+        the cores must not start as many threads as there are cores.
     on_step: called here with what the function calls it with.
 
     When the iteration ends, by whatever, no process is left; when this process is killed, the others end by themselves.
     """
     if processes:
-        yield from _in_processes(processes, items, on_step)
+        yield from _in_processes(processes, items, on_step, single_threaded=single_threaded)
         return
     for item in items:
         outcome: Result | Broken
@@ -76,6 +82,22 @@ def check_workers(workers: int | None) -> None:
         raise InputError(f"--workers: must be 1 or more, is {workers}")
 
 
+def in_processes(
+    function: Function[Item, Result], items: Sequence[Item], workers: int | None = None
+) -> Iterator[tuple[Item, Result | Broken]]:
+    """`each` in processes of one thread that all use the same function: one for each core, or `workers` of them.
+
+    The function must be one that can be sent to another process.
+    """
+    count = min(workers or os.cpu_count() or 1, len(items))
+    makers = [partial(_same, function)] * count
+    yield from each(function, items, processes=makers, single_threaded=True)
+
+
+def _same(function: Function[Item, Result]) -> Function[Item, Result]:
+    return function
+
+
 @contextmanager
 def stopped_by_sigterm(cure: str) -> Iterator[None]:
     """SIGTERM raises Stopped, saying `cure`, so that what is open is closed and processes are ended."""
@@ -103,14 +125,29 @@ def _without_sigint() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started meanwhile load their numeric libraries with one thread; this process has loaded its own."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
 class _Worker(Generic[Item, Result]):
     """A process that works on one item at a time; another one if it dies."""
 
     connection: Connection
     item: Item
 
-    def __init__(self, maker: Callable[[], Function[Item, Result]]):
+    def __init__(self, maker: Callable[[], Function[Item, Result]], *, single_threaded: bool):
         self._maker = maker
+        self._single_threaded = single_threaded
         self._process: BaseProcess | None = None
 
     def begin(self, item: Item) -> None:
@@ -119,7 +156,7 @@ class _Worker(Generic[Item, Result]):
             context = multiprocessing.get_context("spawn")  # A fork inherits locks of threads, and no GPU works in it.
             self.connection, there = context.Pipe()
             self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
-            with _without_sigint():
+            with _without_sigint(), _one_thread() if self._single_threaded else nullcontext():
                 self._process.start()
             there.close()  # Held open here, its end would not be noticed.
         self.connection.send(item)
@@ -146,10 +183,16 @@ class _Worker(Generic[Item, Result]):
 
 
 def _in_processes(
-    makers: Sequence[Callable[[], Function[Item, Result]]], items: Sequence[Item], on_step: OnStep
+    makers: Sequence[Callable[[], Function[Item, Result]]],
+    items: Sequence[Item],
+    on_step: OnStep,
+    *,
+    single_threaded: bool,
 ) -> Iterator[tuple[Item, Result | Broken]]:
     waiting = deque(items)
-    busy: list[_Worker[Item, Result]] = [_Worker(maker) for maker in makers[: len(items)]]
+    busy: list[_Worker[Item, Result]] = [
+        _Worker(maker, single_threaded=single_threaded) for maker in makers[: len(items)]
+    ]
     workers = tuple(busy)
     try:
         for worker in workers:

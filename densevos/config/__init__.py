@@ -3,15 +3,15 @@
 Errors name the flag, because that is where the user mends them.
 """
 
-from densevos.config.files import AnyConfig, from_dict, read_config, to_dict, write_config
-from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig, SetsConfig
+from densevos.config.files import from_dict, to_dict
+from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig
 from densevos.config.mug import MugClipConfig, MugConfig, MugObjectiveConfig
-from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig
+from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, RunConfig
 from densevos.config.self_training import ClipConfig, SelfTrainingConfig, TrainConfig, ViewConfig
+from densevos.config.sets import SetOptions
 
 __all__ = [
     "AdversarialConfig",
-    "AnyConfig",
     "ClipConfig",
     "EncoderConfig",
     "I2VConfig",
@@ -21,12 +21,11 @@ __all__ = [
     "MugObjectiveConfig",
     "NetworkConfig",
     "OptimiserConfig",
+    "RunConfig",
     "SelfTrainingConfig",
-    "SetsConfig",
+    "SetOptions",
     "TrainConfig",
     "ViewConfig",
     "from_dict",
-    "read_config",
     "to_dict",
-    "write_config",
 ]

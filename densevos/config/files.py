@@ -7,42 +7,12 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from densevos.base.errors import InputError
-from densevos.base.files import write_json
-from densevos.config.image_to_video import I2VConfig
-from densevos.config.mug import MugConfig
 from densevos.config.parts import ADDED_LATER
-from densevos.config.self_training import TrainConfig
-
-AnyConfig = TrainConfig | MugConfig | I2VConfig
-METHODS = {kind.METHOD: kind for kind in (TrainConfig, MugConfig, I2VConfig)}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A config dataclass as plain JSON values."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
-
-
-def write_config(path: Path, config: AnyConfig) -> None:
-    """Write the complete configuration, under the name of its method."""
-    write_json(path, {"method": config.METHOD, **to_dict(config)})
-
-
-def read_config(path: Path) -> AnyConfig:
-    """Read a complete configuration; InputError for a missing or broken file, an unknown key or a wrong type."""
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from error
-    try:
-        method = values.pop("method", TrainConfig.METHOD) if isinstance(values, dict) else TrainConfig.METHOD
-        if method not in METHODS:
-            raise ValueError(f"method {method!r} is unknown; known are {', '.join(METHODS)}")
-        return from_dict(METHODS[method], values)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def from_dict(kind: Any, value: Any, where: str = "") -> Any:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from densevos.config.parts import LoopConfig, OptimiserConfig, Rule, loop_rules, optimiser_rules, require
 from densevos.config.self_training import ClipConfig
+from densevos.config.sets import SetOptions
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101"]
@@ -66,24 +66,6 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetsConfig:
-    """How the data sets are read (see densevos.data.segmentation)."""
-
-    split: str = "train"
-    wanted: tuple[str, ...] | None = None
-    """Names of the classes to learn besides background; none: what is usual for the set. Of the labelled sets."""
-    others: Literal["background", "ignore"] = "background"
-    """What all other objects become."""
-    table: Path | None = None
-    """Your file of classes, for fbms or folder; one for all sets of this kind, labelled and unlabelled."""
-    names: Path | None = None
-    """A text file with the names of the labelled images to use, one a line; the others are left out. One list for all
-    labelled sets of images: each must have all that it names."""
-    reannotated: bool = False
-    """DAVIS with the annotations of 2019, whose ids are not those of its class names."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class AdversarialConfig:
     """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; specification 1.3)."""
 
@@ -138,7 +120,7 @@ class I2VConfig:
     weight_frames: int = 500
     """Labelled frames of each set, drawn at random, in which classes are counted before training."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    sets: SetsConfig = field(default_factory=SetsConfig)
+    sets: SetOptions = field(default_factory=SetOptions)
     clips: ClipConfig = field(default_factory=lambda: ClipConfig(frames=1, gap=1, short_side=(256, 512)))
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -165,7 +147,7 @@ class I2VConfig:
             ),
             (
                 self.sets.table is None or not {"fbms", "folder"} <= named,
-                "--sets.table: both fbms and folder are named, and each has a table of its own; put classes.csv and"
+                "--table: both fbms and folder are named, and each has a table of its own; put classes.csv and"
                 " classes.txt into their folders instead",
             ),
             (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal, Protocol
 
 from densevos.base.errors import InputError
 
@@ -79,6 +79,25 @@ class LoopConfig:
     """Checkpoints kept besides the best."""
     accumulate: int = field(default=1, metadata=ADDED_LATER)
     """Batches whose gradients make one step, so that a step learns from --loop.batch times as many clips."""
+
+
+class RunConfig(Protocol):
+    """A whole training run: what every method's configuration, a frozen dataclass, has in common.
+
+    Its fields are the options of `densevos train` and the keys of config.json.
+    """
+
+    METHOD: ClassVar[str]
+    """The name of its method; see `densevos.methods.method`."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """How long, how fast, where, and what is kept."""
+        ...
+
+    def check(self) -> None:
+        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        ...
 
 
 Rule = tuple[bool, str]

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from densevos.base.errors import InputError
 from densevos.config import ClipConfig
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.source import FrameReader, VideoSource
 
 
 @dataclass(frozen=True)
@@ -45,22 +44,22 @@ class VideoDataset(Dataset, ABC):
     when no video is left.
     """
 
-    def __init__(self, videos: Sequence[Any], seed: int):
-        self.videos, self.seed = list(videos), seed
+    def __init__(self, videos: int, seed: int):
+        self.videos, self.seed = videos, seed
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return self.videos
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, first = key
         skipped: list[str] = []
-        for index in range(first, first + len(self.videos)):
+        for index in range(first, first + len(self)):
             rng = np.random.default_rng((self.seed, epoch, first))
             try:
-                return self.sample(index % len(self.videos), rng, tuple(skipped))
+                return self.sample(index % len(self), rng, tuple(skipped))
             except InputError as error:
                 skipped.append(str(error))
-        raise InputError(f"none of the {len(self.videos)} videos can be used; the first: {skipped[0]}")
+        raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0]}")
 
     @abstractmethod
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
@@ -74,13 +73,13 @@ class VideoDataset(Dataset, ABC):
 class ClipDataset(VideoDataset):
     """One clip a video."""
 
-    def __init__(self, videos: Sequence[Path], config: ClipConfig, seed: int):
-        super().__init__(videos, seed)
-        self.config = config
+    def __init__(self, source: VideoSource, config: ClipConfig, seed: int):
+        super().__init__(len(source), seed)
+        self.source, self.config = source, config
 
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Clip:
-        video = self.videos[index]
-        return Clip(read_clip(video, self.config, rng), str(video), skipped)
+        frames = read_clip(self.source.open(index), self.config, rng)
+        return Clip(frames, self.source.title(index), skipped)
 
     def collate(self, samples: Sequence[Clip]) -> ClipBatch:
         return ClipBatch(
@@ -123,11 +122,10 @@ class ClipSampler(Sampler):
                 yield [(epoch, int(index)) for index in order[begin : begin + self.batch]]
 
 
-def read_clip(video: Path, config: ClipConfig, rng: np.random.Generator) -> Tensor:
+def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator) -> Tensor:
     """One clip [T,3,size,size] uint8; InputError when the video is unreadable or shorter than T frames."""
-    reader = open_frames(video)
     if len(reader) < config.frames:
-        raise InputError(f"{video}: has {len(reader)} frames, fewer than the {config.frames} of a clip; left out")
+        raise InputError(f"{reader.path}: has {len(reader)} frames, fewer than the {config.frames} of a clip; left out")
     frames = reader.read(frame_indices(len(reader), config, rng))
     left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
     mirror = config.flip and rng.random() < 0.5

@@ -2,8 +2,6 @@
 
 import itertools
 import shutil
-from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,15 +9,21 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
-from densevos.base.pool import one_thread_processes
-from densevos.data.sources.catalogue import find_videos
-from densevos.data.sources.readers import iterate_frames, open_frames
+from densevos.base.parallel import BROKEN, OnStep, in_processes
+from densevos.data.sources.open import open_source
+from densevos.data.sources.source import VideoSource, iterate_frames
 
 JPEG_QUALITY = 95
 
 
 def extract_frames(
-    source: Path, out: Path, *, short_side: int, every: int = 1, workers: int | None = None, overwrite: bool = False
+    source: Path | str,
+    out: Path,
+    *,
+    short_side: int,
+    every: int = 1,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> tuple[int, list[str]]:
     """Write OUT/VIDEO/00000.jpg ... for every video of `source`, or every so many-th frame, which keeps its name.
 
@@ -29,44 +33,34 @@ def extract_frames(
     for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
-    videos = find_videos(source)
-    names = video_names(videos)
-    new_folder(out, overwrite=overwrite, inputs=[source, *videos])
-    with one_thread_processes(workers) as pool:
-        extract = partial(_extract, short_side=short_side, every=every)
-        reasons = list(pool.map(extract, videos, (out / name for name in names)))
-    skipped = [reason for reason in reasons if reason]
+    videos = open_source(source)
+    folders = [out / name for name in videos.names]
+    new_folder(out, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
+
+    # A process that dies leaves half a video, which must not be taken for a whole one.
+    extract = partial(_extract, source=videos, short_side=short_side, every=every)
+    reasons: dict[int, str] = {}
+    for (index, folder), outcome in in_processes(extract, list(enumerate(folders)), workers):
+        if isinstance(outcome, BROKEN):
+            shutil.rmtree(folder, ignore_errors=True)
+            title = videos.title(index)
+            reasons[index] = str(outcome) if title in str(outcome) else f"{title}: {outcome}"
+
+    skipped = [reasons[index] for index in sorted(reasons)]
     if len(skipped) == len(videos):
         raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {skipped[0]}")
     return len(videos) - len(skipped), skipped
 
 
-def video_names(videos: Sequence[Path]) -> list[str]:
-    """A folder name for each video, wherever something is written about it: its own, or with its parent's if two
-    share it. Raises InputError when that does not tell them apart."""
-    stems = [video.name if video.is_dir() else video.stem for video in videos]  # a folder's name may hold dots
-    times = Counter(stems)
-    names = [
-        f"{video.parent.name}-{stem}" if times[stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
-    ]
-    name, most = Counter(names).most_common(1)[0]
-    if most > 1:
-        raise InputError(f"{name}: two videos have this name; rename one")
-    return names
-
-
-def _extract(video: Path, folder: Path, short_side: int, every: int) -> str | None:
-    try:
-        reader = open_frames(video)
-        folder.mkdir(parents=True)
-        frames = zip(reader.names, iterate_frames(reader), strict=True)
-        for name, frame in itertools.islice(frames, 0, None, every):
-            with written_whole(folder / f"{name}.jpg") as file:
-                shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
-    except InputError as error:
-        shutil.rmtree(folder, ignore_errors=True)  # Half a video must not be taken for a whole one.
-        return str(error)
-    return None
+def _extract(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, short_side: int, every: int) -> None:
+    """Write the frames of a video to a folder; InputError when it cannot be read."""
+    index, folder = item
+    reader = source.open(index)
+    folder.mkdir(parents=True)
+    frames = zip(reader.names, iterate_frames(reader), strict=True)
+    for name, frame in itertools.islice(frames, 0, None, every):
+        with written_whole(folder / f"{name}.jpg") as file:
+            shrink(Image.fromarray(frame), short_side).save(file, format="JPEG", quality=JPEG_QUALITY)
 
 
 def shrink(image: Image.Image, short_side: int) -> Image.Image:

@@ -14,7 +14,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import VOID, read_mask
 from densevos.config import MugClipConfig
 from densevos.data.clips import VideoDataset
-from densevos.data.sources.readers import FrameReader, open_frames
+from densevos.data.sources.source import FrameReader, VideoSource
 
 SHORT = 3  # frames of the short-term clip
 Box = tuple[float, float, float, float]
@@ -55,23 +55,22 @@ class VideoBatch:
 
 
 class VideoSamples(VideoDataset):
-    """One sample a video; `folders` are the videos' names in the folders of maps."""
+    """One sample a video; maps of a video are in folders that have its name in the source."""
 
     def __init__(
         self,
-        videos: Sequence[Path],
-        folders: Sequence[str],
+        source: VideoSource,
         config: MugClipConfig,
         seed: int,
         initial: Path,
         predicted: Path | None = None,
     ):
-        super().__init__(videos, seed)
-        self.folders, self.config, self.initial, self.predicted = list(folders), config, initial, predicted
+        super().__init__(len(source), seed)
+        self.source, self.folders, self.config = source, source.names, config
+        self.initial, self.predicted = initial, predicted
 
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> VideoSample:
-        video, config = self.videos[index], self.config
-        reader = open_frames(video)
+        config, reader = self.config, self.source.open(index)
         check_length(reader, config)
         abstract = abstract_indices(len(reader), config.segments, rng)
         indices = [*abstract, *short_indices(len(reader), config.window, rng)]
@@ -93,7 +92,7 @@ class VideoSamples(VideoDataset):
             pair=distant_pair(abstract, config.pair_gap, rng),
             dropped=sum(dropped),
             video=index,
-            name=str(video),
+            name=self.source.title(index),
             skipped=skipped,
         )
 

@@ -18,23 +18,27 @@ from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import LoopConfig
 from densevos.data.clips import ClipSampler, VideoDataset
 from densevos.engine import checkpoint, distributed
+from densevos.engine.learner import Batch, Learner
 from densevos.engine.optimisation import Optimisers, choose_precision, optimise
 from densevos.engine.reporter import Means, Reporter
 from densevos.engine.run import Run
 
 
 def fit(
-    learner: nn.Module,
+    learner: Learner[Any],
     videos: VideoDataset,
     optimisers: Optimisers,
     config: LoopConfig,
     device: torch.device,
     folder: Path,
     resume_from: Path | None = None,
+    *,
+    shown: Sequence[str] = ("loss",),
+    best: str = "loss",
 ) -> Run:
     """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets checkpoints and logs.
 
-    A learner with a method begin_step(batches) is told of every step before the first of its batches.
+    The progress bar shows the losses that `shown` names; the checkpoint with the lowest loss `best` is kept as best.pt.
     Raises RunError when a loss is not finite, Stopped after SIGTERM (the state is saved), InputError when no
     video can be used.
     """
@@ -54,7 +58,7 @@ def fit(
         worker_init_fn=_leave_signals_to_parent,
     )
     precision = choose_precision(config, device)
-    reporter = Reporter(run, config, folder, sampler.steps_per_epoch)
+    reporter = Reporter(run, config, folder, sampler.steps_per_epoch, shown=shown, best=best)
     with reporter, sigterm() as stop_asked, closing(_batches(loader)) as batches:
         while step := list(itertools.islice(batches, sampler.accumulate)):
             values = train_step(model, run, step, config.seed, precision, device)
@@ -66,7 +70,7 @@ def fit(
 
 
 def setup(
-    learner: nn.Module,
+    learner: Learner[Any],
     videos: VideoDataset,
     optimisers: Optimisers,
     config: LoopConfig,
@@ -98,7 +102,7 @@ def setup(
 
 
 def train_step(
-    model: nn.Module, run: Run, batches: Sequence[Any], seed: int, precision: torch.dtype, device: torch.device
+    model: nn.Module, run: Run, batches: Sequence[Batch], seed: int, precision: torch.dtype, device: torch.device
 ) -> dict[str, float]:
     """One step on the mean gradient of `batches`; returns the means of their named losses.
 
@@ -106,8 +110,7 @@ def train_step(
     """
     generator = torch.Generator().manual_seed(step_seed(seed, run.step))
     torch.manual_seed(step_seed(seed, run.step))  # dropout and stochastic depth take no generator
-    if begin_step := getattr(run.learner, "begin_step", None):  # what one batch of a step tells the next ones
-        begin_step(len(batches))
+    run.learner.begin_step(len(batches))
     means = Means()
     for part in run.parts.values():
         part.optimiser.zero_grad(set_to_none=True)

@@ -8,14 +8,9 @@ from typing import Any, Self
 from densevos.base.progress import progress_bar
 from densevos.config import LoopConfig
 from densevos.engine import checkpoint, distributed
+from densevos.engine.learner import Batch
 from densevos.engine.logging import MetricsLog
 from densevos.engine.run import Run
-
-SHOWN = (
-    *("loss", "self_training", "cross_view", "agreement"),
-    *("frame", "readout", "short", "long", "video"),
-    *("segmentation", "adversarial", "accuracy"),
-)
 
 
 class Means:
@@ -39,10 +34,23 @@ class Means:
 
 
 class Reporter:
-    """Follows a run from step to step; a context that closes its log and bar."""
+    """Follows a run from step to step; a context that closes its log and bar.
 
-    def __init__(self, run: Run, config: LoopConfig, folder: Path, steps_per_epoch: int):
+    `shown` are the losses that the progress bar shows, in this order; `best` is the one that picks best.pt.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: LoopConfig,
+        folder: Path,
+        steps_per_epoch: int,
+        *,
+        shown: Sequence[str] = ("loss",),
+        best: str = "loss",
+    ):
         self.run, self.config, self.folder = run, config, folder
+        self.shown, self.best = shown, best
         self.total = config.epochs * steps_per_epoch
         self.since_log, self.since_checkpoint = Means(), Means()
         self.leads = distributed.rank() == 0
@@ -64,7 +72,7 @@ class Reporter:
         if self.log:
             self.log.close()
 
-    def after_step(self, batches: Sequence[Any], values: dict[str, float]) -> None:
+    def after_step(self, batches: Sequence[Batch], values: dict[str, float]) -> None:
         """Count, log every `log_every` steps, save every `checkpoint_every` and at the end."""
         self.run.skipped.update(reason for batch in batches for reason in batch.skipped)
         self.run.seconds = time.perf_counter() - self.started
@@ -84,7 +92,7 @@ class Reporter:
         means["clips_per_second"] = means.pop("clips") * steps / (now - self.window)
         means["seconds"] = self.run.seconds
         self.window = now
-        losses = "  ".join(f"{name} {means[name]:.3f}" for name in SHOWN if name in means)
+        losses = "  ".join(f"{name} {means[name]:.3f}" for name in self.shown if name in means)
         self.bar.update(self.task, status=f"{losses}  {means['clips_per_second']:.1f} clips/s")
         if self.log:
             self.log.write(self.run.step, means)
@@ -94,7 +102,7 @@ class Reporter:
         if not self.since_checkpoint.count:
             return  # This very step is saved already.
         means = self.since_checkpoint.take()
-        loss = means.get("segmentation", means["loss"])  # An adversary's loss is high where it is well deceived.
+        loss = means[self.best]
         best = loss < self.run.best_loss
         self.run.best_loss = min(loss, self.run.best_loss)
         if self.leads:

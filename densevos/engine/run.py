@@ -2,28 +2,20 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 import torch
-from torch import nn
 
 from densevos.engine.checkpoint import State
+from densevos.engine.learner import Learner
 from densevos.engine.optimisation import Optimised
-
-
-class Done(Protocol):
-    """What was done so far."""
-
-    step: int
-    seconds: float
-    skipped: set[str]
 
 
 @dataclass
 class Run:
     """Networks, optimisers, schedules, loss scaling and what was counted so far."""
 
-    learner: nn.Module
+    learner: Learner[Any]
     parts: dict[str, Optimised]
     scaler: torch.amp.GradScaler
     step: int = 0

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.data.sources.readers import FrameReader
+from densevos.data.sources.source import FrameReader
 from densevos.models.encoder import normalise
 from densevos.models.mug import MugNetwork, pooled
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from densevos.base.errors import InputError
 from densevos.config import AdversarialConfig
+from densevos.engine.learner import Losses
 from densevos.models.discriminators import PAIRED, Discriminator, make_discriminator
 from densevos.objectives.clustered import (
     cluster_statistics,
@@ -17,8 +18,6 @@ from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain import chance_level, domain_accuracy, domain_loss
 from densevos.objectives.domain_samples import clips_of, domains_of, frames_of, maps_of, tokens_of
 from densevos.objectives.reversal import ramp, reverse
-
-Losses = dict[str, Tensor]
 
 
 class Adversary(nn.Module):

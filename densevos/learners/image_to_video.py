@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from densevos.base.errors import InputError
 from densevos.config import I2VConfig
 from densevos.data.segmentation.samples import DomainBatch
-from densevos.learners.adversary import Adversary, Losses
+from densevos.engine.learner import Learner, Losses
+from densevos.learners.adversary import Adversary
 from densevos.models.discriminators import Discriminator
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.network import make_network
 from densevos.objectives.segmentation import segmentation_loss
 
 
-class ImageToVideo(nn.Module):
+class ImageToVideo(Learner[DomainBatch]):
     """Unsupervised image-to-video domain adaptation, Eq. 5: L_seg + L_a, L_a behind a gradient reversal layer.
 
     Frames with labels pay L_seg (Eq. 4), whatever their domain; all frames pay L_a (Eq. 2 or 3), images as source and

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from densevos.config import EncoderConfig, MugObjectiveConfig
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.engine.distributed import first_row, gather_rows
+from densevos.engine.learner import Learner, Losses
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.models.geometry import GeometricRegressor
 from densevos.models.mug import MugNetwork, pooled
@@ -16,11 +17,10 @@ from densevos.objectives.matching import affinity, cosines, matching_loss
 from densevos.objectives.tracking import crop, gaussian_map, track_back, tracking_loss
 from densevos.objectives.video import instance_loss
 
-Losses = dict[str, Tensor]
 GRANULARITIES = ("frame", "short", "long", "video")
 
 
-class Mug(nn.Module):
+class Mug(Learner[VideoBatch]):
     """Multi-granularity learning (Lu et al., CVPR 2020, Sec. 3).
 
     Eleven frames a video serve all four: K = 8 of its abstract, of which two are the distant pair, one the query and

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from densevos.config import SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.distributed import first_row, gather_rows
+from densevos.engine.learner import Learner, Losses
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import align, gather_cells, grid_indices
@@ -13,14 +14,14 @@ from densevos.objectives.cross_view import cross_view_loss
 from densevos.objectives.self_training import own_rows, pseudo_labels, self_training_error
 
 
-class SelfTraining(nn.Module):
+class SelfTraining(Learner[ClipBatch]):
     """Anchor-based space-time self-training (Araslanov et al., NeurIPS 2021)."""
 
     def __init__(self, encoder: DenseEncoder, objective: SelfTrainingConfig, views: ViewConfig):
         super().__init__()
         self.encoder, self.objective, self.views = encoder, objective, views
 
-    def forward(self, batch: ClipBatch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: ClipBatch, generator: torch.Generator) -> Losses:
         """One step's losses; `generator` draws the second view and the anchors."""
         frames = normalise(batch.frames.to(next(self.parameters()).device).float() / 255)
         views = make_views(frames, self.views, generator)
@@ -46,7 +47,7 @@ class SelfTraining(nn.Module):
 
 def losses(
     first: Tensor, second: Tensor, theta: Tensor, config: SelfTrainingConfig, generator: torch.Generator
-) -> dict[str, Tensor]:
+) -> Losses:
     """Draw anchors and cross-view cells for keys [B,T,K,h,w] of both views, and compute the step's losses."""
     clips, _, _, height, width = first.shape
     indices = [
@@ -63,7 +64,7 @@ def losses_at(
     anchor_index: Tensor,
     cross_view_index: Tensor,
     config: SelfTrainingConfig,
-) -> dict[str, Tensor]:
+) -> Losses:
     """The step of Sec. 3.3 at given anchor cells [B,N*N] and cross-view cells [B,M*M].
 
     `first`, `second` [B,T,K,h,w] are unit keys of both views (frame 0: the reference), `theta` [B,2,3] aligns them.

@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -11,124 +10,95 @@ from typing import Literal
 import tyro
 
 from densevos.base import console
-from densevos.base.errors import InputError, RunError
+from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers, shard_of, stopped_by_sigterm
-from densevos_eval.protocols import BenchmarkOptions
-from densevos_eval.segmentation.options import LabelledSet, Pictures
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import EncoderOptions, Footage, PropagationOptions, Videos
+from densevos_eval.footage import Unlabelled, Videos
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.runs.options import RunOptions, check_fps
+from densevos_eval.scoring.options import ScoreOptions
+from densevos_eval.segmentation.options import Pictures
+from densevos_eval.settings import EncoderOptions, PropagationOptions
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
+from densevos_eval.zeroshot.options import CrfOptions
 
 
 def score(
-    benchmark: BenchmarkOptions,
+    against: ScoreOptions,
     results: tuple[Path, ...],
+    metric: str | None = None,
     out: Path | None = None,
     resume: bool = False,
     workers: int | None = None,
     shard: str | None = None,
-    stability: bool = True,
-    decay_uint8: bool = False,
 ) -> None:
-    """Score masks on disk: region similarity J and contour accuracy F of every object, and what a benchmark adds.
+    """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
 
-    For the IoU of classes in semantic masks, with options of its own: densevos-eval score --metric miou --help.
+    A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
+    stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
+    and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
+    the annotations have. Void (255) does not count.
 
-    Prints a table and writes global_results-SPLIT.csv, per-sequence_results-SPLIT.csv and results.json. Sequences that
-    cannot be scored are told of at the end; the others then are in results.json and in no other table.
+    Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
+    per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are
+    listed at the end; the others are then in results.json and in no other file.
 
     Args:
-        benchmark: What to score against.
+        against: What to score against.
         results: Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard of
-            propagate, are one result; give --out then.
-        out: Folder for the tables; --results when left out.
-        resume: Take the scores that an interrupted run, or one of a --shard, left of the same masks and annotations.
-        workers: Processes to spread the sequences over; one per CPU core when left out.
+            propagate, are one result; give --out then. With --set: SHOT/FRAME.png, for images also NAME.png.
+        metric: Metric to score with, such as miou, or module:NAME of your own. Default: what the benchmark asks for;
+            miou for a labelled set.
+        out: Folder for the tables. Default: --results.
+        resume: Reuse scores of an interrupted or sharded run if masks and annotations are unchanged.
+        workers: Processes to spread the sequences over. Default: one per CPU core.
         shard: Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine, and write
             no tables; --resume without --shard does when all are done.
-        stability: Compute temporal stability T where the benchmark has it (davis16); some .1 s for each frame.
-        decay_uint8: Number the frames with 8 bits in the decay, as the DAVIS toolbox does; wrong beyond 256 frames.
     """
     from rich.console import Console
 
     from densevos_eval.progress import sequence_progress
-    from densevos_eval.scoring.judging import Plan, located
-    from densevos_eval.scoring.measures import judge
-    from densevos_eval.scoring.tables import results_table, write_results
+    from densevos_eval.scoring.folders import located
+    from densevos_eval.scoring.kept import KeptArrays
+    from densevos_eval.scoring.results import scores_table, write_scores
+    from densevos_eval.scoring.score import score
 
     check_workers(workers)
-    if out is None and len(results) != 1:
-        raise InputError(f"--results: names {len(results)} folders; name one, or a folder for the tables with --out")
+    if len(results) != 1 and (out is None or against.set):
+        needed = "one folder" if against.set else "one, or a folder for the tables with --out"
+        raise InputError(f"--results: names {len(results)} folders; name {needed}")
     out = out or results[0]
-    sequences = shard_of(benchmark.load(), shard, lambda sequence: len(sequence.frame_names))
-    if not sequences:
+
+    target = against.target(metric)
+    console.print_notes(target.notes)
+    items = shard_of(target.items, shard, target.length)
+    if not items:
         print(f"--shard {shard}: there are fewer sequences, so nothing is left to score")
         return
-    protocol = replace(benchmark.protocol(), decay_uint8=decay_uint8)
-    plan = Plan(masks=located(sequences, results), keep=out, reuse=resume)
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(sequences)) as on_sequence:
-        scores = judge(
-            sequences,
-            plan,
-            protocol if stability else replace(protocol, stability=frozenset()),
-            split=benchmark.split,
+
+    kept = KeptArrays(out=out, reuse=resume)
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
+        scores = score(
+            items,
+            located(items, results),
+            target.metric,
+            split=against.split,
+            kept=kept,
             workers=workers or os.cpu_count() or 1,
-            on_sequence=on_sequence,
+            on_item=on_item,
         )
     if shard is None:
-        write_results(scores, out)
-        Console().print(results_table(scores))
+        write_scores(scores, out)
+        Console().print(scores_table(scores))
     else:
         print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
-    _tell_broken(scores.broken, len(sequences))
+    console.list_failures(scores.broken, len(items))
     if shard is None:
-        plan.forget()
-
-
-def score_miou(
-    labelled: LabelledSet,
-    results: Path,
-    out: Path | None = None,
-    workers: int | None = None,
-) -> None:
-    """Score semantic masks on disk: IoU and accuracy of every class, their means, and which classes are confused.
-
-    The IoU of a class is taken over the pixels of all labelled frames together, and so is its accuracy, the share of
-    its pixels that are found. mIoU and mean accuracy are means over the classes that the annotations have, background
-    included where the set has one; pixel accuracy is of all pixels alike. Void (255) does not count.
-
-    Prints a table and writes classes.csv, confusion.png and results.json. Shots that cannot be scored are told of at
-    the end; the others then are in results.json and in nothing else.
-
-    Args:
-        labelled: What to score against.
-        results: Folder with one indexed PNG of class ids per labelled frame: SHOT/FRAME.png, of images also NAME.png.
-        out: Folder for tables and picture; --results when left out.
-        workers: Processes to spread the shots over; one per CPU core when left out.
-    """
-    from rich.console import Console
-
-    from densevos_eval.progress import sequence_progress
-    from densevos_eval.scoring.semantic import score_classes
-    from densevos_eval.scoring.semantic_tables import class_table, write_class_scores
-
-    check_workers(workers)
-    found = labelled.load()
-    _tell_notes(found.notes)
-    with stopped_by_sigterm("score again"), sequence_progress("score", len(found.shots)) as on_shot:
-        scores = score_classes(
-            found, results, split=labelled.split, workers=workers or os.cpu_count() or 1, on_shot=on_shot
-        )
-    write_class_scores(scores, out or results)
-    Console().print(class_table(scores))
-    measured = scores.measured
-    _tell_broken(measured.broken, len(measured.sequences) + len(measured.broken), "mend their masks and score again")
+        kept.delete()
 
 
 def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
-    """Pack masks for the server of davis17-testdev, ytvos18 or ytvos19; a bad submission is refused.
+    """Pack masks for the server of a benchmark that has one; a bad submission is refused.
 
     Args:
         benchmark: What the masks belong to.
@@ -136,7 +106,7 @@ def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, ov
         out: The zip to upload (NAME.zip), or a folder of the same content.
         overwrite: Replace what is there.
     """
-    from densevos_eval.scoring.judging import located
+    from densevos_eval.scoring.folders import located
     from densevos_eval.submit import submit
 
     sequences = benchmark.load()
@@ -148,209 +118,137 @@ def propagate(
     videos: Videos,
     encoder: EncoderOptions,
     options: PropagationOptions,
-    out: Path,
-    overwrite: bool = False,
-    resume: bool = False,
-    workers: int | None = None,
-    shard: str | None = None,
+    run: RunOptions,
     save_probabilities: bool = False,
-    fps: float | None = None,
 ) -> None:
     """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own --video.
 
     Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and OUT/propagation.json.
-    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is whole.
-    Sequences that cannot be used are told of at the end, and the others done all the same.
+    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is complete.
+    Sequences that fail are listed at the end; all others are still processed.
 
     Args:
         videos: What to propagate through.
         encoder: What computes the features.
         options: How labels are propagated.
-        out: Folder for the masks.
-        overwrite: Empty the output folder if it holds files.
-        resume: Go on with the run in the output folder, if there is one: sequences that are whole are not done again.
-        workers: Processes to spread the sequences over, on several GPUs in turn; one per GPU when left out.
-        shard: Do only part I of N of the sequences: 1/4, 2/4 and so on, each perhaps on another machine. Shards may
-            share one output folder, since each goes on with what is there (--resume).
+        run: Where masks go.
         save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
-        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
-    check_workers(workers)
-    _check_fps(fps, videos)
     config = options.config()
-    sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
-    from densevos_eval.devices import spread_over
-    from densevos_eval.progress import frame_progress
-    from densevos_eval.propagation.propagate import Work, propagate_to_folder
-
-    devices = spread_over(encoder.device, workers)
-    loaders = [partial(encoder.load, preset=options.preset, device=device) for device in devices]
+    run.check_movie(videos.video is not None)
+    sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
         raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
-    frames = sum(len(sequence.frame_names) for sequence in sequences)
-    with stopped_by_sigterm("go on with --resume"), frame_progress(frames) as on_frame:
-        broken = propagate_to_folder(
-            sequences,
-            loaders[0](),
-            Work(config=config, max_side=videos.working_side, probabilities=save_probabilities),
-            out,
-            overwrite=overwrite,
-            resume=resume or shard is not None,
-            processes=loaders if len(loaders) > 1 else (),
-            on_frame=on_frame,
-        )
-    _tell_broken(broken, len(sequences))
-    if videos.video and sequences:
-        _write_movie(sequences[0], out, fps)
+    from densevos_eval.propagation.propagate import Propagation
+    from densevos_eval.runs.runner import run as run_all
+
+    load = partial(
+        Propagation.loaded,
+        encoder=encoder,
+        preset=options.preset,
+        config=config,
+        max_side=videos.working_side,
+        probabilities=save_probabilities,
+    )
+    run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
 
 
 def zeroshot(
     videos: Unlabelled,
     crf: CrfOptions,
+    run: RunOptions,
     model: Path,
-    out: Path,
     threshold: float = 0.5,
     references: int | None = None,
     device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    workers: int | None = None,
-    shard: str | None = None,
     save_probabilities: bool = False,
-    fps: float | None = None,
 ) -> None:
     """Find the primary objects of every video with a trained model, without a first mask: object-level masks.
 
     Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
     masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.
-    A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is whole. Sequences that cannot be used are
-    told of at the end, and the others done all the same.
+    A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is complete. Sequences that fail are listed
+    at the end; all others are still processed.
 
     Args:
-        videos: What to find objects in: davis16, davis17-unsupervised, ytobjects, folder, or one's own video.
-        crf: What sharpens the masks.
+        videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.
+        crf: What refines the masks.
+        run: Where masks go.
         model: Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
             model.safetensors.
-        out: Folder for the masks.
-        threshold: Probability at which foreground begins.
-        references: How many evenly spaced frames of a video every frame is compared with; as in training when left out.
+        threshold: Foreground threshold on the predicted probability.
+        references: Number of evenly spaced frames of a video that every frame is compared with; without this option as
+            in training.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
-        overwrite: Empty the output folder if it holds files.
-        resume: Go on with the run in the output folder, if there is one: sequences that are whole are not done again.
-        workers: Processes to spread the sequences over, on several GPUs in turn. Left out: with the CRF one per CPU
-            core, at most four per GPU; without it one per GPU.
-        shard: Do only part I of N of the sequences, as propagate does.
         save_probabilities: Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects).
-        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
-    check_workers(workers)
-    _check_fps(fps, videos)
+    config = crf.config()
+    run.check_movie(videos.video is not None)
     if references is not None and references < 1:
         raise InputError(f"--references: must be 1 or more, is {references}")
-    config = crf.config()
-    sequences = shard_of(videos.load(), shard, lambda sequence: len(sequence.frame_names))
-    from densevos_eval import devices
-    from densevos_eval.progress import frame_progress
-    from densevos_eval.zeroshot.model import load_segmenter, model_file
-    from densevos_eval.zeroshot.object_level import Work, segment_to_folder, usual_workers
+    sequences = videos.find()
+    from densevos_eval.runs.runner import run as run_all
+    from densevos_eval.zeroshot.model import model_file
+    from densevos_eval.zeroshot.object_level import ObjectLevel, check_threshold, usual_workers
 
-    work = Work(threshold=threshold, crf=config, probabilities=save_probabilities)
-    file = model_file(model)
-    places = devices.spread_over(device, workers or usual_workers(work, len(sequences)))
-    loaders = [partial(load_segmenter, file, devices.chosen(place), references) for place in places]
-    frames = sum(len(sequence.frame_names) for sequence in sequences)
-    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, "zeroshot") as on_frame:
-        broken = segment_to_folder(
-            sequences,
-            loaders[0](),
-            work,
-            out,
-            model=file,
-            overwrite=overwrite,
-            resume=resume or shard is not None,
-            processes=loaders if len(loaders) > 1 else (),
-            on_frame=on_frame,
-        )
-    refined, *plain = work.folders(out)
-    print(f"{refined}: masks of {file}" + "".join(f"\n{folder}: the same before the CRF" for folder in plain))
-    _tell_broken(broken, len(sequences))
-    if videos.video and sequences:
-        _write_movie(sequences[0], out, fps)
+    check_threshold(threshold)
+    load = partial(
+        ObjectLevel.loaded,
+        model=model_file(model),
+        references=references,
+        threshold=threshold,
+        crf=config,
+        probabilities=save_probabilities,
+    )
+    usual = usual_workers(config, len(run.sequences(sequences)))
+    run_all("zeroshot", sequences, load, run, device=device, usual_workers=usual, movie=videos.video is not None)
 
 
 def segment(
     pictures: Pictures,
+    run: RunOptions,
     model: Path,
-    out: Path,
     size: int | None = None,
     overlays: bool = False,
     device: str = "auto",
-    overwrite: bool = False,
-    resume: bool = False,
-    workers: int | None = None,
-    fps: float | None = None,
 ) -> None:
     """Tell the class of every pixel with a trained segmentation network: a set of images or videos, or one's own video.
 
-    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SHOT/FRAME.png (an image is a shot of one
-    frame), and OUT/segment.json with the classes. A --video also gets OUT/SHOT.mp4. A folder of masks appears when it
-    is whole. Shots that cannot be used are told of at the end, and the others done all the same. A network of clips
-    sees frames as far apart as in training.
+    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png (an image is a sequence
+    of one frame), and OUT/segment.json with the classes. A --video also gets OUT/SEQUENCE.mp4. A folder of masks
+    appears when it is complete. Sequences that fail are listed at the end; all others are still processed. A network
+    of clips sees frames as far apart as in training.
 
     Args:
         pictures: What to segment.
+        run: Where masks go.
         model: Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors.
-        out: Folder for the masks.
-        size: Frames are scaled to this short side, pixels, for the network. Left out: the side of the crops in
-            training, which is the least that the recipes scale short sides to there.
-        overlays: Draw the masks over the frames too, with a legend: OUT/overlays/SHOT/FRAME.jpg.
+        size: Frames are scaled to this short side, pixels, for the network. Without this option it is the side of the
+            crops in training, which is the least that the recipes scale short sides to there.
+        overlays: Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
-        overwrite: Empty the output folder if it holds files.
-        resume: Go on with the run in the output folder, if there is one: shots that are whole are not done again.
-        workers: Processes to spread the shots over, on several GPUs in turn; one per GPU when left out.
-        fps: Frames per second of the movie of a --video; its own when left out, 24 for a folder of frames.
     """
-    check_workers(workers)
-    _check_fps(fps, pictures)
+    run.check_movie(pictures.video is not None)
     if size is not None and size < 32:
         raise InputError(f"--size: must be 32 pixels or more, is {size}")
     material = pictures.load()
-    _tell_notes(material.notes)
-    from densevos_eval import devices
-    from densevos_eval.progress import frame_progress
-    from densevos_eval.segmentation.classifier import load_classifier, model_file
-    from densevos_eval.segmentation.segment import Work, has_background, segment_to_folder
+    console.print_notes(material.notes)
+    from densevos_eval.runs.runner import run as run_all
+    from densevos_eval.segmentation.classifier import model_file
+    from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    file = model_file(model)
-    places = devices.spread_over(device, workers)
-    loaders = [partial(load_classifier, file, devices.chosen(place), size) for place in places]
-    classifier = loaders[0]()
-    frames = sum(len(one.written) for one in material.sequences)
-    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, "segment") as on_frame:
-        broken = segment_to_folder(
-            Work(material=material, out=out, overlays=overlays),
-            classifier,
-            model=file,
-            overwrite=overwrite,
-            resume=resume,
-            processes=loaders if len(loaders) > 1 else (),
-            on_frame=on_frame,
-        )
-    print(f"{out}: masks of {file}")
-    _tell_broken(broken, len(material.sequences))
-    if pictures.video:
-        _write_movie(material.sequences[0], out, fps, background=has_background(classifier.classes))
-
-
-def _write_movie(sequence: Sequence, out: Path, fps: float | None, *, background: bool = True) -> None:
-    """Draw the masks of one's own video over it, id 0 too unless it is background, and say where both are."""
-    from densevos_eval.progress import frame_progress
-    from densevos_eval.reports.show import write_movie
-
-    movie = out / f"{sequence.name}.mp4"
-    with frame_progress(len(sequence.frame_names), "movie") as on_frame:
-        write_movie(sequence, {"": out}, movie, fps=fps, background=background, on_frame=lambda name: on_frame("movie"))
-    print(f"{out / sequence.name}: {len(sequence.written)} masks\n{movie}: the movie of them")
+    load = partial(
+        SemanticSegmentation.loaded, model=model_file(model), size=size, material=material, overlays=overlays
+    )
+    run_all(
+        "segment",
+        material.sequences,
+        load,
+        run,
+        device=device,
+        movie=pictures.video is not None,
+        broken=material.broken,
+    )
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:
@@ -363,7 +261,7 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     """
     from PIL import Image
 
-    from densevos.data.sources.readers import open_frames
+    from densevos.data.sources.video import open_frames
     from densevos_eval.own_video import frame_index
 
     if out.is_dir():
@@ -375,28 +273,6 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
     with written_whole(out) as file:
         picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
     print(f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}")
-
-
-def _check_fps(fps: float | None, videos: Footage | Pictures | None = None) -> None:
-    """Raise InputError for what is no rate of a movie, and for one where `videos` are a benchmark's, without movies."""
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"--fps: must be above 0, is {fps:g}")
-    if fps is not None and videos and not videos.video:
-        raise InputError("--fps: is for the movie of a --video; leave it out, densevos-eval show draws benchmarks")
-
-
-def _tell_notes(notes: Iterable[str]) -> None:
-    """What the user should know of a set, a line each on standard error."""
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
-
-
-def _tell_broken(broken: Mapping[str, object], count: int, cure: str = "mend and pass --resume") -> None:
-    """A line on standard error for each broken sequence, and RunError at the end; nothing if there is none."""
-    for name, reason in broken.items():
-        print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
-    if broken:
-        raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {cure}")
 
 
 def sweep(
@@ -444,7 +320,7 @@ def sweep(
         )
     write_sweep(result, out)
     Console().print(sweep_table(result))
-    _tell_broken(result.broken, len(sequences), "mend and sweep again")
+    console.list_failures(result.broken, len(sequences), "mend and sweep again")
 
 
 def info(
@@ -491,7 +367,7 @@ def show(
     from densevos_eval.progress import frame_progress
     from densevos_eval.reports.show import show
 
-    _check_fps(fps)
+    check_fps(fps)
     sequences = benchmark.load()
     if any(sequence.joints for sequence in sequences):
         raise InputError(f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn")
@@ -605,33 +481,30 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-METRICS: dict[str, Callable[..., None]] = {"benchmark": score, "miou": score_miou}
-"""What `score` can measure by --metric: what the benchmark asks for, unless another is named."""
+RENAMED: dict[str, dict[str, str]] = {
+    "segment": {
+        "--dataset": "--set SET:ROOT, which names layout and folder of the set",
+        "--root": "--set SET:ROOT, which names layout and folder of the set",
+        "--classes": "--wanted",
+    },
+    "sweep": {
+        "--contexts": "--context, which takes several values here",
+        "--radii": "--radius, which takes several values here",
+        "--topks": "--topk, which takes several values here",
+        "--temperatures": "--temperature, which takes several values here",
+    },
+}
+"""Options of older versions, by command."""
 
 
 def dispatch(arguments: list[str]) -> None:
-    """Run one command. The options of `score` depend on its --metric."""
+    """Run one command."""
+    renamed = RENAMED.get(arguments[0], {}) if arguments else {}
+    if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
+        renamed = RENAMED["segment"]
+    console.refuse_old_spellings(arguments, renamed)
     flat = (tyro.conf.OmitArgPrefixes,)
-    if arguments[:1] == ["score"]:
-        metric, rest = _metric(arguments[1:])
-        if metric != "benchmark":
-            tyro.cli(METRICS[metric], prog=f"densevos-eval score --metric {metric}", args=rest, config=flat)
-            return
-        arguments = ["score", *rest]
     tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
-
-
-def _metric(arguments: list[str]) -> tuple[str, list[str]]:
-    """What follows --metric, and the other arguments; InputError where that is no metric."""
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == "--metric":
-            rest = arguments[place + 1 :]
-            metric, rest = (value, rest) if equals else ("".join(rest[:1]), rest[1:])
-            if metric not in METRICS:
-                raise InputError(f"--metric {metric}: is none of {', '.join(METRICS)}")
-            return metric, [*arguments[:place], *rest]
-    return "benchmark", arguments
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.data.sources.readers import FrameReader, image_files, open_frames
+from densevos.data.sources.images import image_files
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_frames
 from densevos_eval.sequences import Sequence
 
 

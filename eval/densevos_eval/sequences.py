@@ -9,7 +9,9 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
-from densevos.data.sources.readers import Excerpt, FrameReader, open_frames
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_frames
 from densevos_eval.painted import flat, read_painted
 
 
@@ -53,6 +55,11 @@ class Sequence:
         reader = open_frames(self.source)
         stop = self.start + len(self.frame_names)
         return Excerpt(reader, self.start, stop) if self.start or stop < len(reader) else reader
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files and folders that are handed to a method: frames, given masks or joints."""
+        return [self.source, *self.given.values(), *([self.joints] if self.joints else [])]
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -2,19 +2,15 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.base.errors import InputError
-from densevos_eval.own_video import own_video
-from densevos_eval.protocols import BenchmarkOptions, Dataset
-from densevos_eval.sequences import Sequence
+from densevos_eval.options import given, optional
 
 if TYPE_CHECKING:
     from densevos_eval.encoders import Encoder
 
 MOST_SCALE = 16
-OWN_SIDE = 960  # Pixels: about the size that benchmarks are judged at; a 4K frame has 16 times as many cells.
 Window = Literal["circle", "square"]
 Reference = Literal["everywhere", "near", "none"]
 Topk = int | Literal["all"]
@@ -25,20 +21,21 @@ class PropagationConfig:
     """Settings of label propagation; the defaults are those of the DUL paper for DAVIS and YouTube-VOS."""
 
     context: int = 20
-    """How many preceding frames are looked at."""
+    """Number of preceding frames that are searched."""
     radius: float = 12
-    """Reach in the preceding frames, in feature cells; inf: all cells."""
+    """Search radius in the preceding frames, in feature cells; inf searches all cells."""
     window: Window = "circle"
-    """Shape of the reach: cells strictly nearer than the radius, or at most that many rows and columns away."""
+    """Shape of the search window: cells strictly nearer than the radius (circle), or at most that many rows and columns
+    away (square)."""
     reference: Reference = "everywhere"
-    """Candidates in the frame whose masks were given: all cells, and that frame stands in for missing ones of the
-    context; or cells within reach, as in any other frame; or none once the context has left it behind."""
+    """Where the reference frame may be matched: everywhere, only near the query, or none once it leaves the context.
+    With everywhere it also pads a context that is not full yet."""
     topk: Topk = 10
-    """How many of the most similar cells vote, or all of them."""
+    """Number of most similar cells that vote, or all."""
     temperature: float = 0.05
-    """Temperature of the softmax that weighs their votes."""
+    """Temperature of the softmax that weighs the votes."""
     labels: Literal["soft", "hard"] = "soft"
-    """What a frame hands on to later ones: how much each cell is of each object, or of which one it is most."""
+    """Labels passed on to later frames: soft (per-object probabilities) or hard (argmax)."""
 
     def __post_init__(self) -> None:
         if self.context < 0:
@@ -109,35 +106,20 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 
+_Overrides: Any = optional(PropagationConfig, presets={name: preset.config for name, preset in PRESETS.items()})
+
+
 @dataclass(frozen=True, kw_only=True)
-class PropagationOptions:
+class PropagationOptions(_Overrides):
     """How labels are propagated; what is left out comes from the preset."""
 
     preset: PresetName | None = None
-    """Settings of a publication, its layer included where the encoder has one of that name. Left out: dul, at the
-    encoder's own layer."""
-    context: int | None = None
-    """How many preceding frames are looked at (dul, crw: 20; dino: 7; mug, mug-release: 1)."""
-    radius: float | None = None
-    """Reach in the preceding frames, in feature cells (12); inf: all cells (mug, mug-release)."""
-    window: Window | None = None
-    """Shape of the reach: cells strictly nearer than the radius (dul, crw: circle), or at most that many rows and
-    columns away (dino: square)."""
-    reference: Reference | None = None
-    """Candidates in the frame whose masks were given: all cells (dul, crw, mug-release), those within reach (dino), or
-    none once the context has left it behind (mug)."""
-    topk: Topk | None = None
-    """How many of the most similar cells vote (dul, crw: 10; dino, mug-release: 5), or all of them (mug)."""
-    temperature: float | None = None
-    """Temperature of the softmax that weighs their votes (dul, crw: 0.05; dino: 0.1; mug, mug-release: 0.01)."""
-    labels: Literal["soft", "hard"] | None = None
-    """What a frame hands on to later ones: how much each cell is of each object (dul, crw, dino, mug-release), or of
-    which one it is most (mug)."""
+    """Settings of a publication, its layer included where the encoder has one of that name. Without this option: dul,
+    at the encoder's own layer."""
 
     def config(self) -> PropagationConfig:
         """The preset's settings with those given in their place; InputError names a flag that cannot be."""
-        given = {name: value for name, value in asdict(self).items() if name != "preset" and value is not None}
-        return replace(PRESETS[self.preset or "dul"].config, **given)
+        return replace(PRESETS[self.preset or "dul"].config, **given(self, PropagationConfig))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,88 +157,3 @@ class EncoderOptions:
             precision=self.precision,
             scale=self.scale,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Footage:
-    """The sequences of a benchmark, or one's own video."""
-
-    dataset: Dataset | None = None
-    """Protocol: layout of the files."""
-    root: Path | None = None
-    """Folder that holds JPEGImages and Annotations."""
-    split: str = "val"
-    """Name of the list of sequences in ImageSets."""
-    sequences: tuple[str, ...] = ()
-    """Names of sequences, instead of the split's list."""
-    annotations: str | None = None
-    """Annotation folder below --root, instead of the benchmark's own."""
-    resolution: str | None = None
-    """Folder of one resolution, such as 480p; found by itself where there is only one."""
-    video: Path | None = None
-    """Instead of a benchmark: a video file or a folder of frames."""
-    start: str | None = None
-    """First frame of the video to use: its number, or seconds such as 3.5s."""
-    end: str | None = None
-    """Last frame of the video to use."""
-
-    def __post_init__(self) -> None:
-        for name in ("split", "sequences", "annotations", "resolution", "frames"):
-            default = getattr(BenchmarkOptions, name)
-            if self.video and getattr(self, name, default) != default:
-                raise InputError(f"--{name}: is for a --dataset, not for a --video; leave it out")
-
-    def benchmark(self) -> BenchmarkOptions | None:
-        """The benchmark these options name, if they name one and no video."""
-        if not (self.dataset and self.root) or self.video or self.start or self.end:
-            return None
-        return BenchmarkOptions(
-            dataset=self.dataset,
-            root=self.root,
-            split=self.split,
-            sequences=self.sequences,
-            annotations=self.annotations,
-            resolution=self.resolution,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Videos(Footage):
-    """What to propagate through: the sequences of a benchmark, or one's own video."""
-
-    frames: Literal["all", "required"] = "all"
-    """Of YouTube-VOS: propagate through all frames, or through the 6-fps set only."""
-    mask: Path | None = None
-    """Mask of the first frame used of a --video, or a folder of masks named as their frames: ids, or a colour an
-    object on black."""
-    max_side: int | None = None
-    """Work on frames with a longer side at this size, in pixels; 960 for a --video when left out, else any."""
-
-    @property
-    def working_side(self) -> int | None:
-        """The longest side, in pixels, that frames are worked on at; None for any."""
-        return self.max_side or (OWN_SIDE if self.video else None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.max_side is not None and self.max_side < 1:
-            raise InputError(f"--max-side: must be 1 or more pixels, is {self.max_side}")
-
-    def load(self) -> list[Sequence]:
-        """The sequences; InputError when neither or both kinds are named, or files are missing."""
-        if self.video and self.mask and not (self.dataset or self.root):
-            return [own_video(self.video, self.mask, start=self.start, end=self.end)]
-        benchmark = self.benchmark()
-        if benchmark and not self.mask:
-            benchmark = replace(benchmark, frames=self.frames)
-            if not benchmark.protocol().first_mask_given:
-                raise InputError(
-                    f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; find the objects with"
-                    " densevos-eval zeroshot"
-                )
-            return benchmark.load()
-        if self.video and not (self.mask or self.dataset or self.root):
-            raise InputError(
-                f"--video {self.video}: give a --mask too; `densevos-eval frame` writes the frame to paint it over"
-            )
-        raise InputError("propagate: give --dataset and --root, or --video and --mask (and its --start, --end)")

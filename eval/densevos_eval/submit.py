@@ -12,7 +12,8 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.masks import read_mask
-from densevos_eval.protocols import PROTOCOLS, Protocol
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences import Sequence, read_given
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the same masks make the same zip
@@ -23,7 +24,7 @@ def submit(
 ) -> int:
     """Pack the masks FOLDER/SEQUENCE/FRAME.png that the server asks for into the zip or folder `out`.
 
-    masks: name of each sequence -> FOLDER; see judging.located.
+    masks: name of each sequence -> FOLDER; see folders.located.
 
     `out` is a zip when its name ends so. It appears only when whole, and nothing is written before every mask is
     checked. What else lies in the folders is not packed. Returns the number of masks.

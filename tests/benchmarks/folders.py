@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from densevos.config import I2VConfig, write_config
+from densevos.config import I2VConfig
+from densevos.methods.registry import write_config
 from densevos.recipes import RECIPES
 from experiments import reports
 from experiments.jobs import Command, Job

@@ -1,5 +1,10 @@
 """Small videos that the trainer's tests read."""
 
+import contextlib
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +58,20 @@ def tiny(videos: Path) -> TrainConfig:
         optimiser=OptimiserConfig(lr=1e-3),
         loop=LoopConfig(batch=2, epochs=2, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"),
     )
+
+
+@contextlib.contextmanager
+def worker_killed_once(there: Path) -> Iterator[None]:
+    """Kill the first worker process of this one as soon as there is something at `there`."""
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while not there.exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    thread.join()

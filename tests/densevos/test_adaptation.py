@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from densevos import cli
-from densevos.adaptation import open_domains
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
-from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetsConfig, read_config, write_config
+from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetOptions
 from densevos.engine import checkpoint
+from densevos.methods.image_to_video import open_domains
+from densevos.methods.registry import read_config, write_config
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.recipes import RECIPES
 from densevos.training import export, train
@@ -206,8 +207,8 @@ def test_the_command_trains(tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.
         ({"labelled": ("coco",)}, "coco: is no SET:ROOT"),
         ({"labelled": ("folder:gone",)}, "gone: no such folder"),
         ({"loop": LoopConfig(batch=1)}, "--loop.batch must be at least 2"),
-        ({"sets": SetsConfig(wanted=("zebra",))}, "zebra: folder has no such class; it has high, low"),
-        ({"sets": SetsConfig(table=Path("t")), "unlabelled": ("fbms:x",)}, "--sets.table: both fbms and folder are"),
+        ({"sets": SetOptions(wanted=("zebra",))}, "zebra: folder has no such class; it has high, low"),
+        ({"sets": SetOptions(table=Path("t")), "unlabelled": ("fbms:x",)}, "--table: both fbms and folder are"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_written(

@@ -16,18 +16,14 @@ from densevos.base.errors import InputError
 from densevos.config import ClipConfig, ViewConfig
 from densevos.data.clips import ClipDataset, ClipSampler, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
-from densevos.data.sources.catalogue import find_videos, fingerprint
-from densevos.data.sources.readers import (
-    AvReader,
-    DecordReader,
-    Excerpt,
-    frame_rate,
-    iterate_frames,
-    open_frames,
-    read_image,
-)
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.images import read_image
+from densevos.data.sources.open import open_paths, open_source
+from densevos.data.sources.source import frame_rate, iterate_frames
+from densevos.data.sources.video import open_frames
+from densevos.data.sources.video_file import AvReader, DecordReader
 from densevos.learners.views import draw_theta, make_views, warp
-from tests.densevos.conftest import write_frames
+from tests.densevos.conftest import worker_killed_once, write_frames
 
 
 @pytest.fixture
@@ -120,23 +116,23 @@ def test_grey_images_of_16_bits_keep_their_tones(tmp_path: Path) -> None:
     assert read_image(tmp_path / "deep.png").tolist() == [[[0] * 3, [40] * 3, [255] * 3]]
 
 
-def test_catalogue_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_path: Path) -> None:
-    assert [v.name for v in find_videos(videos)] == ["video0", "video1", "video2", "video3"]
-    assert len(find_videos(tmp_path)) == 5
-    assert find_videos(movie) == [movie]
+def test_open_source_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_path: Path) -> None:
+    assert [v.name for v in open_paths(videos).videos] == ["video0", "video1", "video2", "video3"]
+    assert len(open_source(tmp_path)) == 5
+    assert open_paths(movie).videos == (movie,)
     listed = tmp_path / "list.txt"
     listed.write_bytes(b"\xef\xbb\xbfdata/video2\r\n\r\n# a comment\r\n" + bytes(movie) + b"\r\n")  # from Windows
-    assert find_videos(listed) == [videos / "video2", movie]
-    assert fingerprint(find_videos(videos)) != fingerprint(find_videos(listed))
+    assert open_paths(listed).videos == (videos / "video2", movie)
+    assert open_source(videos).identity() != open_source(listed).identity()
 
 
 def test_links_are_followed_once(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(videos)
     (videos / "round").symlink_to(videos)
-    assert [v.name for v in find_videos(tmp_path / "linked")] == ["video0", "video1", "video2", "video3"]
+    assert [v.name for v in open_paths(tmp_path / "linked").videos] == ["video0", "video1", "video2", "video3"]
 
 
-def test_catalogue_names_what_is_missing(tmp_path: Path) -> None:
+def test_open_source_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "void").mkdir()
     (tmp_path / "list.txt").write_text("gone\n")
     for source, reason in (
@@ -145,7 +141,7 @@ def test_catalogue_names_what_is_missing(tmp_path: Path) -> None:
         ("list.txt", "gone"),
     ):
         with pytest.raises(InputError, match=reason):
-            find_videos(tmp_path / source)
+            open_source(tmp_path / source)
 
 
 @settings(deadline=None, max_examples=100)
@@ -175,18 +171,18 @@ SMALL = ClipConfig(frames=3, gap=2, size=24, short_side=(24, 32))
 
 
 def test_clip_depends_on_seed_epoch_and_video_alone(videos: Path) -> None:
-    dataset = ClipDataset(find_videos(videos), SMALL, seed=5)
+    dataset = ClipDataset(open_source(videos), SMALL, seed=5)
     clip = dataset[2, 1]
     assert clip.frames.shape == (3, 3, 24, 24)
     assert clip.frames.dtype == torch.uint8
-    assert torch.equal(clip.frames, ClipDataset(find_videos(videos), SMALL, seed=5)[2, 1].frames)
+    assert torch.equal(clip.frames, ClipDataset(open_source(videos), SMALL, seed=5)[2, 1].frames)
     assert not torch.equal(clip.frames, dataset[3, 1].frames)
-    assert not torch.equal(clip.frames, ClipDataset(find_videos(videos), SMALL, seed=6)[2, 1].frames)
+    assert not torch.equal(clip.frames, ClipDataset(open_source(videos), SMALL, seed=6)[2, 1].frames)
 
 
 def test_centre_crop_without_flip_is_the_middle_of_the_frames(videos: Path) -> None:
     config = ClipConfig(frames=3, gap=1, size=40, short_side=(40, 40), crop="centre", flip=False)
-    clip = read_clip(videos / "video0", config, np.random.default_rng(0))
+    clip = read_clip(open_frames(videos / "video0"), config, np.random.default_rng(0))
     order = frame_indices(9, config, np.random.default_rng(0))
     expected = open_frames(videos / "video0").read(order)[:, :, 8:48]
     np.testing.assert_array_equal(clip.permute(0, 2, 3, 1).numpy(), expected)
@@ -195,9 +191,9 @@ def test_centre_crop_without_flip_is_the_middle_of_the_frames(videos: Path) -> N
 def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
     write_frames(videos / "short", 2)
     (videos / "broken.mp4").write_text("no video")
-    names = find_videos(videos)
-    dataset = ClipDataset(names, SMALL, seed=0)
-    batch = dataset.collate([dataset[0, k] for k in range(len(names))])
+    source = open_source(videos)
+    dataset = ClipDataset(source, SMALL, seed=0)
+    batch = dataset.collate([dataset[0, k] for k in range(len(source))])
     assert batch.frames.shape == (6, 3, 3, 24, 24)
     assert len(set(batch.skipped)) == 2
     assert any("short: has 2 frames, fewer than the 3" in reason for reason in batch.skipped)
@@ -207,7 +203,7 @@ def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
 def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
     write_frames(tmp_path / "a" / "short", 2)
     with pytest.raises(InputError, match="none of the 1 videos can be used"):
-        ClipDataset(find_videos(tmp_path / "a"), SMALL, seed=0)[0, 0]
+        ClipDataset(open_source(tmp_path / "a"), SMALL, seed=0)[0, 0]
 
 
 @settings(deadline=None, max_examples=60)
@@ -284,7 +280,7 @@ def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, v
     assert len(skipped) == 1
     assert "bad.mp4" in skipped[0]
     assert open_frames(tmp_path / "out" / "movie").read([0]).shape == (1, 24, 32, 3)
-    assert [v.name for v in find_videos(tmp_path / "out")] == [
+    assert [v.name for v in open_paths(tmp_path / "out").videos] == [
         "movie",
         "video0",
         "video1",
@@ -301,6 +297,18 @@ def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_pat
     written, skipped = extract_frames(videos, tmp_path / "out", short_side=24, workers=1)
     assert (written, len(skipped)) == (3, 1)
     assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["2024.1", "2024.2", "video3"]
+
+
+def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> None:
+    long = write_frames(videos / "long", 300)
+    out = tmp_path / "out"
+    with worker_killed_once(out / "long" / "00000.jpg"):
+        written, skipped = extract_frames(videos, out, short_side=24, workers=1)
+    assert written == 4
+    (reason,) = skipped
+    assert reason.startswith(f"{long}: its process died (exit status -9)")
+    assert not (out / "long").exists()
+    assert sorted(folder.name for folder in out.iterdir()) == [f"video{k}" for k in range(4)]
 
 
 def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from densevos.cli import dispatch
 from densevos.data.segmentation.folder_writer import write_classes, write_image
 from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet
-from densevos.data.sources.readers import read_image
+from densevos.data.sources.images import read_image
 from densevos.data.synthetic.classes import (
     CLASSES,
     SyntheticClassesConfig,

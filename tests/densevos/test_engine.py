@@ -25,15 +25,15 @@ from densevos.config import (
     OptimiserConfig,
     SelfTrainingConfig,
     TrainConfig,
-    read_config,
-    write_config,
 )
 from densevos.data.clips import ClipBatch
 from densevos.engine import checkpoint, distributed, loop
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.learners.self_training import losses_at
+from densevos.methods.registry import read_config, write_config
+from densevos.methods.self_training import make_learner
 from densevos.models.encoder import load_encoder
-from densevos.training import export, make_learner, train
+from densevos.training import export, train
 from tests.densevos.conftest import write_frames
 
 
@@ -140,7 +140,7 @@ RUNNER = """
 import sys, torch
 from pathlib import Path
 from densevos.base import console
-from densevos.config import read_config
+from densevos.methods.registry import read_config
 from densevos.training import train
 torch.set_num_threads(1)
 config = read_config(Path(sys.argv[1]))

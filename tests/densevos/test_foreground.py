@@ -16,6 +16,7 @@ from densevos.cli import dispatch
 from densevos.data.foreground.crf import CrfConfig
 from densevos.data.foreground.maps import make_maps
 from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
+from tests.densevos.conftest import worker_killed_once, write_frames
 
 Y, X = np.mgrid[:80, :120]
 QUICK = ForegroundConfig(method="saliency", short_side=40, crf=None)
@@ -77,6 +78,18 @@ def test_broken_videos_are_told_and_the_others_finished(
     assert "00001.png: image cannot be read" in told
     assert "clip.mp4: video cannot be decoded" in told
     assert "2 videos could not be read whole" in told
+
+
+def test_a_worker_that_dies_costs_some_frames_and_a_second_run_makes_them(root: Path, tmp_path: Path) -> None:
+    write_frames(root / "a-long-one", 60)
+    out = tmp_path / "maps"
+    with worker_killed_once(out / "a-long-one"):
+        made = make_maps(root, out, QUICK, workers=1)
+    (reason,) = made.broken
+    assert reason.startswith(f"{root / 'a-long-one'}: its process died (exit status -9)")
+    assert 9 <= made.written < 69
+    again = make_maps(root, out, QUICK, workers=1)
+    assert (again.kept + again.written, again.broken) == (69, ())
 
 
 def test_maps_made_in_another_way_are_not_mixed(root: Path, tmp_path: Path) -> None:

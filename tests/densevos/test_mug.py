@@ -15,10 +15,8 @@ import torch.multiprocessing as mp
 from PIL import Image
 from torchvision.models import resnet50
 
-from densevos import bootstrap
 from densevos.base.errors import InputError, Stopped
 from densevos.base.masks import read_mask, write_mask
-from densevos.bootstrap import MODEL, area_threshold, relabel
 from densevos.config import (
     EncoderConfig,
     LoopConfig,
@@ -26,15 +24,17 @@ from densevos.config import (
     MugConfig,
     MugObjectiveConfig,
     OptimiserConfig,
-    read_config,
-    write_config,
 )
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.open import open_source
+from densevos.data.sources.video import open_frames
 from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
 from densevos.engine import checkpoint
 from densevos.inference.info import describe
 from densevos.inference.segmenter import Segmenter, middle_frames
 from densevos.learners.mug import GRANULARITIES, Mug
+from densevos.methods import mug
+from densevos.methods.mug import MODEL, area_threshold, relabel
+from densevos.methods.registry import read_config, write_config
 from densevos.models.encoder import load_encoder
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
 from densevos.models.resnet import DenseResNet
@@ -123,7 +123,7 @@ def test_maps_follow_their_frames_through_crop_and_mirror(tmp_path: Path) -> Non
         (tmp_path / "maps" / "v").mkdir(parents=True, exist_ok=True)
         write_mask(tmp_path / "maps" / "v" / f"{frame.stem}.png", (red > 128).astype(np.uint8))
     config = MugClipConfig(size=64, segments=4, zoom=(0.5, 0.9))
-    samples = VideoSamples([folder], ["v"], config, 0, tmp_path / "maps")
+    samples = VideoSamples(open_source(folder), config, 0, tmp_path / "maps")
     for epoch in range(4):
         sample = samples[epoch, 0]
         agreement = ((sample.frames[:, 0] > 128) == (sample.initial == 1)).float().mean()
@@ -135,7 +135,7 @@ def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path)
     video = sorted(videos.iterdir())[0]
     for file in (maps / video.name).iterdir():
         write_mask(file, np.ones((40, 56), np.uint8))
-    samples = VideoSamples([video], [video.name], CLIPS, 0, maps)
+    samples = VideoSamples(open_source(video), CLIPS, 0, maps)
     sample = samples[0, 0]
     assert sample.dropped == 7
     assert (sample.initial == 255).all()
@@ -147,8 +147,7 @@ def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path)
 def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, readout: str) -> None:
     torch.manual_seed(0)
     learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, readout=readout)).train()
-    names = [video.name for video in sorted(tiny_mug.data.iterdir())]
-    samples = VideoSamples([tiny_mug.data / n for n in names], names, CLIPS, 0, tiny_mug.foreground)
+    samples = VideoSamples(open_source(tiny_mug.data), CLIPS, 0, tiny_mug.foreground)
     batch = samples.collate([samples[0, 0], samples[0, 1]])
     losses = learner(batch, torch.Generator().manual_seed(0))
     o = tiny_mug.objective
@@ -221,8 +220,7 @@ def test_batch_statistics_are_those_of_frames_alone(tiny_mug: MugConfig) -> None
 def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
     torch.manual_seed(0)
     learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, round_robin=True)).train()
-    names = [video.name for video in sorted(tiny_mug.data.iterdir())]
-    samples = VideoSamples([tiny_mug.data / n for n in names], names, CLIPS, 0, tiny_mug.foreground)
+    samples = VideoSamples(open_source(tiny_mug.data), CLIPS, 0, tiny_mug.foreground)
     batch = samples.collate([samples[0, 0], samples[0, 1]])
     for name in (*GRANULARITIES, "frame"):
         learner.begin_step(batches=2)
@@ -289,7 +287,7 @@ def test_relabelling_stops_when_asked_and_goes_on(
         if len(made) == 12:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(bootstrap, "write_mask", write_and_ask)
+    monkeypatch.setattr(mug, "write_mask", write_and_ask)
     with pytest.raises(Stopped, match="--resume auto"):
         train(tiny_mug, tmp_path / "run")
     assert len(made) == 12
@@ -305,7 +303,7 @@ def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
         torch.save(network.state_dict(), out.parent / f"{rank}.pt")
         relabel(network, *rest)
 
-    bootstrap.relabel = keep_and_relabel
+    mug.relabel = keep_and_relabel
     train(config, out)
 
 
@@ -367,7 +365,7 @@ def test_maps_that_say_nothing_are_refused(tiny_mug: MugConfig, tmp_path: Path) 
 def test_videos_that_begin_without_foreground_are_used(tiny_mug: MugConfig) -> None:
     for file in tiny_mug.foreground.glob("*/00000.png"):
         write_mask(file, np.zeros((40, 56), np.uint8))
-    bootstrap.check_maps(sorted(tiny_mug.data.iterdir()), tiny_mug)
+    mug.check_maps(open_source(tiny_mug.data), tiny_mug)
 
 
 @pytest.mark.parametrize("value", [2, 254])
@@ -376,7 +374,7 @@ def test_maps_of_ids_and_grey_levels_are_refused(tiny_mug: MugConfig, tmp_path: 
     write_mask(file, np.minimum(read_mask(file), 1) * np.uint8(value))
     with pytest.raises(InputError, match=f"video2/00000.png: holds {value}; foreground is 1"):
         train(tiny_mug, tmp_path / "run")
-    samples = VideoSamples([tiny_mug.data / "video2"], ["video2"], CLIPS, 0, tiny_mug.foreground)
+    samples = VideoSamples(open_source(tiny_mug.data / "video2"), CLIPS, 0, tiny_mug.foreground)
     for other in file.parent.iterdir():
         write_mask(other, read_mask(file))
     with pytest.raises(InputError, match=f"holds {value}"):
@@ -423,6 +421,6 @@ def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: Mu
     with pytest.warns(UserWarning, match="maps are 28x20, frames 56x40"):
         result = train(dataclasses.replace(tiny_mug, rounds=1), tmp_path / "run")
     assert len(result.skipped) <= 1
-    samples = VideoSamples([tiny_mug.data / "short"], ["short"], CLIPS, 0, tiny_mug.foreground)
+    samples = VideoSamples(open_source(tiny_mug.data / "short"), CLIPS, 0, tiny_mug.foreground)
     with pytest.raises(InputError, match="has 5 frames, fewer than the 6"):
         samples[0, 0]

@@ -758,7 +758,7 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
 
 
 def test_sets_need_no_torch() -> None:
-    modules = ", ".join(f"densevos.data.segmentation.{name}" for name in COPIES)
+    modules = ", ".join(f"densevos.data.segmentation.sets.{name}" for name in COPIES)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pycocotools' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.render import render_instant
 from densevos.data.synthetic.scene import Scene, Sprite, random_scene, random_wave
 from densevos.data.synthetic.sequences import SMALLEST_VISIBLE, SyntheticConfig, make_sequence, write_davis

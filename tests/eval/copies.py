@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from densevos.base.masks import write_mask
-from densevos_eval.layouts.ytobjects import CLASSES
+from densevos_eval.protocols.ytobjects import CLASSES
 from tests.eval.conftest import FRAMES, HEIGHT, WIDTH, moving_rectangles, write_frames
 
 MASKS = {"one": moving_rectangles({1: 8}), "two": moving_rectangles({1: 1, 2: 14})}
@@ -53,6 +53,14 @@ def ytobjects(root: Path) -> None:
             put(root / "Annotations" / one / "0001" / f"{t:05d}.png", MASKS["one"][t // 10] * 255)
 
 
+def mose(root: Path, annotated: range = range(1)) -> None:
+    """The videos of one split of MOSE; validation has first masks only."""
+    for name, masks in MASKS.items():
+        write_frames(root / "JPEGImages" / name)
+        for t in annotated:
+            put(root / "Annotations" / name / f"{t:05d}.png", masks[t])
+
+
 def vip(root: Path) -> None:
     for name, masks in {"videos1": MASKS["one"], "videos2": MASKS["two"]}.items():
         write_frames(root / "Images" / name)
@@ -94,5 +102,6 @@ COPIES: Mapping[str, Callable[[Path], None]] = {
     "ytobjects": ytobjects,
     "vip": vip,
     "jhmdb": jhmdb,
+    "mose": lambda root: mose(root / "valid"),
     "folder": lambda root: davis(root, "ImageSets/val.txt"),
 }

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from densevos.base.masks import VOID, write_mask
+from densevos_eval.metrics.objects import measure_objects, object_curves
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.protocols import DAVIS17, DAVIS17_UNSUPERVISED
-from densevos_eval.scoring.score import score_sequence
+from densevos_eval.protocols.davis import DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig
 from tests.eval.test_metrics import plain_contour_accuracy, plain_region_similarity
@@ -57,13 +57,12 @@ def on_disk(truth: np.ndarray, prediction: np.ndarray) -> Iterator[tuple[Sequenc
 def test_objects_score_as_by_the_plain_formulation(video: tuple[np.ndarray, np.ndarray]) -> None:
     truth, prediction = video
     with on_disk(truth, prediction) as (sequence, results):
-        scores = score_sequence(sequence, results, DAVIS17)
-    assert [one.id for one in scores.objects] == [i for i in np.unique(truth[0]) if i]
-    for one in scores.objects:
-        pairs = [(t == one.id, p == one.id) for t, p in zip(truth[1:-1], prediction[1:-1], strict=True)]
-        assert one.region.tolist() == [plain_region_similarity(*pair) for pair in pairs]
-        assert one.contour is not None
-        assert one.contour.tolist() == pytest.approx([plain_contour_accuracy(*pair) for pair in pairs], abs=1e-12)
+        objects = object_curves(measure_objects(sequence, results, DAVIS17))
+    assert list(objects) == [i for i in np.unique(truth[0]) if i]
+    for id, curves in objects.items():
+        pairs = [(t == id, p == id) for t, p in zip(truth[1:-1], prediction[1:-1], strict=True)]
+        assert curves["J"].tolist() == [plain_region_similarity(*pair) for pair in pairs]
+        assert curves["F"].tolist() == pytest.approx([plain_contour_accuracy(*pair) for pair in pairs], abs=1e-12)
 
 
 @few
@@ -71,14 +70,14 @@ def test_objects_score_as_by_the_plain_formulation(video: tuple[np.ndarray, np.n
 def test_proposals_score_as_by_the_plain_assignment_without_void(video: tuple[np.ndarray, np.ndarray]) -> None:
     truth, prediction = video
     with on_disk(truth, prediction) as (sequence, results):
-        scores = score_sequence(sequence, results, DAVIS17_UNSUPERVISED)
-    benefit = np.zeros((len(scores.objects), 20))
+        objects = object_curves(measure_objects(sequence, results, DAVIS17_UNSUPERVISED))
+    benefit = np.zeros((len(objects), 20))
     for t, p in zip(truth, np.where(truth == VOID, 0, prediction), strict=True):
-        for i, one in enumerate(scores.objects):
+        for i, id in enumerate(objects):
             for k in range(20):
-                pair = t == one.id, p == k + 1
+                pair = t == id, p == k + 1
                 benefit[i, k] += (plain_region_similarity(*pair) + plain_contour_accuracy(*pair)) / 2 / len(truth)
-    found = sum((one.region.mean() + one.contour.mean()) / 2 for one in scores.objects if one.contour is not None)
+    found = sum((curves["J"].mean() + curves["F"].mean()) / 2 for curves in objects.values())
     assert found == pytest.approx(benefit[linear_sum_assignment(benefit, maximize=True)].sum(), abs=1e-9)
 
 
@@ -87,9 +86,8 @@ def test_frames_that_are_void_throughout_cost_nothing() -> None:
     truth[0] = prediction[0] = 0
     truth[0, 2:7, 3:8] = prediction[0, 2:7, 3:8] = 1
     with on_disk(truth, prediction) as (sequence, results):
-        (only,) = score_sequence(sequence, results, DAVIS17_UNSUPERVISED).objects
-    assert only.contour is not None
-    assert only.region.tolist() == only.contour.tolist() == [1, 1, 1, 1]
+        arrays = measure_objects(sequence, results, DAVIS17_UNSUPERVISED)
+    assert arrays["J"].tolist() == arrays["F"].tolist() == [[1, 1, 1, 1]]
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,10 +14,15 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.metrics import objects
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.reports.results import check_fresh, check_same, read_all, read_results
-from densevos_eval.scoring import score
-from densevos_eval.scoring.judging import KEPT, Plan, located
+from densevos_eval.scoring.folders import located
+from densevos_eval.scoring.kept import KEPT, KeptArrays
+from densevos_eval.scoring.results import results_json
+from densevos_eval.scoring.score import score
 from densevos_eval.sequences import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
@@ -27,13 +32,13 @@ from tests.eval.conftest import Benchmark
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the sequences whose masks are really looked at."""
     names: list[str] = []
-    score_sequence = score.score_sequence
+    measure_objects = objects.measure_objects
 
     def watched(sequence: Sequence, *rest):
         names.append(sequence.name)
-        return score_sequence(sequence, *rest)
+        return measure_objects(sequence, *rest)
 
-    monkeypatch.setattr(score, "score_sequence", watched)
+    monkeypatch.setattr(objects, "measure_objects", watched)
     return names
 
 
@@ -53,14 +58,17 @@ def shift(file: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from densevos_eval.scoring.judging import Plan
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.scoring.kept import KeptArrays
 from densevos_eval.scoring.score import score
 
 root, results = map(Path, sys.argv[1:])
-plan = Plan(masks=dict.fromkeys(("one", "two"), results), keep=results)
+kept = KeptArrays(out=results)
 kill = lambda name: os.kill(os.getpid(), signal.SIGKILL)
-score(load_sequences(DAVIS17, root, "val"), plan, DAVIS17, split="val", on_sequence=kill)
+sequences = load_sequences(DAVIS17, root, "val")
+score(sequences, results, benchmark_metric(DAVIS17), split="val", kept=kept, on_item=kill)
 """
 
 
@@ -83,22 +91,17 @@ def test_a_killed_run_goes_on_where_it_stopped(benchmark, tmp_path: Path, scored
 
 def test_kept_scores_are_only_of_the_very_same_files_and_rules(benchmark, scored) -> None:
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    plan = Plan(masks={one.name: benchmark.results for one in sequences}, keep=benchmark.results, reuse=True)
+    kept = KeptArrays(out=benchmark.results, reuse=True)
 
     def again(protocol=DAVIS17) -> list[str]:
         scored.clear()
-        again.scores = score.score(sequences, plan, protocol, split="val")
+        again.scores = score(sequences, benchmark.results, benchmark_metric(protocol), split="val", kept=kept)
         return list(scored)
 
     assert again() == ["one", "two"]
     first = again.scores
     assert again() == []
-    for a, b in zip(first.sequences, again.scores.sequences, strict=True):
-        assert (a.name, a.frames, a.stability) == (b.name, b.frames, b.stability)
-        for x, y in zip(a.objects, b.objects, strict=True):
-            assert x.id == y.id
-            np.testing.assert_array_equal(x.region, y.region)
-            np.testing.assert_array_equal(x.contour, y.contour)
+    assert results_json(again.scores) == results_json(first)
     shift(benchmark.result("two", 3))
     assert again() == ["two"]
     assert again.scores.overall != first.overall
@@ -110,8 +113,8 @@ def test_kept_scores_are_only_of_the_very_same_files_and_rules(benchmark, scored
     for damage in (b"", file.read_bytes()[:200]):
         file.write_bytes(damage)
         assert again(replace(DAVIS17, contour=False, skipped=(0, 0))) == ["two"]
-    assert replace(plan, reuse=False).file(sequences[0]) == benchmark.results / KEPT / "one.npz"
-    plan = replace(plan, reuse=False)
+    kept = replace(kept, reuse=False)
+    assert kept.file("one") == benchmark.results / KEPT / "one.npz"
     assert again() == ["one", "two"]
 
 

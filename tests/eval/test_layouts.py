@@ -10,7 +10,8 @@ import pytest
 
 from densevos.base.masks import read_mask
 from densevos_eval import cli
-from densevos_eval.protocols import PROTOCOLS, BenchmarkOptions
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences import Sequence
 from tests.eval.copies import COPIES
 
@@ -60,6 +61,12 @@ PARTS = {
         "Rename_Images/golf/clip",
         "Rename_Images/golf/clip/00003.png",
         "joint_positions/golf/clip/joint_positions.mat",
+    ],
+    "mose": [
+        "valid/JPEGImages",
+        "valid/Annotations",
+        "valid/Annotations/two",
+        "valid/Annotations/two/00000.png",
     ],
     "folder": davis_parts("ImageSets/val.txt", "00000.png"),
 }

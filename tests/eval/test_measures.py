@@ -5,7 +5,6 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,10 +17,14 @@ from densevos_eval.encoders import load_encoder
 from densevos_eval.joints import read_joints, read_positions, write_joints
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
+from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
-from densevos_eval.protocols import JHMDB, PROTOCOLS, VIP, Dataset, load_sequences
-from densevos_eval.scoring.measures import measure
+from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.protocols.jhmdb import JHMDB
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.vip import VIP
+from densevos_eval.runs.runner import write_all
+from densevos_eval.scoring.score import score
 from densevos_eval.settings import PropagationConfig
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
@@ -55,10 +58,6 @@ def jhmdb(tmp_path: Path) -> Path:
     return root
 
 
-def test_every_protocol_can_be_named_on_the_command_line() -> None:
-    assert list(get_args(Dataset)) == list(PROTOCOLS)
-
-
 def test_confusion_counts_pixels_and_leaves_void_out() -> None:
     truth, prediction = np.array([[0, 1, 2, 255]], np.uint8), np.array([[0, 2, 2, 1]], np.uint8)
     pixels = confusion(truth, prediction, 4)
@@ -71,21 +70,23 @@ def test_parts_are_counted_over_the_whole_split_without_first_frames(vip: Path, 
     results = tmp_path / "results"
     shutil.copytree(vip / "Annotations" / "Category_ids", results)
     write_mask(results / "videos1" / "00000.png", np.zeros((24, 40), np.uint8))
-    assert measure(sequences, results, VIP, split="val").overall == {"mIoU": 1}
+    assert score(sequences, results, benchmark_metric(VIP), split="val").overall == {"mIoU": 1}
     for t in range(1, 6):  # part 13 is called background
         write_mask(results / "videos2" / f"{t:05d}.png", moving_rectangles({1: 1})[t])
-    measured = measure(sequences, results, VIP, split="val")
+    measured = score(sequences, results, benchmark_metric(VIP), split="val")
     pixels = 5 * 24 * 40
     background = 2 * pixels - 5 * 3 * 96
     assert measured.overall["mIoU"] == pytest.approx((background / (background + 5 * 96) + 1 + 0) / 3)
     assert measured.sequences["videos1"] == {"mIoU": 1}
-    assert measured.frames["videos1"] == tuple(f"{t:05d}" for t in range(1, 6))
+    assert measured.provenance["videos1"].frames == tuple(f"{t:05d}" for t in range(1, 6))
     write_mask(results / "videos1" / "00002.png", np.full((24, 40), 20, np.uint8))
-    assert "holds class 20" in measure(sequences, results, VIP, split="val").broken["videos1"]
+    assert "holds class 20" in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
     write_mask(results / "videos1" / "00002.png", np.zeros((3, 4), np.uint8))
-    assert "00002.png: mask is (3, 4)" in measure(sequences, results, VIP, split="val").broken["videos1"]
+    assert (
+        "00002.png: mask is (3, 4)" in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
+    )
     with pytest.raises(InputError, match=r"00002\.png: mask is \(3, 4\)"):
-        measure(sequences[:1], results, VIP, split="val")
+        score(sequences[:1], results, benchmark_metric(VIP), split="val")
 
 
 def test_vip_layout_names_what_is_missing(vip: Path) -> None:
@@ -132,13 +133,14 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
     assert [sequence.name for sequence in sequences] == ["catch/clip", "golf/clip"]
     config = PropagationConfig(context=2, radius=1, topk=1)
     out = tmp_path / "out"
-    propagate_to_folder(sequences, load_encoder("random:resnet18", device="cpu"), Work(config=config), out)
-    overall = measure(sequences, out, JHMDB, split="val").overall
+    encoder = load_encoder("random:resnet18", device="cpu")
+    write_all(sequences, Propagation(encoder=encoder, config=config), out)
+    overall = score(sequences, out, benchmark_metric(JHMDB), split="val").overall
     assert list(overall) == ["PCK@.1", "PCK@.2"]
     assert 0 <= overall["PCK@.1"] <= overall["PCK@.2"] <= 1
     for action in ("catch", "golf"):
         write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))  # box 28 wide: 2.8 and 5.6 pixels
-    measured = measure(sequences, out, JHMDB, split="val")
+    measured = score(sequences, out, benchmark_metric(JHMDB), split="val")
     assert measured.overall == measured.sequences["golf/clip"] == {"PCK@.1": pytest.approx(2 / 5), "PCK@.2": 1}
     arguments = ["score", "--dataset", "jhmdb", "--root", str(jhmdb), "--results", str(out)]
     monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments])

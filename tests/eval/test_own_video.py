@@ -11,7 +11,8 @@ from PIL import Image
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
-from densevos.data.sources.readers import frame_rate, open_frames
+from densevos.data.sources.source import frame_rate
+from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
 from densevos_eval.own_video import own_video

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from densevos.base.errors import InputError, RunError
-from densevos.base.parallel import Function, check_workers, each, shard_of
+from densevos.base.parallel import THREADS, Function, check_workers, each, in_processes, shard_of
 from tests.conftest import ROOT
 
 
@@ -61,6 +61,19 @@ def test_a_process_that_dies_takes_only_its_item_along() -> None:
     assert found.pop(5).startswith("its process died (exit status -9)")
     assert found == {1: 1, 2: 4}
     assert not multiprocessing.active_children()
+
+
+def threads_of(item: int, on_step) -> list[str | None]:
+    return [os.environ.get(name) for name in THREADS]
+
+
+def test_one_function_in_processes_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    assert dict(in_processes(threads_of, [1, 2, 3], workers=2)) == dict.fromkeys([1, 2, 3], ["1"] * 3)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+    assert dict(in_processes(squared, [])) == {}
 
 
 @pytest.mark.parametrize(

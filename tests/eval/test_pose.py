@@ -11,7 +11,8 @@ from densevos.base.masks import write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.pose import propagate_joints
 from densevos_eval.propagation.propagate import propagate
-from densevos_eval.protocols import JHMDB, VIP
+from densevos_eval.protocols.jhmdb import JHMDB
+from densevos_eval.protocols.vip import VIP
 from densevos_eval.sequences import Sequence, resized_frame
 from densevos_eval.settings import PropagationConfig
 

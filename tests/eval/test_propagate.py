@@ -13,7 +13,7 @@ from PIL import Image
 
 from densevos.base import console
 from densevos.base.masks import PALETTE, read_mask, write_mask
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,20 +20,23 @@ from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval import cli
 from densevos_eval.devices import spread_over
-from densevos_eval.encoders import Encoder, load_encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.encoders import load_encoder
+from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.settings import EncoderOptions, PropagationConfig
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark, moving_rectangles, write_frames, write_masks
 
-LOAD = partial(load_encoder, "random:resnet18", device="cpu", layer="res3")
-WORK = Work(config=PropagationConfig(context=2, radius=3))
+CONFIG = PropagationConfig(context=2, radius=3)
+OPTIONS = EncoderOptions(encoder="random:resnet18", layer="res3")
+LOAD = partial(Propagation.loaded, "cpu", encoder=OPTIONS, preset=None, config=CONFIG)
 
 
 @cache
-def encoder() -> Encoder:
+def writer() -> Propagation:
     torch.set_num_threads(1)
     return LOAD()
 
@@ -47,7 +51,7 @@ def three(benchmark: Benchmark) -> list[Sequence]:
 
 
 def run(sequences: list[Sequence], out: Path, **options) -> dict:
-    return propagate_to_folder(sequences, encoder(), WORK, out, **options)
+    return write_all(sequences, writer(), out, **options)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -68,7 +72,7 @@ def options(benchmark: Benchmark, out: Path, *more: object) -> tuple[object, ...
 def test_numbers_do_not_depend_on_processes(three, tmp_path: Path) -> None:
     run(three, tmp_path / "one")
     ticks: list[str] = []
-    run(three, tmp_path / "two", processes=[LOAD, LOAD], on_frame=ticks.append)
+    run(three, tmp_path / "two", loads=[LOAD, LOAD], on_step=ticks.append)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert len(files(tmp_path / "one")) == 3 * 6 + 1
     assert sorted(ticks) == ["one"] * 6 + ["two"] * 6 + ["zebra"] * 6
@@ -77,7 +81,8 @@ def test_numbers_do_not_depend_on_processes(three, tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from densevos_eval.protocols import DAVIS17, load_sequences
+from densevos_eval.protocols.davis import DAVIS17
+from densevos_eval.protocols.protocol import load_sequences
 from tests.eval.test_resume import run
 
 frames = []
@@ -86,7 +91,7 @@ def kill(name):
     if len(frames) == 10:  # in the middle of the second sequence
         os.kill(os.getpid(), signal.SIGKILL)
 
-run(load_sequences(DAVIS17, Path(sys.argv[1]), "val"), Path(sys.argv[2]), on_frame=kill)
+run(load_sequences(DAVIS17, Path(sys.argv[1]), "val"), Path(sys.argv[2]), on_step=kill)
 """
 
 
@@ -101,7 +106,7 @@ def test_a_killed_run_goes_on_to_the_very_same_files(three, benchmark, tmp_path:
     with pytest.raises(InputError, match="holds a run; pass --resume"):
         run(three, out)
     ticks: list[str] = []
-    assert run(three, out, resume=True, on_frame=ticks.append) == {}
+    assert run(three, out, resume=True, on_step=ticks.append) == {}
     run(three, tmp_path / "whole")
     assert files(out) == files(tmp_path / "whole")
     assert (out / "one" / "00003.png").stat().st_mtime_ns == before
@@ -126,9 +131,10 @@ def test_another_run_is_not_gone_on_with(three, benchmark, tmp_path: Path) -> No
     out = tmp_path / "out"
     run(three[:1], out)
     with pytest.raises(InputError, match=r"propagation\.json: has context 2, not 5; pass the same"):
-        propagate_to_folder(three, encoder(), Work(config=PropagationConfig(context=5, radius=3)), out, resume=True)
+        write_all(three, replace(writer(), config=PropagationConfig(context=5, radius=3)), out, resume=True)
+    other = load_encoder("random:resnet18:7", layer="res3")
     with pytest.raises(InputError, match=r"has encoder random:resnet18, not random:resnet18:7; pass"):
-        propagate_to_folder(three, load_encoder("random:resnet18:7", layer="res3"), WORK, out, resume=True)
+        write_all(three, replace(writer(), encoder=other), out, resume=True)
     with pytest.raises(InputError, match="--overwrite: deletes what --resume"):
         run(three, out, resume=True, overwrite=True)
     given = benchmark.annotation("one", 0)
@@ -150,12 +156,12 @@ def test_an_encoder_is_known_by_its_weights_not_its_path(three, tmp_path: Path) 
         save_encoder(tmp_path / name / "encoder.safetensors", DenseEncoder(EncoderConfig(architecture="resnet18")), {})
     a, b = (load_encoder(str(tmp_path / name), device="cpu", layer="res3") for name in ("a", "b"))
     out = tmp_path / "out"
-    propagate_to_folder(three[:1], a, WORK, out)
-    propagate_to_folder(three[:1], b, WORK, out, resume=True)
+    write_all(three[:1], replace(writer(), encoder=a), out)
+    write_all(three[:1], replace(writer(), encoder=b), out, resume=True)
     save_encoder(tmp_path / "b" / "encoder.safetensors", DenseEncoder(EncoderConfig(architecture="resnet18")), {})
     other = load_encoder(str(tmp_path / "b"), device="cpu", layer="res3")
     with pytest.raises(InputError, match=r"propagation\.json: has encoder .*a, not .*b; pass the same"):
-        propagate_to_folder(three[:1], other, WORK, out, resume=True)
+        write_all(three[:1], replace(writer(), encoder=other), out, resume=True)
 
 
 def test_a_broken_sequence_does_not_lose_the_others(three, benchmark, tmp_path: Path, capsys) -> None:

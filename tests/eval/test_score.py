@@ -16,11 +16,14 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
+from densevos_eval.metrics.objects import ObjectsMetric, measure_objects, object_curves
 from densevos_eval.metrics.region import region_similarity
-from densevos_eval.protocols import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED, load_sequences
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.reports.results import read_results
-from densevos_eval.scoring.score import ObjectScores, Scores, SequenceScores, score, score_sequence
-from densevos_eval.scoring.tables import as_json
+from densevos_eval.scoring.results import results_json as as_json
+from densevos_eval.scoring.score import score
 
 
 def command(benchmark, *more: str, dataset: str = "davis17") -> list[str]:
@@ -129,10 +132,9 @@ def test_stability_without_any_polygon_is_null(benchmark, monkeypatch) -> None:
 
 
 def test_decay_uint8_reaches_the_tables() -> None:
-    long = ObjectScores(id=1, region=np.linspace(1, 0, 500), contour=np.linspace(1, 0, 500))
-    one = SequenceScores(name="one", frames=("00000",) * 500, objects=(long,))
+    long = {"ids": np.array([1]), "J": np.linspace(1, 0, 500)[None], "F": np.linspace(1, 0, 500)[None]}
     plain, wrapped = (
-        Scores(protocol=replace(DAVIS17, decay_uint8=flag), split="val", sequences=(one,)).overall["J-Decay"]
+        ObjectsMetric(benchmark=replace(DAVIS17, decay_uint8=flag)).combine({"one": long}).overall["J-Decay"]
         for flag in (False, True)
     )
     assert plain == pytest.approx(0.75, abs=0.01)
@@ -154,37 +156,37 @@ def test_first_and_last_frame_are_left_out(benchmark) -> None:
     for t in (0, 5):
         write_mask(benchmark.result("one", t), np.zeros((24, 40), np.uint8))
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    assert score_sequence(sequences[0], benchmark.results, DAVIS17).objects[0].region.tolist() == [1] * 4
+    assert measure_objects(sequences[0], benchmark.results, DAVIS17)["J"].tolist() == [[1] * 4]
 
 
 def test_extra_files_change_nothing(benchmark) -> None:
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    before = as_json(score(sequences, benchmark.results, DAVIS17, split="val"))
+    before = as_json(score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val"))
     write_mask(benchmark.result("one", 6), np.ones((3, 3), np.uint8))
     (benchmark.results / "one" / "notes.txt").write_text("mine")
     (benchmark.results / "three").mkdir()
-    assert as_json(score(sequences, benchmark.results, DAVIS17, split="val")) == before
+    assert as_json(score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val")) == before
 
 
 def test_number_of_workers_does_not_matter(benchmark) -> None:
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    one = score(sequences, benchmark.results, DAVIS17, split="val")
-    two = score(sequences, benchmark.results, DAVIS17, split="val", workers=2)
+    one = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val")
+    two = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=2)
     assert as_json(one) == as_json(two)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_broken_sequence_does_not_lose_the_others(benchmark, workers: int) -> None:
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    whole = score(sequences, benchmark.results, DAVIS17, split="val")
+    whole = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val")
     write_mask(benchmark.result("two", 3), np.zeros((5, 5), np.uint8))
-    scores = score(sequences, benchmark.results, DAVIS17, split="val", workers=workers)
+    scores = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=workers)
     assert list(scores.broken) == ["two"]
     assert "00003.png: mask is 5x5" in scores.broken["two"]
     assert as_json(scores)["sequences"] == {"one": as_json(whole)["sequences"]["one"]}
     write_mask(benchmark.result("one", 2), np.zeros((5, 5), np.uint8))
     with pytest.raises(InputError, match=r"00002\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"):
-        score(sequences, benchmark.results, DAVIS17, split="val", workers=workers)
+        score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=workers)
 
 
 def test_ids_need_not_be_consecutive(benchmark) -> None:
@@ -193,9 +195,9 @@ def test_ids_need_not_be_consecutive(benchmark) -> None:
             mask = read_mask(file)
             write_mask(file, np.where(mask == 2, 38, mask))
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    objects = score_sequence(sequences[1], benchmark.results, DAVIS17).objects
-    assert [one.id for one in objects] == [1, 38]
-    assert objects[1].region.tolist() == [0.5] * 4
+    objects = object_curves(measure_objects(sequences[1], benchmark.results, DAVIS17))
+    assert list(objects) == [1, 38]
+    assert objects[38]["J"].tolist() == [0.5] * 4
 
 
 def test_void_is_background_where_the_protocol_has_none(benchmark) -> None:
@@ -204,8 +206,7 @@ def test_void_is_background_where_the_protocol_has_none(benchmark) -> None:
         mask[0] = 255
         write_mask(benchmark.annotation("one", t), mask)
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    (only,) = score_sequence(sequences[0], benchmark.results, DAVIS17).objects
-    assert only.region.tolist() == [1] * 4
+    assert measure_objects(sequences[0], benchmark.results, DAVIS17)["J"].tolist() == [[1] * 4]
 
 
 def test_unsupervised_matches_proposals_and_ignores_void(benchmark) -> None:
@@ -220,10 +221,8 @@ def test_unsupervised_matches_proposals_and_ignores_void(benchmark) -> None:
         proposals[11, 2:6] = 9
         write_mask(benchmark.result("two", t), proposals)
     sequences = load_sequences(DAVIS17_UNSUPERVISED, benchmark.root, "val")
-    scores = score_sequence(sequences[1], benchmark.results, DAVIS17_UNSUPERVISED)
-    assert len(scores.frames) == 6
-    for one in scores.objects:
-        assert one.region.tolist() == one.contour.tolist() == [1] * 6
+    arrays = measure_objects(sequences[1], benchmark.results, DAVIS17_UNSUPERVISED)
+    assert arrays["J"].tolist() == arrays["F"].tolist() == [[1] * 6] * 2
 
 
 def spoil_missing(benchmark) -> Path:
@@ -334,7 +333,7 @@ def test_a_broken_sequence_is_told_of_at_the_end_and_no_table_is_taken_for_whole
 def test_too_many_ids_names_those_allowed(benchmark) -> None:
     spoil_ids(benchmark)
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
-    broken = score(sequences, benchmark.results, DAVIS17, split="val").broken
+    broken = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val").broken
     assert "holds id 3, but two has the ids 1, 2" in broken["two"]
 
 
@@ -353,5 +352,5 @@ def test_score_needs_no_torch(benchmark) -> None:
 def test_real_annotations_score_one_against_themselves(shared: Path) -> None:
     root = shared / "data" / "DAVIS"
     (sequence,) = load_sequences(DAVIS16, root, "dev", ("dog",))
-    (only,) = score_sequence(sequence, root / "Annotations" / "480p", DAVIS16).objects
-    assert only.region.tolist() == only.contour.tolist() == [1] * (len(sequence.frame_names) - 2)
+    arrays = measure_objects(sequence, root / "Annotations" / "480p", DAVIS16)
+    assert arrays["J"].tolist() == arrays["F"].tolist() == [[1] * (len(sequence.frame_names) - 2)]

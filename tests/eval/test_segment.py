@@ -19,13 +19,14 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.config.image_to_video import NetworkConfig
-from densevos.data.sources.readers import FolderReader
+from densevos.data.sources.frame_folder import FolderReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval import cli
 from densevos_eval.drawing.legend import LINE, legend
 from densevos_eval.drawing.overlay import overlay
+from densevos_eval.runs.runner import write_all
 from densevos_eval.segmentation.classifier import (
     Classifier,
     class_of_pixels,
@@ -36,7 +37,8 @@ from densevos_eval.segmentation.classifier import (
     seen_size,
 )
 from densevos_eval.segmentation.options import Material, Pictures, ids_by_name
-from densevos_eval.segmentation.segment import Work, run_settings, segment_to_folder
+from densevos_eval.segmentation.segment import SemanticSegmentation
+from densevos_eval.sequences import Sequence
 from tests.densevos import segmentation_copies as copies
 
 CLASSES = ("red", "green", "blue")
@@ -117,8 +119,17 @@ def run(*arguments: object) -> int:
 
 
 def segment(root: Path, out: Path, model: Path, **more: bool) -> dict:
-    work = Work(material=Pictures(dataset="folder", root=root).load(), out=out, overlays=more.pop("overlays", False))
-    return segment_to_folder(work, by_colour(), model=model / "model.safetensors", **more)
+    return write_all(sequences_of(root), writer(root, model, overlays=more.pop("overlays", False)), out, **more)
+
+
+def sequences_of(root: Path, **more: str) -> list[Sequence]:
+    return Pictures(set=f"folder:{root}", **more).load().sequences
+
+
+def writer(root: Path, model: Path, *, size: int = 64, overlays: bool = False, **more: str) -> SemanticSegmentation:
+    material = Pictures(set=f"folder:{root}", **more).load()
+    file = model / "model.safetensors"
+    return SemanticSegmentation(classifier=by_colour(size=size), model=file, material=material, overlays=overlays)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +224,9 @@ def test_the_gap_is_that_of_the_models_card(tmp_path: Path) -> None:
         save_network(file, make_network(config, 3), config=config, classes=CLASSES, size=64, training=training)
         classifier = load_classifier(file, CPU)
         assert classifier.gap == gap
-        settings = run_settings(classifier, Material(sequences=[], open={}), CLASSES, file)
-        assert settings["gap"] == gap
-    assert "gap" not in run_settings(by_colour(), Material(sequences=[], open={}), CLASSES, file)
+        material = Material(sequences=[], open={})
+        assert SemanticSegmentation(classifier=classifier, model=file, material=material).settings()[""]["gap"] == gap
+    assert "gap" not in SemanticSegmentation(classifier=by_colour(), model=file, material=material).settings()[""]
 
 
 def test_a_network_of_clips_sees_them_with_their_gap(clips: Path) -> None:
@@ -233,7 +244,7 @@ def test_a_network_of_clips_sees_them_with_their_gap(clips: Path) -> None:
 def test_an_image_is_a_clip_with_empty_frames(images: Path) -> None:
     """As in training, where those are zeros after normalisation."""
     classifier = by_colour(clip_frames=4)
-    work = Pictures(dataset="folder", root=images).load()
+    work = Pictures(set=f"folder:{images}").load()
     ((index, mask),) = classifier(work.open["a"](), [0])
     assert (index, mask.shape) == (0, (60, 90))
     (seen,) = classifier.network.seen
@@ -260,8 +271,7 @@ def test_of_clips_the_labelled_frames_or_all(clips: Path, model: Path, tmp_path:
     written = sorted(file.stem for file in (tmp_path / "out" / "one").iterdir())
     assert written == ["00000", "00001", "00002", "00004", "00005"]
     shutil.rmtree(clips / "masks")
-    work = Work(material=Pictures(dataset="folder", root=clips, frames="all").load(), out=tmp_path / "all")
-    segment_to_folder(work, by_colour(), model=model / "model.safetensors")
+    write_all(sequences_of(clips, frames="all"), writer(clips, model, frames="all"), tmp_path / "all")
     assert len(list((tmp_path / "all" / "one").iterdir())) == 6
     same = (read_mask(tmp_path / out / "one" / "00004.png") for out in ("out", "all"))
     np.testing.assert_array_equal(*same)
@@ -283,8 +293,7 @@ def test_resume_goes_on_and_overwrite_begins_anew(images: Path, model: Path, tmp
     with pytest.raises(InputError, match="holds a run; pass --resume"):
         segment(images, out, model)
     counted: list[str] = []
-    work = Work(material=Pictures(dataset="folder", root=images).load(), out=out)
-    segment_to_folder(work, by_colour(), model=model / "model.safetensors", resume=True, on_frame=counted.append)
+    write_all(sequences_of(images), writer(images, model), out, resume=True, on_step=counted.append)
     assert sorted(counted) == ["a", "b", "c"]
     assert (out / "a" / "a.png").stat().st_mtime_ns == times["a"]
     assert read_mask(out / "b" / "b.png").shape == (60, 90)
@@ -293,19 +302,19 @@ def test_resume_goes_on_and_overwrite_begins_anew(images: Path, model: Path, tmp
 
 
 def test_resume_refuses_other_settings_and_other_images(images: Path, model: Path, tmp_path: Path) -> None:
-    out, file = tmp_path / "out", model / "model.safetensors"
+    out = tmp_path / "out"
     segment(images, out, model)
-    work = Work(material=Pictures(dataset="folder", root=images).load(), out=out)
+    sequences = sequences_of(images)
     with pytest.raises(InputError, match=r"segment\.json: has size 64, not 32; pass the same"):
-        segment_to_folder(work, by_colour(size=32), model=file, resume=True)
+        write_all(sequences, writer(images, model, size=32), out, resume=True)
     Image.new("RGB", (90, 60)).save(images / "images" / "val" / "a.png")
     with pytest.raises(InputError, match="was made from other frames"):
-        segment_to_folder(work, by_colour(), model=file, resume=True)
+        write_all(sequences, writer(images, model), out, resume=True)
 
 
 def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_path: Path, capsys) -> None:
     (images / "images" / "val" / "b.png").write_bytes(b"no image")
-    where = ("--dataset", "folder", "--root", images, "--model", model, "--device", "cpu", "--out", tmp_path / "out")
+    where = ("--set", f"folder:{images}", "--model", model, "--device", "cpu", "--out", tmp_path / "out")
     assert run("segment", *where) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"b: {images / 'images' / 'val' / 'b.png'}: image cannot be read")
@@ -318,19 +327,19 @@ def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_pa
 
 
 def test_another_process_writes_the_same(clips: Path, model: Path, tmp_path: Path) -> None:
+    material = Pictures(set=f"folder:{clips}").load()
     file = model / "model.safetensors"
-    load = partial(load_classifier, file, CPU)
-    for out, processes in (("one", ()), ("two", (load,))):
-        work = Work(material=Pictures(dataset="folder", root=clips).load(), out=tmp_path / out)
-        assert segment_to_folder(work, load(), model=file, processes=processes) == {}
+    load = partial(SemanticSegmentation.loaded, "cpu", model=file, size=None, material=material)
+    for out, loads in (("one", ()), ("two", (load,))):
+        assert write_all(material.sequences, load(), tmp_path / out, loads=loads) == {}
     for mask in (tmp_path / "one").glob("*/*.png"):
         np.testing.assert_array_equal(read_mask(mask), read_mask(tmp_path / "two" / mask.parent.name / mask.name))
 
 
 def test_segment_then_score(images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where, out = ("--dataset", "folder", "--root", images), tmp_path / "out"
+    where, out = ("--set", f"folder:{images}"), tmp_path / "out"
     assert run("segment", *where, "--model", model, "--device", "cpu", "--out", out, "--overlays") == 0
-    assert run("score", "--metric", "miou", *where, "--results", out, "--workers", "1") == 0
+    assert run("score", "--set", f"folder:{images}", "--results", out, "--workers", "1") == 0
     truth = np.concatenate([blocks(name) for name in "abc"])
     found = np.concatenate([read_mask(out / name / f"{name}.png") for name in "abc"])
     told = json.loads((out / "results.json").read_text())
@@ -369,11 +378,24 @@ def test_classes_go_by_the_names_of_coco_where_their_own_are_not_there() -> None
 
 def test_what_the_user_should_know_of_a_set_is_told(tmp_path: Path, model: Path, capsys) -> None:
     copies.fbms(tmp_path / "fbms")
-    where = ("--dataset", "fbms", "--root", tmp_path / "fbms", "--split", "train")
+    where = ("--set", f"fbms:{tmp_path / 'fbms'}", "--split", "train")
     note = f"note: {tmp_path / 'fbms' / 'classes.csv'}: names no region of farm01; left out"
     assert run("segment", *where, "--model", model, "--device", "cpu", "--out", tmp_path / "out") == 2
     assert capsys.readouterr().err.splitlines()[0] == note
-    assert run("score", "--metric", "miou", *where, "--results", tmp_path / "out", "--workers", "1") == 2
+    assert (
+        run(
+            "score",
+            "--set",
+            f"fbms:{tmp_path / 'fbms'}",
+            "--split",
+            "train",
+            "--results",
+            tmp_path / "out",
+            "--workers",
+            "1",
+        )
+        == 2
+    )
     assert capsys.readouterr().err.splitlines()[0] == note
 
 
@@ -389,13 +411,16 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--dataset", "folder"], "segment: give --dataset and --root, or a --video"),
-        (["--video", "clip.mp4", "--dataset", "folder"], "segment: give --dataset and --root, or a --video"),
-        (["--video", "clip.mp4", "--split", "test"], "--split: is for a --dataset, not for a --video"),
-        (["--dataset", "folder", "--root", "nowhere"], "nowhere: no such folder"),
-        (["--dataset", "folder", "--root", ".", "--size", "8"], "--size: must be 32 pixels or more, is 8"),
-        (["--dataset", "folder", "--root", ".", "--workers", "0"], "--workers: must be 1 or more"),
-        (["--dataset", "folder", "--root", ".", "--fps", "9"], "--fps: is for the movie of a --video"),
+        ([], "segment: give a --set, or a --video"),
+        (["--video", "clip.mp4", "--set", "folder:."], "segment: give a --set, or a --video"),
+        (["--video", "clip.mp4", "--split", "test"], "--split: is for a --set, not for a --video"),
+        (["--set", "folder:nowhere"], "nowhere: no such folder"),
+        (["--set", "nonsense:."], "nonsense:.: is no SET:ROOT, SET being one of ade20k, camvid, coco"),
+        (["--dataset", "folder", "--root", "."], "--dataset: is now --set SET:ROOT"),
+        (["--set", "folder:.", "--classes", "sky"], "--classes: is now --wanted"),
+        (["--set", "folder:.", "--size", "8"], "--size: must be 32 pixels or more, is 8"),
+        (["--set", "folder:.", "--workers", "0"], "--workers: must be 1 or more"),
+        (["--set", "folder:.", "--fps", "9"], "--fps: is for the movie of a --video"),
     ],
 )
 def test_options_that_cannot_be(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

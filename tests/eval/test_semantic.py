@@ -17,9 +17,11 @@ from densevos.base.masks import read_mask, write_mask
 from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet
 from densevos_eval import cli
-from densevos_eval.scoring.confusion_picture import confusion_picture
-from densevos_eval.scoring.semantic import score_classes
-from densevos_eval.scoring.semantic_tables import class_table, write_class_scores
+from densevos_eval.drawing.confusion_picture import confusion_picture
+from densevos_eval.metrics.classes import ClassesMetric
+from densevos_eval.metrics.metric import Scores
+from densevos_eval.scoring.results import results_json, scores_table, write_scores
+from densevos_eval.scoring.score import score as score_items
 
 CLASSES = ("background", "dog", "car", "kite")
 SIZES = {"a": (20, 30), "b": (24, 16), "c": (20, 30)}
@@ -62,25 +64,29 @@ def val(root: Path) -> SegmentationSet:
     return open_set(f"folder:{root}", "val")
 
 
+def score_classes(labelled: SegmentationSet, results: Path, **options) -> Scores:
+    shots = [shot for shot in labelled.shots if shot.labelled]
+    return score_items(shots, results, ClassesMetric(labelled=labelled), split="val", **options)
+
+
 def run(*arguments: object) -> int:
     return console.run(lambda: cli.dispatch([str(argument) for argument in arguments]))
 
 
 def score(root: Path, results: Path, *more: object) -> int:
-    where = ("--dataset", "folder", "--root", root, "--results", results)
-    return run("score", "--metric", "miou", *where, "--workers", "1", *more)
+    return run("score", "--set", f"folder:{root}", "--results", results, "--workers", "1", *more)
 
 
 def test_pixels_of_all_frames_are_counted_together(root: Path, results: Path) -> None:
-    scores = score_classes(val(root), results, split="val")
+    scores = score_classes(val(root), results)
     truth = np.concatenate([labels(name).ravel() for name in SIZES])
     found = np.concatenate([predictions(name).ravel() for name in SIZES])
     counted = truth != 255
     each = jaccard_score(truth[counted], found[counted], labels=[0, 1, 2], average=None)
-    assert scores.averaged == CLASSES[:3]
-    assert scores.measured.overall["mIoU"] == pytest.approx(each.mean())
-    assert scores.measured.overall["pixel accuracy"] == pytest.approx(np.mean(truth[counted] == found[counted]))
-    assert list(scores.measured.sequences) == ["a", "b", "c"]
+    assert scores.rows.details["averaged"] == list(CLASSES[:3])
+    assert scores.overall["mIoU"] == pytest.approx(each.mean())
+    assert scores.overall["pixel accuracy"] == pytest.approx(np.mean(truth[counted] == found[counted]))
+    assert list(scores.sequences) == ["a", "b", "c"]
 
 
 def test_files_say_what_is_scored(root: Path, results: Path, tmp_path: Path) -> None:
@@ -114,18 +120,17 @@ def test_the_table_says_what_is_averaged(root: Path, results: Path, capsys: pyte
 
 
 def test_numbers_do_not_depend_on_processes(root: Path, results: Path) -> None:
-    one, two = (score_classes(val(root), results, split="val", workers=workers) for workers in (1, 2))
-    np.testing.assert_array_equal(one.pixels, two.pixels)
-    assert one.measured == two.measured
+    one, two = (score_classes(val(root), results, workers=workers) for workers in (1, 2))
+    assert results_json(one) == results_json(two)
 
 
 def test_masks_of_images_may_lie_side_by_side(root: Path, results: Path, tmp_path: Path) -> None:
     for name in SIZES:
         (tmp_path / "flat").mkdir(exist_ok=True)
         write_mask(tmp_path / "flat" / f"{name}.png", predictions(name))
-    inside, beside = (score_classes(val(root), folder, split="val") for folder in (results, tmp_path / "flat"))
-    np.testing.assert_array_equal(inside.pixels, beside.pixels)
-    assert inside.measured.judged["a"].masks == beside.measured.judged["a"].masks
+    inside, beside = (score_classes(val(root), folder) for folder in (results, tmp_path / "flat"))
+    np.testing.assert_array_equal(inside.rows.details["confusion"], beside.rows.details["confusion"])
+    assert inside.provenance["a"].fingerprints == beside.provenance["a"].fingerprints
 
 
 def spoil_missing(file: Path) -> str:
@@ -157,7 +162,7 @@ def test_a_bad_mask_is_one_line_and_loses_nothing(spoil, root: Path, results: Pa
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"c: {told}")
-    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; mend their masks and score again")
+    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; mend and pass --resume")
     kept = json.loads((results / "results.json").read_text())
     assert list(kept["broken"]) == ["c"]
     assert list(kept["sequences"]) == ["a", "b"]
@@ -181,48 +186,71 @@ def test_a_wrong_annotation_is_told_of(root: Path, results: Path, capsys: pytest
 def test_masks_of_other_classes_are_refused(root: Path, results: Path) -> None:
     (results / "segment.json").write_text(json.dumps({"classes": ["sky", "road"]}))
     with pytest.raises(InputError, match="masks hold the classes sky, road, the set has background, dog"):
-        score_classes(val(root), results, split="val")
+        score_classes(val(root), results)
 
 
 def test_a_set_without_labels_is_refused(root: Path, results: Path) -> None:
-    with pytest.raises(InputError, match="--dataset folder: has no labels in split val"):
-        score_classes(open_set(f"folder:{root}", "val", labels=False), results, split="val")
+    with pytest.raises(InputError, match="--set folder: has no labels, so there is nothing to score"):
+        score_classes(open_set(f"folder:{root}", "val", labels=False), results)
 
 
-def test_metric_chooses_the_options(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ("--dataset", "folder", "--root", root, "--results", results, "--workers", "1")
-    assert run("score", "--metric=miou", *where) == 0
-    assert run("score", *where, "--metric", "miou") == 0
+def test_old_spelling_names_the_new_one(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--dataset", "folder", "--root", root, "--results", results)
+    for metric in (["--metric=miou"], ["--metric", "miou"], ["--metric", "miou", "--classes", "dog"]):
+        assert run("score", *where, *metric) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: score --metric miou: takes the labelled set as --set SET:ROOT, not as --dataset")
+        assert "--wanted" in line
+
+
+def test_metric_is_an_option(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--set", f"folder:{root}", "--results", results, "--workers", "1")
+    assert run("score", "--metric", "miou", *where) == 0
     capsys.readouterr()
-    assert run("score", "--metric", "dice", *where) == 2
-    assert capsys.readouterr().err == "error: --metric dice: is none of benchmark, miou\n"
-    assert run("score", *where, "--metric") == 2
+    assert run("score", *where, "--metric", "dice") == 2
+    assert "error: --metric dice: is none of miou, joints, objects, parts; name" in capsys.readouterr().err
+    assert run("score", *where, "--metric", "objects") == 2
+    assert "--metric objects: scores benchmarks, not labelled sets" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told", "not_told"),
+    ("option", "told"),
     [
-        (["score", "--help"], "--metric miou --help", "--reannotated"),
-        (["score", "--metric", "miou", "--help"], "--reannotated", "--decay-uint8"),
-        (["score", "--metric", "benchmark", "--help"], "--decay-uint8", "--reannotated"),
+        (("--sequences", "a"), "--sequences: is for a benchmark (--dataset), not for a labelled set; leave it out"),
+        (("--no-stability",), "--no-stability: is for a benchmark (--dataset), not for a labelled set; leave it out"),
+        (("--dataset", "folder"), "--dataset: is for a benchmark (--dataset), not for a labelled set; leave it out"),
     ],
 )
-def test_help_of_both_metrics(arguments, told, not_told, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.dispatch(arguments)
-    out = capsys.readouterr().out
-    assert told in out
-    assert not_told not in out
+def test_options_of_benchmarks_are_refused(option, told, root: Path, results: Path, capsys) -> None:
+    assert score(root, results, *option) == 2
+    assert capsys.readouterr().err == f"error: {told}\n"
+
+
+def test_wanted_classes_are_scored(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in results.glob("*/*.png"):
+        write_mask(file, (read_mask(file) == 1).astype(np.uint8))
+    assert score(root, results, "--wanted", "dog") == 0
+    told = json.loads((results / "results.json").read_text())
+    assert list(told["classes"]) == ["background", "dog"]
+
+
+def test_shards_and_interrupted_runs_of_classes_go_on(root: Path, results: Path, tmp_path: Path) -> None:
+    assert score(root, results, "--out", tmp_path / "whole") == 0
+    for i in (1, 2):
+        assert score(root, results, "--out", tmp_path / "parts", "--shard", f"{i}/2") == 0
+    assert [file.name for file in (tmp_path / "parts").iterdir()] == [".scores"]
+    assert score(root, results, "--out", tmp_path / "parts", "--resume") == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "parts" / file.name).read_bytes()
 
 
 def test_scoring_loads_no_torch(root: Path, results: Path) -> None:
-    where = ["--dataset", "folder", "--root", str(root), "--results", str(results), "--workers", "1"]
     code = (
         "import sys; from densevos_eval import cli; cli.dispatch(sys.argv[1:]);"
         " sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, "score", "--metric", "miou", *where]
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    command = [sys.executable, "-c", code, "score", "--set", f"folder:{root}", "--results", str(results)]
+    assert subprocess.run([*command, "--workers", "1"], check=False, capture_output=True).returncode == 0
 
 
 @pytest.fixture
@@ -232,7 +260,7 @@ def two(root: Path, results: Path, tmp_path: Path) -> list[Path]:
         (tmp_path / "perfect" / name).mkdir(parents=True)
         write_mask(tmp_path / "perfect" / name / f"{name}.png", labels(name) % 255)
     for folder in (results, tmp_path / "perfect"):
-        write_class_scores(score_classes(val(root), folder, split="val"), folder)
+        write_scores(score_classes(val(root), folder), folder)
     return [results, tmp_path / "perfect"]
 
 
@@ -288,6 +316,6 @@ def test_a_picture_of_many_classes_stays_small() -> None:
 
 
 def test_a_table_without_broken_shots_says_nothing_of_them(root: Path, results: Path) -> None:
-    assert "WITHOUT" not in str(class_table(score_classes(val(root), results, split="val")).title)
+    assert "WITHOUT" not in str(scores_table(score_classes(val(root), results)).title)
     (results / "c" / "c.png").unlink()
-    assert "WITHOUT 1 that are broken" in str(class_table(score_classes(val(root), results, split="val")).title)
+    assert "WITHOUT 1 that are broken" in str(scores_table(score_classes(val(root), results)).title)

@@ -13,8 +13,11 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos_eval import cli
-from densevos_eval.protocols import DAVIS16, DAVIS17_TESTDEV, PROTOCOLS, YTVOS18, load_sequences
-from densevos_eval.scoring.judging import located
+from densevos_eval.protocols.davis import DAVIS16, DAVIS17_TESTDEV
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.registry import PROTOCOLS
+from densevos_eval.protocols.ytvos import YTVOS18
+from densevos_eval.scoring.folders import located
 from densevos_eval.submit import submit
 from tests.eval.copies import COPIES, put
 
@@ -204,7 +207,7 @@ def test_split_with_public_annotations_is_judged_here(tmp_path: Path) -> None:
 
 def test_benchmark_without_server_names_those_with_one(benchmark, tmp_path: Path) -> None:
     sequences = load_sequences(DAVIS16, benchmark.root, "val")
-    with pytest.raises(InputError, match=r"davis16: has no server .* davis17-testdev, ytvos18, ytvos19"):
+    with pytest.raises(InputError, match=r"davis16: has no server .* davis17-testdev, .*ytvos18, ytvos19"):
         submit(sequences, {}, DAVIS16, tmp_path / "up.zip")
 
 

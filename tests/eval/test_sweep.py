@@ -15,7 +15,8 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos_eval import cli
 from densevos_eval.encoders import load_encoder
-from densevos_eval.protocols import PROTOCOLS, load_sequences
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.settings import PRESETS, PropagationConfig
 from densevos_eval.sweep.grid import Grid
@@ -24,7 +25,7 @@ from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
 
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3")
-GRID = ("--contexts", 2, 0, "--topks", 3, "--radii", 3, "--temperatures", 0.05, 0.2)
+GRID = ("--context", 2, 0, "--topk", 3, "--radius", 3, "--temperature", 0.05, 0.2)
 NAMES = [f"context{c}-radius3-top3-temperature{t}" for c in (2, 0) for t in (0.05, 0.2)]
 RANDOM = load_encoder("random:resnet18", device="cpu", layer="res3")
 
@@ -105,7 +106,7 @@ def test_every_frame_is_encoded_once(benchmark: Benchmark, tmp_path: Path) -> No
         return RANDOM.network(frames)
 
     sequences = load_sequences(PROTOCOLS["davis17"], benchmark.root, "val")
-    settings = Grid(contexts=(1, 2, 3), radii=(2, 3), topks=(2,)).settings()
+    settings = Grid(context=(1, 2, 3), radius=(2, 3), topk=(2,)).settings()
     counted = []
     found = sweep(
         sequences,
@@ -138,25 +139,29 @@ def test_features_come_back_to_the_last_bit(memory_format: torch.memory_format) 
 
 
 def test_grid() -> None:
-    settings = Grid(contexts=(5, 20), radii=(8, 12.5), temperatures=(0.05, 0.05)).settings()
+    settings = Grid(context=(5, 20), radius=(8, 12.5), temperature=(0.05, 0.05)).settings()
     assert list(settings) == [
         f"context{context}-radius{radius}-top10-temperature0.05" for context in (5, 20) for radius in (8, 12.5)
     ]
     assert list(Grid().settings().values()) == [PropagationConfig()]
-    dino = list(Grid(preset="dino", topks=(5, 10)).settings().values())
+    dino = list(Grid(preset="dino", topk=(5, 10)).settings().values())
     assert dino[0] == PRESETS["dino"].config
     assert dino[1] == replace(dino[0], topk=10)
-    with pytest.raises(InputError, match="--radii: must be above 0 with --reference near"):
-        Grid(radii=(3, 0), reference="near")
+    both = Grid(window=("circle", "square"), reference=("near",)).settings()
+    assert [name.removeprefix("context20-radius12-top10-temperature0.05") for name in both] == ["-circle", "-square"]
+    assert [config.window for config in both.values()] == ["circle", "square"]
+    with pytest.raises(InputError, match="--radius: must be above 0 with --reference near"):
+        Grid(radius=(3, 0), reference=("near",))
 
 
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (("--topks", 5, 0), "--topks: must be 1 or more, is 0"),
-        (("--contexts", 5, -1), "--contexts: must be 0 or more, is -1"),
-        (("--radii", "nan"), "--radii: must be 0 or more"),
-        (("--temperatures", 0), "--temperatures: must be above 0"),
+        (("--topk", 5, 0), "--topk: must be 1 or more, is 0"),
+        (("--context", 5, -1), "--context: must be 0 or more, is -1"),
+        (("--radius", "nan"), "--radius: must be 0 or more"),
+        (("--temperature", 0), "--temperature: must be above 0"),
+        (("--contexts", 5), "--contexts: is now --context, which takes several values"),
         (("--dataset", "davis17-unsupervised", "--annotations", "Annotations"), "no mask is given"),
         (("--sequences", "three"), "three"),
         (("--workers", 0), "--workers"),
@@ -183,7 +188,7 @@ def test_full_folders_are_refused_and_half_a_sweep_leaves_no_features(benchmark:
 @pytest.mark.parametrize("broken", ["one", "two"])
 def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_path: Path, capsys, broken: str) -> None:
     other = {"one": "two", "two": "one"}[broken]
-    grid = ("--contexts", 2, 0, "--topks", 3, "--radii", 3, "--workers", 1)
+    grid = ("--context", 2, 0, "--topk", 3, "--radius", 3, "--workers", 1)
     frame = benchmark.root / "JPEGImages" / "480p" / broken / "00003.jpg"
     frame.write_bytes(frame.read_bytes()[:100])
     assert evaluator("sweep", *ENCODER, *where(benchmark), *grid, "--out", tmp_path / "out") == 1

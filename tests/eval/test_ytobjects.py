@@ -11,8 +11,9 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos_eval import cli
-from densevos_eval.layouts.ytobjects import CLASSES
-from densevos_eval.protocols import YTOBJECTS, load_sequences
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.ytobjects import CLASSES, YTOBJECTS
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences import read_given
 from tests.eval.conftest import write_frames
@@ -66,7 +67,12 @@ def test_given_mask_takes_the_size_of_the_frames(ytobjects: Path) -> None:
 
 
 def test_mean_over_frames_shots_classes(ytobjects: Path, tmp_path: Path) -> None:
-    scores = score(load_sequences(YTOBJECTS, ytobjects, "val"), write_results(tmp_path / "r"), YTOBJECTS, split="val")
+    scores = score(
+        load_sequences(YTOBJECTS, ytobjects, "val"),
+        write_results(tmp_path / "r"),
+        benchmark_metric(YTOBJECTS),
+        split="val",
+    )
     dog = (1 + 0.5 + 0.5) / 3
     assert scores.overall["J-Mean"] == pytest.approx((9 + dog) / 10)
     assert scores.overall["J-Mean-Shots"] == pytest.approx((9 + 3 * dog) / 12)
@@ -102,6 +108,6 @@ def test_first_missing_part_is_named_with_where_to_get_it(ytobjects: Path, missi
 def test_missing_result_is_named(ytobjects: Path, tmp_path: Path) -> None:
     results = write_results(tmp_path / "results")
     (results / "horse" / "0001" / "00011.png").unlink()
-    scores = score(load_sequences(YTOBJECTS, ytobjects, "val"), results, YTOBJECTS, split="val")
+    scores = score(load_sequences(YTOBJECTS, ytobjects, "val"), results, benchmark_metric(YTOBJECTS), split="val")
     assert list(scores.broken) == ["horse/0001"]
     assert "horse/0001/00011.png: mask is missing" in scores.broken["horse/0001"]

@@ -10,9 +10,14 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
-from densevos_eval.protocols import YTVOS18, YTVOS19, BenchmarkOptions, load_sequences
-from densevos_eval.scoring.score import score, score_sequence
+from densevos_eval.metrics.objects import measure_objects
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.protocols.ytvos import YTVOS18, YTVOS19
+from densevos_eval.runs.runner import write_all
+from densevos_eval.scoring.score import score
 from densevos_eval.sequences import read_given
 from densevos_eval.settings import PropagationConfig
 
@@ -61,7 +66,8 @@ def test_every_object_is_given_where_it_appears_and_nowhere_else(ytvos: Path) ->
 
 def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
     encoder = load_encoder("random:resnet18", device="cpu")
-    propagate_to_folder([late(ytvos)], encoder, Work(config=PropagationConfig(context=2, radius=2)), tmp_path / "out")
+    writer = Propagation(encoder=encoder, config=PropagationConfig(context=2, radius=2))
+    write_all([late(ytvos)], writer, tmp_path / "out")
     written = sorted((tmp_path / "out" / "late").iterdir())
     assert [file.name for file in written] == ["00000.png", "00005.png", "00010.png"]
     assert 2 not in read_mask(written[0])
@@ -77,10 +83,10 @@ def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp
     last = read_mask(results / "late" / "00010.png")
     write_mask(results / "late" / "00010.png", np.where(last == 2, 0, last))
     write_mask(results / "late" / "00000.png", np.zeros((24, 40), np.uint8))  # given, so not scored
-    one, two = score_sequence(sequences[1], results, YTVOS18).objects
-    np.testing.assert_array_equal(one.region, [np.nan, 1, 1])
-    np.testing.assert_array_equal(two.contour, [np.nan, np.nan, 0])
-    assert score(sequences, results, YTVOS18, split="train").overall["J-Mean"] == pytest.approx(2 / 3)
+    arrays = measure_objects(sequences[1], results, YTVOS18)
+    np.testing.assert_array_equal(arrays["J"][0], [np.nan, 1, 1])
+    np.testing.assert_array_equal(arrays["F"][1], [np.nan, np.nan, 0])
+    assert score(sequences, results, benchmark_metric(YTVOS18), split="train").overall["J-Mean"] == pytest.approx(2 / 3)
 
 
 def test_object_of_the_last_frame_has_nothing_to_score(ytvos: Path, tmp_path: Path) -> None:
@@ -90,12 +96,12 @@ def test_object_of_the_last_frame_has_nothing_to_score(ytvos: Path, tmp_path: Pa
     (sequence,) = BenchmarkOptions(
         dataset="ytvos19", root=ytvos, split="train", sequences=("late",), frames="required"
     ).load()
-    assert [one.id for one in score_sequence(sequence, results, YTVOS19).objects] == [1]
+    assert measure_objects(sequence, results, YTVOS19)["ids"].tolist() == [1]
 
 
 def test_valid_cannot_be_scored_here(ytvos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ytvos18: nothing to score against.*densevos-eval submit"):
-        score(load_sequences(YTVOS18, ytvos, "val"), tmp_path, YTVOS18, split="val")
+        score(load_sequences(YTVOS18, ytvos, "val"), tmp_path, benchmark_metric(YTVOS18), split="val")
 
 
 @pytest.mark.parametrize(

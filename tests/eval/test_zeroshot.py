@@ -19,21 +19,26 @@ from densevos.config import EncoderConfig
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos.data.foreground.maps import make_maps
 from densevos.data.foreground.probability import ForegroundConfig
-from densevos.data.sources.readers import iterate_frames, open_frames
+from densevos.data.sources.source import iterate_frames
+from densevos.data.sources.video import open_frames
 from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model
 from densevos_eval import cli
+from densevos_eval.footage import Unlabelled
+from densevos_eval.protocols.registry import PROTOCOLS
+from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences import Sequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.model import load_segmenter, model_file
-from densevos_eval.zeroshot.object_level import Work, foregrounds, segment_to_folder, usual_workers
-from densevos_eval.zeroshot.options import CrfOptions, Unlabelled
+from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
+from densevos_eval.zeroshot.options import CrfOptions
 from tests.eval.copies import COPIES
 
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
 HEIGHT, WIDTH, FRAMES = 40, 56, 5
 NAMES = ("boat", "camel")  # both have T in DAVIS-2016
+ABLE = ("davis16", "davis17-unsupervised", "folder", "ytobjects")  # benchmarks that judge foreground
 
 
 @pytest.fixture(autouse=True)
@@ -147,8 +152,8 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
     segmenter = load_segmenter(model_file(model), torch.device("cpu"))
     expected = list(segmenter(sequence.frames()))
     threshold = float(np.median(expected))
-    work = Work(threshold=threshold, crf=PRESETS["mug"])
-    for (refined, plain), probability in zip(foregrounds(sequence, segmenter, work), expected, strict=True):
+    writer = ObjectLevel(segmenter=segmenter, model=Path("m"), threshold=threshold, crf=PRESETS["mug"])
+    for (refined, plain), probability in zip(writer.foregrounds(sequence), expected, strict=True):
         np.testing.assert_array_equal(plain.probability, probability)
         np.testing.assert_array_equal(plain.mask, probability >= threshold)
         np.testing.assert_array_equal(seen[-1] >= 0.5, probability >= threshold)
@@ -157,7 +162,7 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
 
 
 def sequence_of(root: Path, name: str) -> Sequence:
-    (found,) = Unlabelled(dataset="davis16", root=root, sequences=(name,)).load()
+    (found,) = Unlabelled(dataset="davis16", root=root, sequences=(name,)).find()
     return found
 
 
@@ -190,12 +195,12 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
 
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
-    sequences = Unlabelled(dataset="davis16", root=davis).load()
-    load = partial(load_segmenter, file, torch.device("cpu"))
-    run = partial(segment_to_folder, sequences, load(), Work(), model=file)
+    sequences = Unlabelled(dataset="davis16", root=davis).find()
+    load = partial(ObjectLevel.loaded, "cpu", model=file, references=None)
+    run = partial(write_all, sequences, load())
     ticks: list[str] = []
     assert run(tmp_path / "one") == {}
-    assert run(tmp_path / "two", processes=[load], on_frame=ticks.append) == {}
+    assert run(tmp_path / "two", loads=[load], on_step=ticks.append) == {}
     assert masks(tmp_path / "one") == masks(tmp_path / "two")
     assert sorted(ticks) == sorted(NAMES * FRAMES)
     shutil.rmtree(tmp_path / "two" / "camel")
@@ -249,7 +254,7 @@ def test_a_broken_sequence_does_not_lose_the_others(model, davis, tmp_path: Path
 
 
 def test_every_benchmark_that_can_judge_it(model, tmp_path: Path) -> None:
-    for dataset in ("davis17-unsupervised", "ytobjects", "folder"):
+    for dataset in ABLE:
         root, out = tmp_path / dataset, tmp_path / "out" / dataset
         COPIES[dataset](root)
         names = ("--sequences", "bird/0001" if dataset == "ytobjects" else "one")
@@ -270,10 +275,12 @@ def test_annotations_are_not_needed(model, davis, tmp_path: Path) -> None:
     assert len(masks(tmp_path / "b")) == 2 * FRAMES
 
 
-@pytest.mark.parametrize("dataset", ["davis17", "davis17-testdev", "ytvos18", "vip", "jhmdb"])
+@pytest.mark.parametrize("dataset", [name for name in PROTOCOLS if name not in ABLE])
 def test_benchmarks_that_cannot_are_refused(model, tmp_path: Path, capsys, dataset: str) -> None:
     assert zeroshot(model, tmp_path, tmp_path / "out", dataset=dataset) == 2
-    assert f"--dataset {dataset}: asks for what a first annotation names" in one_line(capsys)
+    said = one_line(capsys)
+    assert f"--dataset {dataset}: asks for what a first annotation names" in said
+    assert f"take {', '.join(ABLE)}, or densevos-eval propagate" in said
 
 
 def test_ones_own_video_gets_a_movie_and_one_frame_is_enough(model, davis, tmp_path: Path) -> None:
@@ -357,9 +364,9 @@ def test_parameters_of_the_crf_win_over_the_preset() -> None:
 
 def test_the_crf_gets_a_process_a_core_and_a_gpu_four(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_level.os, "cpu_count", lambda: 16)
-    refined = Work(crf=CrfConfig())
+    refined = CrfConfig()
     assert [usual_workers(refined, n) for n in (1, 3, 30)] == [None, 3, 16]
-    assert usual_workers(Work(), 30) is None
+    assert usual_workers(None, 30) is None
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert usual_workers(refined, 30) == 8
 

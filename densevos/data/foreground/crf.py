@@ -21,21 +21,21 @@ class CrfConfig:
     """
 
     clip: float = 0.01
-    """Probabilities are held this far from 0 and 1: how sure the map may be against its neighbours."""
+    """Probabilities are clipped to this distance from 0 and 1."""
     normalise: bool = False
     """Stretch each map to 0..1 first; in a frame without an object this makes one up."""
     unary: Literal["log", "double_log"] = "log"
     """log: -log p. double_log: as MATNet's script, -log of the other label's -log(p) / (1.05 sigmoid(p))."""
     gaussian_sxy: float = 3.0
-    """Reach of the smoothing that looks at positions alone, pixels."""
+    """Standard deviation of the smoothing term that looks at positions alone, pixels."""
     gaussian_compat: float = 3.0
-    """Its weight."""
+    """Weight of the smoothing term that looks at positions alone."""
     bilateral_sxy: float = 30.0
-    """Reach of the smoothing between pixels of like colour, pixels."""
+    """Standard deviation of the position in the smoothing term between pixels of similar colour, pixels."""
     bilateral_srgb: float = 5.0
-    """How like their colours must be, grey levels of 0..255."""
+    """Standard deviation of the colour in the smoothing term between pixels of similar colour, grey levels 0..255."""
     bilateral_compat: float = 5.0
-    """Its weight."""
+    """Weight of the smoothing term between pixels of similar colour."""
     iterations: int = 5
     """Mean-field iterations."""
 

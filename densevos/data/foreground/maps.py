@@ -5,8 +5,8 @@ A map is an indexed PNG of its frame's size: 0 background, 1 foreground, 255 unc
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
 from densevos.base.masks import write_mask
-from densevos.base.pool import one_thread_processes
+from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.base.progress import progress_bar
-from densevos.data.extraction import shrink, video_names
+from densevos.data.extraction import shrink
 from densevos.data.foreground.crf import require
 from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
-from densevos.data.sources.catalogue import find_videos
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.open import open_source
+from densevos.data.sources.source import VideoSource
 
 RECORD = "foreground.json"
 CHUNK = 32
@@ -30,9 +30,9 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class Video:
-    """A video, where its maps go, and the names of its frames."""
+    """A video by its index in the source, where its maps go, and the names of its frames."""
 
-    path: Path
+    index: int
     folder: Path
     frames: tuple[str, ...]
 
@@ -40,6 +40,14 @@ class Video:
         """The frames without a map."""
         present = {file.stem for file in self.folder.glob("*.png")} if self.folder.is_dir() else set()
         return [index for index, name in enumerate(self.frames) if name not in present]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some frames of a video, by index."""
+
+    video: Video
+    frames: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,12 @@ class MadeMaps:
 
 
 def make_maps(
-    source: Path, out: Path, config: ForegroundConfig, *, workers: int | None = None, overwrite: bool = False
+    source: Path | str,
+    out: Path,
+    config: ForegroundConfig,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> MadeMaps:
     """Write OUT/VIDEO/FRAME.png for every frame of every video of `source`, in parallel processes of one thread each.
 
@@ -64,48 +77,60 @@ def make_maps(
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
-    if out.resolve().is_relative_to(source.resolve()):
+    if out.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"--out {out}: lies in {source}, where maps would pass for videos; choose another --out")
-    videos = find_videos(source)
-    folders = [out / name for name in video_names(videos)]
+    videos = open_source(source)
+    folders = [out / name for name in videos.names]
     _check_tools(config)
-    _open_maps(out, config, overwrite=overwrite, inputs=[source, *videos])
-    with one_thread_processes(workers) as pool:
-        opened = list(pool.map(_open, videos, folders))
-        usable = [video for video in opened if isinstance(video, Video)]
-        broken = {path: reason for path, reason in zip(videos, opened, strict=True) if isinstance(reason, str)}
-        if not usable:
-            raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[videos[0]]}")
-        missing = {video: video.missing() for video in usable}
-        kept = sum(len(video.frames) for video in usable) - sum(map(len, missing.values()))
-        written = _map_all(pool, missing, config, kept, broken)
-    return MadeMaps(written, kept, tuple(broken[path] for path in videos if path in broken))
+    _open_maps(out, config, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
+
+    opened = dict(in_processes(partial(_open, source=videos), list(enumerate(folders)), workers))
+    broken = {
+        index: _reason(videos.title(index), error) for (index, _), error in opened.items() if isinstance(error, BROKEN)
+    }
+    usable = [video for video in opened.values() if isinstance(video, Video)]
+    if not usable:
+        raise InputError(f"{source}: none of its {len(videos)} videos can be read; the first: {broken[0]}")
+
+    usable.sort(key=lambda video: video.index)
+    missing = {video: video.missing() for video in usable}
+    kept = sum(len(video.frames) for video in usable) - sum(map(len, missing.values()))
+    written = _map_all(videos, missing, config, kept, broken, workers)
+    return MadeMaps(written, kept, tuple(broken[index] for index in sorted(broken)))
 
 
 def _map_all(
-    pool: ProcessPoolExecutor,
+    source: VideoSource,
     missing: Mapping[Video, Sequence[int]],
     config: ForegroundConfig,
     kept: int,
-    broken: dict[Path, str],
+    broken: dict[int, str],
+    workers: int | None,
 ) -> int:
     """Make the missing maps and say how many; notes in `broken` why frames cannot be read, once a video."""
-    futures: dict[Future[tuple[int, str | None]], Video] = {
-        pool.submit(_map_frames, video, frames[first : first + CHUNK], config): video
+    chunks = [
+        Chunk(video, tuple(frames[first : first + CHUNK]))
         for video, frames in missing.items()
         for first in range(0, len(frames), CHUNK)
-    }
+    ]
+    make = partial(_map_frames, source=source, config=config)
     written = 0
     with progress_bar() as bar:
         total = kept + sum(map(len, missing.values()))
         task = bar.add_task("foreground", total=total, completed=kept, status="")
-        for future in as_completed(futures):
-            count, reason = future.result()
+        for chunk, outcome in in_processes(make, chunks, workers):
+            count, reason = (0, str(outcome)) if isinstance(outcome, BROKEN) else outcome
             written += count
             if reason:
-                broken.setdefault(futures[future].path, reason)
-            bar.update(task, completed=kept + written, status=futures[future].folder.name)
+                index = chunk.video.index
+                broken.setdefault(index, _reason(source.title(index), reason))
+            bar.update(task, completed=kept + written, status=chunk.video.folder.name)
     return written
+
+
+def _reason(title: str, error: object) -> str:
+    """Why a video has no maps, or not all of them; the line names the video."""
+    return str(error) if title in str(error) else f"{title}: {error}"
 
 
 def _check_tools(config: ForegroundConfig) -> None:
@@ -137,20 +162,21 @@ def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: 
         )
 
 
-def _open(path: Path, folder: Path) -> Video | str:
-    """The video, or why it cannot be opened."""
-    try:
-        return Video(path, folder, tuple(open_frames(path).names))
-    except InputError as error:
-        return str(error)
+def _open(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource) -> Video:
+    """A video of the source with the folder of its maps; InputError when it cannot be opened."""
+    index, folder = item
+    return Video(index, folder, tuple(source.open(index).names))
 
 
-def _map_frames(video: Video, indices: Sequence[int], config: ForegroundConfig) -> tuple[int, str | None]:
+def _map_frames(
+    chunk: Chunk, on_step: OnStep, *, source: VideoSource, config: ForegroundConfig
+) -> tuple[int, str | None]:
     """Write the maps of some frames; how many, and the first reason why one cannot be read."""
-    reader = open_frames(video.path)
+    video = chunk.video
+    reader = source.open(video.index)
     video.folder.mkdir(parents=True, exist_ok=True)
     written, reason = 0, None
-    for index in indices:
+    for index in chunk.frames:
         try:
             frame = reader.read([index])[0]
         except InputError as error:

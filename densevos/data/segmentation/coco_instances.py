@@ -15,7 +15,7 @@ from densevos.data.segmentation.classes import SHARED, choose_classes, class_val
 from densevos.data.segmentation.labels import check_size
 from densevos.data.segmentation.layout import choose_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
 DAMAGED = "is no instances file of COCO (images, annotations, categories); get it again"
 
@@ -62,7 +62,7 @@ def _decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     return mask.decode(mask.merge(runs) if isinstance(runs, list) else runs).astype(bool)
 
 
-def load_instances(file: Path, images: list[Path], options: SetOptions) -> SegmentationSet:
+def load_instances(file: Path, images: list[Path], options: SetReading) -> SegmentationSet:
     """The images that show an instance of a wanted class; see coco.load."""
     _pycocotools()
     content = read_json(file, DAMAGED)

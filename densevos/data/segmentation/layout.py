@@ -11,8 +11,8 @@ from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import choose_classes, class_values
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
-from densevos.data.sources.readers import image_files
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
+from densevos.data.sources.images import image_files
 
 
 def need_folder(folder: Path, cure: str) -> Path:
@@ -67,7 +67,7 @@ def read_json(file: Path, cure: str) -> Any:
         raise InputError(f"{file}: is no JSON ({error}); get it again") from error
 
 
-def choose_images(images: list[Path], options: SetOptions) -> list[Path]:
+def choose_images(images: list[Path], options: SetReading) -> list[Path]:
     """The images that `options.names` lists, with or without suffix; all of them without such a list."""
     if options.names is None:
         return images
@@ -96,7 +96,7 @@ def image_set(
     name: str,
     images: list[Path],
     masks: Path,
-    options: SetOptions,
+    options: SetReading,
     *,
     values: Mapping[int, str],
     usual: tuple[str, ...],

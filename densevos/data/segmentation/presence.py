@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 
 from densevos.base.errors import InputError
-from densevos.base.pool import one_thread_processes
+from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.data.segmentation.labels import value_counts
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 
@@ -56,13 +56,29 @@ def classes_shown(
     """For every shot, the names of the classes that each of its labelled frames shows."""
     masks = sum(len(shot.labelled) for shot in shots)
     if workers == 1 or masks <= SERIAL:
-        shown: Iterable[list[list[int]]] = map(_shown, shots)
+        shown = [_shown(shot) for shot in shots]
     else:
-        with one_thread_processes(workers) as pool:
-            shown = list(pool.map(_shown, shots, chunksize=max(1, min(64, len(shots) // 64))))
+        shown = _shown_in_processes(shots, workers)
     for frames in shown:
         yield [frozenset(classes[id] for id in frame if id < len(classes)) for frame in frames]
 
 
+def _shown_in_processes(shots: Sequence[Shot], workers: int | None) -> list[list[list[int]]]:
+    """`_shown` of every shot, some shots at a time; raises the first error."""
+    size = max(1, min(64, len(shots) // 64))
+    batches = [(first, shots[first : first + size]) for first in range(0, len(shots), size)]
+    found: dict[int, list[list[list[int]]]] = {}
+    for (first, _), outcome in in_processes(_batch_shown, batches, workers):
+        if isinstance(outcome, BROKEN):
+            raise outcome
+        found[first] = outcome
+    return [shown for first in sorted(found) for shown in found[first]]
+
+
+def _batch_shown(batch: tuple[int, Sequence[Shot]], on_step: OnStep) -> list[list[list[int]]]:
+    return [_shown(shot) for shot in batch[1]]
+
+
 def _shown(shot: Shot) -> list[list[int]]:
+    """The values that each labelled frame of the shot holds."""
     return [value_counts(shot.labels(index))[0].tolist() for index in shot.labelled]

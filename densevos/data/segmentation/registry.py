@@ -7,7 +7,7 @@ from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.data.segmentation import sets
-from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet, SetOptions
+from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet, SetReading
 
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(sets.__path__)))
 """Sets by name; each is the module of the folder `sets` that knows its layout."""
@@ -24,15 +24,15 @@ def parse_spec(spec: str) -> tuple[str, Path]:
 
 
 def open_set(spec: str, split: str = "train", **options: Any) -> SegmentationSet:
-    """The split of a set, `coco:ROOT`; options are those of SetOptions.
+    """The split of a set, `coco:ROOT`; options are those of SetReading.
 
     Raises InputError when files are missing (naming the first, and the layout), when labels are wanted and no labelled
     frame shows a wanted class, and when the set is empty.
     """
     name, root = parse_spec(spec)
     load: Loader = importlib.import_module(f"densevos.data.segmentation.sets.{name}").load
-    chosen = SetOptions(**options)
-    opened = load(root, split, chosen)
+    chosen = SetReading(split=split, **options)
+    opened = load(root, chosen)
     if not opened.shots:
         raise InputError(f"{spec}: holds nothing to learn from in split {split}; give it images or videos")
     if chosen.labels and not any(shot.labelled for shot in opened.shots):

@@ -65,12 +65,13 @@ class DomainSamples(VideoDataset):
         self, source: Sequence[SegmentationSet], target: Sequence[SegmentationSet], config: ClipConfig, seed: int
     ):
         learned = source or target
-        super().__init__([(shot, i) for each in learned for shot in each.shots for i in shot.labelled], seed)
+        self.labelled = [(shot, i) for each in learned for shot in each.shots for i in shot.labelled]
+        super().__init__(len(self.labelled), seed)
         self.with_images, self.target, self.config = bool(source), list(target), config
 
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> DomainSample:
         """Raises InputError when the frame cannot be read; RunError for wrong labels and when no clip can be read."""
-        shot, frame = self.videos[index]
+        shot, frame = self.labelled[index]
         if not self.with_images:
             return DomainSample({**no_images(self.config), **self._clip(shot, frame, rng)}, str(shot.source), skipped)
         image = cut(shot, [frame], self.config, rng)

@@ -8,8 +8,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.data.segmentation.stills import StillReader
-from densevos.data.sources.readers import Excerpt, FrameReader, open_frames
+from densevos.config.sets import SetOptions
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.images import StillReader
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_frames
 
 
 class LabelReader(Protocol):
@@ -74,30 +77,18 @@ class SegmentationSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetOptions:
-    """How a set is read.
+class SetReading(SetOptions):
+    """How a set is read: the user's options, and what the program needs of it.
 
     labels: whether labels are wanted; without, only frames need to be there.
-    wanted: names of the classes to tell apart, id 1, 2, ... after `background`; None: what is usual for the set, which
-        is the ten classes that COCO and DAVIS share for coco, davis and ytbb, and the set's own for the others. Each
-        by the set's name for it or, where no class has that, by COCO's. Shots without any of them are left out.
-    others: what all else becomes: background, or ignored (255).
-    table: the user's file of classes, for fbms (default ROOT/classes.csv) and folder (ROOT/classes.txt or .json).
-    names: a text file with the names of the images to use, one a line; the others are not looked at. For image sets.
-    reannotated: take DAVIS' annotations of 2019, whose ids are not those of davis_semantics.json.
     workers: processes that read masks when very many are to be read; None: one a core.
     """
 
     labels: bool = True
-    wanted: tuple[str, ...] | None = None
-    others: Literal["background", "ignore"] = "background"
-    table: Path | None = None
-    names: Path | None = None
-    reannotated: bool = False
     workers: int | None = None
 
 
-Loader = Callable[[Path, str, SetOptions], SegmentationSet]
+Loader = Callable[[Path, SetReading], SegmentationSet]
 
 
 def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:

@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from densevos.data.sources.readers import read_image
+from densevos.data.sources.images import read_image
 
 Pool = Literal["train", "val"]
 

@@ -31,3 +31,9 @@ def statistics(values: np.ndarray, *, decay_uint8: bool = False) -> Statistics:
         recall=float(np.mean(values > 0.5)),
         decay=float(np.mean(first) - np.mean(last)) if len(first) and len(last) else float("nan"),
     )
+
+
+def known_mean(values: np.ndarray) -> float:
+    """Mean of the values that are numbers; NaN if none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

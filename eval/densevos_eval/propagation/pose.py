@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from densevos.base.errors import InputError
-from densevos.data.sources.readers import iterate_frames
+from densevos.data.sources.source import iterate_frames
 from densevos_eval.encoders import Encoder
 from densevos_eval.joints import FILE, read_positions, write_joints
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps

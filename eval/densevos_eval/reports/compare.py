@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from densevos_eval.protocols import PROTOCOLS
+from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, lower_is_better
 
 RESAMPLES = 10_000

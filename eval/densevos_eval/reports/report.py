@@ -9,12 +9,12 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos_eval import sequences as benchmark
+from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
-from densevos_eval.protocols import Protocol
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.compare import compare
 from densevos_eval.reports.report_page import Story, page
 from densevos_eval.reports.results import FILE, Results, SequenceResult, check_fresh, check_same
-from densevos_eval.reports.show import write_movie
 from densevos_eval.reports.thumbnails import thumbnails
 
 WORST = 60  # Some 5 MB of curves and pictures.
@@ -58,13 +58,14 @@ def judged(
 
 
 def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
-    """The sequences to show in detail, the `worst` ones; none of a benchmark without objects.
+    """The sequences to show in detail, the `worst` ones; none where the scores are not of objects.
 
     Raises InputError for a number below 0.
     """
     if worst < 0:
         raise InputError(f"--worst: must be 0 or more sequences, is {worst}")
-    return subject.sequences[:worst] if subject.protocol.measure == "objects" else ()
+    metric = subject.results.metric or subject.protocol.measure
+    return subject.sequences[:worst] if metric == "objects" else ()
 
 
 def write_report(
@@ -102,7 +103,7 @@ def write_movies(
     fps: float = 12,
     on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see show.write_movie."""
+    """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see movie.write_movie."""
     for sequence in shown(subject, worst):
         path = folder / f"{sequence.name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,7 @@ class SequenceResult:
 class Results:
     """Scores of a whole split under a title; numbers are shares, 0 to 1.
 
+    metric: name of the metric; None for the one that the benchmark asks for.
     classes: IoU by name of the class, NaN for those without annotation; empty for what is not scored by classes.
     """
 
@@ -45,6 +46,7 @@ class Results:
     split: str
     overall: Mapping[str, float]
     sequences: Mapping[str, SequenceResult]
+    metric: str | None = None
     classes: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -75,6 +77,7 @@ def read_results(folder: Path, title: str | None = None) -> Results:
             split=everything["split"],
             overall=_row(everything["overall"]),
             sequences={name: _sequence(one, folder) for name, one in everything["sequences"].items()},
+            metric=everything.get("metric"),
             classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
         )
     except (FileNotFoundError, NotADirectoryError):
@@ -138,6 +141,9 @@ def check_same(first: Results, other: Results) -> None:
         raise InputError(
             f"{pair}: {other.dataset} {other.split} against {first.dataset} {first.split}; score both alike"
         )
+    if first.metric != other.metric:
+        metrics = [one.metric or "the benchmark's own" for one in (other, first)]
+        raise InputError(f"{pair}: its metric is {metrics[0]}, there {metrics[1]}; score both alike")
     if first.classes.keys() != other.classes.keys():
         told = [", ".join(one.classes) or "none" for one in (other, first)]
         raise InputError(f"{pair}: its classes are {told[0]}, there {told[1]}; score both alike")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.masks import VOID, read_mask
-from densevos.data.sources.readers import open_frames
+from densevos.data.sources.video import open_frames
 from densevos_eval.drawing.overlay import overlay, scaled_to
 from densevos_eval.sequences import Sequence, merged
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from densevos.data.sources.readers import image_files
+from densevos.data.sources.images import image_files
 from densevos_eval.joints import FILE
 from densevos_eval.sequences import Sequence
 

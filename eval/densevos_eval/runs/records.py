@@ -17,6 +17,7 @@ from densevos_eval.runs.fingerprint import fingerprint, input_fingerprint
 from densevos_eval.sequences import Sequence
 
 FILE = "propagation.json"
+SEGMENTED = "segment.json"  # where masks hold classes
 RECORDS = ".propagation"
 Settings = Mapping[str, Any]
 

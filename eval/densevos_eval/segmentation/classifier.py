@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos.data.sources.readers import FrameReader
+from densevos.data.sources.source import FrameReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.network import SegmentationNetwork, load_network
 

@@ -1,7 +1,7 @@
 """What semantic segmentation is run on and scored against: options, without torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +10,11 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.base.parallel import BROKEN, Broken
 from densevos.data.segmentation.classes import same_classes
-from densevos.data.segmentation.registry import open_set
-from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
-from densevos.data.sources.readers import FrameReader
+from densevos.data.segmentation.segmentation_set import Shot
+from densevos.data.sources.source import FrameReader
+from densevos_eval.labelled_set import ChosenSet
 from densevos_eval.own_video import own_video
 from densevos_eval.sequences import Sequence
-
-SetName = Literal["davis", "camvid", "coco", "fbms", "ade20k", "voc", "folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,81 +35,31 @@ class Material:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetReading:
-    """Which set, and how it is read; see densevos.data.segmentation.segmentation_set.SetOptions."""
-
-    dataset: SetName | None = None
-    """Layout of the files."""
-    root: Path | None = None
-    """Folder of the set."""
-    split: str = "val"
-    """Name of the part of the set."""
-    classes: tuple[str, ...] = ()
-    """Names of the classes to tell apart besides background; left out: of coco and davis the ten that both have, of
-    other sets their own."""
-    others: Literal["background", "ignore"] = "background"
-    """What all other objects count as: background, or nothing."""
-    table: Path | None = None
-    """Your table of classes, for fbms (usually ROOT/classes.csv) and folder (ROOT/classes.txt or .json)."""
-    names: Path | None = None
-    """A text file with the names of the images to use, one a line."""
-    reannotated: bool = False
-    """Of davis: take the annotations of 2019, whose ids are not those of davis_semantics.json."""
-
-    def open(self, *, labels: bool) -> SegmentationSet:
-        """The set; InputError when files are missing, or hold nothing that is wanted."""
-        return open_set(
-            f"{self.dataset}:{self.root}",
-            self.split,
-            labels=labels,
-            wanted=self.classes or None,
-            others=self.others,
-            table=self.table,
-            names=self.names,
-            reannotated=self.reannotated,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledSet(SetReading):
-    """A set to score against."""
-
-    dataset: SetName = field()
-    """Layout of the files."""
-    root: Path = field()
-    """Folder of the set."""
-
-    def load(self) -> SegmentationSet:
-        """The set with its labels; see SetReading.open."""
-        return self.open(labels=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pictures(SetReading):
+class Pictures(ChosenSet):
     """What to segment: a set, or one's own video."""
 
     frames: Literal["labelled", "all"] = "labelled"
-    """Of a set: the frames that have labels, which score asks for; or all of them, also of what has no labels."""
+    """Frames of a set to segment: those that have labels, which score asks for, or all, also of what has no labels."""
     video: Path | None = None
-    """Instead of a set: a video file or a folder of frames."""
+    """A video file or a folder of frames, instead of a set."""
     start: str | None = None
     """First frame of the video to use: its number, or seconds such as 3.5s."""
     end: str | None = None
     """Last frame of the video to use."""
 
     def __post_init__(self) -> None:
-        for name, usual in asdict(SetReading()).items():
-            if self.video and name not in ("dataset", "root") and getattr(self, name) != usual:
-                raise InputError(f"--{name}: is for a --dataset, not for a --video; leave it out")
+        for one in fields(ChosenSet):
+            if self.video and one.name != "set" and getattr(self, one.name) != one.default:
+                raise InputError(f"--{one.name}: is for a --set, not for a --video; leave it out")
 
     def load(self) -> Material:
         """The sequences; InputError when neither or both kinds are named, or files are missing."""
-        if self.video and not (self.dataset or self.root):
+        if self.video and not self.set:
             own = own_video(self.video, None, start=self.start, end=self.end)
             return Material(sequences=[own], open={own.name: own.frames})
-        if self.dataset and self.root and not (self.video or self.start or self.end):
+        if self.set and not (self.video or self.start or self.end):
             return self._of_set()
-        raise InputError("segment: give --dataset and --root, or a --video (and its --start, --end)")
+        raise InputError("segment: give a --set, or a --video (and its --start, --end)")
 
     def _of_set(self) -> Material:
         found = self.open(labels=self.frames == "labelled")
@@ -125,7 +73,7 @@ class Pictures(SetReading):
             sequences=sequences,
             open={shot.name: shot.open for shot in found.shots},
             classes=found.classes or None,
-            facts={"dataset": self.dataset, "split": self.split, "frames": self.frames},
+            facts={"dataset": found.name, "split": self.split, "frames": self.frames},
             broken=broken,
             notes=found.notes,
         )

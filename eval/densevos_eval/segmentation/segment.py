@@ -1,133 +1,117 @@
-"""Semantic masks on disk, and pictures of them over the frames."""
+"""Semantic segmentation as a kind of segmentation: the class of every pixel, and pictures of it over the frames."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from PIL import Image
 
-from densevos.base.errors import RunError
+from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.masks import write_mask
-from densevos.base.parallel import Broken, OnStep
-from densevos_eval import sequences as benchmark
-from densevos_eval.devices import limit_threads, threads_of_each
+from densevos.base.parallel import OnStep
+from densevos_eval.devices import chosen
 from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
-from densevos_eval.runs.every import Write, write_every
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.records import begin, is_whole, written_sequence
-from densevos_eval.scoring.semantic import SEGMENTED
-from densevos_eval.segmentation.classifier import Classifier
+from densevos_eval.runs.records import SEGMENTED
+from densevos_eval.segmentation.classifier import Classifier, load_classifier
 from densevos_eval.segmentation.options import Material, ids_by_name
+from densevos_eval.sequences import Sequence
 
 OVERLAYS = "overlays"  # below the folder of the masks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What is done: the material, where results go, and whether they are drawn over the frames too."""
+class SemanticSegmentation:
+    """A `MaskWriter` that tells the class of every pixel of the frames that are asked for.
 
+    Raises InputError when the network does not know the classes of the material.
+
+    model: The file that `classifier` is from. overlays: Masks are drawn over the frames too, with a legend, in a folder
+    within.
+    """
+
+    record: ClassVar[str] = SEGMENTED
+    memory_hint: ClassVar[str] = "run with fewer --workers or a --size"
+
+    classifier: Classifier
+    model: Path
     material: Material
-    out: Path
     overlays: bool = False
 
+    def __post_init__(self) -> None:
+        ids_by_name(self.classifier.classes, self.classes)
+
+    @classmethod
+    def loaded(cls, device: str, *, model: Path, size: int | None, **options: Any) -> "SemanticSegmentation":
+        """The writer with the network of a model file on a device; see the fields for the options."""
+        return cls(classifier=load_classifier(model, chosen(device), size), model=model, **options)
+
     @property
-    def folders(self) -> list[Path]:
-        """Where files go: masks to `out`, overlays to a folder within."""
-        return [self.out, self.out / OVERLAYS] if self.overlays else [self.out]
+    def inputs(self) -> list[Path]:
+        return [self.model]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What ids in the masks stand for."""
+        return self.material.classes or self.classifier.classes
+
+    @property
+    def background(self) -> bool:
+        return has_background(self.classifier.classes)
+
+    @cached_property
+    def _ids(self) -> np.ndarray:
+        """Id of each of the network's classes in the masks, [K] uint8."""
+        return ids_by_name(self.classifier.classes, self.classes)
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        classifier = self.classifier
+        clips = {"gap": classifier.gap} if classifier.network.clip_frames > 1 else {}
+        facts = {
+            "method": "semantic segmentation",
+            "model": str(self.model),
+            "weights": fingerprint([self.model]),
+            "size": classifier.size,
+            **clips,
+            "device": classifier.device.type,
+            **self.material.facts,
+            "classes": list(self.classes),
+        }
+        return {"": facts, OVERLAYS: facts} if self.overlays else {"": facts}
+
+    def refusal(self, sequence: Sequence) -> InputError | None:
+        return None
+
+    def steps(self, sequence: Sequence) -> int:
+        return len(sequence.written)
+
+    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+        masks, *pictures = folders
+        reader = self.material.open[sequence.name]()
+        places = {name: index for index, name in enumerate(sequence.frame_names)}
+        wanted = [places[name] for name in sequence.written]
+        for index, found in self.classifier(reader, wanted):
+            name, mask = sequence.frame_names[index], self._ids[found]
+            write_mask(masks / f"{name}.png", mask)
+            for folder in pictures:
+                _write_overlay(folder / f"{name}.jpg", reader.read([index])[0], mask, self.classes)
+            on_step(sequence.name)
+
+    def summary(self, out: Path) -> list[str]:
+        return [f"{out}: masks of {self.model}"]
 
 
-def segment_to_folder(
-    work: Work,
-    classifier: Classifier,
-    *,
-    model: Path,
-    overwrite: bool = False,
-    resume: bool = False,
-    processes: Sequence[Callable[[], Classifier]] = (),
-    on_frame: OnStep = lambda name: None,
-) -> dict[str, Broken]:
-    """Write OUT/SHOT/FRAME.png with class ids for every frame that is asked for, and OUT/segment.json.
-
-    With overlays OUT/overlays/SHOT/FRAME.jpg too. A shot appears when it is whole. One that fails does not end the
-    others: shots without result come back with the reason.
-
-    model: the file that `classifier` is from. resume, processes, on_frame: as in propagate_to_folder.
-
-    Raises InputError for a folder that cannot be used, before it is touched, when the model does not know the classes,
-    and when no shot has a result.
-    """
-    sequences = work.material.sequences
-    classes = work.material.classes or classifier.classes
-    ids_by_name(classifier.classes, classes)
-    settings = run_settings(classifier, work.material, classes, model)
-    inputs = [model, *(one.source for one in sequences)]
-    begin(work.out, settings, overwrite=overwrite, resume=resume, inputs=inputs, file=SEGMENTED)
-    for folder in work.folders[1:]:
-        begin(folder, settings, overwrite=False, resume=True, inputs=[], file=SEGMENTED)
-    done = {one.name for one in sequences if resume and all(is_whole(folder, one) for folder in work.folders)}
-    threads = threads_of_each(len(processes))
-    return write_every(
-        sequences,
-        partial(_write_shot, classifier, work),
-        whole=done,
-        broken=work.material.broken,
-        processes=[partial(_in_process, load, work, threads) for load in processes],
-        on_frame=on_frame,
-    )
-
-
-def run_settings(classifier: Classifier, material: Material, classes: Iterable[str], model: Path) -> dict[str, Any]:
-    """What the masks of a run depend on, but for frames."""
-    clips = {"gap": classifier.gap} if classifier.network.clip_frames > 1 else {}
-    return {
-        "method": "semantic segmentation",
-        "model": str(model),
-        "weights": fingerprint([model]),
-        "size": classifier.size,
-        **clips,
-        "device": classifier.device.type,
-        **material.facts,
-        "classes": list(classes),
-    }
-
-
-def _in_process(load: Callable[[], Classifier], work: Work, threads: int) -> Write:
-    limit_threads(threads)
-    return partial(_write_shot, load(), work)
-
-
-def _write_shot(classifier: Classifier, work: Work, sequence: benchmark.Sequence, on_frame: OnStep) -> None:
-    classes = work.material.classes or classifier.classes
-    ids = ids_by_name(classifier.classes, classes)
-    reader = work.material.open[sequence.name]()
-    places = {name: index for index, name in enumerate(sequence.frame_names)}
-    wanted = [places[name] for name in sequence.written]
-    try:
-        with ExitStack() as opened:
-            masks, *pictures = [opened.enter_context(written_sequence(folder, sequence)) for folder in work.folders]
-            for index, found in classifier(reader, wanted):
-                name, mask = sequence.frame_names[index], ids[found]
-                write_mask(masks / f"{name}.png", mask)
-                for folder in pictures:
-                    _write_overlay(folder / f"{name}.jpg", reader.read([index])[0], mask, classes)
-                on_frame(sequence.name)
-    except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-        raise RunError(f"{sequence.source}: memory is too short; run with fewer --workers or a --size") from error
-
-
-def has_background(classes: Sequence[str]) -> bool:
+def has_background(classes: Several[str]) -> bool:
     """Whether id 0 is what none of the others is."""
     return classes[0] == "background"
 
 
-def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
+def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Several[str]) -> None:
     shown = {id: classes[id] for id in np.unique(mask).tolist()}
     with written_whole(file) as opened:
         picture = stacked([overlay(frame, mask, background=has_background(classes)), legend(shown, frame.shape[1])])

@@ -1,58 +1,62 @@
 """The settings of a sweep: every combination of some values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
-from densevos.base.errors import InputError
-from densevos_eval.settings import PresetName, PropagationConfig, PropagationOptions, Reference, Window
+from densevos_eval.options import several
+from densevos_eval.settings import PresetName, PropagationConfig, PropagationOptions
 
-FIELDS = {"contexts": "context", "radii": "radius", "topks": "topk", "temperatures": "temperature"}
+NAMED = ("context", "radius", "topk", "temperature")
+"""Fields that stand in the name of every setting, in this order; the last one varies first."""
+
+_Values: Any = several(PropagationConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Values to try: every combination is a setting, and all are compared with that of the first values. What is left
-    out comes from the preset."""
+class Grid(_Values):
+    """Values to try: every combination is a setting, and all are compared with the one of the first values.
+
+    What is left out comes from the preset.
+    """
 
     preset: PresetName | None = None
-    """Settings of a publication, as for propagate."""
-    contexts: tuple[int, ...] = ()
-    """How many preceding frames are looked at."""
-    radii: tuple[float, ...] = ()
-    """Reach in the preceding frames, in feature cells."""
-    topks: tuple[int, ...] = ()
-    """How many of the most similar cells vote."""
-    temperatures: tuple[float, ...] = ()
-    """Temperature of the softmax that weighs their votes."""
-    window: Window | None = None
-    """Shape of the reach, the same in all settings; see propagate."""
-    reference: Reference | None = None
-    """Candidates in the frame whose masks were given, the same in all settings; see propagate."""
+    """Settings of a publication, as in propagate."""
 
     def __post_init__(self) -> None:
-        for flag, name in FIELDS.items():
-            for value in getattr(self, flag):
-                try:
-                    self._setting(**{name: value})
-                except InputError as error:
-                    raise InputError(str(error).replace(f"--{name}", f"--{flag}")) from None
+        for name in _names():
+            for value in getattr(self, name):
+                self._setting(**{name: value})
 
     def settings(self) -> dict[str, PropagationConfig]:
         """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last list varies first.
 
         A value named twice counts once.
         """
-        combinations = product(*(dict.fromkeys(getattr(self, flag)) or (None,) for flag in FIELDS))
-        configs = [self._setting(**dict(zip(FIELDS.values(), values, strict=True))) for values in combinations]
-        return {setting_name(config): config for config in configs}
+        names = _names()
+        values = [dict.fromkeys(getattr(self, name)) or (None,) for name in names]
+        combinations = product(*values)
+        configs = [self._setting(**dict(zip(names, combination, strict=True))) for combination in combinations]
+        varied = [name for name in names if name not in NAMED and len(getattr(self, name)) > 1]
+        return {setting_name(config, varied): config for config in configs}
 
     def _setting(self, **values: Any) -> PropagationConfig:
-        options = PropagationOptions(preset=self.preset, window=self.window, reference=self.reference, **values)
-        return options.config()
+        # A single value of each: what a number of cells may be depends on the radius, say.
+        alone = {name: getattr(self, name)[0] for name in _names() if len(getattr(self, name)) == 1}
+        return PropagationOptions(preset=self.preset, **{**alone, **values}).config()
 
 
-def setting_name(config: PropagationConfig) -> str:
-    """The folder of a setting; different settings of a grid have different names."""
+def _names() -> list[str]:
+    """Fields of the configuration, those that name a setting last."""
+    others = [one.name for one in fields(PropagationConfig) if one.name not in NAMED]
+    return [*others, *NAMED]
+
+
+def setting_name(config: PropagationConfig, varied: list[str] | None = None) -> str:
+    """The folder of a setting; different settings of a grid have different names.
+
+    varied: Fields besides the usual ones that the grid has several values of.
+    """
     radius, temperature = (str(value).removesuffix(".0") for value in (config.radius, config.temperature))
-    return f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"
+    name = f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"
+    return "-".join([name, *(str(getattr(config, field)) for field in varied or ())])

@@ -17,12 +17,13 @@ from densevos.base.errors import InputError
 from densevos.base.files import new_folder
 from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.encoders import Encoder
-from densevos_eval.propagation.propagate import Work, propagate_to_folder
-from densevos_eval.protocols import Protocol
+from densevos_eval.metrics.registry import benchmark_metric
+from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.results import Results, read_results
-from densevos_eval.scoring.judging import Plan
-from densevos_eval.scoring.measures import judge
-from densevos_eval.scoring.tables import write_results
+from densevos_eval.runs.runner import write_all
+from densevos_eval.scoring.results import write_scores
+from densevos_eval.scoring.score import score
 from densevos_eval.sequences import Sequence, read_given
 from densevos_eval.settings import PropagationConfig
 from densevos_eval.sweep.table import Sweep, Tried
@@ -108,9 +109,9 @@ def sweep(
             remembering = Remembering.of(encoder, memory)
             for name, config in settings.items():
                 start, before = time.perf_counter(), memory.seconds
-                work, goes_on = Work(config=config), number > 0
+                writer = Propagation(encoder=remembering, config=config)
                 try:
-                    propagate_to_folder([sequence], remembering, work, out / name, resume=goes_on, on_frame=on_frame)
+                    write_all([sequence], writer, out / name, resume=number > 0, on_step=on_frame)
                 except BROKEN as error:
                     broken[sequence.name] = error
                     break
@@ -154,11 +155,10 @@ def _scored(
 
     sequences: those that are whole. broken: the others, which results.json tells of.
     """
-    plan = Plan(masks={sequence.name: folder for sequence in sequences})
-    fast = replace(protocol, stability=frozenset())
-    scores = judge(sequences, plan, fast, split=split, workers=workers)
-    write_results(scores, folder)
+    metric = benchmark_metric(replace(protocol, stability=frozenset()))
+    scores = score(sequences, folder, metric, split=split, workers=workers)
+    write_scores(scores, folder)
     results = read_results(folder)
     if broken:
-        write_results(replace(scores, broken=broken), folder)
+        write_scores(replace(scores, broken=broken), folder)
     return results

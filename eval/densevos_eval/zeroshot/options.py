@@ -1,86 +1,40 @@
-"""What zero-shot segmentation is run on, and how its masks are sharpened: options, without torch."""
+"""How masks of zero-shot segmentation are refined: options, without torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
-from densevos_eval.own_video import own_video
-from densevos_eval.protocols import load_sequences
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import Footage
+from densevos_eval.options import given, optional
 
-JUDGED = ("davis16", "davis17-unsupervised", "ytobjects", "folder")
-"""Benchmarks that can judge foreground against background. Of several objects (davis17-unsupervised) the whole
-foreground is one proposal, which counts for the object that it fits best."""
+_Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlabelled(Footage):
-    """What to find the objects in: the sequences of a benchmark, or one's own video. No annotation is looked at."""
-
-    def load(self) -> list[Sequence]:
-        """The sequences without any masks; InputError when neither or both kinds are named, or files are missing."""
-        benchmark = self.benchmark()
-        if benchmark and benchmark.dataset not in JUDGED:
-            raise InputError(
-                f"--dataset {benchmark.dataset}: asks for what a first annotation names, and these masks only tell"
-                f" objects from background; take {', '.join(JUDGED)}, or densevos-eval propagate"
-            )
-        if benchmark:
-            protocol = replace(benchmark.protocol(), annotated="none")
-            found = load_sequences(protocol, benchmark.root, benchmark.split, benchmark.sequences)
-            return [replace(one, given={}, truth=(), annotated=()) for one in found]
-        if self.video and not (self.dataset or self.root):
-            return [own_video(self.video, None, start=self.start, end=self.end)]
-        raise InputError("zeroshot: give --dataset and --root, or a --video (and its --start, --end)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrfOptions:
-    """The dense CRF that sharpens masks; what is left out comes from the preset. See CrfConfig."""
+class CrfOptions(_Overrides):
+    """The dense CRF that refines masks; what is left out comes from the preset. See CrfConfig."""
 
     crf: bool = True
-    """Sharpen masks with a dense CRF (pip install pydensecrf2); those that it began with go to OUT/no-crf."""
+    """Refine masks with a dense CRF (pip install pydensecrf2); the masks before it go to OUT/no-crf."""
     crf_preset: Literal["mug", "cosnet", "matnet"] = "mug"
     """Parameters of a publication."""
-    crf_clip: float | None = None
-    """Probabilities are held this far from 0 and 1 (mug: 0.01; cosnet, matnet: 0.00001)."""
-    crf_normalise: bool | None = None
-    """Stretch the map of each frame to 0..1 first (cosnet)."""
-    crf_unary: Literal["log", "double_log"] | None = None
-    """Energy of a probability p: -log p (mug, cosnet), or MATNet's double logarithm (matnet)."""
-    crf_gaussian_sxy: float | None = None
-    """Reach of the smoothing that looks at positions alone, pixels (mug, matnet: 3; cosnet: 1)."""
-    crf_gaussian_compat: float | None = None
-    """Its weight (mug, matnet: 3; cosnet: 5)."""
-    crf_bilateral_sxy: float | None = None
-    """Reach of the smoothing between pixels of like colour, pixels (mug, matnet: 30; cosnet: 15)."""
-    crf_bilateral_srgb: float | None = None
-    """How like their colours must be, grey levels (mug, matnet: 5; cosnet: 7)."""
-    crf_bilateral_compat: float | None = None
-    """Its weight (mug, matnet: 5; cosnet: 9)."""
-    crf_iterations: int | None = None
-    """Mean-field iterations (5)."""
 
     def config(self) -> CrfConfig | None:
         """The preset with the given parameters in its place, None without CRF; InputError for what cannot be."""
-        values = {name: value for name, value in asdict(self).items() if value is not None}
-        wanted = values.pop("crf")
-        config = PRESETS[values.pop("crf_preset")]
-        if not wanted and values:
+        values = given(self, CrfConfig, prefix="crf_")
+        preset = PRESETS[self.crf_preset]
+        if not self.crf and values:
             raise InputError(f"{_flag(next(iter(values)))}: is a parameter of the CRF; leave it or --no-crf out")
         _check(values)
-        given = {name.removeprefix("crf_"): value for name, value in values.items()}
-        return replace(config, **given) if wanted else None
+        return replace(preset, **values) if self.crf else None
 
 
 def _check(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if name == "crf_clip" and not 0 < value < 0.5:
+        if name == "clip" and not 0 < value < 0.5:
             raise InputError(f"--crf-clip: must be above 0 and below 0.5, is {value}")
-        if name == "crf_iterations" and value < 1:
+        if name == "iterations" and value < 1:
             raise InputError(f"--crf-iterations: must be 1 or more, is {value}")
         if name.endswith(("_sxy", "_srgb")) and not value > 0:
             raise InputError(f"{_flag(name)}: must be above 0, is {value}")
@@ -89,4 +43,4 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--crf-" + name.replace("_", "-")

@@ -4,17 +4,18 @@ from pathlib import Path
 
 from densevos.data.segmentation.classes import ADE20K
 from densevos.data.segmentation.layout import image_set, need_images
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
 
 VALUES = {0: "void", **dict(enumerate(ADE20K, start=1))}
 FOLDERS = {"train": "training", "val": "validation"}
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/images/training or validation (train, val), masks in ROOT/annotations; see open_set.
 
     Value 0 is what has none of the 150 classes: void. Class id = value - 1.
     """
+    split = options.split
     folder = FOLDERS.get(split, split)
     cure = (
         f"ade20k needs images/{folder}/NAME.jpg and annotations/{folder}/NAME.png below its folder"

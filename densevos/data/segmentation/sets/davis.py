@@ -7,7 +7,7 @@ from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, choose_classes, class_values, same_classes
 from densevos.data.segmentation.layout import first_folder, labelled_video, need_images, read_json, read_names
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
 Objects = Mapping[int, str]
 """Object id of a sequence -> class."""
@@ -19,7 +19,7 @@ Frames = Mapping[str, list[Path]]
 SEMANTICS = "davis_semantics.json"
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The sequences of ImageSets/2017/SPLIT.txt with an object of a wanted class, all their frames; see open_set.
 
     Classes come from davis_semantics.json with the objects' ids in Annotations, or, without one of the two, from
@@ -27,6 +27,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     2019 made anew (Annotations_unsupervised) have others and are taken only with `reannotated` and a json for them.
     Without labels and without json all sequences of the split are used, which a note says.
     """
+    split = options.split
     cure = (
         "davis needs JPEGImages/480p/SEQ/00000.jpg, Annotations/480p/SEQ/00000.png,"
         f" ImageSets/2017/{split}.txt and {SEMANTICS} below its folder (DAVIS-2017-trainval-480p.zip and"
@@ -47,7 +48,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     return SegmentationSet(name="davis", kind="video", classes=(), shots=shots, notes=(note,))
 
 
-def _by_object(root: Path, frames: Frames, options: SetOptions, cure: str) -> SegmentationSet:
+def _by_object(root: Path, frames: Frames, options: SetReading, cure: str) -> SegmentationSet:
     semantics = _read_semantics(root / SEMANTICS, cure)
     annotations = _check_year(root, options, cure) if options.labels else None
     known = [one for objects in semantics.values() for one in objects.values()]
@@ -74,7 +75,7 @@ def _by_object(root: Path, frames: Frames, options: SetOptions, cure: str) -> Se
     )
 
 
-def _by_category(root: Path, frames: Frames, options: SetOptions, cure: str) -> SegmentationSet:
+def _by_category(root: Path, frames: Frames, options: SetReading, cure: str) -> SegmentationSet:
     file, masks = root / "categories.json", _resolution(root / "Annotations_semantics", cure)
     try:
         names = {int(entry["id"]): name for name, entry in read_json(file, cure).items()}
@@ -92,17 +93,16 @@ def _by_category(root: Path, frames: Frames, options: SetOptions, cure: str) -> 
     )
 
 
-def _annotations(options: SetOptions) -> str:
+def _annotations(options: SetReading) -> str:
     return "Annotations_unsupervised" if options.reannotated else "Annotations"
 
 
-def _check_year(root: Path, options: SetOptions, cure: str) -> Path:
+def _check_year(root: Path, options: SetReading, cure: str) -> Path:
     """The folder of masks; InputError when only the annotations of 2019 are there and are not asked for."""
     if not options.reannotated and (root / "Annotations_unsupervised").is_dir() and not (root / "Annotations").is_dir():
         raise InputError(
             f"{root / 'Annotations_unsupervised'}: the annotations made anew in 2019 have other object ids than"
-            f" {SEMANTICS}; get Annotations of 2017, or a json made for these ids and --sets.reannotated (densevos"
-            " train) or --reannotated"
+            f" {SEMANTICS}; get Annotations of 2017, or a json made for these ids and --reannotated"
         )
     return _resolution(root / _annotations(options), cure)
 

@@ -15,7 +15,7 @@ from densevos.data.segmentation.fbms_definition import read_definition
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.layout import folders, need_folder, need_images
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
 SPLITS = {"train": "Trainingset", "val": "Testset", "test": "Testset"}
 UNDECLARED = -1
@@ -43,13 +43,14 @@ class RegionReader:
         return np.where(strange, UNDECLARED, values)
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The sequences of Trainingset (train) or Testset (val, test) with a region of a wanted class; see open_set.
 
     The classes of regions are read from ROOT/classes.csv (or `options.table`), lines `sequence,region,class`, regions
     counted from 0 as in `Scale of region 0`; regions that it does not name are background. All classes of the table
     are wanted unless others are. Without labels and without table all sequences are used.
     """
+    split = options.split
     cure = (
         f"fbms needs {SPLITS.get(split, split)}/SEQ/*.jpg and SEQ/GroundTruth with one *.dat and label images below"
         " its folder (FBMS_Trainingset.zip and FBMS_Testset.zip of lmb.informatik.uni-freiburg.de)"
@@ -78,7 +79,7 @@ def _shot(
     regions: Mapping[int, str],
     named: list[str],
     classes: tuple[str, ...],
-    options: SetOptions,
+    options: SetReading,
     cure: str,
 ) -> Shot:
     ids = same_classes(named, classes)

@@ -7,8 +7,8 @@ from densevos.base.masks import VOID
 from densevos.data.segmentation.classes import choose_classes, class_values, named_twice
 from densevos.data.segmentation.layout import folders, image_set, labelled_video, need_folder, need_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
-from densevos.data.sources.readers import image_files
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
+from densevos.data.sources.images import image_files
 
 LAYOUT = (
     "folder needs images/SPLIT/NAME.jpg and masks/SPLIT/NAME.png (indexed), or images/SPLIT/CLIP/00000.jpg and"
@@ -17,12 +17,13 @@ LAYOUT = (
 )
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/images/SPLIT, or, where it holds folders, the clips; see open_set.
 
     Value 255 of a mask is void; clips may have masks of some frames only. Without labels neither masks nor classes
     are needed. Raises InputError for a split of both images and clips, and for names of classes that are doubtful.
     """
+    split = options.split
     above = need_folder(root / "images", LAYOUT)
     if not (above / split).is_dir():
         there = ", ".join(clip.name for clip in folders(above)) or "none"
@@ -60,7 +61,7 @@ def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
     return SegmentationSet(name="folder", kind="video", classes=classes, shots=kept)
 
 
-def _values(root: Path, options: SetOptions) -> dict[int, str]:
+def _values(root: Path, options: SetReading) -> dict[int, str]:
     """Value -> class name; none when labels are not wanted and there is no file."""
     file = options.table or next((f for f in (root / "classes.txt", root / "classes.json") if f.is_file()), None)
     if file is None and not options.labels:

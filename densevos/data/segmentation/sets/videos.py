@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos.data.extraction import video_names
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
-from densevos.data.sources.catalogue import find_videos
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
+from densevos.data.sources.open import open_paths
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """Every video below ROOT, or of the list ROOT; there are no splits. See registry.open_set."""
     if options.labels:
         raise InputError(f"videos:{root}: has no labels; pass it as --unlabelled")
-    found = find_videos(root)
-    shots = tuple(Shot(name=name, source=video) for name, video in zip(video_names(found), found, strict=True))
+    found = open_paths(root)
+    shots = tuple(Shot(name=name, source=video) for name, video in zip(found.names, found.videos, strict=True))
     return SegmentationSet(name="videos", kind="video", classes=(), shots=shots)

@@ -5,16 +5,17 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import VOC
 from densevos.data.segmentation.layout import first_folder, image_set, need_images, read_names
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
 
 VALUES = {**dict(enumerate(VOC)), 255: "void"}
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """All of JPEGImages when unlabelled; labelled, the images of ImageSets/Segmentation/SPLIT.txt; see open_set.
 
     ROOT is VOC2012 or a folder above it.
     """
+    split = options.split
     cure = (
         "voc needs JPEGImages/NAME.jpg below its folder, and with labels ImageSets/Segmentation/"
         f"{split}.txt and SegmentationClass/NAME.png (VOC2012 of host.robots.ox.ac.uk/pascal/VOC)"

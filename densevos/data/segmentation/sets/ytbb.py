@@ -10,8 +10,8 @@ from typing import IO
 from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, YTBB, choose_classes, same_classes
 from densevos.data.segmentation.layout import need_folder
-from densevos.data.segmentation.segmentation_set import SegmentationSet, SetOptions, Shot
-from densevos.data.sources.catalogue import find_videos
+from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
+from densevos.data.sources.open import open_paths
 
 SPLITS = {"train": "train", "val": "validation"}
 CATEGORIES = {str(id): name for id, name in enumerate(YTBB)}
@@ -33,17 +33,18 @@ class Box:
     edges: tuple[float, float, float, float] | None
 
 
-def load(root: Path, split: str, options: SetOptions) -> SegmentationSet:
+def load(root: Path, options: SetReading) -> SegmentationSet:
     """The parts of local videos during which an object of a wanted class is seen, one shot a segment; see open_set.
 
     Needs ROOT/yt_bb_detection_train.csv (or _validation; may end in .gz) and ROOT/videos/ID.mp4, or a folder of frames
     ID, decoded at 30 a second. Videos of the table that are not there are left out and counted in a note.
     """
+    split = options.split
     if options.labels:
         raise InputError(f"ytbb:{root}: has boxes, not masks; pass it as --unlabelled")
     table = f"yt_bb_detection_{SPLITS.get(split, split)}.csv"
     cure = f"ytbb needs {table} (or {table}.gz) and videos/ID.mp4 below its folder (research.google.com/youtube-bb)"
-    videos = {_id(video): video for video in find_videos(need_folder(root / "videos", cure))}
+    videos = {_id(video): video for video in open_paths(need_folder(root / "videos", cure)).videos}
     classes = choose_classes("ytbb", YTBB, options.wanted, ("background", *SHARED))
     ids = same_classes(YTBB, classes)
     file = next((f for f in (root / table, root / f"{table}.gz") if f.is_file()), None)

@@ -1,0 +1,40 @@
+"""A folder of images as a video."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.data.sources.images import IMAGE_SUFFIXES, image_files, read_image
+
+
+class FolderReader:
+    """Images of one folder in the order of their names."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._files = image_files(path)
+        if not self._files:
+            raise InputError(f"{path}: folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        self.names = [file.stem for file in self._files]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        frames = [read_image(self._files[i]) for i in indices]
+        for index, frame in zip(indices, frames, strict=True):
+            if frame.shape != frames[0].shape:
+                raise InputError(
+                    f"{self._files[index]}: is {_size(frame)} but {self._files[indices[0]].name} is {_size(frames[0])};"
+                    " frames of one video must share one size"
+                )
+        return np.stack(frames)
+
+    def seconds(self) -> None:
+        return None
+
+
+def _size(frame: np.ndarray) -> str:
+    return f"{frame.shape[1]}x{frame.shape[0]}"

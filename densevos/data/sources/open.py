@@ -1,0 +1,66 @@
+"""From what a user names to a source: a folder, a list, a video file, or `module:function` from outside."""
+
+from pathlib import Path
+
+from densevos.base.errors import InputError
+from densevos.base.outside import from_outside, is_outside
+from densevos.data.sources.folder_tree import folder_tree
+from densevos.data.sources.paths import PathSource
+from densevos.data.sources.source import VideoSource
+from densevos.data.sources.video_file import VIDEO_SUFFIXES
+from densevos.data.sources.video_list import video_list
+
+
+def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
+    """The videos that `spec` names.
+
+    Args:
+        spec: An existing path, see `open_paths`, or `package.module:function`: that function is called
+            without arguments and returns a `VideoSource`.
+        flag: The option that `spec` was given to, for the message.
+
+    Raises:
+        InputError: `spec` names no videos, or what it names cannot be imported or is no source.
+    """
+    if is_outside(str(spec)) and not Path(spec).exists():
+        return _from_outside(str(spec), flag)
+    return open_paths(Path(spec))
+
+
+def open_paths(path: Path) -> PathSource:
+    """The frame folders and video files of `path`.
+
+    Args:
+        path: A folder (searched through and through), a text file with one path a line, or a single video file.
+
+    Raises:
+        InputError: `path` is missing or empty, or lists what is not there.
+    """
+    if path.is_dir():
+        source = folder_tree(path)
+    elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+        source = PathSource(path, (path,))
+    elif path.is_file():
+        source = video_list(path)
+    else:
+        raise InputError(f"{path}: no such data folder or list; give a folder of frame folders or video files")
+
+    if not source.videos:
+        raise InputError(f"{path}: holds no frame folders and no video files; give a folder of videos")
+    return source
+
+
+def _from_outside(spec: str, flag: str) -> VideoSource:
+    function = from_outside(spec, flag)
+    source = function() if callable(function) else function
+    contract = ("names", "inputs", "__len__", "title", "open", "identity")
+    lacking = [name for name in contract if name not in dir(source)]
+    if lacking:
+        raise InputError(
+            f"{flag} {spec}: gives {type(source).__name__} without {', '.join(lacking)}; "
+            "it must return a VideoSource (densevos.data.sources.source)"
+        )
+    if not len(source):
+        raise InputError(f"{flag} {spec}: holds no videos; give a source of at least one")
+    opened: VideoSource = source
+    return opened

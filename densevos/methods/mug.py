@@ -1,0 +1,236 @@
+"""MuG: multi-granularity learning in bootstrap rounds (Sec. 3.2, Eq. 15).
+
+Each round trains, then relabels the training videos with what was learned, and the next one trains on those labels.
+"""
+
+import copy
+import functools
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from densevos.base.errors import InputError, RunError, Stopped
+from densevos.base.masks import VOID, write_mask
+from densevos.base.parallel import OnStep, each
+from densevos.base.progress import progress_bar
+from densevos.config import MugConfig
+from densevos.data.foreground.crf import refine, require
+from densevos.data.sources.open import open_source
+from densevos.data.sources.source import VideoSource
+from densevos.methods.method import Method, Product, Round, Training, TrainingJob, data_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from densevos.data.video_samples import VideoSamples
+    from densevos.engine.checkpoint import State
+    from densevos.learners.mug import Mug
+    from densevos.models.mug import MugNetwork
+
+MODEL = "model.safetensors"
+"""What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
+
+
+def prepare(config: MugConfig) -> TrainingJob:
+    """The learner with fresh weights, the videos and their maps; InputError when they cannot be used."""
+    source = open_source(config.data)
+    if config.relabel_crf:
+        require("--no-relabel-crf")  # now, not after a round of training
+    check_maps(source, config)
+    learner = make_learner(config)
+
+    return TrainingJob(
+        learner=learner,
+        optimisers={"": config.optimiser},
+        data=data_of(config.data, source, inputs=_other_inputs(config)),
+        rounds=_rounds(learner, config, source),
+    )
+
+
+def make_learner(config: MugConfig) -> "Mug":
+    """The learner with freshly initialised weights, the same for the same seed."""
+    import torch
+
+    from densevos.learners.mug import Mug
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.loop.seed)
+        return Mug(config.encoder, config.objective, config.weights)
+
+
+def restore(config: MugConfig, state: "State") -> "Mug":
+    """The learner of a checkpoint."""
+    learner = make_learner(config)
+    learner.load_state_dict(state["learner"])
+    return learner
+
+
+def save(path: Path, learner: "Mug", training: Training) -> None:
+    """Write the encoder with its card."""
+    from densevos.models.encoder import save_encoder
+
+    save_encoder(path, learner.encoder, training)
+
+
+METHOD = Method(
+    name=MugConfig.METHOD,
+    config=MugConfig,
+    shown=("loss", "frame", "readout", "short", "long", "video"),
+    prepare=prepare,
+    restore=restore,
+    save=save,
+)
+
+
+def _other_inputs(config: MugConfig) -> tuple[Path, ...]:
+    """What is read besides the videos: the maps, and a file of initial weights."""
+    weights = Path(config.weights or "")
+    return (config.foreground, weights) if weights.suffix else (config.foreground,)
+
+
+def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Round, ...]:
+    """All rounds; each leaves OUT/roundN with checkpoints, logs, model.safetensors and, but for the last, maps."""
+    fresh = copy.deepcopy(learner.state_dict()) if config.reinit else None
+
+    def begin() -> None:
+        if fresh is not None:
+            learner.load_state_dict(fresh)
+
+    def samples(out: Path, number: int) -> "VideoSamples":
+        from densevos.data.video_samples import VideoSamples
+
+        seed = config.loop.seed + number - 1
+        predicted = out / f"round{number - 1}" / "maps" if number > 1 else None
+        return VideoSamples(source, config.clips, seed, config.foreground, predicted)
+
+    def write_model(path: Path, training: Training) -> None:
+        from densevos.models.mug import save_model
+
+        clips = config.clips
+        save_model(path, learner.network, size=clips.size, segments=clips.segments, training=training)
+
+    def label_anew(out: Path, device: "torch.device", number: int) -> None:
+        relabel(learner.network, config, source, out / f"round{number}" / "maps", device)
+
+    return tuple(
+        Round(
+            data=functools.partial(samples, number=number),
+            folder=f"round{number}",
+            begin=begin,
+            product=Product(name=MODEL, write=write_model),
+            after=functools.partial(label_anew, number=number) if number < config.rounds else None,
+        )
+        for number in range(1, config.rounds + 1)
+    )
+
+
+def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device") -> None:
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; those that are there are kept.
+
+    Each process does its share of the videos. Videos that cannot be trained on are left out.
+
+    Raises:
+        Stopped: SIGTERM came; the map at hand was finished.
+    """
+    from densevos.data.video_samples import check_length
+    from densevos.engine import distributed
+    from densevos.engine.loop import sigterm
+    from densevos.inference.segmenter import Segmenter
+
+    segmenter = Segmenter(network, config.clips.size, config.clips.segments, device)
+    folders = source.names
+
+    def write_maps(index: int, on_step: OnStep) -> None:
+        reader = source.open(index)
+        check_length(reader, config.clips)
+        names = [f"{folders[index]}/{name}.png" for name in reader.names]
+        if all((out / name).is_file() for name in names):
+            return
+
+        (out / folders[index]).mkdir(parents=True, exist_ok=True)
+        for frame_index, probability in enumerate(segmenter(reader)):
+            frame = reader.read([frame_index])[0] if config.relabel_crf else None
+            name = names[frame_index]
+            write_mask(out / name, _relabelled(probability, frame, config.foreground / name, config))
+            if stop_asked:
+                raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
+
+    # Videos are labelled in this process, because the network is on its device.
+    share = range(len(source))[distributed.rank() :: distributed.ranks()]
+    with sigterm() as stop_asked, progress_bar() as bar:
+        bar.disable = distributed.rank() != 0
+        task = bar.add_task("relabelling", total=len(share), status="")
+        for _, outcome in each(write_maps, share):
+            if isinstance(outcome, RunError):  # It is not the video's; training reports unusable videos itself.
+                raise outcome
+            bar.advance(task)
+
+
+def _relabelled(probability: np.ndarray, frame: np.ndarray | None, initial: Path, config: MugConfig) -> np.ndarray:
+    """The binary map [H,W] uint8 of a frame, refined by the CRF where the frame is given."""
+    from densevos.data.video_samples import read_map
+
+    if frame is not None:
+        probability = refine(probability, frame)
+    threshold = area_threshold(probability, read_map(initial)) if config.relabel_area else 0.5
+    return (probability >= threshold).astype(np.uint8)
+
+
+def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
+    """Where to cut a probability [H,W] for as large a foreground as the known part of an initial map (0, 1, 255) has.
+
+    0.5 where that map says nothing.
+    """
+    from densevos.data.video_samples import says_nothing
+
+    known = initial != VOID
+    if says_nothing(initial):
+        return 0.5
+    return float(np.quantile(probability, 1 - np.mean(initial[known] == 1)))
+
+
+def check_maps(source: VideoSource, config: MugConfig) -> None:
+    """Raise InputError when no video can be used, frames of usable ones have no map, or no map says anything.
+
+    Of each video the first map is looked at, and the others only while none has said anything. Says so once when sizes
+    differ.
+    """
+    from densevos.data.video_samples import check_length, read_map, says_nothing
+
+    files: list[list[Path]] = []
+    sizes, saying, unusable = set(), False, []
+    for index, folder in enumerate(source.names):
+        try:
+            reader = source.open(index)
+            check_length(reader, config.clips)
+            frame = reader.read([0])[0]
+        except InputError as error:
+            unusable.append(str(error))  # Training passes over it and says so.
+            continue
+        files.append([config.foreground / folder / f"{name}.png" for name in reader.names])
+        if files[-1][0].is_file():
+            first = read_map(files[-1][0])
+            sizes.add((first.shape, frame.shape[:2]))
+            saying = saying or not says_nothing(first)
+    if not files:
+        raise InputError(f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}")
+    if missing := [file for of_video in files for file in of_video if not file.is_file()]:
+        listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise InputError(
+            f"--foreground {config.foreground}: {len(missing)} frames have no map: {listed}; make them with densevos"
+            f" data foreground {config.data} --out {config.foreground} and the --method of the others"
+        )
+    if not saying and all(says_nothing(read_map(file)) for of_video in files for file in of_video):
+        raise InputError(
+            f"--foreground {config.foreground}: every map says nothing, being all foreground or without any;"
+            " foreground is 1, background 0, and 255 unknown"
+        )
+    for of_map, of_frame in sorted(sizes):
+        if of_map != of_frame:
+            warnings.warn(
+                f"{config.foreground}: maps are {of_map[1]}x{of_map[0]}, frames {of_frame[1]}x{of_frame[0]}; resized",
+                stacklevel=2,
+            )
+            return

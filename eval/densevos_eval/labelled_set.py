@@ -1,0 +1,25 @@
+"""A labelled set of images or videos on the command line: SET:ROOT, and how it is read."""
+
+from dataclasses import dataclass, fields
+
+from densevos.base.errors import InputError
+from densevos.config.sets import SetOptions
+from densevos.data.segmentation.registry import open_set
+from densevos.data.segmentation.segmentation_set import SegmentationSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenSet(SetOptions):
+    """A labelled or unlabelled set, and how it is read."""
+
+    set: str | None = None
+    """A set as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files below ROOT."""
+    split: str = "val"
+    """Name of the part of the set or benchmark; most benchmarks list its sequences in ImageSets."""
+
+    def open(self, *, labels: bool = True) -> SegmentationSet:
+        """The set; InputError when files are missing, or hold nothing that is wanted."""
+        if self.set is None:
+            raise InputError("--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid")
+        options = {one.name: getattr(self, one.name) for one in fields(SetOptions)}
+        return open_set(self.set, labels=labels, **options)

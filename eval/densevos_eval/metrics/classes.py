@@ -1,0 +1,163 @@
+"""Classes of pixels: IoU and accuracy of every class in the labelled frames of a set."""
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image
+
+from densevos.data.segmentation.segmentation_set import Shot
+from densevos_eval.drawing.confusion_picture import confusion_picture
+from densevos_eval.metrics.confusion import (
+    annotated_iou,
+    class_accuracy,
+    confusion,
+    mean_accuracy,
+    mean_iou,
+    pixel_accuracy,
+)
+from densevos_eval.metrics.metric import Arrays, Row, Rows, Scores
+from densevos_eval.metrics.shot_metric import ShotMetric, mask_file, read_classes
+from densevos_eval.metrics.tables import ScoreTable, csv_bytes
+
+ALL = "all pixels"  # The row with pixel accuracy.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow:
+    """One class: IoU and the share of its pixels that are found (NaN without any), and how many it has."""
+
+    name: str
+    iou: float
+    accuracy: float
+    pixels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassesMetric(ShotMetric):
+    """mIoU, mean accuracy and pixel accuracy over the pixels of all labelled frames together.
+
+    Each class has its intersection over union and its accuracy over all pixels, as in Cityscapes and
+    the papers on semantic segmentation; means are over the classes that the annotations have, and void
+    (255) does not count.
+    """
+
+    name: ClassVar[str] = "miou"
+
+    def measure(self, item: Shot, folder: Path) -> Arrays:
+        """How many pixels of each class are predicted as each class, in the labelled frames of a shot.
+
+        Masks: FOLDER/SHOT/FRAME.png with class ids, of images also FOLDER/SHOT.png.
+
+        Returns:
+            "pixels": [K,K] int64, rows are the annotated classes, columns the predicted ones.
+
+        Raises:
+            InputError: A mask is missing, unreadable, of another size than its labels, or holds an id
+                that is no class.
+        """
+        classes = self.labelled.classes
+        pixels = np.zeros((len(classes), len(classes)), np.int64)
+        for index, frame in zip(item.labelled, self.frames(item), strict=True):
+            truth = item.labels(index)
+            prediction = read_classes(mask_file(folder, item, frame), truth.shape, classes)
+            pixels += confusion(truth, prediction, len(classes))
+        return {"pixels": pixels}
+
+    def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
+        """The numbers of all pixels together and of each shot; details are those of each class."""
+        pixels = np.sum([one["pixels"] for one in arrays.values()], axis=0)
+        classes = {}
+        for row in class_rows(self.labelled.classes, pixels):
+            classes[row.name] = {"IoU": row.iou, "accuracy": row.accuracy, "pixels": row.pixels}
+
+        return Rows(
+            overall=class_means(pixels),
+            sequences={name: class_means(one["pixels"]) for name, one in arrays.items()},
+            details={
+                "averaged": [name for name, row in classes.items() if row["pixels"]],
+                "classes": classes,
+                "confusion": pixels,
+            },
+        )
+
+    def title(self, scores: Scores) -> str:
+        """Says what means are over, and how many frames are counted."""
+        averaged = scores.rows.details["averaged"]
+        background = ", background included" if "background" in averaged else ""
+        lacking = len(self.labelled.classes) - len(averaged)
+        unseen = f" ({lacking} without annotation left out)" if lacking else ""
+        frames = sum(len(one.frames) for one in scores.provenance.values())
+        return (
+            f"{super().title(scores)}: mean over {len(averaged)} classes{background}{unseen}\n"
+            f"{frames} frames, void not counted"
+        )
+
+    def table(self, scores: Scores) -> ScoreTable:
+        """The whole first, then every class, in per cent."""
+        pixels = scores.rows.details["confusion"]
+        total = max(1, int(pixels.sum()))
+        return ScoreTable(
+            title=self.title(scores),
+            header=("class", "IoU %", "accuracy %", "pixels %"),
+            overall=tuple(_cells(row, total) for row in overall_rows(scores)),
+            rows=tuple(_cells(row, total) for row in class_rows(self.labelled.classes, pixels)),
+        )
+
+    def files(self, scores: Scores) -> Mapping[str, bytes]:
+        """The table of the classes, and the confusion matrix as a picture."""
+        pixels = scores.rows.details["confusion"]
+        rows = [*class_rows(self.labelled.classes, pixels), *overall_rows(scores)]
+        table = csv_bytes(["class", "IoU", "accuracy", "pixels"], map(_csv_row, rows))
+
+        numbers = ", ".join(f"{name} {_percent(share)} %" for name, share in scores.overall.items())
+        title = f"{self.dataset} {scores.split}: {numbers}"
+        picture = io.BytesIO()
+        Image.fromarray(confusion_picture(pixels, self.labelled.classes, title)).save(picture, format="PNG")
+        return {"classes.csv": table, "confusion.png": picture.getvalue()}
+
+
+def class_means(pixels: np.ndarray) -> Row:
+    """The numbers of a confusion matrix."""
+    return {
+        "mIoU": mean_iou(pixels),
+        "mean accuracy": mean_accuracy(pixels),
+        "pixel accuracy": pixel_accuracy(pixels),
+    }
+
+
+def class_rows(classes: Sequence[str], pixels: np.ndarray) -> Iterator[ClassRow]:
+    """Every class in the order of their ids."""
+    columns = (annotated_iou(pixels), class_accuracy(pixels), pixels.sum(axis=1))
+    for name, iou, accuracy, count in zip(classes, *columns, strict=True):
+        yield ClassRow(name=name, iou=float(iou), accuracy=float(accuracy), pixels=int(count))
+
+
+def overall_rows(scores: Scores) -> tuple[ClassRow, ClassRow]:
+    """The means over classes, and all pixels alike."""
+    overall, total = scores.overall, int(scores.rows.details["confusion"].sum())
+    return (
+        ClassRow(name="mean", iou=overall["mIoU"], accuracy=overall["mean accuracy"], pixels=total),
+        ClassRow(name=ALL, iou=math.nan, accuracy=overall["pixel accuracy"], pixels=total),
+    )
+
+
+def _cells(row: ClassRow, total: int) -> tuple[str, ...]:
+    return row.name, _percent(row.iou), _percent(row.accuracy), _percent(row.pixels / total)
+
+
+def _csv_row(row: ClassRow) -> list[object]:
+    """Six decimals; empty where there is no number."""
+    shares = ("" if math.isnan(share) else f"{share:.6f}" for share in (row.iou, row.accuracy))
+    return [row.name, *shares, row.pixels]
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+METRIC = ClassesMetric

@@ -1,0 +1,74 @@
+"""Parts of people (VIP): mean IoU of their classes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.base.masks import read_mask
+from densevos_eval.metrics.confusion import class_iou, confusion
+from densevos_eval.metrics.metric import Arrays, Row, Rows
+from densevos_eval.metrics.sequence_metric import SequenceMetric
+from densevos_eval.metrics.statistics import known_mean
+from densevos_eval.sequences import Sequence
+
+PARTS = 20  # of VIP, background included
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsMetric(SequenceMetric):
+    """Mean IoU over the classes of VIP, in all frames but the first, which is given."""
+
+    name: ClassVar[str] = "parts"
+
+    def frames(self, item: Sequence) -> tuple[str, ...]:
+        """All frames but the first."""
+        return item.frame_names[1:]
+
+    def measure(self, item: Sequence, folder: Path) -> Arrays:
+        """How many pixels of each class of VIP are called each class, background included.
+
+        Masks: FOLDER/SEQUENCE/FRAME.png with class ids.
+
+        Returns:
+            "pixels": [20,20] int64, rows are the annotated classes, columns the predicted ones.
+
+        Raises:
+            InputError: A mask is missing, of another size, or holds more than 20 classes.
+        """
+        counts = np.zeros((PARTS, PARTS), np.int64)
+        for name, file in list(zip(item.frame_names, item.truth, strict=True))[1:]:
+            truth, path = read_mask(file), folder / item.name / f"{name}.png"
+            prediction = read_mask(path)
+            if prediction.shape != truth.shape:
+                raise InputError(
+                    f"{path}: mask is {prediction.shape}, its annotation {truth.shape}; write it at frame size"
+                )
+            if prediction.max() >= PARTS:
+                raise InputError(f"{path}: mask holds class {prediction.max()}, the classes are 0 to {PARTS - 1}")
+            counts += confusion(truth, prediction, PARTS)
+        return {"pixels": counts}
+
+    def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
+        """Mean IoU over all sequences together and in each."""
+        return Rows(
+            overall=parts_iou(arrays.values()),
+            sequences={name: parts_iou([one]) for name, one in arrays.items()},
+        )
+
+
+def parts_iou(every: Iterable[Arrays]) -> Row:
+    """Mean IoU over the classes of VIP that there are, from the pixels of all frames of these sequences.
+
+    Source: Zhou et al., Adaptive Temporal Encoding Network for Video Instance-level Human Parsing, ACM
+    MM 2018; used for propagation by Jabri et al., Space-Time Correspondence as a Contrastive Random
+    Walk, NeurIPS 2020.
+    """
+    pixels = np.sum([one["pixels"] for one in every], axis=0)
+    return {"mIoU": known_mean(class_iou(pixels))}
+
+
+METRIC = PartsMetric

@@ -1,0 +1,87 @@
+"""Metrics of the sequences of a benchmark: what they share."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Protocol
+
+from densevos.base.errors import InputError
+from densevos_eval.metrics.metric import Fingerprints, Metric
+from densevos_eval.runs.fingerprint import masks_fingerprint, sequence_facts, truth_fingerprint
+from densevos_eval.sequences import Sequence
+
+
+class Benchmark(Protocol):
+    """What every metric of sequences must know of their benchmark; see protocols.Protocol."""
+
+    @property
+    def name(self) -> str:
+        """Name of the benchmark."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where the benchmark comes from."""
+        ...
+
+    @property
+    def measure(self) -> str:
+        """Name of the metric that the benchmark asks for."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceMetric(Metric[Sequence]):
+    """A metric of the sequences of one benchmark; a subclass says `name`, `measure` and `combine`."""
+
+    benchmark: Benchmark
+
+    @property
+    def dataset(self) -> str:
+        """Name of the benchmark."""
+        return self.benchmark.name
+
+    @property
+    def is_implied(self) -> bool:
+        """Whether the benchmark asks for this metric."""
+        return self.name == self.benchmark.measure
+
+    def check(self, items: Several[Sequence], folders: Mapping[str, Path]) -> None:
+        """Raise InputError if no sequence has annotated masks."""
+        if any(sequence.truth for sequence in items):
+            return
+        if any(sequence.joints for sequence in items):
+            raise InputError(f"--metric {self.name}: scores masks, and {self.dataset} has joints; leave --metric out")
+        raise InputError(
+            f"--dataset {self.dataset}: nothing to score against, only the server has these annotations;"
+            f" make a submission with densevos-eval submit (see {self.benchmark.source})"
+        )
+
+    def frames(self, item: Sequence) -> tuple[str, ...]:
+        """All frames that have an annotation."""
+        annotated = item.annotated or range(len(item.frame_names))
+        return tuple(item.frame_names[t] for t in annotated)
+
+    def fingerprints(self, item: Sequence, folder: Path) -> Fingerprints:
+        """Of the masks FOLDER/SEQUENCE/FRAME.png, or the joints, and of what they are scored against."""
+        return Fingerprints(
+            masks=masks_fingerprint(folder / item.name, self.frames(item)),
+            annotations=truth_fingerprint(item),
+        )
+
+    def facts(self, item: Sequence) -> object:
+        """The rules of the benchmark, and what the sequence is but for its files."""
+        return [_rules(self.benchmark), sequence_facts(item)]
+
+
+def _rules(benchmark: Benchmark) -> dict[str, object]:
+    """The rules of the benchmark as JSON takes them."""
+    assert is_dataclass(benchmark), "rules are the fields of a dataclass"
+    return {rule.name: _plain(getattr(benchmark, rule.name)) for rule in fields(benchmark)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return getattr(value, "__qualname__", value)  # Functions go by their names.

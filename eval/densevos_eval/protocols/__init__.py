@@ -1,0 +1,1 @@
+"""Benchmarks, one file each: where their files lie, what is scored, and by which rules."""

@@ -1,0 +1,53 @@
+"""DAVIS: 2016 with one object, 2017 with several, its test-dev set, and 2017 without a first mask."""
+
+from dataclasses import replace
+
+from densevos_eval.metrics.matching import best_assignment
+from densevos_eval.protocols.layout import load_folders
+from densevos_eval.protocols.protocol import Protocol
+
+# The toolbox leaves out videos whose objects are occluded or deform strongly: `eval_t` of its list of sequences.
+# The first ten belong to val, the others to train.
+STABILITY_SEQUENCES = """
+    blackswan camel car-roundabout car-shadow cows drift-straight kite-surf paragliding-launch scooter-black soapbox
+    bear boat bus car-turn dance-jump drift-turn elephant flamingo hike hockey kite-walk mallard-water motocross-bumps
+    rhino stroller surf train
+"""
+DAVIS16 = Protocol(
+    name="davis16",
+    source="https://davischallenge.org/davis2016/code.html",
+    layout=load_folders,
+    lists=("ImageSets/2016/{split}.txt",),
+    flags=frozenset({"split", "resolution"}),
+    foreground=True,
+    merge_objects=True,
+    stability=frozenset(STABILITY_SEQUENCES.split()),
+)
+DAVIS17 = Protocol(
+    name="davis17",
+    source="https://davischallenge.org/davis2017/code.html",
+    layout=load_folders,
+    lists=("ImageSets/2017/{split}.txt",),
+    flags=frozenset({"split", "resolution"}),
+)
+DAVIS17_TESTDEV = replace(
+    DAVIS17,
+    name="davis17-testdev",
+    splits={"val": "test-dev"},
+    annotated="first",
+    submission="{sequence}/{frame}.png",
+)
+DAVIS17_UNSUPERVISED = replace(
+    DAVIS17,
+    name="davis17-unsupervised",
+    source="https://davischallenge.org/davis2017/code.html#unsupervised",
+    annotations="Annotations_unsupervised",
+    first_mask_given=False,
+    # The whole foreground is one proposal, which counts for the object that it fits best.
+    foreground=True,
+    skipped=(0, 0),
+    ignore_void=True,
+    max_proposals=20,
+    match=best_assignment,
+)
+PROTOCOLS = (DAVIS16, DAVIS17, DAVIS17_TESTDEV, DAVIS17_UNSUPERVISED)

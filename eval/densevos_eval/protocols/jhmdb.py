@@ -1,0 +1,61 @@
+"""JHMDB: frames, joints and splits of 21 actions."""
+
+from pathlib import Path
+
+from densevos.base.errors import InputError
+from densevos_eval.protocols.layout import need_consecutive, need_file, need_folder, need_frames
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.sequences import Sequence
+
+TEST = "2"  # in the lists: 1 is train
+
+
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+    """The test videos CLASS/VIDEO of a split, `split1` to `split3` (or those in `names`)."""
+    pattern = protocol.lists[0].format(split=split)
+    cure = (
+        f"{protocol.name} needs {protocol.images}/CLASS/VIDEO/00001.png,"
+        f" {protocol.annotations}/CLASS/VIDEO/joint_positions.mat"
+        f" and {pattern.replace('*', 'CLASS')} below --root (from {protocol.source})"
+    )
+    for folder in (root, root / protocol.images, root / protocol.annotations):
+        need_folder(folder, cure)
+    return [_sequence(protocol, root, name, cure) for name in names or _test_videos(root / pattern, cure)]
+
+
+def _test_videos(pattern: Path, cure: str) -> list[str]:
+    """Names in the lists `pattern`, whose * is the action."""
+    need_folder(pattern.parent, cure)
+    lists = sorted(pattern.parent.glob(pattern.name))
+    if not lists:
+        raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {cure}")
+    names = []
+    for file in lists:
+        action = file.name.removesuffix(pattern.name.removeprefix("*"))
+        entries = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names += [f"{action}/{entry[0].removesuffix('.avi')}" for entry in entries if entry[1:] == [TEST]]
+    if not names:
+        raise InputError(f"{pattern}: these lists name no test video (VIDEO.avi {TEST}); {cure}")
+    return names
+
+
+def _sequence(protocol: Protocol, root: Path, name: str, cure: str) -> Sequence:
+    images, joints = root / protocol.images / name, root / protocol.annotations / name / "joint_positions.mat"
+    frame_names = need_frames(images, cure)
+    need_consecutive(images, frame_names, cure)
+    need_file(joints, cure)
+    return Sequence(name=name, source=images, frame_names=frame_names, joints=joints, frame_size=protocol.frame_size)
+
+
+JHMDB = Protocol(
+    name="jhmdb",
+    source="http://jhmdb.is.tue.mpg.de",
+    layout=load,
+    images="Rename_Images",
+    annotations="joint_positions",
+    lists=("splits/*_test_{split}.txt",),
+    splits={"val": "split1"},
+    frame_size=(320, 320),  # As in Jabri et al., NeurIPS 2020, whatever the aspect.
+    measure="joints",
+)
+PROTOCOLS = (JHMDB,)

@@ -1,0 +1,57 @@
+"""MOSE (MOSEv1): crowded scenes in which objects disappear and come back.
+
+Source: Ding et al., MOSE: A New Dataset for Video Object Segmentation in Complex Scenes, ICCV 2023.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from densevos_eval.protocols.layout import load_folders
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.sequences import Sequence
+
+
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+    """The videos of a split (train or valid), or those in `names`, in one of two layouts.
+
+    * A folder per split, as the archives unpack: SPLIT/JPEGImages/VIDEO/00000.jpg and
+      SPLIT/Annotations/VIDEO/00000.png. A list ImageSets/SPLIT.txt may choose some of the videos.
+    * All splits together: JPEGImages/VIDEO/00000.jpg, Annotations/VIDEO/00000.png and
+      ImageSets/SPLIT.txt.
+
+    MOSE has masks of all frames for train, and only the first mask of each video for other splits.
+    """
+    splits_together = (root / protocol.images).is_dir() and not (root / split).is_dir()
+    if not splits_together:
+        protocol = replace(
+            protocol,
+            images=f"{split}/{protocol.images}",
+            annotations=f"{split}/{protocol.annotations}",
+            list_required=False,
+        )
+    if split == "valid":
+        # Lists in the manner of DAVIS are called val.
+        protocol = replace(protocol, lists=(*protocol.lists, "ImageSets/val.txt"))
+    if split != "train" and protocol.annotated == "all":
+        protocol = replace(protocol, annotated="any")
+
+    videos = load_folders(replace(protocol, resolution=""), root, split, names)
+    return [_without_partial_truth(video) for video in videos]
+
+
+def _without_partial_truth(video: Sequence) -> Sequence:
+    """A video with some masks missing cannot be scored; only the server has them."""
+    complete = all(mask.is_file() for mask in video.truth)
+    return video if complete else replace(video, truth=())
+
+
+MOSE = Protocol(
+    name="mose",
+    source="https://henghuiding.github.io/MOSE/",
+    layout=load,
+    lists=("ImageSets/{split}.txt",),
+    splits={"val": "valid"},
+    # The folders of the videos lie at the top of the zip, as in that for DAVIS test-dev.
+    submission="{sequence}/{frame}.png",
+)
+PROTOCOLS = (MOSE,)

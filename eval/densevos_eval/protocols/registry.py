@@ -1,0 +1,64 @@
+"""Benchmarks by name: those of this folder, and those that live outside as `module:NAME`."""
+
+import importlib
+import pickle
+import pkgutil
+from collections.abc import Iterator
+
+from densevos.base.errors import InputError
+from densevos.base.outside import from_outside, is_outside
+from densevos_eval import protocols
+from densevos_eval.protocols.protocol import Protocol
+
+OTHER_MODULES = {"layout", "options", "protocol", "registry"}
+"""Modules of the folder that hold no benchmark. Every other one has a tuple PROTOCOLS."""
+
+
+def _protocols_of_folder() -> Iterator[Protocol]:
+    """The protocols of all benchmark files, by file name."""
+    for module in sorted(module.name for module in pkgutil.iter_modules(protocols.__path__)):
+        if module not in OTHER_MODULES:
+            yield from importlib.import_module(f"{protocols.__name__}.{module}").PROTOCOLS
+
+
+PROTOCOLS = {protocol.name: protocol for protocol in _protocols_of_folder()}
+"""The benchmarks of this folder by name, in the order in which messages and helps list them."""
+
+
+def find_protocol(dataset: str) -> Protocol:
+    """The benchmark of this name.
+
+    Args:
+        dataset: A key of PROTOCOLS, or `package.module:NAME` for a Protocol that lives outside the
+            repository, importable from the working directory.
+
+    Raises:
+        InputError: There is no such benchmark, or what was imported cannot serve as one.
+    """
+    if dataset in PROTOCOLS:
+        return PROTOCOLS[dataset]
+    if not is_outside(dataset):
+        raise InputError(
+            f"--dataset {dataset}: is no known benchmark; choose one of {', '.join(PROTOCOLS)},"
+            " or name a Protocol of your own as module:NAME"
+        )
+
+    protocol = from_outside(dataset, "--dataset")
+    if not isinstance(protocol, Protocol):
+        raise InputError(
+            f"--dataset {dataset}: is a {type(protocol).__name__}; it must be a"
+            " densevos_eval.protocols.protocol.Protocol"
+        )
+    # Results carry the name of the benchmark. Results that follow other rules must not pass for its.
+    if PROTOCOLS.get(protocol.name, protocol) != protocol:
+        raise InputError(
+            f"--dataset {dataset}: differs from the known benchmark {protocol.name}; give your Protocol another name"
+        )
+    try:
+        pickle.dumps(protocol)
+    except Exception as error:  # Pickling runs the user's code, which raises whatever it likes.
+        raise InputError(
+            f"--dataset {dataset}: cannot be sent to worker processes ({type(error).__name__});"
+            " its layout and match must be functions of a module"
+        ) from error
+    return protocol

@@ -1,0 +1,17 @@
+"""VIP: the parts of people in videos, as classes of pixels."""
+
+from densevos_eval.protocols.layout import load_folders
+from densevos_eval.protocols.protocol import Protocol
+
+VIP = Protocol(
+    name="vip",
+    source="https://github.com/HCPLab-SYSU/ATEN, VIP_Fine",
+    layout=load_folders,
+    images="Images",
+    annotations="Annotations/Category_ids",
+    lists=("lists/{split}_videos.txt",),
+    flags=frozenset({"split", "resolution"}),
+    frame_size=(560, 560),  # As in Jabri et al., NeurIPS 2020, whatever the aspect.
+    measure="parts",
+)
+PROTOCOLS = (VIP,)

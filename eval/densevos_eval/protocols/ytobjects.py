@@ -1,0 +1,69 @@
+"""YouTube-Objects with the pixel masks of Jain and Grauman: CLASS/SHOT folders, a mask for every tenth frame."""
+
+from pathlib import Path
+
+from densevos.base.errors import InputError
+from densevos_eval.protocols.layout import mask_files, need_every_frame, need_folder, need_frames
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.sequences import Sequence
+
+CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
+
+
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+    """The shots CLASS/SHOT of all ten classes (or those in `names`), with the frames that have a mask.
+
+    A shot is a folder below CLASS, at any depth, that holds masks. There are no splits. The first mask of a shot is
+    given to methods that need one, and counts like the others.
+    """
+    images, annotations = root / protocol.images, root / protocol.annotations
+    cure = (
+        f"{protocol.name} needs {protocol.images}/CLASS/SHOT/00001.jpg and {protocol.annotations}/CLASS/SHOT/00001.png"
+        f" (every tenth frame, object above 0) below --root, CLASS being {', '.join(CLASSES)} (from {protocol.source})"
+    )
+    for folder in (root, images, annotations):
+        need_folder(folder, cure)
+    names = names or tuple(shot for one in CLASSES for shot in _shots(annotations, one, cure))
+    return [_sequence(protocol, name, images / name, annotations / name, cure) for name in names]
+
+
+def _shots(annotations: Path, one: str, cure: str) -> list[str]:
+    need_folder(annotations / one, cure)
+    shots = sorted({file.parent.relative_to(annotations).as_posix() for file in (annotations / one).rglob("*.png")})
+    if not shots:
+        raise InputError(f"{annotations / one}: holds no masks; {cure}")
+    return shots
+
+
+def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cure: str) -> Sequence:
+    frame_names = need_frames(images, cure)
+    need_folder(annotations, cure)
+    masks = mask_files(annotations)
+    if not masks:
+        raise InputError(f"{annotations}: holds no masks; {cure}")
+    need_every_frame(images, frame_names, (mask.stem for mask in masks), cure)
+    annotated = tuple(frame_names.index(mask.stem) for mask in masks)
+    return Sequence(
+        name=name,
+        source=images,
+        frame_names=frame_names,
+        given={annotated[0]: masks[0]},
+        truth=tuple(annotations / f"{frame}.png" for frame in frame_names),
+        annotated=annotated,
+        merge_objects=protocol.merge_objects,
+        resize_masks=True,
+    )
+
+
+YTOBJECTS = Protocol(
+    name="ytobjects",
+    source="https://vision.cs.utexas.edu/projects/videoseg/, frames of YouTube-Objects v1, not v2",
+    layout=load,
+    flags=frozenset(),  # It has no splits.
+    foreground=True,
+    merge_objects=True,
+    skipped=(0, 0),
+    contour=False,
+    mean_over_classes=True,
+)
+PROTOCOLS = (YTOBJECTS,)

@@ -1,0 +1,91 @@
+"""What masks are scored against: a benchmark, or a labelled set; options, without torch."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from densevos.base.errors import InputError
+from densevos_eval.labelled_set import ChosenSet
+from densevos_eval.metrics.metric import Metric
+from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
+from densevos_eval.protocols.options import BenchmarkOptions
+
+USUAL = "miou"  # The metric of a labelled set unless another is named.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What to score.
+
+    items: Sequences or shots.
+    length: Number of frames of an item, by which shards are made equal.
+    metric: How they are scored, bound to the rules of their benchmark or set.
+    notes: What the user should know of a set, a line each.
+    """
+
+    items: list[Any]
+    length: Callable[[Any], int]
+    metric: Metric[Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(BenchmarkOptions, ChosenSet):
+    """What to score against: a benchmark (--dataset, --root), or a labelled set (--set)."""
+
+    stability: bool = True
+    """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per frame."""
+    decay_uint8: bool = False
+    """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox, which counts
+    frames with 8 bits."""
+
+    def __post_init__(self) -> None:
+        # The two kinds share their split; every other option belongs to one of them.
+        of_sets = {one.name for one in fields(ChosenSet)} - {"set", "split"}
+        of_benchmarks = {one.name for one in fields(self)} - of_sets - {"set", "split"}
+        if self.set:
+            self._check_left_out(of_benchmarks, "a benchmark (--dataset), not for a labelled set")
+            return
+        self._check_left_out(of_sets, "a labelled set (--set SET:ROOT), not for a benchmark")
+        if self.dataset is None or self.root is None:
+            missing = "--dataset" if self.dataset is None else "--root"
+            raise InputError(
+                f"{missing}: is missing; name a benchmark with --dataset and --root, or a labelled set with --set"
+            )
+        super().__post_init__()
+
+    def _check_left_out(self, names: Collection[str], whose: str) -> None:
+        """Raise InputError for an option that is given and belongs to the other kind of target."""
+        for option in fields(self):
+            if option.name in names and getattr(self, option.name) != option.default:
+                flag = ("no-" if option.default is True else "") + option.name.replace("_", "-")
+                raise InputError(f"--{flag}: is for {whose}; leave it out")
+
+    def target(self, metric: str | None) -> Target:
+        """What these options name, with the metric named or the usual one.
+
+        Raises:
+            InputError: Files are missing, or the metric does not score what the options name.
+        """
+        return self._labelled_set(metric or USUAL) if self.set else self._benchmark(metric)
+
+    def _benchmark(self, metric: str | None) -> Target:
+        protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
+        if not self.stability:
+            protocol = replace(protocol, stability=frozenset())
+        found = find_sequence_metric(metric or protocol.measure)
+        return Target(
+            items=list(self.load()),
+            length=lambda sequence: len(sequence.frame_names),
+            metric=found(benchmark=protocol),
+        )
+
+    def _labelled_set(self, metric: str) -> Target:
+        found = find_shot_metric(metric)
+        labelled = self.open()
+        return Target(
+            items=[shot for shot in labelled.shots if shot.labelled],
+            length=lambda shot: len(shot.labelled),
+            metric=found(labelled=labelled),
+            notes=labelled.notes,
+        )
