@@ -15,20 +15,15 @@ tables and, as the last line, one JSON object.
 import argparse
 import json
 import os
-import resource
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.base.files import write_json
 from densevos.config import AdversarialConfig, ClipConfig, I2VConfig
 from densevos.config.image_to_video import NetworkConfig
 from densevos.data.segmentation.samples import DomainBatch
@@ -36,8 +31,8 @@ from densevos.learners.image_to_video import ImageToVideo
 from densevos.models.encoder import normalise
 from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain_samples import maps_of, tokens_of
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table, timed
 
-Row = dict[str, float | int | str]
 CLASSES, CLUSTERS, ITERATIONS = 11, 11, 20
 LOSSES = ("none", "general", "clustered")
 VIDEO = ("video_swin", "video_swin checkpointed")
@@ -46,7 +41,7 @@ UNITS = ("maps", "tokens")
 
 def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--samples", type=int, default=4, help="images, and as many frames of videos")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin")
@@ -56,30 +51,23 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--tiny", action="store_true", help="a small network, to try this script out")
-    parser.add_argument("--out", type=Path, help="write the JSON here too")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
         print(json.dumps(rows_of(options.one, options)))
         return
-    steps = in_own_process("race losses", options) + in_own_process("race video", options)
+    steps = measured("race losses", options) + measured("race video", options)
     for row in steps:
-        row["peak_mb"] = in_own_process(f"memory {row['step']}", options)[0]["peak_mb"]
-    clusterings = [row for unit in UNITS for row in in_own_process(f"kmeans {unit}", options)]
+        row["peak_mb"] = measured(f"memory {row['step']}", options)[0]["peak_mb"]
+    clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
     figures = {**ratios(steps, clusterings), **conditions(options), "steps": steps, "kmeans": clusterings}
-    print(table(steps), table(clusterings), sep="\n\n", end="\n\n")
-    if options.out:
-        write_json(options.out, figures)
-    print(json.dumps(figures))
+    report(figures, table_of(steps), table_of(clusterings), out=options.out)
 
 
-def in_own_process(kind: str, options: argparse.Namespace) -> list[Row]:
+def measured(kind: str, options: argparse.Namespace) -> list[Row]:
     """The rows of one kind, measured by a new process."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--one", kind]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}  # scikit-learn's threads
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    threads = {"OMP_NUM_THREADS": str(options.threads)}  # scikit-learn's
+    return in_own_process([__file__, *sys.argv[1:], "--one", kind], threads)
 
 
 def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
@@ -256,40 +244,12 @@ def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
 def conditions(options: argparse.Namespace) -> Row:
     """What it was measured with."""
     settings = {name: value for name, value in vars(options).items() if name not in ("one", "out", "device")}
-    on_gpu = torch.device(options.device).type == "cuda"
-    device = torch.cuda.get_device_name(options.device) if on_gpu else "cpu"
-    return {**settings, "device": device, "torch": torch.__version__}
+    return {**settings, "device": device_name(options.device), "torch": torch.__version__}
 
 
-def timed(work: Callable[[], object], device: str) -> float:
-    """Seconds of wall-clock time that `work` takes."""
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    wait()
-    start = time.perf_counter()
-    work()
-    wait()
-    return time.perf_counter() - start
-
-
-def resident_mb(device: torch.device) -> float:
-    """Memory that this process has now."""
-    if device.type == "cuda":
-        return torch.cuda.memory_allocated(device) / 2**20
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def peak_mb(device: torch.device) -> float:
-    """The most that it ever had."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
-
-
-def table(rows: list[Row]) -> str:
+def table_of(rows: list[Row]) -> str:
     """Markdown."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row.values())) + " |" for row in rows])
+    return table(rows[0], (row.values() for row in rows))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ and, as the last line, one JSON object.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,39 +20,35 @@ import numpy as np
 import torch
 from PIL import Image
 
-from densevos.base.files import write_json
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.encoders import load_encoder
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.sequences import Sequence
 from densevos_eval.settings import PropagationConfig
-
-Row = dict[str, float | int | str]
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table
 
 
 def main() -> None:
     """Draw the frames, run every row in a process of its own, print; or be that process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, own_processes=True)  # --one has the folder of frames
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos")
     parser.add_argument("--precision", nargs="+", default=["fp32"], choices=["fp32", "bf16"], help="of the encoder")
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--width", type=int, default=854)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, help="write the JSON here too")
-    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # folder of frames: this is the process of a row
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(run(options.one, options)))
+        print(json.dumps(run(Path(options.one), options)))
         return
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), max(options.frames), (options.height, options.width))
-        rows = [in_own_process(Path(folder), n, p) for p in options.precision for n in options.frames]
+        rows = [row_of(folder, frames, p) for p in options.precision for frames in options.frames]
     figures = {"rows": rows, "threads": options.threads, "torch": torch.__version__}
-    print(table(rows))
-    if options.out:
-        write_json(options.out, figures)
-    print(json.dumps(figures))
+    shown = ("frames", "precision", "frames_per_second", "peak_mb")
+    header = ["frames", "features in", "frames/s", "peak MB beyond the imports"]
+    cells = [[row[name] for name in shown] for row in rows]
+    report(figures, table(header, cells), out=options.out)
 
 
 def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
@@ -78,16 +73,15 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
             write_mask(folder / "first.png", ids)
 
 
-def in_own_process(folder: Path, frames: int, precision: str) -> Row:
-    """One row of the table."""
-    command = [sys.executable, *sys.argv, "--one", str(folder), "--frames", str(frames), "--precision", precision]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def row_of(folder: str, frames: int, precision: str) -> Row:
+    """One row of the table, measured by a process of its own."""
+    chosen = ["--one", folder, "--frames", str(frames), "--precision", precision]
+    return in_own_process([*sys.argv, *chosen])
 
 
 def run(folder: Path, options: argparse.Namespace) -> Row:
     """Propagate through the first frames of the folder, masks written; the first ones are not in the rate."""
-    imports = memory_mb("VmRSS")
+    imports = resident_mb()
     torch.set_num_threads(options.threads)
     (frames,), (precision,) = options.frames, options.precision
     encoder = load_encoder("random:resnet18", device=options.device, precision=precision)
@@ -106,13 +100,13 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
     row: Row = {
         "frames": frames,
         "precision": precision,
-        "device": torch.cuda.get_device_name() if encoder.device.type == "cuda" else "cpu",
+        "device": device_name(encoder.device),
         "frames_per_second": round((frames - warm) / (moments[-1] - moments[warm]), 2),
         "imports_mb": round(imports),
-        "peak_mb": round(memory_mb("VmHWM") - imports),
+        "peak_mb": round(peak_mb() - imports),
     }
     if encoder.device.type == "cuda":
-        row["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+        row["peak_gpu_mb"] = round(peak_mb(encoder.device))
     return row
 
 
@@ -123,22 +117,6 @@ def some_frames(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         (chosen / f"{name}.jpg").symlink_to(folder / "frames" / f"{name}.jpg")
     return chosen
-
-
-def memory_mb(field: str) -> float:
-    """Resident memory of this process, now (VmRSS) or at most so far (VmHWM).
-
-    The maximum that getrusage tells is that of the parent, too.
-    """
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
-
-
-def table(rows: list[Row]) -> str:
-    """Markdown."""
-    lines = ["| frames | features in | frames/s | peak MB beyond the imports |", "|---|---|---|---|"]
-    lines += [f"| {r['frames']} | {r['precision']} | {r['frames_per_second']} | {r['peak_mb']} |" for r in rows]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

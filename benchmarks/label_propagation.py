@@ -8,24 +8,17 @@ frame, a disc in each recent frame) cost at the float32 matrix speed measured in
 """
 
 import argparse
-import json
 import os
-import resource
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.base.files import write_json
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import upsampled_labels
 from densevos_eval.settings import PropagationConfig
+from harness import Row, device_name, parser_of, peak_mb, report, table, timed
 
 LABELS = 4
 CONFIG = PropagationConfig()
@@ -33,21 +26,17 @@ CONFIG = PropagationConfig()
 
 def main() -> None:
     """Measure, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=3, help="frames that are measured")
     parser.add_argument("--height", type=int, default=60)
     parser.add_argument("--width", type=int, default=107)
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, help="write the JSON here too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     figures = measure(options)
-    Console().print(as_table(figures))
-    if options.out:
-        write_json(options.out, figures)
-    print(json.dumps(figures))
+    report(figures, table_of(figures), out=options.out)
 
 
 def at_pixels(soft: Tensor) -> Tensor:
@@ -57,7 +46,7 @@ def at_pixels(soft: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
+def measure(options: argparse.Namespace) -> Row:
     """Seconds a frame, largest difference, share of pixels alike, memory and floor over the same frames."""
     device = torch.device(options.device)
     frames = CONFIG.context + 1 + options.frames
@@ -95,7 +84,7 @@ def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
         "cells": f"{options.height}x{options.width}",
         "channels": options.channels,
         "threads": options.threads,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "torch": torch.__version__,
     }
 
@@ -154,29 +143,13 @@ def floor_seconds(options: argparse.Namespace, near: Tensor, device: torch.devic
     return flop / (2 * cells * cells * options.channels / product)
 
 
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of wall-clock time that `work` takes."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def as_table(figures: dict[str, float | int | str]) -> Table:
+def table_of(figures: Row) -> str:
     """The figures that compare."""
-    table = Table("", "seconds/frame", "times the floor")
+    rows = []
     for name in ("dense", "ours", "floor"):
         seconds = float(figures[f"seconds_{name}"])
-        table.add_row(name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}")
-    return table
+        rows.append([name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}"])
+    return table(["", "seconds/frame", "times the floor"], rows)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ that would need more than --limit-gb is left out by its size. Prints a table and
 import argparse
 import json
 import os
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +24,6 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos.base.files import write_json
 from densevos.data.foreground.crf import refine
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.inference.segmenter import Segmenter
@@ -39,42 +35,37 @@ from densevos.objectives.matching import affinity, cosines, inlier_score
 from densevos.objectives.tracking import gaussian_map, response, tracking_loss
 from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
 
-Row = dict[str, float | int | str]
 SEGMENTS, CELLS, PATCH, EMBEDDING = 8, 64, 16, 64
 GB = 2**30
 
 
 def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--videos", type=int, nargs="+", default=[4, 16])
     parser.add_argument("--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64")
     parser.add_argument("--limit-gb", type=float, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="write the JSON here too")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
         print(json.dumps(one_row(options.one, options.videos[0], options.match_size)))
         return
     rows = [
-        in_own_process(kind, videos, options)
+        row_of(kind, videos, options)
         for kind in ("objectives plain", "objectives ours", "step")
         for videos in options.videos
     ]
-    rows.append(in_own_process("inference", 1, options))
+    rows.append(row_of("inference", 1, options))
     figures = {"rows": rows, "cells": CELLS, "match_size": options.match_size, "threads": options.threads}
     for ours, plain in pairs(rows):
         name = f"n{ours['videos']}"
         figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
         if plain["seconds"]:
             figures[f"time_ratio_{name}"] = round(float(plain["seconds"]) / float(ours["seconds"]), 2)
-    print(table(rows))
-    if options.out:
-        write_json(options.out, figures)
-    print(json.dumps(figures))
+    report(figures, table_of(rows), out=options.out)
 
 
 def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
@@ -83,15 +74,13 @@ def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     return [(row, kinds["objectives plain", n]) for (kind, n), row in kinds.items() if kind == "objectives ours"]
 
 
-def in_own_process(kind: str, videos: int, options: argparse.Namespace) -> Row:
+def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
     """One row; where the plain affinities alone are over the limit, their size in the place of a measurement."""
     needed = 2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4  # products and softmax
     if kind == "objectives plain" and needed > options.limit_gb * GB:
         return {"kind": kind, "videos": videos, "seconds": 0, "peak_mb": round(needed / 2**20), "by": "size alone"}
-    command = [sys.executable, __file__, "--one", kind, "--videos", str(videos)]
-    command += ["--match-size", str(options.match_size), "--threads", str(options.threads)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    chosen = ["--match-size", str(options.match_size), "--threads", str(options.threads)]
+    return in_own_process([__file__, "--one", kind, "--videos", str(videos), *chosen])
 
 
 def one_row(kind: str, videos: int, match_size: int) -> Row:
@@ -274,25 +263,14 @@ def inference(frames: int) -> Row:
     }
 
 
-def resident_mb() -> float:
-    """Memory that this process has resident now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def peak_mb() -> float:
-    """The most that it ever had."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
-
-
-def table(rows: list[Row]) -> str:
+def table_of(rows: list[Row]) -> str:
     """Markdown."""
-    lines = ["| | videos | seconds | peak MB | |", "|---|---|---|---|---|"]
+    shown = (*(f"{name} share" for name in GRANULARITIES), "frames_per_second", "crf_seconds_per_frame")
+    cells = []
     for row in rows:
-        shown = (*(f"{name} share" for name in GRANULARITIES), "frames_per_second", "crf_seconds_per_frame")
         more = ", ".join(f"{name.replace('_', ' ')} {row[name]}" for name in shown if name in row)
-        lines.append(f"| {row['kind']} | {row['videos']} | {row['seconds']} | {row['peak_mb']} | {more or row['by']} |")
-    return "\n".join(lines)
+        cells.append([row["kind"], row["videos"], row["seconds"], row["peak_mb"], more or row["by"]])
+    return table(["", "videos", "seconds", "peak MB", ""], cells)
 
 
 if __name__ == "__main__":

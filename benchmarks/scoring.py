@@ -7,8 +7,6 @@ Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides read 
 Asserts that the numbers are identical, prints a table and, as the last line, one JSON object.
 """
 
-import argparse
-import json
 import math
 import os
 import platform
@@ -19,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from densevos.base.files import write_json
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.metrics.metric import Scores
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences import Sequence
+from harness import parser_of, report, table
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25
 Curves = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]  # (sequence, object) -> J, F [frames]
@@ -33,20 +31,16 @@ Curves = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]  # (sequence, obje
 
 def main() -> None:
     """Draw masks, score them both ways, compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=2000, help="frames that are scored")
     parser.add_argument("--objects", type=int, default=3, help="objects in every frame")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with")
-    parser.add_argument("--out", type=Path, help="write the JSON here too")
     options = parser.parse_args()
     cv2.setNumThreads(1)  # One process means one core, on both sides.
     with tempfile.TemporaryDirectory() as folder:
         sequences = draw(Path(folder), options.frames, options.objects)
         result = measure(sequences, Path(folder) / "results", options.workers)
-    print(table(result))
-    if options.out:
-        write_json(options.out, result)
-    print(json.dumps(result))
+    report(result, table_of(result), out=options.out)
 
 
 def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
@@ -158,18 +152,14 @@ def plain_outline(mask: np.ndarray) -> np.ndarray:
     return (mask ^ east) | (mask ^ south) | (mask ^ south_east)
 
 
-def table(result: dict) -> str:
+def table_of(result: dict) -> str:
     """Markdown."""
-    lines = [
-        f"J and F of {result['frames']} frames, {result['objects']} objects each",
-        "",
-        "| side | workers | seconds | speedup |",
-        "|---|---|---|---|",
-        f"| straightforward | 1 | {result['seconds_plain']:.2f} | 1.0 |",
-    ]
+    plain = result["seconds_plain"]
+    rows = [["straightforward", 1, f"{plain:.2f}", "1.0"]]
     for workers, seconds in result["seconds_ours"].items():
-        lines.append(f"| densevos_eval | {workers} | {seconds:.2f} | {result['seconds_plain'] / seconds:.1f} |")
-    return "\n".join(lines)
+        rows.append(["densevos_eval", workers, f"{seconds:.2f}", f"{plain / seconds:.1f}"])
+    title = f"J and F of {result['frames']} frames, {result['objects']} objects each"
+    return f"{title}\n\n{table(['side', 'workers', 'seconds', 'speedup'], rows)}"
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: makes .venv in the checkout and installs densevos when pyproject.toml has changed.
 # Afterwards $BIN is the folder of the installed commands and $ROOT the checkout.
 # PYTHON chooses the interpreter (3.11 or newer); EXTRAS adds optional dependencies, such as [dev].

@@ -1,6 +1,5 @@
 """What the tables of `scripts/i2v_dev.sh` and `scripts/i2v_tables.sh` have in common: runs, budgets, numbers."""
 
-import json
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -10,6 +9,7 @@ from typing import Any
 from densevos.base.errors import InputError
 from densevos.config import to_dict
 from densevos.methods.registry import read_config
+from experiments.reports import read_json
 
 ADVERSARIAL = ("loss", "placement", "adversarial")
 """The options that methods differ in."""
@@ -17,21 +17,16 @@ FREE = ("loop.seed", "loop.device", "loop.workers", "loop.log_every", "loop.chec
 """Those that any two runs may differ in: seeds, and what has no effect on the weights."""
 
 
-def read(path: Path) -> Any:
-    """One JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def per_cent(results: Path) -> tuple[float, dict[str, float | None]]:
     """Mean IoU of a results.json and IoU of its classes, in per cent; None of a class that is nowhere."""
-    found = read(results)
+    found = read_json(results)
     classes = {name: None if one["IoU"] is None else 100 * one["IoU"] for name, one in found["classes"].items()}
     return 100 * found["overall"]["mIoU"], classes
 
 
 def budget(run: Path) -> dict[str, Any]:
     """Epochs, steps, minutes and samples (of one process) of a run folder, and the weights that it began with."""
-    card, loop = read(run / "model.json")["training"], read_config(run / "config.json").loop
+    card, loop = read_json(run / "model.json")["training"], read_config(run / "config.json").loop
     samples = card["steps"] * loop.batch * loop.accumulate
     minutes = round(card["seconds"] / 60, 2)
     cost = {"epochs": loop.epochs, "steps": card["steps"], "samples": samples, "minutes": minutes}
@@ -40,7 +35,7 @@ def budget(run: Path) -> dict[str, Any]:
 
 def began(run: Path) -> str:
     """The weights that a run folder's network began with: also whether those that its configuration names were had."""
-    found: str = read(run / "model.json")["training"].get("began", "unknown")
+    found: str = read_json(run / "model.json")["training"].get("began", "unknown")
     return found
 
 
@@ -70,7 +65,7 @@ def options(config: Mapping[str, Any]) -> dict[str, Any]:
 def origin(runs: Iterable[Path]) -> dict[str, list[Any]]:
     """All commits (with `+` where the source was changed), machines and versions that made these run folders."""
     records = sorted(chain.from_iterable(run.glob("provenance*.json") for run in runs))
-    found = [(path, read(path)) for path in records]
+    found = [(path, read_json(path)) for path in records]
     return {
         "git_commits": unique(
             f"{one['git_commit']}{'+' * changed(path)}" if one["git_commit"] else None for path, one in found

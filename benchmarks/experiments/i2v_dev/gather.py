@@ -1,10 +1,7 @@
 """The tables of `scripts/i2v_dev.sh`: does the adversarial loss close a domain gap, with which loss and placement?
 
-    python benchmarks/i2v_dev.py runs/i2v_dev [RESULT]
-
-reads what the script left in its working folder, EXPERIMENT/NETWORK/METHOD/seedN, and prints a Markdown table for
-each experiment and network and, as the last line, one JSON object; the JSON is also written to OUT/i2v_dev.json, and to
-the file RESULT if one is named. mIoU is in per cent, mean and standard deviation over seeds; gains are differences of
+Gathered is what the script left in its working folder, EXPERIMENT/NETWORK/METHOD/seedN: a table for each experiment and
+network. mIoU is in per cent, mean and standard deviation over seeds; gains are differences of
 runs of the same seed on the target, and in how many seeds there is one: over none, and over mixed, which trains on both
 domains with mu = 0. What the discriminator knew is the mean over the last tenth of training: its loss beside that of
 one that knows nothing, how often it was right, for each kind of feature or pair, and of the clusters how many could
@@ -16,14 +13,12 @@ other options than those of the adversary is refused.
 import itertools
 import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from densevos.base.console import run as ended
-from densevos.base.files import write_json
-from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
+from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
+from harness import table as markdown
 
 METHODS = ("none", "mixed", "global", "spatial", "clustered")
 JUDGED = ("target", "source")
@@ -34,8 +29,12 @@ POINTS = 20
 Methods = Mapping[str, Mapping[str, Any]]
 
 
-def main(folder: Path, *copies: Path) -> None:
-    """Join the scores and logs of one working folder."""
+def gather(folder: Path) -> dict[str, Any]:
+    """Join the scores and logs of one working folder.
+
+    Raises:
+        InputError: runs that a table would compare were trained differently.
+    """
     found = {
         f"{path.parent.name}, {path.name}": {
             method: [seed for seed in sorted((path / method).glob("seed*")) if finished(seed)] for method in METHODS
@@ -50,12 +49,14 @@ def main(folder: Path, *copies: Path) -> None:
         name: {method: {seed.name: result(seed) for seed in seeds} for method, seeds in methods.items()}
         for name, methods in found.items()
     }
-    for name, results in experiments.items():
-        print(f"**{name}**{trained(results)}\n\n{table(results)}\n")
-    joined = {"experiments": experiments, **origin(runs)}
-    for path in (folder / "i2v_dev.json", *copies):
-        write_json(path, joined)
-    print(json.dumps(joined))
+    return {"experiments": experiments, **origin(runs)}
+
+
+def tables(result: Mapping[str, Any]) -> dict[str, str]:
+    """A table for each experiment and network, such as "camvid, cnn"."""
+    return {
+        name: f"**{name}**{trained(methods)}\n\n{table(methods)}" for name, methods in result["experiments"].items()
+    }
 
 
 def finished(seed: Path) -> bool:
@@ -119,15 +120,14 @@ def table(methods: Methods) -> str:
     controls = [control for control in METHODS[:2] if methods[control]]
     names = ["method", "target mIoU", *(f"gain over {control}" for control in controls), "source mIoU"]
     names += ["D loss (chance)", "D right", "clusters used (features)", "seeds"]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    rows = []
     for method, runs in methods.items():
         if not runs:
             continue
         gains = [gain(runs, methods[control]) if control != method else "" for control in controls]
         target, source = (spread([run[judged] for run in runs.values()]) for judged in JUDGED)
-        cells = [method, target, *gains, source, *discriminator(list(runs.values())), str(len(runs))]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([method, target, *gains, source, *discriminator(list(runs.values())), str(len(runs))])
+    return markdown(names, rows)
 
 
 def gain(runs: Mapping[str, Any], others: Mapping[str, Any]) -> str:
@@ -163,7 +163,3 @@ def clusters(means: Mapping[str, float | None]) -> str:
     if used is None or covered is None:
         return ""
     return f"{used:.1f} ({100 * covered:.0f} %)" + (f", none in {100 * idle:.1f} % of steps" if idle else "")
-
-
-if __name__ == "__main__":
-    sys.exit(ended(lambda: main(*map(Path, sys.argv[1:]))))

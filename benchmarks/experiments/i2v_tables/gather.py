@@ -1,29 +1,23 @@
 """The tables of `scripts/i2v_tables.sh`: the papers' rows with their published mIoU and one's own.
 
-    python benchmarks/i2v_tables.py runs/i2v_tables [TABLE ...]
-
-reads what the script left in its working folder, RUN/seedN/run and RUN/seedN/JUDGED/results.json, and prints Markdown
-tables with the figures of benchmarks/i2v_published.json beside (mean and standard deviation over seeds; gains are over
-the row that the papers compare with) and, as the last line, one JSON object; the JSON is also written to
-OUT/i2v_tables.json. Seeds of a row that were not trained alike are refused, and rows compared with each other that
-differ in more than data and adversary.
+Gathered is what the script left in its working folder, RUN/seedN/run and RUN/seedN/JUDGED/results.json, with the
+figures of published.json beside (mean and standard deviation over seeds; gains are over the row that the papers compare
+with). Seeds of a row that were not trained alike are refused, and rows compared with each other that differ in more
+than data and adversary.
 """
 
-import json
 import statistics
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from densevos.base.console import run as ended
 from densevos.base.errors import InputError
-from densevos.base.files import write_json
-from i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, read, spread, unique
+from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread, unique
+from experiments.reports import read_json
+from harness import table
 
 NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin
-PUBLISHED = Path(__file__).with_name("i2v_published.json")
-
+PUBLISHED = Path(__file__).with_name("published.json")
 
 DATA = ("labelled", "unlabelled", "sets.names")
 BUDGETS = (
@@ -34,9 +28,13 @@ BUDGETS = (
 Row = Mapping[str, Any]
 
 
-def main(folder: Path, *wanted: str) -> None:
-    """Print the wanted tables, all of them by default."""
-    published = read(PUBLISHED)
+def gather(folder: Path, *wanted: str) -> dict[str, Any]:
+    """Join published and own scores of the wanted tables, all of them by default.
+
+    Raises:
+        InputError: there is no such table, or rows that it compares were trained differently.
+    """
+    published = read_json(PUBLISHED)
     for name in wanted:
         if name not in published["tables"]:
             raise InputError(f"{name}: is no table of {PUBLISHED.name}; it has {', '.join(published['tables'])}")
@@ -44,15 +42,20 @@ def main(folder: Path, *wanted: str) -> None:
     result = {name: [with_scores(row, folder) for row in table["rows"]] for name, table in tables.items()}
     for rows in result.values():
         check_budgets(rows, folder)
-    print(published["source"])
-    for name, rows in result.items():
-        print(f"\n**{name}**: {tables[name]['title']}\n\n{markdown(rows)}")
-    notes = (*published["doubts"], *map(told, published["not_run"]))
-    print("", BUDGETS, *weights(result.values()), "", *(f"* {note}" for note in notes), sep="\n")
     runs = dict.fromkeys(run for rows in result.values() for row in rows for run in runs_of(row, folder))
-    joined = {"tables": result, **origin(runs)}
-    write_json(folder / "i2v_tables.json", joined)
-    print(json.dumps(joined))
+    return {"tables": result, **origin(runs)}
+
+
+def tables(result: Mapping[str, Any]) -> dict[str, str]:
+    """Where the figures are from, a table by its name, and notes."""
+    published = read_json(PUBLISHED)
+    shown = {
+        name: f"**{name}**: {published['tables'][name]['title']}\n\n{markdown(rows)}"
+        for name, rows in result["tables"].items()
+    }
+    doubts = (*published["doubts"], *map(told, published["not_run"]))
+    notes = [BUDGETS, *weights(result["tables"].values()), "", *(f"* {doubt}" for doubt in doubts)]
+    return {"source": published["source"], **shown, "notes": "\n".join(notes)}
 
 
 def with_scores(row: Row, folder: Path) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The rows of one table, in per cent."""
     names = ["network", "labelled", "unlabelled", "loss", "placement", "judged on", "published", "gain"]
     names += ["ours", "gain", "seeds", "epochs (images)"]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    lines = []
     for row in rows:
         other = compared(row, rows)
         ours, theirs = (list(one["scores"].values()) for one in (row, other))
@@ -97,8 +100,8 @@ def markdown(rows: Sequence[Row]) -> str:
             str(len(ours)),
             "–" if row["budget"] is None else f"{row['budget']['epochs']} ({row['budget']['samples']})",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(names, lines)
 
 
 def numbers(values: Sequence[float], against: Sequence[float]) -> tuple[str, str]:
@@ -123,7 +126,3 @@ def network(row: Row) -> str:
 def told(one: Row) -> str:
     """Published figures that no row here repeats, and why."""
     return f"Not run: {one['title']}, mIoU {one['miou'][0]:.2f} without and {one['miou'][1]:.2f} with. {one['doubt']}"
-
-
-if __name__ == "__main__":
-    sys.exit(ended(lambda: main(Path(sys.argv[1]), *sys.argv[2:])))

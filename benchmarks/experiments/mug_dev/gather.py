@@ -1,0 +1,218 @@
+"""The tables of `scripts/mug_dev.sh`: first foreground maps against MuG after each round, with and without CRF.
+
+Gathered is what the script left in its working folder, with the paper's figures beside (Lu et al., CVPR 2020, Tables 1
+and 3, on the whole of DAVIS-2016 val). J, F and T are in per cent.
+Transductive: trained with the frames of the judged sequences too, unlabelled. saliency_mean and cam_mean: the mean of
+all maps as the mask of every frame. Equal area: without CRF, each frame's mask as large as the training maps are on
+average, as the mean map's is. Agreement tells what a network has learned of its maps: mean IoU of its masks after the
+first round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densevos.base.masks import read_mask
+from experiments.reports import read_json
+from harness import table
+
+OTHER_OPTIONS = Path(__file__).with_name("transductive.json")
+"""Transductive runs with other options than those of the script, run by hand."""
+PAPER = {
+    "saliency": 37.2,
+    "cam": 45.3,
+    "mug_round1": 50.8,
+    "mug_round2": 58.0,
+    "mug_round2_no_crf": 55.3,
+    "mug_cam_round1": 54.9,
+    "mug_cam_round2": 61.2,
+    "mug_cam_round2_no_crf": 58.7,
+    "mug_without_frame_round2": 40.2,
+    "mug_without_short_round2": 51.3,
+    "mug_without_long_round2": 52.8,
+    "mug_without_video_round2": 56.4,
+    "one_shot": 63.1,
+    "one_shot_cam": 65.7,
+}
+
+
+KINDS = {"saliency": "", "cam": "_cam"}
+"""Kinds of first maps, and what names of rows that began with them end in."""
+ROWS = {
+    "first maps, CRF": "{kind}",
+    "first maps, no CRF": "{kind}_no_crf",
+    "mean of the training maps, the same for every frame": "{kind}_mean",
+    "MuG round 1, no CRF": "mug{of}_round1_no_crf",
+    "MuG round 1, CRF": "mug{of}_round1",
+    "MuG round 2, no CRF": "mug{of}_round2_no_crf",
+    "MuG round 2, CRF": "mug{of}_round2",
+    "MuG round 1, no CRF, of the area of the maps": "mug{of}_round1_equal_area",
+    "MuG round 2, no CRF, of the area of the maps": "mug{of}_round2_equal_area",
+    "one-shot, preset `mug` (previous frame)": "one_shot{of}",
+    "one-shot, preset `mug-release` (first + previous, top 5)": "one_shot_release{of}",
+}
+"""Rows of the first table: what they show, and their names in the result."""
+TRANSDUCTIVE = {
+    "first maps": "{kind}",
+    "round 1": "mug_transductive{of}_round1",
+    "round 2": "mug_transductive{of}_round2",
+    "round 2, `--relabel-crf`": "mug_transductive{of}_round2_relabel_crf",
+    "round 1 of 1,500 steps (`--loop.epochs 150`, 57.7 minutes)": "mug_transductive{of}_round1_1500_steps",
+}
+LEFT_OUT = ("frame", "short", "long", "video")
+
+
+def gather(folder: Path) -> dict[str, Any]:
+    """Join the scores and runs of one working folder."""
+    rows = {name: scores(path) for name, path in results(folder) if path.is_file()}
+    runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
+    provenance = read_json(min(folder.glob("mug_*/provenance.json")))
+    made = {key: provenance[key] for key in ("machine", "versions", "git_commit")}
+    learned = {name: agreements(folder, name) for name in runs}
+    return {**rows, "runs": runs, "agreement": learned, **made}
+
+
+def results(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names of rows, and where their results.json would lie. What began with saliency maps is named without it."""
+    for kind, of in KINDS.items():
+        yield kind, folder / kind / "results.json"
+        yield f"{kind}_no_crf", folder / f"{kind}_no_crf" / "results.json"
+        yield f"{kind}_mean", folder / f"{kind}_mean" / "results.json"
+        yield from zero_shot(folder, f"mug_{kind}", f"mug{of}")
+        yield f"one_shot{of}", folder / f"mug_{kind}_one_shot_mug" / "results.json"
+        yield f"one_shot_release{of}", folder / f"mug_{kind}_one_shot_mug-release" / "results.json"
+        yield from zero_shot(folder, f"mug_transductive_{kind}", f"mug_transductive{of}")
+    for left_out in LEFT_OUT:
+        yield from zero_shot(folder, *[f"mug_without_{left_out}"] * 2)
+
+
+def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
+    """The rows of one run."""
+    for number in (1, 2):
+        masks = folder / f"{run}_round{number}"
+        yield f"{name}_round{number}", masks / "results.json"
+        yield f"{name}_round{number}_no_crf", masks / "no-crf" / "results.json"
+        yield f"{name}_round{number}_equal_area", masks / "equal-area" / "results.json"
+
+
+def scores(path: Path) -> dict[str, Any]:
+    """Mean J and F in percent, T where it was scored, and J of each sequence."""
+    found = read_json(path)
+    sequences = {name: round(100 * row["J-Mean"], 1) for name, row in found["sequences"].items()}
+    overall = found["overall"]
+    means = {key: round(100 * overall[f"{key}-Mean"], 2) for key in "JFT" if overall.get(f"{key}-Mean") is not None}
+    return {**means, "J_sequences": sequences}
+
+
+def run(folder: Path) -> dict[str, Any]:
+    """What a training run took, and its last line of the log."""
+    training = read_json(folder / "encoder.json")["training"]
+    last = {
+        log.parent.name: json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        for log in sorted(folder.glob("round*/metrics.jsonl"))
+    }
+    where = {key: Path(value).name for key, value in training["config"].items() if key in ("data", "foreground")}
+    kept = {name: training.get(name) for name in ("git_commit", "steps", "videos")}
+    kept["config"] = {**training["config"], **where}
+    return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
+
+
+def agreements(folder: Path, name: str) -> dict[str, float]:
+    """Agreement of one run's first round with its maps on training frames, and with such maps on judged ones."""
+    kind = "cam" if name.endswith("_cam") else "saliency"
+    first = folder / f"maps_{name.removeprefix('mug_')}"
+    first = first if first.is_dir() else folder / f"maps_{kind}"
+    trained = agreement(folder / name / "round1" / "maps", first)
+    return {"trained": trained, "judged": agreement(folder / f"{name}_round1" / "no-crf", folder / kind)}
+
+
+def agreement(masks: Path, others: Path) -> float:
+    """Mean over frames VIDEO/FRAME.png of the foreground's IoU where both know, in percent; two empty masks agree."""
+    shared = [(path, others / path.relative_to(masks)) for path in sorted(masks.glob("*/*.png"))]
+    pairs = [(read_mask(one), read_mask(other)) for one, other in shared if other.is_file()]
+    return round(100 * statistics.fmean(iou((a == 1)[b < 255], (b == 1)[b < 255]) for a, b in pairs), 1)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boolean arrays; 1 when both are empty."""
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 1.0
+
+
+def tables(result: Mapping[str, Any]) -> dict[str, str]:
+    """The tables of what was run.
+
+    `maps and rounds` and, for each kind of maps, `transductive KIND` have J (F, T) in per cent; `left out` has J of
+    runs without one granularity; `agreement` is IoU with the first maps.
+    """
+    shown = {"maps and rounds": rounds_table(result)}
+    for kind, of in KINDS.items():
+        if f"mug_transductive{of}_round1" in result:
+            shown[f"transductive {kind}"] = transductive_table({**result, **read_json(OTHER_OPTIONS)}, kind, of)
+    if any(f"mug_without_{name}_round2" in result for name in LEFT_OUT):
+        shown["left out"] = left_out_table(result)
+    shown["agreement"] = agreement_table(result["agreement"])
+    return shown
+
+
+def rounds_table(result: Mapping[str, Any]) -> str:
+    """First maps, both rounds and one-shot propagation, for each kind of maps that was used."""
+    kinds = {kind: of for kind, of in KINDS.items() if kind in result}
+    header = ["J (F, T)"]
+    for kind in kinds:
+        header += ["CAM" if kind == "cam" else kind, "of the paper"]
+
+    rows = []
+    for label, pattern in ROWS.items():
+        row = [label]
+        for kind, of in kinds.items():
+            name = pattern.format(kind=kind, of=of)
+            row += [figures(result, name), published(name)]
+        rows.append(row)
+    return table(header, rows)
+
+
+def transductive_table(result: Mapping[str, Any], kind: str, of: str) -> str:
+    """Training with the judged frames: first maps and rounds, without and with the CRF."""
+    shown = "CAM" if kind == "cam" else kind
+    names = {label: pattern.format(kind=kind, of=of) for label, pattern in TRANSDUCTIVE.items()}
+    rows = [
+        [label, figures(result, f"{name}_no_crf"), figures(result, name)]
+        for label, name in names.items()
+        if name in result
+    ]
+    return table([f"transductive, {shown}: J (F, T)", "no CRF", "CRF"], rows)
+
+
+def left_out_table(result: Mapping[str, Any]) -> str:
+    """Both rounds of training without one granularity."""
+    rows = []
+    for name in LEFT_OUT:
+        rounds = [f"mug_without_{name}_round{number}" for number in (1, 2)]
+        rows.append([name, *(figures(result, key) for key in rounds), published(rounds[1])])
+    return table(["without: J (F, T)", "round 1", "round 2", "of the paper"], rows)
+
+
+def figures(result: Mapping[str, Any], name: str) -> str:
+    """J (F, T) of one row, T where it was scored; nothing of a row that was not run."""
+    if name not in result:
+        return ""
+    row = result[name]
+    # With both digits that the result has: rounding them once more would not give the rounded measurement.
+    others = ", ".join(f"{row[key]:.2f}" for key in "FT" if key in row)
+    return f"{row['J']:.2f} ({others})"
+
+
+def published(name: str) -> str:
+    """J of the paper; nothing where it has none."""
+    return str(PAPER.get(name, ""))
+
+
+def agreement_table(learned: Mapping[str, Mapping[str, float]]) -> str:
+    """IoU of each run's first masks with its first maps, in per cent."""
+    rows = [[name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"] for name, row in learned.items()]
+    return table(["IoU with the first maps", "trained frames", "judged frames"], rows)
