@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from densevos.data.sources.readers import open_frames
 
 from densevos.base.errors import InputError
+from densevos.data.sources.video import open_frames
 from densevos_eval.joints import FILE, read_joints, read_positions
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.metrics.metric import Arrays, Row, Rows

@@ -1,6 +1,7 @@
 """Metrics by name: every file of this folder that names a class METRIC."""
 
 import importlib
+import inspect
 import pkgutil
 from typing import Any
 
@@ -33,8 +34,8 @@ def find_metric(name: str) -> MetricClass:
     """
     if is_outside(name):
         found = from_outside(name, "--metric")
-        if not (isinstance(found, type) and issubclass(found, Metric)):
-            raise InputError(f"--metric {name}: is no metric; name a class that extends Metric")
+        if not (isinstance(found, type) and issubclass(found, Metric)) or inspect.isabstract(found):
+            raise InputError(f"--metric {name}: is no metric; name a class that extends Metric and defines all of it")
         return found
 
     known = metric_classes()

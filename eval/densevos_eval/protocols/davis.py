@@ -1,4 +1,4 @@
-"""DAVIS: 2016 with one object, 2017 with several, its test-dev set, and 2017 without a first mask."""
+"""DAVIS: 2016 with one object, 2017 with several, and 2017 test-dev and unsupervised."""
 
 from dataclasses import replace
 

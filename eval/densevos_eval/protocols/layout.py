@@ -1,4 +1,4 @@
-"""What layouts share: checks of files, and the layout of one folder per sequence that DAVIS began."""
+"""What layouts share: checks of files, and the layout of DAVIS, one folder per sequence."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a benchmark is: one frozen record of its files and rules, and a function that finds its sequences."""
+"""What a benchmark is: a frozen record of its files and rules, and how its sequences are found."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Protocol:
     """Files with the names of a split's sequences, such as ImageSets/{split}.txt; the first that
     exists counts."""
     list_required: bool = True
-    """Whether a split needs its list. False: without a list, every folder of frames is a sequence."""
+    """A split needs its list. False: without a list, every folder of frames is a sequence."""
     splits: Mapping[str, str] = field(default_factory=dict)
     """What the benchmark calls a split, where it uses another name: {"val": "valid"}."""
     flags: frozenset[str] = frozenset({"split"})
@@ -104,8 +104,8 @@ def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str,
         names: Names of sequences, instead of the whole split. A name given twice counts once.
 
     Raises:
-        InputError: The first file or folder that is missing and where to get the set, or a name that
-            leads out of the folders of the benchmark, since results are written under that name.
+        InputError: The first file or folder that is missing and where to get the set, or a name
+            that leads out of the benchmark's folders, since results are written under that name.
     """
     names = tuple(dict.fromkeys(str(PurePath(name)) for name in names))
     sequences = protocol.layout(protocol, root, protocol.splits.get(split, split), names)

@@ -49,7 +49,7 @@ def find_protocol(dataset: str) -> Protocol:
             f"--dataset {dataset}: is a {type(protocol).__name__}; it must be a"
             " densevos_eval.protocols.protocol.Protocol"
         )
-    # Results carry the name of the benchmark. Results that follow other rules must not pass for its.
+    # Results carry the benchmark's name, and must not carry it if they follow other rules.
     if PROTOCOLS.get(protocol.name, protocol) != protocol:
         raise InputError(
             f"--dataset {dataset}: differs from the known benchmark {protocol.name}; give your Protocol another name"
