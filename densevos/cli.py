@@ -81,7 +81,7 @@ def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
     if first in RECIPES:
         return _from_recipe(RECIPES[first]), first, arguments[1:]
     if is_outside(first):
-        return _from_recipe(from_outside(first, "densevos train")), first, arguments[1:]
+        return _from_outside(first), first, arguments[1:]
     if first == "--config" and len(arguments) > 1:
         return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
     if first in ("--help", "-h"):
@@ -91,6 +91,15 @@ def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
         f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, "
         "package.module:RECIPE of your own, or --config FILE"
     )
+
+
+def _from_outside(spec: str) -> RunConfig:
+    """The configuration of a recipe that lives outside the repository; InputError when it is no recipe."""
+    recipe = from_outside(spec, "densevos train")
+    config = _from_recipe(recipe) if callable(recipe) else None
+    if config is None or not hasattr(config, "METHOD"):
+        raise InputError(f"densevos train {spec}: is no recipe; a recipe is a function that returns a configuration")
+    return config
 
 
 def _from_recipe(recipe: Callable[..., RunConfig]) -> RunConfig:

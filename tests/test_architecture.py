@@ -55,6 +55,23 @@ def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(room: str, othe
             assert not [other for other in imported(path) if other.startswith(walls)], name
 
 
+KNOWN_TO_TRAINING = {"densevos.methods.method", "densevos.methods.registry"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(("densevos.engine", "densevos.data"))])
+def test_engine_and_data_know_no_method_and_data_no_engine(name: str) -> None:
+    above = ("densevos.methods", "densevos.learners", "densevos.training")
+    if name.startswith("densevos.data"):
+        above += ("densevos.engine",)
+    assert not [other for other in imported(MODULES[name]) if other.startswith(above)]
+
+
+def test_training_knows_methods_by_their_contract_alone() -> None:
+    used = imported(MODULES["densevos.training"])
+    assert {name for name in used if name.startswith("densevos.methods")} == KNOWN_TO_TRAINING
+    assert not {name for name in used if name.startswith(("densevos.learners", "densevos.objectives"))}
+
+
 def test_only_the_command_lines_import_tyro() -> None:
     users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
     assert users <= {"densevos.cli", "densevos_eval.cli", "densevos_eval.settings"}

@@ -74,7 +74,8 @@ class MugConfig:
     METHOD: ClassVar[str] = "mug"
 
     data: Path
-    """Folder of frame folders or video files, or a text file that lists them."""
+    """Folder of frame folders or video files, a text file that lists them, or `module:function` of your own, which
+    returns a VideoSource."""
     foreground: Path
     """Folder of foreground maps VIDEO/FRAME.png (0, 1, 255: unknown), as `densevos data foreground` writes them."""
     rounds: int = 2

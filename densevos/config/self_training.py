@@ -62,7 +62,8 @@ class TrainConfig:
     METHOD: ClassVar[str] = "dul"
 
     data: Path
-    """Folder of frame folders or video files, or a text file that lists them."""
+    """Folder of frame folders or video files, a text file that lists them, or `module:function` of your own, which
+    returns a VideoSource."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     views: ViewConfig = field(default_factory=ViewConfig)

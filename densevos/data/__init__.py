@@ -1,1 +1,1 @@
-"""From files to views: readers, clips, views, synthetic clips."""
+"""From sources of videos and labelled sets to training samples."""

@@ -33,7 +33,7 @@ def extract_frames(
     for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
-    videos = open_source(source)
+    videos = open_source(source, "densevos data frames")
     folders = [out / name for name in videos.names]
     new_folder(out, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
 

@@ -23,7 +23,7 @@ def known_methods() -> dict[str, Method]:
         for module in pkgutil.iter_modules(methods.__path__)
     ]
     found = [module.METHOD for module in modules if hasattr(module, "METHOD")]
-    return {method.name: method for method in found}
+    return {method.name: method for method in sorted(found, key=lambda method: method.name)}
 
 
 def find_method(name: str, where: str = "method") -> Method:

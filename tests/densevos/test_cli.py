@@ -82,6 +82,9 @@ def test_data_synth_frames_and_list(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("arguments", "reason"),
     [
         (("train", "dul_best"), "unknown recipe; known are dul_ytvos"),
+        (("train", "nowhere_at_all:recipe"), "densevos train nowhere_at_all:recipe: cannot be imported"),
+        (("train", "densevos.recipes:RECIPES"), "densevos.recipes:RECIPES: is no recipe; a recipe is a function"),
+        (("train", "pathlib:Path"), "pathlib:Path: is no recipe; a recipe is a function"),
         (("train", "dul_small", "--data", "nowhere", "--out", "x"), "nowhere: no such data folder"),
         (("train", "--config", "none.json", "--out", "x"), "none.json: no such configuration file"),
         (("train", "dul_small", "--data", ".", "--out", "x", "--clips.size", "33"), "--clips.size must be a multiple"),

@@ -79,7 +79,7 @@ def make_maps(
         raise InputError(f"--workers {workers}: must be at least 1")
     if out.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"--out {out}: lies in {source}, where maps would pass for videos; choose another --out")
-    videos = open_source(source)
+    videos = open_source(source, "densevos data foreground")
     folders = [out / name for name in videos.names]
     _check_tools(config)
     _open_maps(out, config, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
