@@ -24,6 +24,8 @@ from tests.densevos.segmentation_copies import coco, put_text, videos
 from tests.densevos.segmentation_copies import folder as own
 from tests.densevos.test_cli import QUICK
 
+pytestmark = pytest.mark.slow
+
 SMALL = SyntheticConfig(height=48, width=64, frames=4)
 
 

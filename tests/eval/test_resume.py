@@ -67,6 +67,7 @@ def options(benchmark: Benchmark, out: Path, *more: object) -> tuple[object, ...
     return ("propagate", "--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3", *where, *more)
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_processes(three, tmp_path: Path) -> None:
     run(three, tmp_path / "one")
     ticks: list[str] = []
@@ -92,6 +93,7 @@ run(load_sequences(DAVIS17, Path(sys.argv[1]), "val"), Path(sys.argv[2]), on_ste
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_very_same_files(three, benchmark, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     command = [sys.executable, "-c", KILLED, str(benchmark.root), str(out)]
