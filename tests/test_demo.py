@@ -11,6 +11,7 @@ from densevos.base.errors import RunError
 from densevos.models.encoder import load_encoder
 
 
+@pytest.mark.slow
 def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     small = dataclasses.replace(demo.TRAINING_CLIPS, height=64, width=96, frames=6)
     for name, value in {"TRAINING": 6, "HELD_OUT": 2, "TRAINING_CLIPS": small, "HELD_OUT_CLIPS": small}.items():

@@ -52,7 +52,7 @@ def tiny(videos: Path) -> TrainConfig:
     """A training run of four steps that takes seconds."""
     return TrainConfig(
         data=videos,
-        encoder=EncoderConfig(key_channels=16),
+        encoder=EncoderConfig(key_channels=16, last="res3"),  # a quarter of the weights
         clips=ClipConfig(frames=2, size=32, short_side=(32, 40), gap=2),
         objective=SelfTrainingConfig(anchor_grid=2, cross_view_grid=2),
         optimiser=OptimiserConfig(lr=1e-3),

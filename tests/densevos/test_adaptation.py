@@ -82,6 +82,7 @@ def test_a_run_leaves_a_model_and_says_which_step_it_is_of(tiny_i2v: I2VConfig, 
     assert card["training"]["checkpoint"] == "best.pt"
 
 
+@pytest.mark.slow
 def test_training_lowers_the_segmentation_loss(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
     loop = dataclasses.replace(tiny_i2v.loop, epochs=25, checkpoint_every=100)
     faster = dataclasses.replace(tiny_i2v.optimiser, lr=1e-2)
@@ -90,6 +91,7 @@ def test_training_lowers_the_segmentation_loss(tiny_i2v: I2VConfig, tmp_path: Pa
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_bit_identical(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
     """Both optimisers, both schedules, dropout, stochastic depth, clusters, the ramp of mu and accumulation."""
     config = dataclasses.replace(

@@ -118,6 +118,7 @@ def test_run_folder_is_complete(tiny: TrainConfig, tmp_path: Path) -> None:
     assert card["training"]["steps"] == 4
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(tiny: TrainConfig, tmp_path: Path) -> None:
     longer = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, epochs=15, checkpoint_every=1000))
     train(longer, tmp_path / "run")
@@ -125,6 +126,7 @@ def test_training_lowers_the_loss(tiny: TrainConfig, tmp_path: Path) -> None:
     assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_whoever_reads_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:
     train(tiny, tmp_path / "a")
     with_worker = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, workers=1))
@@ -163,6 +165,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path) -> None:
     config = dataclasses.replace(
         tiny,
@@ -184,6 +187,7 @@ def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
     config = dataclasses.replace(
         tiny, loop=dataclasses.replace(tiny.loop, epochs=500, checkpoint_every=100_000, workers=1)
@@ -201,6 +205,7 @@ def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("precision", "clip"), [("fp32", None), ("bf16", 1.0)])
+@pytest.mark.slow
 def test_sigterm_between_steps_resumes_bit_identical(
     tiny: TrainConfig, tmp_path: Path, monkeypatch, precision, clip
 ) -> None:
@@ -226,6 +231,7 @@ def test_sigterm_between_steps_resumes_bit_identical(
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_path: Path) -> None:
     """What a reading process raises arrives without its traceback, and the process does not wait for it for ever."""
     short = dataclasses.replace(

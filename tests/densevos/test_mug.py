@@ -232,6 +232,7 @@ def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
         learner.zero_grad()
 
 
+@pytest.mark.slow
 def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_mug: MugConfig, tmp_path: Path) -> None:
     result = train(tiny_mug, tmp_path / "whole")
     assert result.steps == 4
@@ -263,6 +264,7 @@ def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_m
     assert (again / "provenance-round1-step-00000002.json").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_round_goes_on_from_its_end_alone(tiny_mug: MugConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(tiny_mug, run)
@@ -276,6 +278,7 @@ def test_a_finished_round_goes_on_from_its_end_alone(tiny_mug: MugConfig, tmp_pa
     assert described["parameters"] > describe(str(run))["parameters"]
 
 
+@pytest.mark.slow
 def test_relabelling_stops_when_asked_and_goes_on(
     tiny_mug: MugConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +310,7 @@ def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
     train(config, out)
 
 
+@pytest.mark.slow
 def test_two_processes_make_maps_with_one_network(tiny_mug: MugConfig, tmp_path: Path) -> None:
     port = 20_000 + os.getpid() % 20_000
     mp.start_processes(_train_as_rank, args=(port, tiny_mug, tmp_path / "run"), nprocs=2, start_method="fork")

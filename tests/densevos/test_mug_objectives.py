@@ -188,6 +188,7 @@ def distance_in_cells(theta: Tensor, side: int) -> float:
     return ((there - known).norm(dim=3).mean() * (side - 1) / 2).item()
 
 
+@pytest.mark.slow
 def test_kappa_starts_at_the_identity_and_recovers_a_known_affine_map() -> None:
     torch.manual_seed(0)
     side, kappa = 12, GeometricRegressor(12)

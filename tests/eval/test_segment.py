@@ -326,6 +326,7 @@ def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_pa
     ]
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same(clips: Path, model: Path, tmp_path: Path) -> None:
     material = Pictures(set=f"folder:{clips}").load()
     file = model / "model.safetensors"

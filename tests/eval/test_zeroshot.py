@@ -193,6 +193,7 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
     np.testing.assert_array_equal(read_mask(out / "camel" / "00003.png")[sure], (objects > 127)[sure])
 
 
+@pytest.mark.slow
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
     sequences = Unlabelled(dataset="davis16", root=davis).find()
