@@ -360,8 +360,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 RENAMED: dict[str, dict[str, str]] = {
     "segment": {
-        "--dataset": "--set SET:ROOT, which names layout and folder of the set",
-        "--root": "--set SET:ROOT, which names layout and folder of the set",
+        "--dataset": "--set SET:ROOT, which names layout and folder of the set; its classes are --wanted",
+        "--root": "--set SET:ROOT, which names layout and folder of the set; its classes are --wanted",
         "--classes": "--wanted",
     },
     "sweep": {
