@@ -21,10 +21,10 @@ import torch
 from PIL import Image
 
 from densevos.base.masks import read_mask, write_mask
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.propagate import propagate
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.sequences.sequence import Sequence
 from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table
 
 

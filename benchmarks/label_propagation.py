@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import upsampled_labels
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
 from harness import Row, device_name, parser_of, peak_mb, report, table, timed
 
 LABELS = 4

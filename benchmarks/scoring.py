@@ -22,7 +22,7 @@ from densevos_eval.metrics.metric import Scores
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from harness import parser_of, report, table
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25

@@ -369,7 +369,7 @@ def data_classes(
         workers: Processes that read masks; all cores by default.
     """
     from densevos.data.segmentation.presence import class_counts
-    from densevos.data.segmentation.registry import open_set
+    from densevos.data.segmentation.sets.registry import open_set
 
     opened = open_set(source, labels=not unlabelled, workers=workers, **vars(options))
     console.print_notes(opened.notes)

@@ -74,7 +74,7 @@ def test_training_knows_methods_by_their_contract_alone() -> None:
 
 def test_only_the_command_lines_import_tyro() -> None:
     users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
-    assert users <= {"densevos.cli", "densevos_eval.cli", "densevos_eval.settings"}
+    assert users <= {"densevos.cli", "densevos_eval.cli", "densevos_eval.propagation.settings"}
 
 
 IMPORT_EACH_ALONE = """

@@ -12,8 +12,8 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.config import I2VConfig
-from densevos.data.segmentation.registry import open_set, parse_spec
 from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from densevos.methods.method import Data, Method, Round, Training, TrainingJob
 
 if TYPE_CHECKING:

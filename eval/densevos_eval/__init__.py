@@ -7,13 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from densevos_eval.encoders import load_encoder
+    from densevos_eval.adapters.encoder import load_encoder
     from densevos_eval.propagation.propagator import Propagator
-    from densevos_eval.settings import PropagationConfig
+    from densevos_eval.propagation.settings import PropagationConfig
 
 __all__ = ["PropagationConfig", "Propagator", "load_encoder"]
 
-_HOMES = {"PropagationConfig": "settings", "Propagator": "propagation.propagator", "load_encoder": "encoders"}
+_HOMES = {
+    "PropagationConfig": "propagation.settings",
+    "Propagator": "propagation.propagator",
+    "load_encoder": "adapters.encoder",
+}
 
 
 def __getattr__(name: str) -> Any:

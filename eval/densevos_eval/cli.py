@@ -13,12 +13,13 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
-from densevos_eval.footage import Unlabelled, Videos
+from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.inputs.footage import Unlabelled, Videos
+from densevos_eval.propagation.settings import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
 from densevos_eval.segmentation.options import NetworkOptions, Pictures
-from densevos_eval.settings import EncoderOptions, PropagationOptions
 from densevos_eval.sweep.grid import Grid
 from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
 
@@ -94,7 +95,7 @@ def propagate(
     load = partial(
         Propagation.loaded,
         encoder=encoder,
-        preset=options.preset,
+        layer=options.layer,
         config=config,
         max_side=videos.working_side,
         probabilities=save_probabilities,
@@ -160,7 +161,7 @@ def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -
         out: The picture: first.png.
         at: Which frame, by its number or in seconds such as 3.5s; the first when left out.
     """
-    from densevos_eval.own_video import write_frame
+    from densevos_eval.sequences.own_video import write_frame
 
     print(write_frame(video, out, at))
 
@@ -192,11 +193,11 @@ def sweep(
 
     check_workers(workers)
     sequences, settings = benchmark.load(), grid.settings()
-    from densevos_eval.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
-    network = encoder.load(preset=grid.preset)
+    network = encoder.load(preferred_layer=grid.layer)
     with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
         result = sweep(
             sequences,
@@ -227,7 +228,7 @@ def info(
         scale: Frames are resized by this factor before they are encoded.
     """
     options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
-    from densevos_eval.describe import as_lines, facts
+    from densevos_eval.adapters.describe import as_lines, facts
 
     print("\n".join(as_lines(facts(options.load()))))
 
@@ -252,7 +253,7 @@ def show(
         width: Most pixels that a row of panels may be wide.
         movies: Write the movies too, not only the overview.
     """
-    from densevos_eval.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress
     from densevos_eval.reports.results import titled_folders
     from densevos_eval.reports.show import show
 
@@ -327,7 +328,7 @@ def report(
     """
     import numpy as np
 
-    from densevos_eval.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress
     from densevos_eval.reports.report import judged, shown, write_movies, write_report
     from densevos_eval.reports.results import read_all
 

@@ -14,7 +14,7 @@ from densevos.base.files import new_folder, written_whole
 from densevos.base.masks import read_mask
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.registry import PROTOCOLS
-from densevos_eval.sequences import Sequence, read_given
+from densevos_eval.sequences.sequence import Sequence, read_given
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the same masks make the same zip
 

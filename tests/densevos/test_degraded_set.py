@@ -9,8 +9,8 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.cli import dispatch
 from densevos.data.segmentation.folder_writer import write_classes, write_image
-from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.segmentation.sets.registry import open_set
 from densevos.data.sources.images import read_image
 from densevos.data.synthetic.classes import (
     CLASSES,

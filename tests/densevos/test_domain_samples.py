@@ -10,9 +10,9 @@ from PIL import Image
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import write_mask
 from densevos.config import ClipConfig
-from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.samples import DomainSamples, clip_indices
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
+from densevos.data.segmentation.sets.registry import open_set
 
 from .conftest import write_frames
 

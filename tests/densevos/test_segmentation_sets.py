@@ -21,7 +21,7 @@ from densevos.data.segmentation import coco_instances, presence
 from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC, YTBB, class_values, same_classes
 from densevos.data.segmentation.labels import class_ids
 from densevos.data.segmentation.presence import class_counts
-from densevos.data.segmentation.registry import open_set, parse_spec
+from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from tests.densevos import segmentation_copies as copies
 from tests.densevos.segmentation_copies import COPIES, WITHOUT_LABELS, put_image, put_mask, put_text, stripes
 

@@ -18,8 +18,8 @@ from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos_eval.adapters import own
+from densevos_eval.adapters.encoder import Encoder, load_encoder
 from densevos_eval.adapters.resnet import DenseStages
-from densevos_eval.encoders import Encoder, load_encoder
 
 FRAMES = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 
 timm = pytest.importorskip("timm", reason="timm is not installed: pip install 'densevos[timm]'")
 

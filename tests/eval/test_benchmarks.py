@@ -32,7 +32,7 @@ OUTSIDE = """
 from dataclasses import replace
 from densevos_eval.protocols.layout import need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 def load(protocol, root, split, names):
     hint = f"{protocol.name} needs frames/NAME and masks/NAME (from {protocol.source})"

@@ -9,7 +9,7 @@ import torch
 from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, normalise, save_encoder
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 
 FRAMES = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 

@@ -15,9 +15,9 @@ from scipy.optimize import linear_sum_assignment
 from densevos.base.masks import VOID, write_mask
 from densevos_eval.metrics.objects import measure_objects, object_curves
 from densevos_eval.propagation.labels import LabelPropagation
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.davis import DAVIS17, DAVIS17_UNSUPERVISED
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.sequences.sequence import Sequence
 from tests.eval.test_metrics import plain_contour_accuracy, plain_region_similarity
 
 few = settings(max_examples=12, deadline=None)

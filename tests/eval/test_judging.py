@@ -23,7 +23,7 @@ from densevos_eval.scoring.folders import located
 from densevos_eval.scoring.kept import KEPT, KeptArrays
 from densevos_eval.scoring.results import results_json
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
 

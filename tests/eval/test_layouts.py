@@ -12,7 +12,7 @@ from densevos.base.masks import read_mask
 from densevos_eval import cli
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.registry import PROTOCOLS
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from tests.eval.copies import COPIES
 
 DAVIS_PARTS = ["JPEGImages", "JPEGImages/480p/two", "JPEGImages/480p/two/00002.jpg"]

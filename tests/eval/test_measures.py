@@ -13,19 +13,19 @@ from scipy.io import savemat
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos_eval import cli
-from densevos_eval.encoders import load_encoder
-from densevos_eval.joints import read_joints, read_positions, write_joints
+from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.jhmdb import JHMDB
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.vip import VIP
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.sequences.joints import read_joints, read_positions, write_joints
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
 JOINTS = np.stack([np.linspace(4, 32, 15), np.linspace(2, 20, 15)], axis=1)  # (x, y) in a frame of 40x24

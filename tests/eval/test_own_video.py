@@ -15,8 +15,8 @@ from densevos.data.sources.source import frame_rate
 from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
-from densevos_eval.own_video import own_video
-from densevos_eval.sequences import read_given
+from densevos_eval.sequences.own_video import own_video
+from densevos_eval.sequences.sequence import read_given
 from tests.eval.conftest import write_frames
 
 FRAMES = 10

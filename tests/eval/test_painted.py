@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, write_mask
-from densevos_eval.painted import read_painted
+from densevos_eval.sequences.painted import read_painted
 
 SIZE = (80, 60)
 IDS = np.zeros((60, 80), np.uint8)

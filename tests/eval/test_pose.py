@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from densevos.base.masks import write_mask
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.pose import propagate_joints
 from densevos_eval.propagation.propagate import propagate
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.jhmdb import JHMDB
 from densevos_eval.protocols.vip import VIP
-from densevos_eval.sequences import Sequence, resized_frame
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.sequences.sequence import Sequence, resized_frame
 
 STILL = PropagationConfig(context=1, radius=2, topk=1)
 SIZES = [None, (96, 96), (48, 128)]  # of frames that are 64x128

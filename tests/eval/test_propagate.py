@@ -16,9 +16,9 @@ from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
 from densevos_eval import cli
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.propagator import Propagator
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
 from tests.eval.conftest import Benchmark, write_frames, write_masks
 from tests.eval.copies import COPIES
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from densevos.base.errors import InputError
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.propagator import resized, upsampled_labels
-from densevos_eval.settings import PRESETS, PropagationConfig
+from densevos_eval.propagation.settings import PRESETS, PropagationConfig
 
 
 @pytest.fixture(autouse=True)

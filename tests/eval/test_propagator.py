@@ -6,7 +6,7 @@ import torch
 
 from densevos.base.errors import InputError
 from densevos_eval import PropagationConfig, Propagator, load_encoder
-from densevos_eval.encoders import Encoder
+from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.propagation.propagator import fitted, upsampled
 
 

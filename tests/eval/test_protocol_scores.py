@@ -17,7 +17,7 @@ from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.ytobjects import YTOBJECTS
 from densevos_eval.protocols.ytvos import YTVOS18
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 quick = settings(max_examples=12, deadline=None)
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)

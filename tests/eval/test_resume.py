@@ -18,20 +18,21 @@ from densevos.base.masks import read_mask, write_mask
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval import cli
-from densevos_eval.devices import spread_over
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
+from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.base.devices import spread_over
 from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.runner import write_all
-from densevos_eval.sequences import Sequence
-from densevos_eval.settings import EncoderOptions, PropagationConfig
+from densevos_eval.sequences.sequence import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark, moving_rectangles, write_frames, write_masks
 
 CONFIG = PropagationConfig(context=2, radius=3)
 OPTIONS = EncoderOptions(encoder="random:resnet18", layer="res3")
-LOAD = partial(Propagation.loaded, "cpu", encoder=OPTIONS, preset=None, config=CONFIG)
+LOAD = partial(Propagation.loaded, "cpu", encoder=OPTIONS, config=CONFIG)
 
 
 @cache

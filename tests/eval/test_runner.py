@@ -14,7 +14,7 @@ from densevos.base.errors import InputError, RunError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.runs.options import RunOptions
 from densevos_eval.runs.runner import run, write_all
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from tests.conftest import ROOT
 from tests.eval.conftest import FRAMES, HEIGHT, WIDTH, write_frames
 

@@ -14,8 +14,8 @@ from sklearn.metrics import jaccard_score
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
-from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.segmentation.sets.registry import open_set
 from densevos_eval import cli
 from densevos_eval.drawing.confusion_picture import confusion_picture
 from densevos_eval.metrics.classes import ClassesMetric

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
-from densevos_eval.sequences import Sequence, read_given
+from densevos_eval.sequences.sequence import Sequence, read_given
 
 
 @pytest.fixture

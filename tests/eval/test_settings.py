@@ -13,7 +13,7 @@ from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval.cli import dispatch
-from densevos_eval.settings import PRESETS, EncoderOptions, PropagationConfig, PropagationOptions
+from densevos_eval.propagation.settings import PRESETS, EncoderOptions, PropagationConfig, PropagationOptions
 from tests.eval.conftest import Benchmark
 
 

@@ -14,11 +14,11 @@ import torch
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos_eval import cli
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
+from densevos_eval.propagation.settings import PRESETS, PropagationConfig
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
-from densevos_eval.settings import PRESETS, PropagationConfig
 from densevos_eval.sweep.grid import Grid
 from densevos_eval.sweep.sweep import Memory, Remembering, sweep
 from densevos_eval.sweep.table import Sweep, Tried

@@ -15,7 +15,7 @@ from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.ytobjects import CLASSES, YTOBJECTS
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences import read_given
+from densevos_eval.sequences.sequence import read_given
 from tests.eval.conftest import write_frames
 
 SHOTS = {**dict.fromkeys(CLASSES, ("0001",)), "dog": ("0001/shots/001", "0001/shots/002", "0002/shots/001")}

@@ -9,17 +9,17 @@ import pytest
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
-from densevos_eval.encoders import load_encoder
+from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.metrics.objects import measure_objects
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.ytvos import YTVOS18, YTVOS19
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences import read_given
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.sequences.sequence import read_given
 
 
 def late(root: Path, **options):

@@ -25,10 +25,10 @@ from densevos.models import card
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos.models.mug import MugNetwork, save_model
 from densevos_eval import cli
-from densevos_eval.footage import Unlabelled
+from densevos_eval.inputs.footage import Unlabelled
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers

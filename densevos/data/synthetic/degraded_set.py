@@ -10,8 +10,8 @@ import numpy as np
 
 from densevos.base.files import new_folder
 from densevos.data.segmentation.folder_writer import write_classes, write_image
-from densevos.data.segmentation.registry import open_set, parse_spec
 from densevos.data.segmentation.segmentation_set import Shot
+from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from densevos.data.synthetic.degradation import DegradationConfig, degrade, settled
 
 

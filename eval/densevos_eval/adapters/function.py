@@ -8,10 +8,8 @@ stride      pixels per cell; measured on a frame of 224x448 pixels when left out
 A callable that is a torch module is put in eval mode and moved to --device; frames are on that device in any case.
 """
 
-import importlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 from torch import nn
 
 from densevos.base.errors import InputError
+from densevos.base.outside import from_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 
@@ -28,7 +27,7 @@ LAYER = "output"
 def load(module: str, function: str) -> Backbone:
     """Import, call, and look at what came back; InputError, naming what failed, for anything else than a callable."""
     spec = f"{module}:{function}"
-    network = _made(spec, module, function)
+    network = _made(spec)
     stride = getattr(network, "stride", None)
     return Backbone(
         kind="function",
@@ -44,18 +43,15 @@ def load(module: str, function: str) -> Backbone:
     )
 
 
-def _made(spec: str, module: str, function: str) -> Callable[..., Any]:
-    with _importable_from_here():
-        try:
-            maker: Any = importlib.import_module(module)
-            for name in function.split("."):
-                maker = getattr(maker, name)
-            network = maker()
-        except Exception as error:  # the user's code raises whatever it likes
-            raise InputError(
-                f"--encoder {spec}: cannot be made ({type(error).__name__}: {shortened(error)}); "
-                "module:function must be importable from the working directory, and take no arguments"
-            ) from error
+def _made(spec: str) -> Callable[..., Any]:
+    maker = from_outside(spec, "--encoder")
+    try:
+        network = maker()
+    except Exception as error:  # the user's code raises whatever it likes
+        raise InputError(
+            f"--encoder {spec}: cannot be made ({type(error).__name__}: {shortened(error)}); "
+            "the function must take no arguments and return a callable, frames -> features"
+        ) from error
     if not callable(network):
         raise InputError(
             f"--encoder {spec}: returned a {type(network).__name__}; must return a callable, frames -> features"
@@ -66,16 +62,6 @@ def _made(spec: str, module: str, function: str) -> Callable[..., Any]:
 def _source(module: str) -> tuple[Path, ...]:
     file = getattr(sys.modules.get(module), "__file__", None)
     return (Path(file),) if file else ()
-
-
-@contextmanager
-def _importable_from_here() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _triple(spec: str, network: Any, name: str, default: Triple) -> Triple:

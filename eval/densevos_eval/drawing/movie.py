@@ -9,7 +9,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
 from densevos.data.sources.source import frame_rate
 from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side
-from densevos_eval.sequences import Sequence, merged, resized_ids
+from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
 
 
 def panels(

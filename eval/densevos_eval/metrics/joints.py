@@ -10,12 +10,12 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.data.sources.video import open_frames
-from densevos_eval.joints import FILE, read_joints, read_positions
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.metrics.statistics import known_mean
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.joints import FILE, read_joints, read_positions
+from densevos_eval.sequences.sequence import Sequence
 
 THRESHOLDS = {"PCK@.1": 0.1, "PCK@.2": 0.2}
 

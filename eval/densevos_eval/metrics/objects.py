@@ -18,7 +18,7 @@ from densevos_eval.metrics.sequence_metric import Benchmark, SequenceMetric
 from densevos_eval.metrics.statistics import statistics
 from densevos_eval.metrics.tables import csv_bytes, decimals
 from densevos_eval.metrics.temporal import polygon, resampled, stability
-from densevos_eval.sequences import Sequence, merged
+from densevos_eval.sequences.sequence import Sequence, merged
 
 COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 STABILITY = "T-Mean"

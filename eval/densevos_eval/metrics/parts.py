@@ -13,7 +13,7 @@ from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.metrics.statistics import known_mean
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 PARTS = 20  # of VIP, background included
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from densevos.base.errors import InputError
 from densevos_eval.metrics.metric import Fingerprints, Metric
 from densevos_eval.runs.fingerprint import masks_fingerprint, sequence_facts, truth_fingerprint
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 
 class Benchmark(Protocol):

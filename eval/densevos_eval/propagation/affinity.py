@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from densevos.base.devices import multiplies_bf16
-from densevos_eval.settings import Window
+from densevos_eval.propagation.settings import Window
 
 POOL = 16
 LOWEST = -4.0  # Below every score: a score is a cosine less 1.

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from densevos.models.aggregation import aggregate
 from densevos_eval.propagation.affinity import Affinity, Cells, Matches
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
 
 
 @dataclass(kw_only=True)

@@ -8,12 +8,12 @@ import torch
 
 from densevos.base.errors import InputError
 from densevos.data.sources.source import iterate_frames
-from densevos_eval.encoders import Encoder
-from densevos_eval.joints import FILE, read_positions, write_joints
+from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.sequences import Sequence, resized_frame
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.sequences.joints import FILE, read_positions, write_joints
+from densevos_eval.sequences.sequence import Sequence, resized_frame
 
 
 @torch.inference_mode()

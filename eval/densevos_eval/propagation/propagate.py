@@ -14,15 +14,16 @@ from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos.data.sources.source import iterate_frames
-from densevos_eval.encoders import Encoder
+from densevos_eval.adapters.encoder import Encoder
+from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.propagation.ahead import ahead
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
-from densevos_eval.sequences import Sequence, read_given, resized_frame, resized_ids
-from densevos_eval.settings import EncoderOptions, PresetName, PropagationConfig
+from densevos_eval.sequences.sequence import Sequence, read_given, resized_frame, resized_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,12 @@ class Propagation:
     probabilities: bool = False
 
     @classmethod
-    def loaded(
-        cls, device: str, *, encoder: EncoderOptions, preset: PresetName | None, **options: Any
-    ) -> "Propagation":
-        """The writer with the encoder that the options name, on a device; see the fields for `options`."""
-        return cls(encoder=encoder.load(preset=preset, device=device), **options)
+    def loaded(cls, device: str, *, encoder: EncoderOptions, layer: str | None = None, **options: Any) -> "Propagation":
+        """The writer with the encoder that the options name, on a device, at `layer` unless they name another.
+
+        See the fields for `options`.
+        """
+        return cls(encoder=encoder.load(preferred_layer=layer, device=device), **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
         encoder = self.encoder

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos_eval.encoders import Encoder, padded_to, scaled_size
+from densevos_eval.adapters.encoder import Encoder, padded_to, scaled_size
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.sequences import resized_ids
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.sequences.sequence import resized_ids
 
 
 @dataclass(frozen=True, kw_only=True)

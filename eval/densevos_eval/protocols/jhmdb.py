@@ -5,7 +5,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos_eval.protocols.layout import need_consecutive, need_file, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 TEST = "2"  # in the lists: 1 is train
 

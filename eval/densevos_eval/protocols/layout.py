@@ -6,7 +6,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.data.sources.images import image_files
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 
 def load_folders(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from densevos_eval.protocols.layout import load_folders
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 
 def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:

@@ -8,7 +8,7 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos_eval.protocols.protocol import Protocol, load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 if TYPE_CHECKING:
     Dataset = str

@@ -9,7 +9,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos_eval.metrics.matching import same_id
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 Layout = Callable[["Protocol", Path, str, tuple[str, ...]], list[Sequence]]
 """Finds the sequences of a benchmark: `layout(protocol, root, split, names)`.

@@ -5,7 +5,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos_eval.protocols.layout import mask_files, need_every_frame, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
 

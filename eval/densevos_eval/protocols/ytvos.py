@@ -7,7 +7,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos_eval.protocols.layout import need_every_frame, need_file, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 Objects = dict[int, tuple[str, ...]]  # id -> names of the frames it is asked for in, the first hands it over
 

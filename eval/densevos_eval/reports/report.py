@@ -8,7 +8,6 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
-from densevos_eval import sequences as benchmark
 from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols.protocol import Protocol
@@ -16,6 +15,7 @@ from densevos_eval.reports.compare import compare
 from densevos_eval.reports.report_page import Story, page
 from densevos_eval.reports.results import FILE, Results, SequenceResult, check_fresh, check_same
 from densevos_eval.reports.thumbnails import thumbnails
+from densevos_eval.sequences import sequence as benchmark
 
 WORST = 60  # Some 5 MB of curves and pictures.
 

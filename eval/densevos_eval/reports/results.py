@@ -10,7 +10,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos_eval.runs.fingerprint import masks_fingerprint, truth_fingerprint
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 FILE = "results.json"
 

@@ -8,7 +8,7 @@ from PIL import Image
 from densevos.base.files import written_whole
 from densevos_eval.drawing.movie import drawn_frames, panels, write_movie
 from densevos_eval.drawing.overlay import stacked, titled
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 LATE = 0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.
 

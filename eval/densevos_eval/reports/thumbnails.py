@@ -13,7 +13,7 @@ from PIL import Image
 from densevos.base.masks import VOID, read_mask
 from densevos.data.sources.video import open_frames
 from densevos_eval.drawing.overlay import overlay, scaled_to
-from densevos_eval.sequences import Sequence, merged
+from densevos_eval.sequences.sequence import Sequence, merged
 
 WIDTH = 320
 QUALITY = 80

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from densevos.data.sources.images import image_files
-from densevos_eval.joints import FILE
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.joints import FILE
+from densevos_eval.sequences.sequence import Sequence
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import check_workers, shard_of
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
 from densevos_eval.runs.fingerprint import fingerprint, input_fingerprint
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 FILE = "propagation.json"
 SEGMENTED = "segment.json"  # where masks hold classes

@@ -16,7 +16,7 @@ from densevos.base.parallel import BROKEN, Broken, Function, OnStep, check_any, 
 from densevos_eval.runs.options import RunOptions
 from densevos_eval.runs.records import begin, is_whole, written_sequence
 from densevos_eval.runs.writer import MaskWriter
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 Load = Callable[[], MaskWriter]
 
@@ -48,8 +48,8 @@ def run(
         InputError: The output folder or all sequences cannot be used.
         RunError: Some sequences have no result; they have been listed by then.
     """
-    from densevos_eval.devices import spread_over
-    from densevos_eval.progress import frame_progress
+    from densevos_eval.base.devices import spread_over
+    from densevos_eval.base.progress import frame_progress
 
     sequences = options.sequences(sequences)
     loads: list[Load] = [partial(load, place) for place in spread_over(device, options.workers or usual_workers)]
@@ -150,14 +150,14 @@ def _threads(processes: int) -> int:
     """Threads of each of so many processes; of no other process none need be counted."""
     if not processes:
         return 0
-    from densevos_eval.devices import threads_of_each
+    from densevos_eval.base.devices import threads_of_each
 
     return threads_of_each(processes)
 
 
 def _in_process(load: Load, folders: list[Path], threads: int) -> Function[Sequence, None]:
     """What a process of its own does with every sequence."""
-    from densevos_eval.devices import limit_threads
+    from densevos_eval.base.devices import limit_threads
 
     limit_threads(threads)
     return partial(_write_sequence, load(), folders)
@@ -176,8 +176,8 @@ def _write_sequence(writer: MaskWriter, folders: list[Path], sequence: Sequence,
 
 def _write_movie(sequence: Sequence, options: RunOptions, *, background: bool) -> None:
     """Draw the masks of one's own video over it, and say where both are."""
+    from densevos_eval.base.progress import frame_progress
     from densevos_eval.drawing.movie import write_movie
-    from densevos_eval.progress import frame_progress
 
     movie = options.out / f"{sequence.name}.mp4"
     with frame_progress(len(sequence.frame_names), "movie") as on_frame:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import OnStep
-from densevos_eval.sequences import Sequence as VideoSequence
+from densevos_eval.sequences.sequence import Sequence as VideoSequence
 
 Settings = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import check_workers
-from densevos_eval.labelled_set import ChosenSet
+from densevos_eval.inputs.labelled_set import ChosenSet
 from densevos_eval.metrics.metric import Metric
 from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
 from densevos_eval.protocols.options import BenchmarkOptions

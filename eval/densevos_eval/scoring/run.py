@@ -6,7 +6,7 @@ from rich.console import Console
 
 from densevos.base.console import list_failures, print_notes
 from densevos.base.parallel import shard_of, stopped_by_sigterm
-from densevos_eval.progress import sequence_progress
+from densevos_eval.base.progress import sequence_progress
 from densevos_eval.scoring.folders import located
 from densevos_eval.scoring.kept import KeptArrays
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun

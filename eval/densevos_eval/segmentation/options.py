@@ -12,9 +12,9 @@ from densevos.base.parallel import BROKEN, Broken
 from densevos.data.segmentation.classes import same_classes
 from densevos.data.segmentation.segmentation_set import Shot
 from densevos.data.sources.source import FrameReader
-from densevos_eval.labelled_set import ChosenSet
-from densevos_eval.own_video import own_video
-from densevos_eval.sequences import Sequence
+from densevos_eval.inputs.labelled_set import ChosenSet
+from densevos_eval.sequences.own_video import own_video
+from densevos_eval.sequences.sequence import Sequence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,14 @@ from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
-from densevos_eval.devices import chosen
+from densevos_eval.base.devices import chosen
 from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import SEGMENTED
 from densevos_eval.segmentation.classifier import Classifier, load_classifier, model_file
 from densevos_eval.segmentation.options import Material, NetworkOptions, ids_by_name
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 OVERLAYS = "overlays"  # below the folder of the masks
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
-from densevos_eval.options import several
-from densevos_eval.settings import PresetName, PropagationConfig, PropagationOptions
+from densevos_eval.base.derived_options import several
+from densevos_eval.propagation.settings import PresetName, PropagationConfig, PropagationOptions
 
 NAMED = ("context", "radius", "topk", "temperature")
 """Fields that stand in the name of every setting, in this order; the last one varies first."""
@@ -27,6 +27,11 @@ class Grid(_Values):
         for name in _names():
             for value in getattr(self, name):
                 self._setting(**{name: value})
+
+    @property
+    def layer(self) -> str | None:
+        """The layer that the preset compares; None for the encoder's own."""
+        return PropagationOptions(preset=self.preset).layer
 
     def settings(self) -> dict[str, PropagationConfig]:
         """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last list varies first.

@@ -16,16 +16,16 @@ from torch import Tensor
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
 from densevos.base.parallel import BROKEN, Broken, check_any
-from densevos_eval.encoders import Encoder
+from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences import Sequence, read_given
-from densevos_eval.settings import PropagationConfig
+from densevos_eval.sequences.sequence import Sequence, read_given
 from densevos_eval.sweep.table import Sweep, Tried
 
 

@@ -11,9 +11,9 @@ from rich.table import Table
 
 import densevos
 from densevos.base.files import write_json, written_whole
+from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.reports.compare_tables import percent
 from densevos_eval.reports.results import Results, lower_is_better
-from densevos_eval.settings import PropagationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,11 @@ from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig, refine, require
 from densevos.inference.segmenter import Segmenter
-from densevos_eval.devices import chosen
+from densevos_eval.base.devices import chosen
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.options import ZeroShotOptions
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
-from densevos_eval.options import given, optional
+from densevos_eval.base.derived_options import given, optional
 
 _Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 

@@ -12,7 +12,7 @@ from densevos.base.masks import read_mask
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
-from densevos_eval.painted import flat, read_painted
+from densevos_eval.sequences.painted import flat, read_painted
 
 
 @dataclass(frozen=True, kw_only=True)

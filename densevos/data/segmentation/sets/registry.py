@@ -9,8 +9,8 @@ from densevos.base.errors import InputError
 from densevos.data.segmentation import sets
 from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet, SetReading
 
-NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(sets.__path__)))
-"""Sets by name; each is the module of the folder `sets` that knows its layout."""
+NAMES = tuple(sorted({module.name for module in pkgutil.iter_modules(sets.__path__)} - {"registry"}))
+"""Sets by name; each is the module of this folder that knows its layout."""
 
 
 def parse_spec(spec: str) -> tuple[str, Path]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 from densevos.base.errors import InputError
 from densevos.config.sets import SetOptions
-from densevos.data.segmentation.registry import open_set
 from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.segmentation.sets.registry import open_set
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from densevos_eval.adapters.backbone import PROBE
-from densevos_eval.encoders import Encoder
+from densevos_eval.adapters.encoder import Encoder
 
 FRAME = (480, 854)
 

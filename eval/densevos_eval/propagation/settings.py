@@ -2,15 +2,11 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from densevos.base.errors import InputError
-from densevos_eval.options import given, optional
+from densevos_eval.base.derived_options import given, optional
 
-if TYPE_CHECKING:
-    from densevos_eval.encoders import Encoder
-
-MOST_SCALE = 16
 Window = Literal["circle", "square"]
 Reference = Literal["everywhere", "near", "none"]
 Topk = int | Literal["all"]
@@ -117,43 +113,11 @@ class PropagationOptions(_Overrides):
     """Settings of a publication, its layer included where the encoder has one of that name. Without this option: dul,
     at the encoder's own layer."""
 
+    @property
+    def layer(self) -> str | None:
+        """The layer that the preset compares; None for the encoder's own."""
+        return PRESETS[self.preset].layer if self.preset else None
+
     def config(self) -> PropagationConfig:
         """The preset's settings with those given in their place; InputError names a flag that cannot be."""
         return replace(PRESETS[self.preset or "dul"].config, **given(self, PropagationConfig))
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderOptions:
-    """Which encoder, and how it is run."""
-
-    encoder: str
-    """Our encoder.safetensors or its run folder, a released DUL or CRW snapshot, torchvision:resnet50[:WEIGHTS],
-    timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your own."""
-    layer: str | None = None
-    """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
-    scale: float = 1
-    """Frames are resized by this factor before they are encoded."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the encoder."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale <= MOST_SCALE:
-            raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {self.scale}")
-
-    def load(self, *, preset: PresetName | None = None, device: str | None = None) -> "Encoder":
-        """The encoder on `device` (or --device), at the preset's layer unless another is named; loads torch.
-
-        Raises InputError as densevos_eval.encoders.load_encoder does.
-        """
-        from densevos_eval.encoders import load_encoder
-
-        return load_encoder(
-            self.encoder,
-            layer=self.layer,
-            preferred_layer=PRESETS[preset].layer if preset else None,
-            device=device or self.device,
-            precision=self.precision,
-            scale=self.scale,
-        )

@@ -11,7 +11,7 @@ from densevos.base.files import written_whole
 from densevos.data.sources.images import image_files
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.sequence import Sequence
 
 
 def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: str | None = None) -> Sequence:

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
+from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
-from densevos_eval import devices
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
 from densevos_eval.adapters.backbone import Backbone, Triple, measured_stride
+from densevos_eval.base import devices
 
 Precision = Literal["fp32", "bf16"]
 
@@ -134,7 +135,7 @@ def load_backbone(spec: str) -> Backbone:
         path = path / "encoder.safetensors"
     if path.exists():
         return own.from_file(path) if path.suffix == ".safetensors" else snapshots.from_file(path)
-    if re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", spec):
+    if is_outside(spec):
         return function.load(kind, rest)
     raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos_eval.own_video import own_video
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
-from densevos_eval.sequences import Sequence
+from densevos_eval.sequences.own_video import own_video
+from densevos_eval.sequences.sequence import Sequence
 
 OWN_SIDE = 960  # Pixels: about the size that benchmarks are judged at; a 4K frame has 16 times as many cells.
 

@@ -1,0 +1,48 @@
+"""Which encoder, and how it is run: options, without torch."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from densevos.base.errors import InputError
+
+if TYPE_CHECKING:
+    from densevos_eval.adapters.encoder import Encoder
+
+MOST_SCALE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """Which encoder, and how it is run."""
+
+    encoder: str
+    """Our encoder.safetensors or its run folder, a released DUL or CRW snapshot, torchvision:resnet50[:WEIGHTS],
+    timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your own."""
+    layer: str | None = None
+    """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
+    scale: float = 1
+    """Frames are resized by this factor before they are encoded."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= MOST_SCALE:
+            raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {self.scale}")
+
+    def load(self, *, preferred_layer: str | None = None, device: str | None = None) -> "Encoder":
+        """The encoder on `device` (or --device), at the preferred layer unless another is named; loads torch.
+
+        Raises InputError as load_encoder does.
+        """
+        from densevos_eval.adapters.encoder import load_encoder
+
+        return load_encoder(
+            self.encoder,
+            layer=self.layer,
+            preferred_layer=preferred_layer,
+            device=device or self.device,
+            precision=self.precision,
+            scale=self.scale,
+        )

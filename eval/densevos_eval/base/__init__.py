@@ -1,0 +1,1 @@
+"""The ground of the evaluator: options made from configurations, devices, progress bars."""

@@ -1,0 +1,1 @@
+"""Sequences to evaluate on: where frames, given masks and annotations lie, and how they are read."""
