@@ -20,8 +20,8 @@ from densevos.config import EncoderConfig
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence, write_davis
 from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.conftest import ROOT
-from tests.densevos.segmentation_copies import coco, put_text, videos
-from tests.densevos.segmentation_copies import folder as own
+from tests.densevos.data.segmentation.segmentation_copies import coco, put_text, videos
+from tests.densevos.data.segmentation.segmentation_copies import folder as own
 from tests.densevos.test_cli import QUICK
 
 pytestmark = pytest.mark.slow

@@ -84,7 +84,7 @@ import os, signal, sys
 from pathlib import Path
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.protocols.protocol import load_sequences
-from tests.eval.test_resume import run
+from tests.eval.runs.test_resume import run
 
 frames = []
 def kill(name):

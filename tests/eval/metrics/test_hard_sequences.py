@@ -18,7 +18,7 @@ from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.davis import DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.sequences.sequence import Sequence
-from tests.eval.test_metrics import plain_contour_accuracy, plain_region_similarity
+from tests.eval.metrics.test_metrics import plain_contour_accuracy, plain_region_similarity
 
 few = settings(max_examples=12, deadline=None)
 

@@ -23,7 +23,7 @@ from densevos_eval.protocols.registry import OTHER_MODULES, PROTOCOLS, find_prot
 from tests.conftest import ROOT
 from tests.eval.conftest import FRAMES, HEIGHT, WIDTH
 from tests.eval.copies import COPIES, mose, put, write_text
-from tests.eval.test_layouts import run
+from tests.eval.protocols.test_layouts import run
 
 OPTIONS: dict[str, str] = {"split": "train", "resolution": "720p", "frames": "required"}
 """Every option that a benchmark may refuse, with a value that is not its default."""

@@ -23,7 +23,14 @@ from densevos.data.segmentation.labels import class_ids
 from densevos.data.segmentation.presence import class_counts
 from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from tests.densevos import segmentation_copies as copies
-from tests.densevos.segmentation_copies import COPIES, WITHOUT_LABELS, put_image, put_mask, put_text, stripes
+from tests.densevos.data.segmentation.segmentation_copies import (
+    COPIES,
+    WITHOUT_LABELS,
+    put_image,
+    put_mask,
+    put_text,
+    stripes,
+)
 
 IDS = {name: id for id, name in enumerate(("background", *SHARED))}
 
