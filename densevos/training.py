@@ -7,7 +7,7 @@ import torch
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
-from densevos.config import LoopConfig, RunConfig, to_dict
+from densevos.config import LoopConfig, RunConfig, flag, to_dict
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import fit
@@ -235,7 +235,7 @@ def _changed(before: RunConfig, now: RunConfig) -> str | None:
         if isinstance(value, dict):
             for key, part in value.items():
                 if part != other[key] and key not in WITHOUT_EFFECT:
-                    return f"--{name}.{key} ({part} there, {other[key]} here)"
+                    return f"{flag(name, key)} ({part} there, {other[key]} here)"
         elif value != other:
-            return f"--{name} ({value} there, {other} here)"
+            return f"--{name.replace('_', '-')} ({value} there, {other} here)"
     return None

@@ -3,7 +3,7 @@
 Errors name the flag, because that is where the user mends them.
 """
 
-from densevos.config.files import from_dict, to_dict
+from densevos.config.files import flag, from_dict, to_dict
 from densevos.config.image_to_video import AdversarialConfig, I2VConfig, NetworkConfig
 from densevos.config.mug import MugClipConfig, MugConfig, MugObjectiveConfig
 from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, RunConfig
@@ -26,6 +26,7 @@ __all__ = [
     "SetOptions",
     "TrainConfig",
     "ViewConfig",
+    "flag",
     "from_dict",
     "to_dict",
 ]

@@ -9,6 +9,15 @@ from typing import Any, Literal
 
 from densevos.config.parts import ADDED_LATER
 
+UNPREFIXED = ("sets",)
+"""Groups whose options go without the group's name on the command line, as they do in other commands."""
+
+
+def flag(group: str, name: str) -> str:
+    """The option that sets a value of a group: --loop.epochs, --wanted."""
+    option = name.replace("_", "-")
+    return f"--{option}" if group in UNPREFIXED else f"--{group}.{option}"
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A config dataclass as plain JSON values."""

@@ -117,6 +117,8 @@ def test_killed_and_resumed_ends_bit_identical(tiny_i2v: I2VConfig, tmp_path: Pa
 def test_resuming_refuses_another_configuration_and_another_list(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
     train(tiny_i2v, tmp_path / "run")
     for changes, reason in (
+        ({"sets": SetOptions(others="ignore")}, r"--others \(background there, ignore here\)"),
+        ({"weight_frames": 7}, r"--weight-frames \(500 there, 7 here\)"),
         ({"placement": "global"}, r"--placement \(spatial there, global here\)"),
         ({"loss": "general"}, r"--loss \(clustered there, general here\)"),
         ({"adversarial": dataclasses.replace(PAIRS, clusters=2)}, r"--adversarial\.clusters \(3 there, 2 here\)"),
