@@ -20,11 +20,10 @@ from densevos.methods.registry import read_config, write_config
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.recipes import RECIPES
 from densevos.training import export, train
-
-from .conftest import write_frames
-from .test_domain_samples import labelled_clip, labelled_images
-from .test_engine import start, wait_for
-from .test_image_to_video import PAIRS, STILLS, SWIN, VIDEO, config_of
+from tests.densevos.conftest import write_frames
+from tests.densevos.data.segmentation.test_domain_samples import labelled_clip, labelled_images
+from tests.densevos.engine.test_engine import start, wait_for
+from tests.densevos.learners.test_image_to_video import PAIRS, STILLS, SWIN, VIDEO, config_of
 
 
 @pytest.fixture

@@ -40,8 +40,7 @@ from densevos.models.mug import MugNetwork, Readout, load_model, save_model
 from densevos.models.resnet import DenseResNet
 from densevos.objectives.video import instance_loss
 from densevos.training import export, train
-
-from .conftest import write_frames
+from tests.densevos.conftest import write_frames
 
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear")
 CLIPS = MugClipConfig(size=96, segments=4, pair_gap=3, zoom=(0.8, 1.0))

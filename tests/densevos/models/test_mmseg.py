@@ -12,8 +12,7 @@ from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.inflation import renamed
 from densevos.models.segmentation.mmseg import from_mmseg
 from densevos.models.segmentation.network import make_network
-
-from .test_segmentation_models import SWIN, VIDEO
+from tests.densevos.models.test_segmentation_models import SWIN, VIDEO
 
 NAMES = {
     "authors": (

@@ -19,7 +19,9 @@ from densevos_eval.metrics.registry import (
     find_shot_metric,
     metric_classes,
 )
-from densevos_eval.protocols import JHMDB, PROTOCOLS, VIP
+from densevos_eval.protocols.jhmdb import JHMDB
+from densevos_eval.protocols.registry import PROTOCOLS
+from densevos_eval.protocols.vip import VIP
 from densevos_eval.scoring.results import results_json, scores_table
 from tests.eval.conftest import Benchmark
 

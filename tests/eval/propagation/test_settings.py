@@ -12,8 +12,9 @@ import torch
 from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
+from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.cli import dispatch
-from densevos_eval.propagation.settings import PRESETS, EncoderOptions, PropagationConfig, PropagationOptions
+from densevos_eval.propagation.settings import PRESETS, PropagationConfig, PropagationOptions
 from tests.eval.conftest import Benchmark
 
 

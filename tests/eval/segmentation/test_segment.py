@@ -39,7 +39,7 @@ from densevos_eval.segmentation.classifier import (
 from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures, ids_by_name
 from densevos_eval.segmentation.segment import SemanticSegmentation
 from densevos_eval.sequences.sequence import Sequence
-from tests.densevos import segmentation_copies as copies
+from tests.densevos.data.segmentation import segmentation_copies as copies
 
 CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")

@@ -13,8 +13,7 @@ from densevos.config import ClipConfig
 from densevos.data.segmentation.samples import DomainSamples, clip_indices
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos.data.segmentation.sets.registry import open_set
-
-from .conftest import write_frames
+from tests.densevos.conftest import write_frames
 
 STILLS = ClipConfig(frames=1, gap=1, size=32, short_side=(32, 40))
 CLIPS = ClipConfig(frames=4, gap=2, size=32, short_side=(32, 40))

@@ -22,7 +22,7 @@ from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC
 from densevos.data.segmentation.labels import class_ids
 from densevos.data.segmentation.presence import class_counts
 from densevos.data.segmentation.sets.registry import open_set, parse_spec
-from tests.densevos import segmentation_copies as copies
+from tests.densevos.data.segmentation import segmentation_copies as copies
 from tests.densevos.data.segmentation.segmentation_copies import (
     COPIES,
     WITHOUT_LABELS,
