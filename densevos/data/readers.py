@@ -1,0 +1,19 @@
+"""Frames as scripts read them; the readers live in densevos.data.sources."""
+
+from densevos.data.sources.frame_folder import FolderReader
+from densevos.data.sources.images import StillReader, read_image
+from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
+from densevos.data.sources.video import open_frames
+from densevos.data.sources.video_file import AvReader, DecordReader
+
+__all__ = [
+    "AvReader",
+    "DecordReader",
+    "FolderReader",
+    "FrameReader",
+    "StillReader",
+    "frame_rate",
+    "iterate_frames",
+    "open_frames",
+    "read_image",
+]
