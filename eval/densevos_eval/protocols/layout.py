@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos.data.sources.images import image_files
+from densevos.base.names import image_files
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import Sequence
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from densevos.data.sources.images import image_files
+from densevos.base.names import image_files
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
 
