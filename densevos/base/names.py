@@ -81,6 +81,11 @@ def is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_hidden(name)
 
 
+def is_png(name: str) -> bool:
+    """Whether a visible file of this name is a PNG, as masks are."""
+    return name.lower().endswith(".png") and not is_hidden(name)
+
+
 def is_annotation(name: str) -> bool:
     """Whether a folder of this name holds labels instead of frames."""
     return re.sub(r"[\W_]", "", name.lower()) in ANNOTATION_NAMES
@@ -88,8 +93,7 @@ def is_annotation(name: str) -> bool:
 
 def image_files(folder: Path) -> list[Path]:
     """The image files directly inside `folder`, in the order of frames; InputError when it cannot be read."""
-    # Links without a target count as files, so that the frame is missed when it is read.
-    found = [entry.name for entry in _entries(folder) if is_image(entry.name) and not entry.is_dir()]
+    found = [entry.name for entry in _entries(folder) if is_image(entry.name) and not _is_folder(entry)]
     return [folder / name for name in sorted(found, key=frame_order)]
 
 
@@ -107,18 +111,26 @@ def frame_files(folder: Path, cure: str = "") -> list[Path]:
 
 def visible_folders(folder: Path) -> list[Path]:
     """The folders directly inside `folder` that are not hidden, sorted by name; InputError when it cannot be read."""
-    return sorted(folder / entry.name for entry in _entries(folder) if entry.is_dir() and not is_hidden(entry.name))
+    return sorted(folder / entry.name for entry in _entries(folder) if _is_folder(entry) and not is_hidden(entry.name))
 
 
 def mask_files(folder: Path) -> list[Path]:
     """The PNG files directly inside `folder`, in the order of frames; InputError when it cannot be read."""
-    return [file for file in image_files(folder) if file.suffix.lower() == ".png"]
+    return [file for file in image_files(folder) if is_png(file.name)]
 
 
 def mask_file(folder: Path, frame: str) -> Path:
     """FOLDER/FRAME.png, or FOLDER/FRAME.PNG where only that is there."""
     file, upper = folder / f"{frame}.png", folder / f"{frame}.PNG"
     return upper if not file.is_file() and upper.is_file() else file
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Links that lead nowhere count as files, so that the frame is missed when it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
