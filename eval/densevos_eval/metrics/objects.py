@@ -32,7 +32,7 @@ class ObjectRules(Benchmark, Protocol):
 
     @property
     def skipped(self) -> tuple[int, int]:
-        """How many annotated frames at the beginning, and how many frames at the end, are not scored."""
+        """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
         ...
 
     @property
@@ -254,9 +254,11 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
 def counted_frames(sequence: Sequence, rules: ObjectRules) -> list[int]:
     """Indices of the frames that are scored: those annotated, less the benchmark's ends."""
     first, last = rules.skipped
-    end = len(sequence.frame_names) - last
-    annotated = sequence.annotated or range(len(sequence.frame_names))
-    return [t for t in annotated[first:] if t < end]
+    count = len(sequence.frame_names)
+    annotated = list(sequence.annotated or range(count))
+    # Of sparse annotations none is spared at the end: the last is as good as the others.
+    complete = len(annotated) == count - annotated[0]
+    return annotated[first : len(annotated) - (last if complete else 0)]
 
 
 def object_ids(sequence: Sequence) -> list[int]:

@@ -66,7 +66,7 @@ class Protocol:
     merge_objects: bool = False
     """All ids above 0 are one object."""
     skipped: tuple[int, int] = (1, 1)
-    """How many annotated frames at the beginning, and how many frames at the end, are not scored."""
+    """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
     ignore_void: bool = False
     """Annotated pixels of value 255 do not count, instead of counting as background."""
     max_proposals: int | None = None

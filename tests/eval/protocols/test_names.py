@@ -188,15 +188,18 @@ def test_annotated_frames_after_the_given_one_are_scored(tmp_path: Path, monkeyp
     results = tmp_path / "results"
     for name in ("dense", "sparse"):
         write_masks(results / name, moving_rectangles({1: 8}))
-    for t in (0, 5):  # neither is scored
+    for t in (0, 5):  # neither is scored where every frame has an annotation
         (results / "dense" / f"{t:05d}.png").unlink()
     options = ["--dataset", "folder", "--root", tmp_path, "--results", results, "--workers", 1]
     assert run(monkeypatch, "score", *options) == 0
     said = capsys.readouterr()
     assert "tiny: left out, since none of its 2 frames is scored" in said.err
-    assert "sparse: annotations of some frames only, so 2 of 6 frames are scored" in said.err
+    assert "sparse: annotations of some frames only, so 3 of 6 frames are scored" in said.err
     assert (results / "global_results-val.csv").read_text().splitlines()[1].startswith("1.000,1.000")
-    assert '"frames": [\n        "00002",\n        "00004"\n      ]' in (results / "results.json").read_text()
+    assert (
+        '"frames": [\n        "00002",\n        "00004",\n        "00005"\n      ]'
+        in (results / "results.json").read_text()
+    )
 
 
 @pytest.mark.parametrize("command", ["score", "submit"])
