@@ -12,6 +12,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.masks import read_mask
+from densevos.base.names import mask_file
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences.sequence import Sequence, read_given
@@ -67,7 +68,7 @@ def _checked(sequence: Sequence, results: Path) -> dict[str, Path]:
         raise InputError(f"{sequence.source}: no mask is given, so the ids of its objects are not known")
     ids = np.unique(np.concatenate([np.unique(mask) for mask in given.values()]))
     height, width = next(iter(given.values())).shape
-    files = {frame: results / sequence.name / f"{frame}.png" for frame in sequence.written}
+    files = {frame: mask_file(results / sequence.name, frame) for frame in sequence.written}
     for file in files.values():
         if not file.is_file():
             raise InputError(f"{file}: mask is missing; the server wants {len(files)} of {sequence.name}")

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
+from densevos.base.names import frame_files, mask_files, visible_folders
+from densevos.base.text import read_text
 from densevos.data.segmentation.classes import choose_classes, class_values
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
-from densevos.data.sources.images import image_files
 
 
 def need_folder(folder: Path, cure: str) -> Path:
@@ -29,28 +29,23 @@ def first_folder(candidates: list[Path], cure: str) -> Path:
 
 def folders(above: Path) -> list[Path]:
     """The visible folders directly inside a folder, sorted by name."""
-    return sorted(folder for folder in above.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    return visible_folders(above)
 
 
 def need_images(folder: Path, cure: str) -> list[Path]:
     """The images in the folder; InputError with the cure unless there are any, and when two share a name."""
-    files = image_files(need_folder(folder, cure))
+    files = frame_files(need_folder(folder, cure), cure)
     if not files:
         raise InputError(f"{folder}: folder holds no images; {cure}")
-    for one, next_ in pairwise(files):
-        if one.stem == next_.stem:
-            raise InputError(f"{next_}: has the name of {one.name}, by which masks are found; remove one; {cure}")
     return files
 
 
 def read_names(file: Path, cure: str) -> list[str]:
     """The lines of a list of images or sequences; InputError unless there are any."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file, cure).splitlines()
     except FileNotFoundError:
         raise InputError(f"{file}: list is missing; {cure}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file}: is no text; {cure}") from None
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
         raise InputError(f"{file}: list is empty; {cure}")
@@ -60,7 +55,7 @@ def read_names(file: Path, cure: str) -> list[str]:
 def read_json(file: Path, cure: str) -> Any:
     """What the JSON file holds; InputError with the cure when it is missing or damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(read_text(file, cure))
     except FileNotFoundError:
         raise InputError(f"{file}: file is missing; {cure}") from None
     except ValueError as error:
@@ -82,13 +77,13 @@ def labelled_video(
     shot: Shot, frames: list[Path], masks: Path, values: Mapping[int, int], known: str, *, sparse: bool = False
 ) -> Shot:
     """The shot with the masks MASKS/FRAME.png; InputError when one is missing, unless only some are to be there."""
-    there = {mask.stem for mask in need_folder(masks, f"get the masks of {frames[0].parent}").glob("*.png")}
-    files = {t: (image, masks / f"{image.stem}.png") for t, image in enumerate(frames) if image.stem in there}
+    there = {mask.stem: mask for mask in mask_files(need_folder(masks, f"get the masks of {frames[0].parent}"))}
+    files = {t: (image, there[image.stem]) for t, image in enumerate(frames) if image.stem in there}
     if len(files) < len(frames) and not sparse:
         lacking = next(image for image in frames if image.stem not in there)
         raise InputError(f"{masks / lacking.stem}.png: mask of {lacking} is missing; get it, or remove both")
-    if lost := sorted(there - {image.stem for image in frames}):
-        raise InputError(f"{masks / lost[0]}.png: labels a frame that {frames[0].parent} lacks; get it, or remove both")
+    if lost := sorted(there.keys() - {image.stem for image in frames}):
+        raise InputError(f"{there[lost[0]]}: labels a frame that {frames[0].parent} lacks; get it, or remove both")
     return replace(shot, labelled=tuple(files), reader=MaskFiles(files=files, values=values, known=known))
 
 
@@ -115,17 +110,17 @@ def image_set(
     if not options.labels:
         shots = tuple(Shot(name=image.stem, source=image) for image in images)
         return SegmentationSet(name=name, kind="images", classes=classes, shots=shots)
-    there = {mask.name for mask in image_files(need_folder(masks, cure))}
+    there = {mask.stem: mask for mask in mask_files(need_folder(masks, cure))}
     ids = class_values(values, classes, options.others)
     for image in images:
-        if f"{image.stem}.png" not in there:
+        if image.stem not in there:
             raise InputError(f"{masks / image.stem}.png: mask of {image.name} is missing; {cure}")
     shots = tuple(
         Shot(
             name=image.stem,
             source=image,
             labelled=(0,),
-            reader=MaskFiles(files={0: (image, masks / f"{image.stem}.png")}, values=ids, known=known),
+            reader=MaskFiles(files={0: (image, there[image.stem])}, values=ids, known=known),
         )
         for image in images
     )

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.data.sources.images import IMAGE_SUFFIXES, image_files, read_image
+from densevos.base.names import IMAGE_SUFFIXES, frame_files
+from densevos.data.sources.images import read_image
 
 
 class FolderReader:
-    """Images of one folder in the order of their names."""
+    """Images of one folder in the order of their names, see `frame_order`; InputError when two share a name."""
 
     def __init__(self, path: Path):
         self.path = path
-        self._files = image_files(path)
+        self._files = frame_files(path)
         if not self._files:
             raise InputError(f"{path}: folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
         self.names = [file.stem for file in self._files]

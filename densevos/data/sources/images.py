@@ -7,13 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from densevos.base.errors import InputError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside `folder`, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+from densevos.base.names import is_image
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -38,7 +32,7 @@ class StillReader:
     @staticmethod
     def reads(path: Path) -> bool:
         """Whether `path` is named like an image."""
-        return path.suffix.lower() in IMAGE_SUFFIXES
+        return is_image(path.name)
 
     def __len__(self) -> int:
         return 1

@@ -1,5 +1,6 @@
 """From what a user names to a source: a folder, a list, a video file, or `module:function` from outside."""
 
+import warnings
 from pathlib import Path
 
 from densevos.base.errors import InputError
@@ -33,6 +34,8 @@ def open_paths(path: Path) -> PathSource:
     Args:
         path: A folder (searched through and through), a text file with one path a line, or a single video file.
 
+    Warns of what was left out of a folder or is doubtful.
+
     Raises:
         InputError: `path` is missing or empty, or lists what is not there.
     """
@@ -46,7 +49,10 @@ def open_paths(path: Path) -> PathSource:
         raise InputError(f"{path}: no such data folder or list; give a folder of frame folders or video files")
 
     if not source.videos:
-        raise InputError(f"{path}: holds no frame folders and no video files; give a folder of videos")
+        notes = "".join(f" ({note})" for note in source.notes)
+        raise InputError(f"{path}: holds no frame folders and no video files{notes}; give a folder of videos")
+    for note in source.notes:
+        warnings.warn(note, stacklevel=2)
     return source
 
 

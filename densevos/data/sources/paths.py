@@ -18,6 +18,8 @@ class PathSource:
     root: Path
     """The folder, list or file that the user named."""
     videos: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    """What was left out or is doubtful, a line each."""
 
     @property
     def names(self) -> list[str]:

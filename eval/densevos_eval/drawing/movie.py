@@ -7,6 +7,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
+from densevos.base.names import mask_file
 from densevos.data.sources.source import frame_rate
 from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side
 from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
@@ -24,8 +25,8 @@ def panels(
 
     The panels have the frame's height, or less where the row would be wider or higher than `width`.
     """
-    name = f"{sequence.frame_names[index]}.png"
-    masks = {title: _ids(folder / sequence.name / name, sequence, frame) for title, folder in results.items()}
+    name = sequence.frame_names[index]
+    masks = {title: _ids(mask_file(folder / sequence.name, name), sequence, frame) for title, folder in results.items()}
     if sequence.truth:
         annotated = not sequence.annotated or index in sequence.annotated
         truth = _ids(sequence.truth[index], sequence, frame) if annotated else np.zeros(frame.shape[:2], np.uint8)

@@ -126,6 +126,10 @@ class Metric(ABC, Generic[Item]):
     def frames(self, item: Item) -> tuple[str, ...]:
         """Names of the frames that count; none if the masks of an item are not one per frame."""
 
+    def is_scored(self, item: Item) -> bool:
+        """Whether anything of the item counts; others are left out, with a note."""
+        return True
+
     @abstractmethod
     def fingerprints(self, item: Item, folder: Path) -> Fingerprints:
         """What the masks in FOLDER/ITEM and the annotations of the item are now.

@@ -10,6 +10,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID, read_mask
+from densevos.base.names import mask_file
 from densevos_eval.metrics.boundary import contour_accuracy
 from densevos_eval.metrics.matching import without_void
 from densevos_eval.metrics.metric import Arrays, Row, Rows, Scores
@@ -31,7 +32,7 @@ class ObjectRules(Benchmark, Protocol):
 
     @property
     def skipped(self) -> tuple[int, int]:
-        """How many annotated frames at the beginning and at the end are not scored."""
+        """How many annotated frames at the beginning, and how many frames at the end, are not scored."""
         ...
 
     @property
@@ -84,9 +85,13 @@ class ObjectsMetric(SequenceMetric):
         """The annotated frames, less those that the benchmark skips at both ends."""
         return tuple(item.frame_names[t] for t in counted_frames(item, self.benchmark))
 
+    def is_scored(self, item: Sequence) -> bool:
+        """Whether any frame counts; none does in a sequence of two frames of which both are skipped."""
+        return not item.truth or bool(counted_frames(item, self.benchmark))
+
     def measure(self, item: Sequence, folder: Path) -> Arrays:
         """See measure_objects; the files are looked for before any time is spent on scoring."""
-        _check_files(item, folder)
+        _check_files(item, counted_frames(item, self.benchmark), folder)
         return measure_objects(item, folder, self.benchmark)
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
@@ -199,6 +204,12 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
             ids than there are objects; or too few frames are annotated.
     """
     counted = counted_frames(sequence, rules)
+    if not counted:
+        first, last = rules.skipped
+        raise InputError(
+            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
+            " leave it out"
+        )
     objects = object_ids(sequence)
     allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
     shape = (len(objects), len(allowed), len(counted))
@@ -209,7 +220,9 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
     for t in sequence.annotated or range(len(sequence.frame_names)):
         annotation = _read_truth(sequence, t)
         truth = _numbered(annotation, objects)
-        file = folder / sequence.name / f"{sequence.frame_names[t]}.png"
+        file = mask_file(folder / sequence.name, sequence.frame_names[t])
+        if t not in columns and not file.is_file():
+            continue
         prediction = _read_prediction(sequence, file, truth.shape, allowed)
         if t not in columns:
             continue  # It does not count, but a mask that cannot be right is told of all the same.
@@ -241,14 +254,9 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
 def counted_frames(sequence: Sequence, rules: ObjectRules) -> list[int]:
     """Indices of the frames that are scored: those annotated, less the benchmark's ends."""
     first, last = rules.skipped
-    frames = list(sequence.annotated or range(len(sequence.frame_names)))
-    frames = frames[first : len(frames) - last]
-    if not frames:
-        raise InputError(
-            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
-            " leave it out"
-        )
-    return frames
+    end = len(sequence.frame_names) - last
+    annotated = sequence.annotated or range(len(sequence.frame_names))
+    return [t for t in annotated[first:] if t < end]
 
 
 def object_ids(sequence: Sequence) -> list[int]:
@@ -305,16 +313,20 @@ def _numbered(ids: np.ndarray, kept: Collection[int]) -> np.ndarray:
     return cv2.LUT(ids, table)
 
 
-def _check_files(sequence: Sequence, results: Path) -> None:
-    """Raise InputError for the first file missing, before any time is spent on scoring."""
+def _check_files(sequence: Sequence, counted: Iterable[int], results: Path) -> None:
+    """Raise InputError for the first file missing, before any time is spent on scoring.
+
+    counted: Indices of the frames that are scored; masks of the others may be missing.
+    """
     if not sequence.truth:
         raise InputError(f"{sequence.source}: no annotations to score {sequence.name} against")
     for t in sequence.annotated or range(len(sequence.frame_names)):
         if not sequence.truth[t].is_file():
             raise InputError(f"{sequence.truth[t]}: annotation is missing; scoring needs one for every frame")
-        prediction = results / sequence.name / f"{sequence.frame_names[t]}.png"
+    for t in counted:
+        prediction = mask_file(results / sequence.name, sequence.frame_names[t])
         if not prediction.is_file():
-            raise InputError(f"{prediction}: mask is missing; --results needs one for every frame")
+            raise InputError(f"{prediction}: mask is missing; --results needs one for every frame that is scored")
 
 
 METRIC = ObjectsMetric

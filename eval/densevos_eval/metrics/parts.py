@@ -9,6 +9,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
+from densevos.base.names import mask_file
 from densevos_eval.metrics.confusion import class_iou, confusion
 from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
@@ -41,7 +42,7 @@ class PartsMetric(SequenceMetric):
         """
         counts = np.zeros((PARTS, PARTS), np.int64)
         for name, file in list(zip(item.frame_names, item.truth, strict=True))[1:]:
-            truth, path = read_mask(file), folder / item.name / f"{name}.png"
+            truth, path = read_mask(file), mask_file(folder / item.name, name)
             prediction = read_mask(path)
             if prediction.shape != truth.shape:
                 raise InputError(

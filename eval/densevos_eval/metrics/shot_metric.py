@@ -10,6 +10,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
+from densevos.base.names import mask_file as png_of
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos_eval.metrics.metric import Fingerprints, Metric
 from densevos_eval.runs.fingerprint import fingerprint
@@ -59,8 +60,8 @@ class ShotMetric(Metric[Shot]):
 
 def mask_file(folder: Path, shot: Shot, frame: str) -> Path:
     """Where the mask of a frame lies: in the folder of its shot; of an image perhaps beside those of the others."""
-    beside = folder / f"{shot.name}.png"
-    return beside if shot.source.stem == frame and beside.is_file() else folder / shot.name / f"{frame}.png"
+    beside = png_of(folder, shot.name)
+    return beside if shot.source.stem == frame and beside.is_file() else png_of(folder / shot.name, frame)
 
 
 def read_classes(file: Path, shape: tuple[int, ...], classes: tuple[str, ...]) -> np.ndarray:

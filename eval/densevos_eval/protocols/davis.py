@@ -17,7 +17,8 @@ DAVIS16 = Protocol(
     name="davis16",
     source="https://davischallenge.org/davis2016/code.html",
     layout=load_folders,
-    lists=("ImageSets/2016/{split}.txt",),
+    # The archive of 2016 itself has lists of its frames instead, for each resolution.
+    lists=("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt", "ImageSets/1080p/{split}.txt"),
     flags=frozenset({"split", "resolution"}),
     foreground=True,
     merge_objects=True,

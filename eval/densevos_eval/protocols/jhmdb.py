@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from densevos.base.errors import InputError
+from densevos.base.names import is_hidden
+from densevos.base.text import read_list
 from densevos_eval.protocols.layout import need_consecutive, need_file, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import Sequence
@@ -26,13 +28,13 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 def _test_videos(pattern: Path, cure: str) -> list[str]:
     """Names in the lists `pattern`, whose * is the action."""
     need_folder(pattern.parent, cure)
-    lists = sorted(pattern.parent.glob(pattern.name))
+    lists = sorted(file for file in pattern.parent.glob(pattern.name) if not is_hidden(file.name))
     if not lists:
         raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {cure}")
     names = []
     for file in lists:
         action = file.name.removesuffix(pattern.name.removeprefix("*"))
-        entries = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        entries = [line.split() for line in read_list(file, cure)]
         names += [f"{action}/{entry[0].removesuffix('.avi')}" for entry in entries if entry[1:] == [TEST]]
     if not names:
         raise InputError(f"{pattern}: these lists name no test video (VIDEO.avi {TEST}); {cure}")

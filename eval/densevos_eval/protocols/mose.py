@@ -42,7 +42,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 def _without_partial_truth(video: Sequence) -> Sequence:
     """A video with some masks missing cannot be scored; only the server has them."""
     complete = all(mask.is_file() for mask in video.truth)
-    return video if complete else replace(video, truth=())
+    return video if complete else replace(video, truth=(), annotated=())
 
 
 MOSE = Protocol(

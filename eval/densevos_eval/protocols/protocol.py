@@ -66,7 +66,7 @@ class Protocol:
     merge_objects: bool = False
     """All ids above 0 are one object."""
     skipped: tuple[int, int] = (1, 1)
-    """How many annotated frames at the beginning and at the end are not scored."""
+    """How many annotated frames at the beginning, and how many frames at the end, are not scored."""
     ignore_void: bool = False
     """Annotated pixels of value 255 do not count, instead of counting as background."""
     max_proposals: int | None = None
@@ -81,7 +81,8 @@ class Protocol:
     """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox does."""
     annotated: Literal["all", "first", "any", "none"] = "all"
     """Frames that need an annotation on disk: `all`; the `first`, where a server keeps the others;
-    `any` from the first on, for one's own sets; `none`, where nobody asks for annotations."""
+    `any` of them, for one's own sets, where the first that holds an object is given; `none`, where
+    nobody asks for annotations."""
     all_frames: bool = True
     """Use the frames between the required ones too, where a benchmark has them."""
     frame_size: tuple[int, int] | None = None

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos_eval.protocols.layout import mask_files, need_every_frame, need_folder, need_frames
+from densevos.base.names import is_hidden, is_png
+from densevos_eval.protocols.layout import masks_by_frame, need_every_frame, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import Sequence
 
@@ -29,7 +30,8 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 
 def _shots(annotations: Path, one: str, cure: str) -> list[str]:
     need_folder(annotations / one, cure)
-    shots = sorted({file.parent.relative_to(annotations).as_posix() for file in (annotations / one).rglob("*.png")})
+    masks = [file.relative_to(annotations) for file in (annotations / one).rglob("*.*") if is_png(file.name)]
+    shots = sorted({mask.parent.as_posix() for mask in masks if not any(map(is_hidden, mask.parts))})
     if not shots:
         raise InputError(f"{annotations / one}: holds no masks; {cure}")
     return shots
@@ -38,17 +40,17 @@ def _shots(annotations: Path, one: str, cure: str) -> list[str]:
 def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cure: str) -> Sequence:
     frame_names = need_frames(images, cure)
     need_folder(annotations, cure)
-    masks = mask_files(annotations)
+    masks = masks_by_frame(annotations)
     if not masks:
         raise InputError(f"{annotations}: holds no masks; {cure}")
-    need_every_frame(images, frame_names, (mask.stem for mask in masks), cure)
-    annotated = tuple(frame_names.index(mask.stem) for mask in masks)
+    need_every_frame(images, frame_names, masks, cure)
+    annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
     return Sequence(
         name=name,
         source=images,
         frame_names=frame_names,
-        given={annotated[0]: masks[0]},
-        truth=tuple(annotations / f"{frame}.png" for frame in frame_names),
+        given={annotated[0]: masks[frame_names[annotated[0]]]},
+        truth=tuple(masks.get(frame, annotations / f"{frame}.png") for frame in frame_names),
         annotated=annotated,
         merge_objects=protocol.merge_objects,
         resize_masks=True,

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos_eval.protocols.layout import need_every_frame, need_file, need_folder, need_frames
+from densevos.base.names import frame_order
+from densevos.base.text import read_text
+from densevos_eval.protocols.layout import masks_by_frame, need_every_frame, need_file, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import Sequence
 
@@ -49,11 +51,12 @@ def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure
     frame_names = need_frames(images, cure)
     need_folder(annotations, cure)
     index = {frame: t for t, frame in enumerate(frame_names)}
-    required = tuple(sorted({frame for frames in objects.values() for frame in frames}))
+    required = tuple(sorted({frame for frames in objects.values() for frame in frames}, key=frame_order))
     need_every_frame(images, frame_names, required, cure)
-    appears = {id: index[min(frames)] for id, frames in objects.items()}
-    given = {t: annotations / f"{frame_names[t]}.png" for t in sorted(set(appears.values()))}
-    truth = tuple(annotations / f"{frame}.png" for frame in frame_names)
+    appears = {id: min(index[frame] for frame in frames) for id, frames in objects.items()}
+    masks = masks_by_frame(annotations)
+    truth = tuple(masks.get(frame, annotations / f"{frame}.png") for frame in frame_names)
+    given = {t: truth[t] for t in sorted(set(appears.values()))}
     annotated = tuple(index[frame] for frame in required)
     for t in annotated if complete else given:
         need_file(truth[t], cure)
@@ -71,7 +74,7 @@ def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure
 
 def _read_meta(path: Path, cure: str) -> dict[str, Objects]:
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos = json.loads(read_text(path, cure))["videos"]
         return {
             name: {int(id): tuple(one["frames"]) for id, one in video["objects"].items() if one["frames"]}
             for name, video in videos.items()

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.masks import VOID, read_mask
+from densevos.base.names import mask_file
 from densevos.data.sources.video import open_frames
 from densevos_eval.drawing.overlay import overlay, scaled_to
 from densevos_eval.sequences.sequence import Sequence, merged
@@ -44,7 +45,7 @@ def thumbnails(
     void = (truth == VOID) & ignore_void
     truth = np.where(void, 0, truth)
     masks = {
-        title: np.where(void, 0, _ids(folder / sequence.name / f"{frame}.png", sequence, image))
+        title: np.where(void, 0, _ids(mask_file(folder / sequence.name, frame), sequence, image))
         for title, folder in results.items()
     }
     shown = {"truth": overlay(image, truth)}

@@ -7,15 +7,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from densevos.data.sources.images import image_files
+from densevos.base.errors import InputError
+from densevos.base.names import image_files, mask_file
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
 
 
+class UnreadableError(InputError):
+    """A file is there and cannot be read; what else it belongs to may be in order."""
+
+
 def fingerprint(files: Iterable[Path], facts: object = None) -> str:
-    """SHA-256 over the names and the content of the files, in this order, and over `facts` as JSON."""
+    """SHA-256 over the names and the content of the files, in this order, and over `facts` as JSON.
+
+    Raises UnreadableError for a file that is there and cannot be read.
+    """
     whole = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for file in files:
         whole.update(f"\n{file.name} {_content(file)}".encode())
@@ -38,7 +46,7 @@ def truth_fingerprint(sequence: Sequence) -> str:
 
 def masks_fingerprint(folder: Path, frames: Iterable[str]) -> str:
     """Of a sequence's masks FOLDER/FRAME.png of these frames, or of its joints where no frames are named."""
-    return fingerprint([folder / f"{frame}.png" for frame in frames] or [folder / FILE])
+    return fingerprint([mask_file(folder, frame) for frame in frames] or [folder / FILE])
 
 
 def sequence_facts(sequence: Sequence) -> dict[str, Any]:
@@ -53,3 +61,7 @@ def _content(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except FileNotFoundError:
         return "missing"
+    except OSError as error:
+        raise UnreadableError(
+            f"{file}: cannot be read ({error.strerror}); change its permissions, or leave it out"
+        ) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from densevos.base.console import list_failures
 from densevos.base.errors import RunError
 from densevos.base.parallel import BROKEN, Broken, Function, OnStep, check_any, each, stopped_by_sigterm
+from densevos_eval.runs.fingerprint import UnreadableError
 from densevos_eval.runs.options import RunOptions
 from densevos_eval.runs.records import begin, is_whole, written_sequence
 from densevos_eval.runs.writer import MaskWriter
@@ -117,7 +118,11 @@ def write_all(
     folders = _begin(sequences, writer, out, overwrite=overwrite, resume=resume)
     waiting = []
     for sequence in sequences:
-        done = resume and sequence.name not in failed and all(is_whole(folder, sequence) for folder in folders)
+        done = False
+        try:
+            done = resume and sequence.name not in failed and all(is_whole(folder, sequence) for folder in folders)
+        except UnreadableError as error:
+            failed[sequence.name] = error  # Other errors say that the run is not the same, and end it.
         if not done and sequence.name not in failed:
             waiting.append(sequence)
             continue

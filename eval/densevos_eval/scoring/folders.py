@@ -17,6 +17,9 @@ def located(sequences: Sequence[Named], folders: Iterable[Path]) -> dict[str, Pa
     folders = list(folders)
     if not folders:
         raise InputError("--results: names no folder; name one that holds masks")
+    for folder in folders:
+        if folder.is_file():
+            raise InputError(f"--results {folder}: is a file, not a folder of masks; unpack it if it is an archive")
     first, *others = folders
     if not others:
         return {sequence.name: first for sequence in sequences}

@@ -1,6 +1,6 @@
 """What masks are scored against: a benchmark, or a labelled set; options, without torch."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from densevos_eval.inputs.labelled_set import ChosenSet
 from densevos_eval.metrics.metric import Metric
 from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
 from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.sequences.sequence import Sequence as VideoSequence
 
 USUAL = "miou"  # The metric of a labelled set unless another is named.
 
@@ -75,11 +77,15 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
         if not self.stability:
             protocol = replace(protocol, stability=frozenset())
-        found = find_sequence_metric(metric or protocol.measure)
+        chosen = find_sequence_metric(metric or protocol.measure)(benchmark=protocol)
+        sequences = self.load()
+        # Without any that counts, scoring says why.
+        scored = [sequence for sequence in sequences if chosen.is_scored(sequence)] or sequences
         return Target(
-            items=list(self.load()),
+            items=scored,
             length=lambda sequence: len(sequence.frame_names),
-            metric=found(benchmark=protocol),
+            metric=chosen,
+            notes=(*_left_out(sequences, scored), *_sparse(scored, chosen, protocol)),
         )
 
     def _labelled_set(self, metric: str) -> Target:
@@ -91,6 +97,24 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
             metric=found(labelled=labelled),
             notes=labelled.notes,
         )
+
+
+def _left_out(sequences: Sequence[VideoSequence], scored: Sequence[VideoSequence]) -> Iterator[str]:
+    """A line for each sequence that has no scores."""
+    kept = {sequence.name for sequence in scored}
+    for sequence in sequences:
+        if sequence.name not in kept:
+            yield f"{sequence.name}: left out, since none of its {len(sequence.frame_names)} frames is scored"
+
+
+def _sparse(scored: Sequence[VideoSequence], metric: Metric[Any], protocol: Protocol) -> Iterator[str]:
+    """A line on the user's own sequences of which some frames only have annotations."""
+    sparse = [sequence for sequence in scored if sequence.annotated]
+    if sparse and protocol.annotated == "any":
+        frames = sum(len(sequence.frame_names) for sequence in sparse)
+        counted = sum(len(metric.frames(sequence)) for sequence in sparse)
+        names = ", ".join(sequence.name for sequence in sparse[:3]) + (", ..." if len(sparse) > 3 else "")
+        yield f"{names}: annotations of some frames only, so {counted} of {frames} frames are scored"
 
 
 @dataclass(frozen=True, kw_only=True)

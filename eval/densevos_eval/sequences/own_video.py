@@ -8,7 +8,7 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
-from densevos.data.sources.images import image_files
+from densevos.base.names import image_files
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
 from densevos_eval.sequences.sequence import Sequence

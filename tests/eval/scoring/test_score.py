@@ -232,7 +232,7 @@ def spoil_missing(benchmark) -> Path:
 
 def spoil_folder(benchmark) -> Path:
     shutil.rmtree(benchmark.results / "two")
-    return benchmark.result("two", 0)
+    return benchmark.result("two", 1)  # the first frame that is scored
 
 
 def spoil_size(benchmark) -> Path:

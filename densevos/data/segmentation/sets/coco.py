@@ -6,11 +6,11 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID, read_mask
+from densevos.base.names import image_files
 from densevos.data.segmentation.classes import COCO, SHARED
 from densevos.data.segmentation.coco_instances import load_instances
 from densevos.data.segmentation.layout import first_folder, image_set, need_images
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
-from densevos.data.sources.images import image_files
 
 # The value is the id less one: everyone who reads these maps trips over it once.
 VALUES = {**{id - 1: name for id, name in enumerate(COCO, start=1)}, VOID: "void"}

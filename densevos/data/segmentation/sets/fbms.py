@@ -10,6 +10,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import open_mask
+from densevos.base.names import is_hidden
 from densevos.data.segmentation.classes import choose_classes, class_values, same_classes
 from densevos.data.segmentation.fbms_definition import read_definition
 from densevos.data.segmentation.labels import MaskFiles
@@ -89,7 +90,7 @@ def _shot(
     if not options.labels:
         return shot
     truth = need_folder(folder / "GroundTruth", cure)
-    definitions = sorted(truth.glob("*.dat"))
+    definitions = sorted(file for file in truth.glob("*.dat") if not is_hidden(file.name))
     if len(definitions) != 1:
         raise InputError(f"{truth}: holds {len(definitions)} files *.dat instead of one; {cure}")
     definition = read_definition(definitions[0])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID
+from densevos.base.names import image_files
 from densevos.data.segmentation.classes import choose_classes, class_values, named_twice
 from densevos.data.segmentation.layout import folders, image_set, labelled_video, need_folder, need_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
-from densevos.data.sources.images import image_files
 
 LAYOUT = (
     "folder needs images/SPLIT/NAME.jpg and masks/SPLIT/NAME.png (indexed), or images/SPLIT/CLIP/00000.jpg and"
