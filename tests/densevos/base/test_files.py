@@ -12,6 +12,7 @@ from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.base.files import new_folder, write_json, written_whole
 from densevos.base.masks import PALETTE, read_mask, write_mask
+from densevos.data.sources.images import read_image
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -85,6 +86,16 @@ def test_unusable_masks_are_refused_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=f"{path.name}: .*{reason}"):
             read_mask(path)
+
+
+@pytest.mark.parametrize("read", [read_mask, read_image])
+def test_pictures_too_large_to_be_safe_are_refused_by_name(
+    read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(InputError, match=r"huge\.png: .*too large .*make it smaller"):
+        read(tmp_path / "huge.png")
 
 
 def fail(error: BaseException):

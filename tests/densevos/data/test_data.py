@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos.base.images import image_header
+from densevos.base.masks import read_mask
 from densevos.config import ClipConfig, ViewConfig
 from densevos.data.clips import ClipDataset, ClipSampler, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
@@ -322,3 +324,75 @@ def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path:
         with pytest.raises(InputError, match=reason):
             extract_frames(source, old, overwrite=True, **options)
     assert len(list(old.iterdir())) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_images_stand_as_their_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+    """Every orientation: stored so that it comes out as the picture that viewers show, its mask and its size alike."""
+    shown = np.zeros((48, 64, 3), np.uint8)
+    shown[:16, :32] = 255
+    back = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90"}
+    back |= {7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = Image.fromarray(shown)
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose[back[orientation]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = tmp_path / f"frame.{suffix}"
+    stored.save(file, exif=exif)
+    assert image_header(file)[0] == shown.shape[:2]
+    assert abs(read_image(file).astype(int) - shown).mean() < 4
+
+    if suffix == "png":
+        stored.convert("L").save(file, exif=exif)
+        np.testing.assert_array_equal(read_mask(file), shown[..., 0])
+
+
+def test_a_damaged_exif_block_does_not_lose_the_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 0, 0)).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\xff")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((8, 8, 3), (200, 0, 0)))
+
+
+GREY = np.arange(20, 236, dtype=np.uint8).reshape(12, 18)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("8.png", GREY.astype(np.uint16)),
+        ("10.png", GREY.astype(np.uint16) * 4),
+        ("12.png", GREY.astype(np.uint16) * 16),
+        ("14.png", GREY.astype(np.uint16) * 64),
+        ("16.png", GREY.astype(np.uint16) * 256),
+        ("8.tif", GREY.astype(np.int32)),
+        ("20.tif", GREY.astype(np.int32) * 4096),
+        ("1.tif", GREY.astype(np.float32) / 255),
+        ("255.tif", GREY.astype(np.float32)),
+    ],
+)
+def test_deep_grey_is_scaled_by_its_bits(tmp_path: Path, name: str, values: np.ndarray) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+    np.testing.assert_array_equal(read_image(tmp_path / name), np.repeat(GREY[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (GREY.astype(np.int32) - 40, "from -20 to 195"),
+        (GREY.astype(np.float32) * 4, "up to 940"),
+        (np.where(GREY == 99, np.nan, GREY).astype(np.float32), "from nan to nan"),
+    ],
+)
+def test_grey_of_no_known_range_is_refused_with_what_was_found(tmp_path: Path, values, reason: str) -> None:
+    Image.fromarray(values).save(tmp_path / "frame.tif")
+    with pytest.raises(InputError, match=rf"frame\.tif: .*grey values {reason}; scale them"):
+        read_image(tmp_path / "frame.tif")
+
+
+def test_deep_grey_frames_of_one_video_are_scaled_alike(tmp_path: Path) -> None:
+    """A dark frame of a 12-bit video stays dark, whichever frames are read with it."""
+    for t, brightest in enumerate((0, 200, 900, 4000)):
+        Image.fromarray(np.full((8, 8), brightest, np.uint16)).save(tmp_path / f"{t}.png")
+    assert open_frames(tmp_path).read([1])[0].max() == 200 >> 4
+    assert open_frames(tmp_path).read([0, 1, 2, 3]).max(axis=(1, 2, 3)).tolist() == [0, 12, 56, 250]
