@@ -1,5 +1,6 @@
 """Readers, catalogue, clips and views."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from densevos.base.errors import InputError
+from densevos.base.errors import InputError, RunError
 from densevos.base.images import image_header
 from densevos.base.masks import read_mask
 from densevos.config import ClipConfig, ViewConfig
@@ -21,7 +22,8 @@ from densevos.data.extraction import extract_frames
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.images import read_image
 from densevos.data.sources.open import open_paths, open_source
-from densevos.data.sources.source import frame_rate, iterate_frames
+from densevos.data.sources.paths import PathSource
+from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
 from densevos.data.sources.video_file import AvReader, DecordReader
 from densevos.learners.views import draw_theta, make_views, warp
@@ -396,3 +398,56 @@ def test_deep_grey_frames_of_one_video_are_scaled_alike(tmp_path: Path) -> None:
         Image.fromarray(np.full((8, 8), brightest, np.uint16)).save(tmp_path / f"{t}.png")
     assert open_frames(tmp_path).read([1])[0].max() == 200 >> 4
     assert open_frames(tmp_path).read([0, 1, 2, 3]).max(axis=(1, 2, 3)).tolist() == [0, 12, 56, 250]
+
+
+def test_names_of_any_encoding(videos: Path, tmp_path: Path) -> None:
+    """A folder named in Latin-1, found in a folder or in a list that holds the same bytes."""
+    name = os.fsdecode(b"caf\xe9")
+    (videos / "video0").rename(videos / name)
+    (tmp_path / "list.txt").write_bytes(b"data/caf\xe9\ndata/video1\n")
+    found, listed = open_paths(videos), open_paths(tmp_path / "list.txt")
+    assert found.names[0] == listed.names[0] == name
+    assert len(found.identity()) == len(listed.identity()) == 64
+    assert len(listed.open(0)) == 9
+
+
+def test_lists_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\x89PNG\0\0")
+    with pytest.raises(InputError, match=r"list\.txt: is no text file"):
+        open_paths(tmp_path / "list.txt")
+
+
+class Failing:
+    """Videos of a source, of which the first raises an error of its own when it is opened."""
+
+    def __init__(self, source: PathSource, error: Exception):
+        self.source, self.error = source, error
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def title(self, index: int) -> str:
+        return self.source.title(index)
+
+    def open(self, index: int) -> FrameReader:
+        if index == 0:
+            raise self.error
+        return self.source.open(index)
+
+
+@pytest.mark.parametrize("error", [ValueError("all input arrays\nmust"), StopIteration(), MemoryError(), KeyError("a")])
+def test_a_video_is_left_out_by_name_whatever_its_reader_raises(videos: Path, error: Exception) -> None:
+    clips = ClipDataset(Failing(open_paths(videos), error), ClipConfig(frames=2, size=32, short_side=(32, 40)), seed=0)
+    started: list[str] = []
+    clips.on_read = started.append
+    clip = clips[0, 0]
+    (reason,) = clip.skipped
+    assert reason.startswith(f"{videos}/video0: cannot be read ({type(error).__name__}")
+    assert len(reason.splitlines()) == 1
+    assert started == [f"{videos}/video0", f"{videos}/video1"]
+
+
+def test_an_error_of_the_run_is_not_the_videos(videos: Path) -> None:
+    clips = ClipDataset(Failing(open_paths(videos), RunError("stop")), ClipConfig(), seed=0)
+    with pytest.raises(RunError, match="stop"):
+        clips[0, 0]
