@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder
+from densevos.base.files import name_bytes, new_folder
 from densevos.config import LoopConfig, RunConfig, flag, to_dict
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
@@ -61,6 +61,8 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
         Stopped: SIGTERM came; the state is saved.
     """
     config.check()
+    if name_bytes(str(out)) != str(out).encode("utf-8", "replace"):
+        raise InputError(f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out")
     method = method_of(config)
     job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())

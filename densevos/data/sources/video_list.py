@@ -14,10 +14,11 @@ def video_list(file: Path) -> PathSource:
     Raises:
         InputError: `file` is no text file, or lists what is not there.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{file}: is no text file; a list holds one folder or video file a line") from None
+    # Names of files may be of any encoding.
+    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise InputError(f"{file}: is no text file; a list holds one folder or video file a line")
+    lines = text.splitlines()
 
     listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     videos = tuple(file.parent / line for line in listed)

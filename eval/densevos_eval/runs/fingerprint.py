@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from densevos.base.files import name_bytes
 from densevos.data.sources.images import image_files
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
@@ -18,7 +19,7 @@ def fingerprint(files: Iterable[Path], facts: object = None) -> str:
     """SHA-256 over the names and the content of the files, in this order, and over `facts` as JSON."""
     whole = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for file in files:
-        whole.update(f"\n{file.name} {_content(file)}".encode())
+        whole.update(name_bytes(f"\n{file.name} {_content(file)}"))
     return whole.hexdigest()
 
 

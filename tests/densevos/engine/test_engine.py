@@ -333,6 +333,13 @@ def test_resume_refuses_another_number_of_processes(tiny: TrainConfig, tmp_path:
     assert train(tiny, run, resume="auto").steps == 4
 
 
+def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(InputError, match=r"name is no UTF-8.*choose another --out"):
+        train(tiny, run)
+    assert not run.exists()
+
+
 def test_overwriting_never_deletes_the_data(tiny: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--overwrite would delete"):
         train(tiny, tmp_path, overwrite=True)
