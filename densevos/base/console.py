@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from densevos.base.errors import InputError, RunError, Stopped
@@ -14,6 +15,8 @@ def run(command: Callable[[], object]) -> int:
 
     0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 143 stopped by SIGTERM.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: names of files may be of any encoding.
     try:
         with _warnings_as_lines():
             command()

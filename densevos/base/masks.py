@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
+from densevos.base.images import load_image
 
 
 def davis_palette() -> np.ndarray:
@@ -40,15 +41,8 @@ def write_mask(path: Path | str, mask: np.ndarray) -> None:
 
 
 def open_mask(path: Path | str) -> Image.Image:
-    """The picture at `path`, decoded; InputError when it is missing, unreadable or truncated."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError:
-        raise InputError(f"{path}: mask is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: mask cannot be read ({error}); write it again") from error
+    """The picture at `path`, decoded and turned upright; InputError when it is missing, unreadable or truncated."""
+    return load_image(path, "mask", "write it again")
 
 
 def read_mask(path: Path | str) -> np.ndarray:
