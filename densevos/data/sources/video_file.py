@@ -23,52 +23,11 @@ from densevos.data.sources.video_index import (
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".3g2",
-        ".3gp",
-        ".amv",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".dv",
-        ".f4v",
-        ".flv",
-        ".gif",
-        ".h264",
-        ".hevc",
-        ".ivf",
-        ".m1v",
-        ".m2t",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mjpeg",
-        ".mjpg",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpe",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".nut",
-        ".obu",
-        ".ogm",
-        ".ogv",
-        ".qt",
-        ".rm",
-        ".rmvb",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".wtv",
-        ".y4m",
-    }
+_SUFFIXES = (
+    "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv "
+    "mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
 )
-
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 SKIPPED_RATHER_THAN_SOUGHT = 8
 """So many frames before a key frame, decoding on is quicker than a seek to it."""
@@ -144,7 +103,7 @@ class AvReader:
         with unreadable_videos_named(self.path):
             if not any(self._reach(index, start) for start in self._starts(index)):
                 raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
-        return np.rot90(self._current.to_ndarray(format="rgb24"), self._current.rotation // 90)
+            return np.rot90(self._current.to_ndarray(format="rgb24"), self._current.rotation // 90)
 
     def _starts(self, index: int) -> Iterator[int | None]:
         """Where decoding may start to reach a frame, the nearest place first; None: where the last read ended."""

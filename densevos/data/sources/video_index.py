@@ -77,7 +77,7 @@ def proved_seconds(path: Path) -> np.ndarray | None:
     try:
         with open_container(path) as container:
             stream = container.streams.best("video")
-            if stream is None or container.format.name not in SIMPLE_CONTAINERS:
+            if not _has_decoder(stream) or container.format.name not in SIMPLE_CONTAINERS:
                 return None
             packets = [packet for packet in container.demux(stream) if packet.size]
             if not all(map(_is_plain, packets)) or not _keys_separate(packets):
@@ -153,8 +153,8 @@ def open_container(path: Path) -> "InputContainer":
 def video_stream(container: "InputContainer") -> "VideoStream":
     """The stream that players show, decoded in one thread."""
     stream = container.streams.best("video")
-    if stream is None:
-        raise InputError(f"{container.name}: holds no video; remove it")
+    if not _has_decoder(stream):
+        raise InputError(f"{container.name}: holds no video that FFmpeg knows; re-encode or remove it")
     stream.codec_context.thread_count = 1  # One reading process uses one core, and may fork.
     return stream
 
@@ -191,6 +191,10 @@ def checksum(frame: "VideoFrame") -> int:
     row = plane.width * min(8, frame.format.padded_bits_per_pixel) // 8  # Padding behind it is not defined.
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return zlib.crc32(np.ascontiguousarray(lines[: plane.height, :row]))
+
+
+def _has_decoder(stream: "VideoStream | None") -> bool:
+    return stream is not None and stream.codec_context is not None
 
 
 def _is_plain(packet: "Packet") -> bool:
