@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from densevos.base.errors import InputError
 from densevos.data.sources.frame_folder import FolderReader
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video_file import AvReader, DecordReader
+from densevos.data.sources.video_index import proved_seconds
 
 
 def open_frames(path: Path | str) -> FrameReader:
@@ -15,7 +18,17 @@ def open_frames(path: Path | str) -> FrameReader:
         return FolderReader(path)
     if not path.exists():
         raise InputError(f"{path}: no such frame folder or video file")
+    return _quick_reader(path) or AvReader(path)
+
+
+def _quick_reader(path: Path) -> FrameReader | None:
+    """The file through decord, if it is proved that it reads the same frames in any order; otherwise None."""
+    seconds = proved_seconds(path)
+    if seconds is None:
+        return None
     try:
-        return DecordReader(path)
+        reader = DecordReader(path)
     except InputError:
-        return AvReader(path)
+        return None
+    same = len(reader) == len(seconds) and np.allclose(reader.seconds(), seconds, atol=1e-3)
+    return reader if same else None
