@@ -94,7 +94,7 @@ def _model(timm: Any, name: str, spec: str, options: dict[str, Any]) -> Any:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 return timm.create_model(name, num_classes=0, **form, **options).eval()
-        except (TypeError, NotImplementedError) as error:
+        except (TypeError, NotImplementedError, AssertionError) as error:  # the form is not offered
             refused: Exception = error
         except Exception as error:  # timm and the hub raise whatever they like
             raise _failed(spec, options, error) from error

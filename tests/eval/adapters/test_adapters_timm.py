@@ -93,6 +93,12 @@ def test_models_that_cannot_be_used(spec: str, message: str) -> None:
         load_encoder(spec, device="cpu")
 
 
+def test_cnns_that_cannot_be_dilated_keep_their_stride() -> None:
+    encoder = load_encoder("timm:vgg11:none", device="cpu")
+    assert encoder.stride == 8
+    assert encoder(frames(32, 48)).shape[2:] == (4, 6)
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     torch.save(model("test_resnet").state_dict(), tmp_path / "resnet.pth")
     with pytest.raises(InputError, match=r"do not fit .*name the model they belong to"):
