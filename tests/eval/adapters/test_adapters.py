@@ -138,6 +138,20 @@ def test_torchvision_with_a_local_file(tmp_path: Path, suffix: str) -> None:
         load_encoder(f"torchvision:resnet50:{path}", device="cpu")
 
 
+def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> None:
+    state, path = resnet().state_dict(), tmp_path / "weights.pth"
+    torch.save(state, path)
+    expected = load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES)
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    for main, other in (("module.encoder_q.", "module.encoder_k."), ("teacher.backbone.", "student.backbone.")):
+        both = {other + k: v for k, v in zeros.items()} | {main + k: v for k, v in state.items()}
+        torch.save({"state_dict": both}, path)
+        assert torch.equal(load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES), expected)
+    torch.save({**{f"a.{k}": v for k, v in state.items()}, **{f"b.{k}": v for k, v in zeros.items()}}, path)
+    with pytest.raises(InputError, match=r"weights\.pth: holds several networks \(a, b\); save the one wanted alone"):
+        load_encoder(f"torchvision:resnet18:{path}", device="cpu")
+
+
 def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, state = [], resnet().state_dict()
 
