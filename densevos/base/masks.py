@@ -32,9 +32,34 @@ VOID = 255
 """Value of pixels without label: of no class, or not known to be foreground or background."""
 
 
+def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
+    """Ids [H,W] uint8 of a mask whose numbers may be of any type, as long as they are whole and 0 to 255.
+
+    Raises InputError, which begins with what is `wanted`, for other masks: a cast would make 0 of 0.9 and of 256.
+    """
+    if mask.dtype == np.uint8:
+        return mask
+    if mask.dtype.kind not in "biuf":
+        raise InputError(f"{wanted}, is of type {mask.dtype}; give an array of uint8")
+    if mask.dtype.kind == "f" and not (mask == np.floor(mask)).all():  # NaN included
+        raise InputError(
+            f"{wanted}, has numbers that are not whole ({mask.dtype}); "
+            "make ids of a soft mask first, as in (mask > 0.5).astype(numpy.uint8)"
+        )
+    if mask.size and (mask.min() < 0 or mask.max() > 255):
+        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; number the objects anew")
+    return mask.astype(np.uint8)
+
+
 def write_mask(path: Path | str, mask: np.ndarray) -> None:
-    """Write an id map [H,W] uint8 as an indexed PNG with the DAVIS palette, whole or not at all."""
-    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
+    """Write an id map [H,W] as an indexed PNG with the DAVIS palette, whole or not at all.
+
+    Raises InputError where `mask` is not a map of ids 0 to 255.
+    """
+    ids = as_ids(np.asarray(mask), f"{path}: mask must hold ids 0 to 255")
+    if ids.ndim != 2 or not ids.size:
+        raise InputError(f"{path}: mask must be [H,W], is {list(ids.shape)}")
+    image = Image.fromarray(np.ascontiguousarray(ids))
     image.putpalette(PALETTE.tobytes())
     with written_whole(Path(path)) as file:
         image.save(file, format="PNG")

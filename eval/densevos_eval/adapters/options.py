@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 MOST_SCALE = 16
 
 
+def check_scale(scale: float) -> None:
+    """InputError for a scale that makes no frame, or one too large to be meant."""
+    if not 0 < scale <= MOST_SCALE:
+        raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {scale}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
     """Which encoder, and how it is run."""
@@ -28,8 +34,7 @@ class EncoderOptions:
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale <= MOST_SCALE:
-            raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {self.scale}")
+        check_scale(self.scale)
 
     def load(self, *, preferred_layer: str | None = None, device: str | None = None) -> "Encoder":
         """The encoder on `device` (or --device), at the preferred layer unless another is named; loads torch.
