@@ -17,7 +17,7 @@ from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
 from densevos_eval.adapters.backbone import Backbone, Precision, Triple, encoded, measured_stride, short_name
-from densevos_eval.adapters.options import check_scale
+from densevos_eval.adapters.scale import check_scale
 from densevos_eval.base import devices
 
 NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}

@@ -3,18 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from densevos.base.errors import InputError
+from densevos_eval.adapters.scale import check_scale
 
 if TYPE_CHECKING:
     from densevos_eval.adapters.encoder import Encoder
-
-MOST_SCALE = 16
-
-
-def check_scale(scale: float) -> None:
-    """InputError for a scale that makes no frame, or one too large to be meant."""
-    if not 0 < scale <= MOST_SCALE:
-        raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {scale}")
 
 
 @dataclass(frozen=True, kw_only=True)
