@@ -27,7 +27,7 @@ SYSTEM_NAMES = frozenset(
     }
 )
 
-# Folders of labels, in lower case and without punctuation, as data sets and programs call them.
+# Folders of labels, in lower case and without digits and punctuation, as data sets and programs call them.
 ANNOTATION_NAMES = frozenset(
     {
         "annotation",
@@ -46,7 +46,12 @@ ANNOTATION_NAMES = frozenset(
         "segmentation",
         "segmentations",
         "segmentationclass",
+        "segmentationclassaug",
+        "segmentationclassraw",
         "segmentationobject",
+        "testannot",
+        "trainannot",
+        "valannot",
     }
 )
 
@@ -88,7 +93,7 @@ def is_png(name: str) -> bool:
 
 def is_annotation(name: str) -> bool:
     """Whether a folder of this name holds labels instead of frames."""
-    return re.sub(r"[\W_]", "", name.lower()) in ANNOTATION_NAMES
+    return re.sub(r"[\W_\d]", "", name.lower()) in ANNOTATION_NAMES
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -67,7 +67,7 @@ def read_config(path: Path) -> RunConfig:
         InputError: The file is missing or broken, its method is unknown, or a key or type does not fit.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such configuration file") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -1,6 +1,7 @@
 """Every video below a folder."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,13 @@ from densevos.base.names import frame_order, is_annotation, is_hidden, is_image
 from densevos.data.sources.paths import PathSource
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 
+THUMBNAILS = 4  # of one video, at most
 FEW = 3  # so many names of folders in a note
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in one folder: the names of its images and videos, and whether videos lie in folders below."""
+    """What lies in one folder: the visible images, video files and folders, by name."""
 
     path: Path
     images: tuple[str, ...]
@@ -38,9 +40,11 @@ class _Notes:
 
 
 BESIDE_VIDEOS = "images beside video files are left out, as they are no frames; move frames to a folder of their own"
+NUMBERED = "numbered images beside video files are taken for frames; take them out if they are thumbnails"
 BESIDE_FOLDERS = "a few images beside folders of videos are left out, as they are no frames"
 ANNOTATIONS = "masks are left out, by the name of their folder; rename it if these are frames"
 DOUBTFUL = "holds indexed images, which look like masks and not like frames; take them out if they are"
+MIXED = "holds images of several kinds, all of which are taken for frames; take masks and thumbnails out"
 UNREADABLE = "folder may not be read, so it is left out; change its permissions"
 
 
@@ -48,8 +52,8 @@ def folder_tree(folder: Path) -> PathSource:
     """Every folder below `folder` that holds the frames of a video, and every video file, sorted by path.
 
     Links are followed, each place once. Names that are hidden or a system's are left out, see `is_hidden`. So are, with
-    a note each, images that are no frames: those beside video files, single ones and those named like a folder beside
-    folders of videos, and masks in a folder named so.
+    a note each, images that are no frames: those beside video files unless many are numbered, single ones and those
+    named like a folder beside folders of videos, and masks in a folder named so.
     """
     notes = _Notes()
     found = [video for each in _walk(folder, notes) for video in _videos(folder, each, notes)]
@@ -80,16 +84,26 @@ def _videos(root: Path, folder: _Folder, notes: _Notes) -> Iterator[Path]:
         return
 
     stems = {Path(name).stem for name in folder.images}
-    if folder.videos:
+    if folder.videos and not _are_numbered(folder):
         notes.add(folder.path, BESIDE_VIDEOS)
     elif folder.folders and (len(stems) == 1 or stems & set(folder.folders)):
         notes.add(folder.path, BESIDE_FOLDERS)
     elif _holds_masks(root, folder):
         notes.add(folder.path, ANNOTATIONS)
     else:
-        if _looks_like_masks(folder):
+        if folder.videos:
+            notes.add(folder.path, NUMBERED)
+        elif _looks_like_masks(folder):
             notes.add(folder.path, DOUBTFUL)
+        elif len({_kind(name) for name in folder.images}) > 1:
+            notes.add(folder.path, MIXED)
         yield folder.path
+
+
+def _are_numbered(folder: _Folder) -> bool:
+    """Whether the images are called alike but for numbers, and are more than a few thumbnails for each video."""
+    patterns = {re.sub("[0-9]+", "0", Path(name).stem) for name in folder.images}
+    return len(patterns) == 1 and len(folder.images) > THUMBNAILS * len(folder.videos)
 
 
 def _holds_masks(root: Path, folder: _Folder) -> bool:
@@ -108,6 +122,11 @@ def _looks_like_masks(folder: _Folder) -> bool:
             return image.mode in ("1", "P")
     except (OSError, SyntaxError, ValueError):
         return False  # Whoever reads the video will say so.
+
+
+def _kind(image: str) -> str:
+    """The suffix of an image, as one of the spellings that it has."""
+    return Path(image).suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif")
 
 
 def _few(folders: list[Path]) -> str:

@@ -11,7 +11,9 @@ from densevos.data.sources.paths import PathSource
 
 CURE = "a list holds one folder or video file a line, and nothing else"
 # First columns that name what the others hold: lists of videos with labels often begin with such a line.
-HEADERS = frozenset({"path", "paths", "video", "videos", "file", "files", "filename", "name", "clip", "frames"})
+HEADERS = frozenset(
+    {"path", "paths", "video", "videos", "file", "files", "filename", "filepath", "name", "clip", "frames"}
+)
 
 
 def video_list(file: Path) -> PathSource:

@@ -21,7 +21,7 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
     mask: that of the first frame used, or a folder of masks named or numbered as their frames.
 
     Raises InputError when nothing is at `video`, when it has no such frames, when a mask in the folder belongs to no
-    frame or all of them lie outside of those used, and when a single mask lies among the frames.
+    frame, two belong to one, or all of them lie outside of those used, and when a single mask lies among the frames.
     """
     reader = open_frames(video)
     first = 0 if start is None else frame_index("--start", start, reader)
@@ -32,7 +32,7 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(f"{mask}: lies among the frames and would be one of them; move it out of {video}")
     if mask and mask.is_dir():
-        masks = {_frame_of(file, reader): file for file in image_files(mask)}
+        masks = _masks_by_frame(mask, reader)
         given = {index - first: file for index, file in masks.items() if first <= index <= last}
         if not given:
             raise InputError(f"{mask}: holds no mask of the frames that are used; name one {reader.names[first]}.png")
@@ -92,6 +92,16 @@ def frame_index(flag: str, place: str, reader: FrameReader) -> int:
     if found is None:
         raise InputError(f"{flag} {place}: {reader.path} has frames {_range(reader)}; give one of them, or 3.5s")
     return found
+
+
+def _masks_by_frame(folder: Path, reader: FrameReader) -> dict[int, Path]:
+    """The masks in a folder by the index of their frame; InputError when two belong to one frame, or one to none."""
+    masks: dict[int, Path] = {}
+    for file in image_files(folder):
+        other = masks.setdefault(_frame_of(file, reader), file)
+        if other is not file:
+            raise InputError(f"{file}: is a mask of the same frame as {other.name}; remove one")
+    return masks
 
 
 def _frame_of(mask: Path, reader: FrameReader) -> int:

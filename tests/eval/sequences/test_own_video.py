@@ -1,5 +1,6 @@
 """One's own video: which frames are used, which masks belong to them, and what is written."""
 
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -77,6 +78,10 @@ def test_what_cannot_be_used(clip: Path) -> None:
     ):
         with pytest.raises(InputError, match=reason):
             own_video(clip, masks, **options)
+    shutil.copy(masks / "7.png", masks / "00007.png")
+    with pytest.raises(InputError, match=r"7\.png: is a mask of the same frame as 0*7\.png"):
+        own_video(clip, masks)
+    (masks / "00007.png").unlink()
     (masks / "7.png").rename(masks / "77.png")
     with pytest.raises(InputError, match=r"77\.png: .* has no frame of this name; its frames are 00000 to 00009"):
         own_video(clip, masks)

@@ -82,19 +82,28 @@ def test_images_that_are_no_frames_are_left_out_with_a_note(videos: Path, movie:
     (videos / "more").mkdir()
     (videos / "video3").rename(videos / "more" / "clip")
     Image.new("RGB", (4, 4)).save(videos / "more" / "clip.jpg")
-    write_mask(make_folder(videos / "Annotations" / "480p" / "cat") / "00000.png", np.eye(4))
+    write_mask(make_folder(videos / "Annotations_2017" / "480p" / "cat") / "00000.png", np.eye(4))
     write_mask(make_folder(videos / "video1" / "Ground-Truth") / "00000.png", np.eye(4))
     write_mask(make_folder(videos / "odd") / "00000.png", np.eye(4))
-    with pytest.warns(UserWarning, match="left out|look like masks"):
+    Image.new("RGB", (4, 4)).save(videos / "video2" / "00000_old.JPEG")
+    with pytest.warns(UserWarning, match="left out|take .* out"):
         source = open_paths(videos)
     assert [video.name for video in source.videos] == ["clip", "movie.mp4", "odd", "video0", "video1", "video2"]
     said = sorted(source.notes)
-    assert len(said) == 4
-    assert f"{videos}: images beside video files are left out" in said[3]
+    assert len(said) == 5
+    assert f"{videos}: images beside video files are left out" in said[4]
     assert f"{videos / 'more'}: a few images beside folders of videos" in said[1]
-    masks = f"{videos / 'Annotations' / '480p' / 'cat'}, {videos / 'video1' / 'Ground-Truth'}: masks are left out"
+    masks = f"{videos / 'Annotations_2017' / '480p' / 'cat'}, {videos / 'video1' / 'Ground-Truth'}: masks are left out"
     assert masks in said[0]
+    assert f"{videos / 'video2'}: holds images of several kinds" in said[3]
     assert f"{videos / 'odd'}: holds indexed images, which look like masks" in said[2]
+
+
+def test_many_numbered_images_beside_their_video_are_frames(videos: Path, movie: Path) -> None:
+    movie.rename(videos / "video0" / "movie.mp4")
+    with pytest.warns(UserWarning, match="video0: numbered images beside video files are taken for frames"):
+        source = open_paths(videos / "video0")
+    assert source.videos == (videos / "video0", videos / "video0" / "movie.mp4")
 
 
 def test_jpegs_in_a_folder_called_masks_are_frames(tmp_path: Path) -> None:
