@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -217,7 +218,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, name: str, arguments:
 def test_streams_without_a_known_codec_are_refused(tmp_path: Path) -> None:
     path = encode(tmp_path / "odd.mp4", *X264, frames=4)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
-    with pytest.raises(InputError, match=r"odd\.mp4: holds no video"):
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: holds no video"):
         open_frames(path)
 
 
