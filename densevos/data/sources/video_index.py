@@ -82,6 +82,8 @@ def proved_seconds(path: Path) -> np.ndarray | None:
             packets = [packet for packet in container.demux(stream) if packet.size]
             if not all(map(_is_plain, packets)) or not _keys_separate(packets):
                 return None
+            if stream.codec_context.has_b_frames and not _are_reordered(packets):
+                return None
             if not all(_is_fresh_start(packet, stream) for packet in packets if packet.is_keyframe):
                 return None
             stamps = sorted(packet.pts for packet in packets if packet.pts is not None)
@@ -217,6 +219,11 @@ def _keys_separate(packets: list["Packet"]) -> bool:
     decoding = [packets[k].dts for k in keys]
     no_overshoot = all(after is None or after > stamps[k] for k, after in zip(keys[:-1], decoding[1:], strict=True))
     return bool(separate and first_of_its_part and no_overshoot)
+
+
+def _are_reordered(packets: list["Packet"]) -> bool:
+    """Whether frames are shown in another order than stored; if not, their times may be those of decoding."""
+    return any(after.pts < before.pts for before, after in pairwise(packets))  # type: ignore[operator]  # See _is_plain.
 
 
 def _is_fresh_start(packet: "Packet", stream: "VideoStream") -> bool:
