@@ -1,6 +1,7 @@
 """Video files, through decord or PyAV."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from densevos.data.sources.video_index import (
 )
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    from av import VideoFrame
 
 _SUFFIXES = (
     "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv "
@@ -82,7 +83,7 @@ class AvReader:
         self.path = path
         self._index = frame_index(Path(path))
         self._numbers = {int(time): number for number, time in enumerate(self._index.stamps) if time != NO_STAMP}
-        self._container: InputContainer | None = None
+        self._opened: _Opened | None = None
         self._back = 1
         self.names = [f"{i:05d}" for i in range(len(self._index.stamps))]
 
@@ -101,15 +102,17 @@ class AvReader:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: frame {index} is asked for, but there are {len(self)}")
         with unreadable_videos_named(self.path):
-            if not any(self._reach(index, start) for start in self._starts(index)):
-                raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
-            return np.rot90(self._current.to_ndarray(format="rgb24"), self._current.rotation // 90)
+            for start in self._starts(index):
+                frame = self._reach(index, start)
+                if frame is not None:
+                    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
 
     def _starts(self, index: int) -> Iterator[int | None]:
         """Where decoding may start to reach a frame, the nearest place first; None: where the last read ended."""
         keys = self._index.keys[: np.searchsorted(self._index.keys, index, "right")]
-        if self._container is not None and self._position <= index:
-            near = not len(keys) or self._position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
+        if self._opened is not None and self._opened.position <= index:
+            near = not len(keys) or self._opened.position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
             if near or self._back > MOST_KEYS_BACK:
                 yield None
         while self._back <= MOST_KEYS_BACK and self._back < len(keys):
@@ -117,37 +120,42 @@ class AvReader:
             self._back += 1  # That was too late: some containers lead to what follows the key frame.
         yield 0
 
-    def _reach(self, index: int, start: int | None) -> bool:
-        """Decode from `start` to a frame, and compare it with what came out there in order."""
+    def _reach(self, index: int, start: int | None) -> "VideoFrame | None":
+        """Decode from `start` to a frame; None if another one comes out than did in order."""
         import av
 
         try:
-            if start == 0:
-                self._rewind()
-            elif start is not None and not self._seek(start):
-                return False
-            while self._position < index:
-                self._current = next(self._stream)
-                self._position += 1
+            if self._opened is None or start == 0:
+                self._opened = _Opened(self.path)
+            if start:
+                self._opened.seek(int(self._index.stamps[start]), self._numbers)
+            frame = self._opened.advance(index)
         except (StopIteration, av.FFmpegError):
-            self._container = None
-            return False
-        return self._position == index and checksum(self._current) == self._index.checksums[index]
+            self._opened = None
+            return None
+        return frame if frame is not None and checksum(frame) == self._index.checksums[index] else None
 
-    def _seek(self, key: int) -> bool:
-        """Go to a key frame, or one before it; whether it is known which frame comes out there."""
-        if self._container is None:
-            self._rewind()
-        self._container.seek(int(self._index.stamps[key]), stream=self._video)
+
+class _Opened:
+    """A file that is being decoded: the frame that came out last, and which one it is."""
+
+    def __init__(self, path: Path):
+        self._container = open_container(path)
+        self._video = video_stream(self._container, path)
         self._stream = decoded(self._container, self._video)
         self._current = next(self._stream)
-        self._position = self._numbers.get(stamp(self._current), len(self))
-        return self._position < len(self)
+        self.position = 0
 
-    def _rewind(self) -> None:
-        """Start at the first frame."""
-        self._container = open_container(self.path)
-        self._video = video_stream(self._container)
+    def seek(self, stamp_of_key: int, numbers: dict[int, int]) -> None:
+        """Go to the key frame of a time stamp, or where that leads to; `numbers` tells which frame comes out there."""
+        self._container.seek(stamp_of_key, stream=self._video)
         self._stream = decoded(self._container, self._video)
         self._current = next(self._stream)
-        self._position = 0
+        self.position = numbers.get(stamp(self._current), sys.maxsize)
+
+    def advance(self, index: int) -> "VideoFrame | None":
+        """Decode on to a frame; None if it lies behind, or if it is not known where decoding is."""
+        while self.position < index:
+            self._current = next(self._stream)
+            self.position += 1
+        return self._current if self.position == index else None

@@ -9,7 +9,7 @@ noted. Both are kept for as long as the file stays as it is.
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from itertools import pairwise
@@ -54,13 +54,13 @@ def _once_per_file(function: Callable[[Path], T]) -> Callable[[Path], T]:
     """Remember what `function` says of a file until the file changes."""
 
     @lru_cache(maxsize=FILES_REMEMBERED)
-    def remembered(path: str, modified: int, size: int) -> T:
-        return function(Path(path))
+    def remembered(path: Path, *state: int) -> T:
+        return function(path)
 
     @wraps(function)
     def of_file(path: Path) -> T:
         state = path.stat()
-        return remembered(os.path.abspath(path), state.st_mtime_ns, state.st_size)
+        return remembered(path, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
     return of_file
 
@@ -76,16 +76,19 @@ def proved_seconds(path: Path) -> np.ndarray | None:
 
     try:
         with open_container(path) as container:
-            stream = container.streams.best("video")
-            if not _has_decoder(stream) or container.format.name not in SIMPLE_CONTAINERS:
+            stream = video_stream(container, path)
+            if container.format.name not in SIMPLE_CONTAINERS:
                 return None
             packets = [packet for packet in container.demux(stream) if packet.size]
             if not all(map(_is_plain, packets)) or not _keys_separate(packets):
                 return None
+            if stream.codec_context.has_b_frames and not _are_reordered(packets):
+                return None
             if not all(_is_fresh_start(packet, stream) for packet in packets if packet.is_keyframe):
                 return None
-            return np.sort([packet.pts for packet in packets]) * float(stream.time_base)
-    except (av.FFmpegError, OSError):
+            stamps = sorted(packet.pts for packet in packets if packet.pts is not None)
+            return np.array(stamps) * float(stream.time_base or 0)
+    except (av.FFmpegError, OSError, InputError):
         return None
 
 
@@ -99,7 +102,7 @@ def frame_index(path: Path) -> FrameIndex:
     stamps, keys, checksums, times = [], [], [], []
     size = None
     with unreadable_videos_named(path), open_container(path) as container:
-        stream = video_stream(container)
+        stream = video_stream(container, path)
         rate = stream.average_rate
         for number, frame in enumerate(decoded(container, stream)):
             size = size or (frame.width, frame.height)
@@ -150,11 +153,13 @@ def open_container(path: Path) -> "InputContainer":
     return av.open(os.path.abspath(path), metadata_errors="replace")
 
 
-def video_stream(container: "InputContainer") -> "VideoStream":
-    """The stream that players show, decoded in one thread."""
+def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
+    """The stream that players show, to be decoded in one thread."""
+    from av.video.stream import VideoStream
+
     stream = container.streams.best("video")
-    if not _has_decoder(stream):
-        raise InputError(f"{container.name}: holds no video that FFmpeg knows; re-encode or remove it")
+    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+        raise InputError(f"{path}: holds no video that FFmpeg can decode; re-encode or remove it")
     stream.codec_context.thread_count = 1  # One reading process uses one core, and may fork.
     return stream
 
@@ -189,12 +194,8 @@ def checksum(frame: "VideoFrame") -> int:
     """A checksum of the first plane (brightness, or packed colours) of a frame."""
     plane = frame.planes[0]
     row = plane.width * min(8, frame.format.padded_bits_per_pixel) // 8  # Padding behind it is not defined.
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return zlib.crc32(np.ascontiguousarray(lines[: plane.height, :row]))
-
-
-def _has_decoder(stream: "VideoStream | None") -> bool:
-    return stream is not None and stream.codec_context is not None
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return zlib.crc32(lines[: plane.height, :row].tobytes())
 
 
 def _is_plain(packet: "Packet") -> bool:
@@ -220,6 +221,11 @@ def _keys_separate(packets: list["Packet"]) -> bool:
     return bool(separate and first_of_its_part and no_overshoot)
 
 
+def _are_reordered(packets: list["Packet"]) -> bool:
+    """Whether frames are shown in another order than stored; if not, their times may be those of decoding."""
+    return any(after.pts < before.pts for before, after in pairwise(packets))  # type: ignore[operator]  # See _is_plain.
+
+
 def _is_fresh_start(packet: "Packet", stream: "VideoStream") -> bool:
     """Whether nothing after this key frame refers to anything before it."""
     codec = stream.codec_context.name
@@ -241,7 +247,7 @@ def _unit_types(data: bytes, codec: str, header: bytes | None) -> Iterator[int]:
         start += width + int.from_bytes(data[start : start + width], "big")
 
 
-def _seconds(times: list[float | None], rate: Any) -> np.ndarray | None:
+def _seconds(times: Sequence[float | None], rate: Any) -> np.ndarray | None:
     """Ascending seconds: those of the frames or, where they have none, those of the container's constant rate."""
     known = [time for time in times if time is not None]
     if len(known) == len(times) and all(a < b for a, b in pairwise(known)):
