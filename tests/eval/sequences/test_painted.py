@@ -42,6 +42,13 @@ def test_indexed_and_grey_ids_are_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ids, 3 * IDS)
 
 
+def test_floats_are_ids_if_they_are_whole(tmp_path: Path) -> None:
+    ids = read_painted([saved(tmp_path / "whole.tiff", (3 * IDS).astype(np.float32))])[0]
+    np.testing.assert_array_equal(ids, 3 * IDS)
+    with pytest.raises(InputError, match=r"soft\.tiff: mask must hold ids 0 to 255, has numbers that are not whole"):
+        read_painted([saved(tmp_path / "soft.tiff", IDS.astype(np.float32) / 4)])
+
+
 def test_black_and_white_is_one_object(tmp_path: Path) -> None:
     smooth_disc().save(tmp_path / "smooth.png")
     smooth_disc().convert("RGB").save(tmp_path / "rgb.png")
@@ -55,6 +62,9 @@ def test_black_and_white_is_one_object(tmp_path: Path) -> None:
         assert (ids != expected).mean() < 0.002, name
     smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
     assert np.unique(read_painted([tmp_path / "soft.png"])[0]).tolist() == [0, 1]
+    smooth_disc().resize((800, 600)).convert("RGB").save(tmp_path / "soft.png")
+    expected = np.asarray(smooth_disc().resize((800, 600))) >= 128
+    np.testing.assert_array_equal(read_painted([tmp_path / "soft.png"])[0], expected)
     saved(tmp_path / "thin.png", 255 * np.eye(60, 80, dtype=np.uint8))
     np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"])[0], np.eye(60, 80))
 
