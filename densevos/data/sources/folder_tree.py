@@ -41,7 +41,7 @@ class _Notes:
 
 BESIDE_VIDEOS = "images beside video files are left out, as they are no frames; move frames to a folder of their own"
 NUMBERED = "numbered images beside video files are taken for frames; take them out if they are thumbnails"
-BESIDE_FOLDERS = "a few images beside folders of videos are left out, as they are no frames"
+BESIDE_FOLDERS = "images beside folders, one alone or of their names, are left out, as they are no frames"
 ANNOTATIONS = "masks are left out, by the name of their folder; rename it if these are frames"
 DOUBTFUL = "holds indexed images, which look like masks and not like frames; take them out if they are"
 MIXED = "holds images of several kinds, all of which are taken for frames; take masks and thumbnails out"
@@ -52,8 +52,8 @@ def folder_tree(folder: Path) -> PathSource:
     """Every folder below `folder` that holds the frames of a video, and every video file, sorted by path.
 
     Links are followed, each place once. Names that are hidden or a system's are left out, see `is_hidden`. So are, with
-    a note each, images that are no frames: those beside video files unless many are numbered, single ones and those
-    named like a folder beside folders of videos, and masks in a folder named so.
+    a note each, images that are no frames: those beside video files, unless they are many and numbered; single ones,
+    and those named like a folder, beside folders; and masks in a folder named so.
     """
     notes = _Notes()
     found = [video for each in _walk(folder, notes) for video in _videos(folder, each, notes)]
