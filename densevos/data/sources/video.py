@@ -8,7 +8,7 @@ from densevos.base.errors import InputError
 from densevos.data.sources.frame_folder import FolderReader
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video_file import AvReader, DecordReader
-from densevos.data.sources.video_index import proved_seconds
+from densevos.data.sources.video_index import proved_times, summary
 
 
 def open_frames(path: Path | str) -> FrameReader:
@@ -23,12 +23,11 @@ def open_frames(path: Path | str) -> FrameReader:
 
 def _quick_reader(path: Path) -> FrameReader | None:
     """The file through decord, if it is proved that it reads the same frames in any order; otherwise None."""
-    seconds = proved_seconds(path)
-    if seconds is None:
+    times = proved_times(path)
+    if times is None:
         return None
     try:
         reader = DecordReader(path)
     except InputError:
         return None
-    same = len(reader) == len(seconds) and np.allclose(reader.seconds(), seconds, atol=1e-3)
-    return reader if same else None
+    return reader if np.allclose(summary(reader.seconds()), times, rtol=1e-6, atol=1e-3) else None

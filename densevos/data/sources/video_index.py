@@ -32,7 +32,8 @@ ANY_KEY_FRAME = frozenset({"vp9", "mjpeg"})
 """Codecs in which nothing after a key frame needs anything before it."""
 IDR_TYPES = {"h264": frozenset({5}), "hevc": frozenset({19, 20})}
 """Types of the units of a key frame after which nothing refers to earlier frames; other key frames do not say so."""
-FILES_REMEMBERED = 2048
+PROOFS_REMEMBERED = 2**17
+INDEXES_REMEMBERED = 2**11
 NO_STAMP = int(np.iinfo(np.int64).min)
 
 
@@ -50,24 +51,27 @@ class FrameIndex:
     """When each frame is shown, [frames] in ascending seconds; None if the container does not say."""
 
 
-def _once_per_file(function: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Remember what `function` says of a file until the file changes."""
+def _once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path], T]]:
+    """Remember what a function says of so many files, of each until it changes."""
 
-    @lru_cache(maxsize=FILES_REMEMBERED)
-    def remembered(path: Path, *state: int) -> T:
-        return function(path)
+    def of_function(function: Callable[[Path], T]) -> Callable[[Path], T]:
+        @lru_cache(maxsize=files)
+        def remembered(path: Path, *state: int) -> T:
+            return function(path)
 
-    @wraps(function)
-    def of_file(path: Path) -> T:
-        state = path.stat()
-        return remembered(path, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+        @wraps(function)
+        def of_file(path: Path) -> T:
+            state = path.stat()
+            return remembered(path, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
-    return of_file
+        return of_file
+
+    return of_function
 
 
-@_once_per_file
-def proved_seconds(path: Path) -> np.ndarray | None:
-    """When each frame is shown, if the packets prove that decoding may start at any key frame; otherwise None.
+@_once_per_file(PROOFS_REMEMBERED)
+def proved_times(path: Path) -> tuple[float, ...] | None:
+    """The `summary` of times, if the packets prove that decoding may start at any key frame; otherwise None.
 
     The proof takes no decoding: every packet is shown and has its own time, no frame is shown on the other side of
     a key frame than it is stored, and a key frame refers to nothing before it.
@@ -87,12 +91,17 @@ def proved_seconds(path: Path) -> np.ndarray | None:
             if not all(_is_fresh_start(packet, stream) for packet in packets if packet.is_keyframe):
                 return None
             stamps = sorted(packet.pts for packet in packets if packet.pts is not None)
-            return np.array(stamps) * float(stream.time_base or 0)
+            return summary(np.array(stamps) * float(stream.time_base or 0))
     except (av.FFmpegError, OSError, InputError):
         return None
 
 
-@_once_per_file
+def summary(seconds: np.ndarray) -> tuple[float, ...]:
+    """Number, first, last and mean of ascending seconds: short enough to be remembered of many files."""
+    return len(seconds), float(seconds[0]), float(seconds[-1]), float(seconds.mean(dtype=float))
+
+
+@_once_per_file(INDEXES_REMEMBERED)
 def frame_index(path: Path) -> FrameIndex:
     """Decode a video file once and note its frames.
 
