@@ -91,9 +91,14 @@ def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 def _black_and_white(grey: np.ndarray) -> np.ndarray:
     """A mask of object 1 if all is black or white but for smooth edges, else the values as they are."""
+    return (grey >= 128).astype(np.uint8) if _is_black_and_white(grey) else grey
+
+
+def _is_black_and_white(grey: np.ndarray) -> bool:
+    """Whether a grey picture [H,W] uint8 has white in it and is black or white but for smooth edges."""
     extreme = (grey == 0) | (grey == 255)
     only = not (grey[flat(grey)] % 255).any() or (len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY)
-    return (grey >= 128).astype(np.uint8) if only and 255 in grey else grey
+    return bool(only and 255 in grey)
 
 
 def _indexed_by_colour(image: Image.Image) -> bool:
@@ -112,6 +117,9 @@ def _flat_colours(path: Path, picture: np.ndarray) -> np.ndarray:
     if len(colours) > MOST_COLOURS or not _painted(codes, colours):
         if clear.any():
             return np.where(clear, 0, 0xFFFFFF).astype(np.int32)
+        grey = np.ascontiguousarray(rgb[..., 0])
+        if (rgb == grey[..., None]).all() and _is_black_and_white(grey):  # its edges are wide, and it is no photograph
+            return np.where(grey >= 128, 0xFFFFFF, 0).astype(np.int32)
         raise InputError(f"{path}: mask looks like a photograph, or was saved as JPEG; {CURE}")
     if codes.all():
         raise InputError(f"{path}: mask has no background, which is black or transparent; {CURE}")
