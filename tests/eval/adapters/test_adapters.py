@@ -152,6 +152,12 @@ def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> 
         load_encoder(f"torchvision:resnet18:{path}", device="cpu")
 
 
+def test_safetensors_of_others_are_sent_to_their_networks(tmp_path: Path) -> None:
+    safetensors.torch.save_file(resnet().state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors: has no densevos encoder card; .*timm:NAME:FILE"):
+        load_encoder(str(tmp_path / "model.safetensors"), device="cpu")
+
+
 def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, state = [], resnet().state_dict()
 

@@ -84,6 +84,9 @@ def test_black_and_white_is_one_object(tmp_path: Path) -> None:
         assert (ids != expected).mean() < 0.002, name
     smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
     assert np.unique(read_painted([tmp_path / "soft.png"])[0]).tolist() == [0, 1]
+    smooth_disc().resize((800, 600)).convert("RGB").save(tmp_path / "soft.png")
+    expected = np.asarray(smooth_disc().resize((800, 600))) >= 128
+    np.testing.assert_array_equal(read_painted([tmp_path / "soft.png"])[0], expected)
     saved(tmp_path / "thin.png", 255 * np.eye(60, 80, dtype=np.uint8))
     np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"])[0], np.eye(60, 80))
 
