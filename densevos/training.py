@@ -15,7 +15,8 @@ from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.methods.method import Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
-WITHOUT_EFFECT = {"workers", "log_every", "checkpoint_every", "keep_last"}  # on the weights: may change on resuming
+WITHOUT_EFFECT = {"workers", "reader_timeout", "log_every", "checkpoint_every", "keep_last"}
+"""Options of the loop that do not change the weights, so that resuming may change them."""
 
 
 @dataclass(frozen=True)
