@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawArray, RawValue
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from torch.utils.data import DataLoader, get_worker_info
 
@@ -264,5 +264,4 @@ def _take_desk(desks: Sequence[_Desk], number: int) -> None:
 def _dataset() -> VideoDataset:
     info = get_worker_info()
     assert info is not None, "called in a reading process"
-    dataset: VideoDataset = info.dataset
-    return dataset
+    return cast(VideoDataset, info.dataset)
