@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder
+from densevos.base.files import name_bytes, new_folder
 from densevos.config import LoopConfig, RunConfig, flag, to_dict
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
@@ -15,7 +15,8 @@ from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.methods.method import Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
-WITHOUT_EFFECT = {"workers", "log_every", "checkpoint_every", "keep_last"}  # on the weights: may change on resuming
+WITHOUT_EFFECT = {"workers", "reader_timeout", "log_every", "checkpoint_every", "keep_last"}
+"""Options of the loop that do not change the weights, so that resuming may change them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
         Stopped: SIGTERM came; the state is saved.
     """
     config.check()
+    if name_bytes(str(out)) != str(out).encode("utf-8", "replace"):
+        raise InputError(f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out")
     method = method_of(config)
     job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())
@@ -76,6 +79,7 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
                 data={"source": job.data.source, "videos": job.data.videos, "sha256": job.data.sha256},
                 device=str(device),
                 precision=str(choose_precision(config.loop, device)),
+                processes=distributed.ranks(),
             )
         totals = _train_rounds(job, method, config.loop, device, out, resume)
         file = out / method.file
@@ -101,11 +105,7 @@ def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) 
 
 def export(path: Path, out: Path) -> None:
     """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
-    # A round's checkpoints lie one folder deeper than those of a run without rounds.
-    folder = path.resolve().parent.parent
-    if not (folder / "config.json").exists() and (folder.parent / "config.json").exists():
-        folder = folder.parent
-    config = read_config(folder / "config.json")
+    config = read_config(_run_folder(path) / "config.json")
     method = method_of(config)
 
     state = checkpoint.load(path)
@@ -209,6 +209,8 @@ def _prepare(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwr
     resume_from = None
     for round_ in reversed(job.rounds):
         resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
+    if resume_from is not None:
+        _check_processes(_run_folder(resume_from))
 
     if resume == "never" or not (out / "config.json").exists():
         if distributed.rank() == 0:
@@ -225,6 +227,24 @@ def _prepare(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwr
             "bring back the old ones or choose another --out"
         )
     return resume_from
+
+
+def _run_folder(path: Path) -> Path:
+    """The folder of the run that a checkpoint is of."""
+    folder = path.resolve().parent.parent
+    # A round's checkpoints lie one folder deeper than those of a run without rounds.
+    in_round = not (folder / "config.json").exists() and (folder.parent / "config.json").exists()
+    return folder.parent if in_round else folder
+
+
+def _check_processes(run: Path) -> None:
+    """Raise InputError if a run was started with another number of processes, each of which takes a batch a step."""
+    before, now = provenance.processes(run), distributed.ranks()
+    if before not in (None, now):
+        raise InputError(
+            f"{run}/provenance.json: a step of this run takes --loop.batch clips in each of {before} processes, but now"
+            f" {now} run; resume with {before} (torchrun --nproc-per-node x --nnodes) or start anew in another --out"
+        )
 
 
 def _changed(before: RunConfig, now: RunConfig) -> str | None:

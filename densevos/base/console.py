@@ -1,9 +1,11 @@
 """How both commands speak of trouble: a line for each warning, and at the end one line and an exit status."""
 
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from densevos.base.errors import InputError, RunError, Stopped
@@ -12,11 +14,17 @@ from densevos.base.errors import InputError, RunError, Stopped
 def run(command: Callable[[], object]) -> int:
     """Run `command`, print what stopped it as one line, and return the exit status.
 
-    0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 143 stopped by SIGTERM.
+    0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 141 nobody reads on what
+    is printed (as `| head` does), 143 stopped by SIGTERM.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: names of files may be of any encoding.
     try:
         with _warnings_as_lines():
             command()
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        return 141 if _nobody_reads_on() else _fail(f"error: {error}", 1)
     except InputError as error:
         return _fail(f"error: {error}", 2)
     except (RunError, OSError) as error:
@@ -78,6 +86,16 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = plain
+
+
+def _nobody_reads_on() -> bool:
+    """Whether the reader of standard output is gone, so that it is this pipe that broke."""
+    state = select.poll()
+    try:
+        state.register(sys.stdout, 0)
+    except (OSError, ValueError):  # standard output is no file
+        return False
+    return bool(state.poll(0))
 
 
 def _fail(line: str, status: int) -> int:

@@ -11,6 +11,11 @@ from typing import IO, Any
 from densevos.base.errors import InputError
 
 
+def name_bytes(text: str) -> bytes:
+    """The bytes of a text with names of files in it, which may be of any encoding: Python escapes what is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 @contextmanager
 def written_whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file beside `path`; when the block ends well, flush it to disk and rename it to `path`.
@@ -21,7 +26,8 @@ def written_whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(aside, mode, encoding=None if "b" in mode else "utf-8") as file:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
+        with open(aside, mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
+from densevos.base.images import load_image
 
 
 def davis_palette() -> np.ndarray:
@@ -31,24 +32,42 @@ VOID = 255
 """Value of pixels without label: of no class, or not known to be foreground or background."""
 
 
+def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
+    """Ids [H,W] uint8 of a mask whose numbers may be of any type, as long as they are whole and 0 to 255.
+
+    Raises InputError, which begins with what is `wanted`, for other masks: a cast would make 0 of 0.9 and of 256.
+    """
+    if mask.dtype == np.uint8:
+        return mask
+    if mask.dtype.kind not in "biuf":
+        raise InputError(f"{wanted}, is of type {mask.dtype}; give an array of uint8")
+    if mask.dtype.kind == "f" and not (mask == np.floor(mask)).all():  # NaN included
+        raise InputError(
+            f"{wanted}, has numbers that are not whole ({mask.dtype}); "
+            "make ids of a soft mask first, as in (mask > 0.5).astype(numpy.uint8)"
+        )
+    if mask.size and (mask.min() < 0 or mask.max() > 255):
+        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; number the objects anew")
+    return mask.astype(np.uint8)
+
+
 def write_mask(path: Path | str, mask: np.ndarray) -> None:
-    """Write an id map [H,W] uint8 as an indexed PNG with the DAVIS palette, whole or not at all."""
-    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
+    """Write an id map [H,W] as an indexed PNG with the DAVIS palette, whole or not at all.
+
+    Raises InputError where `mask` is not a map of ids 0 to 255.
+    """
+    ids = as_ids(np.asarray(mask), f"{path}: mask must hold ids 0 to 255")
+    if ids.ndim != 2 or not ids.size:
+        raise InputError(f"{path}: mask must be [H,W], is {list(ids.shape)}")
+    image = Image.fromarray(np.ascontiguousarray(ids))
     image.putpalette(PALETTE.tobytes())
     with written_whole(Path(path)) as file:
         image.save(file, format="PNG")
 
 
 def open_mask(path: Path | str) -> Image.Image:
-    """The picture at `path`, decoded; InputError when it is missing, unreadable or truncated."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError:
-        raise InputError(f"{path}: mask is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: mask cannot be read ({error}); write it again") from error
+    """The picture at `path`, decoded and turned upright; InputError when it is missing, unreadable or truncated."""
+    return load_image(path, "mask", "write it again")
 
 
 def read_mask(path: Path | str) -> np.ndarray:

@@ -16,11 +16,15 @@ def read_text(file: Path, cure: str) -> str:
     try:
         content = file.read_bytes()
         utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if utf16 else "utf-8-sig")
+        # Lists name files, whose names may be of any encoding.
+        text = content.decode("utf-16") if utf16 else content.decode("utf-8-sig", "surrogateescape")
     except UnicodeError:
-        raise InputError(f"{file}: is no text file; {cure}") from None
+        text = "\0"
     except PermissionError:
         raise InputError(f"{file}: may not be read; change its permissions") from None
+    if "\0" in text:
+        raise InputError(f"{file}: is no text file; {cure}")
+    return text
 
 
 def read_list(file: Path, cure: str) -> list[str]:

@@ -79,6 +79,9 @@ class LoopConfig:
     """Checkpoints kept besides the best."""
     accumulate: int = field(default=1, metadata=ADDED_LATER)
     """Batches whose gradients make one step, so that a step learns from --loop.batch times as many clips."""
+    reader_timeout: int = field(default=180, metadata=ADDED_LATER)
+    """Seconds that a reading process (--loop.workers) may spend on one video. A run whose reader takes longer ends
+    and names the video."""
 
 
 class RunConfig(Protocol):
@@ -145,4 +148,5 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
         (loop.keep_last >= 1, "--loop.keep-last must be at least 1"),
         (loop.accumulate >= 1, "--loop.accumulate must be at least 1"),
+        (loop.reader_timeout >= 1, "--loop.reader-timeout must be at least 1"),
     )

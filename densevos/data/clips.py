@@ -1,7 +1,7 @@
 """Clips: T frames of one video, cropped alike; every random choice follows from (seed, epoch, video)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from densevos.base.errors import InputError
+from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import ClipConfig
 from densevos.data.sources.source import FrameReader, VideoSource
 
@@ -44,6 +44,9 @@ class VideoDataset(Dataset, ABC):
     when no video is left.
     """
 
+    on_read: Callable[[str], object] = staticmethod(lambda title: None)
+    """Called with the title of each video before it is read: a process that dies or hangs is then known by it."""
+
     def __init__(self, videos: int, seed: int):
         self.videos, self.seed = videos, seed
 
@@ -53,13 +56,21 @@ class VideoDataset(Dataset, ABC):
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, first = key
         skipped: list[str] = []
-        for index in range(first, first + len(self)):
+        for number in range(first, first + len(self)):
+            index = number % len(self)
             rng = np.random.default_rng((self.seed, epoch, first))
+            self.on_read(self.title(index))
             try:
-                return self.sample(index % len(self), rng, tuple(skipped))
-            except InputError as error:
-                skipped.append(str(error))
+                return self.sample(index, rng, tuple(skipped))
+            except (RunError, Stopped):
+                raise
+            except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+                skipped.append(why_left_out(self.title(index), error))
         raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0]}")
+
+    def title(self, index: int) -> str:
+        """Where a video is, as messages name it."""
+        return f"video {index}"
 
     @abstractmethod
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
@@ -70,12 +81,23 @@ class VideoDataset(Dataset, ABC):
         """Stack samples to a batch, which has `names` and `skipped`."""
 
 
+def why_left_out(title: str, error: Exception) -> str:
+    """One line that names a video and says why it cannot be used."""
+    if isinstance(error, InputError):
+        return str(error)
+    reason = next(iter(str(error).splitlines()), "")
+    return f"{title}: cannot be read ({type(error).__name__}{reason and ': '}{reason}); re-encode or remove it"
+
+
 class ClipDataset(VideoDataset):
     """One clip a video."""
 
     def __init__(self, source: VideoSource, config: ClipConfig, seed: int):
         super().__init__(len(source), seed)
         self.source, self.config = source, config
+
+    def title(self, index: int) -> str:
+        return self.source.title(index)
 
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Clip:
         frames = read_clip(self.source.open(index), self.config, rng)

@@ -69,6 +69,9 @@ class VideoSamples(VideoDataset):
         self.source, self.folders, self.config = source, source.names, config
         self.initial, self.predicted = initial, predicted
 
+    def title(self, index: int) -> str:
+        return self.source.title(index)
+
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> VideoSample:
         config, reader = self.config, self.source.open(index)
         check_length(reader, config)

@@ -2,17 +2,15 @@
 
 import itertools
 import math
-import os
 import signal
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import LoopConfig
@@ -20,6 +18,7 @@ from densevos.data.clips import ClipSampler, VideoDataset
 from densevos.engine import checkpoint, distributed
 from densevos.engine.learner import Batch, Learner
 from densevos.engine.optimisation import Optimisers, choose_precision, optimise
+from densevos.engine.readers import Readers
 from densevos.engine.reporter import Means, Reporter
 from densevos.engine.run import Run
 
@@ -39,8 +38,8 @@ def fit(
     """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets checkpoints and logs.
 
     The progress bar shows the losses that `shown` names; the checkpoint with the lowest loss `best` is kept as best.pt.
-    Raises RunError when a loss is not finite, Stopped after SIGTERM (the state is saved), InputError when no
-    video can be used.
+    Raises RunError when a loss is not finite or videos cannot be read ahead (see `Readers`), Stopped after SIGTERM (the
+    state is saved), InputError when no video can be used.
     """
     run, sampler = setup(learner, videos, optimisers, config, device)
     if resume_from is not None:
@@ -50,22 +49,18 @@ def fit(
             raise InputError(f"{resume_from}: is of another encoder or optimiser than this run's") from error
         sampler.start = run.step
     model = DistributedDataParallel(run.learner) if distributed.ranks() > 1 else run.learner
-    loader = DataLoader(
-        videos,
-        batch_sampler=sampler,
-        num_workers=min(config.workers, os.cpu_count() or 1),
-        collate_fn=videos.collate,
-        worker_init_fn=_leave_signals_to_parent,
-    )
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler.steps_per_epoch, shown=shown, best=best)
-    with reporter, sigterm() as stop_asked, closing(_batches(loader)) as batches:
-        while step := list(itertools.islice(batches, sampler.accumulate)):
-            values = train_step(model, run, step, config.seed, precision, device)
-            reporter.after_step(step, values)
-            if distributed.any_rank(bool(stop_asked), device):
-                reporter.save()
-                raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto")
+    with reporter, sigterm() as stop_asked, Readers(videos, sampler, config, lambda: bool(stop_asked)) as batches:
+        try:
+            while step := list(itertools.islice(batches, sampler.accumulate)):
+                values = train_step(model, run, step, config.seed, precision, device)
+                reporter.after_step(step, values)
+                if distributed.any_rank(bool(stop_asked), device):
+                    raise Stopped
+        except Stopped:
+            reporter.save()
+            raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
     return run
 
 
@@ -159,22 +154,3 @@ def sigterm() -> Iterator[list[int]]:
         yield received
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _batches(loader: DataLoader) -> Generator[Any, None, None]:
-    """The batches of `loader`; whatever ends the loop ends the reading processes."""
-    batches = iter(loader)
-    try:
-        yield from batches
-    except (InputError, RunError) as error:  # From a reading process it comes with that process's traceback before it.
-        raise type(error)(str(error).rpartition(f"{type(error).__name__}: ")[2]) from None
-    finally:
-        # Readers ignore SIGTERM, with which multiprocessing would end them at exit: it would wait for ever.
-        if loader.num_workers:
-            batches._shutdown_workers()  # type: ignore[attr-defined]
-
-
-def _leave_signals_to_parent(_: int) -> None:
-    # A signal to the whole process group must not kill the readers before the state is saved.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -49,10 +49,21 @@ def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
 
 def data_hash(folder: Path) -> str | None:
     """The hash of the file list that a run began with, or None when the run left no record."""
+    data = _recorded(folder).get("data")
+    return data.get("sha256") if isinstance(data, dict) else None
+
+
+def processes(folder: Path) -> int | None:
+    """The number of processes that a run began with, or None when the run left no record of it."""
+    return _recorded(folder).get("processes")
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["data"]["sha256"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return None
+        record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def commit() -> str | None:

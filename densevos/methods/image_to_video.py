@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos.base.files import name_bytes
 from densevos.config import I2VConfig
 from densevos.data.segmentation.segmentation_set import SegmentationSet
 from densevos.data.segmentation.sets.registry import open_set, parse_spec
@@ -119,7 +120,7 @@ class Domains:
         digest = hashlib.sha256("\n".join(self.classes).encode())
         for each in (*self.source, *self.target):
             for shot in each.shots:
-                digest.update(f"{each.name}\t{shot.name}\t{shot.labelled}\n".encode())
+                digest.update(name_bytes(f"{each.name}\t{shot.name}\t{shot.labelled}\n"))
         return digest.hexdigest()
 
 

@@ -1,15 +1,13 @@
 """Networks that begin with weights trained elsewhere."""
 
-import pickle
 from pathlib import Path
 from urllib.error import URLError
 
-import safetensors
-import safetensors.torch
 import torch
 from torchvision.models import get_model_weights
 
 from densevos.base.errors import InputError
+from densevos.models.foreign import UnreadableError, of_network, read_foreign, weights_in
 from densevos.models.resnet import DenseResNet
 
 
@@ -29,6 +27,10 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
     """
     state = local_state(Path(weights)) if Path(weights).suffix else torchvision_state(architecture, weights)
     own = trunk.state_dict()
+    try:
+        state = of_network(state, own)
+    except UnreadableError as error:
+        raise InputError(f"--weights {weights}: {error}") from error
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(f"--weights {weights}: is not of a {architecture} ({name} does not fit); take its own")
@@ -56,16 +58,11 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
     """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag` when it is none.
 
-    Of a checkpoint of OpenMMLab's libraries it is the part `state_dict`.
+    Of a checkpoint it is the part that holds the weights (`state_dict`, `model`, ...).
     """
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return weights_in(read_foreign(path))
     except FileNotFoundError:
         raise InputError(f"{flag} {path}: no such file; give the path of one, or None to begin at random") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{flag} {path}: is no plain state dict ({type(error).__name__}); save it again") from error
-    if not isinstance(state, dict):
-        raise InputError(f"{flag} {path}: is no state dict; save the network's state_dict()")
-    return state["state_dict"] if isinstance(state.get("state_dict"), dict) else state
+    except UnreadableError as error:
+        raise InputError(f"{flag} {path}: is no plain state dict ({error.reason}); {error.fix}") from error

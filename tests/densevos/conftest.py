@@ -21,7 +21,7 @@ from densevos.config import (
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # before runs that a whole module shares
 def _one_thread() -> None:
     import torch
 

@@ -60,11 +60,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_quotes_the_file_from_its_first_line_to_its_last() -> None:
     quoted = [line for block in blocks("python") for line in block.splitlines() if line.strip()]
     assert quoted == [line for line in FILE.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
+@pytest.mark.slow
 def test_it_trains_and_shows_its_own_losses(folder: Path) -> None:
     assert json.loads((folder / "run" / "config.json").read_text())["method"] == "simsiam:SIMSIAM"
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", (folder / "output.txt").read_text(encoding="utf-8"))
@@ -75,6 +77,7 @@ def test_it_trains_and_shows_its_own_losses(folder: Path) -> None:
     assert all(line["spread"] > 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_export_writes_its_encoder(folder: Path) -> None:
     states = [load_encoder(folder / name)[0].state_dict() for name in ("run/encoder.safetensors", "best.safetensors")]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])  # the only checkpoint is the best
@@ -83,10 +86,12 @@ def test_export_writes_its_encoder(folder: Path) -> None:
     assert card["training"]["config"]["hidden"] == 32
 
 
+@pytest.mark.slow
 def test_the_evaluator_takes_its_encoder(folder: Path) -> None:
     assert len(list((folder / "masks" / "val-000").glob("*.png"))) == 6
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_bit_identical(folder: Path) -> None:
     options = ("--data", "clips/train_videos.txt", "--loop.epochs", 4, "--loop.checkpoint-every", 2)
     run(folder, "densevos", "train", "simsiam:simsiam_small", *options, "--out", "whole")

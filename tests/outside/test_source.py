@@ -38,6 +38,7 @@ def densevos(*arguments: object) -> int:
     return console.run(lambda: cli.dispatch([str(argument) for argument in arguments]))
 
 
+@pytest.mark.slow
 def test_training_reads_it_in_a_worker_and_resumes_bit_identical(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("train", "dul_small", "--data", "drifting:videos", "--loop.epochs", 2, *QUICK)
     assert densevos(*command, "--out", "whole") == 0
@@ -75,6 +76,7 @@ def test_resuming_with_other_videos_is_refused(folder: Path, capsys: pytest.Capt
     assert "drifting:videos: holds other videos than when run began" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_commands_on_data_take_it(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert densevos("data", "list", "drifting:videos") == 0
     assert capsys.readouterr().out.splitlines()[0] == "      8  drifting:one"

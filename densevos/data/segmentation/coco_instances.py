@@ -12,7 +12,7 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, choose_classes, class_values
-from densevos.data.segmentation.labels import check_size
+from densevos.data.segmentation.labels import upright
 from densevos.data.segmentation.layout import choose_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
@@ -36,11 +36,11 @@ class Instances:
 
     def __call__(self, index: int) -> np.ndarray:
         """Class ids [H,W] uint8; where instances overlap the smaller one is in front."""
-        check_size(self.file, self.size, self.image)
         labels = np.zeros(self.size, np.uint8)
+        upright(labels, self.image, self.file)  # Segmentations of another size cannot be drawn.
         for id, segmentation in json.loads(self.drawn):
             labels[self._drawn(segmentation)] = id
-        return labels
+        return upright(labels, self.image, self.file)
 
     def _drawn(self, segmentation: Any) -> np.ndarray:
         """Where one instance is, [H,W] bool."""

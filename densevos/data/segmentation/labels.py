@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from densevos.base.errors import InputError
+from densevos.base.images import image_header, size_remedy
 from densevos.base.masks import read_mask
+
+QUARTER_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    5: lambda stored: stored.T,
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).T,
+    8: np.rot90,
+}
+"""EXIF orientation -> how pixels as stored become the picture as it is shown, for those that exchange the sides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +38,7 @@ class MaskFiles:
         """Class ids [H,W] uint8 of a frame; InputError names the file, and value and count or both sizes."""
         image, mask = self.files[index]
         raw = self.read(mask)
-        check_size(mask, raw.shape, image)
-        return class_ids(raw, self.values, mask, self.known)
+        return class_ids(upright(raw, image, mask), self.values, mask, self.known)
 
 
 def class_ids(raw: np.ndarray, values: Mapping[int, int], file: Path, known: str) -> np.ndarray:
@@ -57,17 +64,30 @@ def value_counts(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found, counts[found]
 
 
-def check_size(mask: Path, size: tuple[int, ...], image: Path) -> None:
-    """Raise InputError unless the mask's [H,W] is that of the image, of which only the header is read."""
+def upright(labels: np.ndarray, image: Path, mask: Path) -> np.ndarray:
+    """The labels [H,W] of an image as it is shown.
+
+    Labels drawn over the pixels as they are stored are turned by a quarter where EXIF says so of the image.
+
+    Args:
+        labels: Values or class ids.
+        image: The image, of which only the header is read.
+        mask: The file that the labels come from, for the message.
+
+    Raises:
+        InputError: The image is missing or unreadable, or has another size than the labels.
+    """
     try:
-        with Image.open(image) as opened:
-            width, height = opened.size
+        size, turned = image_header(image)
     except FileNotFoundError:
         raise InputError(f"{image}: image is missing, though {mask} labels it") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
         raise InputError(f"{image}: image cannot be read ({error}); replace or remove it") from error
-    if size != (height, width):
-        raise InputError(
-            f"{mask}: mask is {size[1]}x{size[0]} but {image.name} is {width}x{height};"
-            " make it of the image's size with nearest neighbour"
-        )
+    if labels.shape == size:
+        return labels
+    if labels.shape == size[::-1] and turned in QUARTER_TURNS:
+        return np.ascontiguousarray(QUARTER_TURNS[turned](labels))
+    raise InputError(
+        f"{mask}: mask is {labels.shape[1]}x{labels.shape[0]} but {image.name} is {size[1]}x{size[0]};"
+        f" {size_remedy(labels.shape, size)}"
+    )

@@ -11,7 +11,7 @@ from torch import Tensor
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import VOID
 from densevos.config import ClipConfig
-from densevos.data.clips import VideoDataset, crop_box
+from densevos.data.clips import VideoDataset, crop_box, why_left_out
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos.data.video_samples import scaled
 
@@ -69,6 +69,9 @@ class DomainSamples(VideoDataset):
         super().__init__(len(self.labelled), seed)
         self.with_images, self.target, self.config = bool(source), list(target), config
 
+    def title(self, index: int) -> str:
+        return str(self.labelled[index][0].source)
+
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> DomainSample:
         """Raises InputError when the frame cannot be read; RunError for wrong labels and when no clip can be read."""
         shot, frame = self.labelled[index]
@@ -89,10 +92,13 @@ class DomainSamples(VideoDataset):
         for number in range(first, first + len(shots)):
             shot = shots[number % len(shots)]
             labelled = int(rng.choice(shot.labelled)) if shot.labelled else None
+            self.on_read(str(shot.source))
             try:
                 return self._clip(shot, labelled, rng), passed_over
-            except InputError as error:
-                passed_over.append(str(error))
+            except RunError:
+                raise
+            except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+                passed_over.append(why_left_out(str(shot.source), error))
         # Not an InputError, by which the next image would be tried, in vain.
         raise RunError(f"none of the {len(shots)} videos can be used; give others; the first: {passed_over[0]}")
 

@@ -1,13 +1,14 @@
 """A folder of images as a video."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.names import IMAGE_SUFFIXES, frame_files
-from densevos.data.sources.images import read_image
+from densevos.data.sources.images import brightest_value, read_image
 
 
 class FolderReader:
@@ -24,7 +25,7 @@ class FolderReader:
         return len(self._files)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        frames = [read_image(self._files[i]) for i in indices]
+        frames = [read_image(self._files[i], self._brightest) for i in indices]
         for index, frame in zip(indices, frames, strict=True):
             if frame.shape != frames[0].shape:
                 raise InputError(
@@ -32,6 +33,11 @@ class FolderReader:
                     " frames of one video must share one size"
                 )
         return np.stack(frames)
+
+    @cached_property
+    def _brightest(self) -> float | None:
+        """What images deeper than 8 bits are scaled by, one and the same for the whole video."""
+        return brightest_value(self._files)
 
     def seconds(self) -> None:
         return None

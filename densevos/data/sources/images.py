@@ -1,26 +1,75 @@
 """Image files: how one is read, and one as a video of a single frame."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos.base.images import load_image
 from densevos.base.names import is_image
 
+LOOKED_AT = 16
+"""Images of a video by which the brightness of deep grey ones is judged."""
 
-def read_image(path: Path) -> np.ndarray:
-    """Read one image as [H,W,3] uint8 RGB; InputError when it is missing, truncated or no image."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: image is missing") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: image cannot be read ({error}); replace or remove it") from error
+
+def read_image(path: Path, brightest: float | None = None) -> np.ndarray:
+    """Read one image as [H,W,3] uint8 RGB, turned as its EXIF orientation says.
+
+    Args:
+        path: An image file.
+        brightest: The largest value of the images of one video, where they are grey and deeper than 8 bits: all of
+            them are scaled alike. None: the image is scaled by its own.
+
+    Raises:
+        InputError: The image is missing, truncated or none, or its values cannot be scaled to 8 bits.
+    """
+    image = load_image(path)
+    if not is_deep(image.mode):
+        return np.asarray(image.convert("RGB"))
+    values = _deep_values(path, image)
+    grey = _eight_bits(values, values.max() if brightest is None else brightest, path)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def is_deep(mode: str) -> bool:
+    """Whether a Pillow mode is of grey values of more than 8 bits."""
+    return mode.startswith("I") or mode == "F"
+
+
+def brightest_value(paths: Sequence[Path]) -> float | None:
+    """The largest value of grey images of more than 8 bits, by some of them spread evenly; None for other images."""
+    with suppress(Exception):  # A file that cannot be opened is reported when its turn comes.
+        with Image.open(paths[0]) as first:
+            if not is_deep(first.mode):
+                return None
+        spread = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).astype(int)
+        return max(float(_deep_values(paths[i], load_image(paths[i])).max()) for i in spread)
+    return None
+
+
+def _deep_values(path: Path, image: Image.Image) -> np.ndarray:
+    """Grey values [H,W], none of them negative."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high < np.inf):  # nor is NaN
+        raise InputError(f"{path}: grey values from {low:g} to {high:g}; scale them to 0 to 65535 (16 bits) or 0 to 1")
+    return values
+
+
+def _eight_bits(values: np.ndarray, brightest: float, path: Path) -> np.ndarray:
+    """Grey values as uint8: integers by the bits that `brightest` takes (8, 10, 12, ...), fractions of 1 by 255."""
+    if values.dtype.kind != "f":
+        bits = max(8, int(brightest).bit_length())
+        shift = bits + bits % 2 - 8  # Cameras have an even number of bits.
+        return np.minimum(values.astype(np.int64) >> shift, 255).astype(np.uint8)
+    if brightest <= 1:
+        return np.minimum(np.round(values * 255), 255).astype(np.uint8)
+    if brightest <= 255:
+        return np.minimum(values, 255).astype(np.uint8)
+    raise InputError(f"{path}: fractional grey values up to {brightest:g}; scale them to 0 to 1")
 
 
 class StillReader:

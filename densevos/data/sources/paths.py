@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densevos.base.errors import InputError
+from densevos.base.files import name_bytes
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
 
@@ -47,7 +48,7 @@ class PathSource:
         digest = hashlib.sha256()
         for video in self.videos:
             size = video.stat().st_size if video.is_file() else 0
-            digest.update(f"{video.parent.name}/{video.name}\t{size}\n".encode())
+            digest.update(name_bytes(f"{video.parent.name}/{video.name}\t{size}\n"))
         return digest.hexdigest()
 
 

@@ -1,5 +1,7 @@
 """Video files, through decord or PyAV."""
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,11 +9,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos.data.sources.video_index import (
+    NO_STAMP,
+    checksum,
+    decoded,
+    frame_index,
+    open_container,
+    stamp,
+    unreadable,
+    unreadable_videos_named,
+    video_stream,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
+_SUFFIXES = (
+    "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv "
+    "mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
+)
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+SKIPPED_RATHER_THAN_SOUGHT = 8
+"""So many frames before a key frame, decoding on is quicker than a seek to it."""
+MOST_KEYS_BACK = 3
+"""At most so many key frames before a frame is the one that is sought to decode it."""
 
 
 class DecordReader:
@@ -22,11 +44,13 @@ class DecordReader:
 
         decord.logging.set_level(decord.logging.QUIET)
         self.path = path
+        self._instead: AvReader | None = None
         try:
-            self._video = decord.VideoReader(str(path), num_threads=1)
+            # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
+            self._video = decord.VideoReader(os.path.abspath(path), num_threads=1, fault_tol=1e-9)
             count = len(self._video)
         except Exception as error:  # decord raises its own and plain RuntimeErrors
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if count == 0:
             raise InputError(f"{path}: video holds no frames")
         self.names = [f"{i:05d}" for i in range(count)]
@@ -35,60 +59,103 @@ class DecordReader:
         return len(self.names)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        try:
-            return self._video.get_batch(list(indices)).asnumpy()
-        except Exception as error:
-            raise _unreadable(self.path, error) from error
+        if self._instead is None:
+            try:
+                return self._video.get_batch(list(indices)).asnumpy()
+            except Exception as error:  # It opens some files that it cannot read, narrow ones among them.
+                self._instead = AvReader(self.path)
+                if len(self._instead) != len(self):
+                    raise unreadable(self.path, error) from error
+        return self._instead.read(indices)
 
     def seconds(self) -> np.ndarray:
         return self._video.get_frame_timestamp(range(len(self)))[:, 0]
 
 
 class AvReader:
-    """A video file through PyAV, for what decord cannot open; quick in forward order, rewinds otherwise."""
+    """A video file through PyAV: every file that FFmpeg decodes, after one pass over it (see `FrameIndex`).
 
-    _position: int
+    A frame that is read after a seek must be the one that came out in order, by its checksum. Otherwise the seek
+    is made to an earlier key frame, and at last the file is decoded from its beginning.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-        self._times = [frame.time for frame in self._decode()]
-        if not self._times:
-            raise InputError(f"{path}: video holds no frames")
-        self.names = [f"{i:05d}" for i in range(len(self._times))]
-        self._rewind()
+        self._index = frame_index(Path(path))
+        self._numbers = {int(time): number for number, time in enumerate(self._index.stamps) if time != NO_STAMP}
+        self._opened: _Opened | None = None
+        self._back = 1
+        self.names = [f"{i:05d}" for i in range(len(self._index.stamps))]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        return np.stack([self._frame(i) for i in indices])
+        # In ascending order no stretch of the file is decoded twice.
+        frames = {int(i): self._frame(int(i)) for i in sorted(set(indices))}
+        return np.stack([frames[int(i)] for i in indices])
 
     def seconds(self) -> np.ndarray | None:
-        return None if None in self._times else np.array(self._times)
+        return self._index.seconds
 
     def _frame(self, index: int) -> np.ndarray:
-        if index < self._position:
-            self._rewind()
-        while self._position < index:
-            self._position += 1
-            self._current = next(self._stream)
-        return np.rot90(self._current.to_ndarray(format="rgb24"), self._current.rotation // 90)
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path}: frame {index} is asked for, but there are {len(self)}")
+        with unreadable_videos_named(self.path):
+            for start in self._starts(index):
+                frame = self._reach(index, start)
+                if frame is not None:
+                    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
 
-    def _rewind(self) -> None:
-        self._stream = self._decode()
-        self._current = next(self._stream)
-        self._position = 0
+    def _starts(self, index: int) -> Iterator[int | None]:
+        """Where decoding may start to reach a frame, the nearest place first; None: where the last read ended."""
+        keys = self._index.keys[: np.searchsorted(self._index.keys, index, "right")]
+        if self._opened is not None and self._opened.position <= index:
+            near = not len(keys) or self._opened.position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
+            if near or self._back > MOST_KEYS_BACK:
+                yield None
+        while self._back <= MOST_KEYS_BACK and self._back < len(keys):
+            yield int(keys[-self._back])
+            self._back += 1  # That was too late: some containers lead to what follows the key frame.
+        yield 0
 
-    def _decode(self) -> Iterator["VideoFrame"]:
+    def _reach(self, index: int, start: int | None) -> "VideoFrame | None":
+        """Decode from `start` to a frame; None if another one comes out than did in order."""
         import av
 
         try:
-            with av.open(str(self.path)) as container:
-                yield from container.decode(video=0)
-        except (av.FFmpegError, IndexError) as error:
-            raise _unreadable(self.path, error) from error
+            if self._opened is None or start == 0:
+                self._opened = _Opened(self.path)
+            if start:
+                self._opened.seek(int(self._index.stamps[start]), self._numbers)
+            frame = self._opened.advance(index)
+        except (StopIteration, av.FFmpegError):
+            self._opened = None
+            return None
+        return frame if frame is not None and checksum(frame) == self._index.checksums[index] else None
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-    return InputError(f"{path}: video cannot be decoded ({reason.strip()[:120]}); re-encode or remove it")
+class _Opened:
+    """A file that is being decoded: the frame that came out last, and which one it is."""
+
+    def __init__(self, path: Path):
+        self._container = open_container(path)
+        self._video = video_stream(self._container, path)
+        self._stream = decoded(self._container, self._video)
+        self._current = next(self._stream)
+        self.position = 0
+
+    def seek(self, stamp_of_key: int, numbers: dict[int, int]) -> None:
+        """Go to the key frame of a time stamp, or where that leads to; `numbers` tells which frame comes out there."""
+        self._container.seek(stamp_of_key, stream=self._video)
+        self._stream = decoded(self._container, self._video)
+        self._current = next(self._stream)
+        self.position = numbers.get(stamp(self._current), sys.maxsize)
+
+    def advance(self, index: int) -> "VideoFrame | None":
+        """Decode on to a frame; None if it lies behind, or if it is not known where decoding is."""
+        while self.position < index:
+            self._current = next(self._stream)
+            self.position += 1
+        return self._current if self.position == index else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.base.files import new_folder
+from densevos.base.files import name_bytes, new_folder
 from densevos.data.segmentation.folder_writer import write_classes, write_image
 from densevos.data.segmentation.segmentation_set import Shot
 from densevos.data.segmentation.sets.registry import open_set, parse_spec
@@ -55,4 +55,4 @@ def _write_shot(root: Path, split: str, config: DegradationConfig, seed: int, vi
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng((seed, zlib.crc32(name.encode())))
+    return np.random.default_rng((seed, zlib.crc32(name_bytes(name))))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 
 Triple = tuple[float, float, float]
+Precision = Literal["fp32", "bf16"]
 
 PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
 
@@ -40,28 +41,74 @@ class Backbone:
 
 
 @torch.inference_mode()
-def measured_stride(network: Callable[[Tensor], Tensor], name: str, device: torch.device) -> int:
+def encoded(
+    network: Callable[[Tensor], Tensor],
+    frames: Tensor,
+    *,
+    name: str,
+    precision: Precision,
+    module: nn.Module | None = None,
+) -> Tensor:
+    """Features [B,C,h,w] that a network makes of normalised frames [B,3,H,W]; `module` holds its parameters.
+
+    Raises InputError, which names the cause, where it fails or returns anything else.
+    """
+    batch, _, height, width = frames.shape
+    try:
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            features = network(frames)
+    except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:  # networks of others raise whatever they like
+        raise InputError(
+            f"--encoder {name}: fails on a frame of {height}x{width} pixels ({type(error).__name__}: "
+            f"{shortened(error)}); {_hint(module, frames.device)}"
+        ) from error
+    shape = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != batch or not features.numel():
+        raise InputError(
+            f"--encoder {name}: returns {shape} for frames [{batch},3,{height},{width}]; "
+            f"it must return features [{batch},C,h,w]"
+        )
+    return features
+
+
+@torch.inference_mode()
+def measured_stride(
+    network: Callable[[Tensor], Tensor],
+    device: torch.device,
+    *,
+    name: str,
+    precision: Precision,
+    module: nn.Module | None = None,
+) -> int:
     """Pixels per cell of a network, by what it makes of one frame of 224x448 pixels.
 
     Raises InputError where it cannot take such a frame or does not return square whole cells.
     """
-    try:
-        features = network(torch.zeros(1, 3, *PROBE, device=device))
-    except Exception as error:
-        raise InputError(
-            f"--encoder {name}: fails on a frame of {PROBE[0]}x{PROBE[1]} pixels ({shortened(error)}); "
-            "give a network that takes frames of any size"
-        ) from error
-    shape = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-    if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != 1:
-        raise InputError(f"--encoder {name}: returns {shape} for frames [1,3,H,W]; it must return features [1,C,h,w]")
+    frames = torch.zeros(1, 3, *PROBE, device=device)
+    features = encoded(network, frames, name=name, precision=precision, module=module)
     stride, rest = divmod(PROBE[0], features.shape[2])
     if rest or features.shape[3] * stride != PROBE[1]:
         raise InputError(
-            f"--encoder {name}: returns {shape} for a frame of {PROBE[0]}x{PROBE[1]} pixels; "
+            f"--encoder {name}: returns {list(features.shape)} for a frame of {PROBE[0]}x{PROBE[1]} pixels; "
             "its cells must be squares of whole pixels"
         )
     return stride
+
+
+def _hint(module: nn.Module | None, device: torch.device) -> str:
+    """What to do about a network that fails."""
+    types = {p.dtype for p in module.parameters() if p.is_floating_point()} if module else set()
+    other = ", ".join(sorted(short_name(dtype) for dtype in types - {torch.float32}))
+    if other:
+        return f"its weights are {other} and frames are float32, so return it as network.float()"
+    return f"give a network that takes float32 frames of any size on {device}"
+
+
+def short_name(dtype: torch.dtype) -> str:
+    """float16, not torch.float16."""
+    return str(dtype).removeprefix("torch.")
 
 
 def shortened(error: Exception) -> str:

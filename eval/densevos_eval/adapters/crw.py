@@ -15,9 +15,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from densevos.base.errors import InputError
+from densevos.models.foreign import below, differences
 from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
-from densevos_eval.adapters.weights import below, resnet_weights
+from densevos_eval.adapters.weights import resnet_weights
 
 
 def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
@@ -31,8 +32,9 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     try:
         network.load_state_dict(trunk)
     except RuntimeError as error:
+        reason = differences(trunk, network.state_dict()) or shortened(error)
         raise InputError(
-            f"{path}: weights do not fit a {architecture} ({shortened(error)}); give a whole CRW snapshot"
+            f"{path}: weights do not fit a {architecture} ({reason}); give a whole CRW snapshot"
         ) from error
     _reflect_borders(network)
     return Backbone(

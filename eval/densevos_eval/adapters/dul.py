@@ -8,9 +8,9 @@ from torch import Tensor
 from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder
+from densevos.models.foreign import below, differences
 from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.own import dense
-from densevos_eval.adapters.weights import below
 
 
 def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
@@ -28,7 +28,9 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
         encoder.trunk.load_state_dict(trunk)
         encoder.head.load_state_dict(head)
     except RuntimeError as error:
+        reason = differences(trunk, encoder.trunk.state_dict()) or differences(head, encoder.head.state_dict())
+        reason = reason or shortened(error)
         raise InputError(
-            f"{path}: weights do not fit a dense {config.architecture} ({shortened(error)}); give a DUL snapshot"
+            f"{path}: weights do not fit a dense {config.architecture} ({reason}); give a DUL snapshot"
         ) from error
     return dense(encoder, kind="released DUL snapshot", files=(path,))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -16,10 +16,9 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
-from densevos_eval.adapters.backbone import Backbone, Triple, measured_stride
+from densevos_eval.adapters.backbone import Backbone, Precision, Triple, encoded, measured_stride, short_name
+from densevos_eval.adapters.scale import check_scale
 from densevos_eval.base import devices
-
-Precision = Literal["fp32", "bf16"]
 
 NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
 FORMS = (
@@ -51,15 +50,26 @@ class Encoder:
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        frames = self._normalised(frames.to(self.device)).contiguous(memory_format=self.memory_format)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            features = self.network(frames)
+        _check_frames(frames)
+        frames = self._normalised(frames.to(self.device).float()).contiguous(memory_format=self.memory_format)
+        features = encoded(
+            self.network,
+            frames,
+            name=self.name,
+            precision=self.precision,
+            module=self.source.module if self.source else None,
+        )
         wanted = (frames.shape[2] // self.stride, frames.shape[3] // self.stride)
         if features.shape[2:] != wanted:
             raise InputError(
                 f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
                 f"{frames.shape[2]}x{frames.shape[3]} pixels; at its stride of {self.stride} there must be "
                 f"{wanted[0]}x{wanted[1]}"
+            )
+        if not features.isfinite().all():
+            raise InputError(
+                f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
+                f"{short_name(features.dtype)}); check its weights, or compute in float32"
             )
         return F.normalize(features.float(), dim=1)
 
@@ -69,6 +79,7 @@ class Encoder:
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
+        check_frame(frame)
         size = scaled_size((frame.shape[0], frame.shape[1]), self.scale)
         if size != frame.shape[:2]:
             smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
@@ -76,6 +87,31 @@ class Encoder:
         pixels = torch.from_numpy(padded_to(frame, self.stride)).to(self.device)  # before they become 4 bytes each
         batch = pixels.permute(2, 0, 1)[None].float() / 255
         return self(batch)[0]
+
+
+def check_frame(frame: np.ndarray) -> None:
+    """InputError for anything but a frame [H,W,3] uint8."""
+    check_array("frame", frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255")
+
+
+def check_array(name: str, array: object) -> None:
+    """InputError for a tensor, a list, a picture, or whatever else is no array."""
+    if not isinstance(array, np.ndarray):
+        raise InputError(
+            f"{name}: must be a NumPy array, is a {type(array).__name__}; "
+            f"give numpy.asarray({name}), or {name}.cpu().numpy() of a tensor"
+        )
+
+
+def _check_frames(frames: Tensor) -> None:
+    if not isinstance(frames, Tensor) or frames.ndim != 4 or frames.shape[1] != 3 or not frames.is_floating_point():
+        what = f"{list(frames.shape)} {frames.dtype}" if isinstance(frames, Tensor) else f"a {type(frames).__name__}"
+        raise InputError(
+            f"frames: must be a tensor [B,3,H,W] of floats, RGB in 0 to 1, is {what}; "
+            "of_frame takes an array [H,W,3] uint8"
+        )
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -90,7 +126,7 @@ def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
 
 
 def load_encoder(
-    spec: str,
+    spec: str | Path,
     *,
     layer: str | None = None,
     preferred_layer: str | None = None,
@@ -104,8 +140,13 @@ def load_encoder(
     has one of that name, then the network's own default.
     device: as torch names them; auto takes a GPU where there is one.
 
-    Raises InputError as `load_backbone` does, and for a layer that the network does not have.
+    Raises InputError as `load_backbone` does, for a layer that the network does not have, and for options that are
+    out of range.
     """
+    if precision not in get_args(Precision):
+        raise InputError(f"precision: must be {' or '.join(get_args(Precision))}, is {precision}")
+    check_scale(scale)
+    spec = str(spec)
     plain, in_spec = _without_layer(spec)
     backbone = load_backbone(plain)
     if preferred_layer not in backbone.strides:
@@ -159,7 +200,8 @@ def _ready(
     return Encoder(
         name=name,
         layer=layer,
-        stride=backbone.strides[layer] or measured_stride(network, name, device),
+        stride=backbone.strides[layer]
+        or measured_stride(network, device, name=name, precision=precision, module=backbone.module),
         network=network,
         device=device,
         mean=backbone.mean,

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from densevos.base.errors import InputError
+from densevos_eval.adapters.scale import check_scale
 
 if TYPE_CHECKING:
     from densevos_eval.adapters.encoder import Encoder
-
-MOST_SCALE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +26,7 @@ class EncoderOptions:
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale <= MOST_SCALE:
-            raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {self.scale}")
+        check_scale(self.scale)
 
     def load(self, *, preferred_layer: str | None = None, device: str | None = None) -> "Encoder":
         """The encoder on `device` (or --device), at the preferred layer unless another is named; loads torch.

@@ -6,6 +6,7 @@ import torch
 
 from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
+from densevos.models.card import format_of
 from densevos.models.encoder import DenseEncoder, load_encoder
 from densevos.models.resnet import ARCHITECTURES
 from densevos_eval.adapters.backbone import Backbone
@@ -13,6 +14,11 @@ from densevos_eval.adapters.backbone import Backbone
 
 def from_file(path: Path) -> Backbone:
     """Our encoder.safetensors (its normalisation is ImageNet's). Raises InputError as `load_encoder` does."""
+    if format_of(path, "encoder") is None:
+        raise InputError(
+            f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or load the file into a "
+            "network: torchvision:resnet50:FILE, timm:NAME:FILE"
+        )
     encoder, card = load_encoder(path)
     return dense(encoder, kind="densevos encoder", files=(path,), card=card)
 

@@ -7,14 +7,14 @@ from torch import Tensor
 from densevos.base.errors import InputError
 from densevos_eval.adapters import crw, dul
 from densevos_eval.adapters.backbone import Backbone
-from densevos_eval.adapters.weights import read_pickled
+from densevos_eval.adapters.weights import read_snapshot
 
 KINDS = {"fast_net.": dul.from_weights, "encoder.": crw.from_weights}
 
 
 def from_file(path: Path) -> Backbone:
     """Raises InputError when the file is unreadable, of another kind, or holds code, which is never run."""
-    snapshot = read_pickled(path)
+    snapshot = read_snapshot(path)
     weights = snapshot.get("model") if isinstance(snapshot, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise InputError(

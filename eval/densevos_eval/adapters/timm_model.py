@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from densevos.base.errors import InputError
+from densevos.models.foreign import UnreadableError, below, differences, of_network
 from densevos_eval.adapters.backbone import Backbone, shortened
-from densevos_eval.adapters.weights import below, read_weights
+from densevos_eval.adapters.weights import read_weights
 
 DENSE = 8  # Pixels per cell that CNNs are brought to where timm can dilate them.
-PREFIXES = ("module.", "backbone.")
+PREFIXES = ("module.", "backbone.")  # of names that timm converts, and so are not the model's own
+UNUSED = ("decoder_", "masked_embed")  # beside the encoder: MAE's decoder, what iBOT puts for masked patches
 
 
 def load(name: str, weights: str | None) -> Backbone:
@@ -78,13 +80,27 @@ def _options(timm: Any, name: str, file: Path | None, weights: str | None) -> di
     if file is None:
         return {"pretrained": True}
     state = read_weights(file)
+    try:
+        state = of_network(state, _wanted(timm, name))
+    except UnreadableError as error:
+        raise InputError(f"{file}: {error}") from error
     for prefix in PREFIXES:
         state = below(state, prefix) or state
     config = timm.get_pretrained_cfg(name)
     classifier = getattr(config, "classifier", None) or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    state = {key: tensor for key, tensor in state.items() if not key.startswith(tuple(f"{head}." for head in heads))}
+    unused = (*UNUSED, *(f"{head}." for head in heads))
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
     return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "num_classes": 0, "label_offset": 0}}
+
+
+def _wanted(timm: Any, name: str) -> dict[str, Tensor]:
+    """Names and shapes of a model's weights; none where it cannot be made without values."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name, pretrained=False, num_classes=0).state_dict()
+    except Exception:  # what is wrong with the model is told when it is made
+        return {}
 
 
 def _model(timm: Any, name: str, spec: str, options: dict[str, Any]) -> Any:
@@ -94,19 +110,26 @@ def _model(timm: Any, name: str, spec: str, options: dict[str, Any]) -> Any:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 return timm.create_model(name, num_classes=0, **form, **options).eval()
-        except (TypeError, NotImplementedError) as error:
+        except (TypeError, NotImplementedError, AssertionError) as error:  # the form is not offered
             refused: Exception = error
         except Exception as error:  # timm and the hub raise whatever they like
-            raise _failed(spec, options, error) from error
-    raise InputError(f"--encoder {spec}: timm cannot make this model ({shortened(refused)}); choose another")
+            raise _failed(timm, name, spec, options, error) from error
+    raise _cannot(spec, refused) from refused
 
 
-def _failed(spec: str, options: dict[str, Any], error: Exception) -> InputError:
+def _cannot(spec: str, error: Exception) -> InputError:
+    return InputError(
+        f"--encoder {spec}: timm cannot make this model ({type(error).__name__}: {shortened(error)}); choose another"
+    )
+
+
+def _failed(timm: Any, name: str, spec: str, options: dict[str, Any], error: Exception) -> InputError:
+    if not options["pretrained"]:
+        return _cannot(spec, error)
     if "pretrained_cfg_overlay" in options:
-        return InputError(
-            f"--encoder {spec}: the weights do not fit ({shortened(error)}); name the model they belong to"
-        )
-    name = spec.removeprefix("timm:")
+        state = options["pretrained_cfg_overlay"]["state_dict"]
+        reason = differences(state, _wanted(timm, name)) or shortened(error)
+        return InputError(f"--encoder {spec}: the weights do not fit ({reason}); name the model they belong to")
     return InputError(
         f"--encoder {spec}: weights cannot be fetched ({shortened(error)}); download them elsewhere and give "
         f"timm:{name}:FILE.pth, or timm:{name}:none for an untrained model"

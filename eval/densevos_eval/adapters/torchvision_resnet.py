@@ -8,6 +8,7 @@ from torchvision.models import ResNet, Weights
 
 from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
+from densevos.models.foreign import differences
 from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
 from densevos_eval.adapters.weights import is_file, read_weights, resnet_weights
@@ -75,9 +76,11 @@ def _normalisation(published: Weights) -> tuple[Triple, Triple]:
 
 def _fill(network: ResNet, weights: dict[str, Tensor], source: Path, name: str) -> None:
     classifier = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("fc.")}
+    state = {**resnet_weights(weights, source), **classifier}
     try:
-        network.load_state_dict({**resnet_weights(weights, source), **classifier})
+        network.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            f"{source}: weights do not fit torchvision's {name} ({shortened(error)}); name the network they are of"
+            f"{source}: weights do not fit torchvision's {name} "
+            f"({differences(state, network.state_dict()) or shortened(error)}); name the network they are of"
         ) from error

@@ -1,23 +1,16 @@
-"""Weights from files of others: safetensors or torch.save, read without running code that a file may hold."""
+"""Weights from files of others, with errors that name the file."""
 
-import argparse
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos_eval.adapters.backbone import shortened
+from densevos.models.foreign import UnreadableError, below, main_prefix, read_foreign, weights_in
 from densevos_eval.adapters.resnet import PARTS
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt")
-WRAPPERS = ("state_dict", "model", "teacher")  # names under which checkpoints keep the weights
 
 
 def is_file(weights: str) -> bool:
@@ -30,57 +23,39 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises InputError when the file is missing, truncated, holds pickled code, or no weights.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path)
-    for wrapper in WRAPPERS:
-        inner = content.get(wrapper) if isinstance(content, Mapping) else None
-        content = inner if isinstance(inner, Mapping) else content
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path}: holds no weights but a {type(content).__name__}; give a state dict")
-    weights = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
-    if not weights:
-        raise InputError(f"{path}: holds no weights by name; give a state dict")
-    return weights
-
-
-def read_pickled(path: Path) -> Any:
-    """What torch.save wrote: tensors, containers, plain values and parsed arguments; no other class is made."""
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
-            warnings.simplefilter("ignore")  # of pickle protocols: what is not plain weights is refused anyway
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return weights_in(read_foreign(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such weights file") from None
+    except UnreadableError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_snapshot(path: Path) -> Any:
+    """What a snapshot holds, as it is. Raises InputError when the file is missing, truncated or holds pickled code."""
+    try:
+        return read_foreign(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such encoder file") from None
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: is no plain weights file, or holds pickled code, which is not run; "
-            'save it again as {"model": state_dict}'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({shortened(error)}); download it again") from error
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({shortened(error)}); download it again") from error
-
-
-def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with `prefix`, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    except UnreadableError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The ResNet in `weights` under torchvision's names, whatever stands before them; without its classifier.
 
+    Of a student and its teacher, or a query and a key encoder, it is the one that is evaluated.
     Raises InputError when there is none, or more than one.
     """
     mark = "layer1.0.bn1.weight"
     prefixes = [name.removesuffix(mark) for name in weights if name.endswith(mark)]
-    if len(prefixes) != 1:
-        found = f"several ({', '.join(prefixes)})" if prefixes else "none"
-        raise InputError(f"{path}: must hold the weights of one ResNet, there are {found}; save the one wanted alone")
-    return {name: tensor for name, tensor in below(weights, prefixes[0]).items() if name.split(".")[0] in PARTS}
+    if not prefixes:
+        some = ", ".join(list(weights)[:3])
+        raise InputError(
+            f"{path}: must hold the weights of a ResNet ({mark}), has {some}, ...; name the network it is of"
+        )
+    try:
+        prefix = main_prefix(prefixes)
+    except UnreadableError as error:
+        raise InputError(f"{path}: {error}") from error
+    return {name: tensor for name, tensor in below(weights, prefix).items() if name.split(".")[0] in PARTS}

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos_eval.adapters.encoder import Encoder, padded_to, scaled_size
+from densevos.base.masks import as_ids
+from densevos_eval.adapters.encoder import Encoder, check_array, check_frame, padded_to, scaled_size
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.sequences.sequence import resized_ids
@@ -34,6 +35,12 @@ class Propagator:
     """
 
     def __init__(self, encoder: Encoder, config: PropagationConfig | None = None, *, max_side: int | None = None):
+        if not isinstance(encoder, Encoder):
+            raise InputError(f"Propagator: its encoder must come from load_encoder, is a {type(encoder).__name__}")
+        if not isinstance(config, PropagationConfig | None):
+            raise InputError(f"Propagator: its config must be a PropagationConfig, is a {type(config).__name__}")
+        if max_side is not None and max_side < 1:
+            raise InputError(f"Propagator: max_side must be 1 or more pixels, is {max_side}")
         self.encoder = encoder
         self.max_side = max_side
         self._labels = LabelPropagation(config=config or PropagationConfig())
@@ -42,21 +49,25 @@ class Propagator:
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
 
-        mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background).
+        mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background), of any type
+        of numbers, bool included; soft masks are refused.
         Objects seen for the first time join the others; a known object is restarted from its new mask.
         Until the first mask everything is background.
 
         Raises InputError when frame or mask have another shape or type, or another size than those before.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}")
+        check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
         if self._last and self._last.sizes[2] != size:
             raise InputError(f"frame: is {size} after frames of {self._last.sizes[2]}; start another Propagator")
-        if mask is not None and (mask.shape != size or mask.min() < 0 or mask.max() > 255):
-            raise InputError(f"mask: must hold ids 0 to 255 at the frame's size {size}, is {mask.dtype} {mask.shape}")
+        if mask is not None:
+            check_array("mask", mask)
+            wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
+            if mask.shape != size:
+                raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
+            mask = as_ids(mask, wanted)
         self.encoder = fitted(self.encoder, size, self.max_side)
-        return self.follow(self.encoder.of_frame(frame), size, None if mask is None else mask.astype(np.uint8))
+        return self.follow(self.encoder.of_frame(frame), size, mask)
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: tuple[int, int], mask: np.ndarray | None = None) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
+from densevos.base.files import name_bytes
 from densevos.base.names import image_files, mask_file
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
@@ -26,7 +27,7 @@ def fingerprint(files: Iterable[Path], facts: object = None) -> str:
     """
     whole = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for file in files:
-        whole.update(f"\n{file.name} {_content(file)}".encode())
+        whole.update(name_bytes(f"\n{file.name} {_content(file)}"))
     return whole.hexdigest()
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos.base.images import size_remedy
 from densevos.base.masks import read_mask
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader
@@ -85,7 +86,7 @@ def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
         if ids.shape != (height, width):
             raise InputError(
                 f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of {sequence.source} are"
-                f" {width}x{height}; resize the mask with nearest neighbour"
+                f" {width}x{height}; {size_remedy(ids.shape, (height, width))}"
             )
         check_objects(path, ids)
         if sequence.appears:

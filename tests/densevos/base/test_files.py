@@ -1,6 +1,7 @@
 """Files appear whole or not at all; masks keep their ids; commands end in one line."""
 
 import errno
+import os
 import warnings
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from PIL import Image
 
 from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
-from densevos.base.files import new_folder, write_json, written_whole
+from densevos.base.files import name_bytes, new_folder, write_json, written_whole
 from densevos.base.masks import PALETTE, read_mask, write_mask
+from densevos.data.sources.images import read_image
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -87,6 +89,16 @@ def test_unusable_masks_are_refused_by_name(tmp_path: Path) -> None:
             read_mask(path)
 
 
+@pytest.mark.parametrize("read", [read_mask, read_image])
+def test_pictures_too_large_to_be_safe_are_refused_by_name(
+    read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(InputError, match=r"huge\.png: .*too large .*make it smaller"):
+        read(tmp_path / "huge.png")
+
+
 def fail(error: BaseException):
     def command() -> None:
         raise error
@@ -107,6 +119,18 @@ def fail(error: BaseException):
 def test_commands_end_in_one_line_and_a_status(error, status: int, capsys: pytest.CaptureFixture) -> None:
     assert console.run(fail(error)) == status
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_names_of_any_encoding_are_escaped_on_the_screen_and_kept_in_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert console.run(lambda: print(name)) == 0
+    assert capsys.readouterr().out == "caf\\udce9\n"
+    with written_whole(tmp_path / "names.txt", "w") as file:
+        file.write(name)
+    assert (tmp_path / "names.txt").read_bytes() == b"caf\xe9"
+    assert name_bytes("Zoë") + name_bytes(name) == "Zoë".encode() + b"caf\xe9"
 
 
 def test_warnings_are_shown_as_lines(capsys: pytest.CaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Readers, catalogue, clips and views."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from densevos.base.errors import InputError
+from densevos.base.errors import InputError, RunError
+from densevos.base.images import image_header
+from densevos.base.masks import read_mask
 from densevos.config import ClipConfig, ViewConfig
 from densevos.data.clips import ClipDataset, ClipSampler, crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.images import read_image
 from densevos.data.sources.open import open_paths, open_source
-from densevos.data.sources.source import frame_rate, iterate_frames
+from densevos.data.sources.paths import PathSource
+from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
 from densevos.data.sources.video_file import AvReader, DecordReader
 from densevos.learners.views import draw_theta, make_views, warp
@@ -322,3 +326,128 @@ def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path:
         with pytest.raises(InputError, match=reason):
             extract_frames(source, old, overwrite=True, **options)
     assert len(list(old.iterdir())) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_images_stand_as_their_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+    """Every orientation: stored so that it comes out as the picture that viewers show, its mask and its size alike."""
+    shown = np.zeros((48, 64, 3), np.uint8)
+    shown[:16, :32] = 255
+    back = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90"}
+    back |= {7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = Image.fromarray(shown)
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose[back[orientation]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = tmp_path / f"frame.{suffix}"
+    stored.save(file, exif=exif)
+    assert image_header(file)[0] == shown.shape[:2]
+    assert abs(read_image(file).astype(int) - shown).mean() < 4
+
+    if suffix == "png":
+        stored.convert("L").save(file, exif=exif)
+        np.testing.assert_array_equal(read_mask(file), shown[..., 0])
+
+
+def test_a_damaged_exif_block_does_not_lose_the_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 0, 0)).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\xff")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((8, 8, 3), (200, 0, 0)))
+
+
+GREY = np.arange(20, 236, dtype=np.uint8).reshape(12, 18)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("8.png", GREY.astype(np.uint16)),
+        ("10.png", GREY.astype(np.uint16) * 4),
+        ("12.png", GREY.astype(np.uint16) * 16),
+        ("14.png", GREY.astype(np.uint16) * 64),
+        ("16.png", GREY.astype(np.uint16) * 256),
+        ("8.tif", GREY.astype(np.int32)),
+        ("20.tif", GREY.astype(np.int32) * 4096),
+        ("1.tif", GREY.astype(np.float32) / 255),
+        ("255.tif", GREY.astype(np.float32)),
+    ],
+)
+def test_deep_grey_is_scaled_by_its_bits(tmp_path: Path, name: str, values: np.ndarray) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+    np.testing.assert_array_equal(read_image(tmp_path / name), np.repeat(GREY[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (GREY.astype(np.int32) - 40, "from -20 to 195"),
+        (GREY.astype(np.float32) * 4, "up to 940"),
+        (np.where(GREY == 99, np.nan, GREY).astype(np.float32), "from nan to nan"),
+    ],
+)
+def test_grey_of_no_known_range_is_refused_with_what_was_found(tmp_path: Path, values, reason: str) -> None:
+    Image.fromarray(values).save(tmp_path / "frame.tif")
+    with pytest.raises(InputError, match=rf"frame\.tif: .*grey values {reason}; scale them"):
+        read_image(tmp_path / "frame.tif")
+
+
+def test_deep_grey_frames_of_one_video_are_scaled_alike(tmp_path: Path) -> None:
+    """A dark frame of a 12-bit video stays dark, whichever frames are read with it."""
+    for t, brightest in enumerate((0, 200, 900, 4000)):
+        Image.fromarray(np.full((8, 8), brightest, np.uint16)).save(tmp_path / f"{t}.png")
+    assert open_frames(tmp_path).read([1])[0].max() == 200 >> 4
+    assert open_frames(tmp_path).read([0, 1, 2, 3]).max(axis=(1, 2, 3)).tolist() == [0, 12, 56, 250]
+
+
+def test_names_of_any_encoding(videos: Path, tmp_path: Path) -> None:
+    """A folder named in Latin-1, found in a folder or in a list that holds the same bytes."""
+    name = os.fsdecode(b"caf\xe9")
+    (videos / "video0").rename(videos / name)
+    (tmp_path / "list.txt").write_bytes(b"data/caf\xe9\ndata/video1\n")
+    found, listed = open_paths(videos), open_paths(tmp_path / "list.txt")
+    assert found.names[0] == listed.names[0] == name
+    assert len(found.identity()) == len(listed.identity()) == 64
+    assert len(listed.open(0)) == 9
+
+
+def test_lists_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\x89PNG\0\0")
+    with pytest.raises(InputError, match=r"list\.txt: is no text file"):
+        open_paths(tmp_path / "list.txt")
+
+
+class Failing:
+    """Videos of a source, of which the first raises an error of its own when it is opened."""
+
+    def __init__(self, source: PathSource, error: Exception):
+        self.source, self.error = source, error
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def title(self, index: int) -> str:
+        return self.source.title(index)
+
+    def open(self, index: int) -> FrameReader:
+        if index == 0:
+            raise self.error
+        return self.source.open(index)
+
+
+@pytest.mark.parametrize("error", [ValueError("all input arrays\nmust"), StopIteration(), MemoryError(), KeyError("a")])
+def test_a_video_is_left_out_by_name_whatever_its_reader_raises(videos: Path, error: Exception) -> None:
+    clips = ClipDataset(Failing(open_paths(videos), error), ClipConfig(frames=2, size=32, short_side=(32, 40)), seed=0)
+    started: list[str] = []
+    clips.on_read = started.append
+    clip = clips[0, 0]
+    (reason,) = clip.skipped
+    assert reason.startswith(f"{videos}/video0: cannot be read ({type(error).__name__}")
+    assert len(reason.splitlines()) == 1
+    assert started == [f"{videos}/video0", f"{videos}/video1"]
+
+
+def test_an_error_of_the_run_is_not_the_videos(videos: Path) -> None:
+    clips = ClipDataset(Failing(open_paths(videos), RunError("stop")), ClipConfig(), seed=0)
+    with pytest.raises(RunError, match="stop"):
+        clips[0, 0]

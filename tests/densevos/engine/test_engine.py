@@ -316,6 +316,30 @@ def test_resuming_may_change_what_has_no_effect_and_keeps_the_first_record(tiny:
     assert again["resumed_from"] == str(run / "checkpoints" / "step-00000004.pt")
 
 
+def test_resume_refuses_another_number_of_processes(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Each process takes a batch: with another number, the same steps would be other epochs and rates."""
+    run = tmp_path / "run"
+    train(tiny, run)
+    file = run / "provenance.json"
+    record = json.loads(file.read_text())
+    assert record["processes"] == 1
+    file.write_text(json.dumps({**record, "processes": 2}))
+    for out, resume in ((run, "auto"), (tmp_path / "new", str(run / "checkpoints" / "step-00000003.pt"))):
+        with pytest.raises(InputError, match=r"provenance\.json: .*each of 2 processes, but now 1 run; resume with 2"):
+            train(tiny, out, resume=resume)
+    assert not (tmp_path / "new").exists()
+    del record["processes"]  # as runs of earlier versions left it
+    file.write_text(json.dumps(record))
+    assert train(tiny, run, resume="auto").steps == 4
+
+
+def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(InputError, match=r"name is no UTF-8.*choose another --out"):
+        train(tiny, run)
+    assert not run.exists()
+
+
 def test_overwriting_never_deletes_the_data(tiny: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--overwrite would delete"):
         train(tiny, tmp_path, overwrite=True)

@@ -138,6 +138,26 @@ def test_torchvision_with_a_local_file(tmp_path: Path, suffix: str) -> None:
         load_encoder(f"torchvision:resnet50:{path}", device="cpu")
 
 
+def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> None:
+    state, path = resnet().state_dict(), tmp_path / "weights.pth"
+    torch.save(state, path)
+    expected = load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES)
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    for main, other in (("module.encoder_q.", "module.encoder_k."), ("teacher.backbone.", "student.backbone.")):
+        both = {other + k: v for k, v in zeros.items()} | {main + k: v for k, v in state.items()}
+        torch.save({"state_dict": both}, path)
+        assert torch.equal(load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES), expected)
+    torch.save({**{f"a.{k}": v for k, v in state.items()}, **{f"b.{k}": v for k, v in zeros.items()}}, path)
+    with pytest.raises(InputError, match=r"weights\.pth: holds several networks \(a, b\); save the one wanted alone"):
+        load_encoder(f"torchvision:resnet18:{path}", device="cpu")
+
+
+def test_safetensors_of_others_are_sent_to_their_networks(tmp_path: Path) -> None:
+    safetensors.torch.save_file(resnet().state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors: has no densevos encoder card; .*timm:NAME:FILE"):
+        load_encoder(str(tmp_path / "model.safetensors"), device="cpu")
+
+
 def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, state = [], resnet().state_dict()
 
@@ -179,6 +199,17 @@ def flat(): return lambda frames: frames.mean((2, 3))
 def uneven(): return lambda frames: frames[:, :, ::8, ::7]
 def fixed(): return lambda frames: frames.view(1, 3, 32, 32)
 def wants(argument): return None
+def pair(): return lambda frames: [frames[:, :, ::8, ::8]]
+class Pair:
+    stride = 8
+    def __call__(self, frames): return (frames[:, :, ::8, ::8],)
+def late_pair(): return Pair()
+def half(): return Convolution(3, 5, kernel_size=8, stride=8).half()
+def holes(): n = Convolution(3, 5, kernel_size=8, stride=8); n.weight.data[0, 0, 0, 0] = float("nan"); return n
+def picky(): return fit
+def fit(frames):
+    assert frames.shape[2] % 7 == 0, "height must be divisible by window"
+    return frames[:, :, ::8, ::8]
 def bad_mean(): m = Means(); m.mean = 3; return m
 """
 
@@ -211,6 +242,8 @@ def test_own_functions(here: Path) -> None:
         ("my_networks:flat", r"returns \[1, 3\].*must return features"),
         ("my_networks:uneven", "squares of whole pixels"),
         ("my_networks:fixed", "fails on a frame of 224x448"),
+        ("my_networks:pair", r"returns a list for frames .*must return features"),
+        ("my_networks:half", r"RuntimeError: .*Half.*its weights are float16 and frames are float32.*float\(\)"),
         ("my_networks:bad_mean", "mean must be three numbers"),
         ("broken_networks:make", "nothing_of_this_name"),
         ("no_such_module:make", "no_such_module.*importable from the working directory"),
@@ -220,6 +253,41 @@ def test_functions_that_cannot_be_used(here: Path, spec: str, message: str) -> N
     with pytest.raises(InputError, match=message) as caught:
         load_encoder(spec, device="cpu")
     assert f"--encoder {spec}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("late_pair", r"returns a tuple for frames \[1,3,64,96\]; it must return features \[1,C,h,w\]"),
+        ("picky", r"fails on a frame of 64x96 pixels \(AssertionError: height must be divisible by window\)"),
+        ("holes", r"features of a frame that are not finite numbers \(NaN or infinity, in float32\)"),
+    ],
+)
+def test_networks_that_fail_at_a_frame_are_told_with_the_cause(here: Path, function: str, message: str) -> None:
+    encoder = load_encoder(f"my_networks:{function}", device="cpu")
+    with pytest.raises(InputError, match=f"--encoder my_networks:{function}: .*{message}"):
+        encoder(FRAMES)
+
+
+def test_networks_of_half_precision_are_right_under_autocast(here: Path) -> None:
+    assert load_encoder("my_networks:half", device="cpu", precision="bf16")(FRAMES).shape == (1, 5, 8, 12)
+
+
+def test_frames_that_are_none_are_told() -> None:
+    encoder = load_encoder("random:resnet18", device="cpu", layer="res3")
+    for frames in (FRAMES[0], FRAMES.mul(255).byte(), FRAMES.numpy(), FRAMES[:, :1]):
+        with pytest.raises(InputError, match=r"frames: must be a tensor \[B,3,H,W\] of floats, RGB in 0 to 1"):
+            encoder(frames)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"frame: must be \[H,W,3\] uint8, is \[64, 96, 3\] float32"):
+        encoder.of_frame(FRAMES[0].permute(1, 2, 0).numpy())
+    torch.testing.assert_close(encoder(FRAMES.double()), encoder(FRAMES))
+
+
+def test_options_out_of_range_are_told() -> None:
+    with pytest.raises(InputError, match="precision: must be fp32 or bf16, is fp16"):
+        load_encoder("random:resnet18", precision="fp16")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="must be above 0"):
+        load_encoder("random:resnet18", scale=0)
 
 
 def test_a_stride_that_is_not_so_is_told(here: Path) -> None:

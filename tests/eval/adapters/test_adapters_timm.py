@@ -1,5 +1,6 @@
 """timm's transformers and CNNs as dense encoders; no model hub is asked."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -50,6 +51,35 @@ def test_patch_tokens_of_local_weights_at_the_size_of_training(tmp_path: Path, w
     torch.testing.assert_close(encoder(frames(160, 160)), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_checkpoints_of_dinov2_training(tmp_path: Path) -> None:
+    network, path = model(TINY), tmp_path / "training.pth"
+    blocks = {re.sub(r"^blocks\.(\d)", r"blocks.0.\1", k): v for k, v in network.state_dict().items()}
+    teacher = {f"teacher.backbone.{k}": v for k, v in blocks.items()} | {
+        "teacher.backbone.mask_token": torch.zeros(1, 64),
+        "teacher.dino_head.mlp.0.weight": torch.zeros(2, 2),
+    }
+    student = {f"student.backbone.{k}": torch.zeros_like(v) for k, v in blocks.items()}
+    torch.save({"model": student | teacher, "loss": np.float64(1.5)}, path)
+    expected = patch_tokens(network, frames(160, 160), (10, 10))
+    features = load_encoder(f"timm:{TINY}:{path}", device="cpu")(frames(160, 160))
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"masked_embed": torch.zeros(1, 64)},
+        {"mask_token": torch.zeros(1, 1, 64), "decoder_norm.weight": torch.zeros(9)},
+    ],
+    ids=["ibot", "mae"],
+)
+def test_what_pretraining_leaves_beside_the_encoder_is_not_used(tmp_path: Path, beside: dict) -> None:
+    torch.save({"model": model(TINY).state_dict() | beside}, tmp_path / "vit.pth")
+    torch.save(model(TINY).state_dict(), tmp_path / "plain.pth")
+    first, second = (load_encoder(f"timm:{TINY}:{tmp_path / f}", device="cpu") for f in ("vit.pth", "plain.pth"))
+    assert torch.equal(first(frames(32, 32)), second(frames(32, 32)))
+
+
 def test_positions_are_interpolated_to_any_frame(tmp_path: Path) -> None:
     encoder = load_encoder(f"timm:{TINY}:none", device="cpu")
     assert encoder.of_frame(np.zeros((70, 131, 3), np.uint8)).shape == (64, 5, 9)
@@ -93,9 +123,16 @@ def test_models_that_cannot_be_used(spec: str, message: str) -> None:
         load_encoder(spec, device="cpu")
 
 
+def test_cnns_that_cannot_be_dilated_keep_their_stride() -> None:
+    encoder = load_encoder("timm:vgg11:none", device="cpu")
+    assert encoder.stride == 8
+    assert encoder(frames(32, 48)).shape[2:] == (4, 6)
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     torch.save(model("test_resnet").state_dict(), tmp_path / "resnet.pth")
-    with pytest.raises(InputError, match=r"do not fit .*name the model they belong to"):
+    message = r"do not fit \(.* of 78 names are missing: cls_token, .*others are there: .*name the model they belong to"
+    with pytest.raises(InputError, match=message):
         load_encoder(f"timm:{TINY}:{tmp_path / 'resnet.pth'}", device="cpu")
 
 

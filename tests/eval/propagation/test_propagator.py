@@ -99,6 +99,44 @@ def test_unusable_frames_and_masks_are_named(encoder: Encoder) -> None:
     for bad in (mask[:-1], mask.astype(int) + 300, mask.astype(int) - 1):
         with pytest.raises(InputError, match="mask: must hold ids 0 to 255 at the frame's size"):
             propagator.step(frame, bad)
+    for lost in (frame.tolist(), torch.from_numpy(frame), None):
+        with pytest.raises(InputError, match=r"frame: must be a NumPy array, is a (list|Tensor|NoneType)"):
+            propagator.step(lost)  # type: ignore[arg-type]
     propagator.step(frame, mask.astype(np.int64))
     with pytest.raises(InputError, match="start another Propagator"):
         propagator.step(frame[:32])
+
+
+@pytest.mark.parametrize("numbers", [np.bool_, np.int64, np.dtype(">u2"), np.float32])
+def test_masks_of_whole_numbers_are_taken_in_any_type(encoder: Encoder, numbers: np.dtype) -> None:
+    frame, mask = still(64, 96)
+    given = mask.astype(numbers)
+    labels = Propagator(encoder).step(frame, given)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, given)
+
+
+def test_soft_masks_and_what_is_no_array_are_refused_and_change_nothing(encoder: Encoder) -> None:
+    frame, mask = still(64, 96)
+    propagator = Propagator(encoder)
+    propagator.step(frame, mask)
+    expected = Propagator(encoder)
+    expected.step(frame, mask)
+    for soft in (mask * 0.1, np.where(mask, np.nan, 0)):
+        with pytest.raises(InputError, match=r"mask: .*not whole \(float64\); make ids of a soft mask first"):
+            propagator.step(frame, soft)
+    for lost in (torch.from_numpy(mask), mask.tolist(), "first.png"):
+        with pytest.raises(InputError, match=r"mask: must be a NumPy array, is a (Tensor|list|str); .*\.numpy\(\)"):
+            propagator.step(frame, lost)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is of type object"):
+        propagator.step(frame, mask.astype(object))
+    np.testing.assert_array_equal(propagator.step(frame), expected.step(frame))
+
+
+def test_a_propagator_is_made_of_an_encoder_and_its_settings(encoder: Encoder) -> None:
+    with pytest.raises(InputError, match="must come from load_encoder, is a str"):
+        Propagator("random:resnet18")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="must be a PropagationConfig, is a dict"):
+        Propagator(encoder, {"topk": 3})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="max_side must be 1 or more pixels, is 0"):
+        Propagator(encoder, max_side=0)

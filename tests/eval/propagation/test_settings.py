@@ -59,8 +59,9 @@ def test_scales_that_cannot_work(scale: float) -> None:
 
 def test_the_preset_chooses_the_layer_where_no_other_is_named() -> None:
     options = EncoderOptions(encoder="random:resnet18", device="cpu", scale=0.5)
-    assert [options.load(preset=preset).layer for preset in (None, "crw", "dino")] == ["res4", "res3", "res4"]
-    assert EncoderOptions(encoder="random:resnet18@key", device="cpu").load(preset="crw").layer == "key"
+    layers = [PropagationOptions(preset=preset).layer for preset in (None, "crw", "dino")]
+    assert [options.load(preferred_layer=layer).layer for layer in layers] == ["res4", "res3", "res4"]
+    assert EncoderOptions(encoder="random:resnet18@key", device="cpu").load(preferred_layer="res3").layer == "key"
     assert options.load().scale == 0.5
 
 

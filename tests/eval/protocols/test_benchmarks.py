@@ -157,6 +157,7 @@ def test_unknown_benchmark_is_answered_with_the_known_ones(monkeypatch, capsys) 
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_benchmark_from_outside_is_propagated_scored_and_compared(importable: Path, monkeypatch) -> None:
     where = ("--dataset", "own_benchmark:MINE", "--root", importable / "data")
     fixed = ("--encoder", "random:resnet18", "--context", 2, "--radius", 2, "--device", "cpu")

@@ -1,6 +1,7 @@
 """Propagation that is interrupted, shared out, or meets broken sequences: what is on disk afterwards."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.protocols.protocol import load_sequences
+from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.sequence import Sequence
 from tests.conftest import ROOT
@@ -259,3 +261,11 @@ def test_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert spread_over("auto", None) == ["cuda:0", "cuda:1"]
     assert spread_over("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
     assert spread_over("cuda:1", 2) == ["cuda:1", "cuda:1"]
+
+
+def test_fingerprints_of_files_named_in_any_encoding(tmp_path: Path) -> None:
+    """Latin-1 names: two that differ have different fingerprints."""
+    files = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.png", b"caf\xe8.png", b"caf.png")]
+    for file in files:
+        file.write_bytes(b"alike")
+    assert len({fingerprint([file], {"name": file.stem}) for file in files}) == 3

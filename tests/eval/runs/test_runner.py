@@ -71,6 +71,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
+@pytest.mark.slow
 def test_here_and_in_processes_the_same_files_and_ticks(three, tmp_path: Path) -> None:
     for out, loads in (("here", ()), ("there", [partial(flood, "cpu")] * 2)):
         ticks: list[str] = []

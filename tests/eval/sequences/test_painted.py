@@ -42,6 +42,35 @@ def test_indexed_and_grey_ids_are_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ids, 3 * IDS)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_ids_above_255_are_numbered_alike_in_all_masks(tmp_path: Path, kind: type) -> None:
+    """KITTI-MOTS: class x 1000 + instance."""
+    suffix = "png" if kind is np.uint16 else "tif"
+    first = saved(tmp_path / f"first.{suffix}", np.array([0, 1002, 2001], kind)[IDS])
+    second = saved(tmp_path / f"second.{suffix}", np.array([0, 7, 1002], kind)[IDS])
+    with pytest.warns(UserWarning, match=r"first\.\w+: .* so 7, 1002, 2001 are numbered 1, 2, 3"):
+        masks = read_painted([first, second])
+    np.testing.assert_array_equal(masks, [np.array([0, 2, 3])[IDS], np.array([0, 1, 2])[IDS]])
+    assert masks[0].dtype == np.uint8
+
+
+def test_deep_masks_that_hold_no_ids_are_refused(tmp_path: Path) -> None:
+    for picture, reason in (
+        (np.arange(4800).reshape(60, 80).astype(np.uint16), "has 4799 ids up to 4799"),
+        (IDS.astype(np.int32) - 1, "values from -1 to 1"),
+        (IDS.astype(np.float32) / 4, "values from 0 to 0.5; ids are whole numbers"),
+    ):
+        file = saved(tmp_path / "mask.tif", picture)
+        with pytest.raises(InputError, match=rf"mask\.tif: .*{reason}"):
+            read_painted([file])
+
+
+def test_a_void_of_65535_beside_ids_is_not_black_and_white(tmp_path: Path) -> None:
+    file = saved(tmp_path / "void.png", np.array([0, 3, 65535], np.uint16)[IDS])
+    with pytest.warns(UserWarning, match="3, 65535 are numbered 1, 2"):
+        np.testing.assert_array_equal(read_painted([file])[0], IDS)
+
+
 def test_black_and_white_is_one_object(tmp_path: Path) -> None:
     smooth_disc().save(tmp_path / "smooth.png")
     smooth_disc().convert("RGB").save(tmp_path / "rgb.png")
@@ -55,6 +84,9 @@ def test_black_and_white_is_one_object(tmp_path: Path) -> None:
         assert (ids != expected).mean() < 0.002, name
     smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
     assert np.unique(read_painted([tmp_path / "soft.png"])[0]).tolist() == [0, 1]
+    smooth_disc().resize((800, 600)).convert("RGB").save(tmp_path / "soft.png")
+    expected = np.asarray(smooth_disc().resize((800, 600))) >= 128
+    np.testing.assert_array_equal(read_painted([tmp_path / "soft.png"])[0], expected)
     saved(tmp_path / "thin.png", 255 * np.eye(60, 80, dtype=np.uint8))
     np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"])[0], np.eye(60, 80))
 

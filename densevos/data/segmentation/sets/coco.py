@@ -1,5 +1,6 @@
 """COCO-2017 with the masks of COCO-Stuff (stuffthingmaps), or with the polygons of its instances."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ STUFF_ONLY = (
     "these are the stuff-only pixel maps (92 to 182, 183 = everything else), which lack persons, cars and all other"
     " things; get stuffthingmaps_trainval2017.zip (github.com/nightrome/cocostuff)"
 )
+SHIFTED = (
+    "values must be COCO ids less one, not ids as in the 10k edition of COCO-Stuff: subtract 1 (0 becomes 255), or get"
+    " stuffthingmaps_trainval2017.zip (github.com/nightrome/cocostuff)"
+)
 LOOKED_AT = 50
 
 
@@ -26,7 +31,8 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/train2017 or val2017 (perhaps in ROOT/images) that show a wanted class; see open_set.
 
     Labels are ROOT/stuffthingmaps/train2017/NAME.png, or else ROOT/annotations/instances_train2017.json. All masks are
-    read once to find the images, unless `options.names` lists them. Raises InputError for stuff-only maps.
+    read once to find the images, unless `options.names` lists them. Raises InputError for stuff-only maps and
+    for maps of ids.
     """
     split = options.split
     folder = split if split.endswith("2017") else f"{split}2017"
@@ -45,9 +51,8 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
             if (stuff / f"stuff_{folder}_pixelmaps").is_dir():
                 raise InputError(f"{stuff / f'stuff_{folder}_pixelmaps'}: {STUFF_ONLY}")
         raise InputError(f"{maps}: folder is missing; {cure}")
-    if options.labels:
-        _refuse_stuff_only(maps)
-    return image_set(
+    notes = _check_edition(maps) if options.labels else ()
+    opened = image_set(
         "coco",
         images,
         maps,
@@ -58,11 +63,27 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         cure=cure,
         filtered=True,
     )
+    return replace(opened, notes=notes)
 
 
-def _refuse_stuff_only(maps: Path) -> None:
-    """Raise InputError when the first maps hold 183, or nothing but stuff."""
+def _check_edition(maps: Path) -> tuple[str, ...]:
+    """A note if the first maps look as if their values were ids, and not ids less one.
+
+    Raises InputError when they hold 183, or nothing but stuff; and when they hold 182, the last id.
+    """
     files = image_files(maps)[:LOOKED_AT]
-    found = np.unique(np.concatenate([np.unique(read_mask(file)) for file in files])) if files else np.zeros(1)
-    if 183 in found or found.min() >= 92:
+    held = [set(np.unique(read_mask(file)).tolist()) for file in files]
+    found = set().union(*held)
+    if 183 in found or (found and min(found) >= 92):
         raise InputError(f"{maps}: {STUFF_ONLY}")
+    if 182 in found:
+        raise InputError(f"{maps}: maps hold 182, the last id of COCO, so all values are one too high; {SHIFTED}")
+
+    # Nearly every map of the set has pixels without label.
+    zeros = sum(0 in values for values in held)
+    if VOID in found or 2 * zeros < len(held) or not held:
+        return ()
+    return (
+        f"{maps}: none of the first {len(held)} maps holds 255 (unlabelled) and {zeros} hold 0, which is read as"
+        f" person; if 0 means unlabelled, every class is read as the next one: {SHIFTED}",
+    )

@@ -46,6 +46,7 @@ def maps_of(out: Path) -> list[str]:
     return sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_every_frame_gets_a_map_and_a_second_run_goes_on(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps"
     made = make_maps(root, out, QUICK, workers=2)
@@ -66,6 +67,7 @@ def test_every_frame_gets_a_map_and_a_second_run_goes_on(root: Path, tmp_path: P
     assert (out / "one" / "00000.png").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_broken_videos_are_told_and_the_others_finished(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +82,7 @@ def test_broken_videos_are_told_and_the_others_finished(
     assert "2 videos could not be read whole" in told
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_some_frames_and_a_second_run_makes_them(root: Path, tmp_path: Path) -> None:
     write_frames(root / "a-long-one", 60)
     out = tmp_path / "maps"
@@ -92,6 +95,7 @@ def test_a_worker_that_dies_costs_some_frames_and_a_second_run_makes_them(root: 
     assert (again.kept + again.written, again.broken) == (69, ())
 
 
+@pytest.mark.slow
 def test_maps_made_in_another_way_are_not_mixed(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps"
     make_maps(root, out, QUICK, workers=1)
@@ -118,6 +122,7 @@ def test_unusable_options_are_refused(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "maps").exists()
 
 
+@pytest.mark.slow
 def test_without_the_crf_module_the_command_says_so_and_no_crf_works(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

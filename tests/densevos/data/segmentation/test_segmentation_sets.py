@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from densevos import cli
 from densevos.base import console
@@ -25,6 +26,8 @@ from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from tests.densevos.data.segmentation import segmentation_copies as copies
 from tests.densevos.data.segmentation.segmentation_copies import (
     COPIES,
+    HEIGHT,
+    WIDTH,
     WITHOUT_LABELS,
     put_image,
     put_mask,
@@ -217,6 +220,37 @@ def test_coco_stuff_only_maps_are_refused(copy: str) -> None:
     (root_of(copy) / "annotations" / "stuff_train2017_pixelmaps").mkdir(parents=True)
     with pytest.raises(InputError, match=r"stuff_train2017_pixelmaps: .*get stuffthingmaps_trainval2017\.zip"):
         open_set(copy)
+
+
+def test_coco_maps_of_ids_are_told_from_ids_less_one(copy: str) -> None:
+    """As the 10k edition of COCO-Stuff has them: 0 is unlabelled, 182 is wood."""
+    assert open_set(copy).notes == ()
+    maps = root_of(copy) / "stuffthingmaps" / "train2017"
+    for stem, ids in {"009": (0, 3, 124), "025": (77, 17, 0), "030": (124, 17, 1)}.items():
+        put_mask(maps / f"000000000{stem}.png", stripes(*ids))
+    (note,) = open_set(copy).notes
+    assert "none of the first 3 maps holds 255 (unlabelled) and 2 hold 0" in note
+    assert "subtract 1" in note
+    put_mask(maps / "000000000009.png", stripes(0, 182))
+    with pytest.raises(InputError, match=r"train2017: maps hold 182.*subtract 1"):
+        open_set(copy)
+
+
+def test_labels_stand_as_their_image_does(tmp_path: Path) -> None:
+    """An image that EXIF turns by a quarter: its mask was drawn over the pixels as stored, or as shown."""
+    copies.coco(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    mask = stripes(0, 2, 123, 255)
+    for stem, stored in (("000000000009", True), ("000000000025", False)):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "train2017" / f"{stem}.jpg", exif=exif)
+        shown = mask if stored else np.rot90(mask, -1)
+        put_mask(tmp_path / "stuffthingmaps" / "train2017" / f"{stem}.png", shown)
+
+    expected = np.rot90(stripes(IDS["person"], IDS["car"], 0, VOID), -1)
+    for shot in open_set(f"coco:{tmp_path}").shots:
+        assert shot.open().read([0]).shape == (1, WIDTH, HEIGHT, 3)
+        np.testing.assert_array_equal(shot.labels(0), expected)
 
 
 def test_coco_value_outside_the_class_map(copy: str) -> None:

@@ -1,0 +1,11 @@
+"""By which factors frames may be resized before they are encoded."""
+
+from densevos.base.errors import InputError
+
+MOST_SCALE = 16
+
+
+def check_scale(scale: float) -> None:
+    """Raise InputError for a scale that makes no frame, or one too large to be meant."""
+    if not 0 < scale <= MOST_SCALE:
+        raise InputError(f"--scale: must be above 0 and at most {MOST_SCALE}, is {scale}")
