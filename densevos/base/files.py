@@ -26,8 +26,8 @@ def written_whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        text = {} if "b" in mode else {"encoding": "utf-8", "errors": "surrogateescape"}
-        with open(aside, mode, **text) as file:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
+        with open(aside, mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
