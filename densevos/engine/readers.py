@@ -24,7 +24,7 @@ from densevos.data.clips import ClipSampler, VideoDataset
 
 POLL = 1
 """Seconds between two looks at the processes while a batch is awaited."""
-PATIENCE = 10
+PATIENCE = 5
 """Seconds that a batch may still take once the run was asked to stop."""
 LONGEST_TITLE = 1024
 SHORTAGE = 71
@@ -162,9 +162,10 @@ class Readers(Iterator[Any]):
 
     def _delay(self, title: str) -> RunError:
         """What to raise when a process does not come to an end with a video, or hangs between two for ""."""
-        what = f"{title}: reading it" if title else "a reading process: handing over a batch"
+        if not title:
+            return RunError(f"a reading process has not moved for {self._timeout} seconds; pass --loop.workers 0")
         return RunError(
-            f"{what} takes more than {self._timeout} seconds; remove the video, or allow more time with"
+            f"{title}: reading it takes more than {self._timeout} seconds; remove it, or allow more time with"
             " --loop.reader-timeout"
         )
 
@@ -196,10 +197,12 @@ class Readers(Iterator[Any]):
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         if status == -signal.SIGBUS:
             return RunError(f"a reading process died: shared memory is too small; {MORE_SHARED_MEMORY}")
-        title = self._desks[number].title or "between two videos"
+        memory = "if memory was short, pass fewer --loop.workers or a smaller --loop.batch"
+        title = self._desks[number].title
+        if not title:
+            return RunError(f"a reading process died ({reason}) between two videos; {memory}")
         return RunError(
-            f"{title}: the process that read it died ({reason}); if memory was short, pass fewer --loop.workers or a"
-            " smaller --loop.batch, else re-encode or remove the video"
+            f"{title}: the process that read it died ({reason}); {memory}, else re-encode or remove the video"
         )
 
     def _end(self, *, at_once: bool) -> None:
