@@ -80,7 +80,9 @@ def read_results(folder: Path, title: str | None = None) -> Results:
             metric=everything.get("metric"),
             classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
         )
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is a file, not a folder of results; unpack it if it is an archive") from None
+    except FileNotFoundError:
         raise InputError(f"{path}: is missing; write it with densevos-eval score --results {folder}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is not what densevos-eval score writes ({error!r}); score again") from error

@@ -209,6 +209,9 @@ def test_other_frames_are_refused(tmp_path) -> None:
 def test_unreadable_results_are_named(tmp_path) -> None:
     with pytest.raises(InputError, match=r"results.json: is missing; write it with densevos-eval score"):
         read_results(tmp_path)
+    (tmp_path / "all.zip").touch()
+    with pytest.raises(InputError, match=r"all.zip: is a file, not a folder of results; unpack it"):
+        read_results(tmp_path / "all.zip")
     (tmp_path / "results.json").write_text('{"dataset": "davis17"}')
     with pytest.raises(InputError, match=r"results.json: is not what densevos-eval score writes"):
         read_results(tmp_path)
