@@ -7,7 +7,7 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for products of bfloat16, which make them faster than those of float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    # Public since torch 2.6; before there are private probes only.
+    # Older versions of torch have private probes only.
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is not None:
         found = capabilities()

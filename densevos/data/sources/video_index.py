@@ -239,7 +239,7 @@ def _is_fresh_start(packet: "Packet", stream: "VideoStream") -> bool:
     """Whether nothing after this key frame refers to anything before it."""
     codec = stream.codec_context.name
     if codec not in IDR_TYPES:
-        return stream.codec_context.codec.canonical_name in ANY_KEY_FRAME
+        return codec.removeprefix("libvpx-") in ANY_KEY_FRAME
     return bool(IDR_TYPES[codec].intersection(_unit_types(bytes(packet), codec, stream.codec_context.extradata)))
 
 

@@ -124,6 +124,8 @@ def test_models_that_cannot_be_used(spec: str, message: str) -> None:
 
 
 def test_cnns_that_cannot_be_dilated_keep_their_stride() -> None:
+    if not hasattr(timm.models.VGG, "forward_intermediates"):
+        pytest.skip("older versions of timm give no features of VGG")
     encoder = load_encoder("timm:vgg11:none", device="cpu")
     assert encoder.stride == 8
     assert encoder(frames(32, 48)).shape[2:] == (4, 6)

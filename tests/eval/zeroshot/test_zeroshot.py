@@ -140,6 +140,7 @@ def test_both_kinds_of_masks_are_scored_compared_and_reported(model, davis, tmp_
 
 
 def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatch) -> None:
+    pytest.importorskip("pydensecrf")
     seen = []
 
     def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray:

@@ -192,11 +192,14 @@ def test_tags_in_any_encoding(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(("suffix", "arguments"), [(".ts", X264), (".avi", MJPEG)])
 def test_frames_that_change_size_are_refused_by_name(tmp_path: Path, suffix: str, arguments: tuple[str, ...]) -> None:
-    encode(tmp_path / f"large{suffix}", *arguments, frames=6)
-    encode(tmp_path / f"small{suffix}", *arguments, frames=6, size=(32, 56))
-    (tmp_path / "list").write_text(f"file large{suffix}\nfile small{suffix}\n")
+    large = encode(tmp_path / f"large{suffix}", *arguments, frames=6)
+    small = encode(tmp_path / f"small{suffix}", *arguments, frames=6, size=(32, 56))
     both = tmp_path / f"both{suffix}"
-    ffmpeg("-f", "concat", "-i", tmp_path / "list", "-c", "copy", both)
+    if suffix == ".ts":  # Streams are made to be joined so, and some FFmpegs crash when they join them.
+        both.write_bytes(large.read_bytes() + small.read_bytes())
+    else:
+        (tmp_path / "list").write_text(f"file {large.name}\nfile {small.name}\n")
+        ffmpeg("-f", "concat", "-i", tmp_path / "list", "-c", "copy", both)
     with pytest.raises(InputError, match=r"both\.\w+: frames change from 112x48 to 56x32 at frame 00006"):
         open_frames(both)
 
