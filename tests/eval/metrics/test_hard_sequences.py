@@ -71,10 +71,12 @@ def test_proposals_score_as_by_the_plain_assignment_without_void(video: tuple[np
     truth, prediction = video
     with on_disk(truth, prediction) as (sequence, results):
         objects = object_curves(measure_objects(sequence, results, DAVIS17_UNSUPERVISED))
-    benefit = np.zeros((len(objects), 20))
-    for t, p in zip(truth, np.where(truth == VOID, 0, prediction), strict=True):
+    judged = np.where(truth == VOID, 0, prediction)
+    # As in the official evaluation there are as many proposals as objects at least, and then some may be empty.
+    benefit = np.zeros((len(objects), max(len(objects), judged.max())))
+    for t, p in zip(truth, judged, strict=True):
         for i, id in enumerate(objects):
-            for k in range(20):
+            for k in range(benefit.shape[1]):
                 pair = t == id, p == k + 1
                 benefit[i, k] += (plain_region_similarity(*pair) + plain_contour_accuracy(*pair)) / 2 / len(truth)
     found = sum((curves["J"].mean() + curves["F"].mean()) / 2 for curves in objects.values())
