@@ -14,12 +14,11 @@ from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig, refine, require
-from densevos.inference.segmenter import Segmenter
 from densevos_eval.base.devices import chosen
 from densevos_eval.propagation.mattes import write_mattes
-from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.zeroshot.foreground import ForegroundSource, TrainedModel
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
@@ -37,11 +36,11 @@ class Foreground:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectLevel:
-    """A `MaskWriter` that finds the foreground of every frame with a trained MuG network.
+    """A `MaskWriter` that tells the foreground of every frame from its background.
 
     With a CRF it writes refined masks to the run's folder, and those before the CRF to a folder within.
 
-    model: The file that `segmenter` is from. threshold: Foreground threshold on the predicted probability.
+    source: Where the probability comes from. threshold: Foreground threshold on it.
     crf: Refines masks; None for none.
     probabilities: Soft masks are written too, as SEQUENCE/probabilities/ID/FRAME.png (ID 0 and 1).
     """
@@ -50,8 +49,7 @@ class ObjectLevel:
     memory_hint: ClassVar[str] = "run with fewer --workers or --references"
     background: ClassVar[bool] = True
 
-    segmenter: Segmenter
-    model: Path
+    source: ForegroundSource
     threshold: float = 0.5
     crf: CrfConfig | None = None
     probabilities: bool = False
@@ -65,25 +63,20 @@ class ObjectLevel:
         """The writer with the network that the options name, on a device."""
         model = model_file(options.model)
         return cls(
-            segmenter=load_segmenter(model, chosen(device), options.references),
-            model=model,
+            source=TrainedModel(segmenter=load_segmenter(model, chosen(device), options.references), model=model),
             threshold=options.threshold,
             crf=crf,
             probabilities=options.save_probabilities,
         )
 
     @property
-    def inputs(self) -> list[Path]:
-        return [self.model]
+    def inputs(self) -> Several[Path]:
+        return self.source.inputs
 
     def settings(self) -> dict[str, dict[str, Any]]:
         facts = {
             "method": "zero-shot, object level",
-            "model": str(self.model),
-            "weights": fingerprint([self.model]),
-            "size": self.segmenter.size,
-            "references": self.segmenter.segments,
-            "device": self.segmenter.device.type,
+            **self.source.settings(),
             "threshold": self.threshold,
             "crf": asdict(self.crf) if self.crf else None,
             "probabilities": self.probabilities,
@@ -103,13 +96,13 @@ class ObjectLevel:
             on_step(sequence.name)
 
     def summary(self, out: Path) -> list[str]:
-        lines = [f"{out}: masks of {self.model}"]
+        lines = [f"{out}: masks of {self.source.title()}"]
         return [*lines, f"{out / PLAIN}: the same before the CRF"] if self.crf else lines
 
     def foregrounds(self, sequence: Sequence) -> Iterator[list[Foreground]]:
         """The foreground of each frame, at its own size, once for each folder of the run."""
         pictures = sequence.frames()  # a reader of its own: two that take turns would send a decoder back and forth
-        for index, probability in enumerate(self.segmenter(sequence.frames())):
+        for index, probability in enumerate(self.source(sequence)):
             plain = _foreground(probability, self.threshold)
             if self.crf is None:
                 yield [plain]

@@ -30,6 +30,7 @@ from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot import object_level
+from densevos_eval.zeroshot.foreground import TrainedModel
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
@@ -153,7 +154,8 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
     segmenter = load_segmenter(model_file(model), torch.device("cpu"))
     expected = list(segmenter(sequence.frames()))
     threshold = float(np.median(expected))
-    writer = ObjectLevel(segmenter=segmenter, model=Path("m"), threshold=threshold, crf=PRESETS["mug"])
+    source = TrainedModel(segmenter=segmenter, model=Path("m"))
+    writer = ObjectLevel(source=source, threshold=threshold, crf=PRESETS["mug"])
     for (refined, plain), probability in zip(writer.foregrounds(sequence), expected, strict=True):
         np.testing.assert_array_equal(plain.probability, probability)
         np.testing.assert_array_equal(plain.mask, probability >= threshold)

@@ -1,0 +1,1 @@
+"""Proposals of single frames, joined to tracks: one object through a video."""
