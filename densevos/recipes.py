@@ -83,6 +83,8 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
         # Twice the videos with half the abstract each: frames less alike, from which maps are learned sooner.
         clips=MugClipConfig(size=160, segments=4),
         relabel_area=True,
+        relabel_flip=True,
+        relabel_scales=(1.0, 1.5),
         # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a network did as well.
         objective=MugObjectiveConfig(
             frame_weight=5,

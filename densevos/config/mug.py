@@ -92,6 +92,10 @@ class MugConfig:
     relabel_area: bool = False
     """Cut these maps of a video so low that they are on average at least as large as its initial maps, instead of at
     0.5: a network that is seldom sure loses foreground from round to round."""
+    relabel_flip: bool = field(default=False, metadata=ADDED_LATER)
+    """Average these maps over each frame and its mirror image."""
+    relabel_scales: tuple[float, ...] = field(default=(1.0,), metadata=ADDED_LATER)
+    """Average these maps over frames of several sizes, multiples of --clips.size."""
     weights: str | None = None
     """Trunk to start from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the encoder.safetensors of
     densevos train dul_small with the same --encoder.architecture. Without this option weights are random."""
@@ -118,6 +122,10 @@ class MugConfig:
         low, high = clips.zoom
         rules = (
             (self.rounds >= 1, "--rounds must be at least 1"),
+            (
+                len(self.relabel_scales) > 0 and all(0.25 <= scale <= 4 for scale in self.relabel_scales),
+                "--relabel-scales must be one or more sizes within 0.25..4",
+            ),
             (clips.size % stride == 0, "--clips.size must be a multiple of --encoder.stride"),
             (clips.segments >= 3, "--clips.segments must be at least 3: a pair and references"),
             (clips.pair_gap >= 1, "--clips.pair-gap must be at least 1"),

@@ -6,7 +6,7 @@ Each round trains, then relabels the training videos with what was learned, and 
 import copy
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from densevos.base.progress import progress_bar
 from densevos.config import MugConfig
 from densevos.data.foreground.crf import refine, require
 from densevos.data.sources.open import open_source
-from densevos.data.sources.source import FrameReader, VideoSource
+from densevos.data.sources.source import VideoSource
 from densevos.methods.method import Method, Product, Round, Training, TrainingJob, data_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from densevos.data.video_samples import VideoSamples
     from densevos.engine.checkpoint import State
-    from densevos.inference.segmenter import Segmenter
     from densevos.learners.mug import Mug
     from densevos.models.mug import MugNetwork
 
@@ -143,7 +142,8 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
     from densevos.engine.loop import sigterm
     from densevos.inference.segmenter import Segmenter, middle_frames
 
-    segmenter = Segmenter(network, config.clips.size, config.clips.segments, device)
+    clips, flip, scales = config.clips, config.relabel_flip, config.relabel_scales
+    segmenter = Segmenter(network, clips.size, clips.segments, device, flip=flip, scales=scales)
     folders = source.names
 
     def write_maps(index: int, on_step: OnStep) -> None:
@@ -158,10 +158,12 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
             initial = [read_map(config.foreground / names[i]) for i in sample]
-            threshold = area_threshold(list(probabilities(segmenter, reader, config, sample)), initial)
+            threshold = area_threshold(list(segmenter(reader, sample)), initial)
 
-        for name, probability in zip(names, probabilities(segmenter, reader, config), strict=True):
-            write_mask(out / name, (probability >= threshold).astype(np.uint8))
+        for frame_index, probability in enumerate(segmenter(reader)):
+            name = names[frame_index]
+            frame = reader.read([frame_index])[0] if config.relabel_crf else None
+            write_mask(out / name, binary_map(probability, threshold, frame))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
 
@@ -176,13 +178,13 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
             bar.advance(task)
 
 
-def probabilities(
-    segmenter: "Segmenter", reader: FrameReader, config: MugConfig, indices: Sequence[int] | None = None
-) -> Iterator[np.ndarray]:
-    """Probability of foreground [H,W] of the frames `indices`, or of all, refined by the CRF with --relabel-crf."""
-    chosen = range(len(reader)) if indices is None else indices
-    for index, probability in zip(chosen, segmenter(reader, chosen), strict=True):
-        yield refine(probability, reader.read([index])[0]) if config.relabel_crf else probability
+def binary_map(probability: np.ndarray, threshold: float, frame: np.ndarray | None) -> np.ndarray:
+    """Foreground [H,W] uint8 where a probability reaches the threshold; refined by the CRF where the frame is given."""
+    if frame is not None:
+        # The labels of the CRF change places at 0.5.
+        neutral = np.interp(probability, (0, threshold, 1), (0, 0.5, 1)).astype(np.float32)
+        probability, threshold = refine(neutral, frame), 0.5
+    return (probability >= threshold).astype(np.uint8)
 
 
 def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.ndarray]) -> float:

@@ -148,10 +148,10 @@ class RefineReadout(nn.Module):
 
 
 class FineReadout(nn.Module):
-    """nu with cells of 4 pixels: r and the second stage on the encoder's grid, then enlarged and joined by the first.
+    """nu with cells of 4 pixels: r is enlarged and joined by the trunk's second stage, and again by its first.
 
     Not of the paper. With cells of 8 pixels a mask cannot follow an outline; a trunk at stride 4 costs four times as
-    much as one at stride 8, this costs a sixth more.
+    much as one at stride 8, this costs a sixth more. It goes with any stride of the encoder.
     """
 
     def __init__(self, res1: int, res2: int):
@@ -166,11 +166,15 @@ class FineReadout(nn.Module):
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,H/4,W/4] of frames [B,3,H,W]."""
-        coarse = self.block2(self.reduce(r) + self.skip2(stages["res2"]))
-        fine = stages["res1"]
-        enlarged = F.interpolate(self.narrow(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False)
-        x = self.block1(enlarged + self.skip1(fine))
+        res1, res2 = stages["res1"], stages["res2"]
+        x = self.block2(_enlarged(self.reduce(r), res2) + self.skip2(res2))
+        x = self.block1(_enlarged(self.narrow(x), res1) + self.skip1(res1))
         return self.head(x)[:, 0]
+
+
+def _enlarged(features: Tensor, like: Tensor) -> Tensor:
+    """Features [B,C,h,w] on the grid of others (bilinear)."""
+    return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class ResidualBlock(nn.Module):

@@ -33,7 +33,7 @@ from densevos.inference.info import describe
 from densevos.inference.segmenter import Segmenter, middle_frames
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.methods import mug
-from densevos.methods.mug import MODEL, area_threshold, relabel
+from densevos.methods.mug import MODEL, area_threshold, binary_map, relabel
 from densevos.methods.registry import read_config, write_config
 from densevos.models.encoder import load_encoder
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
@@ -424,6 +424,21 @@ def test_relabelled_maps_of_a_video_are_as_large_as_the_initial_ones() -> None:
     assert area_threshold([2 * unsure], [half]) == pytest.approx(0.4, abs=0.01)
     assert area_threshold([unsure + 0.4], [half]) == 0.5
     assert area_threshold([unsure], [nothing]) == 0.5
+
+
+def test_the_crf_of_relabelling_takes_the_threshold_for_an_even_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    probability = np.array([[0.1, 0.2, 0.3, 0.9]], np.float32)
+    frame = np.zeros((1, 4, 3), np.uint8)
+    monkeypatch.setattr(mug, "refine", lambda neutral, frame: neutral)
+    for shown in (None, frame):
+        assert binary_map(probability, 0.2, shown).tolist() == [[0, 1, 1, 1]]
+        assert binary_map(probability, 0.5, shown).tolist() == [[0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("scales", [(), (0.1,), (1, 5)])
+def test_unusable_sizes_of_relabelling_are_refused(tiny_mug: MugConfig, scales: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="--relabel-scales must be one or more sizes"):
+        dataclasses.replace(tiny_mug, relabel_scales=scales).check()
 
 
 def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: MugConfig, tmp_path: Path) -> None:
