@@ -1,7 +1,7 @@
 """What MuG is shown and what it returns, side by side: one picture with a row for each sequence.
 
     python benchmarks/experiments/mug_dev/look.py --frames FRAMES --maps MAPS [--size 160] [--cell 8] \
-        [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.jpg
+        [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.png
 
 A row shows the middle frame of a sequence (`--at` tells which part of it), the foreground map that the network learns
 from, this map on the cells of the network (the share of foreground in each), and the masks of every folder that is
@@ -140,7 +140,7 @@ def main() -> None:
         title, folder = pair.split("=", 1)
         columns.append(Column(title, Path(folder)))
     names = given.sequences or sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
-    picture(given.frames, columns, given.truth, names, given.at).save(given.out, quality=90)
+    picture(given.frames, columns, given.truth, names, given.at).save(given.out)
 
 
 if __name__ == "__main__":
