@@ -50,9 +50,14 @@ def _flag(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotOptions:
-    """The trained model that finds objects, and how it is used."""
+    """What finds objects: a trained model, or a method without training."""
 
-    model: Path
+    method: Literal["model", "motion", "consensus"] | None = None
+    """model: a trained network. motion: what moves in another way than the scene. consensus: motion, and votes of what
+    looks alike over the whole video. Without this option it is model where a --model is given, and else consensus."""
+    encoder: str | None = None
+    """Votes of consensus are cast between features of this encoder instead of colours; as --encoder of propagate."""
+    model: Path | None = None
     """Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
     model.safetensors."""
     threshold: float = 0.5
@@ -69,7 +74,23 @@ class ZeroShotOptions:
     save_probabilities: bool = False
     """Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects)."""
 
+    @property
+    def chosen_method(self) -> Literal["model", "motion", "consensus"]:
+        """The method that is named or, where none is, follows from the others."""
+        return self.method or ("model" if self.model else "consensus")
+
     def __post_init__(self) -> None:
+        method = self.chosen_method
+        if method == "model" and not self.model:
+            raise InputError("--method model: give the --model too, or take --method consensus, which needs none")
+        of_model = {"model": self.model, "references": self.references, "flip": self.flip}
+        for name, value in of_model.items():
+            if value and method != "model":
+                raise InputError(f"--{name}: is for a trained model, not for --method {method}; leave it out")
+        if self.scales != (1.0,) and method != "model":
+            raise InputError(f"--scales: is for a trained model, not for --method {method}; leave it out")
+        if self.encoder and method != "consensus":
+            raise InputError(f"--encoder: is for --method consensus, not for {method}; leave it out")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
