@@ -304,7 +304,7 @@ def data_frames(
 def data_foreground(
     source: tyro.conf.Positional[Path],
     out: Path,
-    method: Literal["saliency", "cam"],
+    method: Literal["saliency", "cam", "motion", "consensus"],
     crf: bool = True,
     short_side: int = 240,
     uncertain: float = 0.1,

@@ -61,8 +61,13 @@ class MugObjectiveConfig:
     """Of the softmax of Eq. 9."""
     instance_temperature: float = 0.1
     """Of the softmax of Eqs. 12 and 13."""
-    readout: Literal["conv", "refine"] = "conv"
-    """nu: one convolution of r, or the release's, which joins earlier features."""
+    readout: Literal["conv", "refine", "fine"] = "conv"
+    """nu: one convolution of r (conv); the release's, which joins the second and third stage of the trunk (refine); or
+    one that joins the second and the first, and whose masks have cells of 4 pixels whatever --encoder.stride is
+    (fine)."""
+    supervision: Literal["cells", "pixels"] = field(default="cells", metadata=ADDED_LATER)
+    """Where masks are compared with foreground maps. cells: on the cells of the mask, each with the share of foreground
+    among the pixels that the map knows; pixels: on the pixels of the frame, to which the mask is enlarged."""
     round_robin: bool = False
     """One granularity a step, in turn: slower to learn, with less memory."""
 
@@ -88,7 +93,8 @@ class MugConfig:
     """Make these maps as large as the initial map of each frame, where it has one, instead of cutting at 0.5: a network
     that is seldom sure loses foreground from round to round."""
     weights: str | None = None
-    """Begin with a trunk trained on ImageNet: a torchvision name such as IMAGENET1K_V1, or a local .pth file."""
+    """Trunk to start from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the encoder.safetensors of
+    densevos train dul_small with the same --encoder.architecture. Without this option weights are random."""
     encoder: EncoderConfig = field(
         default_factory=lambda: EncoderConfig(
             architecture="resnet50", stride=4, last="res3", dilated=True, channels=512, key_channels=64, head="linear"

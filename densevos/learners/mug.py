@@ -84,17 +84,16 @@ class Mug(Learner[VideoBatch]):
         features = x.unflatten(0, (len(frames), -1))
         losses: Losses = {}
         if "frame" in chosen:
-            target, known = self._target(batch, shown, x.shape[-2:])
-            logits = self.network.foreground(x).view_as(target)
-            losses["frame"] = foreground_loss(logits, target, known)
+            logits = self.network.foreground(x)
+            losses["frame"] = foreground_loss(logits, *self._target(batch, shown, logits.shape[-2:]))
         if "frame" in chosen or "video" in chosen:
             r = self._augmented(features[:, :abstract])
         if "frame" in chosen:
             earlier = {
                 name: s.unflatten(0, (len(frames), -1))[:, :abstract].flatten(0, 1) for name, s in stages.items()
             }
-            logits = self.network.nu(r.flatten(0, 1), earlier).view_as(target[:, :abstract])
-            losses["readout"] = foreground_loss(logits, target[:, :abstract], known[:, :abstract])
+            logits = self.network.nu(r.flatten(0, 1), earlier)
+            losses["readout"] = foreground_loss(logits, *self._target(batch, slice(abstract), logits.shape[-2:]))
         if "video" in chosen:
             losses["video"] = self._video(r, batch.videos.to(r.device), generator)
         if "short" in chosen:
@@ -104,13 +103,23 @@ class Mug(Learner[VideoBatch]):
         return losses
 
     def _target(self, batch: VideoBatch, shown: slice, size: torch.Size) -> tuple[Tensor, Tensor]:
-        """Targets [B,t,h,w] of Eq. 15 and where they are known; Q alone in the first round, where P is Q."""
+        """Targets [B*t,H,W] of Eq. 15 for the frames `shown`, and where they are known.
+
+        They have the `size` of the mask that is compared with them, or that of the frames (--objective.supervision).
+        In the first round they are Q alone, since P is Q.
+        """
         device = next(self.parameters()).device
-        initial, predicted = (maps[:, shown].to(device) for maps in (batch.initial, batch.predicted))
-        (q, known), (p, sure) = (on_cells(maps.flatten(0, 1), (size[0], size[1])) for maps in (initial, predicted))
-        # Where Q says nothing the network's own map is all there is.
-        target = torch.where(known, bootstrapped_target(q, p, self.objective.alpha), p)
-        return target.unflatten(0, initial.shape[:2]), (known | sure).unflatten(0, initial.shape[:2])
+        initial, predicted = (maps[:, shown].flatten(0, 1).to(device) for maps in (batch.initial, batch.predicted))
+        if self.objective.supervision == "pixels":
+            size = initial.shape[-2:]
+        cells = (size[0], size[1])
+        q, known = on_cells(initial, cells)
+        p, sure = on_cells(predicted, cells)
+
+        # Where one of the two maps knows nothing, the other is all there is.
+        target = bootstrapped_target(q, p, self.objective.alpha)
+        target = torch.where(sure, torch.where(known, target, p), q)
+        return target, known | sure
 
     def _augmented(self, features: Tensor) -> Tensor:
         """r [B,K,256,h,w] of the abstract's x [B,K,C,h,w]: each frame is the query of all the others (Eqs. 9-11)."""

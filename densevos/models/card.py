@@ -35,6 +35,13 @@ def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[st
         return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118
 
 
+def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
+    """The `encoder` part of a file's card; None without one. Raises InputError when it is no whole safetensors file."""
+    with _opened(path, what) as file:
+        config = _card(file).get("encoder")
+    return config if isinstance(config, dict) else None
+
+
 def format_of(path: Path, what: str) -> str | None:
     """What a file's card says it is; None without card. Raises InputError when it is no whole safetensors file."""
     with _opened(path, what) as file:

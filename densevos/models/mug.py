@@ -25,7 +25,7 @@ KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gath
 # An untrained network takes so much of a frame for foreground: about what maps have. At one half, the first hundred
 # steps would go into this one number (Lin et al., ICCV 2017, begin so for the same reason).
 PRIOR = 0.15
-Readout = Literal["conv", "refine"]
+Readout = Literal["conv", "refine", "fine"]
 
 
 class MugNetwork(nn.Module):
@@ -41,7 +41,14 @@ class MugNetwork(nn.Module):
             nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False), nn.BatchNorm2d(KEY + VALUE), nn.ReLU()
         )
         stages = self.encoder.trunk.channels
-        self.nu: nn.Module = RefineReadout(stages["res2"], stages["res3"]) if readout == "refine" else ConvReadout()
+        self.nu: nn.Module
+        match readout:
+            case "conv":
+                self.nu = ConvReadout()
+            case "refine":
+                self.nu = RefineReadout(stages["res2"], stages["res3"])
+            case "fine":
+                self.nu = FineReadout(stages["res1"], stages["res2"])
 
     def encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the trunk."""
@@ -138,6 +145,32 @@ class RefineReadout(nn.Module):
         x = self.block2(x + self.skip2(stages["res2"]))
         x = torch.relu(self.bn(self.tall(x) + self.wide(x)))
         return torch.stack([head(x)[:, 0] for head in self.heads]).sum(0)
+
+
+class FineReadout(nn.Module):
+    """nu with cells of 4 pixels: r and the second stage on the encoder's grid, then enlarged and joined by the first.
+
+    Not of the paper. With cells of 8 pixels a mask cannot follow an outline; a trunk at stride 4 costs four times as
+    much as one at stride 8, this costs a sixth more.
+    """
+
+    def __init__(self, res1: int, res2: int):
+        super().__init__()
+        self.reduce = nn.Conv2d(2 * VALUE, 128, 1)
+        self.skip2 = nn.Conv2d(res2, 128, 1)
+        self.block2 = ResidualBlock(128, 128)
+        self.narrow = nn.Conv2d(128, 64, 1)
+        self.skip1 = nn.Conv2d(res1, 64, 1)
+        self.block1 = ResidualBlock(64, 64)
+        self.head = _at_prior(nn.Conv2d(64, 1, 3, padding=1))
+
+    def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
+        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,H/4,W/4] of frames [B,3,H,W]."""
+        coarse = self.block2(self.reduce(r) + self.skip2(stages["res2"]))
+        fine = stages["res1"]
+        enlarged = F.interpolate(self.narrow(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        x = self.block1(enlarged + self.skip1(fine))
+        return self.head(x)[:, 0]
 
 
 class ResidualBlock(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from densevos.base.errors import InputError
+from densevos.models import card
 from densevos.models.foreign import UnreadableError, of_network, read_foreign, weights_in
 from densevos.models.resnet import DenseResNet
 
@@ -23,9 +25,13 @@ class UnreachableError(InputError):
 
 
 def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
-    """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local state dict of that network.
+    """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local file of that network.
 
-    Raises InputError when the name is unknown, the weights cannot be fetched or read, or are of another network.
+    The file is a state dict, or an encoder.safetensors that densevos train wrote. Stages that the trunk does not have
+    are left out, and so is the projection head.
+
+    Raises:
+        InputError: the name is unknown, the weights cannot be fetched or read, or are of another network.
     """
     state = local_state(Path(weights)) if Path(weights).suffix else torchvision_state(architecture, weights)
     own = trunk.state_dict()
@@ -35,8 +41,24 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
         raise InputError(f"--weights {weights}: {error}") from error
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
-            raise InputError(f"--weights {weights}: is not of a {architecture} ({name} does not fit); take its own")
+            raise InputError(f"--weights {weights}: {_misfit(weights, architecture, trunk.last, name)}")
     trunk.load_state_dict({name: state[name] for name in own})
+
+
+def _misfit(weights: str, architecture: str, last: str, parameter: str) -> str:
+    """Why a file's weights are not those of a trunk, and what to do; an encoder of our own says what it is."""
+    config = _encoder_config(Path(weights))
+    if config is None:
+        return f"is not of a {architecture} ({parameter} does not fit); take its own"
+    theirs = f"{config.get('architecture')} up to {config.get('last')}"
+    return f"is an encoder of {theirs}, the trunk is {architecture} up to {last}; pass the --encoder options of its run"
+
+
+def _encoder_config(path: Path) -> Mapping[str, Any] | None:
+    """The configuration on the card of an encoder that densevos trained; None for any other file."""
+    if path.suffix != ".safetensors":
+        return None
+    return card.config_of(path, "encoder")
 
 
 def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from torchvision.models.resnet import BasicBlock
 
 ARCHITECTURES = {"resnet18": resnet18, "resnet50": resnet50, "resnet101": resnet101}
 STRIDES = (4, 8, 16, 32)
-Stage = Literal["res2", "res3", "res4"]
+Stage = Literal["res1", "res2", "res3", "res4"]
 
 
 class DenseResNet(nn.Module):
@@ -27,7 +27,7 @@ class DenseResNet(nn.Module):
         self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
         if last == "res4":
             self.layer4 = network.layer4
-        self.channels = {stage: _width(layer) for stage, layer in self._stages()}
+        self.channels = {"res1": _width(network.layer1)} | {stage: _width(layer) for stage, layer in self._stages()}
         dilation = 1
         for (_, layer), own_stride in zip(self._stages(), (8, 16, 32), strict=False):
             if own_stride > stride:
@@ -41,10 +41,12 @@ class DenseResNet(nn.Module):
         return self.stages(frames)[self.last]
 
     def stages(self, frames: Tensor, last: Stage | None = None) -> dict[str, Tensor]:
-        """Frames [B,3,H,W] -> features (ReLU'd) of res2, res3, ... up to `last`."""
+        """Frames [B,3,H,W] -> features (ReLU'd) of res1 (always at stride 4), res2, res3, ... up to `last`."""
         x = torch.relu(self.bn1(self.conv1(frames)))
         x = self.layer1(nn.functional.max_pool2d(x, kernel_size=3, stride=2, padding=1))
-        found = {}
+        found = {"res1": x}
+        if last == "res1":
+            return found
         for stage, layer in self._stages():
             x = found[stage] = layer(x)
             if stage == last:

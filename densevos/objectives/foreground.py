@@ -17,18 +17,25 @@ def bootstrapped_target(initial: Tensor, predicted: Tensor, alpha: float) -> Ten
 def foreground_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """Cross entropy of foreground logits against targets in [0,1] (Eq. 2; Eq. 15 with its sign put right): a scalar.
 
-    All are [B,h,w]; the mean is over the cells that `known` (bool) marks, 0 where there is none.
+    Args:
+        logits: [B,h,w]; they are enlarged (bilinear) where targets are finer.
+        target: [B,H,W] float.
+        known: [B,H,W] bool; the mean is over what it marks, 0 where that is nothing.
     """
-    errors = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+    logits = logits.float()
+    if logits.shape != target.shape:
+        logits = F.interpolate(logits[:, None], size=target.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+
+    errors = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (errors * known).sum() / known.sum().clamp(min=1)
 
 
 def on_cells(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Foreground maps [B,H,W] uint8 (0, 1, 255: ignored) on feature cells: target [B,h,w] 0 or 1, known [B,h,w] bool.
+    """Foreground maps [B,H,W] uint8 (0, 1, 255: ignored) on cells: target [B,h,w] in [0,1], known [B,h,w] bool.
 
-    A cell is foreground where that is more than half of its known pixels, and known where at least half of it is.
+    The target is the share of foreground among a cell's known pixels. A cell is known where at least half of it is.
     """
     valid = (maps != VOID).float()[:, None]
     foreground = (maps == 1).float()[:, None]
     share, inside = (F.interpolate(one, size=size, mode="area")[:, 0] for one in (valid, foreground))
-    return (inside > share / 2).float(), share >= 0.5
+    return inside / share.clamp(min=1e-6), share >= 0.5

@@ -51,6 +51,8 @@ class TrainedModel:
             "weights": fingerprint([self.model]),
             "size": self.segmenter.size,
             "references": self.segmenter.segments,
+            "flip": self.segmenter.flip,
+            "scales": list(self.segmenter.scales),
             "device": self.segmenter.device.type,
         }
 

@@ -1,5 +1,6 @@
 """A trained segmentation model, found in its run folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,16 +32,29 @@ def model_file(path: Path) -> Path:
     raise InputError(f"--model {path}: holds no {FILE}, nor does a round1 in it; {CURE}")
 
 
-def load_segmenter(file: Path, device: torch.device, references: int | None = None) -> Segmenter:
+def load_segmenter(
+    file: Path,
+    device: torch.device,
+    references: int | None = None,
+    *,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+) -> Segmenter:
     """The segmenter of a model file on `device`, at the size it was trained at.
 
-    references: K, how many evenly spaced frames of a video every frame is compared with; as in training when None.
+    Args:
+        file: A model.safetensors.
+        device: Where it computes.
+        references: K, how many evenly spaced frames of a video every frame is compared with; as in training when None.
+        flip: Segment mirror images too, and average.
+        scales: Sizes to segment at and to average over, as multiples of the size of training.
 
-    Raises InputError when the file is missing, damaged, or no segmentation model.
+    Raises:
+        InputError: the file is missing, damaged, or no segmentation model.
     """
     network, card = load_model(file)
     try:
         size, segments = int(card["size"]), int(card["segments"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: its card is of another version ({error!r}); train it again") from error
-    return Segmenter(network, size, references or segments, device)
+    return Segmenter(network, size, references or segments, device, flip=flip, scales=scales)

@@ -62,8 +62,9 @@ class ObjectLevel:
     def loaded(cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None) -> "ObjectLevel":
         """The writer with the network that the options name, on a device."""
         model = model_file(options.model)
+        segmenter = load_segmenter(model, chosen(device), options.references, flip=options.flip, scales=options.scales)
         return cls(
-            source=TrainedModel(segmenter=load_segmenter(model, chosen(device), options.references), model=model),
+            source=TrainedModel(segmenter=segmenter, model=model),
             threshold=options.threshold,
             crf=crf,
             probabilities=options.save_probabilities,

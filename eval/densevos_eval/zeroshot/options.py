@@ -60,6 +60,10 @@ class ZeroShotOptions:
     references: int | None = None
     """Number of evenly spaced frames of a video that every frame is compared with; without this option it is that of
     training."""
+    flip: bool = False
+    """Segment the mirror image of every frame too, and average the probabilities: twice the time."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     save_probabilities: bool = False
@@ -70,6 +74,8 @@ class ZeroShotOptions:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
             raise InputError(f"--references: must be 1 or more, is {self.references}")
+        if not self.scales or not all(0.25 <= scale <= 4 for scale in self.scales):
+            raise InputError(f"--scales: give one or more sizes within 0.25..4, such as 1 1.5; is {self.scales}")
 
 
 KnownProposals = Literal["parts", "edgebox", "maskrcnn"]

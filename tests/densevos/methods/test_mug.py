@@ -142,7 +142,7 @@ def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path)
     assert not says_nothing(np.array([[0, 1]], np.uint8))
 
 
-@pytest.mark.parametrize("readout", ["conv", "refine"])
+@pytest.mark.parametrize("readout", ["conv", "refine", "fine"])
 def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, readout: str) -> None:
     torch.manual_seed(0)
     learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, readout=readout)).train()
@@ -190,7 +190,7 @@ def test_videos_of_a_steps_batches_are_told_apart(
     assert [len(instances) for instances in seen] == [1, 2, 1, 2]
 
 
-@pytest.mark.parametrize("readout", ["conv", "refine"])
+@pytest.mark.parametrize("readout", ["conv", "refine", "fine"])
 def test_an_untrained_network_expects_little_foreground(readout: Readout) -> None:
     torch.manual_seed(0)
     network = MugNetwork(SMALL, readout, 0.07).train()

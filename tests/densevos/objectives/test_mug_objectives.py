@@ -49,12 +49,27 @@ def test_cells_about_which_nothing_is_known_do_not_count() -> None:
     maps[:, 2:, 2:4] = 1
     target, known = on_cells(maps, (2, 4))
     assert known.tolist() == [[[True, True, False, False]] * 2]
-    assert target[0, :, :2].tolist() == [[0, 0], [0, 1]]  # half of a cell is not more than half
+    assert target[0, :, :2].tolist() == [[0.5, 0.25], [0, 1]]
     logits = rand(0, 1, 2, 4).requires_grad_()
     foreground_loss(logits, target, known).backward()
     assert (logits.grad[0, :, 2:] == 0).all()
     assert (logits.grad[0, :, :2] != 0).all()
     assert foreground_loss(logits, target, torch.zeros_like(known)) == 0
+
+
+def test_a_target_is_the_share_of_what_is_known_of_a_cell() -> None:
+    maps = torch.tensor([[[1, 255, 0, 0], [1, 255, 1, 0]]], dtype=torch.uint8)
+    target, known = on_cells(maps, (1, 2))
+    assert target.tolist() == [[[1.0, 0.25]]]
+    assert known.all()
+
+
+def test_logits_are_enlarged_to_finer_targets() -> None:
+    logits = torch.tensor([[[0.0, 4.0]]])  # bilinear, pixels of a half: 0, 1, 3, 4
+    target = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
+    known = torch.tensor([[[True, True, True, False]]])
+    expected = F.binary_cross_entropy_with_logits(torch.tensor([0.0, 1.0, 3.0]), target[0, 0, :3])
+    torch.testing.assert_close(foreground_loss(logits, target, known), expected)
 
 
 # Short-term granularity

@@ -175,11 +175,15 @@ def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp
     shutil.copy(model / "round1" / "model.safetensors", model / "round10")
     assert model_file(model).parent.name == "round10"
     made = {}
-    for name, more in {"a": (), "b": ("--references", 1), "c": ("--threshold", 0.9)}.items():
+    options = {"a": (), "b": ("--references", 1), "c": ("--threshold", 0.9), "d": ("--flip", "--scales", 1, 1.5)}
+    for name, more in options.items():
         assert zeroshot(model / "round2", davis, tmp_path / name, "--no-crf", "--save-probabilities", *more) == 0
         made[name] = masks(tmp_path / name)
     soft = "camel/probabilities/1/00002.png"
     assert made["a"][soft] != made["b"][soft]
+    assert made["a"][soft] != made["d"][soft]
+    settings = json.loads((tmp_path / "d" / "propagation.json").read_text())
+    assert (settings["flip"], settings["scales"]) == (True, [1.0, 1.5])
     assert made["a"][soft] == made["c"][soft]
     assert made["a"] != made["c"]
 
@@ -296,6 +300,12 @@ def test_ones_own_video_gets_a_movie_and_one_frame_is_enough(model, davis, tmp_p
     assert len(open_frames(tmp_path / "out" / "clip.mp4")) == 3
     assert evaluator(*fixed, "--start", 2, "--end", 2, "--out", tmp_path / "single") == 0
     assert list(masks(tmp_path / "single")) == ["clip/00002.png"]
+
+
+@pytest.mark.parametrize("scales", [(0,), (1, 9)])
+def test_unusable_sizes_are_refused(model, davis, tmp_path: Path, capsys, scales: tuple[int, ...]) -> None:
+    assert zeroshot(model, davis, tmp_path / "out", "--no-crf", "--scales", *scales) == 2
+    assert "--scales: give one or more sizes within 0.25..4" in one_line(capsys)
 
 
 def test_unusable_models_say_what_to_give(model, davis, tmp_path: Path, capsys) -> None:
