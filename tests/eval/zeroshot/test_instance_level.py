@@ -8,6 +8,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from densevos.base import console
@@ -223,6 +224,31 @@ def test_proposals_of_other_frames_are_refused(root: Path, tmp_path: Path, capsy
 def test_options_that_cannot_be(root: Path, tmp_path: Path, capsys, more: tuple, said: str) -> None:
     assert zeroshot(root, tmp_path / "out", *more) == 2
     assert said in one_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "more"),
+    [
+        ("--proposal-weights", ("--proposals", "maskrcnn")),
+        ("--flow-weights", ("--flow", "raft")),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    root: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, flag: str, more: tuple
+) -> None:
+    file = tmp_path / "other.pth"
+    torch.save({"conv1.weight": torch.zeros(1)}, file)
+    assert zeroshot(root, tmp_path / "out", "--instances", *more, flag, file) == 2
+    assert f"{flag} {file}: is of another network" in one_line(capsys)
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no way out")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert zeroshot(root, tmp_path / "out", "--instances", *more) == 2
+    assert "cannot be fetched (no way out); give a file with the weights of" in one_line(capsys)
     assert not (tmp_path / "out").exists()
 
 

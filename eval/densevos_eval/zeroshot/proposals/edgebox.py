@@ -31,7 +31,7 @@ class EdgeBoxes:
 
     edges: EdgeMap = gradient_edges
     """Strength of the edges of a frame."""
-    short_side: int = 240
+    short_side: int = 180
     """Shorter side at which boxes are looked for, in pixels; smaller frames keep their size."""
     most_boxes: int = 200
     """Number of boxes that EdgeBoxes returns."""

@@ -15,7 +15,7 @@ class GrabCut:
 
     iterations: int = 3
     """Rounds of colour models and graph cut."""
-    long_side: int = 320
+    long_side: int = 240
     """Longer side, in pixels, to which larger excerpts are reduced for the cut, whose time grows with the pixels."""
     margin: float = 0.25
     """How far around the box the background is looked at, as a share of its sides."""
