@@ -1,13 +1,14 @@
-"""How masks of zero-shot segmentation are refined: options, without torch."""
+"""How zero-shot segmentation finds, refines and tells apart objects: options, without torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.base.derived_options import given, optional
+from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
 
 _Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 
@@ -69,3 +70,54 @@ class ZeroShotOptions:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
             raise InputError(f"--references: must be 1 or more, is {self.references}")
+
+
+KnownProposals = Literal["parts", "edgebox", "maskrcnn"]
+if TYPE_CHECKING:
+    Proposals = str
+else:
+    # The help lists the known kinds; any other string is module:function or a folder.
+    Proposals = KnownProposals | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceOptions:
+    """Whether every object gets an id of its own, and how objects are told apart."""
+
+    instances: bool = False
+    """Write one id for each object, at most 20, instead of one for all, and OUT/SEQUENCE/tracks.json."""
+    proposals: Proposals | None = None
+    """What may be an object in a frame. parts: connected parts of the foreground (used without this option). edgebox:
+    EdgeBoxes and GrabCut, without learning. maskrcnn: Mask R-CNN trained on COCO. A folder with SEQUENCE/FRAME.npz
+    (masks [N,H,W] bool and scores [N]), or module:function of your own, frame and foreground -> proposals."""
+    proposal_weights: str | None = None
+    """Weights of Mask R-CNN: a name of torchvision or a file. Without this option they are COCO_V1."""
+    edge_map: str | None = None
+    """Edges for EdgeBoxes: module:function of your own, frame [H,W,3] -> strength of edges [H,W] in 0..1. Without this
+    option they are gradients of colour."""
+    linking: Literal["association"] | None = None
+    """What joins proposals to tracks. association: overlap after optical flow (used without this option)."""
+    flow: Literal["dis", "raft"] | None = None
+    """Optical flow between frames: dis, without learning (used without this option), or raft, a network."""
+    flow_weights: str | None = None
+    """Weights of RAFT: a name of torchvision or a file. Without this option they are C_T_V2."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name != "instances" and value is not None and not self.instances:
+                flag = option.name.replace("_", "-")
+                raise InputError(f"--{flag} {value}: tells objects apart; add --instances, or leave it out")
+
+    def check(self, dataset: str | None, options: ZeroShotOptions) -> None:
+        """Raise InputError where objects cannot be told apart: a benchmark of one object, or soft maps of one."""
+        if not self.instances:
+            return
+        if dataset is not None and find_protocol(dataset).merge_objects:
+            several = [name for name, one in PROTOCOLS.items() if one.foreground and not one.merge_objects]
+            raise InputError(
+                f"--instances: --dataset {dataset} has one object in each video; leave --instances out, or take"
+                f" {', '.join(several)}"
+            )
+        if options.save_probabilities:
+            raise InputError("--save-probabilities: objects told apart have no soft maps; leave it or --instances out")
