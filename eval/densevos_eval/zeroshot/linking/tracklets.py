@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from densevos.data.foreground.flow import Flow, warp
 from densevos_eval.zeroshot.linking.embedding import Embedding
 from densevos_eval.zeroshot.linking.track import FrameProposals, PackedMask
+from densevos_eval.zeroshot.proposals.overlap import pairwise_iou, stacked
 from densevos_eval.zeroshot.proposals.proposal import Proposal
 
 
@@ -93,7 +94,7 @@ def tracklets(
     count = 0
     for now in frames:
         kept = non_overlapping(now.proposals, clip_iou)
-        masks = _stacked(kept, now.frame)
+        masks = stacked([proposal.mask for proposal in kept], (now.frame.shape[0], now.frame.shape[1]))
         looks = embedding(now.frame, masks) if kept else ()
         earlier = _continued(before, now.frame, masks, flow_iou, flow) if before else {}
 
@@ -117,20 +118,17 @@ def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]
     The release takes pairs in the order of its files and gives up the weaker of each, so that its result depends on
     that order; here the best that is left is kept first. Equal scores: the larger goes first. Empty masks are dropped.
     """
-    kept: list[Proposal] = []
-    for proposal in sorted((one for one in proposals if one.mask.any()), key=_order):
-        if all(_iou(proposal.mask, better.mask) < iou for better in kept):
-            kept.append(proposal)
-    return kept
+    candidates = sorted((proposal for proposal in proposals if proposal.mask.any()), key=_order)
+    if not candidates:
+        return []
+    masks = np.stack([proposal.mask for proposal in candidates])
+    overlap = pairwise_iou(masks, masks)
 
-
-def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU [N,M] float64 of every mask of `first` [N,H,W] bool with every one of `second` [M,H,W]; 0 of empty ones."""
-    flat_first = first.reshape(len(first), -1).astype(np.float32)
-    flat_second = second.reshape(len(second), -1).astype(np.float32)
-    intersection = (flat_first @ flat_second.T).astype(np.float64)  # counts below 2^24 are exact
-    areas = first.sum(axis=(1, 2))[:, None] + second.sum(axis=(1, 2))[None, :]
-    return intersection / np.maximum(areas - intersection, 1)
+    kept: list[int] = []
+    for index in range(len(candidates)):
+        if (overlap[index, kept] < iou).all():
+            kept.append(index)
+    return [candidates[index] for index in kept]
 
 
 def _continued(
@@ -142,7 +140,7 @@ def _continued(
 
     back = flow(picture, before.picture)
     warped = np.stack([warp(mask, back) for mask in before.masks])
-    similarity = overlaps(warped, masks)
+    similarity = pairwise_iou(warped, masks)
 
     rows, columns = linear_sum_assignment(similarity, maximize=True)
     return {
@@ -155,15 +153,3 @@ def _continued(
 def _order(proposal: Proposal) -> tuple[float, int, bytes]:
     """Where a proposal stands among those of its frame, whatever order they came in."""
     return -proposal.score, -int(proposal.mask.sum()), np.packbits(proposal.mask).tobytes()
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> float:
-    union = np.count_nonzero(first | second)
-    return np.count_nonzero(first & second) / union if union else 0.0
-
-
-def _stacked(proposals: Sequence[Proposal], frame: np.ndarray) -> np.ndarray:
-    """Masks [N,H,W] bool of a frame [H,W,3]."""
-    if not proposals:
-        return np.zeros((0, *frame.shape[:2]), bool)
-    return np.stack([proposal.mask for proposal in proposals])

@@ -7,7 +7,8 @@
 5. The trees of these links are cut into trajectories.
 6. Trajectories are ranked, and the best are kept.
 Where the authors' program departs from what it means, the function concerned says so. One thing more: it paints the
-best object first, so that weaker ones cover it; here whoever paints begins with the last track.
+best object first, so that weaker ones cover it; painting.py begins with the weakest. The object-level mask has no part
+in this method, unless proposals are made of it.
 """
 
 from collections.abc import Iterable, Sequence

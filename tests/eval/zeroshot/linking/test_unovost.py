@@ -5,13 +5,14 @@ from itertools import combinations, pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from densevos.base.errors import InputError
 from densevos_eval.zeroshot.linking import trajectories as forest
+from densevos_eval.zeroshot.linking.painting import painted
 from densevos_eval.zeroshot.linking.track import FrameProposals, PackedMask, Track
-from densevos_eval.zeroshot.linking.tracklets import Tracklet, non_overlapping, overlaps, tracklets
+from densevos_eval.zeroshot.linking.tracklets import Tracklet, non_overlapping, tracklets
 from densevos_eval.zeroshot.linking.unovost import UnOVOST, ranking
 from densevos_eval.zeroshot.proposals.proposal import Proposal
 
@@ -104,12 +105,6 @@ def plain_iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 # Step 2: tracklets
-
-
-def test_overlaps_are_those_of_every_pair() -> None:
-    first = np.stack([box(0, 0, 4, 4), box(9, 9, 0, 0)])
-    second = np.stack([box(0, 2, 4, 4), box(10, 10, 3, 3), box(0, 0, 4, 4)])
-    assert overlaps(first, second) == pytest.approx(np.array([[8 / 24, 0, 1], [0, 0, 0]]))
 
 
 def test_tracklets_go_on_while_proposals_overlap() -> None:
@@ -326,6 +321,16 @@ def test_an_object_that_is_hidden_for_a_while_is_one_track() -> None:
     assert np.array_equal(first.masks[4].mask(), light_again.mask)
 
 
+def test_the_more_important_object_is_painted_over_others() -> None:
+    """The proposals overlap by less than is too much, so that both stay."""
+    strong, weak = proposal((2, 2, 8, 8), 0.9), proposal((8, 8, 8, 8), 0.4)
+    tracks = UnOVOST(embedding=greys, flow=still)([frame(weak, strong)])
+    ids = painted(tracks, 0, (HEIGHT, WIDTH))
+    assert (ids[strong.mask] == 1).all()
+    assert (ids[weak.mask & ~strong.mask] == 2).all()
+    assert (ids == 0).sum() == HEIGHT * WIDTH - 64 - 64 + 4
+
+
 def test_no_objects_make_no_tracks() -> None:
     assert UnOVOST()([]) == []
     assert UnOVOST()([frame(), frame()]) == []
@@ -358,6 +363,7 @@ def test_frames_of_two_sizes_are_refused() -> None:
         UnOVOST()([frame(proposal((2, 2, 6, 6))), other])
 
 
+@settings(max_examples=40)
 @given(st.lists(proposal_lists, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_the_order_of_proposals_within_frames_does_not_matter(video: list[list[Proposal]], random) -> None:
     frames = [frame(*proposals) for proposals in video]
