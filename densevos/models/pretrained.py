@@ -89,7 +89,9 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
             raise InputError(
                 f"{flag} {weights}: is of another network ({name} does not fit); give the weights of {architecture}"
             )
-    network.load_state_dict({name: state[name] for name in own})
+    # A network may have been made without memory for its weights, on the device meta.
+    fitting = {name: state[name].to(tensor.dtype) for name, tensor in own.items()}
+    network.load_state_dict(fitting, assign=True)
 
 
 def _state_of_file(path: Path, architecture: str, flag: str) -> Mapping[str, torch.Tensor]:

@@ -17,6 +17,8 @@ BLUR = 2.0
 """Standard deviation of the Gaussian before the gradient, in pixels."""
 STRONGEST = 99.5
 """Percentile of the gradient that counts as 1."""
+WEAKEST = 1.0
+"""Weakest gradient that counts, an eighth of a grey level a pixel: below it there is nothing but rounding."""
 SMOOTHING = 4.0
 """Standard deviation of the Gaussian before the second derivatives, in pixels."""
 SLACK = 1.01
@@ -38,13 +40,16 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
     strength = np.hypot(along_x, along_y).max(axis=2)
 
     peak = float(np.percentile(strength, STRONGEST))
-    if peak <= 0:
+    if peak < WEAKEST:
         peak = float(strength.max())  # Few edges may all lie above the percentile.
-    return np.clip(strength / peak, 0, 1) if peak > 0 else np.zeros_like(strength)
+    return np.clip(strength / peak, 0, 1) if peak >= WEAKEST else np.zeros_like(strength)
 
 
 def orientation(edges: np.ndarray) -> np.ndarray:
-    """Direction across each edge.
+    """Direction across each edge, by the formula of the toolbox of structured edges, for which EdgeBoxes is tuned.
+
+    It is exact for multiples of 45 degrees; between them the ratio of the second derivatives is the square of the
+    tangent, so that it is up to 12 degrees off.
 
     Args:
         edges: Strength [H,W] float32.
@@ -60,8 +65,8 @@ def orientation(edges: np.ndarray) -> np.ndarray:
 
     # Strength bends most across an edge; the mixed derivative tells on which side of 0 the angle lies.
     side = np.where(xy > 0, -1, 1)  # Not the sign, which is 0 for edges exactly along the x axis.
-    angle = np.mod(np.arctan(yy * side / (xx + 1e-5)), np.pi)
-    return np.where(angle >= np.pi, 0, angle).astype(np.float32)
+    angle = np.mod(np.arctan(yy * side / (xx + 1e-5)), np.pi).astype(np.float32)
+    return np.where(angle >= np.float32(np.pi), np.float32(0), angle)
 
 
 def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:

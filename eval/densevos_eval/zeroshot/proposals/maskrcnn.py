@@ -82,7 +82,8 @@ def load_mask_rcnn(weights: str, device: str, short_side: int = SHORT_SIDE) -> M
     Raises:
         InputError: The weights cannot be fetched or read, or are of another network.
     """
-    network = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, min_size=short_side)
+    with torch.device("meta"):  # without random weights, whose making takes seconds
+        network = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, min_size=short_side)
     load_published(network, NAME, weights, "--proposal-weights")
     place = torch.device(device)
     return MaskRcnn(network=network.eval().to(place), device=place, weights=weights)

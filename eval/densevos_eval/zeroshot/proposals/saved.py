@@ -63,7 +63,8 @@ class SavedSequence:
 def read_proposals(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Masks [N,H,W] bool and scores [N] float64 of one file; InputError when it is missing or of another form."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # NumPy leaves a file open that it opened itself and that is damaged.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             masks, scores = arrays["masks"], np.asarray(arrays["scores"], float)
     except FileNotFoundError:
         raise InputError(f"{file}: file is missing; write one file a frame with {FORM}") from None
