@@ -13,6 +13,7 @@ from densevos_eval.zeroshot.linking.tracklets import Tracklet
 
 COVERAGE, VISUAL = 0.9, 0.1
 """How much length and likeness count when the best path of a tree is chosen."""
+NONE = -1  # instead of an index, in arrays
 ROWS = 256  # of the matrix of distances that are in memory at once
 
 Path = tuple[int, ...]
@@ -33,30 +34,25 @@ def merge_links(tracklets: Sequence[Tracklet]) -> list[int | None]:
     ends = np.array([one.end for one in tracklets])
     appearances = np.array([one.appearance for one in tracklets])
 
-    links: list[int | None] = []
-    followers: list[list[int]] = [[] for _ in tracklets]
+    links = np.full(len(tracklets), NONE)
     for index in range(len(tracklets)):
         ended = np.flatnonzero(ends < starts[index])
-        if not len(ended):
-            links.append(None)
-            continue
-
-        distances = cdist(appearances[index][None], appearances[ended])[0]
-        parent = _parent(dict(zip(ended.tolist(), distances.tolist(), strict=True)), links, followers)
-        links.append(parent)
-        followers[parent].append(index)
-    return links
+        if len(ended):
+            distances = cdist(appearances[index][None], appearances[ended])[0]
+            links[index] = _parent(ended, distances, links)
+    return [None if link == NONE else link for link in links.tolist()]
 
 
-def _parent(distances: dict[int, float], links: Sequence[int | None], followers: Sequence[Sequence[int]]) -> int:
-    """Which of the candidates, given with their distances, a tracklet continues."""
-    candidates = list(distances)
+def _parent(ended: np.ndarray, distances: np.ndarray, links: np.ndarray) -> int:
+    """Which of the candidates [K] (indices, ascending), given with their distances [K], a tracklet continues."""
+    among = np.arange(len(ended))
     while True:
-        nearest, *others = sorted(candidates, key=lambda one: (distances[one], one))
+        places = among[np.argsort(distances[among], kind="stable")[:2]]
+        nearest, *others = ended[places].tolist()
         if not others or links[others[0]] != nearest:
-            return nearest
+            return int(nearest)
         second = others[0]
-        candidates = [second, *(one for one in followers[second] if one in distances)]
+        among = np.flatnonzero((ended == second) | (links[ended] == second))
 
 
 def chains(links: Sequence[int | None]) -> list[Path]:
