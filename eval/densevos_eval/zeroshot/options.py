@@ -115,15 +115,26 @@ class InstanceOptions:
     """Write one id for each object, at most 20, instead of one for all, and OUT/SEQUENCE/tracks.json."""
     proposals: Proposals | None = None
     """What may be an object in a frame. parts: connected parts of the foreground (used without this option). edgebox:
-    EdgeBoxes and GrabCut, without learning. maskrcnn: Mask R-CNN trained on COCO. A folder with SEQUENCE/FRAME.npz
-    (masks [N,H,W] bool and scores [N]), or module:function of your own, frame and foreground -> proposals."""
+    EdgeBoxes and GrabCut, without learning. maskrcnn: Mask R-CNN trained on COCO. segments:RUN: connected parts of the
+    classes that a segmentation network tells, RUN being a run folder of densevos train i2v_cnn (or another i2v recipe)
+    or its model.safetensors. A folder with SEQUENCE/FRAME.npz (masks [N,H,W] bool and scores [N]), or module:function
+    of your own, frame and foreground -> proposals."""
     proposal_weights: str | None = None
     """Weights of Mask R-CNN: a name of torchvision or a file. Without this option they are COCO_V1."""
     edge_map: str | None = None
     """Edges for EdgeBoxes: module:function of your own, frame [H,W,3] -> strength of edges [H,W] in 0..1. Without this
     option they are gradients of colour."""
-    linking: Literal["association"] | None = None
-    """What joins proposals to tracks. association: overlap after optical flow (used without this option)."""
+    linking: Literal["association", "unovost"] | None = None
+    """What joins proposals to tracks. association: overlap after optical flow, frame by frame (used without this
+    option). unovost: tracklets by optical flow, joined over the whole video where they look alike."""
+    embedding: str | None = None
+    """What tells how proposals look: colour, or an encoder as --encoder of propagate takes it, such as a run folder of
+    densevos train i2v_cnn. Without this option unovost looks at colour, and association at overlap alone."""
+    embedding_layer: str | None = None
+    """Layer of the encoder; densevos-eval info ENCODER lists the choices and names the usual one."""
+    embedding_pooling: Literal["mask", "box"] | None = None
+    """What features are pooled over: the mask of a proposal (used without this option), or its box, cut out and resized
+    to 128x128 pixels."""
     flow: Literal["dis", "raft"] | None = None
     """Optical flow between frames: dis, without learning (used without this option), or raft, a network."""
     flow_weights: str | None = None
