@@ -65,10 +65,11 @@ class ZeroShotOptions:
     references: int | None = None
     """Number of evenly spaced frames of a video that every frame is compared with; without this option it is that of
     training."""
-    flip: bool = False
+    flip: bool = True
     """Segment the mirror image of every frame too, and average the probabilities: twice the time."""
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged."""
+    scales: tuple[float, ...] = (1.0, 1.5)
+    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged. `--no-flip
+    --scales 1` segments every frame once, as the paper does."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     save_probabilities: bool = False
