@@ -114,8 +114,8 @@ def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
     """What the options name, on a device; InputError when a model or encoder cannot be used."""
     if options.model is not None:
         model = model_file(options.model)
-        flip, scales = options.flip is not False, options.scales or SCALES
-        segmenter = load_segmenter(model, chosen(device), options.references, flip=flip, scales=scales)
+        views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
+        segmenter = load_segmenter(model, chosen(device), options.references, **views)
         return TrainedModel(segmenter=segmenter, model=model)
     method: VideoMethod = "motion" if options.chosen_method == "motion" else "consensus"
     encoder = load_encoder(options.encoder, device=device) if options.encoder else None
