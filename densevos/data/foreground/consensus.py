@@ -191,7 +191,8 @@ def look_alike(features: np.ndarray) -> sparse.csr_matrix:
     for start in range(0, total, BLOCK):
         block = features[start : start + BLOCK]
         squared = squares[start : start + BLOCK, None] + squares - 2 * block @ features.T
-        found = np.argpartition(squared, wanted - 1, axis=1)[:, :wanted]
+        # A copy: a slice would keep the order of all nodes, for every block, in memory.
+        found = np.argpartition(squared, wanted - 1, axis=1)[:, :wanted].copy()
         nearest.append(found)
         distances.append(np.take_along_axis(squared, found, axis=1))
     values = np.exp(-np.maximum(np.concatenate(distances), 0) / ALIKE**2).ravel()
