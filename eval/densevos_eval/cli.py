@@ -106,7 +106,7 @@ def propagate(
 def zeroshot(
     videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, instances: InstanceOptions, run: RunOptions
 ) -> None:
-    """Find the primary objects of every video with a trained model, without a first mask.
+    """Find the primary objects of every video without a first mask: by how they move, or with a trained model.
 
     Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
     masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.

@@ -28,10 +28,13 @@ ALIKE, ADJACENT_ALIKE = 0.35, 0.15
 ADJACENT_WEIGHT, FLOW_WEIGHT = 1.0, 0.5
 LEAST_SHARE = 0.1
 """Of a superpixel's pixels that flow to one of the next frame: less is no vote."""
-NEIGHBOURS_SHARE = 19.0
+NEIGHBOURS_SHARE = 10.0
 """Votes of the neighbours against one's own motion, when that is fully trusted."""
 LEAST_TRUST = 0.02
-ROUNDS = 60
+"""Of every frame's motion."""
+ROUNDS = 100
+MOTION_SHARE = 0.45
+"""Of a frame's own motion, when that is fully trusted, in the probability; the rest is votes."""
 LOW, HIGH = 1.0, 99.5
 """Percentiles of the votes of a video that become 0 and 1."""
 THRESHOLD = 0.4
@@ -52,12 +55,10 @@ class Nodes:
     """[N,3] float32: mean L, a and b, scaled."""
     adjacent: np.ndarray
     """[pairs,2]: nodes that touch."""
+    motion: Motion
+    """What moves by itself in the frame."""
     moving: np.ndarray
     """[N] float32 in 0..1: mean of the motion map."""
-    trust: float
-    """Of the motion map."""
-    fastest: float
-    """The fastest motion against the scene, pixels a frame."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,8 @@ def nodes(image: np.ndarray, motion: Motion, described: np.ndarray | None = None
         features=np.concatenate([*looks, POSITION * _positions(labels)], axis=1).astype(np.float32),
         colours=colours.astype(np.float32),
         adjacent=touching(labels),
+        motion=motion,
         moving=superpixel_means(labels, motion.map[..., None])[:, 0].astype(np.float32),
-        trust=motion.trust,
-        fastest=motion.fastest,
     )
 
 
@@ -112,24 +112,32 @@ def passage(labels: np.ndarray, following: np.ndarray, flow: np.ndarray) -> Pass
 
 
 def consensus(frames: list[Nodes], passages: list[Passage | None]) -> list[np.ndarray]:
-    """Foreground probability [H,W] float32 of each frame of one shot, constant in a superpixel.
+    """Foreground probability [H,W] float32 of each frame of one shot.
 
     passages: One for each frame but the last, to the frame after it; None where the flow is not known.
 
+    It is a mean of votes, which are constant in a superpixel, and of the frame's own motion, as far as that is trusted.
     Where nothing moves against the scene in any frame, nothing is foreground.
     """
-    if not frames or max(frame.fastest for frame in frames) < STILL:
+    if not frames or max(frame.motion.fastest for frame in frames) < STILL:
         return [np.zeros(frame.labels.shape, np.float32) for frame in frames]
     counts = [len(frame.features) for frame in frames]
     first = np.concatenate([[0], np.cumsum(counts)])
     moving = np.concatenate([frame.moving for frame in frames])
-    trust = np.repeat([frame.trust + LEAST_TRUST for frame in frames], counts)
+    trust = np.repeat([frame.motion.trust for frame in frames], counts)
 
     votes = settled(graph(frames, passages, first), moving, trust)
     low, high = np.percentile(votes, [LOW, HIGH])
-    stretched = np.clip((votes - low) / max(high - low, 1e-9), 0, 1)
-    probability = np.interp(stretched, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(np.float32)
-    return [probability[start:][frame.labels] for start, frame in zip(first[:-1], frames, strict=True)]
+    stretched = np.clip((votes - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+    return [
+        _probability(stretched[start:][frame.labels], frame) for start, frame in zip(first[:-1], frames, strict=True)
+    ]
+
+
+def _probability(votes: np.ndarray, frame: Nodes) -> np.ndarray:
+    share = MOTION_SHARE * frame.motion.trust
+    mixed = (1 - share) * votes + share * frame.motion.map
+    return np.interp(mixed, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(np.float32)
 
 
 def settled(matrix: sparse.csr_matrix, moving: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -138,9 +146,11 @@ def settled(matrix: sparse.csr_matrix, moving: np.ndarray, trust: np.ndarray) ->
     matrix: M, whose rows sum to 1. So each node takes the mean of its neighbours' votes and of its own motion, which
     weighs the more the more it is trusted: frames in which little moves do not vote against those in which much does.
     """
-    votes = moving.astype(np.float64)
+    weight = trust + LEAST_TRUST
+    mean = (weight @ moving) / weight.sum()
+    votes = trust * moving + (1 - trust) * mean  # Who knows nothing begins with the mean of all.
     for _ in range(ROUNDS):
-        votes = (NEIGHBOURS_SHARE * (matrix @ votes) + trust * moving) / (NEIGHBOURS_SHARE + trust)
+        votes = (NEIGHBOURS_SHARE * (matrix @ votes) + weight * moving) / (NEIGHBOURS_SHARE + weight)
     return votes
 
 

@@ -13,7 +13,7 @@ from densevos.base.masks import VOID
 from densevos.data.foreground.crf import CrfConfig, refine
 from densevos.data.foreground.features import pixel_features
 from densevos.data.foreground.saliency import saliency
-from densevos.data.foreground.video import small_frame, window_foreground, windows
+from densevos.data.foreground.video import SHORT_SIDE, small_frame, window_foreground, windows
 from densevos.data.sources.source import FrameReader
 
 
@@ -24,7 +24,7 @@ class ForegroundConfig:
     method: Literal["saliency", "cam", "motion", "consensus"]
     """saliency: manifold ranking. cam: class activation of an ImageNet classifier. motion: what moves in another way
     than the scene. consensus: motion, and votes of what looks alike over the whole video. All but cam learn nothing."""
-    short_side: int = 240
+    short_side: int = SHORT_SIDE
     """Maps are computed on frames shrunk to this short side, pixels, and written at the frames' own size."""
     crf: CrfConfig | None = CrfConfig()  # noqa: RUF009 - frozen
     """Dense CRF on the shrunk frame; None does without."""

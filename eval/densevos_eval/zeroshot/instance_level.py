@@ -3,7 +3,7 @@
 The object-level masks filter proposals of each frame, and a linker joins these to tracks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ from densevos_eval.base.devices import chosen
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot.linking.painting import painted, track_rows
-from densevos_eval.zeroshot.linking.registry import load_linker
-from densevos_eval.zeroshot.linking.track import FrameProposals, Linker
+from densevos_eval.zeroshot.linking.registry import LinkerKind, load_linker
+from densevos_eval.zeroshot.linking.track import FrameProposals
 from densevos_eval.zeroshot.object_level import ObjectLevel
 from densevos_eval.zeroshot.options import InstanceOptions, ZeroShotOptions
 from densevos_eval.zeroshot.proposals.registry import ProposalKind, load_proposals
@@ -40,10 +40,8 @@ class InstanceLevel:
     """Tells foreground from background."""
     proposals: ProposalKind
     """What may be objects."""
-    linker: Linker
+    linking: LinkerKind
     """Joins proposals to tracks."""
-    linking: Mapping[str, Any]
-    """Settings of the linker, for the record."""
 
     @classmethod
     def loaded(
@@ -58,25 +56,28 @@ class InstanceLevel:
             weights=instances.proposal_weights,
             edge_map=instances.edge_map,
         )
-        linker, linking = load_linker(
+        linking = load_linker(
             instances.linking or "association",
             flow=instances.flow or "dis",
             flow_weights=instances.flow_weights,
+            embedding=instances.embedding,
+            layer=instances.embedding_layer,
+            pooling=instances.embedding_pooling,
             device=place,
         )
         objects = ObjectLevel.loaded(device, options=options, crf=crf)
-        return cls(objects=objects, proposals=proposals, linker=linker, linking=linking)
+        return cls(objects=objects, proposals=proposals, linking=linking)
 
     @property
     def inputs(self) -> Several[Path]:
-        return [*self.objects.inputs, *self.proposals.inputs]
+        return [*self.objects.inputs, *self.proposals.inputs, *self.linking.inputs]
 
     def settings(self) -> dict[str, dict[str, Any]]:
         facts = {
             **self.objects.settings()[""],
             "method": "zero-shot, instance level",
             **self.proposals.settings,
-            **self.linking,
+            **self.linking.settings,
         }
         return {"": facts}
 
@@ -89,7 +90,7 @@ class InstanceLevel:
     def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
         (folder,) = folders
         size = sequence.frames().read([0])[0].shape[:2]
-        tracks = self.linker(self._frames(sequence, on_step))
+        tracks = self.linking.linker(self._frames(sequence, on_step))
 
         for index, name in enumerate(sequence.frame_names):
             write_mask(folder / f"{name}.png", painted(tracks, index, size))

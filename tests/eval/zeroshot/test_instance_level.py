@@ -13,12 +13,15 @@ from PIL import Image
 
 from densevos.base import console
 from densevos.base.masks import read_mask, write_mask
+from densevos.config.image_to_video import NetworkConfig
 from densevos.data.sources.source import iterate_frames
 from densevos.data.sources.video import open_frames
+from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval import cli
 from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot.object_level import ObjectLevel
 from densevos_eval.zeroshot.proposals.proposal import Proposal
+from densevos_eval.zeroshot.proposals.registry import load_proposals
 from densevos_eval.zeroshot.proposals.saved import write_proposals
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 5
@@ -310,3 +313,53 @@ def test_functions_of_ones_own(root: Path, tmp_path: Path, capsys) -> None:
     }.items():
         assert zeroshot(root, tmp_path / "out", *fixed, *more) == 2
         assert said in one_line(capsys)
+
+
+@pytest.mark.parametrize("options", [(), ("--embedding", "random:resnet18", "--embedding-pooling", "mask")])
+def test_unovost_tells_objects_apart_too(root: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    assert zeroshot(root, out, "--instances", "--linking", "unovost", *options) == 0
+    for t in range(FRAMES):
+        ids = read_mask(out / "dogs" / f"{t:05d}.png")
+        np.testing.assert_array_equal(ids > 0, truth(t) > 0)
+    assert [row["masks"] for row in tracks(out, "dogs")] == [FRAMES, FRAMES]
+
+    settings = json.loads((out / "propagation.json").read_text())
+    assert (settings["linking"], settings["linking_clip_iou"], settings["linking_flow_iou"]) == ("unovost", 0.2, 0.05)
+    assert settings["embedding"] == (options[1] if options else "colour")
+    assert settings.get("embedding_pooling") == ("mask" if options else None)
+
+
+def test_one_network_of_segmentation_makes_proposals_and_tells_how_they_look(root: Path, tmp_path: Path) -> None:
+    swin = NetworkConfig(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), window=4, hidden=8)
+    run = tmp_path / "run"
+    run.mkdir()
+    network = make_network(swin, 2)
+    save_network(run / "model.safetensors", network, config=swin, classes=("a", "b"), size=64, training={})
+
+    (root / "ImageSets" / "2017" / "val.txt").write_text("dogs")
+    out = tmp_path / "out"
+    looks = ("--embedding", run, "--embedding-layer", "stage2")
+    assert zeroshot(root, out, "--instances", "--proposals", f"segments:{run}", "--linking", "unovost", *looks) == 0
+    assert tracks(out, "dogs")
+    settings = json.loads((out / "propagation.json").read_text())
+    assert settings["proposal_weights"] == settings["embedding_weights"]
+    assert (settings["proposal_size"], settings["embedding_layer"]) == (64, "stage2")
+
+    by_file = load_proposals(str(run / "model.safetensors"), device="cpu", threshold=0.5)
+    assert by_file.settings["proposal_weights"] == settings["proposal_weights"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--embedding", "nowhere.safetensors"), "nowhere.safetensors: no such encoder file; --embedding takes our"),
+        (("--embedding", "random:resnet18", "--embedding-layer", "x"), "--embedding random:resnet18: has no layer x;"),
+        (("--embedding-pooling", "box"), "--embedding-pooling box: is for the features of an encoder; name one with"),
+        (("--embedding", "colour", "--embedding-layer", "x"), "--embedding-layer x: is for the features of an encoder"),
+        (("--proposals", "segments:nowhere"), "--proposals segments:nowhere: no such file, or no model.safetensors"),
+    ],
+)
+def test_looks_and_segments_that_cannot_be_had(root: Path, tmp_path: Path, capsys, options, message: str) -> None:
+    assert zeroshot(root, tmp_path / "out", "--instances", "--linking", "unovost", *options) == 2
+    assert message in one_line(capsys)

@@ -7,7 +7,7 @@ which hold several tracks are divided among them: without it, objects that touch
 Shapes: N proposals, K open tracks, frames of H x W pixels, features of D channels.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -15,13 +15,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from densevos.data.foreground.flow import Flow, dis_flow, warp
+from densevos_eval.zeroshot.linking.embedding import Embedding
 from densevos_eval.zeroshot.linking.track import MOST_TRACKS, FrameProposals, PackedMask, Track
 from densevos_eval.zeroshot.proposals.overlap import non_overlapping, pairwise_iou, stacked
 from densevos_eval.zeroshot.proposals.parts import connected_parts
 from densevos_eval.zeroshot.proposals.proposal import Proposal
-
-Embedding = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""A frame [H,W,3] uint8 and masks [N,H,W] bool -> appearance of each mask, unit rows [N,D]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from densevos_eval.sequences.sequence import Sequence as VideoSequence
 from densevos_eval.zeroshot.proposals.edge_map import EdgeMap, gradient_edges
 from densevos_eval.zeroshot.proposals.proposal import Proposal, ProposalSource
 
-KINDS = ("parts", "edgebox", "maskrcnn")
+KINDS = ("parts", "edgebox", "maskrcnn", "segments:RUN")
+SEGMENTS = "segments:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,8 @@ def load_proposals(
     """The kind of proposals that the command line names.
 
     Args:
-        kind: One of KINDS, `module:function` (a `ProposalSource`), or a folder of files, see `saved`.
+        kind: One of KINDS, a segmentation network's model.safetensors, `module:function` (a `ProposalSource`), or a
+            folder of files, see `saved`.
         device: Where a network runs.
         threshold: Foreground threshold on the probability.
         weights: Weights of Mask R-CNN: a name of torchvision or a file; None: COCO_V1.
@@ -57,6 +59,8 @@ def load_proposals(
         return _edge_boxes(threshold, edge_map)
     if kind == "maskrcnn":
         return _mask_rcnn(device, weights)
+    if kind.startswith(SEGMENTS) or kind.endswith(".safetensors"):
+        return _segments(Path(kind.removeprefix(SEGMENTS)), device)
     if is_outside(kind):
         return _from_outside(kind)
     return _saved(kind)
@@ -89,6 +93,28 @@ def _mask_rcnn(device: str, weights: str | None) -> ProposalKind:
         of_sequence=lambda sequence: source,
         inputs=source.inputs,
     )
+
+
+def _segments(path: Path, device: str) -> ProposalKind:
+    import torch
+
+    from densevos_eval.segmentation.classifier import FILE, load_classifier
+    from densevos_eval.zeroshot.proposals.segments import Segments
+
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"--proposals {SEGMENTS}{path}: no such file, or no {FILE} in it; give the run folder of densevos train"
+            " i2v_cnn (or another i2v recipe), or its model.safetensors"
+        )
+    classifier = load_classifier(file, torch.device(device))
+    settings = {
+        "proposals": f"{SEGMENTS}{path}",
+        "proposal_weights": fingerprint([file]),
+        "proposal_size": classifier.size,
+    }
+    source = Segments(classifier=classifier)
+    return ProposalKind(settings=settings, of_sequence=lambda sequence: source, inputs=[file])
 
 
 def _from_outside(spec: str) -> ProposalKind:
