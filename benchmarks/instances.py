@@ -37,7 +37,7 @@ from densevos_eval.runs.runner import write_all
 from densevos_eval.runs.writer import MaskWriter
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence as VideoSequence
-from densevos_eval.zeroshot.foreground import ForegroundSource
+from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
 from densevos_eval.zeroshot.instance_level import InstanceLevel
 from densevos_eval.zeroshot.linking.registry import load_linker
 from densevos_eval.zeroshot.object_level import ObjectLevel
@@ -53,7 +53,9 @@ def main() -> None:
     """Measure every kind of proposals on every set, with every kind of foreground."""
     parser = parser_of(__doc__)
     parser.add_argument("--set", nargs="+", action="append", required=True, help="TITLE ROOT ANNOTATIONS SEQUENCE ...")
-    parser.add_argument("--foreground", nargs="+", default=["truth", "consensus"], help="truth, or as --method has it")
+    parser.add_argument(
+        "--foreground", nargs="+", default=["truth", "consensus"], help="truth, a --method, or a --model"
+    )
     parser.add_argument("--proposals", nargs="+", default=["parts", "edgebox", "maskrcnn"])
     parser.add_argument("--linking", default="association")
     options = parser.parse_args()
@@ -86,11 +88,11 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
     for kind in options.proposals:
         try:
             proposals = load_proposals(kind, device="cpu", threshold=objects.threshold)
-            linker, linking = load_linker(options.linking)
+            linking = load_linker(options.linking)
         except InputError as error:
             missing.append(f"{kind}: {error}")
             continue
-        writer = InstanceLevel(objects=objects, proposals=proposals, linker=linker, linking=linking)
+        writer = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
         rows.append({"proposals": kind, **measured(writer, sequences, benchmark), "foreground_seconds": kept.seconds})
     return rows, missing
 
@@ -139,7 +141,6 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
         maps = {}
         for sequence in sequences:
             frames = objects.foregrounds(sequence)
-            # Half precision holds a long set in memory.
             maps[sequence.name] = [refined.probability.astype(np.float32) for refined, _ in frames]
 
     count = sum(len(one) for one in maps.values())
@@ -147,8 +148,10 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
 
 
 def source_of(foreground: str) -> ForegroundSource:
-    """What the command line takes for a foreground of this name, or of a model in this folder."""
-    return ObjectLevel.loaded("cpu", options=ZeroShotOptions(model=Path(foreground)), crf=None).source
+    """What the command line takes for a --method of this name, or for the --model of this folder."""
+    if foreground == "motion" or foreground == "consensus":
+        return load_foreground(ZeroShotOptions(method=foreground), "cpu")
+    return load_foreground(ZeroShotOptions(model=Path(foreground)), "cpu")
 
 
 def of_truth(file: Path) -> np.ndarray:
