@@ -1,11 +1,12 @@
-"""J&F and seconds a frame of objects told apart without a first mask, for each kind of proposals.
+"""J&F and seconds a frame, on one core, of objects told apart without a first mask, for each kind of proposals.
 
     python benchmarks/instances.py --set dogs-jump ROOT Annotations dogs-jump --foreground truth consensus
 
 Each --set is a title, a root in the layout of DAVIS, its folder of annotations and the sequences. Scores follow DAVIS
 2017 unsupervised: all frames count, at most 20 ids, the best assignment of ids to objects. The foreground is found
 once for all kinds of proposals; `truth` takes it from the annotations, which shows what proposals and tracks lose by
-themselves. The first row of each set is the whole foreground as one object.
+themselves. The first row of each set is the whole foreground as one object. Seconds are those of the processor, which
+other work on the machine hardly lengthens.
 
 Prints a table and, as the last line, one JSON object.
 """
@@ -98,12 +99,12 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
 
 
 def measured(writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions) -> Row:
-    """J&F of the masks that a writer makes, in per cent, and its seconds a frame."""
+    """J&F of the masks that a writer makes, in per cent, and its seconds of one core a frame."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
+        start = time.process_time()
         if failed := write_all(sequences, writer, Path(folder) / "masks"):
             raise InputError(str(failed))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         masks = Path(folder) / "masks"
         scores = score(sequences, masks, benchmark_metric(benchmark.protocol()), split="val", workers=1)
 
@@ -132,8 +133,8 @@ class Kept:
 
 
 def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
-    """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds a frame."""
-    start = time.perf_counter()
+    """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds of one core a frame."""
+    start = time.process_time()
     if foreground == "truth":
         maps = {sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences}
     else:
@@ -144,7 +145,7 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
             maps[sequence.name] = [refined.probability.astype(np.float32) for refined, _ in frames]
 
     count = sum(len(one) for one in maps.values())
-    return Kept(maps=maps, seconds=round((time.perf_counter() - start) / count, 3))
+    return Kept(maps=maps, seconds=round((time.process_time() - start) / count, 3))
 
 
 def source_of(foreground: str) -> ForegroundSource:
