@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from densevos.base.errors import InputError
+from densevos.base.files import write_json
 from densevos.base.masks import VOID, read_mask
 from densevos.data.foreground.crf import CrfConfig
 from densevos_eval.metrics.registry import benchmark_metric
@@ -74,7 +75,9 @@ def main() -> None:
             rows += [{"set": title, "foreground": foreground, **row} for row in measured]
             notes += [note for note in missing if note not in notes]
 
-    figures = {"rows": rows, "not_measured": notes, **circumstances()}
+            figures = {"rows": rows, "not_measured": notes, **circumstances()}
+            if options.out:
+                write_json(options.out, figures)  # What is measured so far stays when a long run is ended.
     report(figures, table_of(rows), *notes, out=options.out)
 
 
@@ -133,7 +136,7 @@ class Kept:
 
 
 def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
-    """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds of one core a frame."""
+    """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds a frame."""
     start = time.process_time()
     if foreground == "truth":
         maps = {sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences}
