@@ -90,8 +90,8 @@ class MugConfig:
     relabel_crf: bool = False
     """Refine the maps that a round's network makes with a CRF."""
     relabel_area: bool = False
-    """Make these maps as large as the initial map of each frame, where it has one, instead of cutting at 0.5: a network
-    that is seldom sure loses foreground from round to round."""
+    """Cut these maps of a video so low that they are on average at least as large as its initial maps, instead of at
+    0.5: a network that is seldom sure loses foreground from round to round."""
     weights: str | None = None
     """Trunk to start from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the encoder.safetensors of
     densevos train dul_small with the same --encoder.architecture. Without this option weights are random."""

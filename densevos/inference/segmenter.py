@@ -69,12 +69,18 @@ class Segmenter:
         mirrors = (False, True) if self.flip else (False,)
         return [View(side, mirrored) for side in sides for mirrored in mirrors]
 
-    def __call__(self, reader: FrameReader) -> Iterator[np.ndarray]:
-        """Probability of foreground [H,W] float32 of each frame, in order, at its own size."""
+    def __call__(self, reader: FrameReader, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """Probability of foreground [H,W] float32 of each frame, in order, at its own size.
+
+        Args:
+            reader: The video; references are taken from all of it.
+            indices: Frames to segment; all when None.
+        """
+        chosen = range(len(reader)) if indices is None else indices
         references = reader.read(middle_frames(len(reader), self.segments))
         memories = {view: self._memory(references, view) for view in self.views}
-        for first in range(0, len(reader), self.batch):
-            frames = reader.read(range(first, min(first + self.batch, len(reader))))
+        for first in range(0, len(chosen), self.batch):
+            frames = reader.read(chosen[first : first + self.batch])
             found = [self._probability(frames, view, memory) for view, memory in memories.items()]
             yield from torch.stack(found).mean(0).cpu().numpy()
 

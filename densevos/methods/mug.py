@@ -6,6 +6,7 @@ Each round trains, then relabels the training videos with what was learned, and 
 import copy
 import functools
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from densevos.base.progress import progress_bar
 from densevos.config import MugConfig
 from densevos.data.foreground.crf import refine, require
 from densevos.data.sources.open import open_source
-from densevos.data.sources.source import VideoSource
+from densevos.data.sources.source import FrameReader, VideoSource
 from densevos.methods.method import Method, Product, Round, Training, TrainingJob, data_of
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 
     from densevos.data.video_samples import VideoSamples
     from densevos.engine.checkpoint import State
+    from densevos.inference.segmenter import Segmenter
     from densevos.learners.mug import Mug
     from densevos.models.mug import MugNetwork
 
+AREA_FRAMES = 32
+"""Frames of a video from which the threshold of --relabel-area is found."""
 MODEL = "model.safetensors"
 """What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
 
@@ -134,10 +138,10 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
     Raises:
         Stopped: SIGTERM came; the map at hand was finished.
     """
-    from densevos.data.video_samples import check_length
+    from densevos.data.video_samples import check_length, read_map
     from densevos.engine import distributed
     from densevos.engine.loop import sigterm
-    from densevos.inference.segmenter import Segmenter
+    from densevos.inference.segmenter import Segmenter, middle_frames
 
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, device)
     folders = source.names
@@ -150,10 +154,14 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
             return
 
         (out / folders[index]).mkdir(parents=True, exist_ok=True)
-        for frame_index, probability in enumerate(segmenter(reader)):
-            frame = reader.read([frame_index])[0] if config.relabel_crf else None
-            name = names[frame_index]
-            write_mask(out / name, _relabelled(probability, frame, config.foreground / name, config))
+        threshold = 0.5
+        if config.relabel_area:
+            sample = middle_frames(len(reader), AREA_FRAMES)
+            initial = [read_map(config.foreground / names[i]) for i in sample]
+            threshold = area_threshold(list(probabilities(segmenter, reader, config, sample)), initial)
+
+        for name, probability in zip(names, probabilities(segmenter, reader, config), strict=True):
+            write_mask(out / name, (probability >= threshold).astype(np.uint8))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
 
@@ -168,27 +176,33 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
             bar.advance(task)
 
 
-def _relabelled(probability: np.ndarray, frame: np.ndarray | None, initial: Path, config: MugConfig) -> np.ndarray:
-    """The binary map [H,W] uint8 of a frame, refined by the CRF where the frame is given."""
-    from densevos.data.video_samples import read_map
+def probabilities(
+    segmenter: "Segmenter", reader: FrameReader, config: MugConfig, indices: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Probability of foreground [H,W] of the frames `indices`, or of all, refined by the CRF with --relabel-crf."""
+    chosen = range(len(reader)) if indices is None else indices
+    for index, probability in zip(chosen, segmenter(reader, chosen), strict=True):
+        yield refine(probability, reader.read([index])[0]) if config.relabel_crf else probability
 
-    if frame is not None:
-        probability = refine(probability, frame)
-    threshold = area_threshold(probability, read_map(initial)) if config.relabel_area else 0.5
-    return (probability >= threshold).astype(np.uint8)
 
+def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.ndarray]) -> float:
+    """Where to cut a video's probabilities [H,W] for a foreground at least as large as that of its initial maps.
 
-def area_threshold(probability: np.ndarray, initial: np.ndarray) -> float:
-    """Where to cut a probability [H,W] for as large a foreground as the known part of an initial map (0, 1, 255) has.
+    One threshold for all frames: initial maps of one video err in area, too much here and too little there. It is 0.5
+    where that is enough already.
 
-    0.5 where that map says nothing.
+    Args:
+        probabilities: Probabilities of some frames.
+        initial: Initial maps (0, 1, 255) of the same frames; those that say nothing are left out, and 255 in others.
     """
     from densevos.data.video_samples import says_nothing
 
-    known = initial != VOID
-    if says_nothing(initial):
+    informative = [(p, ids) for p, ids in zip(probabilities, initial, strict=True) if not says_nothing(ids)]
+    if not informative:
         return 0.5
-    return float(np.quantile(probability, 1 - np.mean(initial[known] == 1)))
+    area = np.mean([np.mean(ids[ids != VOID] == 1) for _, ids in informative])
+    values = np.concatenate([p.ravel() for p, _ in informative])
+    return min(0.5, float(np.quantile(values, 1 - area)))
 
 
 def check_maps(source: VideoSource, config: MugConfig) -> None:

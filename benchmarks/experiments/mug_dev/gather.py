@@ -40,7 +40,7 @@ PAPER = {
 }
 
 
-KINDS = {"saliency": "", "cam": "_cam"}
+KINDS = {"consensus": "_consensus", "saliency": "", "cam": "_cam"}
 """Kinds of first maps, and what names of rows that began with them end in."""
 ROWS = {
     "first maps, CRF": "{kind}",
@@ -123,7 +123,7 @@ def run(folder: Path) -> dict[str, Any]:
 
 def agreements(folder: Path, name: str) -> dict[str, float]:
     """Agreement of one run's first round with its maps on training frames, and with such maps on judged ones."""
-    kind = "cam" if name.endswith("_cam") else "saliency"
+    kind = next((kind for kind in KINDS if name.endswith(f"_{kind}")), "saliency")
     first = folder / f"maps_{name.removeprefix('mug_')}"
     first = first if first.is_dir() else folder / f"maps_{kind}"
     trained = agreement(folder / name / "round1" / "maps", first)
@@ -164,28 +164,32 @@ def rounds_table(result: Mapping[str, Any]) -> str:
     kinds = {kind: of for kind, of in KINDS.items() if kind in result}
     header = ["J (F, T)"]
     for kind in kinds:
-        header += ["CAM" if kind == "cam" else kind, "of the paper"]
+        header += [title(kind), "of the paper"] if kind in PAPER else [title(kind)]
 
     rows = []
     for label, pattern in ROWS.items():
         row = [label]
         for kind, of in kinds.items():
             name = pattern.format(kind=kind, of=of)
-            row += [figures(result, name), published(name)]
+            row += [figures(result, name), published(name)] if kind in PAPER else [figures(result, name)]
         rows.append(row)
     return table(header, rows)
 
 
+def title(kind: str) -> str:
+    """The name of a kind of maps in a table."""
+    return "CAM" if kind == "cam" else kind
+
+
 def transductive_table(result: Mapping[str, Any], kind: str, of: str) -> str:
     """Training with the judged frames: first maps and rounds, without and with the CRF."""
-    shown = "CAM" if kind == "cam" else kind
     names = {label: pattern.format(kind=kind, of=of) for label, pattern in TRANSDUCTIVE.items()}
     rows = [
         [label, figures(result, f"{name}_no_crf"), figures(result, name)]
         for label, name in names.items()
         if name in result
     ]
-    return table([f"transductive, {shown}: J (F, T)", "no CRF", "CRF"], rows)
+    return table([f"transductive, {title(kind)}: J (F, T)", "no CRF", "CRF"], rows)
 
 
 def left_out_table(result: Mapping[str, Any]) -> str:

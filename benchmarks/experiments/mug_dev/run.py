@@ -10,7 +10,9 @@ from experiments import commands, settings
 from experiments.commands import EXPERIMENTS
 from experiments.jobs import Command, Job, Steps, run_jobs
 
-KINDS = ("saliency", "cam")
+KINDS = ("consensus", "saliency", "cam")
+EVERY = {"consensus": 1, "saliency": 3, "cam": 3}
+"""One of so many frames is used: what moves shows between neighbours; the other kinds look at single frames."""
 GRANULARITIES = ("frame", "short", "long", "video")
 CONTROLS = ("python", str(EXPERIMENTS / "mug_dev" / "controls.py"))
 
@@ -29,10 +31,13 @@ class Settings:
     transductive: bool = False
     train_options: Sequence[str] = ()
 
-    @property
-    def frames(self) -> Path:
-        """Frames of the videos."""
-        return self.out / "frames"
+    def frames(self, kind: str) -> Path:
+        """Frames of the videos, for one kind of maps."""
+        return self.out / ("frames" if EVERY[kind] == 3 else "frames_all")
+
+    def evaluated_frames(self, kind: str) -> Path:
+        """Frames of the evaluated sequences, for one kind of maps, where they are learned from."""
+        return self.out / ("frames_judged" if EVERY[kind] == 3 else "frames_judged_all")
 
     @property
     def evaluated_list(self) -> Path:
@@ -64,7 +69,7 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
         out=settings.working_folder(environ, "mug_dev"),
         split=settings.text(environ, "SPLIT", "dev"),
         recipe=settings.text(environ, "RECIPE", "mug_small"),
-        knowledge=settings.words(environ, "KNOWLEDGE", "saliency cam"),
+        knowledge=settings.words(environ, "KNOWLEDGE", "consensus"),
         leave_out=settings.words(environ, "LEAVE_OUT", ""),
         transductive=bool(environ.get("TRANSDUCTIVE")),
         train_options=train_options,
@@ -76,33 +81,34 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
 
 def steps(chosen: Settings) -> Steps:
     """All commands, in order."""
-    yield from extracted(chosen.videos, chosen.frames)
     write_list(chosen.evaluated_list, evaluated_folders(chosen))
 
     for kind in chosen.knowledge:
+        yield from extracted(chosen.videos, chosen.frames(kind), EVERY[kind])
         yield from first_maps(chosen, kind)
         maps = chosen.out / f"maps_{kind}"
-        yield from learned(chosen, f"mug_{kind}", videos=chosen.frames, maps=maps)
+        yield from learned(chosen, f"mug_{kind}", videos=chosen.frames(kind), maps=maps)
         yield from one_shot(chosen, kind)
 
     if chosen.transductive:
         yield from transductive(chosen)
 
+    first = chosen.knowledge[0]
     for granularity in chosen.leave_out:
         yield from learned(
             chosen,
             f"mug_without_{granularity}",
-            videos=chosen.frames,
-            maps=chosen.out / f"maps_{chosen.knowledge[0]}",
+            videos=chosen.frames(first),
+            maps=chosen.out / f"maps_{first}",
             options=(f"--objective.{granularity}-weight", "0"),
         )
 
     yield from commands.gathered("mug_dev", chosen.out)
 
 
-def extracted(videos: str | Path, frames: Path) -> Steps:
-    """Extract frames of videos."""
-    return commands.made(frames, "frames", str(videos), "--short-side", "192", "--every", "3")
+def extracted(videos: str | Path, frames: Path, every: int) -> Steps:
+    """Extract the first of `every` so many frames of videos."""
+    return commands.made(frames, "frames", str(videos), "--short-side", "192", "--every", str(every))
 
 
 def evaluated_folders(chosen: Settings) -> Iterator[Path]:
@@ -132,7 +138,7 @@ def first_maps(chosen: Settings, kind: str) -> Steps:
     evaluated = (*find, str(chosen.evaluated_list), "--method", kind, "--uncertain", "0")
     mean_map = (*CONTROLS, "mean-map", str(maps), str(chosen.evaluated_list))
 
-    yield (*find, str(chosen.frames), "--method", kind, "--out", str(maps))
+    yield (*find, str(chosen.frames(kind)), "--method", kind, "--out", str(maps))
     yield (*evaluated, "--out", str(out / kind))
     yield (*evaluated, "--no-crf", "--out", str(out / f"{kind}_no_crf"))
     yield (*mean_map, str(out / f"{kind}_mean"))
@@ -191,14 +197,13 @@ def one_shot(chosen: Settings, kind: str) -> Steps:
 
 def transductive(chosen: Settings) -> Steps:
     """Train once more, with the frames of the evaluated sequences among the videos."""
-    evaluated_frames = chosen.out / "frames_judged"
-    yield from extracted(chosen.evaluated_list, evaluated_frames)
-
-    videos = chosen.out / "transductive.txt"
-    folders = [*sorted(chosen.frames.iterdir()), *sorted(evaluated_frames.iterdir())]
-    write_list(videos, iter(folders))
-
     for kind in chosen.knowledge:
+        frames, evaluated_frames = chosen.frames(kind), chosen.evaluated_frames(kind)
+        yield from extracted(chosen.evaluated_list, evaluated_frames, EVERY[kind])
+        videos = chosen.out / ("transductive.txt" if EVERY[kind] == 3 else "transductive_all.txt")
+        folders = [*sorted(frames.iterdir()), *sorted(evaluated_frames.iterdir())]
+        write_list(videos, iter(folders))
+
         # Maps of the videos are there; only those of the evaluated sequences have to be found.
         maps = chosen.out / f"maps_transductive_{kind}"
         if not maps.is_dir():

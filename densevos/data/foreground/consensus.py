@@ -33,11 +33,11 @@ NEIGHBOURS_SHARE = 10.0
 LEAST_TRUST = 0.02
 """Of every frame's motion."""
 ROUNDS = 100
-MOTION_SHARE = 0.45
+MOTION_SHARE = 0.35
 """Of a frame's own motion, when that is fully trusted, in the probability; the rest is votes."""
 LOW, HIGH = 1.0, 99.5
 """Percentiles of the votes of a video that become 0 and 1."""
-THRESHOLD = 0.4
+THRESHOLD = 0.375
 """Votes above this are foreground; chosen on the DAVIS-2016 training sequences."""
 BLOCK = 256
 """Nodes whose distances to all others are in memory at once."""

@@ -21,7 +21,7 @@ CERTAIN = 6.0
 """A motion so many times the noise is trusted by 1 - 1/e."""
 STILL = 0.5
 """Pixels a frame: what moves less against the scene is not told from noise."""
-THRESHOLD = 0.5
+THRESHOLD = 0.3
 """Motion above this share of a frame's fastest is foreground; chosen on the DAVIS-2016 training sequences."""
 
 

@@ -18,6 +18,9 @@ from densevos_eval.sequences.sequence import Sequence as VideoSequence
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
+SCALES = (1.0, 1.5)
+"""Sizes over which the probabilities of a trained model are averaged, as multiples of the size of training."""
+
 
 class ForegroundSource(Protocol):
     """Tells foreground from background in every frame of a sequence.
@@ -110,8 +113,9 @@ class WithoutTraining:
 def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
     """What the options name, on a device; InputError when a model or encoder cannot be used."""
     if options.model is not None:
-        model, place = model_file(options.model), chosen(device)
-        segmenter = load_segmenter(model, place, options.references, flip=options.flip, scales=options.scales)
+        model = model_file(options.model)
+        flip, scales = options.flip is not False, options.scales or SCALES
+        segmenter = load_segmenter(model, chosen(device), options.references, flip=flip, scales=scales)
         return TrainedModel(segmenter=segmenter, model=model)
     method: VideoMethod = "motion" if options.chosen_method == "motion" else "consensus"
     encoder = load_encoder(options.encoder, device=device) if options.encoder else None

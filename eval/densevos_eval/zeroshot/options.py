@@ -65,10 +65,12 @@ class ZeroShotOptions:
     references: int | None = None
     """Number of evenly spaced frames of a video that every frame is compared with; without this option it is that of
     training."""
-    flip: bool = False
-    """Segment the mirror image of every frame too, and average the probabilities: twice the time."""
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged."""
+    flip: bool | None = None
+    """Segment the mirror image of every frame too, and average the probabilities; so it is without this option, and
+    --no-flip is faster."""
+    scales: tuple[float, ...] | None = None
+    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged. Without
+    this option they are 1 and 1.5; `--no-flip --scales 1` segments every frame once, as the paper does."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     save_probabilities: bool = False
@@ -83,19 +85,17 @@ class ZeroShotOptions:
         method = self.chosen_method
         if method == "model" and not self.model:
             raise InputError("--method model: give the --model too, or take --method consensus, which needs none")
-        of_model = {"model": self.model, "references": self.references, "flip": self.flip}
+        of_model = {"model": self.model, "references": self.references, "flip": self.flip, "scales": self.scales}
         for name, value in of_model.items():
-            if value and method != "model":
+            if value is not None and method != "model":
                 raise InputError(f"--{name}: is for a trained model, not for --method {method}; leave it out")
-        if self.scales != (1.0,) and method != "model":
-            raise InputError(f"--scales: is for a trained model, not for --method {method}; leave it out")
         if self.encoder and method != "consensus":
             raise InputError(f"--encoder: is for --method consensus, not for {method}; leave it out")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
             raise InputError(f"--references: must be 1 or more, is {self.references}")
-        if not self.scales or not all(0.25 <= scale <= 4 for scale in self.scales):
+        if self.scales is not None and not (self.scales and all(0.25 <= scale <= 4 for scale in self.scales)):
             raise InputError(f"--scales: give one or more sizes within 0.25..4, such as 1 1.5; is {self.scales}")
 
 

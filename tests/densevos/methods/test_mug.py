@@ -409,12 +409,21 @@ def test_maps_in_the_run_folder_are_not_deleted(tiny_mug: MugConfig) -> None:
     assert (tiny_mug.foreground / "video0" / "00000.png").exists()
 
 
-def test_relabelled_maps_may_keep_the_area_of_the_initial_ones() -> None:
-    probability = np.linspace(0, 0.4, 200, dtype=np.float32).reshape(10, 20)  # never sure
-    initial = np.zeros((5, 8), np.uint8)
-    initial[:2], initial[4] = 1, 255
-    assert (probability >= area_threshold(probability, initial)).mean() == 0.5
-    assert area_threshold(probability, np.zeros_like(initial)) == 0.5
+def test_relabelled_maps_of_a_video_are_as_large_as_the_initial_ones() -> None:
+    unsure = np.linspace(0, 0.4, 200, dtype=np.float32).reshape(10, 20)
+    half = np.zeros((5, 8), np.uint8)
+    half[:2], half[4] = 1, 255
+    nothing = np.zeros_like(half)
+    assert (unsure >= area_threshold([unsure], [half])).mean() == 0.5
+    # One threshold for the video: its frames have 1/2 together, whatever each has. Frames without a map do not count.
+    threshold = area_threshold([unsure, unsure / 2, unsure], [half, half, nothing])
+    shares = [(p >= threshold).mean() for p in (unsure, unsure / 2)]
+    assert sum(shares) / 2 == pytest.approx(0.5, abs=0.01)
+    assert shares[0] > 0.6
+    # A foreground that is larger already stays as it is.
+    assert area_threshold([2 * unsure], [half]) == pytest.approx(0.4, abs=0.01)
+    assert area_threshold([unsure + 0.4], [half]) == 0.5
+    assert area_threshold([unsure], [nothing]) == 0.5
 
 
 def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: MugConfig, tmp_path: Path) -> None:

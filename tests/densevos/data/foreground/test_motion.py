@@ -62,7 +62,7 @@ def test_without_flow_or_motion_nothing_is_foreground() -> None:
     assert not motion_probability(slow).any()
 
 
-def test_the_moving_half_of_the_range_is_foreground() -> None:
+def test_what_moves_fast_is_foreground() -> None:
     probability = motion_probability(own_motion([with_object(zoom_and_pan(), (5, 0))], (H, W)))
     assert probability[SQUARE].min() > 0.9
     assert np.count_nonzero(probability > 0.5) == 20 * 25
