@@ -1,11 +1,12 @@
-"""J&F and seconds a frame of objects told apart without a first mask, for each kind of proposals.
+"""J&F and seconds a frame, on one core, of objects told apart without a first mask, for each kind of proposals.
 
     python benchmarks/instances.py --set dogs-jump ROOT Annotations dogs-jump --foreground truth consensus
 
 Each --set is a title, a root in the layout of DAVIS, its folder of annotations and the sequences. Scores follow DAVIS
 2017 unsupervised: all frames count, at most 20 ids, the best assignment of ids to objects. The foreground is found
 once for all kinds of proposals; `truth` takes it from the annotations, which shows what proposals and tracks lose by
-themselves. The first row of each set is the whole foreground as one object.
+themselves. The first row of each set is the whole foreground as one object. Seconds are those of the processor, which
+other work on the machine hardly lengthens.
 
 Prints a table and, as the last line, one JSON object.
 """
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 
 from densevos.base.errors import InputError
+from densevos.base.files import write_json
 from densevos.base.masks import VOID, read_mask
 from densevos.data.foreground.crf import CrfConfig
 from densevos_eval.metrics.registry import benchmark_metric
@@ -37,7 +39,7 @@ from densevos_eval.runs.runner import write_all
 from densevos_eval.runs.writer import MaskWriter
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence as VideoSequence
-from densevos_eval.zeroshot.foreground import ForegroundSource
+from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
 from densevos_eval.zeroshot.instance_level import InstanceLevel
 from densevos_eval.zeroshot.linking.registry import load_linker
 from densevos_eval.zeroshot.object_level import ObjectLevel
@@ -53,7 +55,9 @@ def main() -> None:
     """Measure every kind of proposals on every set, with every kind of foreground."""
     parser = parser_of(__doc__)
     parser.add_argument("--set", nargs="+", action="append", required=True, help="TITLE ROOT ANNOTATIONS SEQUENCE ...")
-    parser.add_argument("--foreground", nargs="+", default=["truth", "consensus"], help="truth, or as --method has it")
+    parser.add_argument(
+        "--foreground", nargs="+", default=["truth", "consensus"], help="truth, a --method, or a --model"
+    )
     parser.add_argument("--proposals", nargs="+", default=["parts", "edgebox", "maskrcnn"])
     parser.add_argument("--linking", default="association")
     options = parser.parse_args()
@@ -71,7 +75,9 @@ def main() -> None:
             rows += [{"set": title, "foreground": foreground, **row} for row in measured]
             notes += [note for note in missing if note not in notes]
 
-    figures = {"rows": rows, "not_measured": notes, **circumstances()}
+            figures = {"rows": rows, "not_measured": notes, **circumstances()}
+            if options.out:
+                write_json(options.out, figures)  # What is measured so far stays when a long run is ended.
     report(figures, table_of(rows), *notes, out=options.out)
 
 
@@ -96,12 +102,12 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
 
 
 def measured(writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions) -> Row:
-    """J&F of the masks that a writer makes, in per cent, and its seconds a frame."""
+    """J&F of the masks that a writer makes, in per cent, and its seconds of one core a frame."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
+        start = time.process_time()
         if failed := write_all(sequences, writer, Path(folder) / "masks"):
             raise InputError(str(failed))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         masks = Path(folder) / "masks"
         scores = score(sequences, masks, benchmark_metric(benchmark.protocol()), split="val", workers=1)
 
@@ -131,7 +137,7 @@ class Kept:
 
 def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
     """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds a frame."""
-    start = time.perf_counter()
+    start = time.process_time()
     if foreground == "truth":
         maps = {sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences}
     else:
@@ -139,16 +145,17 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
         maps = {}
         for sequence in sequences:
             frames = objects.foregrounds(sequence)
-            # Half precision holds a long set in memory.
             maps[sequence.name] = [refined.probability.astype(np.float32) for refined, _ in frames]
 
     count = sum(len(one) for one in maps.values())
-    return Kept(maps=maps, seconds=round((time.perf_counter() - start) / count, 3))
+    return Kept(maps=maps, seconds=round((time.process_time() - start) / count, 3))
 
 
 def source_of(foreground: str) -> ForegroundSource:
-    """What the command line takes for a foreground of this name, or of a model in this folder."""
-    return ObjectLevel.loaded("cpu", options=ZeroShotOptions(model=Path(foreground)), crf=None).source
+    """What the command line takes for a --method of this name, or for the --model of this folder."""
+    if foreground == "motion" or foreground == "consensus":
+        return load_foreground(ZeroShotOptions(method=foreground), "cpu")
+    return load_foreground(ZeroShotOptions(model=Path(foreground)), "cpu")
 
 
 def of_truth(file: Path) -> np.ndarray:

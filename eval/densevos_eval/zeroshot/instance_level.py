@@ -52,7 +52,8 @@ class InstanceLevel:
         proposals = load_proposals(
             instances.proposals or "parts",
             device=place,
-            threshold=options.threshold,
+            # The CRF moves the boundary between its labels to 0.5.
+            threshold=0.5 if crf else options.threshold,
             weights=instances.proposal_weights,
             edge_map=instances.edge_map,
         )

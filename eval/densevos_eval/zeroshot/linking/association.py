@@ -1,7 +1,8 @@
 """Tracks by association: proposals of a frame are joined to the tracks that optical flow brings into it.
 
 MuG (Lu et al., CVPR 2020, Sec. 3.3) filters proposals by the object-level mask and associates them by overlap and
-flow. It leaves the details open; the defaults of `Association` are this package's choice.
+flow. It leaves the details open; the defaults of `Association` are this package's choice, and so is that proposals
+which hold several tracks are divided among them: without it, objects that touch would become one.
 
 Shapes: N proposals, K open tracks, frames of H x W pixels, features of D channels.
 """
@@ -46,6 +47,10 @@ class Association:
     """Least IoU of a warped track and its proposal."""
     most_missed: int = 5
     """Number of frames in a row that a track may be without a proposal; it then follows the flow alone."""
+    divided: bool = True
+    """Divide a proposal that several tracks have in common, as connected parts have where objects touch."""
+    at_home: float = 0.7
+    """Share of the mask of a track that must lie in such a proposal."""
     residual: float = 0.01
     """Smallest object made of foreground that no proposal explains, as a share of the frame."""
     residual_score: float = 0.01
@@ -76,7 +81,8 @@ class Association:
 
     def _step(self, tracks: list["_OpenTrack"], index: int, frame: FrameProposals) -> list["_OpenTrack"]:
         """Extend tracks, moved to frame `index` by now, and start new ones; returns the tracks that may grow on."""
-        found = self._associate(tracks, index, frame.frame, kept(frame, self))
+        proposals = self._divided(kept(frame, self), tracks)
+        found = self._associate(tracks, index, frame.frame, proposals)
         waiting = [track for track in tracks if track not in found]
 
         # Tracks of objects bridge the gap at once, so that what they explain is not taken for something new.
@@ -93,6 +99,31 @@ class Association:
 
         _spread(shown, index, rest)
         return shown
+
+    def _divided(self, proposals: Sequence[Proposal], tracks: Sequence["_OpenTrack"]) -> list[Proposal]:
+        """Divide each proposal that holds several settled tracks, moved to its frame by now, among them."""
+        settled = [track.mask for track in tracks if len(track.masks) >= self.shortest and not track.is_residual]
+        if not self.divided or len(settled) < 2 or not proposals:
+            return list(proposals)
+        masks = np.stack([proposal.mask for proposal in proposals])
+        # A track is at home in the proposal that it overlaps most, if most of it lies there.
+        homes = pairwise_iou(np.stack(settled), masks).argmax(axis=1).tolist()
+
+        pieces = []
+        for number, proposal in enumerate(proposals):
+            inside = []
+            for mask, home in zip(settled, homes, strict=True):
+                shared = mask & proposal.mask
+                if home == number and shared.sum() > self.at_home * mask.sum():
+                    inside.append(shared)
+
+            neighbours = _side_by_side(inside)
+            if len(neighbours) < 2:
+                pieces.append(proposal)
+                continue
+            shares = _shares(neighbours, proposal.mask)
+            pieces += [Proposal(mask=share, score=proposal.score) for share in shares if share.any()]
+        return pieces
 
     def _bridged(self, tracks: Sequence["_OpenTrack"], index: int, foreground: np.ndarray) -> list["_OpenTrack"]:
         """The tracks without proposal that have not missed too many, taken one frame further."""
@@ -236,21 +267,35 @@ def _union(tracks: Sequence[_OpenTrack], index: int, shape: tuple[int, ...]) -> 
 def _spread(tracks: Sequence[_OpenTrack], index: int, rest: np.ndarray) -> None:
     """Give each unexplained pixel [H,W] bool of frame `index` to the track that is nearest to it."""
     shown = [track for track in tracks if index in track.masks]
-    owner = np.full(rest.shape, -1)
-    for number, track in enumerate(shown):
-        owner[track.mask] = number
-    left = rest & (owner < 0)
-    if not shown or not left.any():
+    if not shown or not rest.any():
         return
+    for track, share in zip(shown, _shares([track.mask for track in shown], rest), strict=True):
+        if share.any():
+            track.mask = track.mask | share
+            track.masks[index] = PackedMask.of(track.mask)
 
-    # OpenCV numbers the pixels of the tracks, and tells every other pixel the number of the nearest of them.
+
+def _side_by_side(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The masks [H,W] bool without those that lie, for the most part, in a larger one: parts of it, not neighbours."""
+    by_size = sorted(masks, key=lambda mask: -int(mask.sum()))
+    stay: list[np.ndarray] = []
+    for mask in by_size:
+        if all((mask & larger).sum() <= 0.5 * mask.sum() for larger in stay):
+            stay.append(mask)
+    return stay
+
+
+def _shares(masks: Sequence[np.ndarray], region: np.ndarray) -> list[np.ndarray]:
+    """Divide a region [H,W] bool among masks [H,W] bool: each pixel goes to the nearest, and of several to the last."""
+    owner = np.full(region.shape, -1)
+    for number, mask in enumerate(masks):
+        owner[mask] = number
+
+    # OpenCV numbers the pixels of the masks, and tells every other pixel the number of the nearest of them.
     free = (owner < 0).astype(np.uint8)
-    _, nearest = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    owner_of_number = np.zeros(int(nearest.max()) + 1, int)
-    owner_of_number[nearest[owner >= 0]] = owner[owner >= 0]
-    takers = np.where(left, owner_of_number[nearest], -1)
-
-    for number in np.unique(takers[left]).tolist():
-        track = shown[number]
-        track.mask = track.mask | (takers == number)
-        track.masks[index] = PackedMask.of(track.mask)
+    if free.any():
+        _, nearest = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        owner_of_number = np.zeros(int(nearest.max()) + 1, int)
+        owner_of_number[nearest[owner >= 0]] = owner[owner >= 0]
+        owner = owner_of_number[nearest]
+    return [region & (owner == number) for number in range(len(masks))]

@@ -171,6 +171,41 @@ def test_of_proposals_that_overlap_the_one_with_the_higher_score_stays() -> None
     assert [proposal.score for proposal in kept(frame, Association())] == [0.7, 0.2]
 
 
+def test_objects_that_touch_stay_two_where_both_were_known() -> None:
+    """Two squares meet and are one proposal for longer than a gap is bridged."""
+    left, right = square(10), square(30)
+    apart = shown(left, right)
+    lefts_of = [15 + t for t in range(8)]
+    together = [shown(square(x) | square(x + 10)) for x in lefts_of]
+    for x, frame in zip(lefts_of, together, strict=True):
+        frame.frame[:] = x
+
+    def to_the_right(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Backward flow: 5 pixels towards each other where they meet, then one to the right in each frame."""
+        flow = still(a, b)
+        place = int(a[0, 0, 0])
+        if place == 15:
+            flow[:, :25, 0], flow[:, 25:, 0] = -5, 5
+        elif place > 15:
+            flow[..., 0] = -1
+        return flow
+
+    frames = [apart] * 3 + together
+    first, second = linked(*frames, flow=to_the_right)
+    assert lefts(first) == {**dict.fromkeys(range(3), 10), **{3 + t: 15 + t for t in range(8)}}
+    assert lefts(second) == {**dict.fromkeys(range(3), 30), **{3 + t: 25 + t for t in range(8)}}
+    assert all(int(packed.mask().sum()) == 100 for packed in (*first.masks.values(), *second.masks.values()))
+    blob = max(linked(*frames, flow=to_the_right, divided=False), key=lambda track: track.masks[5].mask().sum())
+    assert int(blob.masks[5].mask().sum()) == 200
+
+
+def test_a_proposal_is_not_divided_among_parts_of_the_object_that_it_is() -> None:
+    whole, part = square(10, side=20), square(12, 12, side=12)
+    frames = [shown(whole, part)] * 3 + [shown(whole, foreground=whole)]
+    tracks = linked(*frames)
+    assert np.array_equal(tracks[0].masks[3].mask(), whole)
+
+
 def test_appearance_decides_where_overlap_does_not() -> None:
     """Two squares change places: each overlaps both of the frame before alike."""
     before = shown(square(10, 10), square(20, 10))
