@@ -86,11 +86,11 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
     for kind in options.proposals:
         try:
             proposals = load_proposals(kind, device="cpu", threshold=objects.threshold)
-            linker, linking = load_linker(options.linking)
+            linking = load_linker(options.linking)
         except InputError as error:
             missing.append(f"{kind}: {error}")
             continue
-        writer = InstanceLevel(objects=objects, proposals=proposals, linker=linker, linking=linking)
+        writer = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
         rows.append({"proposals": kind, **measured(writer, sequences, benchmark), "foreground_seconds": kept.seconds})
     return rows, missing
 

@@ -10,8 +10,9 @@ from densevos_eval.zeroshot.linking.registry import load_flow, load_linker
 
 
 def test_association_and_its_settings() -> None:
-    linker, settings = load_linker("association")
-    assert linker == Association()
+    kind = load_linker("association")
+    settings = kind.settings
+    assert kind.linker == Association()
     assert (settings["linking"], settings["flow"], settings["linking_most_tracks"]) == ("association", "dis", 20)
     assert not any(callable(value) for value in settings.values())
 
