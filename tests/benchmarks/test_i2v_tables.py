@@ -6,14 +6,17 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tyro
 
+from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.cli import _starting_point, _TrainArguments
+from densevos_eval import cli
 from experiments import reports
 from experiments.i2v_tables import run
 from tests.benchmarks.folders import (
@@ -98,6 +101,15 @@ def test_unovost_has_the_networks_of_the_table_of_the_cnn() -> None:
         assert f"--proposals segments:runs/{name}/seed0/run --embedding runs/{name}/seed0/run --dataset" in tracked
         assert "--linking unovost" in tracked
         assert "--dataset davis17-unsupervised --root /davis17 " in tracked
+
+
+def test_commands_of_unovost_are_understood(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """All options are; what is missed is the data."""
+    nowhere = tmp_path / "nowhere"
+    found = commands(TABLES="unovost", DAVIS_UNSUPERVISED=str(nowhere))
+    for command in (one for one in found if one.startswith("densevos-eval")):
+        assert console.run(partial(cli.dispatch, command.split()[1:])) == 2
+        assert f"{nowhere}" in capsys.readouterr().err
 
 
 def test_objects_of_unovost_are_scored_by_their_mean_iou(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
