@@ -15,6 +15,7 @@ from densevos.base.masks import write_mask
 from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.base.progress import progress_bar
 from densevos.data.foreground.crf import require
+from densevos.data.foreground.features import pixel_features
 from densevos.data.foreground.probability import ForegroundConfig, probabilities, to_map, windows_of
 from densevos.data.sources.open import open_source
 from densevos.data.sources.source import VideoSource
@@ -67,8 +68,8 @@ def make_maps(
     Maps that an earlier run left in `out` are kept, so a stopped run goes on when it is repeated. A frame that cannot
     be read has no map; the other frames and videos are finished.
     Raises InputError when `out` holds anything else, or maps made in another way, unless `overwrite` empties it; when
-    the CRF or the classifier cannot be had; when no video can be read; and when `out` lies in `source`, where maps
-    would pass for videos.
+    the CRF, the classifier or the encoder cannot be had; when no video can be read; and when `out` lies in `source`,
+    where maps would pass for videos.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
@@ -136,6 +137,8 @@ def _check_tools(config: ForegroundConfig) -> None:
         from densevos.data.foreground.cam import load_classifier
 
         load_classifier(config.network, config.weights)
+    if config.encoder:
+        pixel_features(config.encoder)
 
 
 def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: Sequence[Path]) -> None:
