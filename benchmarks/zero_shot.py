@@ -92,7 +92,7 @@ def per_frame(work: Callable[[int], object], frames: int) -> float:
 def small_frames(frames: int) -> list[np.ndarray]:
     """Frames as the methods see them."""
     reader = Rendered(frames + 1)
-    return [small_frame(reader, index, SHORT_SIDE) for index in range(frames + 1)]
+    return [small_frame(reader, index, SHORT_SIDE).image for index in range(frames + 1)]
 
 
 def of_flow(frames: int) -> Row:

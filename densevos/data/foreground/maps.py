@@ -174,11 +174,11 @@ def _map_frames(
     reader = source.open(video.index)
     video.folder.mkdir(parents=True, exist_ok=True)
     written, reason = 0, None
-    for index, probability in probabilities(reader, chunk.window, config, chunk.missing):
-        if isinstance(probability, InputError):
-            reason = reason or str(probability)
+    for index, found in probabilities(reader, chunk.window, config, chunk.missing):
+        if isinstance(found, InputError):
+            reason = reason or str(found)
             continue
-        ids = to_map(probability, reader.read([index]).shape[1:3], config.uncertain)
+        ids = to_map(found.probability, found.size, config.uncertain)
         write_mask(video.folder / f"{video.frames[index]}.png", ids)
         written += 1
     return written, reason

@@ -46,6 +46,14 @@ class ForegroundConfig:
             raise InputError(f"--encoder: is for --method consensus, not for {self.method}; leave it out")
 
 
+@dataclass(frozen=True)
+class Found:
+    """The foreground of a frame: its probability [h,w] float32 at the shrunk size, and the frame's size (H, W)."""
+
+    probability: np.ndarray
+    size: tuple[int, int]
+
+
 FRAMES = 32
 """Frames that are shared out together where each is looked at by itself."""
 
@@ -59,8 +67,8 @@ def windows_of(length: int, config: ForegroundConfig) -> list[range]:
 
 def probabilities(
     reader: FrameReader, window: range, config: ForegroundConfig, wanted: Container[int]
-) -> Iterator[tuple[int, np.ndarray | InputError]]:
-    """Index and foreground probability [h,w] float32 of each wanted frame of the window, at the shrunk size.
+) -> Iterator[tuple[int, Found | InputError]]:
+    """Index and foreground of each wanted frame of the window.
 
     In the place of a frame that cannot be read there is the error; of a method that looks at several frames, in the
     place of all frames of the window.
@@ -69,9 +77,9 @@ def probabilities(
         describe = pixel_features(config.encoder) if config.encoder else None
         try:
             found = window_foreground(reader, window, config.method, config.short_side, describe)
-            for index, (image, probability) in zip(window, found, strict=True):
+            for index, (frame, probability) in zip(window, found, strict=True):
                 if index in wanted:
-                    yield index, _refined(probability, image, config)
+                    yield index, Found(_refined(probability, frame.image, config), frame.size)
         except InputError as error:
             yield from ((index, error) for index in window if index in wanted)
         return
@@ -79,11 +87,11 @@ def probabilities(
         if index not in wanted:
             continue
         try:
-            image = small_frame(reader, index, config.short_side)
+            frame = small_frame(reader, index, config.short_side)
         except InputError as error:
             yield index, error
             continue
-        yield index, foreground_probability(image, config)
+        yield index, Found(foreground_probability(frame.image, config), frame.size)
 
 
 def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.ndarray:

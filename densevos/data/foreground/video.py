@@ -1,6 +1,7 @@
 """Foreground of methods that look at several frames of a video: motion and consensus, window by window."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -27,6 +28,14 @@ Describe = Callable[[np.ndarray], np.ndarray]
 """RGB frame [H,W,3] uint8 -> features of its pixels [H,W,C] float32."""
 
 
+@dataclass(frozen=True)
+class SmallFrame:
+    """A frame shrunk for the work on it: [h,w,3] uint8, and the size (H, W) that it had."""
+
+    image: np.ndarray
+    size: tuple[int, int]
+
+
 def windows(length: int, method: VideoMethod) -> list[range]:
     """Equal parts of a video of so many frames: each is worked on with its neighbourhood, so that memory stays bounded.
 
@@ -39,8 +48,8 @@ def windows(length: int, method: VideoMethod) -> list[range]:
 
 def window_foreground(
     reader: FrameReader, window: range, method: VideoMethod, short_side: int, describe: Describe | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each frame of the window, shrunk to `short_side` pixels [h,w,3] uint8, and its foreground's probability [h,w].
+) -> Iterator[tuple[SmallFrame, np.ndarray]]:
+    """Each frame of the window, shrunk to `short_side` pixels, and its foreground's probability [h,w] float32.
 
     Frames of other shots do not matter to a frame, and a flash has what the frame before it has. What has no neighbour,
     such as the only frame of a video, and a shot in which nothing moves against the scene have no foreground.
@@ -49,12 +58,13 @@ def window_foreground(
     """
     context = CONTEXT[method]
     seen = range(max(0, window.start - context), min(len(reader), window.stop + context))
-    images = [small_frame(reader, index, short_side) for index in seen]
+    frames = [small_frame(reader, index, short_side) for index in seen]
+    images = [frame.image for frame in frames]
     found: dict[int, np.ndarray] = {}
     for shot in shots(images):
         found.update(_shot_foreground(images, shot, method, describe))
     for index in window:
-        yield images[index - seen.start], found.pop(index - seen.start)
+        yield frames[index - seen.start], found.pop(index - seen.start)
 
 
 def _shot_foreground(
@@ -94,6 +104,7 @@ def _moving(images: Sequence[np.ndarray], shot: Shot) -> Iterator[tuple[int, Mot
         back = None if following is None else dis_flow(images[following], images[index], finest=0)
 
 
-def small_frame(reader: FrameReader, index: int, short_side: int) -> np.ndarray:
-    """A frame shrunk to `short_side` pixels, [h,w,3] uint8; one that is smaller as it is."""
-    return np.asarray(shrink(Image.fromarray(reader.read([index])[0]), short_side))
+def small_frame(reader: FrameReader, index: int, short_side: int) -> SmallFrame:
+    """A frame shrunk to `short_side` pixels; one that is smaller as it is."""
+    frame = reader.read([index])[0]
+    return SmallFrame(np.asarray(shrink(Image.fromarray(frame), short_side)), (frame.shape[0], frame.shape[1]))

@@ -103,11 +103,10 @@ class WithoutTraining:
 
     def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
         reader = sequence.frames()
-        height, width = reader.read([0]).shape[1:3]
         for window in windows(len(reader), self.method):
             describe = _pixel_features(self.encoder) if self.encoder else None
-            for _, probability in window_foreground(reader, window, self.method, SHORT_SIDE, describe):
-                yield cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+            for frame, probability in window_foreground(reader, window, self.method, SHORT_SIDE, describe):
+                yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
