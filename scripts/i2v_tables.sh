@@ -4,8 +4,10 @@
 #   COCO=/data/coco DAVIS=/data/DAVIS bash scripts/i2v_tables.sh [options of densevos train]
 #
 # COCO, DAVIS, YTBB, FBMS, VOC   roots of the sets; rows that need one that is not given are left out, and named
-# TABLES        default "cnn swin videoswin fbms pascal clusters placement": swin is the ablation of the loss, clusters
-#               of K = 2, 5, 11, 22, pascal has unlabelled images instead of videos
+# DAVIS_UNSUPERVISED             root of DAVIS-2017 with Annotations_unsupervised, for the table unovost
+# TABLES        default "cnn swin videoswin fbms pascal clusters unovost placement": swin is the ablation of the loss,
+#               clusters of K = 2, 5, 11, 22, pascal has unlabelled images instead of videos, unovost has the objects
+#               that UnOVOST finds with the network
 # SEEDS         default 0; of several, tables have mean and deviation
 # FBMS_CLASSES  classes to learn for FBMS, as its classes.csv has them, with commas between; default: those of its animals
 #               and things that COCO has

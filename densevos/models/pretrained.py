@@ -6,6 +6,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
+from torch import nn
 from torchvision.models import get_model_weights
 
 from densevos.base.errors import InputError
@@ -76,6 +77,52 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
         raise UnreachableError(flag, name, error) from error
+
+
+def load_published(network: nn.Module, architecture: str, weights: str, flag: str) -> None:
+    """Fill a whole network of torchvision with weights that were trained elsewhere.
+
+    Args:
+        network: The network, without weights.
+        architecture: Its name in torchvision, such as raft_small.
+        weights: A name of torchvision, which downloads them once, or a file with a state dict of this network.
+        flag: The option that named them, for messages.
+
+    Raises:
+        InputError: The weights cannot be fetched or read, or are of another network.
+    """
+    known = get_model_weights(architecture).__members__
+    if weights in known:
+        try:
+            state = known[weights].get_state_dict(progress=False)
+        except (URLError, OSError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"{flag} {weights}: cannot be fetched ({reason}); give a file with the weights of {architecture}"
+            ) from error
+    elif Path(weights).suffix or Path(weights).exists():
+        state = _state_of_file(Path(weights), architecture, flag)
+    else:
+        raise InputError(f"{flag} {weights}: unknown; {architecture} has {', '.join(known)}, or give a file")
+
+    own = network.state_dict()
+    for name, tensor in own.items():
+        if name not in state or state[name].shape != tensor.shape:
+            raise InputError(
+                f"{flag} {weights}: is of another network ({name} does not fit); give the weights of {architecture}"
+            )
+    # A network may have been made without memory for its weights, on the device meta.
+    fitting = {name: state[name].to(tensor.dtype) for name, tensor in own.items()}
+    network.load_state_dict(fitting, assign=True)
+
+
+def _state_of_file(path: Path, architecture: str, flag: str) -> Mapping[str, torch.Tensor]:
+    try:
+        return weights_in(read_foreign(path))
+    except FileNotFoundError:
+        raise InputError(f"{flag} {path}: no such file; give a file with the weights of {architecture}") from None
+    except UnreadableError as error:
+        raise InputError(f"{flag} {path}: {error}") from error
 
 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:

@@ -21,7 +21,7 @@ from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
 from densevos_eval.segmentation.options import NetworkOptions, Pictures
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
+from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
 
 
 def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
@@ -103,27 +103,38 @@ def propagate(
     run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
 
 
-def zeroshot(videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, run: RunOptions) -> None:
-    """Find the primary objects of every video with a trained model, without a first mask: object-level masks.
+def zeroshot(
+    videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, instances: InstanceOptions, run: RunOptions
+) -> None:
+    """Find the primary objects of every video without a first mask: by how they move, or with a trained model.
 
     Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
     masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.
     A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is complete. Sequences that fail are listed
     at the end; all others are still processed.
 
+    With --instances every object has an id of its own, the same through the video, and OUT/SEQUENCE/tracks.json lists
+    ids, first and last frames and scores.
+
     Args:
         videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.
         crf: What refines the masks.
         options: What finds the objects.
+        instances: Whether and how objects are told apart.
         run: Where masks go.
     """
     config = crf.config()
+    instances.check(videos.dataset, options)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
     from densevos_eval.runs.runner import run as run_all
+    from densevos_eval.runs.writer import MaskWriter
+    from densevos_eval.zeroshot.instance_level import InstanceLevel
     from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 
-    load = partial(ObjectLevel.loaded, options=options, crf=config)
+    load: Callable[[str], MaskWriter] = partial(ObjectLevel.loaded, options=options, crf=config)
+    if instances.instances:
+        load = partial(InstanceLevel.loaded, options=options, instances=instances, crf=config)
     usual = usual_workers(config, len(run.sequences(sequences)))
     own = videos.video is not None
     run_all("zeroshot", sequences, load, run, device=options.device, usual_workers=usual, movie=own)

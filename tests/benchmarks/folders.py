@@ -54,6 +54,9 @@ def leave_of_segmentation(command: Command) -> None:
         case ("densevos-eval", "segment"):
             option(command, "--out").mkdir(parents=True, exist_ok=True)
             (option(command, "--out") / "segment.json").touch()
+        case ("densevos-eval", "zeroshot"):
+            option(command, "--out").mkdir(parents=True, exist_ok=True)
+            (option(command, "--out") / "propagation.json").touch()
         case ("densevos-eval", "score"):
             (option(command, "--results") / "results.json").touch()
 

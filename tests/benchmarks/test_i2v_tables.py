@@ -6,14 +6,17 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tyro
 
+from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.cli import _starting_point, _TrainArguments
+from densevos_eval import cli
 from experiments import reports
 from experiments.i2v_tables import run
 from tests.benchmarks.folders import (
@@ -54,7 +57,8 @@ def test_every_published_row_is_trained_and_judged_once() -> None:
         assert [spec.split(":")[1] for spec in labelled.split()] == row["labelled"].split("+")
         assert unlabelled.split(":")[-1].replace("VOC", "Pascal") == row["unlabelled"].strip("-")
         results = f"runs/{row['run']}/seed0/{row['judged']}"
-        assert len([c for c in found if "score --metric miou" in c and c.endswith(results)]) == 1
+        score = "score --dataset davis17-unsupervised" if row["judged"] == "unovost" else "score --metric miou"
+        assert len([c for c in found if score in c and c.endswith(results)]) == 1
     trained = {command.partition("--out runs/")[2].split("/")[0] for command in found if command.startswith(TRAIN)}
     assert trained == {row["run"] for row in rows()}
 
@@ -86,6 +90,37 @@ def test_numbers_of_clusters() -> None:
     assert len(trained) == 8
     for clusters in (2, 5, 11, 22):
         assert sum(f"--adversarial.clusters {clusters} --loop.batch 4" in command for command in trained) == 2
+
+
+def test_unovost_has_the_networks_of_the_table_of_the_cnn() -> None:
+    found = commands(TABLES="unovost", DAVIS_UNSUPERVISED="/davis17")
+    trained = [command for command in found if command.startswith(TRAIN)]
+    assert trained == [command for command in commands(TABLES="cnn") if command in trained]
+    for name in ("cnn-coco", "cnn-coco-general-global-davis"):
+        (tracked,) = [c for c in found if " zeroshot " in c and c.endswith(f"--out runs/{name}/seed0/unovost --resume")]
+        assert f"--proposals segments:runs/{name}/seed0/run --embedding runs/{name}/seed0/run --dataset" in tracked
+        assert "--linking unovost" in tracked
+        assert "--dataset davis17-unsupervised --root /davis17 " in tracked
+
+
+def test_commands_of_unovost_are_understood(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """All options are; what is missed is the data."""
+    nowhere = tmp_path / "nowhere"
+    found = commands(TABLES="unovost", DAVIS_UNSUPERVISED=str(nowhere))
+    for command in (one for one in found if one.startswith("densevos-eval")):
+        assert console.run(partial(cli.dispatch, command.split()[1:])) == 2
+        assert f"{nowhere}" in capsys.readouterr().err
+
+
+def test_objects_of_unovost_are_scored_by_their_mean_iou(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name, mean in (("cnn-coco", 0.25), ("cnn-coco-general-global-davis", 0.26)):
+        here = tmp_path / name / "seed0"
+        (here / "unovost").mkdir(parents=True)
+        (here / "unovost" / "results.json").write_text(json.dumps({"overall": {"J&F-Mean": 0.5, "J-Mean": mean}}))
+        write_trained(here / "run", make_config("i2v_cnn", 0, loss="none" if name == "cnn-coco" else "general"))
+    said, _ = gathered(capsys, "i2v_tables", str(tmp_path), "unovost")
+    row = "| CNN | COCO | DAVIS | general | global | unovost | 27.84 | +1.35 | 26.00 | +1.00 | 1 |"
+    assert row in said
 
 
 def test_commands_are_understood() -> None:
@@ -124,13 +159,14 @@ def test_rows_without_data_are_left_out_and_named(
 ) -> None:
     pretended = Pretended(leave_of_segmentation)
     monkeypatch.setattr(run, "run_jobs", pretended)
-    variables = {"OUT": str(tmp_path), "COCO": "/coco", "DAVIS": "/davis", "TABLES": "cnn pascal fbms"}
+    variables = {"OUT": str(tmp_path), "COCO": "/coco", "DAVIS": "/davis", "TABLES": "cnn pascal fbms unovost"}
     run.run(variables, ())
     said = capsys.readouterr().err
     assert "left out: cnn-coco-general-global-ytbb on DAVIS, which needs YTBB" in said
     assert "left out: fbms-coco on FBMS, which needs FBMS" in said
+    assert "left out: cnn-coco on DAVIS_UNSUPERVISED, which needs DAVIS_UNSUPERVISED" in said
     assert len(pretended.starting(TRAIN)) == 5
-    assert pretended.called[-1].endswith(f"benchmarks gather i2v_tables {tmp_path} cnn pascal fbms")
+    assert pretended.called[-1].endswith(f"benchmarks gather i2v_tables {tmp_path} cnn pascal fbms unovost")
 
     before = len(pretended.called)
     run.run(variables, ())
@@ -167,7 +203,7 @@ def test_table_has_published_figures_beside_ones_own(scored: Path, capsys: pytes
     assert row in said.splitlines()
     assert "| Swin | COCO | DAVIS | general | global | davis | 25.27 | -4.71 | – | – | 0 | – |" in said
     assert "other budgets" in said
-    assert "(Table 7 of B), mIoU 26.49 without and 27.84 with." in said
+    assert "* Table 7 of B replaces the CNN encoder of UnOVOST and says neither" in said
     assert result["tables"]["swin"][3]["scores"] == pytest.approx({"seed0": 40, "seed1": 42})
     assert result["git_commits"] == ["seed0", "seed1"]
     assert json.loads((scored / "i2v_tables.json").read_text()) == result
@@ -207,4 +243,5 @@ def test_published_gains_are_those_of_the_papers() -> None:
     swin = [gain for (table, *_), gain in gains.items() if table == "swin"]
     assert swin == [-4.71, 2.72, 8.55, 3.04, 2.18, 6.58, 12.3]
     assert [gain for (table, *_), gain in gains.items() if table == "videoswin"] == [11.13, 6.71, 7.9]
+    assert gains["unovost", "cnn-coco-general-global-davis", "unovost"] == 1.35
     assert gains["fbms", "fbms-coco-general-spatial-fbms", "fbms"] == 0.49

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
-from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread, unique
+from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, spread, unique
 from experiments.reports import read_json
 from harness import table
 
@@ -53,16 +53,21 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
         name: f"**{name}**: {published['tables'][name]['title']}\n\n{markdown(rows)}"
         for name, rows in result["tables"].items()
     }
-    doubts = (*published["doubts"], *map(told, published["not_run"]))
-    notes = [BUDGETS, *weights(result["tables"].values()), "", *(f"* {doubt}" for doubt in doubts)]
+    notes = [BUDGETS, *weights(result["tables"].values()), "", *(f"* {doubt}" for doubt in published["doubts"])]
     return {"source": published["source"], **shown, "notes": "\n".join(notes)}
 
 
 def with_scores(row: Row, folder: Path) -> dict[str, Any]:
-    """A published row, `scores`: one's own mIoU in per cent, by seed; and the budget of the first."""
+    """A published row, `scores`: one's own, in per cent, by seed; and the budget of the first."""
     files = sorted((folder / row["run"]).glob(f"seed*/{row['judged']}/results.json"))
-    scores = {file.parent.parent.name: per_cent(file)[0] for file in files}
+    scores = {file.parent.parent.name: score(file) for file in files}
     return {**row, "scores": scores, "budget": budget(files[0].parent.parent / "run") if files else None}
+
+
+def score(results: Path) -> float:
+    """Mean IoU of a results.json in per cent: of its classes, or of the objects of its videos, J-Mean."""
+    overall = read_json(results)["overall"]
+    return 100 * float(overall["mIoU"] if "mIoU" in overall else overall["J-Mean"])
 
 
 def runs_of(row: Row, folder: Path) -> list[Path]:
@@ -121,8 +126,3 @@ def weights(tables: Iterable[Sequence[Row]]) -> Iterator[str]:
 def network(row: Row) -> str:
     """The published name of a row's network."""
     return NETWORKS[row["run"].split("-")[0]]
-
-
-def told(one: Row) -> str:
-    """Published figures that no row here repeats, and why."""
-    return f"Not run: {one['title']}, mIoU {one['miou'][0]:.2f} without and {one['miou'][1]:.2f} with. {one['doubt']}"

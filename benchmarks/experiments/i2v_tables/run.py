@@ -9,10 +9,11 @@ from pathlib import Path
 
 from experiments import settings
 from experiments.commands import LabelledSet, choice_options, gathered
-from experiments.i2v_steps import evaluated, trained
+from experiments.i2v_steps import evaluated, tracked, trained
 from experiments.jobs import Job, Steps, run_jobs
 
-SETS = ("COCO", "DAVIS", "YTBB", "FBMS", "VOC")
+UNSUPERVISED = "DAVIS_UNSUPERVISED"
+SETS = ("COCO", "DAVIS", "YTBB", "FBMS", "VOC", UNSUPERVISED)
 FBMS_CLASSES = "person,car,cat,dog,horse,bear,giraffe"
 
 NONE = ("--loss", "none")
@@ -30,7 +31,7 @@ class Row:
         recipe: of `densevos train`.
         labelled: sets with labels to learn from, with a space between two.
         unlabelled: set without labels to learn from; empty for none.
-        evaluated_on: the set that it is evaluated on.
+        evaluated_on: the set that it is evaluated on; DAVIS_UNSUPERVISED for the objects that UnOVOST finds with it.
         loss: options of `densevos train`.
         wanted: classes to learn; empty for the ten that COCO and DAVIS share.
     """
@@ -105,6 +106,10 @@ def tables(fbms_classes: tuple[str, ...]) -> dict[str, list[Row]]:
             for suffix, unlabelled, loss in (("", "", NONE), ("-general-global-voc", "VOC", GLOBAL))
         ],
         "clusters": [clusters(count) for count in (2, 5, 11, 22)],
+        "unovost": [
+            Row("cnn-coco", cnn, coco, "", UNSUPERVISED, NONE),
+            Row("cnn-coco-general-global-davis", cnn, coco, davis, UNSUPERVISED, GLOBAL),
+        ],
         "placement": [placed(p) for p in ("spatial", "stage1", "stage2", "stage3", "global")],
     }
     # fmt: on
@@ -193,6 +198,13 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
     choice = choice_options(wanted=row.wanted, names=train_names)
     options = (*data, *row.loss, *choice, "--loop.seed", seed)
 
+    training = chain(
+        names_listed(chosen, row, "train", train_names),
+        trained(folder / "run", row.recipe, *options, more=chosen.train_options),
+    )
+    if row.evaluated_on == UNSUPERVISED:
+        return chain(training, tracked(folder / "run", folder / "unovost", chosen.roots[UNSUPERVISED]))
+
     evaluated_set = LabelledSet(
         name=row.evaluated_on.lower(),
         root=chosen.roots[row.evaluated_on],
@@ -200,8 +212,7 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
         names=val_names,
     )
     return chain(
-        names_listed(chosen, row, "train", train_names),
-        trained(folder / "run", row.recipe, *options, more=chosen.train_options),
+        training,
         names_listed(chosen, row, "val", val_names),
         evaluated(folder / "run", folder / evaluated_set.name, evaluated_set),
     )

@@ -16,8 +16,10 @@ SMALLEST = 16
 """Fewest pixels of a side that DIS works on."""
 
 
-def dis_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dis_flow(a: np.ndarray, b: np.ndarray, finest: int = 1) -> np.ndarray:
     """Dense inverse search (Kroeger et al., ECCV 2016), OpenCV's preset `medium`, on grey frames.
+
+    finest: The finest scale that is searched is a 2^finest-th of the frame's size; 0 takes twice the time of 1.
 
     Frames too small for it do not move. Raises InputError when the frames differ in size.
     """
@@ -29,7 +31,7 @@ def dis_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if min(a.shape[:2]) < SMALLEST:
         return np.zeros((*a.shape[:2], 2), np.float32)
     first, second = (cv2.cvtColor(np.ascontiguousarray(one), cv2.COLOR_RGB2GRAY) for one in (a, b))
-    return np.asarray(_dis().calc(first, second, None))
+    return np.asarray(_dis(finest).calc(first, second, None))
 
 
 def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -53,6 +55,8 @@ def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _dis() -> Any:
+def _dis(finest: int) -> Any:
     vision: Any = cv2  # its stubs lack DIS
-    return vision.DISOpticalFlow_create(vision.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = vision.DISOpticalFlow_create(vision.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(finest)
+    return search

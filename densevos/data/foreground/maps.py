@@ -9,23 +9,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
 from densevos.base.masks import write_mask
 from densevos.base.parallel import BROKEN, OnStep, in_processes
 from densevos.base.progress import progress_bar
-from densevos.data.extraction import shrink
 from densevos.data.foreground.crf import require
-from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
+from densevos.data.foreground.features import pixel_features
+from densevos.data.foreground.probability import ForegroundConfig, probabilities, to_map, windows_of
 from densevos.data.sources.open import open_source
 from densevos.data.sources.source import VideoSource
 
 RECORD = "foreground.json"
-CHUNK = 32
-"""Frames of one task: long videos are shared out too."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +39,11 @@ class Video:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some frames of a video, by index."""
+    """A window of a video, and those of its frames that have no map yet: one task, so that long videos are shared."""
 
     video: Video
-    frames: tuple[int, ...]
+    window: range
+    missing: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,8 @@ def make_maps(
     Maps that an earlier run left in `out` are kept, so a stopped run goes on when it is repeated. A frame that cannot
     be read has no map; the other frames and videos are finished.
     Raises InputError when `out` holds anything else, or maps made in another way, unless `overwrite` empties it; when
-    the CRF or the classifier cannot be had; when no video can be read; and when `out` lies in `source`, where maps
-    would pass for videos.
+    the CRF, the classifier or the encoder cannot be had; when no video can be read; and when `out` lies in `source`,
+    where maps would pass for videos.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
@@ -109,9 +105,10 @@ def _map_all(
 ) -> int:
     """Make the missing maps and say how many; notes in `broken` why frames cannot be read, once a video."""
     chunks = [
-        Chunk(video, tuple(frames[first : first + CHUNK]))
+        Chunk(video, window, wanted)
         for video, frames in missing.items()
-        for first in range(0, len(frames), CHUNK)
+        for window in windows_of(len(video.frames), config)
+        if (wanted := tuple(index for index in frames if index in window))
     ]
     make = partial(_map_frames, source=source, config=config)
     written = 0
@@ -140,6 +137,8 @@ def _check_tools(config: ForegroundConfig) -> None:
         from densevos.data.foreground.cam import load_classifier
 
         load_classifier(config.network, config.weights)
+    if config.encoder:
+        pixel_features(config.encoder)
 
 
 def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: Sequence[Path]) -> None:
@@ -154,8 +153,7 @@ def _open_maps(out: Path, config: ForegroundConfig, *, overwrite: bool, inputs: 
         earlier = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file}: is no record of maps ({error}); choose another --out or pass --overwrite") from error
-    if earlier != record:
-        changed = sorted(key for key in {*record, *earlier} if record.get(key) != earlier.get(key))
+    if changed := sorted(key for key in {*record, *earlier} if record.get(key) != earlier.get(key)):
         raise InputError(
             f"{out}: its maps were made with another {', '.join(changed)} ({RECORD});"
             " choose another --out or pass --overwrite"
@@ -176,13 +174,11 @@ def _map_frames(
     reader = source.open(video.index)
     video.folder.mkdir(parents=True, exist_ok=True)
     written, reason = 0, None
-    for index in chunk.frames:
-        try:
-            frame = reader.read([index])[0]
-        except InputError as error:
-            reason = reason or str(error)
+    for index, found in probabilities(reader, chunk.window, config, chunk.missing):
+        if isinstance(found, InputError):
+            reason = reason or str(found)
             continue
-        probability = foreground_probability(np.asarray(shrink(Image.fromarray(frame), config.short_side)), config)
-        write_mask(video.folder / f"{video.frames[index]}.png", to_map(probability, frame.shape[:2], config.uncertain))
+        ids = to_map(found.probability, found.size, config.uncertain)
+        write_mask(video.folder / f"{video.frames[index]}.png", ids)
         written += 1
     return written, reason

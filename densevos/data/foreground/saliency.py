@@ -6,7 +6,8 @@ MuG's unsupervised setting.
 
 import numpy as np
 from skimage.color import rgb2lab
-from skimage.segmentation import slic
+
+from densevos.data.foreground.superpixels import superpixel_means, superpixels
 
 SUPERPIXELS = 200
 SIGMA2 = 0.1
@@ -19,7 +20,7 @@ def saliency(image: np.ndarray) -> np.ndarray:
 
     The most salient superpixel has 1 in every image, objects or not; only an image of one colour gets 0 all over.
     """
-    labels = superpixels(image)
+    labels = superpixels(image, SUPERPIXELS)
     colours = mean_colours(image, labels)
     if np.ptp(colours, axis=0).max() < ONE_COLOUR:
         return np.zeros(labels.shape, np.float32)
@@ -31,15 +32,6 @@ def saliency(image: np.ndarray) -> np.ndarray:
     return unit_range(ranking @ query)[labels].astype(np.float32)
 
 
-def superpixels(image: np.ndarray) -> np.ndarray:
-    """About 200 SLIC superpixels of an RGB image, labels [H,W] from 0 on.
-
-    scikit-image gives fragments below `min_size_factor` of the mean size to a neighbour. With its own 0.5, and a
-    compactness of 10, a quarter of the superpixels of a textured frame run together, objects with their ground.
-    """
-    return slic(image, n_segments=SUPERPIXELS, compactness=20, min_size_factor=0.25, start_label=0)
-
-
 def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean CIELAB colour of each superpixel, [N,3], every channel stretched to 0..1 over the image.
 
@@ -47,9 +39,7 @@ def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     lab = rgb2lab(image).reshape(-1, 3)
     low = lab.min(axis=0)
-    scaled = (lab - low) / np.maximum(lab.max(axis=0) - low, 1.0)
-    sums = np.stack([np.bincount(labels.ravel(), channel) for channel in scaled.T], axis=1)
-    return sums / np.bincount(labels.ravel())[:, None]
+    return superpixel_means(labels, (lab - low) / np.maximum(lab.max(axis=0) - low, 1.0))
 
 
 def neighbours(labels: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from densevos_eval.base import devices
 
 NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
 FORMS = (
-    "our encoder.safetensors or the folder of its run, a DUL or CRW snapshot (.pth), "
+    "our encoder.safetensors, model.safetensors or the folder of its run, a DUL or CRW snapshot (.pth), "
     "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
 )
 
@@ -160,9 +160,9 @@ def load_encoder(
 def load_backbone(spec: str) -> Backbone:
     """The network that `spec` names, by the adapter of its kind.
 
-    spec: an encoder.safetensors of ours or the folder of its run; a released DUL or CRW snapshot;
-    torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for an untrained network of ours; or
-    module:function. A file that exists goes before module:function.
+    spec: an encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of such a
+    run; a released DUL or CRW snapshot; torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for an
+    untrained network of ours; or module:function. A file that exists goes before module:function.
 
     Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
     never run), when weights cannot be fetched, and when nothing of these forms is meant.
@@ -173,12 +173,18 @@ def load_backbone(spec: str) -> Backbone:
         return NAMED[kind](name, weights or None)
     path = Path(spec)
     if path.is_dir():
-        path = path / "encoder.safetensors"
+        path = _in_run(path)
     if path.exists():
         return own.from_file(path) if path.suffix == ".safetensors" else snapshots.from_file(path)
     if is_outside(spec):
         return function.load(kind, rest)
     raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
+
+
+def _in_run(folder: Path) -> Path:
+    """The file of a run folder that holds its encoder, whether it is there or not."""
+    files = [folder / "encoder.safetensors", folder / "model.safetensors"]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _without_layer(spec: str) -> tuple[str, str | None]:

@@ -14,8 +14,9 @@ class EncoderOptions:
     """Which encoder, and how it is run."""
 
     encoder: str
-    """Our encoder.safetensors or its run folder, a released DUL or CRW snapshot, torchvision:resnet50[:WEIGHTS],
-    timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your own."""
+    """Our encoder.safetensors, a model.safetensors of MuG or of segmentation, or a run folder with one of these; a
+    released DUL or CRW snapshot, torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED],
+    or module:function of your own."""
     layer: str | None = None
     """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
     scale: float = 1

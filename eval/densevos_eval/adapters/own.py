@@ -1,4 +1,4 @@
-"""Encoders of this project: encoder.safetensors with its card, and untrained ones."""
+"""Encoders of this project: encoder.safetensors with its card, those within whole models, and untrained ones."""
 
 from pathlib import Path
 
@@ -8,17 +8,30 @@ from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.card import format_of
 from densevos.models.encoder import DenseEncoder, load_encoder
+from densevos.models.mug import FORMAT as MUG
+from densevos.models.mug import load_model
 from densevos.models.resnet import ARCHITECTURES
+from densevos.models.segmentation.network import FORMAT as SEGMENTATION
+from densevos_eval.adapters import segmentation_network
 from densevos_eval.adapters.backbone import Backbone
 
 
 def from_file(path: Path) -> Backbone:
-    """Our encoder.safetensors (its normalisation is ImageNet's). Raises InputError as `load_encoder` does."""
-    if format_of(path, "encoder") is None:
+    """Our encoder.safetensors, or the encoder of a MuG or segmentation network's model.safetensors.
+
+    Their normalisation is ImageNet's. Raises InputError as the functions that load them do.
+    """
+    format = format_of(path, "encoder")
+    if format is None:
         raise InputError(
             f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or load the file into a "
             "network: torchvision:resnet50:FILE, timm:NAME:FILE"
         )
+    if format == SEGMENTATION:
+        return segmentation_network.from_file(path)
+    if format == MUG:
+        network, card = load_model(path)
+        return dense(network.encoder, kind="encoder of a densevos MuG model", files=(path,), card=card)
     encoder, card = load_encoder(path)
     return dense(encoder, kind="densevos encoder", files=(path,), card=card)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from densevos.base.console import list_failures
 from densevos.base.errors import RunError
+from densevos.base.masks import read_mask
+from densevos.base.names import mask_file
 from densevos.base.parallel import BROKEN, Broken, Function, OnStep, check_any, each, stopped_by_sigterm
 from densevos_eval.runs.fingerprint import UnreadableError
 from densevos_eval.runs.options import RunOptions
@@ -195,3 +197,6 @@ def _write_movie(sequence: Sequence, options: RunOptions, *, background: bool) -
             on_frame=lambda name: on_frame("movie"),
         )
     print(f"{options.out / sequence.name}: {len(sequence.written)} masks\n{movie}: the movie of them")
+    masks = [mask_file(options.out / sequence.name, name) for name in sequence.written]
+    if background and not any(read_mask(mask).any() for mask in masks):
+        print(f"{sequence.name}: no object in any frame")

@@ -45,12 +45,12 @@ class Classifier:
         """Index and class ids [H,W] uint8 of each of the frames `wanted` (ascending indices), clip by clip."""
         for indices, kept in groups(len(reader), self.network.clip_frames, wanted, gap=self.gap, batch=self.batch):
             frames = reader.read(indices)
-            logits = self._logits(frames)
+            logits = self.logits(frames)
             for place, index in kept:
                 yield index, class_of_pixels(logits[place], frames.shape[1:3]).cpu().numpy()
 
     @torch.inference_mode()
-    def _logits(self, frames: np.ndarray) -> Tensor:
+    def logits(self, frames: np.ndarray) -> Tensor:
         """Frames [T,H,W,3] uint8 -> logits [T,K,h,w] at the size that the network sees."""
         x = self._prepared(frames)
         clip = self.network.clip_frames

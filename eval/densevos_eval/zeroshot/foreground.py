@@ -1,15 +1,25 @@
-"""Where object-level foreground comes from: the contract, and the source that is a trained MuG model."""
+"""Where object-level foreground comes from: the contract, a trained MuG model, and methods without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
+from torch.nn import functional as F
 
+from densevos.data.foreground.video import SHORT_SIDE, Describe, VideoMethod, window_foreground, windows
 from densevos.inference.segmenter import Segmenter
+from densevos_eval.adapters.encoder import Encoder, load_encoder
+from densevos_eval.base.devices import chosen
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.zeroshot.model import load_segmenter, model_file
+from densevos_eval.zeroshot.options import ZeroShotOptions
+
+SCALES = (1.0, 1.5)
+"""Sizes over which the probabilities of a trained model are averaged, as multiples of the size of training."""
 
 
 class ForegroundSource(Protocol):
@@ -61,3 +71,64 @@ class TrainedModel:
 
     def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
         return self.segmenter(sequence.frames())
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutTraining:
+    """Foreground by motion, or by consensus over the whole video: nothing has been learned for it.
+
+    encoder: Its features cast the votes of consensus, in the place of colours; None for colours.
+    """
+
+    method: VideoMethod
+    encoder: Encoder | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        source = self.encoder.source if self.encoder else None
+        return [Path(file) for file in source.files] if source else []
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "foreground": self.method,
+            "short_side": SHORT_SIDE,
+            "encoder": self.encoder.name if self.encoder else None,
+            "layer": self.encoder.layer if self.encoder else None,
+            "weights": fingerprint(self.inputs) if self.inputs else None,
+        }
+
+    def title(self) -> str:
+        votes = f", votes by features of {self.encoder.name}" if self.encoder else ""
+        return f"{self.method}, without training{votes}"
+
+    def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
+        reader = sequence.frames()
+        for window in windows(len(reader), self.method):
+            describe = _pixel_features(self.encoder) if self.encoder else None
+            for frame, probability in window_foreground(reader, window, self.method, SHORT_SIDE, describe):
+                yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
+    """What the options name, on a device; InputError when a model or encoder cannot be used."""
+    if options.model is not None:
+        model = model_file(options.model)
+        views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
+        segmenter = load_segmenter(model, chosen(device), options.references, **views)
+        return TrainedModel(segmenter=segmenter, model=model)
+    method: VideoMethod = "motion" if options.chosen_method == "motion" else "consensus"
+    encoder = load_encoder(options.encoder, device=device) if options.encoder else None
+    return WithoutTraining(method=method, encoder=encoder)
+
+
+def _pixel_features(encoder: Encoder) -> Describe:
+    """Features of an encoder for each pixel of a frame [H,W,3]: [H,W,C] float32."""
+
+    def describe(frame: np.ndarray) -> np.ndarray:
+        height, width = frame.shape[:2]
+        cells = encoder.of_frame(frame)[None]  # [1,C,h,w], the frame padded to whole cells
+        padded = [round(side * encoder.stride / encoder.scale) for side in cells.shape[2:]]
+        large = F.interpolate(cells, padded, mode="bilinear", align_corners=False)[0, :, :height, :width]
+        return np.asarray(large.permute(1, 2, 0).cpu())
+
+    return describe

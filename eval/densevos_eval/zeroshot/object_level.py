@@ -14,12 +14,10 @@ from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig, refine, require
-from densevos_eval.base.devices import chosen
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence
-from densevos_eval.zeroshot.foreground import ForegroundSource, TrainedModel
-from densevos_eval.zeroshot.model import load_segmenter, model_file
+from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
 PLAIN = "no-crf"  # below the folder of the refined masks
@@ -60,11 +58,9 @@ class ObjectLevel:
 
     @classmethod
     def loaded(cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None) -> "ObjectLevel":
-        """The writer with the network that the options name, on a device."""
-        model = model_file(options.model)
-        segmenter = load_segmenter(model, chosen(device), options.references, flip=options.flip, scales=options.scales)
+        """The writer with what the options name, on a device."""
         return cls(
-            source=TrainedModel(segmenter=segmenter, model=model),
+            source=load_foreground(options, device),
             threshold=options.threshold,
             crf=crf,
             probabilities=options.save_probabilities,

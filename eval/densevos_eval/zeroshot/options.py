@@ -1,13 +1,14 @@
-"""How masks of zero-shot segmentation are refined: options, without torch."""
+"""How zero-shot segmentation finds, refines and tells apart objects: options, without torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.base.errors import InputError
 from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.base.derived_options import given, optional
+from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
 
 _Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 
@@ -49,9 +50,14 @@ def _flag(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotOptions:
-    """The trained model that finds objects, and how it is used."""
+    """What finds objects: a trained model, or a method without training."""
 
-    model: Path
+    method: Literal["model", "motion", "consensus"] | None = None
+    """model: a trained network. motion: what moves in another way than the scene. consensus: motion, and votes of what
+    looks alike over the whole video. Without this option it is model where a --model is given, and else consensus."""
+    encoder: str | None = None
+    """Votes of consensus are cast between features of this encoder instead of colours; as --encoder of propagate."""
+    model: Path | None = None
     """Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
     model.safetensors."""
     threshold: float = 0.5
@@ -60,19 +66,95 @@ class ZeroShotOptions:
     """Number of evenly spaced frames of a video that every frame is compared with; without this option it is that of
     training."""
     flip: bool = True
-    """Segment the mirror image of every frame too, and average the probabilities: twice the time."""
-    scales: tuple[float, ...] = (1.0, 1.5)
-    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged. `--no-flip
-    --scales 1` segments every frame once, as the paper does."""
+    """Segment the mirror image of every frame too, and average the probabilities: twice the time of --no-flip."""
+    scales: tuple[float, ...] | None = None
+    """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged. Without
+    this option they are 1 and 1.5; `--no-flip --scales 1` segments every frame once, as the paper does."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     save_probabilities: bool = False
     """Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects)."""
 
+    @property
+    def chosen_method(self) -> Literal["model", "motion", "consensus"]:
+        """The method that is named or, where none is, follows from the others."""
+        return self.method or ("model" if self.model else "consensus")
+
     def __post_init__(self) -> None:
+        method = self.chosen_method
+        if method == "model" and not self.model:
+            raise InputError("--method model: give the --model too, or take --method consensus, which needs none")
+        of_model = {"model": self.model, "references": self.references, "scales": self.scales}
+        for name, value in of_model.items():
+            if value is not None and method != "model":
+                raise InputError(f"--{name}: is for a trained model, not for --method {method}; leave it out")
+        if self.encoder and method != "consensus":
+            raise InputError(f"--encoder: is for --method consensus, not for {method}; leave it out")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
             raise InputError(f"--references: must be 1 or more, is {self.references}")
-        if not self.scales or not all(0.25 <= scale <= 4 for scale in self.scales):
+        if self.scales is not None and not (self.scales and all(0.25 <= scale <= 4 for scale in self.scales)):
             raise InputError(f"--scales: give one or more sizes within 0.25..4, such as 1 1.5; is {self.scales}")
+
+
+KnownProposals = Literal["parts", "edgebox", "maskrcnn"]
+if TYPE_CHECKING:
+    Proposals = str
+else:
+    # The help lists the known kinds; any other string is module:function or a folder.
+    Proposals = KnownProposals | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceOptions:
+    """Whether every object gets an id of its own, and how objects are told apart."""
+
+    instances: bool = False
+    """Write one id for each object, at most 20, instead of one for all, and OUT/SEQUENCE/tracks.json."""
+    proposals: Proposals | None = None
+    """What may be an object in a frame. parts: connected parts of the foreground (used without this option). edgebox:
+    EdgeBoxes and GrabCut, without learning. maskrcnn: Mask R-CNN trained on COCO. segments:RUN: connected parts of the
+    classes that a segmentation network tells, RUN being a run folder of densevos train i2v_cnn (or another i2v recipe)
+    or its model.safetensors. A folder with SEQUENCE/FRAME.npz (masks [N,H,W] bool and scores [N]), or module:function
+    of your own, frame and foreground -> proposals."""
+    proposal_weights: str | None = None
+    """Weights of Mask R-CNN: a name of torchvision or a file. Without this option they are COCO_V1."""
+    edge_map: str | None = None
+    """Edges for EdgeBoxes: module:function of your own, frame [H,W,3] -> strength of edges [H,W] in 0..1. Without this
+    option they are gradients of colour."""
+    linking: Literal["association", "unovost"] | None = None
+    """What joins proposals to tracks. association: overlap after optical flow, frame by frame (used without this
+    option). unovost: tracklets by optical flow, joined over the whole video where they look alike."""
+    embedding: str | None = None
+    """What tells how proposals look: colour, or an encoder as --encoder of propagate takes it, such as a run folder of
+    densevos train i2v_cnn. Without this option unovost looks at colour, and association at overlap alone."""
+    embedding_layer: str | None = None
+    """Layer of the encoder; densevos-eval info ENCODER lists the choices and names the usual one."""
+    embedding_pooling: Literal["mask", "box"] | None = None
+    """What features are pooled over: the mask of a proposal (used without this option), or its box, cut out and resized
+    to 128x128 pixels."""
+    flow: Literal["dis", "raft"] | None = None
+    """Optical flow between frames: dis, without learning (used without this option), or raft, a network."""
+    flow_weights: str | None = None
+    """Weights of RAFT: a name of torchvision or a file. Without this option they are C_T_V2."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name != "instances" and value is not None and not self.instances:
+                flag = option.name.replace("_", "-")
+                raise InputError(f"--{flag} {value}: tells objects apart; add --instances, or leave it out")
+
+    def check(self, dataset: str | None, options: ZeroShotOptions) -> None:
+        """Raise InputError where objects cannot be told apart: a benchmark of one object, or soft maps of one."""
+        if not self.instances:
+            return
+        if dataset is not None and find_protocol(dataset).merge_objects:
+            several = [name for name, one in PROTOCOLS.items() if one.foreground and not one.merge_objects]
+            raise InputError(
+                f"--instances: --dataset {dataset} has one object in each video; leave --instances out, or take"
+                f" {', '.join(several)}"
+            )
+        if options.save_probabilities:
+            raise InputError("--save-probabilities: objects told apart have no soft maps; leave it or --instances out")

@@ -175,15 +175,17 @@ def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp
     shutil.copy(model / "round1" / "model.safetensors", model / "round10")
     assert model_file(model).parent.name == "round10"
     made = {}
-    options = {"a": (), "b": ("--references", 1), "c": ("--threshold", 0.9), "d": ("--flip", "--scales", 1, 1.5)}
+    soft = "camel/probabilities/1/00002.png"
+    options = {"a": (), "b": ("--references", 1), "c": ("--threshold",), "d": ("--no-flip", "--scales", 1)}
     for name, more in options.items():
+        if name == "c":  # so that half of the pixels are above it
+            more = (*more, np.median(np.asarray(Image.open(tmp_path / "a" / soft))) / 255)
         assert zeroshot(model / "round2", davis, tmp_path / name, "--no-crf", "--save-probabilities", *more) == 0
         made[name] = masks(tmp_path / name)
-    soft = "camel/probabilities/1/00002.png"
     assert made["a"][soft] != made["b"][soft]
     assert made["a"][soft] != made["d"][soft]
     settings = json.loads((tmp_path / "d" / "propagation.json").read_text())
-    assert (settings["flip"], settings["scales"]) == (True, [1.0, 1.5])
+    assert (settings["flip"], settings["scales"]) == (False, [1.0])
     assert made["a"][soft] == made["c"][soft]
     assert made["a"] != made["c"]
 

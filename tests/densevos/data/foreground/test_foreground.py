@@ -148,3 +148,42 @@ def test_maps_are_resized_before_they_are_cut() -> None:
     assert ids.shape == (8, 110)
     assert [int(ids[0, x]) for x in (0, 40, 55, 70, 109)] == [0, 0, 255, 1, 1]
     assert not (to_map(probability, (8, 110), uncertain=0) == 255).any()
+
+
+@pytest.mark.slow
+def test_maps_of_motion_and_consensus_go_on_too(root: Path, tmp_path: Path) -> None:
+    for method in ("motion", "consensus"):
+        out, config = tmp_path / method, ForegroundConfig(method=method, crf=None)
+        made = make_maps(root, out, config, workers=1)
+        assert (made.written, made.kept, made.broken) == (9, 0, ())
+        ids = read_mask(out / "one" / "00001.png")
+        assert ids.shape == (80, 120)
+        assert set(np.unique(ids)) <= {0, 1, 255}
+
+        whole = (out / "one" / "00002.png").read_bytes()
+        (out / "one" / "00002.png").unlink()
+        made = make_maps(root, out, config, workers=1)  # the window once more, but only what is missing is written
+        assert (made.written, made.kept) == (1, 8)
+        assert (out / "one" / "00002.png").read_bytes() == whole
+
+
+def test_a_window_with_a_broken_frame_is_told(root: Path, tmp_path: Path) -> None:
+    (root / "one" / "00001.png").write_bytes((root / "one" / "00001.png").read_bytes()[:300])
+    made = make_maps(root, tmp_path / "maps", ForegroundConfig(method="motion", crf=None), workers=1)
+    assert made.written == 6
+    (reason,) = made.broken
+    assert "00001.png: image cannot be read" in reason
+
+
+def test_maps_made_before_there_were_encoders_are_gone_on_with(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    make_maps(root, out, QUICK, workers=1)
+    record = json.loads((out / "foreground.json").read_text())
+    assert record.pop("encoder") is None
+    (out / "foreground.json").write_text(json.dumps(record))
+    assert make_maps(root, out, QUICK, workers=1).kept == 9
+
+
+def test_an_encoder_is_for_consensus_alone() -> None:
+    with pytest.raises(InputError, match="--encoder: is for --method consensus, not for saliency"):
+        ForegroundConfig(method="saliency", encoder="encoder.safetensors")

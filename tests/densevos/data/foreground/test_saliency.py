@@ -12,9 +12,9 @@ from densevos.data.foreground.saliency import (
     neighbours,
     ranking_matrix,
     saliency,
-    superpixels,
     unit_range,
 )
+from densevos.data.foreground.superpixels import superpixels
 
 Y, X = np.mgrid[:120, :200]
 
@@ -37,7 +37,7 @@ def test_a_bright_disk_on_a_textured_ground_is_salient(y: int, x: int, radius: i
 
 
 def test_superpixels_of_a_noisy_image_do_not_run_together() -> None:
-    labels = superpixels(textured(np.zeros((120, 200), bool)))
+    labels = superpixels(textured(np.zeros((120, 200), bool)), 200)
     sizes = np.bincount(labels.ravel())
     assert 100 < len(sizes) < 250  # a single one with compactness 10 and the default min_size_factor
     assert sizes.max() < 5 * sizes.mean()

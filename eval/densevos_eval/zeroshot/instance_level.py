@@ -1,0 +1,112 @@
+"""Instance-level zero-shot segmentation: every object by itself (MuG, Lu et al., CVPR 2020, Sec. 3.3).
+
+The object-level masks filter proposals of each frame, and a linker joins these to tracks.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from densevos.base.errors import InputError
+from densevos.base.files import write_json
+from densevos.base.masks import write_mask
+from densevos.base.parallel import OnStep
+from densevos.data.foreground.crf import CrfConfig
+from densevos_eval.base.devices import chosen
+from densevos_eval.runs.records import FILE
+from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.zeroshot.linking.painting import painted, track_rows
+from densevos_eval.zeroshot.linking.registry import LinkerKind, load_linker
+from densevos_eval.zeroshot.linking.track import FrameProposals
+from densevos_eval.zeroshot.object_level import ObjectLevel
+from densevos_eval.zeroshot.options import InstanceOptions, ZeroShotOptions
+from densevos_eval.zeroshot.proposals.registry import ProposalKind, load_proposals
+
+TRACKS = "tracks.json"
+"""File beside the masks of a sequence: its tracks, the most important first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceLevel:
+    """A `MaskWriter` of indexed masks, one id a track, and of OUT/SEQUENCE/tracks.json."""
+
+    record: ClassVar[str] = FILE
+    memory_hint: ClassVar[str] = "run with fewer --workers, or use a shorter part of the video"
+    background: ClassVar[bool] = True
+
+    objects: ObjectLevel
+    """Tells foreground from background."""
+    proposals: ProposalKind
+    """What may be objects."""
+    linking: LinkerKind
+    """Joins proposals to tracks."""
+
+    @classmethod
+    def loaded(
+        cls, device: str, *, options: ZeroShotOptions, instances: InstanceOptions, crf: CrfConfig | None
+    ) -> "InstanceLevel":
+        """The writer with all that the options name, on a device."""
+        place = str(chosen(device))
+        proposals = load_proposals(
+            instances.proposals or "parts",
+            device=place,
+            # The CRF moves the boundary between its labels to 0.5.
+            threshold=0.5 if crf else options.threshold,
+            weights=instances.proposal_weights,
+            edge_map=instances.edge_map,
+        )
+        linking = load_linker(
+            instances.linking or "association",
+            flow=instances.flow or "dis",
+            flow_weights=instances.flow_weights,
+            embedding=instances.embedding,
+            layer=instances.embedding_layer,
+            pooling=instances.embedding_pooling,
+            device=place,
+        )
+        objects = ObjectLevel.loaded(device, options=options, crf=crf)
+        return cls(objects=objects, proposals=proposals, linking=linking)
+
+    @property
+    def inputs(self) -> Several[Path]:
+        return [*self.objects.inputs, *self.proposals.inputs, *self.linking.inputs]
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        facts = {
+            **self.objects.settings()[""],
+            "method": "zero-shot, instance level",
+            **self.proposals.settings,
+            **self.linking.settings,
+        }
+        return {"": facts}
+
+    def refusal(self, sequence: Sequence) -> InputError | None:
+        return self.proposals.refusal(sequence)
+
+    def steps(self, sequence: Sequence) -> int:
+        return len(sequence.frame_names)
+
+    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+        (folder,) = folders
+        size = sequence.frames().read([0])[0].shape[:2]
+        tracks = self.linking.linker(self._frames(sequence, on_step))
+
+        for index, name in enumerate(sequence.frame_names):
+            write_mask(folder / f"{name}.png", painted(tracks, index, size))
+        write_json(folder / TRACKS, track_rows(tracks, sequence.frame_names))
+
+    def summary(self, out: Path) -> list[str]:
+        source = self.objects.source.title()
+        return [f"{out}: masks and {TRACKS} of every sequence, by the foreground of {source}"]
+
+    def _frames(self, sequence: Sequence, on_step: OnStep) -> Iterator[FrameProposals]:
+        """Each frame with its foreground, refined where there is a CRF, and its proposals."""
+        find = self.proposals.of_sequence(sequence)
+        frames = sequence.frames()
+        for index, (foreground, *_) in enumerate(self.objects.foregrounds(sequence)):
+            frame = frames.read([index])[0]
+            proposals = find(frame, foreground.probability)
+            yield FrameProposals(frame=frame, foreground=foreground.mask.astype(bool), proposals=proposals)
+            on_step(sequence.name)

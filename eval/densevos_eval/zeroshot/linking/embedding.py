@@ -1,0 +1,97 @@
+"""How proposals look, as unit vectors: their distances tell which tracklets may show one object."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from densevos_eval.adapters.encoder import Encoder, scaled_size
+
+Embedding = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""RGB frame [H,W,3] uint8 and masks [N,H,W] bool, none of them empty -> unit rows [N,D] float32."""
+
+BINS = 16  # of each channel of a colour
+CROP = 128  # pixels of a side
+
+
+def colour(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """An `Embedding` without a network: the colours of a mask, [N,48].
+
+    A row holds the square roots of the shares of pixels in 16 bins of each of L, a and b, so that the distance of two
+    rows is the Hellinger distance of their colours, times the square root of 2. A value between the centres of two bins
+    counts for both in part.
+    """
+    lab = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2LAB)
+    rows = np.zeros((len(masks), 3 * BINS), np.float32)
+    for row, mask in zip(rows, masks, strict=True):
+        row[:] = np.concatenate([_shares(channel) for channel in lab[mask].T])
+    return np.sqrt(rows / 3)
+
+
+def pooled_over_masks(encoder: Encoder) -> Embedding:
+    """Mean feature of the cells of a mask, each weighted by the part of the cell that the mask covers."""
+
+    def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        features = encoder.of_frame(frame).flatten(1)  # [C,h*w]
+        size = scaled_size((frame.shape[0], frame.shape[1]), encoder.scale)
+        weights = torch.from_numpy(cell_weights(masks, size, encoder.stride)).to(features.device)
+        return _unit(weights.flatten(1) @ features.T)
+
+    return embed
+
+
+def pooled_over_boxes(encoder: Encoder) -> Embedding:
+    """Mean feature of the box around a mask, cut out and resized to 128x128 pixels (to the nearest whole cells)."""
+
+    def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        side = max(1, round(CROP * encoder.scale / encoder.stride)) * encoder.stride
+        crops = np.stack([_resized(_box(frame, mask), side) for mask in masks])
+        pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+        return _unit(encoder(pixels).mean(dim=(2, 3)))
+
+    return embed
+
+
+def cell_weights(masks: np.ndarray, size: tuple[int, int], stride: int) -> np.ndarray:
+    """The part of each cell that each mask covers, [N,h,w] float32; never 0 everywhere for a mask that has a pixel.
+
+    Args:
+        masks: [N,H,W] bool.
+        size: [H,W] of the frame as the encoder sees it, before it is padded to whole cells.
+        stride: Pixels per cell.
+    """
+    height, width = (-(-side // stride) for side in size)
+    weights = np.zeros((len(masks), height, width), np.float32)
+    for cells, mask in zip(weights, masks, strict=True):
+        smooth = cv2.INTER_AREA if size[0] < mask.shape[0] else cv2.INTER_NEAREST
+        scaled = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=smooth)
+        whole = np.zeros((height * stride, width * stride), np.float32)
+        whole[: size[0], : size[1]] = scaled
+        cells[:] = whole.reshape(height, stride, width, stride).mean(axis=(1, 3))
+    return weights
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Shares [BINS] of the pixels of one channel, 0 to 255, with bins centred on evenly spaced values."""
+    places = values.astype(np.float64) * ((BINS - 1) / 255)
+    lower = places.astype(int)
+    upper_part = places - lower
+    counts = np.bincount(lower, 1 - upper_part, BINS) + np.bincount(lower + 1, upper_part, BINS + 1)[:BINS]
+    return counts / max(len(values), 1)
+
+
+def _box(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The part of a frame within the box around a mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return frame[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _resized(crop: np.ndarray, side: int) -> np.ndarray:
+    smooth = cv2.INTER_AREA if min(crop.shape[:2]) > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=smooth))
+
+
+def _unit(features: torch.Tensor) -> np.ndarray:
+    return F.normalize(features.float(), dim=1).cpu().numpy()

@@ -1,0 +1,188 @@
+"""Kinds of proposals by name, and those from outside: module:function, or a folder of files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.base.outside import from_outside, is_outside
+from densevos_eval.runs.fingerprint import fingerprint
+from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.zeroshot.proposals.edge_map import EdgeMap, gradient_edges
+from densevos_eval.zeroshot.proposals.proposal import Proposal, ProposalSource
+
+KINDS = ("parts", "edgebox", "maskrcnn", "segments:RUN")
+SEGMENTS = "segments:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalKind:
+    """One kind of proposals, ready for any sequence."""
+
+    settings: Mapping[str, Any]
+    """What the proposals depend on besides the frames."""
+    of_sequence: Callable[[VideoSequence], ProposalSource]
+    """Makes the source for one sequence, whose frames it is then given in order."""
+    refusal: Callable[[VideoSequence], InputError | None] = lambda sequence: None
+    """Why a sequence cannot be used, if that can be told beforehand."""
+    inputs: Sequence[Path] = ()
+    """Files and folders that are read."""
+
+
+def load_proposals(
+    kind: str, *, device: str, threshold: float, weights: str | None = None, edge_map: str | None = None
+) -> ProposalKind:
+    """The kind of proposals that the command line names.
+
+    Args:
+        kind: One of KINDS, a segmentation network's model.safetensors, `module:function` (a `ProposalSource`), or a
+            folder of files, see `saved`.
+        device: Where a network runs.
+        threshold: Foreground threshold on the probability.
+        weights: Weights of Mask R-CNN: a name of torchvision or a file; None: COCO_V1.
+        edge_map: `module:function` that EdgeBoxes takes its edges from; None: the gradient.
+
+    Raises:
+        InputError: There is no such kind, an option is of another one, or weights cannot be had.
+    """
+    if edge_map is not None and kind != "edgebox":
+        raise InputError(f"--edge-map {edge_map}: is for --proposals edgebox; leave it out")
+    if weights is not None and kind != "maskrcnn":
+        raise InputError(f"--proposal-weights {weights}: is for --proposals maskrcnn; leave it out")
+
+    if kind == "parts":
+        return _parts(threshold)
+    if kind == "edgebox":
+        return _edge_boxes(threshold, edge_map)
+    if kind == "maskrcnn":
+        return _mask_rcnn(device, weights)
+    if kind.startswith(SEGMENTS) or kind.endswith(".safetensors"):
+        return _segments(Path(kind.removeprefix(SEGMENTS)), device)
+    if is_outside(kind):
+        return _from_outside(kind)
+    return _saved(kind)
+
+
+def _parts(threshold: float) -> ProposalKind:
+    from densevos_eval.zeroshot.proposals.parts import Parts
+
+    return _same_for_all(Parts(threshold=threshold), {"proposals": "parts"})
+
+
+def _edge_boxes(threshold: float, edge_map: str | None) -> ProposalKind:
+    from densevos_eval.zeroshot.proposals.edgebox import EdgeBoxes
+
+    edges: EdgeMap = gradient_edges
+    if edge_map is not None:
+        edges = _guarded_edges(edge_map, from_outside(edge_map, "--edge-map"))
+    source = EdgeBoxes(edges=edges, threshold=threshold)
+    values = {f"edgebox_{name}": value for name, value in asdict(source).items() if name not in ("edges", "cut")}
+    values |= {f"grabcut_{name}": value for name, value in asdict(source.cut).items()}
+    return _same_for_all(source, {"proposals": "edgebox", "edge_map": edge_map, **values})
+
+
+def _mask_rcnn(device: str, weights: str | None) -> ProposalKind:
+    from densevos_eval.zeroshot.proposals.maskrcnn import load_mask_rcnn
+
+    source = load_mask_rcnn(weights or "COCO_V1", device)
+    return ProposalKind(
+        settings={"proposals": "maskrcnn", **source.settings()},
+        of_sequence=lambda sequence: source,
+        inputs=source.inputs,
+    )
+
+
+def _segments(path: Path, device: str) -> ProposalKind:
+    import torch
+
+    from densevos_eval.segmentation.classifier import FILE, load_classifier
+    from densevos_eval.zeroshot.proposals.segments import Segments
+
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"--proposals {SEGMENTS}{path}: no such file, or no {FILE} in it; give the run folder of densevos train"
+            " i2v_cnn (or another i2v recipe), or its model.safetensors"
+        )
+    classifier = load_classifier(file, torch.device(device))
+    settings = {
+        "proposals": f"{SEGMENTS}{path}",
+        "proposal_weights": fingerprint([file]),
+        "proposal_size": classifier.size,
+    }
+    source = Segments(classifier=classifier)
+    return ProposalKind(settings=settings, of_sequence=lambda sequence: source, inputs=[file])
+
+
+def _from_outside(spec: str) -> ProposalKind:
+    function = from_outside(spec, "--proposals")
+    if not callable(function):
+        raise InputError(f"--proposals {spec}: is a {type(function).__name__}; must be a function of frame, foreground")
+
+    def checked(frame: np.ndarray, foreground: np.ndarray) -> list[Proposal]:
+        try:
+            proposals = list(function(frame, foreground))
+        except Exception as error:  # The user's code raises whatever it likes.
+            raise _failed("--proposals", spec, error) from error
+        for proposal in proposals:
+            mask = getattr(proposal, "mask", None)
+            if not (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == foreground.shape):
+                raise InputError(
+                    f"--proposals {spec}: returned a proposal without a mask {list(foreground.shape)} of bool;"
+                    " return Proposal(mask=..., score=...) at the size of the frame"
+                )
+        return proposals
+
+    return _same_for_all(checked, {"proposals": spec})
+
+
+def _saved(kind: str) -> ProposalKind:
+    from densevos_eval.zeroshot.proposals.saved import SavedProposals
+
+    folder = Path(kind)
+    if not folder.is_dir():
+        raise InputError(
+            f"--proposals {kind}: is no kind of proposals and no folder; choose one of {', '.join(KINDS)}, name a"
+            " function as module:name, or give a folder with SEQUENCE/FRAME.npz"
+        )
+    files = sorted(folder.rglob("*.npz"))
+    names = [str(file.relative_to(folder)) for file in files]
+    saved = SavedProposals(folder=folder)
+    return ProposalKind(
+        settings={"proposals": "saved", "proposal_files": fingerprint(files, names)},
+        of_sequence=saved.of_sequence,
+        refusal=saved.refusal,
+        inputs=[folder],
+    )
+
+
+def _same_for_all(source: ProposalSource, settings: Mapping[str, Any]) -> ProposalKind:
+    return ProposalKind(settings=settings, of_sequence=lambda sequence: source)
+
+
+def _guarded_edges(spec: str, function: Any) -> EdgeMap:
+    """An edge map of the user's, whose errors name it."""
+    if not callable(function):
+        raise InputError(f"--edge-map {spec}: is a {type(function).__name__}; must be a function of a frame")
+
+    def guarded(frame: np.ndarray) -> np.ndarray:
+        try:
+            edges = np.asarray(function(frame), np.float32)
+        except Exception as error:  # The user's code raises whatever it likes.
+            raise _failed("--edge-map", spec, error) from error
+        if edges.shape != frame.shape[:2] or not np.isfinite(edges).all() or edges.min() < 0 or edges.max() > 1:
+            raise InputError(
+                f"--edge-map {spec}: returned {list(edges.shape)} for a frame of {list(frame.shape[:2])};"
+                " it must return the strength of edges [H,W] in 0..1, as large as the frame"
+            )
+        return edges
+
+    return guarded
+
+
+def _failed(flag: str, spec: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError(f"{flag} {spec}: failed ({type(error).__name__}: {reason}); mend the function")
