@@ -12,7 +12,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from experiments import reports
 from experiments.jobs import Command
-from experiments.mug_dev import run
+from experiments.mug_dev import look, run
 from experiments.mug_dev.controls import CONTROLS
 from tests.benchmarks.folders import Pretended, option
 
@@ -216,3 +216,27 @@ def test_unusable_variables_are_refused(wrong: dict[str, str], message: str) -> 
 def test_a_split_without_a_list_is_refused(folder: Path, pretended: Pretended) -> None:
     with pytest.raises(InputError, match=r"2016/no\.txt: no such list of sequences; check DAVIS and SPLIT"):
         run_in(folder, SPLIT="no")
+
+
+def test_the_picture_shows_maps_cells_and_masks_with_their_j(tmp_path: Path) -> None:
+    ids = np.zeros((40, 80), np.uint8)
+    ids[10:30, 20:60] = 1
+    frames, maps, truth = (tmp_path / name for name in ("frames", "maps", "truth"))
+    for folder in (frames, maps, truth):
+        (folder / "bear").mkdir(parents=True)
+    for k in range(4):
+        Image.new("RGB", (80, 40)).save(frames / "bear" / f"{k:05d}.jpg")
+        write_mask(truth / "bear" / f"{k:05d}.png", 255 * ids)
+        half = ids.copy()
+        half[20:] = 255  # unknown, so no foreground
+        write_mask(maps / "bear" / f"{k:05d}.png", half)
+
+    columns = [look.Column("maps", maps), look.Column("cells", maps, 4)]
+    assert look.overlap(columns[0], truth, "bear", "00001") == 0.5
+    assert look.mean_overlap(columns[1], truth, "bear") == pytest.approx(0.5, abs=0.1)
+    foreground, unknown = look.shares(columns[1], "bear", "00000")
+    assert foreground.mean() == unknown.mean() == 1 / 8  # two of 16 cells each
+    image = look.picture(frames, columns, truth, ["bear"], 0.5)
+    assert image.size == (3 * look.WIDTH, look.HEADER + look.HEIGHT)
+    red, green, _ = image.getpixel((look.WIDTH + look.WIDTH // 2, look.HEADER + 3 * look.HEIGHT // 8))
+    assert red > 2 * green
