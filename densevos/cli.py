@@ -321,14 +321,14 @@ def data_foreground(
     Args:
         source: What `--data` of `densevos train` takes.
         out: Folder of maps to write, or to go on with.
-        method: consensus: what moves, and what looks like it in the whole video. motion: what moves in another way than
-            the scene. saliency: what is unlike the frame's border. cam: class activation of an ImageNet classifier.
+        method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
+            the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
         crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
         short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
         uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
         weights: Its weights: a file with a state dict, or a name that torchvision knows.
-        encoder: Votes of consensus are cast between features of this encoder.safetensors instead of colours.
+        encoder: An encoder.safetensors: consensus compares parts of frames by its features instead of by colours.
         workers: Processes; all cores by default.
         overwrite: Empty the output folder first when it holds files.
     """

@@ -53,10 +53,11 @@ class ZeroShotOptions:
     """What finds objects: a trained model, or a method without training."""
 
     method: Literal["model", "motion", "consensus"] | None = None
-    """model: a trained network. motion: what moves in another way than the scene. consensus: motion, and votes of what
-    looks alike over the whole video. Without this option it is model where a --model is given, and else consensus."""
+    """model: a trained network. motion: what moves against the scene. consensus: moving objects, and what looks like them
+    anywhere in the video. Without this option it is model if --model is given, and consensus otherwise."""
     encoder: str | None = None
-    """Votes of consensus are cast between features of this encoder instead of colours; as --encoder of propagate."""
+    """Compare parts of frames by features of this encoder instead of by colours, for consensus. It takes what --encoder
+    of propagate takes."""
     model: Path | None = None
     """Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
     model.safetensors."""
