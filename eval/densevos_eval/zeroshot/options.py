@@ -53,8 +53,8 @@ class ZeroShotOptions:
     """What finds objects: a trained model, or a method without training."""
 
     method: Literal["model", "motion", "consensus"] | None = None
-    """model: a trained network. motion: what moves against the scene. consensus: moving objects, and what looks like them
-    anywhere in the video. Without this option it is model if --model is given, and consensus otherwise."""
+    """model: a trained network. motion: what moves against the scene. consensus: moving objects, and what looks like
+    them anywhere in the video. Without this option it is model if --model is given, and consensus otherwise."""
     encoder: str | None = None
     """Compare parts of frames by features of this encoder instead of by colours, for consensus. It takes what --encoder
     of propagate takes."""
