@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from densevos.base.errors import InputError
 from densevos.data.extraction import shrink
 from densevos.data.foreground.consensus import Nodes, Passage, consensus, nodes, passage
 from densevos.data.foreground.flow import dis_flow
@@ -49,7 +50,7 @@ def window_foreground(
     """
     context = CONTEXT[method]
     seen = range(max(0, window.start - context), min(len(reader), window.stop + context))
-    images = [small_frame(reader, index, short_side) for index in seen]
+    images = list(_small_frames(reader, seen, short_side))
     found: dict[int, np.ndarray] = {}
     for shot in shots(images):
         found.update(_shot_foreground(images, shot, method, describe))
@@ -96,4 +97,22 @@ def _moving(images: Sequence[np.ndarray], shot: Shot) -> Iterator[tuple[int, Mot
 
 def small_frame(reader: FrameReader, index: int, short_side: int) -> np.ndarray:
     """A frame shrunk to `short_side` pixels, [h,w,3] uint8; one that is smaller as it is."""
-    return np.asarray(shrink(Image.fromarray(reader.read([index])[0]), short_side))
+    return _shrunk(reader.read([index])[0], short_side)
+
+
+def _small_frames(reader: FrameReader, indices: Sequence[int], short_side: int) -> Iterator[np.ndarray]:
+    """Shrunk frames; InputError where their size changes, which shrinking or a cut would hide."""
+    first: tuple[int, ...] | None = None
+    for index in indices:
+        frame = reader.read([index])[0]
+        first = first or frame.shape
+        if frame.shape != first:
+            raise InputError(
+                f"{reader.path}: frame {reader.names[index]} is {frame.shape[1]}x{frame.shape[0]} but"
+                f" {reader.names[indices[0]]} is {first[1]}x{first[0]}; frames of one video must share one size"
+            )
+        yield _shrunk(frame, short_side)
+
+
+def _shrunk(frame: np.ndarray, short_side: int) -> np.ndarray:
+    return np.asarray(shrink(Image.fromarray(frame), short_side))
