@@ -114,7 +114,7 @@ def zeroshot(
     at the end; all others are still processed.
 
     With --instances every object has an id of its own, the same through the video, and OUT/SEQUENCE/tracks.json lists
-    ids, first and last frames and scores.
+    ids, first and last frames and scores. There are then no masks before the CRF.
 
     Args:
         videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.

@@ -23,15 +23,20 @@ def dis_flow(a: np.ndarray, b: np.ndarray, finest: int = 1) -> np.ndarray:
 
     Frames too small for it do not move. Raises InputError when the frames differ in size.
     """
+    check_one_size(a, b)
+    if min(a.shape[:2]) < SMALLEST:
+        return np.zeros((*a.shape[:2], 2), np.float32)
+    first, second = (cv2.cvtColor(np.ascontiguousarray(one), cv2.COLOR_RGB2GRAY) for one in (a, b))
+    return np.asarray(_dis(finest).calc(first, second, None))
+
+
+def check_one_size(a: np.ndarray, b: np.ndarray) -> None:
+    """Raise InputError when two frames [H,W,3] differ in size, so that there is no flow between them."""
     if a.shape != b.shape:
         raise InputError(
             f"optical flow: frames of {a.shape[1]}x{a.shape[0]} and {b.shape[1]}x{b.shape[0]} pixels; frames of a video"
             " must be of one size, so resize them"
         )
-    if min(a.shape[:2]) < SMALLEST:
-        return np.zeros((*a.shape[:2], 2), np.float32)
-    first, second = (cv2.cvtColor(np.ascontiguousarray(one), cv2.COLOR_RGB2GRAY) for one in (a, b))
-    return np.asarray(_dis(finest).calc(first, second, None))
 
 
 def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:

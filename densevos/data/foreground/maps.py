@@ -66,7 +66,7 @@ def make_maps(
     """Write OUT/VIDEO/FRAME.png for every frame of every video of `source`, in parallel processes of one thread each.
 
     Maps that an earlier run left in `out` are kept, so a stopped run goes on when it is repeated. A frame that cannot
-    be read has no map; the other frames and videos are finished.
+    be read has no map, and of motion and consensus its window has none; the others are finished.
     Raises InputError when `out` holds anything else, or maps made in another way, unless `overwrite` empties it; when
     the CRF, the classifier or the encoder cannot be had; when no video can be read; and when `out` lies in `source`,
     where maps would pass for videos.

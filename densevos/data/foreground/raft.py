@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.optical_flow import raft_small
 
-from densevos.base.errors import InputError
+from densevos.data.foreground.flow import check_one_size
 from densevos.models.pretrained import load_published
 
 NAME = "raft_small"
@@ -29,11 +29,7 @@ class Raft:
     @torch.inference_mode()
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The flow; InputError when the frames differ in size."""
-        if a.shape != b.shape:
-            raise InputError(
-                f"optical flow: frames of {a.shape[1]}x{a.shape[0]} and {b.shape[1]}x{b.shape[0]} pixels; frames of a"
-                " video must be of one size, so resize them"
-            )
+        check_one_size(a, b)
         height, width = a.shape[:2]
         flow = self.network(self._padded(a), self._padded(b))[-1][0, :, :height, :width]
         return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy())

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from densevos.base.errors import InputError
 from densevos.data.extraction import shrink
 from densevos.data.foreground.consensus import Nodes, Passage, consensus, nodes, passage
 from densevos.data.foreground.flow import dis_flow
@@ -58,7 +59,7 @@ def window_foreground(
     """
     context = CONTEXT[method]
     seen = range(max(0, window.start - context), min(len(reader), window.stop + context))
-    frames = [small_frame(reader, index, short_side) for index in seen]
+    frames = list(_small_frames(reader, seen, short_side))
     images = [frame.image for frame in frames]
     found: dict[int, np.ndarray] = {}
     for shot in shots(images):
@@ -108,3 +109,17 @@ def small_frame(reader: FrameReader, index: int, short_side: int) -> SmallFrame:
     """A frame shrunk to `short_side` pixels; one that is smaller as it is."""
     frame = reader.read([index])[0]
     return SmallFrame(np.asarray(shrink(Image.fromarray(frame), short_side)), (frame.shape[0], frame.shape[1]))
+
+
+def _small_frames(reader: FrameReader, indices: Sequence[int], short_side: int) -> Iterator[SmallFrame]:
+    """Shrunk frames; InputError where their size changes, which shrinking or a cut would hide."""
+    first: tuple[int, int] | None = None
+    for index in indices:
+        frame = small_frame(reader, index, short_side)
+        first = first or frame.size
+        if frame.size != first:
+            raise InputError(
+                f"{reader.path}: frame {reader.names[index]} is {frame.size[1]}x{frame.size[0]} but"
+                f" {reader.names[indices[0]]} is {first[1]}x{first[0]}; frames of one video must share one size"
+            )
+        yield frame

@@ -92,8 +92,8 @@ class Unlabelled(Footage):
             if not find_protocol(self.dataset).foreground:
                 known = ", ".join(name for name, protocol in PROTOCOLS.items() if protocol.foreground)
                 raise InputError(
-                    f"--dataset {self.dataset}: asks for what a first annotation names, and these masks only tell"
-                    f" objects from background; take {known}, or densevos-eval propagate"
+                    f"--dataset {self.dataset}: asks for what a first annotation names, which nobody knows without"
+                    f" it; take {known}, or densevos-eval propagate"
                 )
             return self.load(annotated=False)
         if self.of_own_video and self.video:

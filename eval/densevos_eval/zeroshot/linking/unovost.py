@@ -29,8 +29,8 @@ class UnOVOST:
     """Of two proposals of a frame that overlap by this IoU or more, the better is kept."""
     flow_iou: float = 0.05
     """Proposals of neighbouring frames are joined where their IoU after warping is above this."""
-    most: int = MOST_TRACKS
-    """Tracks to keep."""
+    most_tracks: int = MOST_TRACKS
+    """Number of tracks that are kept."""
     embedding: Embedding = colour
     """How proposals look."""
     flow: Flow = dis_flow
@@ -42,7 +42,7 @@ class UnOVOST:
             frames, clip_iou=self.clip_iou, flow_iou=self.flow_iou, embedding=self.embedding, flow=self.flow
         )
         paths = trajectories(found, merge_links(found), count)
-        ranked = ranking(found, paths)[: self.most]
+        ranked = ranking(found, paths)[: self.most_tracks]
         return [
             Track(id=rank, score=importance(found, path), masks=_masks(found, path))
             for rank, path in enumerate(ranked, start=1)

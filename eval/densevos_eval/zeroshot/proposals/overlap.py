@@ -7,6 +7,9 @@ import math
 
 import numpy as np
 
+BLOCK = 1 << 18
+"""Pixels of each mask that are in memory as numbers at once."""
+
 
 def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of every mask of one stack with every mask of another.
@@ -18,12 +21,16 @@ def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         IoU [N,M] float32 in 0..1; 0 where both masks are empty.
     """
-    # A product of matrices counts the shared pixels of all pairs at once; float32 counts exactly up to 2^24 pixels.
-    flat_first = first.reshape(len(first), math.prod(first.shape[1:])).astype(np.float32)
-    flat_second = second.reshape(len(second), math.prod(second.shape[1:])).astype(np.float32)
-    shared = flat_first @ flat_second.T
+    pixels = math.prod(first.shape[1:])
+    flat_first, flat_second = first.reshape(len(first), pixels), second.reshape(len(second), pixels)
+    shared = np.zeros((len(first), len(second)), np.float32)
+    # Blocks, because as float32 a hundred masks of a large frame would take gigabytes. A product of matrices counts the
+    # shared pixels of all pairs at once; float32 counts exactly up to 2^24 pixels.
+    for start in range(0, pixels, BLOCK):
+        block = slice(start, start + BLOCK)
+        shared += flat_first[:, block].astype(np.float32) @ flat_second[:, block].astype(np.float32).T
 
-    union = flat_first.sum(1)[:, None] + flat_second.sum(1)[None, :] - shared
+    union = flat_first.sum(1, dtype=np.float32)[:, None] + flat_second.sum(1, dtype=np.float32)[None, :] - shared
     return shared / np.maximum(union, 1)
 
 

@@ -147,13 +147,16 @@ def test_a_window_looks_at_its_neighbourhood_and_no_further(monkeypatch: pytest.
     assert overlap(found(frames), masks) > 0.7
 
 
-def test_frames_of_two_sizes_are_refused_by_name_of_the_cure() -> None:
+@pytest.mark.parametrize("larger", [2, 1.5])
+def test_a_change_of_size_is_refused_though_shrinking_or_a_cut_hides_it(larger: float) -> None:
     frames, _ = video([10, 14, 18])
+    height, width = round(larger * H), round(W * larger if larger == 2 else W)
 
     class Changing(Frames):
         def read(self, indices: Sequence[int]) -> np.ndarray:
             (index,) = indices
-            return self.frames[index][None, : H - 8 * (index == 2)]
+            return self.frames[index][None] if index < 2 else np.full((1, height, width, 3), 255, np.uint8)
 
-    with pytest.raises(InputError, match="must be of one size"):
-        list(window_foreground(Changing(frames), range(3), "motion", 240))
+    said = f"memory: frame 2 is {width}x{height} but 0 is {W}x{H}; frames of one video must share one size"
+    with pytest.raises(InputError, match=said):
+        list(window_foreground(Changing(frames), range(3), "motion", 36))

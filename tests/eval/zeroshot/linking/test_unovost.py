@@ -351,7 +351,7 @@ def test_of_more_than_20_objects_the_most_important_are_kept() -> None:
     assert [track.id for track in tracks] == list(range(1, 21))
     kept = [np.argwhere(track.masks[0].mask())[0].tolist() for track in tracks]
     assert kept == [list(place[:2]) for place in places[:4:-1]]
-    assert len(UnOVOST(embedding=greys, flow=still, most=3)([many, many])) == 3
+    assert len(UnOVOST(embedding=greys, flow=still, most_tracks=3)([many, many])) == 3
 
 
 def test_frames_of_two_sizes_are_refused() -> None:

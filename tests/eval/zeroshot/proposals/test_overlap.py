@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from densevos_eval.zeroshot.proposals import overlap
 from densevos_eval.zeroshot.proposals.overlap import non_overlapping, pairwise_iou, stacked
 
 
@@ -18,6 +19,14 @@ def test_iou_is_that_of_the_definition(n: int, m: int, seed: int) -> None:
             union = (first[row] | second[column]).sum()
             expected = (first[row] & second[column]).sum() / union if union else 0
             assert np.isclose(iou[row, column], expected)
+
+
+def test_iou_is_the_same_in_blocks_of_any_size(monkeypatch) -> None:
+    masks = np.random.default_rng(0).random((4, 5, 7)) > 0.6
+    at_once = pairwise_iou(masks, masks)
+    for pixels in (1, 6, 34, 35):
+        monkeypatch.setattr(overlap, "BLOCK", pixels)
+        assert (pairwise_iou(masks, masks) == at_once).all()
 
 
 def test_the_higher_score_stays() -> None:
