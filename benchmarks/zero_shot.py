@@ -15,6 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,7 @@ from densevos.data.foreground.flow import dis_flow
 from densevos.data.foreground.motion import own_motion
 from densevos.data.foreground.superpixels import superpixels
 from densevos.data.foreground.video import SHORT_SIDE, small_frame, window_foreground, windows
+from densevos.engine.provenance import commit
 from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
 
 SIZE = (480, 854)
@@ -261,7 +263,8 @@ def main() -> None:
     rows += [measured("consensus, all of it", length) for length in options.lengths]
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
     command = " ".join(["python", "benchmarks/zero_shot.py", *sys.argv[1:]])
-    report({"command": command, "size": SIZE, "rows": rows, "machine": machine}, table_of(rows), out=options.out)
+    made = {"date": date.today().isoformat(), "commit": commit(), "command": command, "machine": machine}
+    report({**made, "size": SIZE, "rows": rows}, table_of(rows), out=options.out)
 
 
 def table_of(rows: list[Row]) -> str:

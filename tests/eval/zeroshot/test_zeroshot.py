@@ -96,7 +96,7 @@ def evaluator(*arguments: object) -> int:
 
 
 def zeroshot(model: Path, root: Path, out: Path, *more: object, dataset: str = "davis16") -> int:
-    fixed = ("--model", model, "--device", "cpu", "--workers", 1)
+    fixed = ("--model", model, "--device", "cpu", "--workers", 1, "--no-flip", "--scales", 1)
     return evaluator("zeroshot", *fixed, "--dataset", dataset, "--root", root, "--out", out, *more)
 
 
@@ -176,7 +176,7 @@ def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp
     assert model_file(model).parent.name == "round10"
     made = {}
     soft = "camel/probabilities/1/00002.png"
-    options = {"a": (), "b": ("--references", 1), "c": ("--threshold",), "d": ("--no-flip", "--scales", 1)}
+    options = {"a": (), "b": ("--references", 1), "c": ("--threshold",), "d": ("--flip", "--scales", 1, 1.5)}
     for name, more in options.items():
         if name == "c":  # so that half of the pixels are above it
             more = (*more, np.median(np.asarray(Image.open(tmp_path / "a" / soft))) / 255)
@@ -185,7 +185,7 @@ def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp
     assert made["a"][soft] != made["b"][soft]
     assert made["a"][soft] != made["d"][soft]
     settings = json.loads((tmp_path / "d" / "propagation.json").read_text())
-    assert (settings["flip"], settings["scales"]) == (False, [1.0])
+    assert (settings["flip"], settings["scales"]) == (True, [1.0, 1.5])
     assert made["a"][soft] == made["c"][soft]
     assert made["a"] != made["c"]
 
