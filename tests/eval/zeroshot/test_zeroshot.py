@@ -206,7 +206,8 @@ def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> 
 def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
     file = model_file(model)
     sequences = Unlabelled(dataset="davis16", root=davis).find()
-    load = partial(ObjectLevel.loaded, "cpu", options=ZeroShotOptions(model=file), crf=None)
+    options = ZeroShotOptions(model=file, flip=False, scales=(1.0,))
+    load = partial(ObjectLevel.loaded, "cpu", options=options, crf=None)
     run = partial(write_all, sequences, load())
     ticks: list[str] = []
     assert run(tmp_path / "one") == {}
