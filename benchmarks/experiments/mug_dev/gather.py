@@ -50,10 +50,6 @@ ROWS = {
     "MuG round 1, CRF": "mug{of}_round1",
     "MuG round 2, no CRF": "mug{of}_round2_no_crf",
     "MuG round 2, CRF": "mug{of}_round2",
-    "MuG round 1 averaged with consensus, no CRF": "mug{of}_round1_prior_no_crf",
-    "MuG round 1 averaged with consensus, CRF": "mug{of}_round1_prior",
-    "MuG round 2 averaged with consensus, no CRF": "mug{of}_round2_prior_no_crf",
-    "MuG round 2 averaged with consensus, CRF": "mug{of}_round2_prior",
     "MuG round 1, no CRF, of the area of the maps": "mug{of}_round1_equal_area",
     "MuG round 2, no CRF, of the area of the maps": "mug{of}_round2_equal_area",
     "one-shot, preset `mug` (previous frame)": "one_shot{of}",
@@ -64,8 +60,6 @@ TRANSDUCTIVE = {
     "first maps": "{kind}",
     "round 1": "mug_transductive{of}_round1",
     "round 2": "mug_transductive{of}_round2",
-    "round 1 averaged with consensus (`--prior consensus`)": "mug_transductive{of}_round1_prior",
-    "round 2 averaged with consensus": "mug_transductive{of}_round2_prior",
     "round 2, `--relabel-crf`": "mug_transductive{of}_round2_relabel_crf",
     "round 1 of 1,500 steps (`--loop.epochs 150`, 57.7 minutes)": "mug_transductive{of}_round1_1500_steps",
 }
@@ -103,9 +97,6 @@ def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
         yield f"{name}_round{number}", masks / "results.json"
         yield f"{name}_round{number}_no_crf", masks / "no-crf" / "results.json"
         yield f"{name}_round{number}_equal_area", masks / "equal-area" / "results.json"
-        averaged = folder / f"{run}_round{number}_prior"
-        yield f"{name}_round{number}_prior", averaged / "results.json"
-        yield f"{name}_round{number}_prior_no_crf", averaged / "no-crf" / "results.json"
 
 
 def scores(path: Path) -> dict[str, Any]:
@@ -181,8 +172,7 @@ def rounds_table(result: Mapping[str, Any]) -> str:
         for kind, of in kinds.items():
             name = pattern.format(kind=kind, of=of)
             row += [figures(result, name), published(name)] if kind in PAPER else [figures(result, name)]
-        if any(row[1:]):
-            rows.append(row)
+        rows.append(row)
     return table(header, rows)
 
 

@@ -171,16 +171,10 @@ def learned(
 def found(chosen: Settings, *, model: Path, maps: Path, results: Path) -> Steps:
     """Segment the evaluated sequences with one model and score its masks.
 
-    Three kinds are scored: with the CRF, without it, and without it at the area of the maps. Where the maps are of
-    consensus, so are masks of its mean with the model.
+    Three kinds are scored: with the CRF, without it, and without it at the area of the maps.
     """
     zeroshot = ("densevos-eval", "zeroshot", "--model", str(model), *chosen.sequences)
     yield (*zeroshot, "--out", str(results), "--save-probabilities", "--resume")
-    if maps.name.endswith("_consensus"):
-        averaged = results.with_name(f"{results.name}_prior")
-        yield (*zeroshot, "--prior", "consensus", "--out", str(averaged), "--resume")
-        yield from scored(chosen, averaged)
-        yield from scored(chosen, averaged / "no-crf", "--no-stability")
 
     no_crf, equal_area = results / "no-crf", results / "equal-area"
     if not (equal_area / "results.json").is_file():

@@ -109,43 +109,13 @@ class WithoutTraining:
                 yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-@dataclass(frozen=True, kw_only=True)
-class WithPrior:
-    """The mean of two sources: a trained model, and the knowledge that such models learn from (Eq. 15 of MuG, at test).
-
-    weight: Weight of the prior, 0..1; the model has the rest.
-    """
-
-    model: ForegroundSource
-    prior: ForegroundSource
-    weight: float
-
-    @property
-    def inputs(self) -> list[Path]:
-        return [*self.model.inputs, *self.prior.inputs]
-
-    def settings(self) -> dict[str, Any]:
-        return {**self.model.settings(), "prior": {**self.prior.settings(), "weight": self.weight}}
-
-    def title(self) -> str:
-        return f"{self.model.title()}, averaged with {self.prior.title()}"
-
-    def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
-        for learned, known in zip(self.model(sequence), self.prior(sequence), strict=True):
-            yield self.weight * known + (1 - self.weight) * learned
-
-
 def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
     """What the options name, on a device; InputError when a model or encoder cannot be used."""
     if options.model is not None:
         model = model_file(options.model)
         views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
         segmenter = load_segmenter(model, chosen(device), options.references, **views)
-        trained = TrainedModel(segmenter=segmenter, model=model)
-        if options.prior is None:
-            return trained
-        prior = WithoutTraining(method=options.prior)
-        return WithPrior(model=trained, prior=prior, weight=options.prior_weight)
+        return TrainedModel(segmenter=segmenter, model=model)
     method: VideoMethod = "motion" if options.chosen_method == "motion" else "consensus"
     encoder = load_encoder(options.encoder, device=device) if options.encoder else None
     return WithoutTraining(method=method, encoder=encoder)

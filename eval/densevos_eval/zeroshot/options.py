@@ -61,10 +61,6 @@ class ZeroShotOptions:
     model: Path | None = None
     """Run folder of densevos train mug_small or mug_oxuva, whose last round counts; RUN/round1, or a
     model.safetensors."""
-    prior: Literal["motion", "consensus"] | None = None
-    """Average the model's probability with that of a method without training, found on the same video."""
-    prior_weight: float = 0.5
-    """Weight of the --prior in the average; the model has the rest."""
     threshold: float = 0.5
     """Foreground threshold on the predicted probability."""
     references: int | None = None
@@ -89,19 +85,12 @@ class ZeroShotOptions:
         method = self.chosen_method
         if method == "model" and not self.model:
             raise InputError("--method model: give the --model too, or take --method consensus, which needs none")
-        of_model = {
-            "model": self.model,
-            "prior": self.prior,
-            "references": self.references,
-            "scales": self.scales,
-        }
+        of_model = {"model": self.model, "references": self.references, "scales": self.scales}
         for name, value in of_model.items():
             if value is not None and method != "model":
                 raise InputError(f"--{name}: is for a trained model, not for --method {method}; leave it out")
         if self.encoder and method != "consensus":
             raise InputError(f"--encoder: is for --method consensus, not for {method}; leave it out")
-        if not 0 < self.prior_weight < 1:
-            raise InputError(f"--prior-weight: must lie between 0 and 1, is {self.prior_weight}")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold: must lie between 0 and 1, is {self.threshold}")
         if self.references is not None and self.references < 1:
