@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from densevos.base.masks import read_mask
 from experiments.reports import read_json
@@ -133,8 +134,16 @@ def agreements(folder: Path, name: str) -> dict[str, float]:
 def agreement(masks: Path, others: Path) -> float:
     """Mean over frames VIDEO/FRAME.png of the foreground's IoU where both know, in percent; two empty masks agree."""
     shared = [(path, others / path.relative_to(masks)) for path in sorted(masks.glob("*/*.png"))]
-    pairs = [(read_mask(one), read_mask(other)) for one, other in shared if other.is_file()]
+    pairs = [sized_alike(read_mask(one), read_mask(other)) for one, other in shared if other.is_file()]
     return round(100 * statistics.fmean(iou((a == 1)[b < 255], (b == 1)[b < 255]) for a, b in pairs), 1)
+
+
+def sized_alike(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks, the second resized (nearest) to the first: maps may have been made of larger frames."""
+    if first.shape == second.shape:
+        return first, second
+    height, width = first.shape
+    return first, np.asarray(Image.fromarray(second).resize((width, height), Image.Resampling.NEAREST))
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
@@ -151,7 +160,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """
     shown = {"maps and rounds": rounds_table(result)}
     for kind, of in KINDS.items():
-        if f"mug_transductive{of}_round1" in result:
+        if any(f"mug_transductive{of}_round{number}" in result for number in (1, 2)):
             shown[f"transductive {kind}"] = transductive_table({**result, **read_json(OTHER_OPTIONS)}, kind, of)
     if any(f"mug_without_{name}_round2" in result for name in LEFT_OUT):
         shown["left out"] = left_out_table(result)
