@@ -143,7 +143,7 @@ def loaded(protocol: Protocol, root: Path, split: str = "val") -> object:
 
 
 def test_help_lists_every_benchmark(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "800")
     for name in ("score", "propagate", "submit", "zeroshot"):
         assert run(monkeypatch, name, "--help") == 0
         assert f"{','.join(PROTOCOLS)}}}|STR" in capsys.readouterr().out
