@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import nn
 
 from densevos.base.errors import InputError, RunError, Stopped
@@ -27,7 +26,7 @@ from densevos.config import (
     TrainConfig,
 )
 from densevos.data.clips import ClipBatch
-from densevos.engine import checkpoint, distributed, loop
+from densevos.engine import checkpoint, loop
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.learners.self_training import losses_at
 from densevos.methods.registry import read_config, write_config
@@ -35,6 +34,7 @@ from densevos.methods.self_training import make_learner
 from densevos.models.encoder import load_encoder
 from densevos.training import export, train
 from tests.densevos.conftest import write_frames
+from tests.ranks import run_two_ranks
 
 
 def weights(run: Path) -> bytes:
@@ -384,9 +384,7 @@ def test_regularising_branch_options(tiny: TrainConfig, mode: str, gradient: boo
     assert all(module.training for module in learner.modules())
 
 
-def _rank_gradient(rank: int, port: int, first, second, theta, index, out: Path) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+def _rank_gradient(rank: int, first, second, theta, index, out: Path) -> None:
     clips = slice(2 * rank, 2 * rank + 2)
     scale = torch.ones(first.shape[2], requires_grad=True)
     keys = (first * scale.view(-1, 1, 1))[clips]
@@ -396,7 +394,6 @@ def _rank_gradient(rank: int, port: int, first, second, theta, index, out: Path)
     gradient = scale.grad.clone()
     torch.distributed.all_reduce(gradient)
     torch.save(gradient / 2, out / f"{rank}.pt")
-    distributed.stop()
 
 
 def test_two_processes_have_the_gradient_of_one_on_the_whole_batch(tmp_path: Path) -> None:
@@ -409,10 +406,7 @@ def test_two_processes_have_the_gradient_of_one_on_the_whole_batch(tmp_path: Pat
         first * scale.view(-1, 1, 1), second * scale.view(-1, 1, 1), theta, index, index, SelfTrainingConfig()
     )
     whole["loss"].backward()
-    port = 20_000 + os.getpid() % 20_000
-    mp.start_processes(
-        _rank_gradient, args=(port, first, second, theta, index, tmp_path), nprocs=2, start_method="fork"
-    )
+    run_two_ranks(_rank_gradient, tmp_path, first, second, theta, index, tmp_path)
     for rank in range(2):
         torch.testing.assert_close(
             torch.load(tmp_path / f"{rank}.pt", weights_only=True), scale.grad, rtol=1e-4, atol=1e-5

@@ -1,12 +1,10 @@
 """The learner of image-to-video adaptation: losses, gradients, BatchNorm, padded frames, several processes."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,9 +18,9 @@ from densevos.config import (
     OptimiserConfig,
 )
 from densevos.data.segmentation.samples import DomainBatch
-from densevos.engine import distributed
 from densevos.learners import adversary
 from densevos.learners.image_to_video import ImageToVideo, discriminator_of
+from tests.ranks import run_two_ranks
 
 SWIN = NetworkConfig(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), window=4, hidden=8)
 VIDEO = dataclasses.replace(SWIN, architecture="video_swin", clip_frames=2)
@@ -249,9 +247,7 @@ def test_a_cnn_has_no_patch_embedding() -> None:
         config_of(CNN, placement="spatial").check()
 
 
-def _no_pairs_on_one_rank(rank: int, port: int, out: Path) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+def _no_pairs_on_one_rank(rank: int, out: Path) -> None:
     config = config_of(loss="clustered")
     learner = learner_of(config)
     if rank == 1:  # a cluster for each map: none holds both domains
@@ -261,12 +257,10 @@ def _no_pairs_on_one_rank(rank: int, port: int, out: Path) -> None:
         losses = model(batch_of(config), torch.Generator().manual_seed(rank))
         losses["loss"].backward()
     torch.save((gradients(learner), float(losses["adversarial"].detach())), out / f"{rank}.pt")
-    distributed.stop()
 
 
 def test_a_rank_without_pairs_has_no_missing_gradient(tmp_path: Path) -> None:
-    port = 20_000 + os.getpid() % 20_000
-    mp.start_processes(_no_pairs_on_one_rank, args=(port, tmp_path), nprocs=2, start_method="fork")
+    run_two_ranks(_no_pairs_on_one_rank, tmp_path, tmp_path)
     (first, some), (second, none) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert some > 0 == none
     assert first.keys() == second.keys()

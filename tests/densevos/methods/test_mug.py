@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 from torchvision.models import resnet50
 
@@ -41,6 +40,7 @@ from densevos.models.resnet import DenseResNet
 from densevos.objectives.video import instance_loss
 from densevos.training import export, train
 from tests.densevos.conftest import write_frames
+from tests.ranks import run_two_ranks
 
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear")
 CLIPS = MugClipConfig(size=96, segments=4, pair_gap=3, zoom=(0.8, 1.0))
@@ -297,9 +297,8 @@ def test_relabelling_stops_when_asked_and_goes_on(
     assert len(list((tmp_path / "run" / "round1" / "maps").glob("*/*.png"))) == 36
 
 
-def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "RANK": str(rank)}
+def _train_as_rank(rank: int, config: MugConfig, out: Path) -> None:
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank)}  # as torchrun leaves them
 
     def keep_and_relabel(network: MugNetwork, *rest: Any) -> None:
         torch.save(network.state_dict(), out.parent / f"{rank}.pt")
@@ -311,8 +310,7 @@ def _train_as_rank(rank: int, port: int, config: MugConfig, out: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_make_maps_with_one_network(tiny_mug: MugConfig, tmp_path: Path) -> None:
-    port = 20_000 + os.getpid() % 20_000
-    mp.start_processes(_train_as_rank, args=(port, tiny_mug, tmp_path / "run"), nprocs=2, start_method="fork")
+    run_two_ranks(_train_as_rank, tmp_path, tiny_mug, tmp_path / "run")
     assert load_encoder(tmp_path / "run" / "encoder.safetensors")[1]["training"]["steps"] == 2
     kept = load_model(tmp_path / "run" / "round1" / "model.safetensors")[0].state_dict()
     for rank in range(2):
