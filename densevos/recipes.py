@@ -36,7 +36,7 @@ def dul_kinetics(data: Path) -> TrainConfig:
     """DUL on Kinetics-400: SGD, centre crops, 80 epochs (best snapshot: 26)."""
     return TrainConfig(
         data=data,
-        clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
+        clips=ClipConfig(gap=10, spacing="fraction", order="ascending", short_side=(256, 256), crop="centre"),
         optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5),
         loop=LoopConfig(workers=8, epochs=80),
     )

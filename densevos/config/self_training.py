@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from densevos.config.parts import EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,12 @@ class ClipConfig:
     """T, frames of one clip."""
     gap: int = 2
     """Frames between two neighbours of a clip, where the video is long enough."""
+    spacing: Literal["whole", "fraction"] = field(default="whole", metadata=ADDED_LATER)
+    """Gap in a video that is shorter than frames x gap: the largest whole number that fits (whole), or its length /
+    frames, rounded at each frame (fraction). Videos shorter than a clip are left out (whole) or repeat frames
+    (fraction)."""
+    order: Literal["shuffled", "ascending"] = field(default="shuffled", metadata=ADDED_LATER)
+    """Order of the frames of a clip; the first is its reference frame."""
     size: int = 256
     """Side of the square crop, pixels."""
     short_side: tuple[int, int] = (256, 320)

@@ -145,8 +145,13 @@ class ClipSampler(Sampler):
 
 
 def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator) -> Tensor:
-    """One clip [T,3,size,size] uint8; InputError when the video is unreadable or shorter than T frames."""
-    if len(reader) < config.frames:
+    """One clip [T,3,size,size] uint8.
+
+    Raises:
+        InputError: The video is unreadable, empty, or shorter than T frames where these may not repeat.
+    """
+    fewest = config.frames if config.spacing == "whole" else 1
+    if len(reader) < fewest:
         raise InputError(f"{reader.path}: has {len(reader)} frames, fewer than the {config.frames} of a clip; left out")
     frames = reader.read(frame_indices(len(reader), config, rng))
     left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
@@ -156,11 +161,24 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
 
 
 def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> list[int]:
-    """T evenly spaced frames of a window of min(length, T * gap) at a random start, in random order."""
-    window = min(length, config.frames * config.gap)
-    gap = window // config.frames
-    start = rng.integers(length - window + 1)
-    return [int(start + gap * i) for i in rng.permutation(config.frames)]
+    """Positions of T frames of a video of `length` frames; the first is the clip's reference frame.
+
+    The clip starts anywhere the last frame allows. `config.spacing` says what happens in a video of fewer than T * gap
+    frames, and `config.order` which frame comes first.
+    """
+    count = config.frames
+    window = min(length, count * config.gap)
+    if config.spacing == "whole":
+        gap = window // count
+        offsets = [gap * i for i in range(count)]
+        last_start = length - 1 - offsets[-1]
+    else:
+        offsets = [i * window // count for i in range(count)]
+        last_start = length - window  # As the release does for Kinetics, which leaves out the last gap - 1 starts.
+
+    start = int(rng.integers(last_start + 1))
+    order = rng.permutation(count) if config.order == "shuffled" else range(count)
+    return [start + offsets[i] for i in order]
 
 
 def crop_box(width: int, height: int, config: ClipConfig, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -27,6 +28,7 @@ from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
 from densevos.data.sources.video_file import AvReader, DecordReader
 from densevos.learners.views import draw_theta, make_views, warp
+from densevos.recipes import dul_kinetics
 from tests.densevos.conftest import worker_killed_once, write_frames
 
 
@@ -158,6 +160,43 @@ def test_frames_of_a_clip_are_evenly_spaced_and_shuffled(frames: int, gap: int, 
     assert set(np.diff(sorted(indices))) == {expected}
     assert min(indices) >= 0
     assert max(indices) < length
+
+
+def test_every_frame_of_a_video_is_used() -> None:
+    config, rng = ClipConfig(frames=5, gap=10), np.random.default_rng(0)
+    clips = [frame_indices(50, config, rng) for _ in range(500)]
+    assert {min(clip) for clip in clips} == set(range(10))  # the last frame of a clip is its first + 40
+    assert {frame for clip in clips for frame in clip} == set(range(50))
+    assert {clip[0] - min(clip) for clip in clips} == {0, 10, 20, 30, 40}
+
+
+@pytest.mark.parametrize(
+    ("length", "starts", "offsets"),
+    [
+        (3, 1, [0, 0, 1, 1, 2]),  # shorter than a clip: frames repeat
+        (7, 1, [0, 1, 2, 4, 5]),
+        (48, 1, [0, 9, 19, 28, 38]),
+        (52, 3, [0, 10, 20, 30, 40]),
+    ],
+)
+def test_frames_of_kinetics_are_those_of_the_release(length: int, starts: int, offsets: list[int]) -> None:
+    """By hand from its rule: gap = min(length, 50) / 5, frame int(i * gap), start in 0 .. length - min(length, 50)."""
+    config, rng = dul_kinetics(Path("kinetics")).clips, np.random.default_rng(0)
+    clips = [frame_indices(length, config, rng) for _ in range(100)]
+    assert {clip[0] for clip in clips} == set(range(starts))
+    assert all([frame - clip[0] for frame in clip] == offsets for clip in clips)
+
+
+def test_a_video_shorter_than_a_clip_repeats_frames(tmp_path: Path) -> None:
+    write_frames(tmp_path / "short", 2)
+    reader = open_frames(tmp_path / "short")
+    config = ClipConfig(frames=4, size=24, short_side=(24, 24), spacing="fraction", order="ascending", flip=False)
+    clip = read_clip(reader, config, np.random.default_rng(0))
+    assert torch.equal(clip[0], clip[1])
+    assert torch.equal(clip[2], clip[3])
+    assert not torch.equal(clip[0], clip[2])
+    with pytest.raises(InputError, match="has 2 frames, fewer than the 4 of a clip"):
+        read_clip(reader, replace(config, spacing="whole"), np.random.default_rng(0))
 
 
 @settings(deadline=None, max_examples=100)
