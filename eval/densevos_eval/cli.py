@@ -15,7 +15,7 @@ from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
-from densevos_eval.propagation.settings import PropagationOptions
+from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -84,7 +84,7 @@ def propagate(
         run: Where masks go.
         save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
     """
-    config = options.config()
+    setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
@@ -95,8 +95,7 @@ def propagate(
     load = partial(
         Propagation.loaded,
         encoder=encoder,
-        layer=options.layer,
-        config=config,
+        setup=setup,
         max_side=videos.working_side,
         probabilities=save_probabilities,
     )
@@ -203,17 +202,18 @@ def sweep(
     from rich.console import Console
 
     check_workers(workers)
-    sequences, settings = benchmark.load(), grid.settings()
+    sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
     from densevos_eval.base.progress import frame_progress
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
-    network = encoder.load(preferred_layer=grid.layer)
-    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
+    first = next(iter(setups.values()))
+    network = encoder.load(preferred_layer=first.layer, frames=first.frames)
+    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
         result = sweep(
             sequences,
             network,
-            settings,
+            setups,
             benchmark.protocol(),
             out,
             split=benchmark.split,

@@ -15,6 +15,7 @@ Triple = tuple[float, float, float]
 Precision = Literal["fp32", "bf16"]
 
 PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
+ODD_PROBE = (219, 437)  # Parts of cells at all of them.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Backbone:
     features: frames [B,3,H,W] normalised by `mean` and `std`, and a layer -> [B,C,h,w].
     strides: pixels per cell of each layer, None where it has to be measured; `default` is one of the layers.
     module: holds the parameters, None where there are none to be moved or counted.
+    padded: frames must be padded to whole cells; None where that has to be measured.
     files: what was read; card: what the file says of its training.
     """
 
@@ -36,6 +38,7 @@ class Backbone:
     mean: Triple = MEAN
     std: Triple = STD
     memory_format: torch.memory_format = torch.channels_last
+    padded: bool | None = None
     files: tuple[Path, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +98,28 @@ def measured_stride(
             "its cells must be squares of whole pixels"
         )
     return stride
+
+
+@torch.inference_mode()
+def needs_whole_cells(
+    network: Callable[[Tensor], Tensor],
+    device: torch.device,
+    stride: int,
+    *,
+    name: str,
+    precision: Precision,
+    module: nn.Module | None = None,
+) -> bool:
+    """Whether frames must be padded to multiples of `stride`: networks of patches refuse others or cut them off.
+
+    A network of convolutions that pad makes ceil(side / stride) cells of any side.
+    """
+    frames = torch.zeros(1, 3, *ODD_PROBE, device=device)
+    try:
+        features = encoded(network, frames, name=name, precision=precision, module=module)
+    except InputError:
+        return True
+    return list(features.shape[2:]) != [-(-side // stride) for side in ODD_PROBE]
 
 
 def _hint(module: nn.Module | None, device: torch.device) -> str:

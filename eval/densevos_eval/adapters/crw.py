@@ -44,6 +44,7 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
         strides=dict.fromkeys(layers, STRIDE),
         default="res3",
         module=network,
+        padded=False,
         files=(path,),
     )
 

@@ -17,7 +17,7 @@ def facts(encoder: Encoder) -> dict[str, str]:
     """Title and text of each fact, in the order to be read: kind, architecture, layer, stride, file, training ..."""
     source = encoder.source
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
-    cells = [-(-round(side * encoder.scale) // encoder.stride) for side in FRAME]
+    cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
     told = {"encoder": encoder.name}
     if source:
         told |= {"kind": source.kind, "architecture": source.architecture}

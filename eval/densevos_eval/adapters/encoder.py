@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,9 +15,27 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
-from densevos_eval.adapters.backbone import Backbone, Precision, Triple, encoded, measured_stride, short_name
+from densevos_eval.adapters.backbone import (
+    Backbone,
+    Precision,
+    Triple,
+    encoded,
+    measured_stride,
+    needs_whole_cells,
+    short_name,
+)
+from densevos_eval.adapters.frames import (
+    AS_THEY_ARE,
+    FrameConfig,
+    FrameSizes,
+    padded_to,
+    resized_pixels,
+    scaled_size,
+    whole_cells,
+)
 from densevos_eval.adapters.scale import check_scale
 from densevos_eval.base import devices
+from densevos_eval.base.sizes import Size
 
 NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
 FORMS = (
@@ -29,10 +46,12 @@ FORMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Frames [B,3,H,W] float RGB in [0,1] -> unit features [B,C,H/stride,W/stride] float32.
+    """Frames [B,3,H,W] float RGB in [0,1] -> features [B,C,ceil(H/stride),ceil(W/stride)] float32.
 
-    H and W are multiples of `stride`. network: the same without normalisation of input and output; mean and std
-    are what it wants of the input. scale: frames are resized by this factor before they are encoded.
+    network: the same without normalisation of input and output; mean and std are what it wants of the input.
+    padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole cells.
+    scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor `scale`.
+    unit: features of every cell have length 1.
     source: where the network comes from, None where it was made by hand.
     """
 
@@ -46,6 +65,9 @@ class Encoder:
     memory_format: torch.memory_format = torch.channels_last
     precision: Precision = "fp32"
     scale: float = 1
+    frames: FrameConfig = AS_THEY_ARE
+    padded: bool = True
+    unit: bool = True
     source: Backbone | None = None
 
     @torch.inference_mode()
@@ -59,7 +81,7 @@ class Encoder:
             precision=self.precision,
             module=self.source.module if self.source else None,
         )
-        wanted = (frames.shape[2] // self.stride, frames.shape[3] // self.stride)
+        wanted = (-(-frames.shape[2] // self.stride), -(-frames.shape[3] // self.stride))
         if features.shape[2:] != wanted:
             raise InputError(
                 f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
@@ -71,22 +93,28 @@ class Encoder:
                 f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
                 f"{short_name(features.dtype)}); check its weights, or compute in float32"
             )
-        return F.normalize(features.float(), dim=1)
+        return F.normalize(features.float(), dim=1) if self.unit else features.float()
 
     def _normalised(self, frames: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (self.mean, self.std))
         return (frames - mean) / std
 
+    def sizes(self, frame: Size) -> FrameSizes:
+        """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
+        encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
+        covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
+        return FrameSizes(frame=frame, encoded=encoded_size, covered=covered)
+
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
+        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size; see `sizes`."""
         check_frame(frame)
-        size = scaled_size((frame.shape[0], frame.shape[1]), self.scale)
-        if size != frame.shape[:2]:
-            smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
-            frame = cv2.resize(frame, size[::-1], interpolation=smooth)
-        pixels = torch.from_numpy(padded_to(frame, self.stride)).to(self.device)  # before they become 4 bytes each
-        batch = pixels.permute(2, 0, 1)[None].float() / 255
-        return self(batch)[0]
+        sizes = self.sizes((frame.shape[0], frame.shape[1]))
+        pixels = resized_pixels(frame, sizes.encoded, self.frames)
+        if self.padded:
+            pixels = padded_to(pixels, self.stride)
+        batch = torch.from_numpy(np.array(pixels)).to(self.device)  # before they become 4 bytes each
+        batch = batch.permute(2, 0, 1)[None]
+        return self(batch.float() / 255 if pixels.dtype == np.uint8 else batch)[0]
 
 
 def check_frame(frame: np.ndarray) -> None:
@@ -114,17 +142,6 @@ def _check_frames(frames: Tensor) -> None:
         )
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """[H,W] times `scale`, rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
-    """Edge pixels repeated at the bottom and right until both sides are multiples of `stride`."""
-    sides = [(0, -length % stride) for length in image.shape[:2]]
-    return np.pad(image, [*sides, *[(0, 0)] * (image.ndim - 2)], mode="edge")
-
-
 def load_encoder(
     spec: str | Path,
     *,
@@ -133,12 +150,14 @@ def load_encoder(
     device: torch.device | str = "auto",
     precision: Precision = "fp32",
     scale: float = 1,
+    frames: FrameConfig | None = None,
 ) -> Encoder:
     """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
     layer: what is compared; left out, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
     has one of that name, then the network's own default.
     device: as torch names them; auto takes a GPU where there is one.
+    frames: how `of_frame` resizes frames; as they are when left out.
 
     Raises InputError as `load_backbone` does, for a layer that the network does not have, and for options that are
     out of range.
@@ -154,7 +173,8 @@ def load_encoder(
     chosen = layer or in_spec or preferred_layer or backbone.default
     if chosen not in backbone.strides:
         raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
-    return _ready(backbone, spec, chosen, devices.chosen(device), precision, scale)
+    encoder = _ready(backbone, spec, chosen, devices.chosen(device), precision)
+    return replace(encoder, scale=scale, frames=frames or AS_THEY_ARE)
 
 
 def load_backbone(spec: str) -> Backbone:
@@ -193,9 +213,7 @@ def _without_layer(spec: str) -> tuple[str, str | None]:
     return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
 
 
-def _ready(
-    backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision, scale: float
-) -> Encoder:
+def _ready(backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision) -> Encoder:
     if backbone.module is not None:
         backbone.module.eval().to(device)
         backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
@@ -203,17 +221,21 @@ def _ready(
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)
 
+    how: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
+    stride = backbone.strides[layer] or measured_stride(network, device, **how)
+    padded = backbone.padded
+    if padded is None:
+        padded = needs_whole_cells(network, device, stride, **how)
     return Encoder(
         name=name,
         layer=layer,
-        stride=backbone.strides[layer]
-        or measured_stride(network, device, name=name, precision=precision, module=backbone.module),
+        stride=stride,
         network=network,
         device=device,
         mean=backbone.mean,
         std=backbone.std,
         memory_format=backbone.memory_format,
         precision=precision,
-        scale=scale,
+        padded=padded,
         source=backbone,
     )

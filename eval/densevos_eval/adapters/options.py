@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.scale import check_scale
 
 if TYPE_CHECKING:
@@ -29,10 +30,16 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         check_scale(self.scale)
 
-    def load(self, *, preferred_layer: str | None = None, device: str | None = None) -> "Encoder":
+    def load(
+        self,
+        *,
+        preferred_layer: str | None = None,
+        frames: FrameConfig | None = None,
+        device: str | None = None,
+    ) -> "Encoder":
         """The encoder on `device` (or --device), at the preferred layer unless another is named; loads torch.
 
-        Raises InputError as load_encoder does.
+        frames: how frames are resized. Raises InputError as load_encoder does.
         """
         from densevos_eval.adapters.encoder import load_encoder
 
@@ -43,4 +50,5 @@ class EncoderOptions:
             device=device or self.device,
             precision=self.precision,
             scale=self.scale,
+            frames=frames,
         )

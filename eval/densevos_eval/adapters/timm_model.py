@@ -46,6 +46,7 @@ def load(name: str, weights: str | None) -> Backbone:
         strides=dict.fromkeys(map(str, range(len(reductions)))),
         default=str(max(fine, default=0)),
         module=model,
+        padded=True if transformer else None,
         mean=tuple(model.pretrained_cfg["mean"]),
         std=tuple(model.pretrained_cfg["std"]),
         files=(file,) if file else (),
