@@ -15,6 +15,7 @@ from densevos.base.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.metrics.confusion import class_iou, confusion
+from densevos_eval.metrics.joints_box import JointsBoxMetric
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
@@ -139,8 +140,14 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
     assert list(overall) == ["PCK@.1", "PCK@.2"]
     assert 0 <= overall["PCK@.1"] <= overall["PCK@.2"] <= 1
     for action in ("catch", "golf"):
-        write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))  # box 28 wide: 2.8 and 5.6 pixels
+        write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))
+    # The joints move by 1 to 5 pixels. The box is 28 by 18 pixels, .06 and .12 of its diagonal are 1.997 and 3.995.
     measured = score(sequences, out, benchmark_metric(JHMDB), split="val")
+    expected = {"PCK@.1": pytest.approx(1 / 5), "PCK@.2": pytest.approx(3 / 5)}
+    assert measured.overall == measured.sequences["golf/clip"] == expected
+    assert measured.rows.details["joints"]["PCK@.2"].tolist() == [3 / 5] * 15
+    box = JointsBoxMetric(benchmark=JHMDB)  # Of the longest side, 2.8 and 5.6 pixels.
+    measured = score(sequences, out, box, split="val")
     assert measured.overall == measured.sequences["golf/clip"] == {"PCK@.1": pytest.approx(2 / 5), "PCK@.2": 1}
     arguments = ["score", "--dataset", "jhmdb", "--root", str(jhmdb), "--results", str(out)]
     monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments])
@@ -148,7 +155,21 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
         cli.main()
     assert not end.value.code
     assert "PCK@.2" in capsys.readouterr().out
-    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == 1
+    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == pytest.approx(3 / 5)
+
+
+def test_a_lost_joint_is_null_and_costs_the_box_metric_only(jhmdb: Path, tmp_path: Path) -> None:
+    (sequence, _) = load_sequences(JHMDB, jhmdb, "val")
+    assert sequence.joints is not None
+    joints = read_positions(sequence.joints)
+    joints[3, 14] = np.nan
+    (tmp_path / sequence.name).mkdir(parents=True)
+    write_joints(tmp_path / sequence.name / "joints.json", joints)
+    assert json.loads((tmp_path / sequence.name / "joints.json").read_text())[3][14] is None
+    overall = score([sequence], tmp_path, benchmark_metric(JHMDB), split="val").overall
+    assert overall == {"PCK@.1": 1, "PCK@.2": 1}
+    overall = score([sequence], tmp_path, JointsBoxMetric(benchmark=JHMDB), split="val").overall
+    assert overall == {"PCK@.1": pytest.approx(74 / 75), "PCK@.2": pytest.approx(74 / 75)}
 
 
 @pytest.mark.parametrize(
