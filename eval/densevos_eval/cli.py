@@ -199,8 +199,6 @@ def sweep(
         overwrite: Empty the output folder if it holds files.
         workers: Processes that score; one per CPU core when left out.
     """
-    from rich.console import Console
-
     check_workers(workers)
     sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
     from densevos_eval.base.progress import frame_progress
@@ -222,7 +220,7 @@ def sweep(
             on_frame=on_frame,
         )
     write_sweep(result, out)
-    Console().print(sweep_table(result))
+    console.print_table(sweep_table(result))
     console.list_failures(result.broken, len(sequences), "mend and sweep again")
 
 
