@@ -15,7 +15,9 @@ from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
-from densevos_eval.presets.options import PropagationOptions
+from densevos_eval.presets.describe import preset_facts
+from densevos_eval.presets.options import PresetName, PropagationOptions
+from densevos_eval.presets.registry import PRESETS
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -225,21 +227,33 @@ def sweep(
 
 
 def info(
-    encoder: tyro.conf.Positional[str],
+    encoder: tyro.conf.Positional[str | None] = None,
     layer: str | None = None,
     scale: float = 1,
+    preset: PresetName | None = None,
 ) -> None:
-    """Print what an encoder is: kind, architecture, layers, stride, normalisation, file, and how it was trained.
+    """Print what an encoder is, or what a preset is and which numbers were published with it.
+
+    Of an encoder: kind, architecture, layers, stride, normalisation, file, and how it was trained. Of a preset: its
+    source, every switch as the option that sets it, published numbers, and what changes on other benchmarks.
 
     Args:
         encoder: As --encoder of propagate takes it.
         layer: Features that are compared; the encoder's usual ones when left out.
         scale: Frames are resized by this factor before they are encoded.
+        preset: A published protocol, as --preset of propagate takes it.
     """
-    options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
-    from densevos_eval.adapters.describe import as_lines, facts
+    if encoder is None and preset is None:
+        raise InputError("info: name an encoder, or a protocol with --preset")
+    from densevos_eval.base.facts import as_lines
 
-    print("\n".join(as_lines(facts(options.load()))))
+    if preset is not None:
+        print("\n".join(as_lines(preset_facts(PRESETS[preset]))))
+    if encoder is not None:
+        from densevos_eval.adapters.describe import facts
+
+        options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
+        print("\n".join(as_lines(facts(options.load()))))
 
 
 def show(

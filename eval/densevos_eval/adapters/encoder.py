@@ -103,7 +103,7 @@ class Encoder:
         """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
         encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
         covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
-        return FrameSizes(frame=frame, encoded=encoded_size, covered=covered)
+        return FrameSizes(frame=frame, converted=self.frames.conversion(), encoded=encoded_size, covered=covered)
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size; see `sizes`."""
