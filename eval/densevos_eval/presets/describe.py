@@ -37,9 +37,14 @@ def preset_facts(preset: Preset) -> dict[str, str]:
     for number, note in enumerate(preset.notes, 1):
         facts[f"note {number}"] = note
     for dataset, variant in preset.variants.items():
-        changes = dict(set(_all_switches(variant)) - set(_all_switches(preset)))
-        facts[f"on {dataset}"] = ", ".join(f"{flag} {value}" for flag, value in sorted(changes.items())) or "the same"
+        facts[f"on {dataset}"] = ", ".join(differences(variant, preset)) or "the same"
     return facts
+
+
+def differences(preset: Preset, other: Preset) -> list[str]:
+    """The switches of a preset that another has otherwise: `--flag value` each, in the order of `preset_facts`."""
+    others = dict(_all_switches(other))
+    return [f"{flag} {value}" for flag, value in _all_switches(preset) if others.get(flag) != value]
 
 
 def _all_switches(preset: Preset) -> list[tuple[str, str]]:
