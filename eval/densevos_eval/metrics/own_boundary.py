@@ -43,7 +43,7 @@ def own_contour_accuracy(
     wanted, found = outlines(truth, objects), outlines(prediction, objects)
     wanted_count, found_count = lengths(wanted), lengths(found)
     both = (wanted_count > 0) & (found_count > 0)
-    right, recalled = np.zeros(objects), np.zeros(objects)
+    right, recalled = np.zeros((2, objects), np.intp)
 
     if both.any():
         wanted, found = _of(wanted, both), _of(found, both)
