@@ -41,8 +41,8 @@ def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None)
     Args:
         against: What to score against.
         scoring: Which masks are scored.
-        metric: Metric to score with, such as miou, or module:NAME of your own. Without this option it is what the
-            benchmark asks for, and miou for a labelled set.
+        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own. Without this option it
+            is what the benchmark asks for, and miou for a labelled set.
     """
     from densevos_eval.scoring.run import run
 

@@ -39,6 +39,9 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     stability: bool = True
     """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per frame."""
+    count_ends: bool = False
+    """Score the first and the last annotated frame of a folder too. Without this option they do not count, as in
+    DAVIS, where the first mask is given. Use it for results that were given no mask."""
     decay_uint8: bool = False
     """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox, which counts
     frames with 8 bits."""
@@ -75,6 +78,13 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     def _benchmark(self, metric: str | None) -> Target:
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
+        if self.count_ends and not protocol.late_objects:
+            raise InputError(
+                f"--count-ends: {self.dataset} itself says which frames count; leave it out, or score with"
+                " --dataset folder"
+            )
+        if self.count_ends:
+            protocol = replace(protocol, skipped=(0, 0))
         if not self.stability:
             protocol = replace(protocol, stability=frozenset())
         chosen = find_sequence_metric(metric or protocol.measure)(benchmark=protocol)

@@ -16,7 +16,8 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
-from densevos_eval.metrics.objects import ObjectsMetric, measure_objects, object_curves
+from densevos_eval.metrics.measure_objects import measure_objects
+from densevos_eval.metrics.objects import ObjectsMetric, object_curves
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
