@@ -236,7 +236,7 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
             outlines.append(resampled(polygon(prediction > 0)))
         proposals = max(proposals, int(prediction.max()))
 
-    late = np.array([[t <= sequence.appears.get(id, -1) for t in counted] for id in objects])
+    late = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
     region, contour = (np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour))
     chosen = rules.match(region, contour)
 
@@ -282,7 +282,7 @@ def object_ids(sequence: Sequence) -> list[int]:
 
 
 def _read_truth(sequence: Sequence, index: int) -> np.ndarray:
-    ids = read_mask(sequence.truth[index])
+    ids = sequence.reader(sequence.truth[index])
     return merged(ids) if sequence.merge_objects else ids
 
 
