@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.masks import open_mask, read_mask
+from densevos.base.masks import VOID, open_mask, read_mask
 from densevos.data.segmentation.sets.fbms import read_colours
 
 WHITE = 128  # Grey values from here on are the object; some pictures have grey edges.
@@ -27,10 +27,16 @@ class AnnotationReader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class IdReader:
-    """The usual annotation: an indexed PNG whose pixel values are ids."""
+    """The usual annotation: an indexed PNG whose pixel values are ids.
+
+    void: Whether 255 keeps its value, as an id or as void, instead of becoming background.
+    """
+
+    void: bool = True
 
     def __call__(self, file: Path) -> np.ndarray:
-        return read_mask(file)
+        ids = read_mask(file)
+        return ids if self.void else np.where(ids == VOID, 0, ids)
 
     def files(self, file: Path) -> tuple[Path, ...]:
         return (file,)
