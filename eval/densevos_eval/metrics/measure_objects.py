@@ -92,7 +92,7 @@ def _measure_first_objects(sequence: Sequence, folder: Path, rules: ObjectRules,
         elif rules.contour:
             contour[:, :, columns[t]] = contour_accuracy(truth, prediction, len(objects), len(allowed), radius)
 
-    late = np.array([[t <= sequence.appears.get(id, -1) for t in counted] for id in objects])
+    late = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
     region, contour = (np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour))
     chosen = np.zeros(len(objects), int) if own else np.asarray(rules.match(region, contour))
 

@@ -58,7 +58,7 @@ def ids_in(annotation: np.ndarray) -> list[int]:
 
 def read_truth(sequence: Sequence, index: int) -> np.ndarray:
     """The annotation of a frame as ids [H,W] uint8; one id where the benchmark merges objects."""
-    ids = read_mask(sequence.truth[index])
+    ids = sequence.reader(sequence.truth[index])
     return merged(ids) if sequence.merge_objects else ids
 
 

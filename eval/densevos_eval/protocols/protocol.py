@@ -94,7 +94,8 @@ class Protocol:
     submission: str | None = None
     """Path of a mask in what the server takes, with {sequence} and {frame}. None: no server."""
     measure: str = "objects"
-    """What is scored: `objects` (J, F, T), `parts` (mean IoU of classes) or `joints` (PCK)."""
+    """Name of the metric, such as `objects` (J, F, T), `seen` (J and F of seen and unseen objects),
+    `parts` (mean IoU of classes) or `joints` (PCK)."""
     match: Callable[[np.ndarray, np.ndarray], np.ndarray] = same_id
     """Assigns proposals to objects: (J, F), each [objects,proposals,frames] -> proposal [objects]."""
 
