@@ -9,8 +9,9 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID, read_mask
 from densevos.base.names import mask_file
+from densevos_eval.base.sizes import size_text
 from densevos_eval.metrics.object_rules import ObjectRules
-from densevos_eval.sequences.sequence import Sequence, merged
+from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
 
 
 def annotated_frames(sequence: Sequence) -> list[int]:
@@ -59,6 +60,8 @@ def ids_in(annotation: np.ndarray) -> list[int]:
 def read_truth(sequence: Sequence, index: int) -> np.ndarray:
     """The annotation of a frame as ids [H,W] uint8; one id where the benchmark merges objects."""
     ids = sequence.reader(sequence.truth[index])
+    if sequence.annotation_size is not None:
+        ids = resized_ids(ids, sequence.annotation_size)
     return merged(ids) if sequence.merge_objects else ids
 
 
@@ -73,9 +76,17 @@ def read_prediction(sequence: Sequence, path: Path, shape: tuple[int, ...]) -> n
     if ids.shape != shape:
         raise InputError(
             f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but its annotation is {shape[1]}x{shape[0]};"
-            " write masks at the size of the frames"
+            f" {_size_remedy(sequence, ids)}"
         )
     return merged(ids) if sequence.merge_objects else ids
+
+
+def _size_remedy(sequence: Sequence, ids: np.ndarray) -> str:
+    """What to do about a mask [H,W] of another size than its annotation."""
+    if sequence.annotation_size is not None:
+        return "leave --annotation-size out, or propagate with a --mask-size or --preset of that size"
+    size = size_text((ids.shape[0], ids.shape[1]))
+    return f"write masks at the size of the frames, or resize annotations with --annotation-size {size}"
 
 
 def numbered_prediction(sequence: Sequence, path: Path, ids: np.ndarray, allowed: Collection[int]) -> np.ndarray:
