@@ -48,7 +48,12 @@ PLAIN: list[Any] = [
     *((np.float64(0).__reduce__()[0], f"{module}.scalar") for module in _MODULES),
     *((np.zeros(0).__reduce__()[0], f"{module}._reconstruct") for module in _MODULES),
 ]
-"""What makes the plain values that checkpoints hold beside weights: parsed arguments, paths, NumPy's numbers."""
+"""What makes the plain values that checkpoints hold beside weights.
+
+Parsed arguments (MAE, DINO, CRW), their paths (DINO, MAE and DeiT set the output folder as a path when a cluster
+runs them), and NumPy's numbers and arrays of numbers (the score of DUL). NumPy's objects are not among the types, so
+an array cannot carry anything else.
+"""
 
 
 class UnreadableError(Exception):
