@@ -14,6 +14,7 @@ from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
 from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.adapters.positions import Positions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.propagation.settings import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
@@ -229,6 +230,10 @@ def sweep(
 def info(
     encoder: tyro.conf.Positional[str],
     layer: str | None = None,
+    weights_of: str | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    positions: Positions | None = None,
     scale: float = 1,
 ) -> None:
     """Print what an encoder is: kind, architecture, layers, stride, normalisation, file, and how it was trained.
@@ -236,9 +241,23 @@ def info(
     Args:
         encoder: As --encoder of propagate takes it.
         layer: Features that are compared; the encoder's usual ones when left out.
+        weights_of: Network to take from a weights file that holds several, such as teacher or encoder_q.
+        mean: Mean of R, G and B in 0 to 1, subtracted from frames; that of the weights when left out.
+        std: Standard deviation of R, G and B in 0 to 1, by which frames are divided; that of the weights when left out.
+        positions: How a vision transformer interpolates its position embeddings to the size of a frame; timm when
+            left out.
         scale: Frames are resized by this factor before they are encoded.
     """
-    options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
+    options = EncoderOptions(
+        encoder=encoder,
+        layer=layer,
+        weights_of=weights_of,
+        mean=mean,
+        std=std,
+        positions=positions,
+        scale=scale,
+        device="cpu",
+    )
     from densevos_eval.adapters.describe import as_lines, facts
 
     print("\n".join(as_lines(facts(options.load()))))

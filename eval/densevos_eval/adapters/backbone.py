@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
+from densevos_eval.adapters.normalisation import Triple
 
-Triple = tuple[float, float, float]
 Precision = Literal["fp32", "bf16"]
 
 PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
@@ -22,6 +22,7 @@ class Backbone:
     """A network on the CPU in eval mode, and how to use it.
 
     features: frames [B,3,H,W] normalised by `mean` and `std`, and a layer -> [B,C,h,w].
+    positions: the same, by how position embeddings are interpolated, where there is a choice.
     strides: pixels per cell of each layer, None where it has to be measured; `default` is one of the layers.
     module: holds the parameters, None where there are none to be moved or counted.
     files: what was read; card: what the file says of its training.
@@ -32,6 +33,7 @@ class Backbone:
     features: Callable[[Tensor, str], Tensor]
     strides: Mapping[str, int | None]
     default: str
+    positions: Mapping[str, Callable[[Tensor, str], Tensor]] = field(default_factory=dict)
     module: nn.Module | None = None
     mean: Triple = MEAN
     std: Triple = STD

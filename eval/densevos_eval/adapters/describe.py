@@ -30,6 +30,8 @@ def facts(encoder: Encoder) -> dict[str, str]:
         "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of RGB in 0 to 1",
         f"features of {FRAME[0]}x{FRAME[1]}": "x".join(map(str, (channels, *cells))),
     }
+    if source and encoder.positions:
+        told["positions"] = f"{encoder.positions} (of {', '.join(source.positions)})"
     for path in source.files if source else ():
         told |= {"file": str(path), "sha256": sha256(path)}
     if source and source.card.get("training"):

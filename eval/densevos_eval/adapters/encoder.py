@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,13 +16,21 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
-from densevos_eval.adapters.backbone import Backbone, Precision, Triple, encoded, measured_stride, short_name
+from densevos_eval.adapters.backbone import Backbone, Precision, encoded, measured_stride, short_name
+from densevos_eval.adapters.normalisation import Normalisation, Triple
+from densevos_eval.adapters.positions import Positions
 from densevos_eval.adapters.scale import check_scale
+from densevos_eval.adapters.weights import is_file
 from densevos_eval.base import devices
 
-NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
+NAMED: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
+    "torchvision": torchvision_resnet.load,
+    "timm": timm_model.load,
+    "random": lambda name, seed, of: own.untrained(name, seed),
+}
 FORMS = (
-    "our encoder.safetensors, model.safetensors or the folder of its run, a DUL or CRW snapshot (.pth), "
+    "our encoder.safetensors, model.safetensors or the folder of its run, a snapshot of DUL, CRW, VFS, UVC or "
+    "TimeCycle (.pth), "
     "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
 )
 
@@ -33,6 +41,7 @@ class Encoder:
 
     H and W are multiples of `stride`. network: the same without normalisation of input and output; mean and std
     are what it wants of the input. scale: frames are resized by this factor before they are encoded.
+    positions: how position embeddings are interpolated, None where there is no choice.
     source: where the network comes from, None where it was made by hand.
     """
 
@@ -46,6 +55,7 @@ class Encoder:
     memory_format: torch.memory_format = torch.channels_last
     precision: Precision = "fp32"
     scale: float = 1
+    positions: str | None = None
     source: Backbone | None = None
 
     @torch.inference_mode()
@@ -130,47 +140,95 @@ def load_encoder(
     *,
     layer: str | None = None,
     preferred_layer: str | None = None,
+    weights_of: str | None = None,
+    normalisation: Normalisation | None = None,
+    preferred_normalisation: Normalisation | None = None,
+    positions: Positions | None = None,
+    preferred_positions: Positions | None = None,
     device: torch.device | str = "auto",
     precision: Precision = "fp32",
     scale: float = 1,
 ) -> Encoder:
     """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
-    layer: what is compared; left out, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
-    has one of that name, then the network's own default.
-    device: as torch names them; auto takes a GPU where there is one.
+    Args:
+        spec: See `load_backbone`.
+        layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
+            has one of that name, then the network's own default.
+        preferred_layer: See `layer`.
+        weights_of: Which of the networks in a weights file, see `load_backbone`.
+        normalisation: Mean and standard deviation of R, G and B in 0 to 1. What it leaves open is decided by
+            `preferred_normalisation`, then by what the weights were trained with.
+        preferred_normalisation: See `normalisation`.
+        positions: How a vision transformer interpolates position embeddings to the size of a frame: as timm does, or
+            as DINO's program does. Without it, `preferred_positions` where the network has the choice, then timm.
+        preferred_positions: See `positions`.
+        device: As torch names them; auto takes a GPU where there is one.
+        precision: Arithmetic of the network.
+        scale: Frames are resized by this factor before they are encoded.
 
-    Raises InputError as `load_backbone` does, for a layer that the network does not have, and for options that are
-    out of range.
+    Raises:
+        InputError: As `load_backbone`; a layer or a choice of positions that the network does not have; options that
+            are out of range.
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision: must be {' or '.join(get_args(Precision))}, is {precision}")
     check_scale(scale)
     spec = str(spec)
     plain, in_spec = _without_layer(spec)
-    backbone = load_backbone(plain)
+    backbone = load_backbone(plain, weights_of=weights_of)
     if preferred_layer not in backbone.strides:
         preferred_layer = None
     chosen = layer or in_spec or preferred_layer or backbone.default
     if chosen not in backbone.strides:
         raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
-    return _ready(backbone, spec, chosen, devices.chosen(device), precision, scale)
+    backbone = _normalised_by(backbone, normalisation, preferred_normalisation)
+    backbone, interpolation = _positioned(backbone, spec, positions, preferred_positions)
+    return replace(_ready(backbone, spec, chosen, devices.chosen(device), precision, scale), positions=interpolation)
 
 
-def load_backbone(spec: str) -> Backbone:
+def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbone:
+    """The backbone with the first mean and the first standard deviation that there are in the choices."""
+    means = [choice.mean for choice in choices if choice and choice.mean]
+    stds = [choice.std for choice in choices if choice and choice.std]
+    return replace(backbone, mean=[*means, backbone.mean][0], std=[*stds, backbone.std][0])
+
+
+def _positioned(
+    backbone: Backbone, spec: str, positions: str | None, preferred: str | None
+) -> tuple[Backbone, str | None]:
+    """The backbone with its positions interpolated as asked for or else as preferred, and how that is."""
+    if positions and positions not in backbone.positions:
+        offered = ", ".join(backbone.positions) or "no choice of it"
+        raise InputError(
+            f"--encoder {spec}: cannot interpolate positions by {positions}, as only timm's vision transformers with a "
+            f"table of positions can; it has {offered}, so leave --positions out"
+        )
+    for choice in (positions, preferred, "timm"):
+        if choice and choice in backbone.positions:
+            return replace(backbone, features=backbone.positions[choice]), choice
+    return backbone, None
+
+
+def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
     """The network that `spec` names, by the adapter of its kind.
 
     spec: an encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of such a
-    run; a released DUL or CRW snapshot; torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for an
-    untrained network of ours; or module:function. A file that exists goes before module:function.
+    run; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS];
+    random:NAME[:SEED] for an untrained network of ours; or module:function. A file that exists goes before
+    module:function.
+    weights_of: for torchvision:NAME:FILE and timm:NAME:FILE, which of the networks in the file: student, encoder_k,
+    model_ema, ...; without it, the one that is usually evaluated.
 
     Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
     never run), when weights cannot be fetched, and when nothing of these forms is meant.
     """
     kind, colon, rest = spec.partition(":")
+    name, _, weights = rest.partition(":")
+    if weights_of is not None and not (kind in ("torchvision", "timm") and is_file(weights)):
+        raise InputError(f"--weights-of {weights_of}: is for torchvision:NAME:FILE and timm:NAME:FILE, not for {spec}")
     if colon and kind in NAMED:
-        name, _, weights = rest.partition(":")
-        return NAMED[kind](name, weights or None)
+        return NAMED[kind](name, weights or None, weights_of)
     path = Path(spec)
     if path.is_dir():
         path = _in_run(path)

@@ -58,6 +58,8 @@ class Propagation:
             "weights": weights_fingerprint(encoder),
             "layer": encoder.layer,
             "stride": encoder.stride,
+            "normalisation": {"mean": list(encoder.mean), "std": list(encoder.std)},
+            "positions": encoder.positions,
             "precision": encoder.precision,
             "scale": encoder.scale,
             "device": encoder.device.type,
