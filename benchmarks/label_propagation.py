@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.propagation.cells import enlarged_labels
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.propagation.propagator import upsampled_labels
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 from harness import Row, device_name, parser_of, peak_mb, report, table, timed
 
 LABELS = 4
@@ -42,7 +43,8 @@ def main() -> None:
 def at_pixels(soft: Tensor) -> Tensor:
     """Labels [8h,8w] of soft masks [L,h,w], at the size of the frame."""
     size = (8 * soft.shape[1], 8 * soft.shape[2])
-    return upsampled_labels(soft, list(range(len(soft))), size, size, size)
+    sizes = FrameSizes(frame=size, encoded=size, covered=size)
+    return torch.from_numpy(enlarged_labels(soft, list(range(len(soft))), sizes, MaskConfig()))
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from densevos.base.parallel import check_workers
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.adapters.positions import Positions
 from densevos_eval.inputs.footage import Unlabelled, Videos
-from densevos_eval.propagation.settings import PropagationOptions
+from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -85,7 +85,7 @@ def propagate(
         run: Where masks go.
         save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
     """
-    config = options.config()
+    setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
@@ -96,8 +96,7 @@ def propagate(
     load = partial(
         Propagation.loaded,
         encoder=encoder,
-        layer=options.layer,
-        config=config,
+        setup=setup,
         max_side=videos.working_side,
         probabilities=save_probabilities,
     )
@@ -201,20 +200,24 @@ def sweep(
         overwrite: Empty the output folder if it holds files.
         workers: Processes that score; one per CPU core when left out.
     """
-    from rich.console import Console
-
     check_workers(workers)
-    sequences, settings = benchmark.load(), grid.settings()
+    sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
     from densevos_eval.base.progress import frame_progress
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
-    network = encoder.load(preferred_layer=grid.layer)
-    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
+    first = next(iter(setups.values()))
+    network = encoder.load(
+        preferred_layer=first.layer,
+        preferred_normalisation=first.normalisation,
+        preferred_positions=first.positions,
+        frames=first.frames,
+    )
+    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
         result = sweep(
             sequences,
             network,
-            settings,
+            setups,
             benchmark.protocol(),
             out,
             split=benchmark.split,
@@ -223,7 +226,7 @@ def sweep(
             on_frame=on_frame,
         )
     write_sweep(result, out)
-    Console().print(sweep_table(result))
+    console.print_table(sweep_table(result))
     console.list_failures(result.broken, len(sequences), "mend and sweep again")
 
 

@@ -17,7 +17,8 @@ def facts(encoder: Encoder) -> dict[str, str]:
     """Title and text of each fact, in the order to be read: kind, architecture, layer, stride, file, training ..."""
     source = encoder.source
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
-    cells = [-(-round(side * encoder.scale) // encoder.stride) for side in FRAME]
+    cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
+    colour = "RGB" if encoder.frames.colour == "rgb" else "lightness"
     told = {"encoder": encoder.name}
     if source:
         told |= {"kind": source.kind, "architecture": source.architecture}
@@ -27,7 +28,7 @@ def facts(encoder: Encoder) -> dict[str, str]:
         "layer": f"{encoder.layer} (of {', '.join(source.strides)})" if source else encoder.layer,
         "channels": str(channels),
         "stride": f"{encoder.stride} pixels",
-        "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of RGB in 0 to 1",
+        "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of {colour} in 0 to 1",
         f"features of {FRAME[0]}x{FRAME[1]}": "x".join(map(str, (channels, *cells))),
     }
     if source and encoder.positions:

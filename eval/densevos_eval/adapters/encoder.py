@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,12 +15,29 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
-from densevos_eval.adapters.backbone import Backbone, Precision, encoded, measured_stride, short_name
+from densevos_eval.adapters.backbone import (
+    Backbone,
+    Precision,
+    encoded,
+    measured_stride,
+    needs_whole_cells,
+    short_name,
+)
+from densevos_eval.adapters.frames import (
+    AS_THEY_ARE,
+    FrameConfig,
+    FrameSizes,
+    padded_to,
+    resized_pixels,
+    scaled_size,
+    whole_cells,
+)
 from densevos_eval.adapters.normalisation import Normalisation, Triple
 from densevos_eval.adapters.positions import Positions
 from densevos_eval.adapters.scale import check_scale
 from densevos_eval.adapters.weights import is_file
 from densevos_eval.base import devices
+from densevos_eval.base.sizes import Size
 
 NAMED: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
     "torchvision": torchvision_resnet.load,
@@ -37,10 +53,12 @@ FORMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Frames [B,3,H,W] float RGB in [0,1] -> unit features [B,C,H/stride,W/stride] float32.
+    """Frames [B,3,H,W] float RGB in [0,1] -> features [B,C,ceil(H/stride),ceil(W/stride)] float32.
 
-    H and W are multiples of `stride`. network: the same without normalisation of input and output; mean and std
-    are what it wants of the input. scale: frames are resized by this factor before they are encoded.
+    network: the same without normalisation of input and output; mean and std are what it wants of the input.
+    padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole cells.
+    scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor `scale`.
+    unit: features of every cell have length 1.
     positions: how position embeddings are interpolated, None where there is no choice.
     source: where the network comes from, None where it was made by hand.
     """
@@ -55,6 +73,9 @@ class Encoder:
     memory_format: torch.memory_format = torch.channels_last
     precision: Precision = "fp32"
     scale: float = 1
+    frames: FrameConfig = AS_THEY_ARE
+    padded: bool = True
+    unit: bool = True
     positions: str | None = None
     source: Backbone | None = None
 
@@ -69,7 +90,7 @@ class Encoder:
             precision=self.precision,
             module=self.source.module if self.source else None,
         )
-        wanted = (frames.shape[2] // self.stride, frames.shape[3] // self.stride)
+        wanted = (-(-frames.shape[2] // self.stride), -(-frames.shape[3] // self.stride))
         if features.shape[2:] != wanted:
             raise InputError(
                 f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
@@ -81,22 +102,28 @@ class Encoder:
                 f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
                 f"{short_name(features.dtype)}); check its weights, or compute in float32"
             )
-        return F.normalize(features.float(), dim=1)
+        return F.normalize(features.float(), dim=1) if self.unit else features.float()
 
     def _normalised(self, frames: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (self.mean, self.std))
         return (frames - mean) / std
 
+    def sizes(self, frame: Size) -> FrameSizes:
+        """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
+        encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
+        covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
+        return FrameSizes(frame=frame, encoded=encoded_size, covered=covered)
+
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
+        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size; see `sizes`."""
         check_frame(frame)
-        size = scaled_size((frame.shape[0], frame.shape[1]), self.scale)
-        if size != frame.shape[:2]:
-            smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
-            frame = cv2.resize(frame, size[::-1], interpolation=smooth)
-        pixels = torch.from_numpy(padded_to(frame, self.stride)).to(self.device)  # before they become 4 bytes each
-        batch = pixels.permute(2, 0, 1)[None].float() / 255
-        return self(batch)[0]
+        sizes = self.sizes((frame.shape[0], frame.shape[1]))
+        pixels = resized_pixels(frame, sizes.encoded, self.frames)
+        if self.padded:
+            pixels = padded_to(pixels, self.stride)
+        batch = torch.from_numpy(np.array(pixels)).to(self.device)  # before they become 4 bytes each
+        batch = batch.permute(2, 0, 1)[None]
+        return self(batch.float() / 255 if pixels.dtype == np.uint8 else batch)[0]
 
 
 def check_frame(frame: np.ndarray) -> None:
@@ -124,17 +151,6 @@ def _check_frames(frames: Tensor) -> None:
         )
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """[H,W] times `scale`, rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
-    """Edge pixels repeated at the bottom and right until both sides are multiples of `stride`."""
-    sides = [(0, -length % stride) for length in image.shape[:2]]
-    return np.pad(image, [*sides, *[(0, 0)] * (image.ndim - 2)], mode="edge")
-
-
 def load_encoder(
     spec: str | Path,
     *,
@@ -148,6 +164,7 @@ def load_encoder(
     device: torch.device | str = "auto",
     precision: Precision = "fp32",
     scale: float = 1,
+    frames: FrameConfig | None = None,
 ) -> Encoder:
     """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
@@ -158,7 +175,8 @@ def load_encoder(
         preferred_layer: See `layer`.
         weights_of: Which of the networks in a weights file, see `load_backbone`.
         normalisation: Mean and standard deviation of R, G and B in 0 to 1. What it leaves open is decided by
-            `preferred_normalisation`, then by what the weights were trained with.
+            `preferred_normalisation`, then by what the weights were trained with. A network of your own that has mean
+            or std keeps them against what is preferred.
         preferred_normalisation: See `normalisation`.
         positions: How a vision transformer interpolates position embeddings to the size of a frame: as timm does, or
             as DINO's program does. Without it, `preferred_positions` where the network has the choice, then timm.
@@ -166,6 +184,7 @@ def load_encoder(
         device: As torch names them; auto takes a GPU where there is one.
         precision: Arithmetic of the network.
         scale: Frames are resized by this factor before they are encoded.
+        frames: How `of_frame` resizes frames; as they are when left out.
 
     Raises:
         InputError: As `load_backbone`; a layer or a choice of positions that the network does not have; options that
@@ -182,9 +201,13 @@ def load_encoder(
     chosen = layer or in_spec or preferred_layer or backbone.default
     if chosen not in backbone.strides:
         raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
-    backbone = _normalised_by(backbone, normalisation, preferred_normalisation)
+    backbone = _normalised_by(backbone, normalisation, None if backbone.fixed else preferred_normalisation)
     backbone, interpolation = _positioned(backbone, spec, positions, preferred_positions)
-    return replace(_ready(backbone, spec, chosen, devices.chosen(device), precision, scale), positions=interpolation)
+    encoder = _ready(backbone, spec, chosen, devices.chosen(device), precision)
+    frames = frames or AS_THEY_ARE
+    if backbone.colour != "rgb":
+        frames = replace(frames, colour=backbone.colour)
+    return replace(encoder, scale=scale, frames=frames, positions=interpolation)
 
 
 def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbone:
@@ -251,9 +274,7 @@ def _without_layer(spec: str) -> tuple[str, str | None]:
     return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
 
 
-def _ready(
-    backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision, scale: float
-) -> Encoder:
+def _ready(backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision) -> Encoder:
     if backbone.module is not None:
         backbone.module.eval().to(device)
         backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
@@ -261,17 +282,21 @@ def _ready(
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)
 
+    how: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
+    stride = backbone.strides[layer] or measured_stride(network, device, **how)
+    padded = backbone.padded
+    if padded is None:
+        padded = needs_whole_cells(network, device, stride, **how)
     return Encoder(
         name=name,
         layer=layer,
-        stride=backbone.strides[layer]
-        or measured_stride(network, device, name=name, precision=precision, module=backbone.module),
+        stride=stride,
         network=network,
         device=device,
         mean=backbone.mean,
         std=backbone.std,
         memory_format=backbone.memory_format,
         precision=precision,
-        scale=scale,
+        padded=padded,
         source=backbone,
     )

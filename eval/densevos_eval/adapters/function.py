@@ -38,6 +38,7 @@ def load(module: str, function: str) -> Backbone:
         module=network if isinstance(network, nn.Module) else None,
         mean=_triple(spec, network, "mean", MEAN),
         std=_triple(spec, network, "std", STD),
+        fixed=hasattr(network, "mean") or hasattr(network, "std"),
         memory_format=torch.contiguous_format,  # what code of others expects
         files=_source(module),
     )

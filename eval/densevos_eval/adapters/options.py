@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.adapters.positions import Positions
 from densevos_eval.adapters.scale import check_scale
@@ -53,11 +54,14 @@ class EncoderOptions:
         preferred_layer: str | None = None,
         preferred_normalisation: Normalisation | None = None,
         preferred_positions: Positions | None = None,
+        frames: FrameConfig | None = None,
         device: str | None = None,
     ) -> "Encoder":
         """The encoder on `device` (or --device); loads torch.
 
         What is preferred, by a protocol for example, holds where no option says otherwise and the network offers it.
+
+        frames: How frames are resized.
 
         Raises InputError as load_encoder does.
         """
@@ -75,4 +79,5 @@ class EncoderOptions:
             device=device or self.device,
             precision=self.precision,
             scale=self.scale,
+            frames=frames,
         )

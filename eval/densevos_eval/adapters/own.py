@@ -63,6 +63,7 @@ def dense(encoder: DenseEncoder, *, kind: str, files: tuple[Path, ...] = (), car
         strides={layer: min(config.stride, own.get(layer, own[config.last])) for layer in encoder.layers},
         default=encoder.layers[0],
         module=encoder,
+        padded=False,
         files=files,
         card=card or {},
     )

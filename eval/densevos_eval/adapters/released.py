@@ -13,7 +13,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from densevos.models.encoder import lightness, normalise
 from densevos.models.foreign import below
 from densevos_eval.adapters.backbone import Backbone
 from densevos_eval.adapters.stages import released_resnet
@@ -29,16 +28,10 @@ def vfs(weights: Mapping[str, Tensor], path: Path) -> Backbone:
 def uvc(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     """The network of a UVC snapshot: res2, res3 and res4 (default)."""
     state = resnet_weights(below(weights, "gray_encoder."), path)
-    return released_resnet(state, path, name="UVC", default="res4", prepare=_grey)
+    return released_resnet(state, path, name="UVC", default="res4", colour="lab")
 
 
 def timecycle(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     """The network of a TimeCycle snapshot: res2 and res3 (default)."""
     state = resnet_weights(below(weights, "encoderVideo."), path)
     return released_resnet(state, path, name="TimeCycle", default="res3", layers=("res2", "res3"))
-
-
-def _grey(frames: Tensor) -> Tensor:
-    """Normalised RGB [B,3,H,W] -> lightness in each channel, normalised; white is 255/256, as 8 bits / 256 have it."""
-    black = normalise(frames.new_zeros(3, 1, 1))
-    return black + (lightness(frames) - black) * (255 / 256)

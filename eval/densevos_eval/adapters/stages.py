@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -18,6 +19,7 @@ def released_resnet(
     name: str,
     default: str,
     layers: tuple[str, ...] = LAYERS,
+    colour: Literal["rgb", "lab"] = "rgb",
     prepare: Callable[[Tensor], Tensor] | None = None,
 ) -> Backbone:
     """The network of a snapshot, at stride 8.
@@ -28,6 +30,7 @@ def released_resnet(
         name: What it is a snapshot of.
         default: The layer that the published evaluation compares.
         layers: Those that have learned; the ones that `weights` lacks are left out.
+        colour: What frames are turned into before they are normalised.
         prepare: What is done to normalised frames [B,3,H,W] before the network sees them.
 
     Raises:
@@ -58,6 +61,8 @@ def released_resnet(
         strides={layer: STRIDE for layer in layers if layer <= last},
         default=default,
         module=network,
+        colour=colour,
+        padded=False,
         files=(path,),
     )
 

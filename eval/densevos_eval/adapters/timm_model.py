@@ -53,6 +53,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         strides=dict.fromkeys(map(str, range(len(reductions)))),
         default=str(max(fine, default=0)),
         module=model,
+        padded=True if transformer else None,
         mean=mean,
         std=std,
         files=(file,) if file else (),

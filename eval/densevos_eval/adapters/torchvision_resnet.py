@@ -45,6 +45,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         strides=dict.fromkeys(LAYERS, STRIDE),
         default="res4",
         module=dense,
+        padded=False,
         mean=mean,
         std=std,
         files=(file,) if file else (),

@@ -1,6 +1,7 @@
 """Joints of a first frame propagated through a video, as soft maps in the place of masks."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,38 +14,27 @@ from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.sequences.joints import FILE, read_positions, write_joints
-from densevos_eval.sequences.sequence import Sequence, resized_frame
+from densevos_eval.sequences.sequence import Sequence
 
 
 @torch.inference_mode()
 def propagate_joints(
-    frames: Iterable[np.ndarray],
-    first: np.ndarray,
-    encoder: Encoder,
-    config: PropagationConfig,
-    *,
-    frame_size: tuple[int, int] | None = None,
+    frames: Iterable[np.ndarray], first: np.ndarray, encoder: Encoder, config: PropagationConfig
 ) -> Iterator[np.ndarray]:
-    """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost.
-
-    frame_size: frames are resized to this [H,W] before they are encoded; joints are those of the frames as they are.
-    """
+    """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost."""
     labels = LabelPropagation(config=config)
+    encoder = replace(encoder, unit=config.similarity == "cosine")
     for index, frame in enumerate(frames):
-        inside = frame_size or (frame.shape[0], frame.shape[1])
-        factor = np.array([inside[1] / frame.shape[1], inside[0] / frame.shape[0]])
-        features = encoder.of_frame(resized_frame(frame, inside))
-        padded = (
-            features.shape[1] * encoder.stride / encoder.scale,
-            features.shape[2] * encoder.stride / encoder.scale,
-        )
+        sizes = encoder.sizes((frame.shape[0], frame.shape[1]))
+        factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
+        features = encoder.of_frame(frame)
         given = None
         if index == 0:
-            maps = joint_maps((first + 0.5) * factor - 0.5, padded, (features.shape[1], features.shape[2]))
+            maps = joint_maps((first + 0.5) * factor - 0.5, sizes.covered, (features.shape[1], features.shape[2]))
             channels = np.concatenate([1 - maps.sum(axis=0, keepdims=True), maps])
             given = {id: torch.from_numpy(one).to(features) for id, one in enumerate(channels)}
         soft = labels.step(features, given)[1:].float().cpu().numpy()
-        yield first if index == 0 else (joints_of_maps(soft, padded) + 0.5) / factor - 0.5
+        yield first if index == 0 else (joints_of_maps(soft, sizes.covered) + 0.5) / factor - 0.5
 
 
 def check_joints(sequence: Sequence) -> np.ndarray:
@@ -68,8 +58,7 @@ def write_propagated_joints(
     """
     truth = check_joints(sequence)
     found = []
-    frames = iterate_frames(sequence.frames())
-    for joints in propagate_joints(frames, truth[0], encoder, config, frame_size=sequence.frame_size):
+    for joints in propagate_joints(iterate_frames(sequence.frames()), truth[0], encoder, config):
         found.append(joints)
         on_frame(sequence.name)
     write_joints(folder / FILE, np.stack(found)[: len(truth)])

@@ -19,7 +19,7 @@ from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import Setup
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.runs.runner import write_all
@@ -66,7 +66,8 @@ class Remembering(Encoder):
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """As Encoder.of_frame, to the last bit."""
-        key = hashlib.blake2b(frame.tobytes(), key=repr((frame.shape, self.scale)).encode()).digest()
+        how = repr((frame.shape, self.scale, self.frames, self.unit))
+        key = hashlib.blake2b(frame.tobytes() + how.encode()).digest()
         if key in self.memory.places:
             return self.memory.read(key, self.device)
         start = time.perf_counter()
@@ -79,7 +80,7 @@ class Remembering(Encoder):
 def sweep(
     sequences: list[Sequence],
     encoder: Encoder,
-    settings: Mapping[str, PropagationConfig],
+    setups: Mapping[str, Setup],
     protocol: Protocol,
     out: Path,
     *,
@@ -101,15 +102,15 @@ def sweep(
         _check(sequence, protocol)
     inputs = [path for sequence in sequences for path in (sequence.source, *sequence.given.values())]
     new_folder(out, overwrite=overwrite, inputs=inputs)
-    features, seconds = 0.0, dict.fromkeys(settings, 0.0)
+    features, seconds = 0.0, dict.fromkeys(setups, 0.0)
     broken: dict[str, Broken] = {}
     for number, sequence in enumerate(sequences):
         with tempfile.TemporaryFile(dir=out) as file:
             memory = Memory(file=file)
             remembering = Remembering.of(encoder, memory)
-            for name, config in settings.items():
+            for name, setup in setups.items():
                 start, before = time.perf_counter(), memory.seconds
-                writer = Propagation(encoder=remembering, config=config)
+                writer = Propagation(encoder=remembering, config=setup.propagation, masks=setup.masks)
                 try:
                     write_all([sequence], writer, out / name, resume=number > 0, on_step=on_frame)
                 except BROKEN as error:
@@ -120,11 +121,12 @@ def sweep(
     check_any(broken, [sequence.name for sequence in sequences])
     reasons = {name: str(error) for name, error in broken.items()}
     whole = [sequence for sequence in sequences if sequence.name not in broken]
-    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in settings}
+    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in setups}
     record = {"encoder": encoder.name, "layer": encoder.layer, "precision": encoder.precision}
     return Sweep(
         tried={
-            name: Tried(config=config, results=scored[name], seconds=seconds[name]) for name, config in settings.items()
+            name: Tried(config=setup.propagation, results=scored[name], seconds=seconds[name])
+            for name, setup in setups.items()
         },
         encoder={**record, "device": str(encoder.device)},
         features=features,

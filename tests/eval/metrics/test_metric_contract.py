@@ -173,7 +173,7 @@ def test_a_metric_may_live_outside_the_repository(benchmark: Benchmark, tmp_path
 
 
 def test_every_benchmark_asks_for_a_metric_that_there_is() -> None:
-    assert sorted(metric_classes()) == ["joints", "miou", "objects", "parts"]
+    assert sorted(metric_classes()) == ["joints", "joints-box", "miou", "objects", "parts"]
     for protocol in PROTOCOLS.values():
         assert benchmark_metric(protocol).is_implied
     assert not ObjectsMetric(benchmark=VIP).is_implied
@@ -190,7 +190,7 @@ def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pyte
         InputError, match="--metric parts: scores benchmarks, not labelled sets; name one with --dataset"
     ):
         find_shot_metric("parts")
-    with pytest.raises(InputError, match="--metric dice: is none of miou, joints, objects, parts"):
+    with pytest.raises(InputError, match="--metric dice: is none of miou, joints, joints-box, objects, parts"):
         find_metric("dice")
 
 
