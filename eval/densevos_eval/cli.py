@@ -13,8 +13,8 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
-from densevos_eval.adapters.positions import Positions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions

@@ -1,8 +1,8 @@
 """Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is inside."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,9 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
-from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
 from densevos_eval.adapters.backbone import (
     Backbone,
     Precision,
@@ -23,6 +21,7 @@ from densevos_eval.adapters.backbone import (
     needs_whole_cells,
     short_name,
 )
+from densevos_eval.adapters.choices import Between, Positions
 from densevos_eval.adapters.frames import (
     AS_THEY_ARE,
     FrameConfig,
@@ -32,23 +31,13 @@ from densevos_eval.adapters.frames import (
     scaled_size,
     whole_cells,
 )
+from densevos_eval.adapters.memory import Memory, see
 from densevos_eval.adapters.normalisation import Normalisation, Triple
-from densevos_eval.adapters.positions import Positions
-from densevos_eval.adapters.scale import check_scale
-from densevos_eval.adapters.weights import is_file
+from densevos_eval.adapters.scale import check_every, check_scale
+from densevos_eval.adapters.specs import load_backbone, without_layer
+from densevos_eval.adapters.stream import Stream
 from densevos_eval.base import devices
 from densevos_eval.base.sizes import Size
-
-NAMED: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
-    "torchvision": torchvision_resnet.load,
-    "timm": timm_model.load,
-    "random": lambda name, seed, of: own.untrained(name, seed),
-}
-FORMS = (
-    "our encoder.safetensors, model.safetensors or the folder of its run, a snapshot of DUL, CRW, VFS, UVC or "
-    "TimeCycle (.pth), "
-    "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +49,8 @@ class Encoder:
     scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor `scale`.
     unit: features of every cell have length 1.
     positions: how position embeddings are interpolated, None where there is no choice.
+    new_memory: for a network that sees more than one frame, what makes the memory of one video, see `stream`.
+    every, between: which frames of a video are encoded, and what the others get, see `Stream`.
     source: where the network comes from, None where it was made by hand.
     """
 
@@ -77,6 +68,9 @@ class Encoder:
     padded: bool = True
     unit: bool = True
     positions: str | None = None
+    new_memory: Callable[[], Memory] | None = None
+    every: int = 1
+    between: Between = "repeat"
     source: Backbone | None = None
 
     @torch.inference_mode()
@@ -114,8 +108,26 @@ class Encoder:
         covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
         return FrameSizes(frame=frame, encoded=encoded_size, covered=covered)
 
+    def stream(self) -> Stream:
+        """The features of one video, frame after frame; a network that sees more than one frame remembers them."""
+        encoder, see_frame = self, _see_nothing
+        if self.new_memory is not None:
+            memory = self.new_memory()
+            encoder = replace(self, network=memory, new_memory=None)
+            see_frame = partial(encoder.show, memory)
+        return Stream(encoder.of_frame, see_frame, every=self.every, between=self.between, unit=self.unit)
+
+    @torch.inference_mode()
+    def show(self, memory: Memory, frame: np.ndarray) -> None:
+        """Show a frame [H,W,3] uint8 RGB to a memory, as `of_frame` does, without the features."""
+        see(memory, self._normalised(self._prepared(frame)).contiguous(memory_format=self.memory_format))
+
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size; see `sizes`."""
+        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, as of the first one of a video; see `sizes`."""
+        return self(self._prepared(frame))[0]
+
+    def _prepared(self, frame: np.ndarray) -> Tensor:
+        """A frame [H,W,3] uint8 RGB -> [1,3,h,w] in [0,1] on the device, resized and padded."""
         check_frame(frame)
         sizes = self.sizes((frame.shape[0], frame.shape[1]))
         pixels = resized_pixels(frame, sizes.encoded, self.frames)
@@ -123,7 +135,11 @@ class Encoder:
             pixels = padded_to(pixels, self.stride)
         batch = torch.from_numpy(np.array(pixels)).to(self.device)  # before they become 4 bytes each
         batch = batch.permute(2, 0, 1)[None]
-        return self(batch.float() / 255 if pixels.dtype == np.uint8 else batch)[0]
+        return batch.float() / 255 if pixels.dtype == np.uint8 else batch
+
+
+def _see_nothing(frame: np.ndarray) -> None:
+    """What a network of single frames takes from a frame whose features are not needed."""
 
 
 def check_frame(frame: np.ndarray) -> None:
@@ -161,6 +177,8 @@ def load_encoder(
     preferred_normalisation: Normalisation | None = None,
     positions: Positions | None = None,
     preferred_positions: Positions | None = None,
+    every: int | None = None,
+    between: Between = "repeat",
     device: torch.device | str = "auto",
     precision: Precision = "fp32",
     scale: float = 1,
@@ -181,6 +199,10 @@ def load_encoder(
         positions: How a vision transformer interpolates position embeddings to the size of a frame: as timm does, or
             as DINO's program does. Without it, `preferred_positions` where the network has the choice, then timm.
         preferred_positions: See `positions`.
+        every: Of a video, only frames 0, every, 2 * every, ... are encoded; without it, as the network has it, which
+            is every frame unless it sees tubelets.
+        between: What the frames between them get: the features of the one before (repeat), or a mean of both
+            neighbours, weighted by the distances (interpolate).
         device: As torch names them; auto takes a GPU where there is one.
         precision: Arithmetic of the network.
         scale: Frames are resized by this factor before they are encoded.
@@ -193,8 +215,9 @@ def load_encoder(
     if precision not in get_args(Precision):
         raise InputError(f"precision: must be {' or '.join(get_args(Precision))}, is {precision}")
     check_scale(scale)
+    check_every(every)
     spec = str(spec)
-    plain, in_spec = _without_layer(spec)
+    plain, in_spec = without_layer(spec)
     backbone = load_backbone(plain, weights_of=weights_of)
     if preferred_layer not in backbone.strides:
         preferred_layer = None
@@ -207,7 +230,8 @@ def load_encoder(
     frames = frames or AS_THEY_ARE
     if backbone.colour != "rgb":
         frames = replace(frames, colour=backbone.colour)
-    return replace(encoder, scale=scale, frames=frames, positions=interpolation)
+    encoder = replace(encoder, scale=scale, frames=frames, positions=interpolation)
+    return replace(encoder, new_memory=backbone.new_memory, every=every or backbone.every, between=between)
 
 
 def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbone:
@@ -231,47 +255,6 @@ def _positioned(
         if choice and choice in backbone.positions:
             return replace(backbone, features=backbone.positions[choice]), choice
     return backbone, None
-
-
-def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
-    """The network that `spec` names, by the adapter of its kind.
-
-    spec: an encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of such a
-    run; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS];
-    random:NAME[:SEED] for an untrained network of ours; or module:function. A file that exists goes before
-    module:function.
-    weights_of: for torchvision:NAME:FILE and timm:NAME:FILE, which of the networks in the file: student, encoder_k,
-    model_ema, ...; without it, the one that is usually evaluated.
-
-    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
-    never run), when weights cannot be fetched, and when nothing of these forms is meant.
-    """
-    kind, colon, rest = spec.partition(":")
-    name, _, weights = rest.partition(":")
-    if weights_of is not None and not (kind in ("torchvision", "timm") and is_file(weights)):
-        raise InputError(f"--weights-of {weights_of}: is for torchvision:NAME:FILE and timm:NAME:FILE, not for {spec}")
-    if colon and kind in NAMED:
-        return NAMED[kind](name, weights or None, weights_of)
-    path = Path(spec)
-    if path.is_dir():
-        path = _in_run(path)
-    if path.exists():
-        return own.from_file(path) if path.suffix == ".safetensors" else snapshots.from_file(path)
-    if is_outside(spec):
-        return function.load(kind, rest)
-    raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
-
-
-def _in_run(folder: Path) -> Path:
-    """The file of a run folder that holds its encoder, whether it is there or not."""
-    files = [folder / "encoder.safetensors", folder / "model.safetensors"]
-    return next((file for file in files if file.exists()), files[0])
-
-
-def _without_layer(spec: str) -> tuple[str, str | None]:
-    """KIND:NAME@LAYER[:WEIGHTS] -> KIND:NAME[:WEIGHTS], LAYER; other specs as they are."""
-    match = re.fullmatch(rf"((?:{'|'.join(NAMED)}):[^:@]+)@([^:@]+)(:.+)?", spec)
-    return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
 
 
 def _ready(backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision) -> Encoder:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from densevos_eval.adapters.choices import Between, Positions
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
-from densevos_eval.adapters.positions import Positions
-from densevos_eval.adapters.scale import check_scale
+from densevos_eval.adapters.scale import check_every, check_scale
 
 if TYPE_CHECKING:
     from densevos_eval.adapters.encoder import Encoder
@@ -33,6 +33,13 @@ class EncoderOptions:
     positions: Positions | None = None
     """How a vision transformer interpolates its position embeddings to the size of a frame: `timm`, as timm does
     (antialiased), or `dino`, as the programs of DINO, DINOv2 and CropMAE do. The default is timm."""
+    every: int | None = None
+    """Encode only every so many frames of a video, from the first one on; for networks of clips and tubelets, and to
+    save time. Without this option it is every frame, or every tubelet of a network that says how long its tubelets
+    are."""
+    between: Between = "repeat"
+    """With --every: features of the frames in between: those of the frame before (repeat), or a mean of the encoded
+    neighbours, weighted by their distances (interpolate)."""
     scale: float = 1
     """Frames are resized by this factor before they are encoded."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -42,6 +49,7 @@ class EncoderOptions:
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
+        check_every(self.every)
         self.normalisation()
 
     def normalisation(self) -> Normalisation:
@@ -76,6 +84,8 @@ class EncoderOptions:
             preferred_normalisation=preferred_normalisation,
             positions=self.positions,
             preferred_positions=preferred_positions,
+            every=self.every,
+            between=self.between,
             device=device or self.device,
             precision=self.precision,
             scale=self.scale,

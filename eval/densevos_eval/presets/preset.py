@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.normalisation import Normalisation
-from densevos_eval.adapters.positions import Positions
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.settings import Setup
 

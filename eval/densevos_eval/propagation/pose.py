@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ def propagate_joints(
     """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost."""
     labels = LabelPropagation(config=config)
     encoder = replace(encoder, unit=config.similarity == "cosine")
-    for index, frame in enumerate(frames):
+    frames, encoded = tee(frames)  # encoding may read a few frames further
+    for index, (frame, features) in enumerate(zip(frames, encoder.stream().over(encoded), strict=True)):
         sizes = encoder.sizes((frame.shape[0], frame.shape[1]))
         factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
-        features = encoder.of_frame(frame)
         given = None
         if index == 0:
             maps = joint_maps((first + 0.5) * factor - 0.5, sizes.covered, (features.shape[1], features.shape[2]))

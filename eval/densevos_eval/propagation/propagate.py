@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass, field, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,6 +71,8 @@ class Propagation:
             "stride": encoder.stride,
             "normalisation": {"mean": list(encoder.mean), "std": list(encoder.std)},
             "positions": encoder.positions,
+            "every": encoder.every,
+            "between": encoder.between,
             "precision": encoder.precision,
             "scale": encoder.scale,
             "device": encoder.device.type,
@@ -142,6 +145,7 @@ def weights_fingerprint(encoder: Encoder) -> str | None:
 
 def _steps(sequence: Sequence, propagator: Propagator) -> Iterator[tuple[str, np.ndarray]]:
     given = read_given(sequence)
-    frames = ahead(iterate_frames(sequence.frames()))
-    for index, (name, frame) in enumerate(zip(sequence.frame_names, frames, strict=True)):
-        yield name, propagator.step(frame, given.get(index))
+    frames, encoded = tee(ahead(iterate_frames(sequence.frames())))  # encoding may read a few frames further
+    steps = zip(sequence.frame_names, frames, propagator.features(encoded), strict=True)
+    for index, (name, frame, features) in enumerate(steps):
+        yield name, propagator.step(frame, given.get(index), features)

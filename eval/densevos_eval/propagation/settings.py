@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.frames import AS_THEY_ARE, FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
-from densevos_eval.adapters.positions import Positions
 from densevos_eval.base.sizes import Size, parse_size
 
 Window = Literal["circle", "disc", "square"]

@@ -21,7 +21,8 @@ from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.sweep.sweep import Memory, Remembering, sweep
+from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.sweep import sweep
 from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
 
