@@ -13,6 +13,7 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.describe import preset_facts
@@ -208,7 +209,12 @@ def sweep(
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
     first = next(iter(setups.values()))
-    network = encoder.load(preferred_layer=first.layer, frames=first.frames)
+    network = encoder.load(
+        preferred_layer=first.layer,
+        preferred_normalisation=first.normalisation,
+        preferred_positions=first.positions,
+        frames=first.frames,
+    )
     with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
         result = sweep(
             sequences,
@@ -229,6 +235,10 @@ def sweep(
 def info(
     encoder: tyro.conf.Positional[str | None] = None,
     layer: str | None = None,
+    weights_of: str | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    positions: Positions | None = None,
     scale: float = 1,
     preset: PresetName | None = None,
 ) -> None:
@@ -240,6 +250,11 @@ def info(
     Args:
         encoder: As --encoder of propagate takes it.
         layer: Features that are compared; the encoder's usual ones when left out.
+        weights_of: Network to take from a weights file that holds several, such as teacher or encoder_q.
+        mean: Mean of R, G and B in 0 to 1, subtracted from frames; that of the weights when left out.
+        std: Standard deviation of R, G and B in 0 to 1, by which frames are divided; that of the weights when left out.
+        positions: How a vision transformer interpolates its position embeddings to the size of a frame; timm when
+            left out.
         scale: Frames are resized by this factor before they are encoded.
         preset: A published protocol, as --preset of propagate takes it.
     """
@@ -252,7 +267,16 @@ def info(
     if encoder is not None:
         from densevos_eval.adapters.describe import facts
 
-        options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
+        options = EncoderOptions(
+            encoder=encoder,
+            layer=layer,
+            weights_of=weights_of,
+            mean=mean,
+            std=std,
+            positions=positions,
+            scale=scale,
+            device="cpu",
+        )
         print("\n".join(as_lines(facts(options.load()))))
 
 

@@ -1,7 +1,8 @@
 """DINO and what is scored with its program: hard masks, the first frame near the query, stretched labels."""
 
 from densevos_eval.adapters.frames import FrameConfig
-from densevos_eval.presets.preset import Normalisation, Preset, Published
+from densevos_eval.adapters.normalisation import Normalisation
+from densevos_eval.presets.preset import Preset, Published
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 
 NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225))  # .228, as in the program

@@ -29,8 +29,8 @@ class PropagationOptions(_Propagation, _Masks, _Frames):
     """How labels are propagated; what is left out comes from the preset."""
 
     preset: PresetName | None = None
-    """A published protocol, which densevos-eval info --preset NAME prints: sizes, masks, propagation, and the layer
-    where the encoder has one of that name. Without this option: dul, at the encoder's own layer."""
+    """A published protocol, which densevos-eval info --preset NAME prints: sizes, normalisation, masks, propagation,
+    and the layer where the encoder has one of that name. Without this option: dul, at the encoder's own layer."""
 
     def chosen(self, dataset: str | None = None) -> Preset:
         """The preset for a benchmark; dul without one."""
@@ -42,12 +42,15 @@ class PropagationOptions(_Propagation, _Masks, _Frames):
         Raises:
             InputError: A switch that was given cannot be, alone or beside the others; the message names the flag.
         """
-        preset = self.chosen(dataset).setup
+        chosen = self.chosen(dataset)
+        preset = chosen.setup
         frames = given(self, FrameConfig)
         if any(name in frames for name in SIZES):
             frames = {**dict.fromkeys(SIZES), **frames}  # A size replaces that of the preset, whichever side it names.
         return Setup(
             layer=preset.layer if self.preset else None,
+            normalisation=chosen.normalisation if self.preset else None,
+            positions=chosen.positions if self.preset else None,
             frames=replace(preset.frames, **frames),
             masks=replace(preset.masks, **given(self, MaskConfig)),
             propagation=replace(preset.propagation, **given(self, PropagationConfig)),

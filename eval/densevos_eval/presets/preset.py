@@ -4,17 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from densevos_eval.adapters.choices import Positions
+from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.settings import Setup
-
-
-@dataclass(frozen=True, kw_only=True)
-class Normalisation:
-    """What is taken from RGB in [0,1], and what the rest is divided by, per channel."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -52,7 +45,7 @@ class Preset:
     setup: Setup
     normalisation: Normalisation | None = None
     """What frames are normalised by; None for what the encoder's weights were trained with."""
-    positions: Literal["timm", "dino"] | None = None
+    positions: Positions | None = None
     """How a vision transformer's positions are interpolated; None for its own way."""
     annotation_size: Size | None = None
     """[H,W] that annotations are resized to before masks are scored; None for their own size."""

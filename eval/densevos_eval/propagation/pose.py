@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,9 @@ def propagate_joints(
     masks = masks or MaskConfig()
     labels = LabelPropagation(config=config)
     encoder = replace(encoder, unit=config.similarity == "cosine")
-    for index, frame in enumerate(frames):
+    frames, encoded = tee(frames)  # encoding may read a few frames further
+    for index, (frame, features) in enumerate(zip(frames, encoder.stream().over(encoded), strict=True)):
         sizes = encoder.sizes((frame.shape[0], frame.shape[1]))
-        features = encoder.of_frame(frame)
         given = None
         if index == 0:
             channels = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)

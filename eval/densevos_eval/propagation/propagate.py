@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass, field, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,12 +49,17 @@ class Propagation:
 
     @classmethod
     def loaded(cls, device: str, *, encoder: EncoderOptions, setup: Setup, **options: Any) -> "Propagation":
-        """The writer with the encoder that the options name, on a device, at the layer of the setup unless they name
-        another.
+        """The writer with the encoder that the options name, on a device; what they leave open is as in the setup.
 
         See the fields for `options`.
         """
-        network = encoder.load(preferred_layer=setup.layer, frames=setup.frames, device=device)
+        network = encoder.load(
+            preferred_layer=setup.layer,
+            preferred_normalisation=setup.normalisation,
+            preferred_positions=setup.positions,
+            frames=setup.frames,
+            device=device,
+        )
         return cls(encoder=network, config=setup.propagation, masks=setup.masks, **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -63,6 +69,10 @@ class Propagation:
             "weights": weights_fingerprint(encoder),
             "layer": encoder.layer,
             "stride": encoder.stride,
+            "normalisation": {"mean": list(encoder.mean), "std": list(encoder.std)},
+            "positions": encoder.positions,
+            "every": encoder.every,
+            "between": encoder.between,
             "precision": encoder.precision,
             "scale": encoder.scale,
             "device": encoder.device.type,
@@ -135,6 +145,7 @@ def weights_fingerprint(encoder: Encoder) -> str | None:
 
 def _steps(sequence: Sequence, propagator: Propagator) -> Iterator[tuple[str, np.ndarray]]:
     given = read_given(sequence)
-    frames = ahead(iterate_frames(sequence.frames()))
-    for index, (name, frame) in enumerate(zip(sequence.frame_names, frames, strict=True)):
-        yield name, propagator.step(frame, given.get(index))
+    frames, encoded = tee(ahead(iterate_frames(sequence.frames())))  # encoding may read a few frames further
+    steps = zip(sequence.frame_names, frames, propagator.features(encoded), strict=True)
+    for index, (name, frame, features) in enumerate(steps):
+        yield name, propagator.step(frame, given.get(index), features)

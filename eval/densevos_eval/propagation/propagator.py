@@ -1,6 +1,6 @@
 """The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,9 @@ from densevos.base.errors import InputError
 from densevos.base.masks import as_ids
 from densevos_eval.adapters.encoder import Encoder, check_array, check_frame
 from densevos_eval.adapters.frames import FrameSizes, nearest
+from densevos_eval.adapters.stream import Stream
 from densevos_eval.base.sizes import Size
+from densevos_eval.propagation.ahead import peeked
 from densevos_eval.propagation.cells import enlarged, enlarged_labels, labels_of_cells
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
@@ -57,14 +59,25 @@ class Propagator:
         self.max_side = max_side
         self._labels = LabelPropagation(config=config)
         self._last: _Last | None = None
+        self._stream: Stream | None = None
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def features(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """Features [C,h,w] of each frame of a whole video, for `step`; frames are read ahead as the encoder needs."""
+        first, frames = peeked(frames)
+        if first is None:
+            return
+        check_frame(first)
+        self.encoder = fitted(self.encoder, (first.shape[0], first.shape[1]), self.max_side)
+        yield from self.encoder.stream().over(frames)
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, features: Tensor | None = None) -> np.ndarray:
         """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
 
         mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background), of any type
         of numbers, bool included; soft masks are refused.
         Objects seen for the first time join the others; a known object is restarted from its new mask.
         Until the first mask everything is background.
+        features: those of the frame [C,h,w], where they are known.
 
         Raises InputError when frame or mask have another shape or type, or another size than those before.
         """
@@ -79,7 +92,10 @@ class Propagator:
                 raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
             mask = as_ids(mask, wanted)
         self.encoder = fitted(self.encoder, size, self.max_side)
-        return self.follow(self.encoder.of_frame(frame), size, mask)
+        if features is None:
+            self._stream = self._stream or self.encoder.stream()
+            features = self._stream.step(frame)
+        return self.follow(features, size, mask)
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: Size, mask: np.ndarray | None = None) -> np.ndarray:

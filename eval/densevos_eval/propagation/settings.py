@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.frames import AS_THEY_ARE, FrameConfig
+from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.base.sizes import Size, parse_size
 
 Window = Literal["circle", "disc", "square"]
@@ -112,9 +114,13 @@ class Setup:
     """Everything on the way from a frame and a given mask to a mask but the network itself.
 
     layer: Which features are compared; None for the encoder's own default.
+    normalisation: What frames are normalised by; None for what the encoder's weights were trained with.
+    positions: How a vision transformer's positions are interpolated; None for its own way.
     """
 
     layer: str | None = None
+    normalisation: Normalisation | None = None
+    positions: Positions | None = None
     frames: FrameConfig = AS_THEY_ARE
     masks: MaskConfig = field(default_factory=MaskConfig)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)

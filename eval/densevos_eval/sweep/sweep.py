@@ -1,17 +1,10 @@
 """Many settings of propagation on the same features, which are computed once."""
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from math import prod
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
@@ -26,55 +19,8 @@ from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence, read_given
+from densevos_eval.sweep.remembering import Memory, Remembering
 from densevos_eval.sweep.table import Sweep, Tried
-
-
-@dataclass(kw_only=True)
-class Memory:
-    """Features of frames in a file, where they lie in it, and the seconds that computing them took.
-
-    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854 with 512 channels.
-    """
-
-    file: IO[bytes]
-    places: dict[bytes, tuple[int, torch.Size, tuple[int, ...]]] = field(default_factory=dict)
-    seconds: float = 0
-
-    def write(self, key: bytes, features: Tensor) -> None:
-        """Keep the features of the frame `key`."""
-        self.places[key] = self.file.seek(0, 2), features.shape, features.stride()
-        self.file.write(features.cpu().numpy().tobytes())
-
-    def read(self, key: bytes, device: torch.device) -> Tensor:
-        """What was kept. Sums over channels round differently in another order of memory, so that is kept too."""
-        place, shape, stride = self.places[key]
-        self.file.seek(place)
-        values = torch.from_numpy(np.fromfile(self.file, np.float32, prod(shape)).reshape(shape))
-        return torch.empty_strided(shape, stride, device=device).copy_(values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remembering(Encoder):
-    """An encoder that computes the features of a frame once."""
-
-    memory: Memory
-
-    @classmethod
-    def of(cls, encoder: Encoder, memory: Memory) -> "Remembering":
-        """`encoder` with a memory."""
-        return cls(**{one.name: getattr(encoder, one.name) for one in fields(Encoder)}, memory=memory)
-
-    def of_frame(self, frame: np.ndarray) -> Tensor:
-        """As Encoder.of_frame, to the last bit."""
-        how = repr((frame.shape, self.scale, self.frames, self.unit))
-        key = hashlib.blake2b(frame.tobytes() + how.encode()).digest()
-        if key in self.memory.places:
-            return self.memory.read(key, self.device)
-        start = time.perf_counter()
-        features = super().of_frame(frame)
-        self.memory.write(key, features)
-        self.memory.seconds += time.perf_counter() - start
-        return features
 
 
 def sweep(

@@ -21,7 +21,8 @@ from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.sweep.sweep import Memory, Remembering, sweep
+from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.sweep import sweep
 from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
 
@@ -146,7 +147,8 @@ def test_grid() -> None:
     ]
     assert list(Grid().setups().values()) == [Setup()]
     dino = list(Grid(preset="dino", topk=(5, 10)).setups().values())
-    assert dino[0] == PRESETS["dino"].setup
+    preset = PRESETS["dino"]
+    assert dino[0] == replace(preset.setup, normalisation=preset.normalisation, positions="dino")
     assert dino[1].propagation == replace(dino[0].propagation, topk=10)
     both = Grid(window=("circle", "square"), reference=("near",)).setups()
     assert [name.removeprefix("context20-radius12-top10-temperature0.05") for name in both] == ["-circle", "-square"]
