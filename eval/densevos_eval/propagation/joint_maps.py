@@ -95,7 +95,7 @@ def joints_of_cell_maps(maps: np.ndarray, size: tuple[int, int], strongest: int 
     height, width = maps.shape[1:]
     flat = maps.reshape(len(maps), -1)
     # Cells tie often, since Gaussians are symmetric; torch decides which of them counts, as in those programs.
-    values, indices = torch.topk(torch.from_numpy(flat), min(strongest, flat.shape[1]), dim=1)
+    values, indices = torch.topk(torch.tensor(flat), min(strongest, flat.shape[1]), dim=1)
     weights, chosen = values.numpy(), indices.numpy()
 
     # A map is lost when all of it is empty; as its values are not negative, so are then its strongest cells.
