@@ -110,9 +110,7 @@ def test_a_table_is_needed(part: str, tmp_path: Path) -> None:
     }
     for value, told in (("3", "is no table of KEY = VALUE"), ("{}", "is empty; name one or more")):
         others = "".join(text for name, text in tables.items() if name != part)
-        file = written(
-            tmp_path, f'presets = ["dul"]\n{part} = {value}\n{others}'.replace('"vip"\n', '"vip"\nroot = "."\n')
-        )
+        file = written(tmp_path, f'presets = ["dul"]\n{part} = {value}\n{others}')
         with pytest.raises(InputError, match=f"plan.toml: {part}: {told}"):
             read_plan(file)
 
