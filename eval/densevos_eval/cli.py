@@ -391,6 +391,38 @@ def report(
     print(page)
 
 
+def matrix(
+    plan: tyro.conf.Positional[Path],
+    out: Path,
+    workers: int | None = None,
+    published: bool = False,
+    seed: int = 0,
+) -> None:
+    """Propagate and score every encoder on every benchmark with every preset of a plan: one table, one page.
+
+    The plan is a TOML file with `presets`, a list; [encoders], a table of NAME = "ENCODER"; a table
+    [benchmarks.NAME] for each benchmark, with dataset, root, split, sequences and the other options of a benchmark;
+    and perhaps [options], with layer, scale, precision and device.
+
+    Writes masks and scores as OUT/ENCODER/BENCHMARK/PRESET, as propagate and score do, and OUT/matrix.md, matrix.json
+    and matrix.html. A run that was stopped goes on: finished cells are kept, and other settings are an error. Cells
+    that fail are listed at the end; all others are still made.
+
+    Args:
+        plan: The plan.
+        out: Folder for masks, scores and tables.
+        workers: Processes that share the sequences, when propagating and when scoring; as for these commands when
+            left out.
+        published: Show published figures of the benchmarks beside, marked as such.
+        seed: Seed of the bootstrap.
+    """
+    check_workers(workers)
+    from densevos_eval.matrix.plan import read_plan
+    from densevos_eval.matrix.run import run
+
+    run(read_plan(plan), out, propagate, workers=workers, published=published, seed=seed)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": propagate,
     "zeroshot": zeroshot,
@@ -403,6 +435,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "submit": submit,
     "compare": compare,
     "report": report,
+    "matrix": matrix,
 }
 
 

@@ -120,10 +120,11 @@ def _short(column: str) -> str:
 
 def markdown(comparison: Comparison, published: Sequence[Published] = ()) -> str:
     """Both tables as Markdown; published rows in italics."""
-    return "\n".join(_markdown_table(table) for table in text_tables(comparison, published))
+    return "\n".join(markdown_table(table) for table in text_tables(comparison, published))
 
 
-def _markdown_table(table: TextTable) -> str:
+def markdown_table(table: TextTable) -> str:
+    """One table as Markdown; published rows in italics."""
     marked = [[f"*{cell}*" if cell else "" for cell in map(_plain, row)] for row in table.marked]
     lines = [f"**{_plain(table.caption)}**", "", _line(map(_plain, table.header))]
     lines += [_line(["---", *["---:"] * (len(table.header) - 1)])]

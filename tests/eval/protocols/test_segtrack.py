@@ -14,7 +14,8 @@ from densevos_eval.protocols.segtrack import SEGTRACK2, SEGTRACK2_MERGED
 from densevos_eval.runs.fingerprint import input_fingerprint, truth_fingerprint
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import read_given
-from tests.eval.copies import MASKS, put, put_white, segtrack
+from tests.eval.copies import MASKS, fbms, put, put_white, segtrack
+from tests.eval.protocols.test_layouts import run
 
 
 def write_results(folder: Path, masks=MASKS) -> Path:
@@ -67,3 +68,21 @@ def test_layers_of_other_sizes_are_refused(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(file)
     with pytest.raises(InputError, match=r"two_00000\.bmp: has another size than .*1/two_00000\.png"):
         read_given(load_sequences(SEGTRACK2, tmp_path, "val")[1])
+
+
+def test_annotations_in_layers_and_colours_are_drawn(tmp_path: Path, monkeypatch) -> None:
+    for dataset, copy, first in (("segtrack2", segtrack, 0), ("fbms", fbms, 1)):
+        root, results = tmp_path / dataset, tmp_path / f"{dataset}-results"
+        copy(root)
+        for name, masks in MASKS.items():
+            for t, mask in enumerate(masks):
+                frame = f"{name}_{t + first:05d}" if dataset == "segtrack2" else f"{name}_{t + first:04d}"
+                put(results / name / f"{frame}.png", mask)
+        where = ("--dataset", dataset, "--root", root)
+        assert run(monkeypatch, "score", *where, "--results", results, "--workers", 1) == 0
+        assert run(monkeypatch, "report", results, *where, "--out", tmp_path / f"{dataset}.html") == 0
+        assert (tmp_path / f"{dataset}.html").read_text().count("<article") == 2
+
+        shown = ("--results", f"mine={results}", "--out", tmp_path / f"{dataset}-shown", "--no-movies")
+        assert run(monkeypatch, "show", *where, *shown) == 0
+        assert (tmp_path / f"{dataset}-shown" / "overview.png").is_file()

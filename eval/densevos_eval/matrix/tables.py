@@ -1,0 +1,87 @@
+"""A matrix as Markdown and as JSON."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import densevos
+from densevos.base.errors import InputError
+from densevos_eval.matrix.matrix import Matrix
+from densevos_eval.reports.compare import Comparison
+from densevos_eval.reports.compare_tables import TextTable, markdown_table, percent, text_tables
+from densevos_eval.reports.published import Published, published_rows
+
+DASH = "–"
+
+
+def overview(matrix: Matrix) -> TextTable:
+    """One row per encoder and preset, and the headline of every benchmark, in per cent."""
+    headlines = {name: _headline(matrix, name) for name in matrix.plan.benchmarks}
+    rows = []
+    for encoder, preset in matrix.rows:
+        cells = []
+        for name, column in headlines.items():
+            results = matrix.cell(encoder, name, preset)
+            cells.append(percent(results.overall[column]) if results and column else DASH)
+        rows.append([matrix.title(encoder, preset), *cells])
+
+    names = [f"{name} {column.removesuffix('-Mean')}".rstrip() for name, column in headlines.items()]
+    return TextTable(caption="all benchmarks, in per cent", header=["", *names], rows=rows)
+
+
+def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bool) -> str:
+    """The overview, a table of each benchmark with differences and intervals, and the broken cells."""
+    parts = [markdown_table(overview(matrix))]
+    for comparison in comparisons.values():
+        table, _ = text_tables(comparison, published_of(comparison) if published else ())
+        parts.append(markdown_table(table))
+    if matrix.broken:
+        lines = [f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()]
+        parts.append("\n".join(["**Without scores**", "", *lines, ""]))
+    return "\n".join(parts)
+
+
+def as_json(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
+    """Everything at full precision, numbers as shares 0 to 1; null where there is no number."""
+    return {
+        "version": densevos.__version__,
+        **matrix.plan.facts(),
+        "presets": list(matrix.plan.presets),
+        "cells": list(_cells(matrix, comparisons)),
+        "broken": {cell.name: reason for cell, reason in matrix.broken.items()},
+    }
+
+
+def published_of(comparison: Comparison) -> list[Published]:
+    """Published figures of the benchmark, if any are known."""
+    try:
+        return published_rows(comparison.first.dataset, comparison.first.split)
+    except InputError:
+        return []
+
+
+def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
+    for cell, results in matrix.results.items():
+        comparison = comparisons[cell.benchmark]
+        title = matrix.title(cell.encoder, cell.preset)
+        place = [one.title for one in comparison.results].index(title)
+        differences = comparison.differences[place - 1] if place else {}
+        yield {
+            "encoder": cell.encoder,
+            "benchmark": cell.benchmark,
+            "preset": cell.preset,
+            "folder": cell.name,
+            "dataset": results.dataset,
+            "split": results.split,
+            "overall": {column: _number(value) for column, value in results.overall.items()},
+            "difference": {column: _number(one.value) for column, one in differences.items()},
+            "interval": {column: one.interval for column, one in differences.items() if one.interval},
+        }
+
+
+def _headline(matrix: Matrix, benchmark: str) -> str:
+    """The column that a benchmark is ranked by; empty without results."""
+    return next((one.headline for cell, one in matrix.results.items() if cell.benchmark == benchmark), "")
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value
