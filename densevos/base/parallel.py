@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from densevos.base.errors import InputError, RunError, Stopped
 
@@ -31,6 +31,7 @@ def each(
     *,
     processes: Sequence[Callable[[], Function[Item, Result]]] = (),
     single_threaded: bool = False,
+    here: bool = False,
     on_step: OnStep = lambda title: None,
 ) -> Iterator[tuple[Item, Result | Broken]]:
     """Every item with function(item, on_step), or with the InputError or RunError that it raised.
@@ -39,12 +40,15 @@ def each(
         finished. Without them `function` is called here. The first items are begun first.
     single_threaded: numeric libraries of these processes compute with one thread each. Several processes that share
         the cores must not start as many threads as there are cores.
+    here: this process works on items too, with `function` in a thread, while the processes start and afterwards. An
+        item that kills its process then kills all.
     on_step: called here with what the function calls it with.
 
     When the iteration ends, by whatever, no process is left; when this process is killed, the others end by themselves.
     """
     if processes:
-        yield from _in_processes(processes, items, on_step, single_threaded=single_threaded)
+        workers: list[_Worker[Item]] = [_Process(maker, single_threaded=single_threaded) for maker in processes]
+        yield from _shared_by([_Thread(function), *workers] if here else workers, items, on_step)
         return
     for item in items:
         outcome: Result | Broken
@@ -139,8 +143,55 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _Worker(Generic[Item, Result]):
-    """A process that works on one item at a time; another one if it dies."""
+class _Worker(Protocol[Item]):
+    """Somebody who works on one item at a time."""
+
+    connection: Connection
+    item: Item
+
+    def begin(self, item: Item) -> None:
+        """Start to work on an item."""
+        ...
+
+    def answer(self) -> tuple[str, Any]:
+        """What it says next: "step", "done" or "error", with a value."""
+        ...
+
+    def end(self) -> object:
+        """End it, whatever it is doing."""
+        ...
+
+
+class _Thread(Generic[Item, Result]):
+    """A worker in this process. It cannot be killed: when it is ended, it stops after its item."""
+
+    connection: Connection
+    item: Item
+
+    def __init__(self, function: Function[Item, Result]):
+        self._function = function
+        self._thread: threading.Thread | None = None
+
+    def begin(self, item: Item) -> None:
+        self.item = item
+        if self._thread is None:
+            self.connection, there = multiprocessing.Pipe()
+            self._thread = threading.Thread(target=_answer_items, args=(partial(_same, self._function), there))
+            self._thread.daemon = True  # An interrupted run does not wait for it.
+            self._thread.start()
+        self.connection.send(item)
+
+    def answer(self) -> tuple[str, Any]:
+        return self.connection.recv()
+
+    def end(self) -> None:
+        if self._thread is not None:
+            self.connection.close()
+            self._thread.join(timeout=0.1)
+
+
+class _Process(Generic[Item, Result]):
+    """A worker in a process of its own; another one if that dies."""
 
     connection: Connection
     item: Item
@@ -182,17 +233,12 @@ class _Worker(Generic[Item, Result]):
         return process.exitcode
 
 
-def _in_processes(
-    makers: Sequence[Callable[[], Function[Item, Result]]],
-    items: Sequence[Item],
-    on_step: OnStep,
-    *,
-    single_threaded: bool,
+def _shared_by(
+    workers: Sequence[_Worker[Item]], items: Sequence[Item], on_step: OnStep
 ) -> Iterator[tuple[Item, Result | Broken]]:
+    """Every item with its outcome, each from one of the workers, of whom none is left at the end."""
     waiting = deque(items)
-    busy: list[_Worker[Item, Result]] = [
-        _Worker(maker, single_threaded=single_threaded) for maker in makers[: len(items)]
-    ]
+    busy = list(workers[: len(items)])
     workers = tuple(busy)
     try:
         for worker in workers:
@@ -218,8 +264,13 @@ def _in_processes(
 
 
 def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
-    """A process: items in, steps and outcomes out, until the other side is closed or dead."""
+    """What a process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where it was begun in another thread than the main one.
+    _answer_items(maker, connection)
+
+
+def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
+    """Items in, steps and outcomes out, until the other side is closed or dead."""
     try:
         function = maker()
         while True:

@@ -16,7 +16,9 @@ from densevos.base.parallel import check_workers
 from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
-from densevos_eval.presets.options import PropagationOptions
+from densevos_eval.presets.describe import preset_facts
+from densevos_eval.presets.options import PresetName, PropagationOptions
+from densevos_eval.presets.registry import PRESETS
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -40,8 +42,8 @@ def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None)
     Args:
         against: What to score against.
         scoring: Which masks are scored.
-        metric: Metric to score with, such as miou, or module:NAME of your own. Without this option it is what the
-            benchmark asks for, and miou for a labelled set.
+        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own. Without this option it
+            is what the benchmark asks for, and miou for a labelled set.
     """
     from densevos_eval.scoring.run import run
 
@@ -231,15 +233,19 @@ def sweep(
 
 
 def info(
-    encoder: tyro.conf.Positional[str],
+    encoder: tyro.conf.Positional[str | None] = None,
     layer: str | None = None,
     weights_of: str | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     positions: Positions | None = None,
     scale: float = 1,
+    preset: PresetName | None = None,
 ) -> None:
-    """Print what an encoder is: kind, architecture, layers, stride, normalisation, file, and how it was trained.
+    """Print what an encoder is, or what a preset is and which numbers were published with it.
+
+    Of an encoder: kind, architecture, layers, stride, normalisation, file, and how it was trained. Of a preset: its
+    source, every switch as the option that sets it, published numbers, and what changes on other benchmarks.
 
     Args:
         encoder: As --encoder of propagate takes it.
@@ -250,20 +256,28 @@ def info(
         positions: How a vision transformer interpolates its position embeddings to the size of a frame; timm when
             left out.
         scale: Frames are resized by this factor before they are encoded.
+        preset: A published protocol, as --preset of propagate takes it.
     """
-    options = EncoderOptions(
-        encoder=encoder,
-        layer=layer,
-        weights_of=weights_of,
-        mean=mean,
-        std=std,
-        positions=positions,
-        scale=scale,
-        device="cpu",
-    )
-    from densevos_eval.adapters.describe import as_lines, facts
+    if encoder is None and preset is None:
+        raise InputError("info: name an encoder, or a protocol with --preset")
+    from densevos_eval.base.facts import as_lines
 
-    print("\n".join(as_lines(facts(options.load()))))
+    if preset is not None:
+        print("\n".join(as_lines(preset_facts(PRESETS[preset]))))
+    if encoder is not None:
+        from densevos_eval.adapters.describe import facts
+
+        options = EncoderOptions(
+            encoder=encoder,
+            layer=layer,
+            weights_of=weights_of,
+            mean=mean,
+            std=std,
+            positions=positions,
+            scale=scale,
+            device="cpu",
+        )
+        print("\n".join(as_lines(facts(options.load()))))
 
 
 def show(

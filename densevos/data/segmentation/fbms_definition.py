@@ -1,11 +1,13 @@
-"""The text file *.dat that says which frames of an FBMS-59 sequence are labelled, and with which colours."""
+"""The ground truth of an FBMS-59 sequence: a text file *.dat says which frames are labelled, and with which colours."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from densevos.base.errors import InputError
+from densevos.base.names import is_hidden
+from densevos.data.segmentation.layout import need_folder
 
 # Editions differ in line ends, in whether a colon follows, and in whether the value stands on the next line.
 KEY = re.compile(
@@ -44,6 +46,53 @@ def read_definition(file: Path) -> Definition:
     if len(images) != len(truth):
         raise InputError(f"{file}: names {len(truth)} label images but {len(images)} frames; get it again")
     return Definition(colours=colours, labelled=tuple(zip(images, truth, strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundTruth:
+    """What lies in SEQ/GroundTruth.
+
+    file: The definition file; `definition` is what it says.
+    labels: Index of each labelled frame -> its label image.
+    """
+
+    file: Path
+    definition: Definition
+    labels: Mapping[int, Path]
+
+
+def read_ground_truth(folder: Path, frames: Sequence[str], cure: str) -> GroundTruth:
+    """The ground truth of the sequence in `folder`, whose frames are called `frames` (stems, in order).
+
+    Raises:
+        InputError: There is not exactly one *.dat, it is damaged, or a frame or label image that it names is missing.
+    """
+    truth = need_folder(folder / "GroundTruth", cure)
+    definitions = sorted(file for file in truth.glob("*.dat") if not is_hidden(file.name))
+    if len(definitions) != 1:
+        raise InputError(f"{truth}: holds {len(definitions)} files *.dat instead of one; {cure}")
+
+    file = definitions[0]
+    definition = read_definition(file)
+    index = {name: t for t, name in enumerate(frames)}
+    labels = {}
+    for frame, label in definition.labelled:
+        t = index.get(Path(frame).stem, index.get(Path(label).stem.removesuffix("_gt")))
+        if t is None:
+            raise InputError(f"{file}: labels {frame}, which is no image of {folder}; {cure}")
+        labels[t] = _label_image(truth, label)
+    return GroundTruth(file=file, definition=definition, labels=labels)
+
+
+def _label_image(folder: Path, name: str) -> Path:
+    """The label image, which may lie there as PPM or PGM whatever the definition says."""
+    candidates = [folder / name, *(folder / f"{Path(name).stem}{suffix}" for suffix in (".ppm", ".pgm"))]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise InputError(
+            f"{candidates[0]}: label image is missing, though the definition beside it names it; get it again"
+        )
+    return found
 
 
 def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +41,6 @@ def facts(encoder: Encoder) -> dict[str, str]:
     if source and source.card.get("training"):
         told["training"] = json.dumps(source.card["training"], indent=2)
     return told
-
-
-def as_lines(facts: Mapping[str, str]) -> Iterator[str]:
-    """A line for each fact, with the titles in a column."""
-    width = max(map(len, facts))
-    for title, text in facts.items():
-        yield f"{title:{width}}  {text}"
 
 
 def sha256(path: Path) -> str:

@@ -106,7 +106,7 @@ class Encoder:
         """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
         encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
         covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
-        return FrameSizes(frame=frame, encoded=encoded_size, covered=covered)
+        return FrameSizes(frame=frame, converted=self.frames.conversion(), encoded=encoded_size, covered=covered)
 
     def stream(self) -> Stream:
         """The features of one video, frame after frame; a network that sees more than one frame remembers them."""

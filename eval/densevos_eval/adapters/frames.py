@@ -87,6 +87,8 @@ class FrameSizes:
 
     frame: Size
     """The frame as it is."""
+    converted: Size | None = None
+    """The frame as it is converted first, None where it is not."""
     encoded: Size
     """The frame as the encoder sees it."""
     covered: Size

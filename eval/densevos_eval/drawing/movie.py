@@ -26,10 +26,14 @@ def panels(
     The panels have the frame's height, or less where the row would be wider or higher than `width`.
     """
     name = sequence.frame_names[index]
-    masks = {title: _ids(mask_file(folder / sequence.name, name), sequence, frame) for title, folder in results.items()}
+    files = {title: mask_file(folder / sequence.name, name) for title, folder in results.items()}
+    masks = {title: _ids(file, read_mask(file), sequence, frame) for title, file in files.items()}
     if sequence.truth:
         annotated = not sequence.annotated or index in sequence.annotated
-        truth = _ids(sequence.truth[index], sequence, frame) if annotated else np.zeros(frame.shape[:2], np.uint8)
+        truth = np.zeros(frame.shape[:2], np.uint8)
+        if annotated:
+            file = sequence.truth[index]
+            truth = _ids(file, sequence.reader(file), sequence, frame)
         masks = {"truth": truth, **masks}
     room = (width - GAP * (len(masks) - 1)) // len(masks)
     height = max(1, min(frame.shape[0], frame.shape[0] * room // frame.shape[1], width))
@@ -44,8 +48,7 @@ def drawn_frames(sequence: Sequence) -> list[int]:
     return [index for index, name in enumerate(sequence.frame_names) if name in sequence.written]
 
 
-def _ids(file: Path, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
-    ids = read_mask(file)
+def _ids(file: Path, ids: np.ndarray, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
     if ids.shape != frame.shape[:2]:
         raise InputError(
             f"{file}: mask is {ids.shape[1]}x{ids.shape[0]} but its frame is {frame.shape[1]}x{frame.shape[0]};"

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 else:
     PresetName = Literal[tuple(PRESETS)]
 
-_Frames: Any = optional(FrameConfig, presets={name: preset.setup.frames for name, preset in PRESETS.items()})
-_Masks: Any = optional(MaskConfig, presets={name: preset.setup.masks for name, preset in PRESETS.items()})
-_Propagation: Any = optional(
-    PropagationConfig, presets={name: preset.setup.propagation for name, preset in PRESETS.items()}
-)
 USUAL = PRESETS["dul"]
 """What counts without a preset, but for the layer, which is then the encoder's own."""
+
+_Frames: Any = optional(FrameConfig, presets={"dul": USUAL.setup.frames})
+_Masks: Any = optional(MaskConfig, presets={"dul": USUAL.setup.masks})
+_Propagation: Any = optional(PropagationConfig, presets={"dul": USUAL.setup.propagation})
 
 SIZES = ("frame_size", "short_side", "long_side")
 

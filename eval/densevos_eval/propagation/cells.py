@@ -25,6 +25,8 @@ def labels_of_cells(
     device: torch.device | str = "cpu",
 ) -> Mapping[int, Tensor]:
     """The label [h,w] in [0,1] that each id has in the cells of a frame, from its mask [H,W] uint8."""
+    if sizes.converted is not None:
+        mask = nearest(mask, sizes.converted)
     if sizes.covered != sizes.encoded:
         stride = sizes.covered[0] // cells[0]
         mask = padded_to(nearest(mask, sizes.encoded), stride)

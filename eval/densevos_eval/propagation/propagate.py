@@ -101,7 +101,7 @@ class Propagation:
         (folder,) = folders
         encoder = for_sequence(self.encoder, sequence)
         if sequence.joints:
-            write_propagated_joints(sequence, encoder, self.config, folder, on_step)
+            write_propagated_joints(sequence, encoder, self.config, self.masks, folder, on_step)
             return
 
         propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)

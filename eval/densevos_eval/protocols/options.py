@@ -34,7 +34,7 @@ class BenchmarkOptions:
     resolution: str | None = None
     """Folder of one resolution, such as 480p; found by itself where there is only one."""
     frames: Literal["all", "required"] = "all"
-    """Frames of YouTube-VOS to propagate through: all, or the 6-fps set only."""
+    """Frames of YouTube-VOS or VOST to propagate through: all, or only those that are asked for."""
 
     def __post_init__(self) -> None:
         if self.dataset is None:

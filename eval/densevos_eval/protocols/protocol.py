@@ -67,6 +67,10 @@ class Protocol:
     """All ids above 0 are one object."""
     skipped: tuple[int, int] = (1, 1)
     """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
+    late_objects: bool = False
+    """Objects of any annotation count, each from the first scored frame that annotates or predicts it,
+    and ids of a result that no annotation has are background. False: the objects of the first
+    annotation count, and a result with other ids is refused."""
     ignore_void: bool = False
     """Annotated pixels of value 255 do not count, instead of counting as background."""
     max_proposals: int | None = None
@@ -90,7 +94,8 @@ class Protocol:
     submission: str | None = None
     """Path of a mask in what the server takes, with {sequence} and {frame}. None: no server."""
     measure: str = "objects"
-    """What is scored: `objects` (J, F, T), `parts` (mean IoU of classes) or `joints` (PCK)."""
+    """Name of the metric, such as `objects` (J, F, T), `seen` (J and F of seen and unseen objects),
+    `parts` (mean IoU of classes) or `joints` (PCK)."""
     match: Callable[[np.ndarray, np.ndarray], np.ndarray] = same_id
     """Assigns proposals to objects: (J, F), each [objects,proposals,frames] -> proposal [objects]."""
 

@@ -1,8 +1,13 @@
-"""YouTube-VOS: a meta.json says which objects a video has and in which frames they are asked for."""
+"""YouTube-VOS: a meta.json says which objects a video has and in which frames they are asked for.
+
+Source: Xu et al., YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark, arXiv 1809.03327.
+"""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.base.names import frame_order
@@ -11,7 +16,34 @@ from densevos_eval.protocols.layout import masks_by_frame, need_every_frame, nee
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import Sequence
 
-Objects = dict[int, tuple[str, ...]]  # id -> names of the frames it is asked for in, the first hands it over
+# The 65 categories of the objects of train, in both versions. Objects of other categories are unseen.
+SEEN_CATEGORIES = """
+    airplane ape bear bike bird boat bucket bus camel cat cow crocodile deer dog dolphin duck eagle earless_seal
+    elephant fish fox frisbee frog giant_panda giraffe hand hat hedgehog horse knife leopard lion lizard monkey
+    motorbike mouse others owl paddle parachute parrot penguin person plant rabbit raccoon sedan shark sheep sign
+    skateboard snail snake snowboard squirrel surfboard tennis_racket tiger toilet train truck turtle umbrella whale
+    zebra
+"""
+SEEN = frozenset(SEEN_CATEGORIES.split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """What meta.json says of a video.
+
+    objects: Id -> names of the frames that the object is asked for in; the first of them hands it over.
+    categories: Id -> category of the object, where meta.json names it.
+    """
+
+    objects: Mapping[int, tuple[str, ...]]
+    categories: Mapping[int, str]
+
+    @property
+    def groups(self) -> dict[int, str]:
+        """Id -> seen or unseen; nothing unless all objects have a category."""
+        if self.categories.keys() != self.objects.keys():
+            return {}
+        return {id: "seen" if name in SEEN else "unseen" for id, name in self.categories.items()}
 
 
 def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
@@ -19,7 +51,8 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 
     Frames come from SPLIT_all_frames (perhaps in a folder all_frames) where the protocol takes all of them, else from
     SPLIT, every fifth. There is something to score against where SPLIT/Annotations holds the masks of all required
-    frames, as in `train`; scores of that are our own convention, the benchmark scores valid and test on a server.
+    frames, as in `train`. The benchmark scores valid and test on a server, whose program is not public: J and F of
+    objects of seen and of unseen categories apart, then the mean of these four, as its paper says.
     """
     folder = root / split
     cure = (
@@ -47,7 +80,8 @@ def _all_frames(root: Path, split: str) -> Path:
     return root / "all_frames" / below if (root / "all_frames" / below).is_dir() else root / below
 
 
-def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure: str, *, complete: bool) -> Sequence:
+def _sequence(name: str, video: Video, images: Path, annotations: Path, cure: str, *, complete: bool) -> Sequence:
+    objects = video.objects
     frame_names = need_frames(images, cure)
     need_folder(annotations, cure)
     index = {frame: t for t, frame in enumerate(frame_names)}
@@ -68,23 +102,29 @@ def _sequence(name: str, objects: Objects, images: Path, annotations: Path, cure
         truth=truth if all(truth[t].is_file() for t in annotated) else (),
         annotated=annotated,
         appears=appears,
+        groups=video.groups,
         required=required,
     )
 
 
-def _read_meta(path: Path, cure: str) -> dict[str, Objects]:
+def _read_meta(path: Path, cure: str) -> dict[str, Video]:
     try:
         videos = json.loads(read_text(path, cure))["videos"]
-        return {
-            name: {int(id): tuple(one["frames"]) for id, one in video["objects"].items() if one["frames"]}
-            for name, video in videos.items()
-        }
+        return {name: _video(video["objects"]) for name, video in videos.items()}
     except FileNotFoundError:
         raise InputError(f"{path}: file is missing; {cure}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: is no list of videos, their objects and frames ({error!r}); get it again: {cure}"
         ) from error
+
+
+def _video(objects: Mapping[str, Any]) -> Video:
+    asked = {int(id): one for id, one in objects.items() if one["frames"]}
+    return Video(
+        objects={id: tuple(one["frames"]) for id, one in asked.items()},
+        categories={id: one["category"] for id, one in asked.items() if one.get("category")},
+    )
 
 
 YTVOS18 = Protocol(
@@ -95,6 +135,7 @@ YTVOS18 = Protocol(
     flags=frozenset({"split", "frames"}),
     skipped=(0, 0),  # Every object counts from the frame after the one that hands it over.
     submission="Annotations/{sequence}/{frame}.png",
+    measure="seen",
 )
 YTVOS19 = replace(YTVOS18, name="ytvos19", source="https://youtube-vos.org/dataset/vos/ (2019 version)")
 PROTOCOLS = (YTVOS18, YTVOS19)

@@ -64,8 +64,8 @@ def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
     """
     if worst < 0:
         raise InputError(f"--worst: must be 0 or more sequences, is {worst}")
-    metric = subject.results.metric or subject.protocol.measure
-    return subject.sequences[:worst] if metric == "objects" else ()
+    of_objects = any(one.objects for one in subject.results.sequences.values())
+    return subject.sequences[:worst] if of_objects else ()
 
 
 def write_report(

@@ -3,43 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
-from string import Template
 from urllib.parse import quote
 
 import numpy as np
 
 from densevos_eval.reports import charts
-from densevos_eval.reports.compare import TIE, Comparison, Difference
+from densevos_eval.reports.compare import Comparison, Difference
 from densevos_eval.reports.compare_tables import percent
+from densevos_eval.reports.html import coloured_change, counted, document, heading, html_table, short_name
 from densevos_eval.reports.results import Results, SequenceResult, lower_is_better
 from densevos_eval.reports.thumbnails import FALSE, MISSED, SWAPPED, Picture
-
-PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title: $benchmark</title>
-<link rel="icon" href="data:,">
-<style>
-$style</style>
-</head>
-<body>
-<header><h1>$title</h1>$subtitle</header>
-<section class="tiles">$tiles</section>
-<h2>All numbers</h2>
-$overall
-<h2 id="sequences">Sequences, worst first</h2>
-$sequences
-$details
-<script>
-$script</script>
-</body>
-</html>
-"""
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,25 +42,24 @@ def page(
     are not told apart.
     """
     against = comparison.first if comparison else None
-    assets = files("densevos_eval.reports") / "assets"
-    return PAGE.substitute(
-        title=escape(results.title),
-        benchmark=escape(f"{results.dataset} {results.split}"),
-        subtitle=_subtitle(results, against),
-        tiles=_tiles(results, comparison),
-        overall=_overall(results, against),
-        sequences=_sequence_table(results, against, names, [story.name for story in stories]),
-        details=_details(results, against, stories, own_ids=own_ids),
-        style=(assets / "report.css").read_text(encoding="utf-8"),
-        script=(assets / "report.js").read_text(encoding="utf-8"),
-    )
+    title = escape(results.title)
+    body = [
+        f"<header><h1>{title}</h1>{_subtitle(results, against)}</header>",
+        f'<section class="tiles">{_tiles(results, comparison)}</section>',
+        "<h2>All numbers</h2>",
+        _overall(results, against),
+        '<h2 id="sequences">Sequences, worst first</h2>',
+        _sequence_table(results, against, names, [story.name for story in stories]),
+        _details(results, against, stories, own_ids=own_ids),
+    ]
+    return document(f"{title}: {escape(f'{results.dataset} {results.split}')}", "\n".join(body))
 
 
 def _subtitle(results: Results, against: Results | None) -> str:
     objects = sum(len(one.objects) for one in results.sequences.values())
     frames = sum(len(one.frames) for one in results.sequences.values())
     counts = [(len(results.sequences), "sequence"), (objects, "object"), (frames, "scored frame")]
-    known = [_count(number, noun) for number, noun in counts if number]
+    known = [counted(number, noun) for number, noun in counts if number]
     compared = f", against <b>{escape(against.title)}</b>" if against else ""
     return (
         f"<p>{escape(results.dataset)} {escape(results.split)}{compared}</p>"
@@ -101,17 +73,17 @@ def _tiles(results: Results, comparison: Comparison | None) -> str:
     tiles = []
     for column in results.columns:
         note = ' <span class="soft">lower is better</span>' if lower_is_better(column) else ""
-        change = _change(differences[column].value, column) if column in differences else ""
+        change = coloured_change(differences[column].value, column) if column in differences else ""
         number = f"<b>{percent(results.overall[column])}</b>"
-        tiles.append(f'<div class="tile">{escape(_short(column))}{note}{number}{change}</div>')
+        tiles.append(f'<div class="tile">{escape(short_name(column))}{note}{number}{change}</div>')
     if comparison and results.headline in differences:
-        tiles.append(_certainty(differences[results.headline], _short(results.headline), comparison.first.title))
+        tiles.append(_certainty(differences[results.headline], short_name(results.headline), comparison.first.title))
     return "".join(tiles)
 
 
 def _certainty(one: Difference, column: str, other: str) -> str:
     """A tile of the interval of a difference, and of the sequences won."""
-    counts = f"better in {_count(one.wins, 'sequence')}, worse in {one.losses}, the same in {one.ties}"
+    counts = f"better in {counted(one.wins, 'sequence')}, worse in {one.losses}, the same in {one.ties}"
     bounds = ""
     if one.interval:
         low, high = (percent(bound, True) for bound in one.interval)
@@ -124,9 +96,9 @@ def _certainty(one: Difference, column: str, other: str) -> str:
 
 
 def _overall(results: Results, against: Results | None) -> str:
-    header = ["", *map(_name, results.overall)]
+    header = ["", *map(heading, results.overall)]
     rows = [[escape(one.title), *_cells(one.overall, results)] for one in (results, against) if one]
-    return _table(header, rows)
+    return html_table(header, rows)
 
 
 def _cells(row: Mapping[str, float], results: Results) -> list[str]:
@@ -137,8 +109,8 @@ def _sequence_table(results: Results, against: Results | None, names: Sequence[s
     """A row for each sequence, its headline as a bar too; those in `detailed` are linked."""
     headline = results.headline
     others = [escape(against.title), "difference"] if against else []
-    counted = any(one.frames for one in results.sequences.values())
-    header = ["sequence", *(["frames"] if counted else []), *map(_name, results.columns), "", *others]
+    with_frames = any(one.frames for one in results.sequences.values())
+    header = ["sequence", *(["frames"] if with_frames else []), *map(heading, results.columns), "", *others]
     places = {name: number for number, name in enumerate(detailed)}
     rows = []
     for name in names:
@@ -146,25 +118,12 @@ def _sequence_table(results: Results, against: Results | None, names: Sequence[s
         value = one.row.get(headline, np.nan)
         other = against.sequences[name].row.get(headline, np.nan) if against else np.nan
         cells = [f'<a href="#s{places[name]}">{escape(name)}</a>' if name in places else escape(name)]
-        cells += [str(len(one.frames))] if counted else []
+        cells += [str(len(one.frames))] if with_frames else []
         cells += [percent(one.row.get(column)) for column in results.columns]
         cells += [charts.bar(value, other)]
-        cells += [percent(other), _change(value - other, headline)] if against else []
+        cells += [percent(other), coloured_change(value - other, headline)] if against else []
         rows.append(cells)
-    return _table(header, rows, kind="sortable")
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML; a column without heading is a picture. Narrow screens do without it, and without frames."""
-    kinds = ["frames" if name == "frames" else "" if name else "wide" for name in header[1:]]
-    styles = ["", *(f' class="{one}"' if one else "" for one in kinds)]
-    head = "".join(f"<th{style}>{name}</th>" for style, name in zip(styles, header, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{style}>{cell}</td>' for style, cell in zip(styles, row, strict=True))}</tr>\n"
-        for row in rows
-    )
-    table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>'
-    return f'<div class="scroll{" tall" if kind == "sortable" else ""}">{table}</div>'
+    return html_table(header, rows, kind="sortable")
 
 
 def _details(results: Results, against: Results | None, stories: Sequence[Story], *, own_ids: bool) -> str:
@@ -199,12 +158,12 @@ def _legend(results: Results, against: Results | None, several: bool) -> str:
 def _article(number: int, story: Story, results: Results, against: Results | None) -> str:
     """Heading, curves, objects where there are several, and pictures of the worst frame."""
     numbers = " · ".join(
-        f"{escape(_short(c))} {percent(story.result.row[c])}" for c in results.columns if c in story.result.row
+        f"{escape(short_name(c))} {percent(story.result.row[c])}" for c in results.columns if c in story.result.row
     )
     change = ""
     if against and story.other:
         gap = story.result.row.get(results.headline, np.nan) - story.other.row.get(results.headline, np.nan)
-        change = f"<span>{_change(gap, results.headline)}</span>"
+        change = f"<span>{coloured_change(gap, results.headline)}</span>"
     links = '<a href="#sequences">to the table</a>'
     if story.movie:
         links = f'<a href="{escape(quote(story.movie))}">movie</a> · {links}'
@@ -247,32 +206,9 @@ def _objects(story: Story, against: Results | None) -> str:
         [escape(id), *(percent(_mean(one[id][letter])) for one in (objects, others) if id in one for letter in letters)]
         for id in objects
     ]
-    return _table(header, rows, kind="objects")
+    return html_table(header, rows, kind="objects")
 
 
 def _mean(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _change(value: float, column: str) -> str:
-    """A difference in the colour of better or worse."""
-    if value != value:
-        return "–"
-    better = value < 0 if lower_is_better(column) else value > 0
-    style = "soft" if abs(value) < TIE else "good" if better else "bad"
-    return f'<span class="{style}">{percent(value, True)}</span>'
-
-
-def _short(column: str) -> str:
-    return column.removesuffix("-Mean")
-
-
-def _name(column: str) -> str:
-    """A column as a heading: J, J recall, PCK@.1."""
-    letter, _, kind = _short(column).partition("-")
-    return escape(f"{letter} {kind.lower()}".rstrip())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

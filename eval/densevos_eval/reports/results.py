@@ -173,8 +173,8 @@ def check_same(first: Results, other: Results) -> None:
 
 
 def lower_is_better(column: str) -> bool:
-    """Whether a small number is a good one: decay, and temporal (in)stability T."""
-    return column.endswith("-Decay") or column.startswith("T-")
+    """Whether a small number is a good one: decay, temporal (in)stability T, and variation V over time."""
+    return column.endswith("-Decay") or column.startswith(("T-", "V-"))
 
 
 def _sequence(one: Mapping[str, Any], folder: Path) -> SequenceResult:

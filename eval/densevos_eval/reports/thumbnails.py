@@ -41,11 +41,11 @@ def thumbnails(
     """
     index = sequence.frame_names.index(frame)
     image = open_frames(sequence.source).read([index])[0]
-    truth = _ids(sequence.truth[index], sequence, image)
+    truth = _ids(sequence.reader(sequence.truth[index]), sequence, image)
     void = (truth == VOID) & ignore_void
     truth = np.where(void, 0, truth)
     masks = {
-        title: np.where(void, 0, _ids(mask_file(folder / sequence.name, frame), sequence, image))
+        title: np.where(void, 0, _ids(read_mask(mask_file(folder / sequence.name, frame)), sequence, image))
         for title, folder in results.items()
     }
     shown = {"truth": overlay(image, truth)}
@@ -95,9 +95,8 @@ def data_uri(picture: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _ids(path: Path, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
+def _ids(ids: np.ndarray, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
     """The mask at the size of its frame: in some benchmarks they differ, which scoring has checked."""
-    ids = read_mask(path)
     if ids.shape != frame.shape[:2]:
         ids = cv2.resize(ids, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return merged(ids) if sequence.merge_objects else ids

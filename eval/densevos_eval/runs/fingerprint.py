@@ -34,7 +34,7 @@ def fingerprint(files: Iterable[Path], facts: object = None) -> str:
 def input_fingerprint(sequence: Sequence) -> str:
     """Of all that is handed to a method: frames, given masks or joints, and which frames and objects are meant."""
     frames = image_files(sequence.source) if sequence.source.is_dir() else [sequence.source]
-    given = [path for _, path in sorted(sequence.given.items())]
+    given = [file for _, path in sorted(sequence.given.items()) for file in sequence.reader.files(path)]
     return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], sequence_facts(sequence))
 
 
@@ -42,7 +42,8 @@ def truth_fingerprint(sequence: Sequence) -> str:
     """Of the annotations that a sequence is scored against."""
     if sequence.joints:
         return fingerprint([sequence.joints])
-    return fingerprint(sequence.truth[t] for t in sequence.annotated or range(len(sequence.truth)))
+    annotated = sequence.annotated or range(len(sequence.truth))
+    return fingerprint(file for t in annotated for file in sequence.reader.files(sequence.truth[t]))
 
 
 def masks_fingerprint(folder: Path, frames: Iterable[str]) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.images import size_remedy
-from densevos.base.masks import read_mask
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
+from densevos_eval.sequences.annotations import AnnotationReader, IdReader
 from densevos_eval.sequences.painted import flat, read_painted
 
 
@@ -28,12 +28,16 @@ class Sequence:
     annotated: indices of the frames that have an annotation; empty for all of them.
     appears: object id -> index of the frame that hands it to the method, where a benchmark names them; an object
         counts from the frame after. Empty: the objects of the first annotation.
+    leaves: object id -> index of the first frame in which it no longer counts, where a benchmark says so.
+    groups: object id -> name of the group of objects that it is scored with, such as seen and unseen.
     required: names of the frames whose masks are asked for; empty for all of them.
     merge_objects: all ids above 0 are one object, as in DAVIS-2016.
     joints: file of the joints of every frame, for benchmarks that propagate joints instead of masks.
     resize_masks: masks of another size than frames or annotations are resized instead of refused.
     frame_size: [H,W] that frames are resized to for propagation; None: as they are.
+    annotation_size: [H,W] that annotations are resized to before masks of that size are scored; None: as they are.
     painted: given masks may also be pictures in black and white, or with a colour for each object.
+    reader: how given masks and annotations are stored.
     """
 
     name: str
@@ -43,13 +47,17 @@ class Sequence:
     truth: tuple[Path, ...] = ()
     annotated: tuple[int, ...] = ()
     appears: Mapping[int, int] = field(default_factory=dict)
+    leaves: Mapping[int, int] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     merge_objects: bool = False
     joints: Path | None = None
     resize_masks: bool = False
     frame_size: tuple[int, int] | None = None
+    annotation_size: tuple[int, int] | None = None
     start: int = 0
     painted: bool = False
+    reader: AnnotationReader = field(default_factory=IdReader)
 
     def frames(self) -> FrameReader:
         """The frames, opened; InputError when the source is missing or unreadable."""
@@ -60,12 +68,17 @@ class Sequence:
     @property
     def inputs(self) -> list[Path]:
         """Files and folders that are handed to a method: frames, given masks or joints."""
-        return [self.source, *self.given.values(), *([self.joints] if self.joints else [])]
+        given = [file for path in self.given.values() for file in self.reader.files(path)]
+        return [self.source, *given, *([self.joints] if self.joints else [])]
 
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the frames whose masks are asked for."""
         return self.required or self.frame_names
+
+    def counts(self, id: int, frame: int) -> bool:
+        """Whether the object is scored in the frame of this index, if that frame is."""
+        return self.appears.get(id, -1) < frame < self.leaves.get(id, len(self.frame_names))
 
 
 def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
@@ -78,7 +91,7 @@ def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
         return {}
     height, width = sequence.frames().read([min(sequence.given)])[0].shape[:2]
     given = dict(sorted(sequence.given.items()))
-    read = read_painted(given.values()) if sequence.painted else map(read_mask, given.values())
+    read = read_painted(given.values()) if sequence.painted else map(sequence.reader, given.values())
     masks = {}
     for (index, path), ids in zip(given.items(), read, strict=True):
         if sequence.resize_masks:

@@ -32,6 +32,31 @@ def davis_parts(list_file: str, annotation: str, annotations: str = "Annotations
     return [*DAVIS_PARTS, list_file, annotations, *(f"{annotations}/{part}" for part in below)]
 
 
+VOST_PARTS = [
+    "Annotations",
+    "ImageSets/val.txt",
+    "JPEGImages_10fps",
+    "JPEGImages_10fps/two",
+    "JPEGImages_10fps/two/frame00012.jpg",
+    "Annotations/two",
+]
+LVOS_PARTS = [
+    "valid",
+    "valid/valid_meta.json",
+    "valid/JPEGImages",
+    "valid/JPEGImages/seenseen",
+    "valid/JPEGImages/R3UJGYwy/00000006.jpg",
+    "valid/Annotations",
+    "valid/Annotations/R3UJGYwy/00000006.png",
+]
+SEGTRACK_PARTS = [
+    "JPEGImages",
+    "GroundTruth",
+    "GroundTruth/two",
+    "JPEGImages/two/two_00003.png",
+    "GroundTruth/one/one_00002.png",
+]
+FBMS_PARTS = ["Testset", "Testset/two/GroundTruth"]
 PARTS = {
     "davis16": davis_parts("ImageSets/2016/val.txt", "00003.png"),
     "davis17": davis_parts("ImageSets/2017/val.txt", "00003.png"),
@@ -68,6 +93,13 @@ PARTS = {
         "valid/Annotations/two",
         "valid/Annotations/two/00000.png",
     ],
+    "vost": VOST_PARTS,
+    "lvos1": LVOS_PARTS,
+    "lvos2": LVOS_PARTS,
+    "segtrack2": SEGTRACK_PARTS,
+    "segtrack2-merged": SEGTRACK_PARTS,
+    "fbms": FBMS_PARTS,
+    "fbms-motion": FBMS_PARTS,
     "folder": [part for part in davis_parts("ImageSets/val.txt", "any of them") if "any" not in part],
 }
 EVERY_PART = [(dataset, part) for dataset, parts in PARTS.items() for part in [".", *parts]]
@@ -146,7 +178,7 @@ def check_result(sequence: Sequence, out: Path) -> None:
     assert [file.stem for file in files] == list(sequence.written)
     assert all(read_mask(file).shape == (24, 40) for file in files)
     first = read_mask(out / sequence.name / f"{sequence.frame_names[min(sequence.given)]}.png")
-    given = read_mask(sequence.given[min(sequence.given)])
+    given = sequence.reader(sequence.given[min(sequence.given)])
     assert np.mean((first > 0) == (given > 0)) > 0.95
 
 

@@ -10,13 +10,13 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.adapters.encoder import load_encoder
-from densevos_eval.metrics.objects import measure_objects
+from densevos_eval.metrics.measure_objects import measure_objects
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.protocol import load_sequences
-from densevos_eval.protocols.ytvos import YTVOS18, YTVOS19
+from densevos_eval.protocols.ytvos import SEEN, YTVOS18, YTVOS19
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import read_given
@@ -87,6 +87,57 @@ def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp
     np.testing.assert_array_equal(arrays["J"][0], [np.nan, 1, 1])
     np.testing.assert_array_equal(arrays["F"][1], [np.nan, np.nan, 0])
     assert score(sequences, results, benchmark_metric(YTVOS18), split="train").overall["J-Mean"] == pytest.approx(2 / 3)
+
+
+def with_categories(root: Path, first: str, second: str) -> None:
+    """The second object of `late` gets a category; all first objects have another."""
+    as_train(root)
+
+    def change(videos) -> None:
+        for video in videos.values():
+            video["objects"]["1"]["category"] = first
+        videos["late"]["objects"]["2"]["category"] = second
+
+    meta = json.loads((root / "train" / "meta.json").read_text())
+    change(meta["videos"])
+    (root / "train" / "meta.json").write_text(json.dumps(meta))
+
+
+def scored_train(root: Path, results: Path):
+    sequences = BenchmarkOptions(dataset="ytvos18", root=root, split="train", frames="required").load()
+    return score(sequences, results, benchmark_metric(YTVOS18), split="train")
+
+
+def test_seen_and_unseen_categories_count_as_much_as_each_other(ytvos: Path, tmp_path: Path) -> None:
+    with_categories(ytvos, "earless_seal", "fire_engine")
+    results = tmp_path / "results"
+    shutil.copytree(ytvos / "train" / "Annotations", results)
+    last = read_mask(results / "late" / "00010.png")
+    write_mask(results / "late" / "00010.png", np.where(last == 2, 0, last))
+
+    scores = scored_train(ytvos, results)
+    assert scores.overall["J-seen-Mean"] == scores.overall["F-seen-Mean"] == 1
+    assert scores.overall["J-unseen-Mean"] == scores.overall["F-unseen-Mean"] == 0
+    assert scores.overall["J&F-Mean"] == scores.overall["J-Mean"] == 0.5  # Over the three objects it is 2/3.
+    assert list(scores.rows.details["groups"]) == ["seen", "unseen"]
+    assert scores.metric.title(scores) == "ytvos18 train, mean over seen and unseen objects"
+    assert scores.sequences["late"]["J-Mean"] == 0.5
+    assert scores.metric.files(scores)["global_results-train.csv"].startswith(b"J&F-Mean,J-Mean,J-Recall,J-Decay,")
+
+
+def test_one_group_alone_is_the_mean(ytvos: Path) -> None:
+    with_categories(ytvos, "dog", "zebra")
+    scores = scored_train(ytvos, ytvos / "train" / "Annotations")
+    assert scores.overall["J-seen-Mean"] == scores.overall["J-Mean"] == 1
+    assert "J-unseen-Mean" not in scores.overall
+
+
+def test_without_all_categories_there_are_no_groups(ytvos: Path) -> None:
+    as_train(ytvos)
+    scores = scored_train(ytvos, ytvos / "train" / "Annotations")
+    assert "J-seen-Mean" not in scores.overall
+    assert "mean over objects (3)" in scores.metric.title(scores)
+    assert len(SEEN) == 65
 
 
 def test_object_of_the_last_frame_has_nothing_to_score(ytvos: Path, tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import open_mask
-from densevos.base.names import is_hidden
 from densevos.data.segmentation.classes import choose_classes, class_values, same_classes
-from densevos.data.segmentation.fbms_definition import read_definition
+from densevos.data.segmentation.fbms_definition import read_ground_truth
 from densevos.data.segmentation.labels import MaskFiles
 from densevos.data.segmentation.layout import folders, need_folder, need_images
 from densevos.data.segmentation.presence import keep_wanted
@@ -89,41 +88,21 @@ def _shot(
     images = need_images(folder, cure)
     if not options.labels:
         return shot
-    truth = need_folder(folder / "GroundTruth", cure)
-    definitions = sorted(file for file in truth.glob("*.dat") if not is_hidden(file.name))
-    if len(definitions) != 1:
-        raise InputError(f"{truth}: holds {len(definitions)} files *.dat instead of one; {cure}")
-    definition = read_definition(definitions[0])
+    truth = read_ground_truth(folder, [image.stem for image in images], cure)
+    definition = truth.definition
     if beyond := [region for region in regions if region >= len(definition.colours)]:
         raise InputError(
-            f"{definitions[0]}: has regions 0 to {len(definition.colours) - 1}, but the table of classes names"
+            f"{truth.file}: has regions 0 to {len(definition.colours) - 1}, but the table of classes names"
             f" {beyond[0]} of {folder.name}"
         )
     names = {colour: regions.get(region, "background") for region, colour in enumerate(definition.colours)}
     # An undeclared colour is as good as a class that nobody wants.
     values = class_values({**names, UNDECLARED: "undeclared"}, classes, options.others, named)
-    index = {image.stem: t for t, image in enumerate(images)}
-    files = {}
-    for frame, label in definition.labelled:
-        t = index.get(Path(frame).stem, index.get(Path(label).stem.removesuffix("_gt")))
-        if t is None:
-            raise InputError(f"{definitions[0]}: labels {frame}, which is no image of {folder}; {cure}")
-        files[t] = (images[t], _label_image(truth, label))
+    files = {t: (images[t], label) for t, label in truth.labels.items()}
     reader = MaskFiles(
         files=files, values=values, known="its definition declares others", read=RegionReader(declared=tuple(names))
     )
     return replace(shot, labelled=tuple(sorted(files)), reader=reader)
-
-
-def _label_image(folder: Path, name: str) -> Path:
-    """The label image, which may lie there as PPM or PGM whatever the definition says."""
-    candidates = [folder / name, *(folder / f"{Path(name).stem}{suffix}" for suffix in (".ppm", ".pgm"))]
-    found = next((file for file in candidates if file.is_file()), None)
-    if found is None:
-        raise InputError(
-            f"{candidates[0]}: label image is missing, though the definition beside it names it; get it again"
-        )
-    return found
 
 
 def read_colours(file: Path) -> np.ndarray:
