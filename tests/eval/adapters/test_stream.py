@@ -151,6 +151,8 @@ def test_facts_say_what_an_encoder_sees() -> None:
     told = facts(loaded("tubelets"))
     assert told["sees"] == "clips of 4 frames that end with it"
     assert told["encoded"] == "every 2 frames; between them features are repeated"
+    told = facts(loaded("tubelets", every=3, between="interpolate"))
+    assert told["encoded"] == "every 3 frames; between them features are interpolated"
     assert facts(loaded("total"))["sees"] == "all frames before as well"
     assert "sees" not in facts(load_encoder("random:resnet18", device="cpu"))
 
