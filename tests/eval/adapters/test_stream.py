@@ -267,6 +267,7 @@ def test_joints_come_from_the_same_stream(mode: dict) -> None:
     np.testing.assert_array_equal(np.stack(found), np.stack(expected))
 
 
+@pytest.mark.slow
 def test_the_command_takes_an_encoder_with_a_memory(benchmark: Benchmark, tmp_path: Path) -> None:
     noisy(benchmark)
     where = ["--dataset", "davis17", "--root", benchmark.root, "--device", "cpu", "--out", tmp_path / "out"]
