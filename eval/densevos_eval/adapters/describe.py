@@ -35,7 +35,8 @@ def facts(encoder: Encoder) -> dict[str, str]:
     if source and source.new_memory is not None:
         told["sees"] = source.sees
     if encoder.every > 1:
-        told["encoded"] = f"every {encoder.every} frames; between them features are {encoder.between}ed"
+        between = {"repeat": "repeated", "interpolate": "interpolated"}[encoder.between]
+        told["encoded"] = f"every {encoder.every} frames; between them features are {between}"
     for path in source.files if source else ():
         told |= {"file": str(path), "sha256": sha256(path)}
     if source and source.card.get("training"):

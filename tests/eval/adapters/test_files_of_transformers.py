@@ -170,8 +170,10 @@ def dinov3(network: torch.nn.Module, *, bias: float) -> dict[str, Tensor]:
     return weights | {"mask_token": torch.zeros(1, 384), "rope_embed.periods": torch.ones(16)}
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
-@pytest.mark.parametrize(("bias", "name"), [(0.0, "vit_small_patch16_dinov3"), (0.3, "vit_small_patch16_dinov3_qkvb")])
+@pytest.mark.parametrize(
+    ("bias", "name", "wrapped"),
+    [(0.0, "vit_small_patch16_dinov3", True), (0.3, "vit_small_patch16_dinov3_qkvb", False)],
+)
 def test_dinov3_from_its_hub(tmp_path: Path, capsys, bias: float, name: str, wrapped: bool) -> None:
     torch.manual_seed(3)
     network = timm.create_model(name, pretrained=False, dynamic_img_size=True).eval()

@@ -151,6 +151,8 @@ def test_facts_say_what_an_encoder_sees() -> None:
     told = facts(loaded("tubelets"))
     assert told["sees"] == "clips of 4 frames that end with it"
     assert told["encoded"] == "every 2 frames; between them features are repeated"
+    told = facts(loaded("tubelets", every=3, between="interpolate"))
+    assert told["encoded"] == "every 3 frames; between them features are interpolated"
     assert facts(loaded("total"))["sees"] == "all frames before as well"
     assert "sees" not in facts(load_encoder("random:resnet18", device="cpu"))
 
@@ -265,6 +267,7 @@ def test_joints_come_from_the_same_stream(mode: dict) -> None:
     np.testing.assert_array_equal(np.stack(found), np.stack(expected))
 
 
+@pytest.mark.slow
 def test_the_command_takes_an_encoder_with_a_memory(benchmark: Benchmark, tmp_path: Path) -> None:
     noisy(benchmark)
     where = ["--dataset", "davis17", "--root", benchmark.root, "--device", "cpu", "--out", tmp_path / "out"]
