@@ -44,7 +44,7 @@ def _section(name: str, comparison: Comparison, published: Sequence[Published]) 
     """One benchmark: its means, the difference of the headline to the first row, and how sure that is."""
     first = comparison.first
     several = len(comparison.results) > 1
-    certainty = ["difference", "95 % interval", "won / lost / same"] if several else []
+    certainty = [f"{heading(first.headline)} difference", "95 % interval", "won / lost / same"] if several else []
     header = ["", *map(heading, first.columns), "", *certainty]
     rows = []
     for result, differences in zip(comparison.results, (None, *comparison.differences), strict=True):
@@ -61,6 +61,8 @@ def _section(name: str, comparison: Comparison, published: Sequence[Published]) 
         rows.append([title, *cells, "", *["", "published", ""][: len(certainty)]])
 
     about = f"{first.dataset} {first.split}, {counted(len(first.sequences), 'sequence')}"
+    if several:
+        about += f"; differences to {first.title}, with 95 % bootstrap intervals over sequences"
     return f'<h2>{escape(name)}</h2><p class="soft">{escape(about)}</p>{html_table(header, rows, kind="sortable")}'
 
 

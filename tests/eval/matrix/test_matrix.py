@@ -81,7 +81,11 @@ def test_every_cell_is_made_and_all_are_in_the_tables(plan: Path, capsys) -> Non
     text = (out / "matrix.md").read_text()
     assert "\n".join(printed[8:]) + "\n" == text
     tables = [line for line in text.splitlines() if line.startswith("**")]
-    assert [line.split(",")[0] for line in tables] == ["**all benchmarks", "**davis17 val", "**davis16 val"]
+    assert [line.split(",")[0] for line in tables] == [
+        "**all benchmarks",
+        "**several: davis17 val",
+        "**merged: davis16 val",
+    ]
     overview = text.split("**")[2].strip().splitlines()
     assert overview[0] == "|  | several J&F | merged J&F |"
     assert [row.split(" | ")[0] for row in overview[2:]] == [
