@@ -1,77 +1,105 @@
-"""Label propagation against the dense formulation, side by side in one run.
+"""Label propagation against the plain formulation, side by side in one run.
 
-    python benchmarks/label_propagation.py [--frames 3] [--height 60 --width 107 --channels 512] [--device cpu]
+    python benchmarks/label_propagation.py [--case davis] [--frames 3] [--device cpu]
+    python benchmarks/label_propagation.py --case dinov3
 
-Both propagate the same features at DAVIS size (480x854 at stride 8) with a full context. Prints a table and, as
-the last line, one JSON object. The floor is what the similarities that can be chosen (all of the reference
-frame, a disc in each recent frame) cost at the float32 matrix speed measured in the same run.
+Both propagate the same features with a full context. davis is DUL's protocol on 480x854 at stride 8; dinov3 is that of
+DINOv3's notebook on 60x80 cells of 1,024 channels, 7 + 1 frames and 6 objects, where the plain side holds all
+similarities of a frame at once, as the notebook does. --height, --width and --channels replace those of the case.
+
+Prints a table and, as the last line, one JSON object. The floor is what the similarities that can be chosen (all of the
+reference frame where it is not restricted, a disc in each other frame) cost at the float32 matrix speed measured in the
+same run. peak_mb is what ours takes beyond the first frame's features, grown_mb how much of it came after the context
+was full.
 """
 
 import argparse
 import os
 import statistics
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.presets.registry import PRESETS
+from densevos_eval.propagation.affinity import is_near
+from densevos_eval.propagation.cells import enlarged_labels
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.propagation.propagator import upsampled_labels
-from densevos_eval.propagation.settings import PropagationConfig
-from harness import Row, device_name, parser_of, peak_mb, report, table, timed
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
+from harness import Row, device_name, parser_of, peak_mb, report, resident_mb, table, timed
 
-LABELS = 4
-CONFIG = PropagationConfig()
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is propagated: cells, channels, labels with the background, settings; queries of the plain side at once."""
+
+    height: int
+    width: int
+    channels: int
+    labels: int
+    config: PropagationConfig
+    block: int
+
+
+CASES = {
+    "davis": Case(height=60, width=107, channels=512, labels=4, config=PRESETS["dul"].setup.propagation, block=100),
+    "dinov3": Case(
+        height=60, width=80, channels=1024, labels=7, config=PRESETS["dinov3"].setup.propagation, block=10**9
+    ),
+}
 
 
 def main() -> None:
     """Measure, print, and write the JSON where asked."""
     parser = parser_of(__doc__)
+    parser.add_argument("--case", choices=CASES, default="davis")
     parser.add_argument("--frames", type=int, default=3, help="frames that are measured")
-    parser.add_argument("--height", type=int, default=60)
-    parser.add_argument("--width", type=int, default=107)
-    parser.add_argument("--channels", type=int, default=512)
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--channels", type=int)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    figures = measure(options)
+    figures = measure(options, case_of(options))
     report(figures, table_of(figures), out=options.out)
+
+
+def case_of(options: argparse.Namespace) -> Case:
+    """The case of the options, at their size."""
+    case = CASES[options.case]
+    return Case(
+        height=options.height or case.height,
+        width=options.width or case.width,
+        channels=options.channels or case.channels,
+        labels=case.labels,
+        config=case.config,
+        block=case.block,
+    )
 
 
 def at_pixels(soft: Tensor) -> Tensor:
     """Labels [8h,8w] of soft masks [L,h,w], at the size of the frame."""
     size = (8 * soft.shape[1], 8 * soft.shape[2])
-    return upsampled_labels(soft, list(range(len(soft))), size, size, size)
+    sizes = FrameSizes(frame=size, encoded=size, covered=size)
+    return torch.from_numpy(enlarged_labels(soft, list(range(len(soft))), sizes, MaskConfig()))
 
 
 @torch.inference_mode()
-def measure(options: argparse.Namespace) -> Row:
+def measure(options: argparse.Namespace, case: Case) -> Row:
     """Seconds a frame, largest difference, share of pixels alike, memory and floor over the same frames."""
     device = torch.device(options.device)
-    frames = CONFIG.context + 1 + options.frames
-    stream = smooth_features(frames, options.height, options.width, options.channels, device)
-    before = peak_mb()
-    masks = first_masks(options.height, options.width, device)
-    ours, soft = LabelPropagation(config=CONFIG), []
-    seconds_ours = []
-    for t, features in enumerate(stream):
-        given = masks if t == 0 else None
-        seconds_ours.append(timed(lambda: soft.append(ours.step(features, given)), device))  # noqa: B023
-    peak = peak_mb() - before
-    near = near_cells(options.height, options.width, device)
-    seconds_dense, difference, equal = [], 0.0, 0.0
-    for t in range(CONFIG.context + 1, frames):
-        recent = range(t - CONFIG.context, t)
-        context = torch.stack([stream[0], *(stream[i] for i in recent)])
-        labels = torch.stack([soft[0], *(soft[i] for i in recent)])
-        result: list[Tensor] = []
-        seconds_dense.append(timed(lambda: result.append(dense(stream[t], context, labels, near)), device))  # noqa: B023
-        difference = max(difference, (result[0] - soft[t]).abs().max().item())
-        equal += (at_pixels(result[0]) == at_pixels(soft[t])).float().mean().item() / options.frames
-    floor = floor_seconds(options, near, device)
-    mine, theirs = statistics.median(seconds_ours[CONFIG.context + 1 :]), statistics.median(seconds_dense)
+    full = case.config.context + 1
+    ours = run_ours(case, full + options.frames, device)
+    seconds, difference, equal = run_plain(case, ours.soft, full, device)
+    floor = floor_seconds(case, device)
+    mine, theirs = statistics.median(ours.seconds[full:]), statistics.median(seconds)
     return {
+        "case": options.case,
         "speedup": round(theirs / mine, 2),
         "max_abs_diff": difference,
         "labels_equal": equal,
@@ -79,68 +107,132 @@ def measure(options: argparse.Namespace) -> Row:
         "seconds_dense": round(theirs, 4),
         "seconds_ours": round(mine, 4),
         "seconds_floor": round(floor, 4),
-        "peak_mb": round(peak),
+        "peak_mb": round(ours.peak_mb),
+        "grown_mb": round(ours.grown_mb),
+        "peak_mb_dense": round(peak_mb() - ours.before_mb),
         "frames": options.frames,
-        "cells": f"{options.height}x{options.width}",
-        "channels": options.channels,
+        "cells": f"{case.height}x{case.width}",
+        "channels": case.channels,
+        "objects": case.labels - 1,
         "threads": options.threads,
         "device": device_name(device),
         "torch": torch.__version__,
     }
 
 
-def dense(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, block: int = 100) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Ours:
+    """Soft masks [L,h,w] and seconds of every frame; memory before, at most, and what it grew by at the end."""
+
+    soft: list[Tensor]
+    seconds: list[float]
+    before_mb: float
+    peak_mb: float
+    grown_mb: float
+
+
+def run_ours(case: Case, frames: int, device: torch.device) -> Ours:
+    """Propagate with our program."""
+    masks = first_masks(case, device)
+    propagation = LabelPropagation(config=case.config)
+    soft: list[Tensor] = []
+    seconds: list[float] = []
+    before = full = 0.0
+    for t, features in enumerate(smooth_features(case, frames, device)):
+        if t == 0:
+            before = peak_mb()
+        given = masks if t == 0 else None
+        seconds.append(timed(lambda: soft.append(propagation.step(features, given)), device))  # noqa: B023
+        if t == case.config.context + 1:
+            full = resident_mb()
+    return Ours(
+        soft=soft,
+        seconds=seconds,
+        before_mb=before,
+        peak_mb=peak_mb() - before,
+        grown_mb=resident_mb() - full,
+    )
+
+
+def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -> tuple[list[float], float, float]:
+    """Seconds of the plain formulation, its largest difference, and the share of pixels that are alike.
+
+    full: number of the first frame that has a full context.
+    """
+    near = near_cells(case, device)
+    seconds: list[float] = []
+    difference = equal = 0.0
+    recent: deque[Tensor] = deque(maxlen=case.config.context)
+    first = None
+    for t, features in enumerate(smooth_features(case, len(soft), device)):
+        first = features if first is None else first
+        if t >= full:
+            context = torch.stack([first, *recent])
+            labels = torch.stack([soft[0], *soft[t - case.config.context : t]])
+            result: list[Tensor] = []
+            seconds.append(timed(lambda: result.append(plain(features, context, labels, near, case)), device))  # noqa: B023
+            difference = max(difference, (result[0] - soft[t]).abs().max().item())
+            equal += (at_pixels(result[0]) == at_pixels(soft[t])).float().mean().item()
+        recent.append(features)
+    return seconds, difference, equal / len(seconds)
+
+
+def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Case) -> Tensor:
     """The field's formulation: all similarities of a block of queries [C,h,w] with a context [n,C,h,w].
 
-    The first context frame is not restricted; labels [n,L,h,w]; near [h*w,h*w] says which cells are.
+    labels [n,L,h,w]; near [h*w,h*w] says which cells are, in the first frame too unless it may be matched everywhere.
     """
+    config = case.config
     keys = context.flatten(2).permute(1, 0, 2).flatten(1)
     table = labels.flatten(2).permute(1, 0, 2).flatten(1)
+    free = near.shape[1] if config.reference == "everywhere" else 0
     rows = []
-    for queries, reachable in zip(query.flatten(1).T.split(block), near.split(block), strict=True):
+    for queries, reachable in zip(query.flatten(1).T.split(case.block), near.split(case.block), strict=True):
         similarity = queries @ keys
-        restricted = similarity[:, near.shape[1] :].view(len(queries), len(context) - 1, -1)
+        restricted = similarity[:, free:].view(len(queries), -1, near.shape[1])
         restricted.masked_fill_(~reachable[:, None], -torch.inf)
-        best, index = similarity.topk(CONFIG.topk)
-        rows.append((table[:, index] * (best / CONFIG.temperature).softmax(1)).sum(2))
+        best, index = similarity.topk(int(config.topk))
+        if config.ties == "all":
+            kept = torch.where(similarity >= best[:, -1:], similarity, -torch.inf)
+            rows.append(table @ (kept / config.temperature).softmax(1).T)
+        else:
+            rows.append((table[:, index] * (best / config.temperature).softmax(1)).sum(2))
     return torch.cat(rows, dim=1).view(-1, *query.shape[1:])
 
 
-def smooth_features(frames: int, h: int, w: int, channels: int, device: torch.device) -> Tensor:
-    """Unit features [T,C,h,w] that vary smoothly in space and drift over time around a common direction."""
+def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[Tensor]:
+    """Unit features [C,h,w] that vary smoothly in space and drift over time around a common direction."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(2, channels, h // 4 + 2, w // 4 + 2, generator=generator)
-    start, drift = F.interpolate(coarse, size=(h, w), mode="bilinear", align_corners=True)
-    common = torch.randn(channels, 1, 1, generator=generator)
-    features = torch.empty(frames, channels, h, w, device=device)
+    size = (case.height, case.width)
+    coarse = torch.randn(2, case.channels, case.height // 4 + 2, case.width // 4 + 2, generator=generator)
+    start, drift = F.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
+    common = torch.randn(case.channels, 1, 1, generator=generator)
     for t in range(frames):
-        noise = torch.randn(channels, h, w, generator=generator)
-        features[t] = F.normalize(common + start + 0.05 * t * drift + 0.2 * noise, dim=0)
-    return features
+        noise = torch.randn(case.channels, *size, generator=generator)
+        yield F.normalize(common + start + 0.05 * t * drift + 0.2 * noise, dim=0).to(device)
 
 
-def first_masks(h: int, w: int, device: torch.device) -> dict[int, Tensor]:
+def first_masks(case: Case, device: torch.device) -> dict[int, Tensor]:
     """Background and objects as vertical stripes."""
-    stripe = (torch.arange(w, device=device) * LABELS // w).expand(h, w)
-    return {label: (stripe == label).float() for label in range(LABELS)}
+    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(case.height, case.width)
+    return {label: (stripe == label).float() for label in range(case.labels)}
 
 
-def near_cells(h: int, w: int, device: torch.device) -> Tensor:
-    """Whether two cells are nearer than the radius, [h*w,h*w] bool."""
-    y, x = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
-    place = torch.stack([y.flatten(), x.flatten()], dim=1)
-    offset = place[:, None] - place[None]
-    return offset.square().sum(2) < CONFIG.radius**2
+def near_cells(case: Case, device: torch.device) -> Tensor:
+    """Whether two cells are within reach of each other, [h*w,h*w] bool."""
+    cells = torch.arange(case.height * case.width, device=device)
+    return is_near(cells[:, None], cells, case.width, case.config.radius, case.config.window)
 
 
-def floor_seconds(options: argparse.Namespace, near: Tensor, device: torch.device) -> float:
+def floor_seconds(case: Case, device: torch.device) -> float:
     """Time of the similarities that count at the speed of one large float32 matrix product."""
-    cells = len(near)
-    disc = int(near.sum(1).max())
-    flop = cells * (cells + CONFIG.context * disc) * 2 * options.channels
-    matrix = torch.randn(cells, options.channels, device=device)
+    near = near_cells(case, device)
+    cells, reach = len(near), int(near.sum(1).max())
+    of_first = cells if case.config.reference == "everywhere" else reach
+    flop = cells * (of_first + case.config.context * reach) * 2 * case.channels
+    matrix = torch.randn(cells, case.channels, device=device)
     product = min(timed(lambda: matrix @ matrix.T, device) for _ in range(5))
-    return flop / (2 * cells * cells * options.channels / product)
+    return flop / (2 * cells * cells * case.channels / product)
 
 
 def table_of(figures: Row) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from densevos.base.console import print_table
 from densevos.base.errors import RunError
 from densevos.base.files import new_folder, write_json
 from densevos.data.synthetic.sequences import SyntheticConfig, write_davis
@@ -32,20 +32,19 @@ SCORES = {"J": "J-Mean", "F": "F-Mean", "J&F": "J&F-Mean"}
 
 def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> None:
     """Write clips, encoder, masks, scores, pictures and movies into `out`, and print the scores."""
-    console = Console()
     new_folder(out, overwrite=overwrite)
-    console.print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to judge on")
+    print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to judge on")
     write_davis(out / "clips", train=TRAINING, val=0, seed=seed, config=TRAINING_CLIPS)
     write_davis(out / "held-out", train=0, val=HELD_OUT, seed=seed, config=HELD_OUT_CLIPS)
 
-    console.print("2/4  learning from the clips, without their masks")
+    print("2/4  learning from the clips, without their masks")
     config = demo_recipe(out / "clips" / "train_videos.txt")
     loop = dataclasses.replace(config.loop, seed=seed, epochs=epochs or config.loop.epochs)
     result = train(dataclasses.replace(config, loop=loop), out / "training")
     for name in ("encoder.safetensors", "encoder.json", "metrics.jsonl"):
         shutil.copyfile(out / "training" / name, out / name)
 
-    console.print("3/4  propagating the first masks of the held-out clips with both encoders, and scoring")
+    print("3/4  propagating the first masks of the held-out clips with both encoders, and scoring")
     encoders = {"random_init": f"random:resnet18:{seed}", "trained": str(out / "encoder.safetensors")}
     with ThreadPoolExecutor() as pool:
         each = pool.map(lambda name: judge(encoders[name], out, name), encoders)
@@ -53,11 +52,11 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
     facts = {"train_seconds": round(result.seconds, 1), "steps": result.steps, "seed": seed}
     write_json(out / "results.json", {**scores, **facts})
 
-    console.print("4/4  drawing truth, random and trained side by side")
+    print("4/4  drawing truth, random and trained side by side")
     masks = [f"{title}={out / 'masks' / name}" for title, name in (("random", "random_init"), ("trained", "trained"))]
     evaluator("show", *BENCHMARK, "--root", out / "held-out", "--results", *masks, "--out", out / "overlays")
-    console.print(scores_table(scores))
-    console.print(f"trained on {result.steps} steps in {result.seconds:.0f} s; look at {out}/overlays/overview.png")
+    print_table(scores_table(scores))
+    print(f"trained on {result.steps} steps in {result.seconds:.0f} s; look at {out}/overlays/overview.png")
 
 
 def judge(encoder: str, out: Path, name: str) -> dict[str, float]:

@@ -154,8 +154,8 @@ def test_every_module_imports_alone() -> None:
 
 
 def test_judging_masks_and_parsing_commands_load_no_torch() -> None:
-    parts = "cli drawing inputs matrix metrics protocols reports runs scoring sequences submit"
-    options = ["adapters.options", "propagation.settings", "segmentation.options", "sweep.grid", "zeroshot.options"]
+    parts = "cli drawing inputs matrix metrics presets protocols reports runs scoring sequences submit"
+    options = ["adapters.options", "segmentation.options", "sweep.grid", "zeroshot.options"]
     light = ["densevos.cli", "densevos.config", "densevos.recipes", "densevos.data.synthetic.sequences"]
     light += [name for name in MODULES if name.startswith(("densevos.data.sources", "densevos.methods"))]
     light += [name for name in MODULES if name.startswith(tuple(f"densevos_eval.{part}" for part in parts.split()))]

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
 from densevos.base.errors import InputError, RunError, Stopped
 
 
@@ -70,6 +74,20 @@ def list_failures(broken: Mapping[str, object], count: int, hint: str = "mend an
         print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
     if broken:
         raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {hint}")
+
+
+def print_table(table: Table) -> None:
+    """Print a table on standard output: as wide as it needs to be, unless that is a terminal.
+
+    A terminal gets a table that fits into its width. A pipe and a file have no width, and what reads them wants every
+    column and every letter.
+    """
+    console = Console()
+    if not sys.stdout.isatty():
+        unbounded = console.options.update(max_width=sys.maxsize)
+        needed = Measurement.get(console, unbounded, table).maximum
+        console = Console(width=max(console.width, needed))
+    console.print(table)
 
 
 @contextmanager

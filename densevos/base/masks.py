@@ -8,6 +8,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.images import load_image
+from densevos.base.png import read_plain_png
 
 
 def davis_palette() -> np.ndarray:
@@ -76,6 +77,10 @@ def read_mask(path: Path | str) -> np.ndarray:
     Raises InputError when the file is missing, unreadable or truncated, or when its pixels are colours
     instead of ids.
     """
+    plain = read_plain_png(path)
+    if plain is not None:
+        return plain
+
     image = open_mask(path)
     if image.mode not in ("1", "P", "L"):
         raise InputError(f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are ids")

@@ -1,28 +1,42 @@
 """Many items, several processes: one that fails, or whose process dies, does not lose the others."""
 
-import multiprocessing
 import os
 import signal
-import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from types import FrameType
-from typing import Any, Generic, TypeVar
 
-from densevos.base.errors import InputError, RunError, Stopped
+from densevos.base.errors import InputError, Stopped
+from densevos.base.workers import (
+    BROKEN,
+    THREADS,
+    Broken,
+    Function,
+    Item,
+    OnStep,
+    ProcessWorker,
+    Result,
+    ThreadWorker,
+    Worker,
+    same,
+)
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-OnStep = Callable[[str], object]
-Function = Callable[[Item, OnStep], Result]
-Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
-BROKEN = InputError, RunError
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+__all__ = [
+    "BROKEN",
+    "THREADS",
+    "Broken",
+    "Function",
+    "OnStep",
+    "check_any",
+    "check_workers",
+    "each",
+    "in_processes",
+    "shard_of",
+    "stopped_by_sigterm",
+]
 
 
 def each(
@@ -31,6 +45,7 @@ def each(
     *,
     processes: Sequence[Callable[[], Function[Item, Result]]] = (),
     single_threaded: bool = False,
+    here: bool = False,
     on_step: OnStep = lambda title: None,
 ) -> Iterator[tuple[Item, Result | Broken]]:
     """Every item with function(item, on_step), or with the InputError or RunError that it raised.
@@ -39,12 +54,15 @@ def each(
         finished. Without them `function` is called here. The first items are begun first.
     single_threaded: numeric libraries of these processes compute with one thread each. Several processes that share
         the cores must not start as many threads as there are cores.
+    here: this process works on items too, with `function` in a thread, while the processes start and afterwards. An
+        item that kills its process then kills all.
     on_step: called here with what the function calls it with.
 
     When the iteration ends, by whatever, no process is left; when this process is killed, the others end by themselves.
     """
     if processes:
-        yield from _in_processes(processes, items, on_step, single_threaded=single_threaded)
+        workers: list[Worker[Item]] = [ProcessWorker(maker, single_threaded=single_threaded) for maker in processes]
+        yield from _shared_by([ThreadWorker(function), *workers] if here else workers, items, on_step)
         return
     for item in items:
         outcome: Result | Broken
@@ -90,12 +108,8 @@ def in_processes(
     The function must be one that can be sent to another process.
     """
     count = min(workers or os.cpu_count() or 1, len(items))
-    makers = [partial(_same, function)] * count
+    makers = [partial(same, function)] * count
     yield from each(function, items, processes=makers, single_threaded=True)
-
-
-def _same(function: Function[Item, Result]) -> Function[Item, Result]:
-    return function
 
 
 @contextmanager
@@ -112,87 +126,12 @@ def stopped_by_sigterm(cure: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def _without_sigint() -> Iterator[None]:
-    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that ends them, too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may choose what signals do.
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started meanwhile load their numeric libraries with one thread; this process has loaded its own."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-class _Worker(Generic[Item, Result]):
-    """A process that works on one item at a time; another one if it dies."""
-
-    connection: Connection
-    item: Item
-
-    def __init__(self, maker: Callable[[], Function[Item, Result]], *, single_threaded: bool):
-        self._maker = maker
-        self._single_threaded = single_threaded
-        self._process: BaseProcess | None = None
-
-    def begin(self, item: Item) -> None:
-        self.item = item
-        if self._process is None:
-            context = multiprocessing.get_context("spawn")  # A fork inherits locks of threads, and no GPU works in it.
-            self.connection, there = context.Pipe()
-            self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
-            with _without_sigint(), _one_thread() if self._single_threaded else nullcontext():
-                self._process.start()
-            there.close()  # Held open here, its end would not be noticed.
-        self.connection.send(item)
-
-    def answer(self) -> tuple[str, Any]:
-        """What the process says next: "step", "done" or "error", with a value; its death is an outcome too."""
-        try:
-            return self.connection.recv()
-        except (EOFError, ConnectionError):
-            status = self.end()
-            reason = f"its process died (exit status {status}); if memory was short, run again with fewer --workers"
-            return "done", RunError(reason)
-
-    def end(self) -> int | None:
-        """Kill the process, if there is one, and return its exit status."""
-        process, self._process = self._process, None
-        if process is None:
-            return None
-        process.join(timeout=0)
-        process.kill()  # Without effect on one that ended by itself.
-        process.join()
-        self.connection.close()
-        return process.exitcode
-
-
-def _in_processes(
-    makers: Sequence[Callable[[], Function[Item, Result]]],
-    items: Sequence[Item],
-    on_step: OnStep,
-    *,
-    single_threaded: bool,
+def _shared_by(
+    workers: Sequence[Worker[Item]], items: Sequence[Item], on_step: OnStep
 ) -> Iterator[tuple[Item, Result | Broken]]:
+    """Every item with its outcome, each from one of the workers, of whom none is left at the end."""
     waiting = deque(items)
-    busy: list[_Worker[Item, Result]] = [
-        _Worker(maker, single_threaded=single_threaded) for maker in makers[: len(items)]
-    ]
+    busy = list(workers[: len(items)])
     workers = tuple(busy)
     try:
         for worker in workers:
@@ -215,24 +154,3 @@ def _in_processes(
     finally:
         for worker in workers:
             worker.end()
-
-
-def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
-    """A process: items in, steps and outcomes out, until the other side is closed or dead."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where it was begun in another thread than the main one.
-    try:
-        function = maker()
-        while True:
-            item = connection.recv()
-            outcome: Result | Broken
-            try:
-                outcome = function(item, lambda title: connection.send(("step", title)))
-            except BROKEN as error:
-                outcome = error
-            connection.send(("done", outcome))
-    except (EOFError, ConnectionError):
-        return
-    except (InputError, RunError, OSError) as error:
-        connection.send(("error", error))
-    except Exception:  # Not every exception survives the way between processes.
-        connection.send(("error", RuntimeError(f"in a process:\n{traceback.format_exc()}")))

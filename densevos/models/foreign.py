@@ -30,6 +30,9 @@ BEGINNINGS = (
 MAIN = ("teacher", "encoder_q", "base_encoder")
 """Of two networks that learned together, the one that is evaluated: DINO and iBOT; MoCo; MoCo v3."""
 
+TWINS = (*MAIN, "student", "encoder_k", "momentum_encoder", "model_ema", "state_dict_ema", "model", "state_dict")
+"""Names of networks of which a file may hold several, the averages of one beside it included."""
+
 WRAPPERS = ("state_dict", "model", "teacher")
 """Names under which checkpoints keep the weights."""
 
@@ -48,7 +51,12 @@ PLAIN: list[Any] = [
     *((np.float64(0).__reduce__()[0], f"{module}.scalar") for module in _MODULES),
     *((np.zeros(0).__reduce__()[0], f"{module}._reconstruct") for module in _MODULES),
 ]
-"""What makes the plain values that checkpoints hold beside weights: parsed arguments, paths, NumPy's numbers."""
+"""What makes the plain values that checkpoints hold beside weights.
+
+Parsed arguments (MAE, DINO, CRW), their paths (DINO, MAE and DeiT set the output folder as a path when a cluster
+runs them), and NumPy's numbers and arrays of numbers (the score of DUL). NumPy's objects are not among the types, so
+an array cannot carry anything else.
+"""
 
 
 class UnreadableError(Exception):
@@ -57,6 +65,10 @@ class UnreadableError(Exception):
     def __init__(self, reason: str, fix: str):
         self.reason, self.fix = reason, fix
         super().__init__(f"{reason}; {fix}")
+
+
+class SeveralNetworksError(UnreadableError):
+    """A file of several networks, none of which is the main one."""
 
 
 def read_foreign(path: Path) -> Any:
@@ -128,11 +140,18 @@ def below(weights: Mapping[str, T], prefix: str) -> dict[str, T]:
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
 
 
-def weights_in(content: Any) -> dict[str, torch.Tensor]:
+def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
     """Names and tensors of what a file holds, taken out of the checkpoint that may wrap them.
 
-    Raises UnreadableError where there are none.
+    Args:
+        content: What the file holds, as `read_foreign` returns it.
+        of: Which of several networks: student, encoder_k, model_ema, ... Without it, what is usually evaluated.
+
+    Raises:
+        UnreadableError: There are no weights, or none of that network.
     """
+    if of is not None:
+        content = _network_named(content, of)
     for wrapper in WRAPPERS:
         inner = content.get(wrapper) if isinstance(content, Mapping) else None
         content = inner if isinstance(inner, Mapping) else content
@@ -143,6 +162,18 @@ def weights_in(content: Any) -> dict[str, torch.Tensor]:
     if not weights:
         raise UnreadableError("holds no weights by name", "give a state dict")
     return {_OF_TOOLS.sub("", name): tensor for name, tensor in weights.items()}
+
+
+def _network_named(content: Any, name: str) -> dict[str, torch.Tensor]:
+    """The weights whose dotted names, those of the mappings around them included, have `name` as a part before them."""
+    weights = dict(_nested(content)) if isinstance(content, Mapping) else {}
+    parts = {path: path.split(".")[:-1] for path in weights}
+    chosen = {path: folders for path, folders in parts.items() if name in folders}
+    if not chosen:
+        others = {part for folders in parts.values() for part in folders} & set(TWINS)
+        has = f"it has {', '.join(sorted(others))}" if others else "it has one network, so leave --weights-of out"
+        raise UnreadableError(f"holds no network {name}", has)
+    return {".".join(path.split(".")[folders.index(name) + 1 :]): weights[path] for path, folders in chosen.items()}
 
 
 def _nested(content: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -159,16 +190,16 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
 
     Whatever stands before the names is taken away ("module.", "teacher.backbone.", ...), with the weights beside it,
     and blocks are renumbered that DINOv2's training keeps in chunks (blocks.CHUNK.N). Weights that have fewer than
-    half of the names stay as they are.
+    a third of the names stay as they are; DINOv3's have no more than half under the names that timm gives them.
 
-    Raises UnreadableError where several networks are of these names, and none of them is the main one (see MAIN).
+    Raises SeveralNetworksError where several networks are of these names, and none of them is the main one (see MAIN).
     """
     if not any(_CHUNKED.search(name) for name in wanted):
         weights = {_CHUNKED.sub("blocks.", name): tensor for name, tensor in weights.items()}
 
     counts = Counter(before for name in weights for before, inner in _cuts(name) if inner in wanted)
     most = max(counts.values(), default=0)
-    if not wanted or 2 * most < len(wanted):
+    if not wanted or 3 * most < len(wanted):
         return dict(weights)
     return below(weights, main_prefix([before for before, count in counts.items() if count == most]))
 
@@ -176,14 +207,14 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
 def main_prefix(prefixes: Collection[str]) -> str:
     """The only one of the prefixes, or else the only one of a network that is evaluated (see MAIN).
 
-    Raises UnreadableError where there is no such one.
+    Raises SeveralNetworksError where there is no such one.
     """
     main = [prefix for prefix in prefixes if set(prefix.split(".")) & set(MAIN)]
     for choice in (list(prefixes), main):
         if len(choice) == 1:
             return choice[0]
     names = ", ".join(prefix.rstrip(".") or "without prefix" for prefix in sorted(prefixes))
-    raise UnreadableError(f"holds several networks ({names})", "save the one wanted alone")
+    raise SeveralNetworksError(f"holds several networks ({names})", "save the one wanted alone")
 
 
 def _cuts(name: str) -> Iterator[tuple[str, str]]:

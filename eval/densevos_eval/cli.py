@@ -13,9 +13,12 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.parallel import check_workers
+from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
-from densevos_eval.propagation.settings import PropagationOptions
+from densevos_eval.presets.describe import preset_facts
+from densevos_eval.presets.options import PresetName, PropagationOptions
+from densevos_eval.presets.registry import PRESETS
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import RunOptions, check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -39,8 +42,8 @@ def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None)
     Args:
         against: What to score against.
         scoring: Which masks are scored.
-        metric: Metric to score with, such as miou, or module:NAME of your own. Without this option it is what the
-            benchmark asks for, and miou for a labelled set.
+        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own. Without this option it
+            is what the benchmark asks for, and miou for a labelled set.
     """
     from densevos_eval.scoring.run import run
 
@@ -84,7 +87,7 @@ def propagate(
         run: Where masks go.
         save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
     """
-    config = options.config()
+    setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
@@ -95,8 +98,7 @@ def propagate(
     load = partial(
         Propagation.loaded,
         encoder=encoder,
-        layer=options.layer,
-        config=config,
+        setup=setup,
         max_side=videos.working_side,
         probabilities=save_probabilities,
     )
@@ -200,20 +202,24 @@ def sweep(
         overwrite: Empty the output folder if it holds files.
         workers: Processes that score; one per CPU core when left out.
     """
-    from rich.console import Console
-
     check_workers(workers)
-    sequences, settings = benchmark.load(), grid.settings()
+    sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
     from densevos_eval.base.progress import frame_progress
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
-    network = encoder.load(preferred_layer=grid.layer)
-    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(settings)) as on_frame:
+    first = next(iter(setups.values()))
+    network = encoder.load(
+        preferred_layer=first.layer,
+        preferred_normalisation=first.normalisation,
+        preferred_positions=first.positions,
+        frames=first.frames,
+    )
+    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
         result = sweep(
             sequences,
             network,
-            settings,
+            setups,
             benchmark.protocol(),
             out,
             split=benchmark.split,
@@ -222,26 +228,56 @@ def sweep(
             on_frame=on_frame,
         )
     write_sweep(result, out)
-    Console().print(sweep_table(result))
+    console.print_table(sweep_table(result))
     console.list_failures(result.broken, len(sequences), "mend and sweep again")
 
 
 def info(
-    encoder: tyro.conf.Positional[str],
+    encoder: tyro.conf.Positional[str | None] = None,
     layer: str | None = None,
+    weights_of: str | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    positions: Positions | None = None,
     scale: float = 1,
+    preset: PresetName | None = None,
 ) -> None:
-    """Print what an encoder is: kind, architecture, layers, stride, normalisation, file, and how it was trained.
+    """Print what an encoder is, or what a preset is and which numbers were published with it.
+
+    Of an encoder: kind, architecture, layers, stride, normalisation, file, and how it was trained. Of a preset: its
+    source, every switch as the option that sets it, published numbers, and what changes on other benchmarks.
 
     Args:
         encoder: As --encoder of propagate takes it.
         layer: Features that are compared; the encoder's usual ones when left out.
+        weights_of: Network to take from a weights file that holds several, such as teacher or encoder_q.
+        mean: Mean of R, G and B in 0 to 1, subtracted from frames; that of the weights when left out.
+        std: Standard deviation of R, G and B in 0 to 1, by which frames are divided; that of the weights when left out.
+        positions: How a vision transformer interpolates its position embeddings to the size of a frame; timm when
+            left out.
         scale: Frames are resized by this factor before they are encoded.
+        preset: A published protocol, as --preset of propagate takes it.
     """
-    options = EncoderOptions(encoder=encoder, layer=layer, scale=scale, device="cpu")
-    from densevos_eval.adapters.describe import as_lines, facts
+    if encoder is None and preset is None:
+        raise InputError("info: name an encoder, or a protocol with --preset")
+    from densevos_eval.base.facts import as_lines
 
-    print("\n".join(as_lines(facts(options.load()))))
+    if preset is not None:
+        print("\n".join(as_lines(preset_facts(PRESETS[preset]))))
+    if encoder is not None:
+        from densevos_eval.adapters.describe import facts
+
+        options = EncoderOptions(
+            encoder=encoder,
+            layer=layer,
+            weights_of=weights_of,
+            mean=mean,
+            std=std,
+            positions=positions,
+            scale=scale,
+            device="cpu",
+        )
+        print("\n".join(as_lines(facts(options.load()))))
 
 
 def show(

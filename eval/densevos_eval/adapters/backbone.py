@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
+from densevos_eval.adapters.memory import Memory
+from densevos_eval.adapters.normalisation import Triple
 
-Triple = tuple[float, float, float]
 Precision = Literal["fp32", "bf16"]
 
 PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
+ODD_PROBE = (219, 437)  # Parts of cells at all of them.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +24,15 @@ class Backbone:
     """A network on the CPU in eval mode, and how to use it.
 
     features: frames [B,3,H,W] normalised by `mean` and `std`, and a layer -> [B,C,h,w].
+    new_memory: for a network that sees more than one frame, what makes the memory of one video; `features` takes each
+    frame for the first one of a video then. sees: what it sees, in words. every: its features are new every so many
+    frames.
+    positions: `features` by how position embeddings are interpolated, where there is a choice.
     strides: pixels per cell of each layer, None where it has to be measured; `default` is one of the layers.
     module: holds the parameters, None where there are none to be moved or counted.
+    fixed: the network says itself what it wants of frames, so no protocol may prefer another mean or std.
+    colour: what frames are turned into before they are normalised.
+    padded: frames must be padded to whole cells; None where that has to be measured.
     files: what was read; card: what the file says of its training.
     """
 
@@ -32,10 +41,17 @@ class Backbone:
     features: Callable[[Tensor, str], Tensor]
     strides: Mapping[str, int | None]
     default: str
+    positions: Mapping[str, Callable[[Tensor, str], Tensor]] = field(default_factory=dict)
+    new_memory: Callable[[], Memory] | None = None
+    sees: str = "single frames"
+    every: int = 1
     module: nn.Module | None = None
     mean: Triple = MEAN
     std: Triple = STD
+    fixed: bool = False
+    colour: Literal["rgb", "lab"] = "rgb"
     memory_format: torch.memory_format = torch.channels_last
+    padded: bool | None = None
     files: tuple[Path, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +111,28 @@ def measured_stride(
             "its cells must be squares of whole pixels"
         )
     return stride
+
+
+@torch.inference_mode()
+def needs_whole_cells(
+    network: Callable[[Tensor], Tensor],
+    device: torch.device,
+    stride: int,
+    *,
+    name: str,
+    precision: Precision,
+    module: nn.Module | None = None,
+) -> bool:
+    """Whether frames must be padded to multiples of `stride`: networks of patches refuse others or cut them off.
+
+    A network of convolutions that pad makes ceil(side / stride) cells of any side.
+    """
+    frames = torch.zeros(1, 3, *ODD_PROBE, device=device)
+    try:
+        features = encoded(network, frames, name=name, precision=precision, module=module)
+    except InputError:
+        return True
+    return list(features.shape[2:]) != [-(-side // stride) for side in ODD_PROBE]
 
 
 def _hint(module: nn.Module | None, device: torch.device) -> str:

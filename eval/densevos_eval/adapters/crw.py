@@ -15,53 +15,32 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from densevos.base.errors import InputError
-from densevos.models.foreign import below, differences
-from densevos_eval.adapters.backbone import Backbone, shortened
-from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
+from densevos.models.foreign import below
+from densevos_eval.adapters.backbone import Backbone
+from densevos_eval.adapters.resnet import STRIDE
+from densevos_eval.adapters.stages import released_resnet
 from densevos_eval.adapters.weights import resnet_weights
 
 
 def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     """The network of a snapshot: res2, res3 (default) and, where the snapshot holds layer4, res4."""
-    trunk = {_plain(name): _flat(tensor) for name, tensor in resnet_weights(below(weights, "encoder."), path).items()}
-    architecture = "resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18"
-    network = DenseStages(untrained(architecture), dilated=False)
-    layers = [layer for layer in LAYERS if f"layer{layer[-1]}.0.bn1.weight" in trunk]
-    if "res4" not in layers:
-        network.layer4 = nn.Sequential()
-    try:
-        network.load_state_dict(trunk)
-    except RuntimeError as error:
-        reason = differences(trunk, network.state_dict()) or shortened(error)
-        raise InputError(
-            f"{path}: weights do not fit a {architecture} ({reason}); give a whole CRW snapshot"
-        ) from error
-    _reflect_borders(network)
-    return Backbone(
-        kind="released CRW snapshot",
-        architecture=architecture,
-        features=partial(_features, network, path),
-        strides=dict.fromkeys(layers, STRIDE),
-        default="res3",
-        module=network,
-        files=(path,),
-    )
+    state = {_plain(name): tensor for name, tensor in resnet_weights(below(weights, "encoder."), path).items()}
+    backbone = released_resnet(state, path, name="CRW", default="res3", prepare=partial(_check, path))
+    assert backbone.module is not None, "a released ResNet is a module"
+    _reflect_borders(backbone.module)
+    return backbone
 
 
-def _features(network: DenseStages, path: Path, frames: Tensor, layer: str) -> Tensor:
-    """The features of a layer; InputError for frames of a single row or column of cells: it has none to reflect."""
+def _check(path: Path, frames: Tensor) -> Tensor:
+    """The frames; InputError for those of a single row or column of cells: it has none to reflect."""
     height, width = frames.shape[2:]
     if min(height, width) <= STRIDE:
         raise InputError(f"{path}: reflects borders, so frames must have more than {STRIDE} rows and columns of pixels")
-    return network(frames, layer)
+    return frames
 
 
 def _plain(name: str) -> str:
     return re.sub(r"(conv\d)\.1\.", r"\1.", name)
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    return tensor[:, :, 0] if tensor.ndim == 5 and tensor.shape[2] == 1 else tensor
 
 
 def _reflect_borders(network: nn.Module) -> None:

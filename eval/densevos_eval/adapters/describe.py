@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ def facts(encoder: Encoder) -> dict[str, str]:
     """Title and text of each fact, in the order to be read: kind, architecture, layer, stride, file, training ..."""
     source = encoder.source
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
-    cells = [-(-round(side * encoder.scale) // encoder.stride) for side in FRAME]
+    cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
+    colour = "RGB" if encoder.frames.colour == "rgb" else "lightness"
     told = {"encoder": encoder.name}
     if source:
         told |= {"kind": source.kind, "architecture": source.architecture}
@@ -27,21 +27,20 @@ def facts(encoder: Encoder) -> dict[str, str]:
         "layer": f"{encoder.layer} (of {', '.join(source.strides)})" if source else encoder.layer,
         "channels": str(channels),
         "stride": f"{encoder.stride} pixels",
-        "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of RGB in 0 to 1",
+        "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of {colour} in 0 to 1",
         f"features of {FRAME[0]}x{FRAME[1]}": "x".join(map(str, (channels, *cells))),
     }
+    if source and encoder.positions:
+        told["positions"] = f"{encoder.positions} (of {', '.join(source.positions)})"
+    if source and source.new_memory is not None:
+        told["sees"] = source.sees
+    if encoder.every > 1:
+        told["encoded"] = f"every {encoder.every} frames; between them features are {encoder.between}ed"
     for path in source.files if source else ():
         told |= {"file": str(path), "sha256": sha256(path)}
     if source and source.card.get("training"):
         told["training"] = json.dumps(source.card["training"], indent=2)
     return told
-
-
-def as_lines(facts: Mapping[str, str]) -> Iterator[str]:
-    """A line for each fact, with the titles in a column."""
-    width = max(map(len, facts))
-    for title, text in facts.items():
-        yield f"{title:{width}}  {text}"
 
 
 def sha256(path: Path) -> str:

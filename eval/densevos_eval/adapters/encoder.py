@@ -1,38 +1,56 @@
 """Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is inside."""
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos.base.outside import is_outside
 from densevos.models.encoder import MEAN, STD
-from densevos_eval.adapters import function, own, snapshots, timm_model, torchvision_resnet
-from densevos_eval.adapters.backbone import Backbone, Precision, Triple, encoded, measured_stride, short_name
-from densevos_eval.adapters.scale import check_scale
-from densevos_eval.base import devices
-
-NAMED = {"torchvision": torchvision_resnet.load, "timm": timm_model.load, "random": own.untrained}
-FORMS = (
-    "our encoder.safetensors, model.safetensors or the folder of its run, a DUL or CRW snapshot (.pth), "
-    "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
+from densevos_eval.adapters.backbone import (
+    Backbone,
+    Precision,
+    encoded,
+    measured_stride,
+    needs_whole_cells,
+    short_name,
 )
+from densevos_eval.adapters.choices import Between, Positions
+from densevos_eval.adapters.frames import (
+    AS_THEY_ARE,
+    FrameConfig,
+    FrameSizes,
+    padded_to,
+    resized_pixels,
+    scaled_size,
+    whole_cells,
+)
+from densevos_eval.adapters.memory import Memory, see
+from densevos_eval.adapters.normalisation import Normalisation, Triple
+from densevos_eval.adapters.scale import check_every, check_scale
+from densevos_eval.adapters.specs import load_backbone, without_layer
+from densevos_eval.adapters.stream import Stream
+from densevos_eval.base import devices
+from densevos_eval.base.sizes import Size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Frames [B,3,H,W] float RGB in [0,1] -> unit features [B,C,H/stride,W/stride] float32.
+    """Frames [B,3,H,W] float RGB in [0,1] -> features [B,C,ceil(H/stride),ceil(W/stride)] float32.
 
-    H and W are multiples of `stride`. network: the same without normalisation of input and output; mean and std
-    are what it wants of the input. scale: frames are resized by this factor before they are encoded.
+    network: the same without normalisation of input and output; mean and std are what it wants of the input.
+    padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole cells.
+    scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor `scale`.
+    unit: features of every cell have length 1.
+    positions: how position embeddings are interpolated, None where there is no choice.
+    new_memory: for a network that sees more than one frame, what makes the memory of one video, see `stream`.
+    every, between: which frames of a video are encoded, and what the others get, see `Stream`.
     source: where the network comes from, None where it was made by hand.
     """
 
@@ -46,6 +64,13 @@ class Encoder:
     memory_format: torch.memory_format = torch.channels_last
     precision: Precision = "fp32"
     scale: float = 1
+    frames: FrameConfig = AS_THEY_ARE
+    padded: bool = True
+    unit: bool = True
+    positions: str | None = None
+    new_memory: Callable[[], Memory] | None = None
+    every: int = 1
+    between: Between = "repeat"
     source: Backbone | None = None
 
     @torch.inference_mode()
@@ -59,7 +84,7 @@ class Encoder:
             precision=self.precision,
             module=self.source.module if self.source else None,
         )
-        wanted = (frames.shape[2] // self.stride, frames.shape[3] // self.stride)
+        wanted = (-(-frames.shape[2] // self.stride), -(-frames.shape[3] // self.stride))
         if features.shape[2:] != wanted:
             raise InputError(
                 f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
@@ -71,22 +96,50 @@ class Encoder:
                 f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
                 f"{short_name(features.dtype)}); check its weights, or compute in float32"
             )
-        return F.normalize(features.float(), dim=1)
+        return F.normalize(features.float(), dim=1) if self.unit else features.float()
 
     def _normalised(self, frames: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (self.mean, self.std))
         return (frames - mean) / std
 
+    def sizes(self, frame: Size) -> FrameSizes:
+        """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
+        encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
+        covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
+        return FrameSizes(frame=frame, converted=self.frames.conversion(), encoded=encoded_size, covered=covered)
+
+    def stream(self) -> Stream:
+        """The features of one video, frame after frame; a network that sees more than one frame remembers them."""
+        encoder, see_frame = self, _see_nothing
+        if self.new_memory is not None:
+            memory = self.new_memory()
+            encoder = replace(self, network=memory, new_memory=None)
+            see_frame = partial(encoder.show, memory)
+        return Stream(encoder.of_frame, see_frame, every=self.every, between=self.between, unit=self.unit)
+
+    @torch.inference_mode()
+    def show(self, memory: Memory, frame: np.ndarray) -> None:
+        """Show a frame [H,W,3] uint8 RGB to a memory, as `of_frame` does, without the features."""
+        see(memory, self._normalised(self._prepared(frame)).contiguous(memory_format=self.memory_format))
+
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, scaled, then padded to whole cells."""
+        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, as of the first one of a video; see `sizes`."""
+        return self(self._prepared(frame))[0]
+
+    def _prepared(self, frame: np.ndarray) -> Tensor:
+        """A frame [H,W,3] uint8 RGB -> [1,3,h,w] in [0,1] on the device, resized and padded."""
         check_frame(frame)
-        size = scaled_size((frame.shape[0], frame.shape[1]), self.scale)
-        if size != frame.shape[:2]:
-            smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
-            frame = cv2.resize(frame, size[::-1], interpolation=smooth)
-        pixels = torch.from_numpy(padded_to(frame, self.stride)).to(self.device)  # before they become 4 bytes each
-        batch = pixels.permute(2, 0, 1)[None].float() / 255
-        return self(batch)[0]
+        sizes = self.sizes((frame.shape[0], frame.shape[1]))
+        pixels = resized_pixels(frame, sizes.encoded, self.frames)
+        if self.padded:
+            pixels = padded_to(pixels, self.stride)
+        batch = torch.from_numpy(np.array(pixels)).to(self.device)  # before they become 4 bytes each
+        batch = batch.permute(2, 0, 1)[None]
+        return batch.float() / 255 if pixels.dtype == np.uint8 else batch
+
+
+def _see_nothing(frame: np.ndarray) -> None:
+    """What a network of single frames takes from a frame whose features are not needed."""
 
 
 def check_frame(frame: np.ndarray) -> None:
@@ -114,88 +167,97 @@ def _check_frames(frames: Tensor) -> None:
         )
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """[H,W] times `scale`, rounded, at least one pixel."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def padded_to(image: np.ndarray, stride: int) -> np.ndarray:
-    """Edge pixels repeated at the bottom and right until both sides are multiples of `stride`."""
-    sides = [(0, -length % stride) for length in image.shape[:2]]
-    return np.pad(image, [*sides, *[(0, 0)] * (image.ndim - 2)], mode="edge")
-
-
 def load_encoder(
     spec: str | Path,
     *,
     layer: str | None = None,
     preferred_layer: str | None = None,
+    weights_of: str | None = None,
+    normalisation: Normalisation | None = None,
+    preferred_normalisation: Normalisation | None = None,
+    positions: Positions | None = None,
+    preferred_positions: Positions | None = None,
+    every: int | None = None,
+    between: Between = "repeat",
     device: torch.device | str = "auto",
     precision: Precision = "fp32",
     scale: float = 1,
+    frames: FrameConfig | None = None,
 ) -> Encoder:
     """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
-    layer: what is compared; left out, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
-    has one of that name, then the network's own default.
-    device: as torch names them; auto takes a GPU where there is one.
+    Args:
+        spec: See `load_backbone`.
+        layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
+            has one of that name, then the network's own default.
+        preferred_layer: See `layer`.
+        weights_of: Which of the networks in a weights file, see `load_backbone`.
+        normalisation: Mean and standard deviation of R, G and B in 0 to 1. What it leaves open is decided by
+            `preferred_normalisation`, then by what the weights were trained with. A network of your own that has mean
+            or std keeps them against what is preferred.
+        preferred_normalisation: See `normalisation`.
+        positions: How a vision transformer interpolates position embeddings to the size of a frame: as timm does, or
+            as DINO's program does. Without it, `preferred_positions` where the network has the choice, then timm.
+        preferred_positions: See `positions`.
+        every: Of a video, only frames 0, every, 2 * every, ... are encoded; without it, as the network has it, which
+            is every frame unless it sees tubelets.
+        between: What the frames between them get: the features of the one before (repeat), or a mean of both
+            neighbours, weighted by the distances (interpolate).
+        device: As torch names them; auto takes a GPU where there is one.
+        precision: Arithmetic of the network.
+        scale: Frames are resized by this factor before they are encoded.
+        frames: How `of_frame` resizes frames; as they are when left out.
 
-    Raises InputError as `load_backbone` does, for a layer that the network does not have, and for options that are
-    out of range.
+    Raises:
+        InputError: As `load_backbone`; a layer or a choice of positions that the network does not have; options that
+            are out of range.
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision: must be {' or '.join(get_args(Precision))}, is {precision}")
     check_scale(scale)
+    check_every(every)
     spec = str(spec)
-    plain, in_spec = _without_layer(spec)
-    backbone = load_backbone(plain)
+    plain, in_spec = without_layer(spec)
+    backbone = load_backbone(plain, weights_of=weights_of)
     if preferred_layer not in backbone.strides:
         preferred_layer = None
     chosen = layer or in_spec or preferred_layer or backbone.default
     if chosen not in backbone.strides:
         raise InputError(f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}")
-    return _ready(backbone, spec, chosen, devices.chosen(device), precision, scale)
+    backbone = _normalised_by(backbone, normalisation, None if backbone.fixed else preferred_normalisation)
+    backbone, interpolation = _positioned(backbone, spec, positions, preferred_positions)
+    encoder = _ready(backbone, spec, chosen, devices.chosen(device), precision)
+    frames = frames or AS_THEY_ARE
+    if backbone.colour != "rgb":
+        frames = replace(frames, colour=backbone.colour)
+    encoder = replace(encoder, scale=scale, frames=frames, positions=interpolation)
+    return replace(encoder, new_memory=backbone.new_memory, every=every or backbone.every, between=between)
 
 
-def load_backbone(spec: str) -> Backbone:
-    """The network that `spec` names, by the adapter of its kind.
-
-    spec: an encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of such a
-    run; a released DUL or CRW snapshot; torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for an
-    untrained network of ours; or module:function. A file that exists goes before module:function.
-
-    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
-    never run), when weights cannot be fetched, and when nothing of these forms is meant.
-    """
-    kind, colon, rest = spec.partition(":")
-    if colon and kind in NAMED:
-        name, _, weights = rest.partition(":")
-        return NAMED[kind](name, weights or None)
-    path = Path(spec)
-    if path.is_dir():
-        path = _in_run(path)
-    if path.exists():
-        return own.from_file(path) if path.suffix == ".safetensors" else snapshots.from_file(path)
-    if is_outside(spec):
-        return function.load(kind, rest)
-    raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
+def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbone:
+    """The backbone with the first mean and the first standard deviation that there are in the choices."""
+    means = [choice.mean for choice in choices if choice and choice.mean]
+    stds = [choice.std for choice in choices if choice and choice.std]
+    return replace(backbone, mean=[*means, backbone.mean][0], std=[*stds, backbone.std][0])
 
 
-def _in_run(folder: Path) -> Path:
-    """The file of a run folder that holds its encoder, whether it is there or not."""
-    files = [folder / "encoder.safetensors", folder / "model.safetensors"]
-    return next((file for file in files if file.exists()), files[0])
+def _positioned(
+    backbone: Backbone, spec: str, positions: str | None, preferred: str | None
+) -> tuple[Backbone, str | None]:
+    """The backbone with its positions interpolated as asked for or else as preferred, and how that is."""
+    if positions and positions not in backbone.positions:
+        offered = ", ".join(backbone.positions) or "no choice of it"
+        raise InputError(
+            f"--encoder {spec}: cannot interpolate positions by {positions}, as only timm's vision transformers with a "
+            f"table of positions can; it has {offered}, so leave --positions out"
+        )
+    for choice in (positions, preferred, "timm"):
+        if choice and choice in backbone.positions:
+            return replace(backbone, features=backbone.positions[choice]), choice
+    return backbone, None
 
 
-def _without_layer(spec: str) -> tuple[str, str | None]:
-    """KIND:NAME@LAYER[:WEIGHTS] -> KIND:NAME[:WEIGHTS], LAYER; other specs as they are."""
-    match = re.fullmatch(rf"((?:{'|'.join(NAMED)}):[^:@]+)@([^:@]+)(:.+)?", spec)
-    return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
-
-
-def _ready(
-    backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision, scale: float
-) -> Encoder:
+def _ready(backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision) -> Encoder:
     if backbone.module is not None:
         backbone.module.eval().to(device)
         backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
@@ -203,17 +265,21 @@ def _ready(
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)
 
+    how: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
+    stride = backbone.strides[layer] or measured_stride(network, device, **how)
+    padded = backbone.padded
+    if padded is None:
+        padded = needs_whole_cells(network, device, stride, **how)
     return Encoder(
         name=name,
         layer=layer,
-        stride=backbone.strides[layer]
-        or measured_stride(network, device, name=name, precision=precision, module=backbone.module),
+        stride=stride,
         network=network,
         device=device,
         mean=backbone.mean,
         std=backbone.std,
         memory_format=backbone.memory_format,
         precision=precision,
-        scale=scale,
+        padded=padded,
         source=backbone,
     )

@@ -14,6 +14,8 @@ from densevos.models.resnet import ARCHITECTURES
 from densevos.models.segmentation.network import FORMAT as SEGMENTATION
 from densevos_eval.adapters import segmentation_network
 from densevos_eval.adapters.backbone import Backbone
+from densevos_eval.adapters.suggestion import suggested
+from densevos_eval.adapters.weights import read_snapshot
 
 
 def from_file(path: Path) -> Backbone:
@@ -23,9 +25,11 @@ def from_file(path: Path) -> Backbone:
     """
     format = format_of(path, "encoder")
     if format is None:
+        other = suggested(read_snapshot(path), path)
+        load = f"--encoder {other.spec}" if other else "torchvision:resnet50:FILE, timm:NAME:FILE"
         raise InputError(
             f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or load the file into a "
-            "network: torchvision:resnet50:FILE, timm:NAME:FILE"
+            f"network: {load}"
         )
     if format == SEGMENTATION:
         return segmentation_network.from_file(path)
@@ -59,6 +63,7 @@ def dense(encoder: DenseEncoder, *, kind: str, files: tuple[Path, ...] = (), car
         strides={layer: min(config.stride, own.get(layer, own[config.last])) for layer in encoder.layers},
         default=encoder.layers[0],
         module=encoder,
+        padded=False,
         files=files,
         card=card or {},
     )

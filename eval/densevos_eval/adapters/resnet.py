@@ -15,15 +15,18 @@ class DenseStages(nn.Module):
 
     dilated: strides become dilation, so that every 2nd (4th) cell is exactly layer3 (layer4) of the network as it
     was, and trained filters keep their meaning; else strides are dropped, as CRW and DUL do.
+    last: the last stage that there is.
     """
 
-    def __init__(self, network: ResNet, *, dilated: bool):
+    def __init__(self, network: ResNet, *, dilated: bool, last: str = LAYERS[-1]):
         super().__init__()
         for part in PARTS:
             self.add_module(part, getattr(network, part))
         dilation = 1
         for layer in (network.layer3, network.layer4):
             dilation = _keep_resolution(layer, dilation if dilated else 0)
+        for stage in LAYERS[LAYERS.index(last) + 1 :]:
+            delattr(self, f"layer{stage[-1]}")
 
     def forward(self, frames: Tensor, layer: str) -> Tensor:
         """Frames [B,3,H,W] -> features of `layer`, one of LAYERS, [B,C,H/8,W/8]."""

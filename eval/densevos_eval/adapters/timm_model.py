@@ -7,16 +7,15 @@ import torch
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos.models.foreign import UnreadableError, below, differences, of_network
+from densevos.models.foreign import differences
+from densevos_eval.adapters import timm_weights
 from densevos_eval.adapters.backbone import Backbone, shortened
-from densevos_eval.adapters.weights import read_weights
+from densevos_eval.adapters.timm_positions import can_interpolate, with_dino_positions
 
 DENSE = 8  # Pixels per cell that CNNs are brought to where timm can dilate them.
-PREFIXES = ("module.", "backbone.")  # of names that timm converts, and so are not the model's own
-UNUSED = ("decoder_", "masked_embed")  # beside the encoder: MAE's decoder, what iBOT puts for masked patches
 
 
-def load(name: str, weights: str | None) -> Backbone:
+def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
     """A model of timm's; the layers are numbered from 0.
 
     Vision transformers: patch tokens behind each block, with the final norm, without class and register tokens;
@@ -24,6 +23,7 @@ def load(name: str, weights: str | None) -> Backbone:
     timm offers it; the deepest at stride 8 or less by default.
 
     weights: a local file of the same model; none for an untrained one; left out, timm fetches its own.
+    of: which of the networks in the file.
 
     Raises InputError when timm is not installed, for unknown names, and for weights that cannot be had or do not fit.
     """
@@ -33,21 +33,29 @@ def load(name: str, weights: str | None) -> Backbone:
         near = ", ".join(timm.list_models(f"*{name.split('.')[0][:12]}*")[:5])
         raise InputError(f"--encoder {spec}: timm knows no such model{f'; similar are {near}' if near else ''}")
     file = Path(weights) if weights and weights != "none" else None
-    model = _model(timm, name, spec, _options(timm, name, file, weights))
+    options = timm_weights.options(timm, name, file, of) if file else {"pretrained": weights != "none"}
+    model = _model(timm, name, spec, options)
     if not hasattr(model, "forward_intermediates"):
         raise InputError(f"--encoder {spec}: this model gives no features of its layers; choose another")
     reductions = [int(stage["reduction"]) for stage in _stages(model)]
     transformer = len(set(reductions)) == 1
+    layers = _Layers(model, norm=transformer)
+    positions = {"timm": layers}
+    if can_interpolate(model):
+        positions["dino"] = _Layers(with_dino_positions(model), norm=transformer)
+    mean, std = timm_weights.normalisation(model, name, file)
     fine = [k for k, reduction in enumerate(reductions) if transformer or reduction <= DENSE]
     return Backbone(
         kind="timm",
         architecture=name,
-        features=_Layers(model, norm=transformer),
+        features=layers,
+        positions=positions if len(positions) > 1 else {},
         strides=dict.fromkeys(map(str, range(len(reductions)))),
         default=str(max(fine, default=0)),
         module=model,
-        mean=tuple(model.pretrained_cfg["mean"]),
-        std=tuple(model.pretrained_cfg["std"]),
+        padded=True if transformer else None,
+        mean=mean,
+        std=std,
         files=(file,) if file else (),
     )
 
@@ -71,36 +79,6 @@ def _timm() -> Any:
     except ImportError:
         raise InputError("--encoder timm:...: timm is not installed; pip install 'densevos[timm]'") from None
     return timm
-
-
-def _options(timm: Any, name: str, file: Path | None, weights: str | None) -> dict[str, Any]:
-    """Arguments of timm.create_model that load the weights, strictly: all must be there, and no others."""
-    if weights == "none":
-        return {"pretrained": False}
-    if file is None:
-        return {"pretrained": True}
-    state = read_weights(file)
-    try:
-        state = of_network(state, _wanted(timm, name))
-    except UnreadableError as error:
-        raise InputError(f"{file}: {error}") from error
-    for prefix in PREFIXES:
-        state = below(state, prefix) or state
-    config = timm.get_pretrained_cfg(name)
-    classifier = getattr(config, "classifier", None) or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    unused = (*UNUSED, *(f"{head}." for head in heads))
-    state = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
-    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "num_classes": 0, "label_offset": 0}}
-
-
-def _wanted(timm: Any, name: str) -> dict[str, Tensor]:
-    """Names and shapes of a model's weights; none where it cannot be made without values."""
-    try:
-        with torch.device("meta"):
-            return timm.create_model(name, pretrained=False, num_classes=0).state_dict()
-    except Exception:  # what is wrong with the model is told when it is made
-        return {}
 
 
 def _model(timm: Any, name: str, spec: str, options: dict[str, Any]) -> Any:
@@ -128,7 +106,7 @@ def _failed(timm: Any, name: str, spec: str, options: dict[str, Any], error: Exc
         return _cannot(spec, error)
     if "pretrained_cfg_overlay" in options:
         state = options["pretrained_cfg_overlay"]["state_dict"]
-        reason = differences(state, _wanted(timm, name)) or shortened(error)
+        reason = differences(state, timm_weights.wanted(timm, name)) or shortened(error)
         return InputError(f"--encoder {spec}: the weights do not fit ({reason}); name the model they belong to")
     return InputError(
         f"--encoder {spec}: weights cannot be fetched ({shortened(error)}); download them elsewhere and give "

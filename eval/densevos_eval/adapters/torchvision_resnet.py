@@ -16,11 +16,12 @@ from densevos_eval.adapters.weights import is_file, read_weights, resnet_weights
 NAMES = sorted(name for name in torchvision.models.list_models(torchvision.models) if "resne" in name)
 
 
-def load(name: str, weights: str | None) -> Backbone:
+def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
     """A ResNet, dilated to stride 8, with layers res2, res3 and res4 (default).
 
     weights: a name of torchvision's (DEFAULT when left out; downloaded once), a local .pth or .safetensors of
     the same network, or none for an untrained one.
+    of: which of the networks in the file.
 
     Raises InputError for unknown names, and where weights cannot be fetched or do not fit.
     """
@@ -31,7 +32,7 @@ def load(name: str, weights: str | None) -> Backbone:
     mean, std = MEAN, STD
     file = Path(weights) if weights and is_file(weights) else None
     if file:
-        _fill(network, read_weights(file), file, name)
+        _fill(network, read_weights(file, of), file, name)
     elif weights != "none":
         published = _published(name, weights or "DEFAULT", spec)
         mean, std = _normalisation(published)
@@ -44,6 +45,7 @@ def load(name: str, weights: str | None) -> Backbone:
         strides=dict.fromkeys(LAYERS, STRIDE),
         default="res4",
         module=dense,
+        padded=False,
         mean=mean,
         std=std,
         files=(file,) if file else (),

@@ -1,5 +1,6 @@
 """Weights from files of others, with errors that name the file."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,28 +8,45 @@ from typing import Any
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos.models.foreign import UnreadableError, below, main_prefix, read_foreign, weights_in
+from densevos.models.foreign import (
+    SeveralNetworksError,
+    UnreadableError,
+    below,
+    main_prefix,
+    read_foreign,
+    weights_in,
+)
 from densevos_eval.adapters.resnet import PARTS
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt")
 
+_MMCV = (
+    (re.compile(r"\bconv(\d)\.conv\."), r"conv\1."),
+    (re.compile(r"\bconv(\d)\.bn\."), r"bn\1."),
+    (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
+    (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
+)
+"""Names of mmcv's ResNets (VFS), in which a convolution and its BatchNorm are one module, and torchvision's."""
+
 
 def is_file(weights: str) -> bool:
     """Whether WEIGHTS names a file, one that is missing included, and not weights that others publish."""
-    return weights.endswith(SUFFIXES) or Path(weights).exists()
+    return bool(weights) and (weights.endswith(SUFFIXES) or Path(weights).exists())
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, of: str | None = None) -> dict[str, Tensor]:
     """Names and tensors of a weights file, taken out of the checkpoint that may wrap them.
+
+    of: which of several networks, see `weights_in`.
 
     Raises InputError when the file is missing, truncated, holds pickled code, or no weights.
     """
     try:
-        return weights_in(read_foreign(path))
+        return weights_in(read_foreign(path), of)
     except FileNotFoundError:
         raise InputError(f"{path}: no such weights file") from None
     except UnreadableError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise refusal(path, error) from error
 
 
 def read_snapshot(path: Path) -> Any:
@@ -38,7 +56,24 @@ def read_snapshot(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path}: no such encoder file") from None
     except UnreadableError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise refusal(path, error) from error
+
+
+def refusal(path: Path, error: UnreadableError) -> InputError:
+    """What is wrong with a file, in a line that names it."""
+    if isinstance(error, SeveralNetworksError):
+        return InputError(f"{path}: {error.reason}; say which one with --weights-of")
+    return InputError(f"{path}: {error}")
+
+
+def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a ResNet under the names that torchvision gives them, where mmcv's stood."""
+    renamed = {}
+    for name, tensor in weights.items():
+        for theirs, ours in _MMCV:
+            name = theirs.sub(ours, name)
+        renamed[name] = tensor
+    return renamed
 
 
 def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -48,7 +83,8 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     Raises InputError when there is none, or more than one.
     """
     mark = "layer1.0.bn1.weight"
-    prefixes = [name.removesuffix(mark) for name in weights if name.endswith(mark)]
+    renamed = torchvision_names(weights)
+    prefixes = [name.removesuffix(mark) for name in renamed if name.endswith(mark)]
     if not prefixes:
         some = ", ".join(list(weights)[:3])
         raise InputError(
@@ -57,5 +93,5 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     try:
         prefix = main_prefix(prefixes)
     except UnreadableError as error:
-        raise InputError(f"{path}: {error}") from error
-    return {name: tensor for name, tensor in below(weights, prefix).items() if name.split(".")[0] in PARTS}
+        raise refusal(path, error) from error
+    return {name: tensor for name, tensor in below(renamed, prefix).items() if name.split(".")[0] in PARTS}

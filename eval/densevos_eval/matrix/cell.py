@@ -7,9 +7,10 @@ from typing import Protocol
 
 from densevos.base.errors import InputError
 from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.base.sizes import Size, size_text
 from densevos_eval.inputs.footage import Videos
 from densevos_eval.matrix.plan import Cell, Plan
-from densevos_eval.propagation.settings import PropagationOptions
+from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.reports.results import Results, check_fresh, read_results
 from densevos_eval.runs.options import RunOptions
@@ -61,7 +62,8 @@ class Bench:
             run=RunOptions(out=folder, resume=True, workers=self.workers),
         )
 
-        target = scored_with(benchmark)
+        preset = PropagationOptions(preset=cell.preset).chosen(benchmark.dataset)
+        target = scored_with(benchmark, preset.annotation_size)
         finished = _finished(folder, target.items)
         if finished:
             return finished
@@ -72,10 +74,14 @@ class Bench:
         return read_results(folder)
 
 
-def scored_with(benchmark: Videos) -> Target:
-    """What the sequences of the benchmark are scored against, and how; InputError if files are missing."""
+def scored_with(benchmark: Videos, annotation_size: Size | None = None) -> Target:
+    """What the sequences of the benchmark are scored against, and how; InputError if files are missing.
+
+    annotation_size: [H,W] at which a protocol scores; None for the annotations' own size.
+    """
     values = {option.name: getattr(benchmark, option.name) for option in fields(BenchmarkOptions)}
-    return ScoreOptions(**values).target(None)
+    size = size_text(annotation_size) if annotation_size else None
+    return ScoreOptions(**values, annotation_size=size).target(None)
 
 
 def _finished(folder: Path, items: Several[Sequence]) -> Results | None:

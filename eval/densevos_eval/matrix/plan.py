@@ -12,7 +12,7 @@ from densevos.base.text import read_text
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Videos
 from densevos_eval.matrix.reading import check_keys, options_of, table_of
-from densevos_eval.propagation.settings import PresetName
+from densevos_eval.presets.options import PresetName
 from densevos_eval.protocols.options import BenchmarkOptions
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+@-]*")  # Of encoders and benchmarks, which are folders.

@@ -1,73 +1,44 @@
 """Contour accuracy F: how well the outlines of two masks agree."""
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outlines:
-    """The pixels [n] on the outlines of several objects, object by object; one between two objects is in both.
-
-    owner: index of the object from 0 on; rows, columns: int32.
-    """
-
-    objects: int
-    owner: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
+from densevos_eval.metrics.outlines import Outlines, lengths, outlines
 
 
-def contour_accuracy(truth: np.ndarray, prediction: np.ndarray, objects: int, proposals: int) -> np.ndarray:
-    """F-measure of the outlines of every object and every proposal: F [objects,proposals] float64.
+def contour_accuracy(
+    truth: np.ndarray, prediction: np.ndarray, objects: int, proposals: int, radius: int | None = None
+) -> np.ndarray:
+    """F-measure of the outlines of every object and every proposal.
 
-    truth: ids [H,W] uint8 in 0..objects; prediction: ids [H,W] uint8 in 0..proposals; row i and column k
-    belong to the ids i+1 and k+1. F = 2PR / (P+R); 1 when neither has an outline, 0 when only one has none.
+    Args:
+        truth: Ids [H,W] uint8 in 0..objects.
+        prediction: Ids [H,W] uint8 in 0..proposals.
+        objects: Number of objects; row i belongs to the id i+1.
+        proposals: Number of proposals; column k belongs to the id k+1.
+        radius: How far apart outlines may lie, in pixels; the tolerance of [H,W] if it is left out.
+
+    Returns:
+        F [objects,proposals] float64: 2PR / (P+R); 1 when neither has an outline, 0 when only one has none.
+
     Source: Perazzi et al., CVPR 2016, section 4, with the matching by dilation of the DAVIS toolbox.
     """
-    radius = tolerance(truth.shape)
+    radius = tolerance(truth.shape) if radius is None else radius
     wanted, found = outlines(truth, objects), outlines(prediction, proposals)
     precision = share_within(found, wanted, radius)
     recall = share_within(wanted, found, radius).T
+    return f_measure(precision, recall, nothing=np.logical_and.outer(lengths(wanted) == 0, lengths(found) == 0))
+
+
+def f_measure(precision: np.ndarray, recall: np.ndarray, *, nothing: np.ndarray) -> np.ndarray:
+    """F from precision and recall; 1 where there is `nothing` on either side."""
     total = precision + recall
     scores = 2 * precision * recall / np.where(total > 0, total, 1)
-    return np.where(np.logical_and.outer(lengths(wanted) == 0, lengths(found) == 0), 1.0, scores)
-
-
-def outlines(ids: np.ndarray, objects: int) -> Outlines:
-    """Pixels of each object of the mask [H,W] that differ from their neighbour to the east, south or south-east.
-
-    At the image's border the mask goes on as it ends, so an object that fills it has no outline.
-    """
-    height, width = ids.shape
-    flat = np.ascontiguousarray(ids).ravel()
-    candidates = _changes(flat, width)
-    rows, columns = np.divmod(candidates.astype(np.int32), np.int32(width))
-    south, east = width * (rows < height - 1), 1 * (columns < width - 1)
-    numbers = np.arange(1, objects + 1, dtype=ids.dtype)[:, None]
-    inside, *others = (flat.take(candidates + step) == numbers for step in (0, south, east, south + east))
-    owner, chosen = np.nonzero((inside != others[0]) | (inside != others[1]) | (inside != others[2]))
-    return Outlines(objects=objects, owner=owner, rows=rows[chosen], columns=columns[chosen])
-
-
-def _changes(flat: np.ndarray, width: int) -> np.ndarray:
-    """Indices of all pixels whose id may change to the east, south or south-east: also from one row's end to the next.
-
-    One long row is compared several times faster than many short ones.
-    """
-    changes = np.zeros(flat.shape, dtype=bool)
-    for step in (1, width, width + 1):
-        changes[:-step] |= flat[:-step] != flat[step:]
-    return np.flatnonzero(changes)
-
-
-def lengths(outlines: Outlines) -> np.ndarray:
-    """Number of pixels [objects] on each outline."""
-    return np.bincount(outlines.owner, minlength=outlines.objects)
+    return np.where(nothing, 1.0, scores)
 
 
 def share_within(points: Outlines, targets: Outlines, radius: int) -> np.ndarray:
@@ -92,12 +63,12 @@ def _within(points: Outlines, rows: np.ndarray, columns: np.ndarray, radius: int
     inside = np.flatnonzero((y >= radius) & (y < height - radius) & (x >= radius) & (x < width - radius))
     counts, place = cv2.integral(window), y[inside] * (width + 1) + x[inside]
     first, *others = rectangles(radius)  # The largest settles most points.
-    hit = _any_inside(counts, place, [first])
-    hit[~hit] = _any_inside(counts, place[~hit], others)
+    hit = any_inside(counts, place, [first])
+    hit[~hit] = any_inside(counts, place[~hit], others)
     return inside[hit]
 
 
-def _any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, int]]) -> np.ndarray:
+def any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, int]]) -> np.ndarray:
     """Whether a pixel is set in any of the rectangles around the flat indices [n] into its integral image [h,w]."""
     y, x = np.array(shapes, dtype=np.int32).reshape(-1, 2).T
     flat, stride, place = counts.ravel(), counts.shape[1], place[:, None]

@@ -1,4 +1,4 @@
-"""Joints of people (JHMDB): PCK, the share of joints that are found near enough to where they are."""
+"""Joints of people (JHMDB): PCK by the rule of published numbers."""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Several
@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.data.sources.video import open_frames
-from densevos_eval.metrics.keypoints import correct_keypoints
+from densevos_eval.metrics.keypoints import pck, relative_distances
 from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.metrics.statistics import known_mean
@@ -22,53 +21,62 @@ THRESHOLDS = {"PCK@.1": 0.1, "PCK@.2": 0.2}
 
 @dataclass(frozen=True, kw_only=True)
 class JointsMetric(SequenceMetric):
-    """PCK@.1 and PCK@.2 over all joints in all frames but the first, which is given."""
+    """PCK@.1 and PCK@.2 in all frames but the first, which is given: the mean over the types of joints.
+
+    A joint is found if it is nearer than .1 or .2 of .6 of the diagonal of the box of the true joints. Joints that are
+    lost, null in joints.json, count nowhere. See keypoints.relative_distances.
+    """
 
     name: ClassVar[str] = "joints"
 
     def check(self, items: Several[Sequence], folders: Mapping[str, Path]) -> None:
         """Raise InputError if the benchmark has no joints."""
         if not any(sequence.joints for sequence in items):
-            raise InputError(f"--metric joints: {self.dataset} has no joints; leave --metric out")
+            raise InputError(f"--metric {self.name}: {self.dataset} has no joints; leave --metric out")
 
     def frames(self, item: Sequence) -> tuple[str, ...]:
         """None: the joints of a sequence are one file."""
         return ()
 
     def measure(self, item: Sequence, folder: Path) -> Arrays:
-        """Which joints of all frames but the given first one are found, for each threshold.
+        """How far the joints of all frames but the given first one are from the truth.
 
         Joints: FOLDER/SEQUENCE/joints.json, see joints.write_joints.
 
         Returns:
-            Threshold -> [(frames-1)*joints] float64, 1 or 0; see correct_keypoints.
+            "distances": [frames-1,joints] float64; see relative_distances.
 
         Raises:
             InputError: The file is missing or has another number of frames or joints.
         """
-        assert item.joints is not None, "the layout of a benchmark of joints names their file"
-        truth = read_positions(item.joints)
-        prediction = read_joints(folder / item.name / FILE, truth.shape)
-        height, width = open_frames(item.source).read([0])[0].shape[:2]
-
-        found = {}
-        for column, threshold in THRESHOLDS.items():
-            correct = correct_keypoints(truth[1:], prediction[1:], (height, width), threshold)
-            found[column] = correct.ravel()
-        return found
+        truth, prediction = read_both(item, folder)
+        return {"distances": relative_distances(truth, prediction)[1:]}
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
-        """The share of joints that are found, over all sequences together and in each."""
+        """PCK over all sequences together and in each; details are those of each type of joint."""
         return Rows(
-            overall=found_share(arrays.values()),
-            sequences={name: found_share([one]) for name, one in arrays.items()},
+            overall=mean_pck(arrays.values()),
+            sequences={name: mean_pck([one]) for name, one in arrays.items()},
+            details={"joints": pck_by_type(arrays.values())},
         )
 
 
-def found_share(every: Iterable[Arrays]) -> Row:
-    """PCK@.1 and PCK@.2 over all joints of these sequences."""
-    every = list(every)
-    return {column: known_mean(np.concatenate([one[column] for one in every])) for column in THRESHOLDS}
+def read_both(item: Sequence, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """True and found joints (x, y) of all frames, [frames,joints,2] each; see JointsMetric.measure for the errors."""
+    assert item.joints is not None, "the layout of a benchmark of joints names their file"
+    truth = read_positions(item.joints)
+    return truth, read_joints(folder / item.name / FILE, truth.shape)
+
+
+def pck_by_type(every: Iterable[Arrays]) -> dict[str, np.ndarray]:
+    """PCK@.1 and PCK@.2 [joints] of each type of joint over all frames of these sequences."""
+    distances = np.concatenate([one["distances"] for one in every])
+    return {column: pck(distances, threshold) for column, threshold in THRESHOLDS.items()}
+
+
+def mean_pck(every: Iterable[Arrays]) -> Row:
+    """PCK@.1 and PCK@.2, the means over the types of joints."""
+    return {column: known_mean(shares) for column, shares in pck_by_type(every).items()}
 
 
 METRIC = JointsMetric

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from densevos_eval.metrics.pixels import true_places
+
 
 def region_similarity(truth: np.ndarray, prediction: np.ndarray, objects: int, proposals: int) -> np.ndarray:
     """Intersection over union of every object with every proposal: J [objects,proposals] float64.
@@ -22,8 +24,9 @@ def _joint_histogram(truth: np.ndarray, prediction: np.ndarray, objects: int, pr
     Runs of equal pixels are counted instead of pixels: masks have few.
     """
     bins = (objects + 1) * (proposals + 1)  # at most 256*256
-    pairs = (truth * np.min_scalar_type(bins - 1).type(proposals + 1) + prediction).ravel()
-    starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))
+    pairs = truth.ravel() * np.min_scalar_type(bins - 1).type(proposals + 1)
+    pairs += prediction.ravel()
+    starts = np.concatenate([[0], 1 + true_places(pairs[1:] != pairs[:-1])])
     runs = np.diff(starts, append=pairs.size)
     counts = np.bincount(pairs[starts], weights=runs, minlength=bins)
     return counts.reshape(objects + 1, proposals + 1)

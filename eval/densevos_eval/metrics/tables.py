@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,8 +26,13 @@ class ScoreTable:
 
 
 def decimals(values: Iterable[object]) -> list[str]:
-    """Three decimals, as the official tool writes them."""
+    """Three decimals, as the official tool prints them."""
     return [f"{value:.3f}" if isinstance(value, float | np.floating) else str(value) for value in values]
+
+
+def cells(values: Iterable[float]) -> list[str]:
+    """Three decimals, as the official tool writes them to files; empty where there is no number."""
+    return ["" if math.isnan(value) else f"{value:.3f}" for value in values]
 
 
 def csv_bytes(header: Iterable[object], rows: Iterable[Iterable[object]]) -> bytes:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from densevos.base.devices import multiplies_bf16
-from densevos_eval.propagation.settings import Window
+from densevos_eval.propagation.settings import Ties, Window
 
 POOL = 16
 LOWEST = -4.0  # Below every score: a score is a cosine less 1.
@@ -35,11 +36,11 @@ class Cells:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """The k best distinct candidates of every query cell, best first.
+    """The best distinct candidates of every query cell, best first: K of them, k or more where several are equal.
 
-    similarity: [N,k] cosine, -inf where a cell has fewer candidates than k.
-    index: [N,k] into the cells of the reference followed by the cells of all slots of the recent frames.
-    count: [N,k] how many of the k places a candidate takes: several for a repeated reference, 0 at the end.
+    similarity: [N,K] cosine, -inf where a cell has fewer candidates than K.
+    index: [N,K] into the cells of the reference followed by the cells of all slots of the recent frames.
+    count: [N,K] how many places a candidate takes: several for a repeated reference, 0 beyond the k-th place.
     """
 
     similarity: Tensor
@@ -60,17 +61,19 @@ class Tile:
 class Affinity:
     """Exact top-k search for frames of one size.
 
-    Near are offsets (dy,dx) with sqrt(dy^2+dx^2) < radius, in a square window |dy|, |dx| <= radius. Features are
+    Near are offsets (dy,dx) with sqrt(dy^2+dx^2) < radius, <= radius in a disc, |dy|, |dx| <= radius in a square. Of
+    candidates that are equal at the k-th place, the first count, or all (`ties`). Features are
     measured from an origin, the mean of the first frame: dense features lie close together, and their differences
     survive rounding better.
     """
 
-    def __init__(self, first: Tensor, *, radius: float, topk: int, window: Window = "circle"):
+    def __init__(self, first: Tensor, *, radius: float, topk: int, window: Window = "circle", ties: Ties = "first"):
         """first: unit features [h,w,C] of a typical frame."""
         self.size = (first.shape[0], first.shape[1])
         self.radius = radius
         self.window = window
         self.topk = topk
+        self.ties = ties
         self.origin = first.mean((0, 1))
         self._rounding = 0.0  # Largest relative error of a coarse vector so far.
         self._tiles = _tiles(self.size, radius, window, coarse_dtype(first.device), first.device)
@@ -112,11 +115,24 @@ class Affinity:
             split = int((contenders < cells).sum())
             places = near[contenders[split:] - cells]
             features = torch.cat([reference.exact[contenders[:split]], recent.exact.flatten(0, 1)[places]])
-            exact = query.exact[tile.queries] @ features.T
-            best, order = exact.masked_fill_(~allowed, -torch.inf).topk(min(self.topk, len(contenders)))
+            exact = (query.exact[tile.queries] @ features.T).masked_fill_(~allowed, -torch.inf)
+            best, order = self._best(exact)
+            if best.shape[1] > similarity.shape[1]:  # Only where more are equal than there are places.
+                more = (0, best.shape[1] - similarity.shape[1])
+                similarity, index = F.pad(similarity, more, value=-torch.inf), F.pad(index, more)
             similarity[tile.queries, : best.shape[1]] = best
             index[tile.queries, : best.shape[1]] = torch.cat([contenders[:split], cells + places])[order]
-        return Matches(similarity=similarity, index=index, count=self._places(index, copies))
+        return Matches(similarity=similarity, index=index, count=self._places(similarity, index, copies))
+
+    def _best(self, exact: Tensor) -> tuple[Tensor, Tensor]:
+        """The top-k of each row [m,n] and their places, best first; more columns where more are equal to the k-th."""
+        count = min(self.topk, exact.shape[1])
+        best, order = exact.topk(count)
+        if self.ties == "first":
+            return best, order
+        last = best[:, -1:]
+        equal = int(((exact >= last) & (last > -torch.inf)).sum(1).max())
+        return exact.topk(equal) if equal > count else (best, order)
 
     def _contenders(self, query: Cells, tile: Tile, keys: Tensor, everywhere: int) -> tuple[Tensor, Tensor]:
         """Keys (indices [n]) that may be among the top-k of a query of the tile; which query may [m,n].
@@ -148,14 +164,17 @@ class Affinity:
         distance = (2 * (loose - kth)).clamp(min=0).sqrt()
         return relative * (length + distance) + sums
 
-    def _places(self, index: Tensor, copies: int) -> Tensor:
-        """Places of the top-k that each sorted candidate takes once repetitions of the reference count."""
+    def _places(self, similarity: Tensor, index: Tensor, copies: int) -> Tensor:
+        """Places that each sorted candidate takes once repetitions of the reference count."""
         cells = len(index)
         own = torch.arange(cells, device=index.device)[:, None]
-        repeated = (index < cells) & _is_near(own, index % cells, self.size[1], self.radius, self.window)
+        repeated = (index < cells) & is_near(own, index % cells, self.size[1], self.radius, self.window)
         multiplicity = 1 + copies * repeated.long()
         before = multiplicity.cumsum(1) - multiplicity
-        return (self.topk - before).clamp(min=0).minimum(multiplicity)
+        if self.ties == "first":
+            return (self.topk - before).clamp(min=0).minimum(multiplicity)
+        last = torch.where(before < self.topk, similarity, torch.inf).amin(1, keepdim=True)
+        return multiplicity * (similarity >= last)
 
 
 def coarse_dtype(device: torch.device) -> torch.dtype:
@@ -189,7 +208,7 @@ def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, window: Win
     queries = cells[rows, columns].flatten()
     top, left = max(rows.start - margin, 0), max(columns.start - margin, 0)
     around = cells[top : rows.stop + margin, left : columns.stop + margin].flatten()
-    near = _is_near(queries[:, None], around, cells.shape[1], radius, window)
+    near = is_near(queries[:, None], around, cells.shape[1], radius, window)
     reached = near.any(0)
     limits = near[:, reached]
     if limits.all():
@@ -198,11 +217,13 @@ def _tile(cells: Tensor, rows: slice, columns: slice, radius: float, window: Win
     return Tile(queries=queries, reach=around[reached], penalty=penalty[:, None])
 
 
-def _is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> Tensor:
+def is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> Tensor:
     """Whether two cells, given by their indices in row order, are within reach of one another."""
     dy, dx = a // width - b // width, a % width - b % width
     if window == "square":
         return torch.maximum(dy.abs(), dx.abs()) <= radius
+    if window == "disc":
+        return dy * dy + dx * dx <= radius * radius
     return dy * dy + dx * dx < radius * radius
 
 

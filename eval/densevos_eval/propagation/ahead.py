@@ -1,8 +1,9 @@
 """Fetching what comes next while what is there is worked on."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -22,3 +23,11 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
             yield item  # type: ignore[misc]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def peeked(items: Iterable[Item]) -> tuple[Item | None, Iterator[Item]]:
+    """The first item, None where there is none, and all of them."""
+    iterator = iter(items)
+    for item in iterator:
+        return item, chain([item], iterator)
+    return None, iterator

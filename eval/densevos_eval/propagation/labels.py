@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from densevos.models.aggregation import aggregate
 from densevos_eval.propagation.affinity import Affinity, Cells, Matches
+from densevos_eval.propagation.each_frame import vote_of_each_frame
 from densevos_eval.propagation.settings import PropagationConfig
 
 
@@ -37,7 +38,8 @@ class LabelPropagation:
     ids: list[int] = field(default_factory=list, init=False)
     _time: int = field(default=0, init=False)
     _references: list[_Reference] = field(default_factory=list, init=False)
-    _affinity: Affinity | None = field(init=False)  # None where all cells vote and nothing is searched for
+    _affinity: Affinity | None = field(init=False)  # None where nothing is searched for in all frames together
+    _width: int = field(init=False)  # of a frame, in cells
     _recent: Cells = field(init=False)  # [context,h*w,...], frame t in slot t % context
     _labels: Tensor = field(init=False)  # [context,L,h*w]
 
@@ -48,7 +50,8 @@ class LabelPropagation:
         what was propagated and this frame becomes the reference of those objects. An id that was given
         before is restarted. Before anything is given, L is 0 and the frame is forgotten.
         """
-        unit = F.normalize(features.float(), dim=0).permute(1, 2, 0).contiguous()
+        unit = features.float() if self.config.similarity == "dot" else F.normalize(features.float(), dim=0)
+        unit = unit.permute(1, 2, 0).contiguous()
         if not self._references:
             if not given:
                 self._time += 1
@@ -67,9 +70,11 @@ class LabelPropagation:
 
     def _begin(self, unit: Tensor) -> None:
         config = self.config
-        self._affinity = None
-        if config.topk != "all":
-            self._affinity = Affinity(unit, radius=config.radius, topk=config.topk, window=config.window)
+        self._affinity, self._width = None, unit.shape[1]
+        if config.topk != "all" and config.voting == "together":
+            self._affinity = Affinity(
+                unit, radius=config.radius, topk=config.topk, window=config.window, ties=config.ties
+            )
         cells = self._cells(unit)
         self._recent = Cells(
             exact=cells.exact.new_empty(self.config.context, *cells.exact.shape),
@@ -94,32 +99,44 @@ class LabelPropagation:
         apart = self.config.reference != "none"
         first = max(reference.time + apart, self._time - self.config.context)
         slots = [time % self.config.context for time in range(first, self._time)]
+        copies = self._copies(reference, len(slots))
         if self._affinity is None or self.config.reference != "everywhere":
-            return self._from_frames(cells, reference, slots)
+            return self._from_frames(cells, reference, slots, copies)
         matches = self._affinity.search(
             cells,
             reference.cells,
             self._recent,
             slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
-            copies=self.config.context - len(slots),
+            copies=copies,
         )
         table = torch.cat([reference.soft[None, reference.channels], self._labels[:, reference.channels]])
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
-    def _from_frames(self, cells: Cells, reference: _Reference, slots: list[int]) -> Tensor:
+    def _copies(self, reference: _Reference, recent: int) -> int:
+        """How many times the reference frame stands in for recent frames, besides standing for itself."""
+        if self.config.reference == "none" or self.config.early_context == "none":
+            return 0
+        if self.config.early_context == "repeat":
+            return self.config.context - recent
+        return int(reference.time >= self._time - self.config.context)
+
+    def _from_frames(self, cells: Cells, reference: _Reference, slots: list[int], copies: int) -> Tensor:
         """The same where the reference is a frame like the recent ones (DINO, Caron et al., ICCV 2021), or only while
-        it is one of them (MuG, Lu et al., CVPR 2020, Sec. 3.3), and wherever all cells vote."""
+        it is one of them (MuG, Lu et al., CVPR 2020, Sec. 3.3), where all cells vote, or each frame on its own."""
+        config = self.config
         frames, labels = self._recent, self._labels[:, reference.channels]
-        if self.config.reference != "none":
+        if config.reference != "none":
             frames = Cells(
                 exact=torch.cat([frames.exact, reference.cells.exact[None]]),
                 coarse=torch.cat([frames.coarse, reference.cells.coarse[None]]),
             )
             labels = torch.cat([labels, reference.soft[None, reference.channels]])
-            missing = self.config.context - len(slots) if self.config.reference == "everywhere" else 0
-            slots = [*slots, *[self.config.context] * (1 + missing)]
+            slots = [*slots, *[config.context] * (1 + copies)]
+        if config.voting == "each-frame":
+            size = (len(cells.exact) // self._width, self._width)
+            return vote_of_each_frame(cells.exact, frames.exact[slots], labels[slots], size, config)
         if self._affinity is None:
-            return _vote_of_all(cells, frames.exact[slots], labels[slots], self.config.temperature)
+            return _vote_of_all(cells, frames.exact[slots], labels[slots], config.temperature)
         matches = self._affinity.search(
             cells,
             Cells(exact=reference.cells.exact[:0], coarse=reference.cells.coarse[:0]),
@@ -127,7 +144,7 @@ class LabelPropagation:
             slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
             copies=0,
         )
-        return _vote(matches, labels.transpose(0, 1).flatten(1), self.config.temperature)
+        return _vote(matches, labels.transpose(0, 1).flatten(1), config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:
         """pred = (1 - cover) * pred + cover * new with cover = sum of the new masks; new ids get channels.

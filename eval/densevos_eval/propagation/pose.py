@@ -1,6 +1,8 @@
 """Joints of a first frame propagated through a video, as soft maps in the place of masks."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,13 @@ import torch
 from densevos.base.errors import InputError
 from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.encoder import Encoder
-from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
+from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.base.sizes import Size
+from densevos_eval.propagation.joint_maps import cell_joint_maps, joint_maps, joints_of_cell_maps, joints_of_maps
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 from densevos_eval.sequences.joints import FILE, read_positions, write_joints
-from densevos_eval.sequences.sequence import Sequence, resized_frame
+from densevos_eval.sequences.sequence import Sequence
 
 
 @torch.inference_mode()
@@ -22,29 +26,41 @@ def propagate_joints(
     first: np.ndarray,
     encoder: Encoder,
     config: PropagationConfig,
-    *,
-    frame_size: tuple[int, int] | None = None,
+    masks: MaskConfig | None = None,
 ) -> Iterator[np.ndarray]:
     """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one is lost.
 
-    frame_size: frames are resized to this [H,W] before they are encoded; joints are those of the frames as they are.
+    masks: How joints become labels of cells, and labels of cells joints.
     """
+    masks = masks or MaskConfig()
     labels = LabelPropagation(config=config)
-    for index, frame in enumerate(frames):
-        inside = frame_size or (frame.shape[0], frame.shape[1])
-        factor = np.array([inside[1] / frame.shape[1], inside[0] / frame.shape[0]])
-        features = encoder.of_frame(resized_frame(frame, inside))
-        padded = (
-            features.shape[1] * encoder.stride / encoder.scale,
-            features.shape[2] * encoder.stride / encoder.scale,
-        )
+    encoder = replace(encoder, unit=config.similarity == "cosine")
+    frames, encoded = tee(frames)  # encoding may read a few frames further
+    for index, (frame, features) in enumerate(zip(frames, encoder.stream().over(encoded), strict=True)):
+        sizes = encoder.sizes((frame.shape[0], frame.shape[1]))
         given = None
         if index == 0:
-            maps = joint_maps((first + 0.5) * factor - 0.5, padded, (features.shape[1], features.shape[2]))
-            channels = np.concatenate([1 - maps.sum(axis=0, keepdims=True), maps])
+            channels = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)
             given = {id: torch.from_numpy(one).to(features) for id, one in enumerate(channels)}
         soft = labels.step(features, given)[1:].float().cpu().numpy()
-        yield first if index == 0 else (joints_of_maps(soft, padded) + 0.5) / factor - 0.5
+        yield first if index == 0 else _read_out(soft, sizes, masks)
+
+
+def _on_cells(joints: np.ndarray, sizes: FrameSizes, cells: Size, masks: MaskConfig) -> np.ndarray:
+    """Background and joints as labels of cells [1+joints,h,w]."""
+    if masks.joints == "cells":
+        return cell_joint_maps(joints, sizes.frame, cells)
+    factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
+    maps = joint_maps((joints + 0.5) * factor - 0.5, sizes.covered, cells)
+    return np.concatenate([1 - maps.sum(axis=0, keepdims=True), maps])
+
+
+def _read_out(soft: np.ndarray, sizes: FrameSizes, masks: MaskConfig) -> np.ndarray:
+    """Joints (x, y) [joints,2] of the frame from their labels of cells [joints,h,w]."""
+    if masks.joints == "cells":
+        return joints_of_cell_maps(soft, sizes.frame, masks.joint_cells)
+    factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
+    return (joints_of_maps(soft, sizes.covered, masks.joint_cells) + 0.5) / factor - 0.5
 
 
 def check_joints(sequence: Sequence) -> np.ndarray:
@@ -60,7 +76,12 @@ def check_joints(sequence: Sequence) -> np.ndarray:
 
 
 def write_propagated_joints(
-    sequence: Sequence, encoder: Encoder, config: PropagationConfig, folder: Path, on_frame: Callable[[str], object]
+    sequence: Sequence,
+    encoder: Encoder,
+    config: PropagationConfig,
+    masks: MaskConfig,
+    folder: Path,
+    on_frame: Callable[[str], object],
 ) -> None:
     """Write FOLDER/joints.json: those of every frame, from the true joints of the first.
 
@@ -68,8 +89,7 @@ def write_propagated_joints(
     """
     truth = check_joints(sequence)
     found = []
-    frames = iterate_frames(sequence.frames())
-    for joints in propagate_joints(frames, truth[0], encoder, config, frame_size=sequence.frame_size):
+    for joints in propagate_joints(iterate_frames(sequence.frames()), truth[0], encoder, config, masks):
         found.append(joints)
         on_frame(sequence.name)
     write_joints(folder / FILE, np.stack(found)[: len(truth)])

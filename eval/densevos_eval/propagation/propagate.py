@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,21 +17,23 @@ from densevos.base.parallel import OnStep
 from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.base.sizes import size_text
 from densevos_eval.propagation.ahead import ahead
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
-from densevos_eval.sequences.sequence import Sequence, read_given, resized_frame, resized_ids
+from densevos_eval.sequences.sequence import Sequence, read_given
 
 
 @dataclass(frozen=True, kw_only=True)
 class Propagation:
     """A `MaskWriter` that propagates the given masks, or joints, of a sequence with an encoder.
 
-    max_side: See Propagator. probabilities: Soft masks are written too, as SEQUENCE/probabilities/ID/FRAME.png.
+    masks: How masks become labels of cells and back. max_side: See Propagator.
+    probabilities: Soft masks are written too, as SEQUENCE/probabilities/ID/FRAME.png.
     """
 
     record: ClassVar[str] = FILE
@@ -40,16 +43,24 @@ class Propagation:
 
     encoder: Encoder
     config: PropagationConfig = field(default_factory=PropagationConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
     max_side: int | None = None
     probabilities: bool = False
 
     @classmethod
-    def loaded(cls, device: str, *, encoder: EncoderOptions, layer: str | None = None, **options: Any) -> "Propagation":
-        """The writer with the encoder that the options name, on a device, at `layer` unless they name another.
+    def loaded(cls, device: str, *, encoder: EncoderOptions, setup: Setup, **options: Any) -> "Propagation":
+        """The writer with the encoder that the options name, on a device; what they leave open is as in the setup.
 
         See the fields for `options`.
         """
-        return cls(encoder=encoder.load(preferred_layer=layer, device=device), **options)
+        network = encoder.load(
+            preferred_layer=setup.layer,
+            preferred_normalisation=setup.normalisation,
+            preferred_positions=setup.positions,
+            frames=setup.frames,
+            device=device,
+        )
+        return cls(encoder=network, config=setup.propagation, masks=setup.masks, **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
         encoder = self.encoder
@@ -58,9 +69,15 @@ class Propagation:
             "weights": weights_fingerprint(encoder),
             "layer": encoder.layer,
             "stride": encoder.stride,
+            "normalisation": {"mean": list(encoder.mean), "std": list(encoder.std)},
+            "positions": encoder.positions,
+            "every": encoder.every,
+            "between": encoder.between,
             "precision": encoder.precision,
             "scale": encoder.scale,
             "device": encoder.device.type,
+            "frames": asdict(encoder.frames),
+            "masks": asdict(self.masks),
             "propagation": self.config.facts(),
             "max_side": self.max_side,
             "probabilities": self.probabilities,
@@ -82,11 +99,12 @@ class Propagation:
 
     def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
         (folder,) = folders
+        encoder = for_sequence(self.encoder, sequence)
         if sequence.joints:
-            write_propagated_joints(sequence, self.encoder, self.config, folder, on_step)
+            write_propagated_joints(sequence, encoder, self.config, self.masks, folder, on_step)
             return
 
-        propagator = Propagator(self.encoder, self.config, max_side=self.max_side)
+        propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
         for name, ids in _steps(sequence, propagator):
             if name in sequence.written:
                 write_mask(folder / f"{name}.png", ids)
@@ -98,9 +116,20 @@ class Propagation:
         return []
 
 
-def propagate(sequence: Sequence, encoder: Encoder, config: PropagationConfig) -> Iterator[tuple[str, np.ndarray]]:
+def propagate(
+    sequence: Sequence, encoder: Encoder, config: PropagationConfig, masks: MaskConfig | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
     """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks."""
-    return _steps(sequence, Propagator(encoder, config))
+    return _steps(sequence, Propagator(for_sequence(encoder, sequence), config, masks))
+
+
+def for_sequence(encoder: Encoder, sequence: Sequence) -> Encoder:
+    """The encoder at the size that the sequence's benchmark wants of frames, unless it names one of its own."""
+    frames = encoder.frames
+    if sequence.frame_size is None or frames.frame_size or frames.short_side or frames.long_side:
+        return encoder
+    frames = replace(frames, frame_size=size_text(sequence.frame_size), resampling="bilinear")
+    return replace(encoder, frames=frames)
 
 
 def weights_fingerprint(encoder: Encoder) -> str | None:
@@ -116,9 +145,7 @@ def weights_fingerprint(encoder: Encoder) -> str | None:
 
 def _steps(sequence: Sequence, propagator: Propagator) -> Iterator[tuple[str, np.ndarray]]:
     given = read_given(sequence)
-    frames = ahead(iterate_frames(sequence.frames()))
-    for index, (name, frame) in enumerate(zip(sequence.frame_names, frames, strict=True)):
-        size = (frame.shape[0], frame.shape[1])
-        inside, mask = sequence.frame_size or size, given.get(index)
-        ids = propagator.step(resized_frame(frame, inside), None if mask is None else resized_ids(mask, inside))
-        yield name, resized_ids(ids, size)
+    frames, encoded = tee(ahead(iterate_frames(sequence.frames())))  # encoding may read a few frames further
+    steps = zip(sequence.frame_names, frames, propagator.features(encoded), strict=True)
+    for index, (name, frame, features) in enumerate(steps):
+        yield name, propagator.step(frame, given.get(index), features)

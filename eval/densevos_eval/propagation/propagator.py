@@ -1,28 +1,31 @@
 """The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from densevos.base.errors import InputError
 from densevos.base.masks import as_ids
-from densevos_eval.adapters.encoder import Encoder, check_array, check_frame, padded_to, scaled_size
+from densevos_eval.adapters.encoder import Encoder, check_array, check_frame
+from densevos_eval.adapters.frames import FrameSizes, nearest
+from densevos_eval.adapters.stream import Stream
+from densevos_eval.base.sizes import Size
+from densevos_eval.propagation.ahead import peeked
+from densevos_eval.propagation.cells import enlarged, enlarged_labels, labels_of_cells
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.propagation.settings import PropagationConfig
-from densevos_eval.sequences.sequence import resized_ids
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Last:
-    """The last frame: its soft masks [L,h,w], the sizes that `upsampled` wants, and the labels [H,W], which were
+    """The last frame: its soft labels of cells [L,h,w], its sizes, and the labels [H,W] of its pixels, which were
     given where `decided` [H,W] says so."""
 
     soft: Tensor
-    sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    sizes: FrameSizes
     labels: np.ndarray
     decided: np.ndarray
 
@@ -34,32 +37,54 @@ class Propagator:
     `max_side` pixels are worked on smaller, while masks have the frames' own size.
     """
 
-    def __init__(self, encoder: Encoder, config: PropagationConfig | None = None, *, max_side: int | None = None):
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: PropagationConfig | None = None,
+        masks: MaskConfig | None = None,
+        *,
+        max_side: int | None = None,
+    ):
         if not isinstance(encoder, Encoder):
             raise InputError(f"Propagator: its encoder must come from load_encoder, is a {type(encoder).__name__}")
         if not isinstance(config, PropagationConfig | None):
             raise InputError(f"Propagator: its config must be a PropagationConfig, is a {type(config).__name__}")
+        if not isinstance(masks, MaskConfig | None):
+            raise InputError(f"Propagator: its masks must be a MaskConfig, is a {type(masks).__name__}")
         if max_side is not None and max_side < 1:
             raise InputError(f"Propagator: max_side must be 1 or more pixels, is {max_side}")
-        self.encoder = encoder
+        config = config or PropagationConfig()
+        self.encoder = replace(encoder, unit=config.similarity == "cosine")
+        self.masks = masks or MaskConfig()
         self.max_side = max_side
-        self._labels = LabelPropagation(config=config or PropagationConfig())
+        self._labels = LabelPropagation(config=config)
         self._last: _Last | None = None
+        self._stream: Stream | None = None
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def features(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """Features [C,h,w] of each frame of a whole video, for `step`; frames are read ahead as the encoder needs."""
+        first, frames = peeked(frames)
+        if first is None:
+            return
+        check_frame(first)
+        self.encoder = fitted(self.encoder, (first.shape[0], first.shape[1]), self.max_side)
+        yield from self.encoder.stream().over(frames)
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, features: Tensor | None = None) -> np.ndarray:
         """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
 
         mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background), of any type
         of numbers, bool included; soft masks are refused.
         Objects seen for the first time join the others; a known object is restarted from its new mask.
         Until the first mask everything is background.
+        features: those of the frame [C,h,w], where they are known.
 
         Raises InputError when frame or mask have another shape or type, or another size than those before.
         """
         check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
-        if self._last and self._last.sizes[2] != size:
-            raise InputError(f"frame: is {size} after frames of {self._last.sizes[2]}; start another Propagator")
+        if self._last and self._last.sizes.frame != size:
+            raise InputError(f"frame: is {size} after frames of {self._last.sizes.frame}; start another Propagator")
         if mask is not None:
             check_array("mask", mask)
             wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
@@ -67,78 +92,53 @@ class Propagator:
                 raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
             mask = as_ids(mask, wanted)
         self.encoder = fitted(self.encoder, size, self.max_side)
-        return self.follow(self.encoder.of_frame(frame), size, mask)
+        if features is None:
+            self._stream = self._stream or self.encoder.stream()
+            features = self._stream.step(frame)
+        return self.follow(features, size, mask)
 
     @torch.inference_mode()
-    def follow(self, features: Tensor, size: tuple[int, int], mask: np.ndarray | None = None) -> np.ndarray:
+    def follow(self, features: Tensor, size: Size, mask: np.ndarray | None = None) -> np.ndarray:
         """`step` for a frame [H,W] = `size` whose features [C,h,w] are known already."""
-        cells = (features.shape[-2], features.shape[-1])
+        sizes = self.encoder.sizes(size)
         first = not self._labels.ids
-        given = None if mask is None else self._given(mask, cells, features.device)
+        given = None if mask is None else self._given(mask, sizes, features)
         soft = self._labels.step(features, given)
-        scaled = scaled_size(size, self.encoder.scale)
-        padded = (scaled[0] + -scaled[0] % self.encoder.stride, scaled[1] + -scaled[1] % self.encoder.stride)
-        labels = upsampled_labels(soft, self._labels.ids, padded, scaled, size).cpu().numpy()
-        decided = np.zeros(size, bool) if mask is None else (mask > 0) | first
-        labels = labels if mask is None else np.where(decided, mask, labels)
-        self._last = _Last(soft=soft, sizes=(padded, scaled, size), labels=labels, decided=decided)
+        labels = enlarged_labels(soft, self._labels.ids, sizes, self.masks)
+
+        decided = np.zeros(labels.shape, bool)
+        if mask is not None and self.masks.first_output == "given":
+            mask = nearest(mask, labels.shape)
+            decided = (mask > 0) | first
+            labels = np.where(decided, mask, labels)
+        self._last = _Last(soft=soft, sizes=sizes, labels=labels, decided=decided)
         return labels
 
     @torch.inference_mode()
     def probabilities(self) -> Iterator[tuple[int, np.ndarray]]:
         """Each object id (0: background) and its soft mask [H,W] float32 in the last frame; they sum to 1.
 
-        Soft masks are those of the cells, enlarged bilinearly; a mask that was given is itself.
+        Soft masks are those of the cells, enlarged; a mask that was given is itself.
         """
         if self._last is None:
             return
         soft, last = self._last.soft, self._last
         share = soft / soft.sum(0).clamp(min=torch.finfo(soft.dtype).tiny)
         for id, channel in zip(self._labels.ids, share, strict=True):
-            probability = upsampled(channel, *last.sizes).cpu().numpy()
+            probability = enlarged(channel, last.sizes, last.labels.shape, self.masks).cpu().numpy()
             yield id, np.where(last.decided, last.labels == id, probability)
 
-    def _given(self, mask: np.ndarray, cells: tuple[int, int], device: torch.device) -> dict[int, Tensor]:
-        """Soft masks [h,w] of the objects in `mask`, and of the background if this is the first mask."""
+    def _given(self, mask: np.ndarray, sizes: FrameSizes, features: Tensor) -> dict[int, Tensor]:
+        """Labels of cells [h,w] of the objects in `mask`, and of the background if this is the first mask."""
         objects = [int(i) for i in np.unique(mask) if i > 0]
         ids = objects if self._labels.ids else [0, *objects]
-        size = scaled_size((mask.shape[0], mask.shape[1]), self.encoder.scale)
-        padded = torch.from_numpy(padded_to(resized_ids(mask, size), self.encoder.stride)).to(device)
-        return {i: resized((padded == i).float(), cells) for i in ids}
+        cells = (features.shape[-2], features.shape[-1])
+        return dict(labels_of_cells(mask, ids, sizes, cells, self.masks, device=features.device))
 
 
-def fitted(encoder: Encoder, size: tuple[int, int], max_side: int | None) -> Encoder:
+def fitted(encoder: Encoder, size: Size, max_side: int | None) -> Encoder:
     """The encoder with a scale that brings frames [H,W] = `size` to sides of at most `max_side` pixels."""
-    return encoder if max_side is None else replace(encoder, scale=min(encoder.scale, max_side / max(size)))
-
-
-def upsampled_labels(
-    soft: Tensor, ids: list[int], padded: tuple[int, int], scaled: tuple[int, int], size: tuple[int, int]
-) -> Tensor:
-    """Id of the largest soft mask after bilinear upsampling: [L,h,w] -> [H,W] uint8; the first of equals wins.
-
-    Sizes as in `upsampled`. One channel is held at full size at a time.
-    """
-    labels = torch.zeros(size, dtype=torch.uint8, device=soft.device)
-    highest = torch.full(size, -torch.inf, device=soft.device)
-    for object_id, channel in zip(ids, soft, strict=True):
-        channel = upsampled(channel, padded, scaled, size)
-        labels = torch.where(channel > highest, object_id, labels)
-        highest = torch.maximum(highest, channel)
-    return labels
-
-
-def upsampled(channel: Tensor, padded: tuple[int, int], scaled: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """A channel [h,w] of the cells at the frame's size [H,W].
-
-    padded: size that the cells cover; scaled: the part of it that is the frame; size: [H,W] of the result.
-    """
-    channel = resized(channel, padded)[: scaled[0], : scaled[1]]
-    if scaled == size:
-        return channel
-    return F.interpolate(channel[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]  # as cv2 shrinks
-
-
-def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """One channel [H,W] resized bilinearly with corners aligned."""
-    return F.interpolate(image[None, None], size=size, mode="bilinear", align_corners=True)[0, 0]
+    if max_side is None:
+        return encoder
+    longest = max(encoder.frames.encoded_size(size, encoder.stride))
+    return replace(encoder, scale=min(encoder.scale, max_side / longest))

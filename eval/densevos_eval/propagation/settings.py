@@ -1,15 +1,20 @@
 """Settings of propagation as plain data; importing them loads no torch."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from densevos.base.errors import InputError
-from densevos_eval.base.derived_options import given, optional
+from densevos_eval.adapters.choices import Positions
+from densevos_eval.adapters.frames import AS_THEY_ARE, FrameConfig
+from densevos_eval.adapters.normalisation import Normalisation
+from densevos_eval.base.sizes import Size, parse_size
 
-Window = Literal["circle", "square"]
+Window = Literal["circle", "disc", "square"]
 Reference = Literal["everywhere", "near", "none"]
+EarlyContext = Literal["repeat", "once", "none"]
 Topk = int | Literal["all"]
+Ties = Literal["first", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +26,22 @@ class PropagationConfig:
     radius: float = 12
     """Search radius in the preceding frames, in feature cells; inf searches all cells."""
     window: Window = "circle"
-    """Shape of the search window: cells strictly nearer than the radius (circle), or at most that many rows and columns
-    away (square)."""
+    """Shape of the search window: cells strictly nearer than the radius (circle), at most that far away (disc), or at
+    most that many rows and columns away (square)."""
     reference: Reference = "everywhere"
-    """Where the reference frame may be matched: everywhere, only near the query, or none once it leaves the context.
-    With everywhere it also pads a context that is not full yet."""
+    """Where the reference frame may be matched: everywhere, only near the query, or none once it leaves the context."""
+    early_context: EarlyContext = "repeat"
+    """What stands in for frames that a context lacks at first: the reference frame for each of them (repeat), the
+    reference frame once, as long as it is one of the preceding frames (once), or nothing (none)."""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    """What says how alike two cells are: the cosine of their features, or the product of features as they are."""
+    voting: Literal["together", "each-frame"] = "together"
+    """Which cells compete for the top k: those of all frames together; or those of each frame, weighted by a softmax
+    over all its cells, with the mean over the frames as the result."""
     topk: Topk = 10
     """Number of most similar cells that vote, or all."""
+    ties: Ties = "first"
+    """Of several cells that are equally similar at the last of the top k places, the first vote, or all."""
     temperature: float = 0.05
     """Temperature of the softmax that weighs the votes."""
     labels: Literal["soft", "hard"] = "soft"
@@ -48,6 +62,10 @@ class PropagationConfig:
             raise InputError(f"--temperature: must be above 0, is {self.temperature}")
         if self.reference == "near" and self.window == "circle" and not self.radius > 0:
             raise InputError("--radius: must be above 0 with --reference near; nothing is strictly nearer than 0")
+        if self.topk == "all" and self.voting == "each-frame":
+            raise InputError("--topk all: is for --voting together; name a number")
+        if self.similarity == "dot" and self.voting == "together" and self.topk != "all":
+            raise InputError("--similarity dot: needs --voting each-frame or --topk all")
 
     def facts(self) -> dict[str, Any]:
         """The settings as JSON takes them, which knows no infinite number."""
@@ -55,69 +73,54 @@ class PropagationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
-    """Settings of a publication. layer: what it compares, None for the last of the encoder."""
+class MaskConfig:
+    """How masks become labels of cells, and labels of cells become masks."""
 
-    config: PropagationConfig
-    layer: str | None
-    source: str
+    first_masks: Literal["soft", "hard"] = "soft"
+    """Labels that a given mask has on cells: the share of each object (soft), or the one object at the cell's centre
+    (hard)."""
+    alignment: Literal["corners", "centres"] = "corners"
+    """What lies in one place when masks are resized bilinearly: the centres of the corner pixels and of the corner
+    cells (corners), or the borders of the image and of the cells (centres)."""
+    enlarging: Literal["bilinear", "nearest"] = "bilinear"
+    """How soft labels of cells are enlarged."""
+    enlarged_to: Literal["frame", "encoded"] = "frame"
+    """Size that soft labels are enlarged to before each pixel takes the best: that of the frame; or of the frame as
+    the encoder saw it, and the labels of pixels are resized to the frame with nearest neighbour."""
+    stretched: bool = False
+    """Stretch the enlarged soft labels of every object to 0..1 in every frame before each pixel takes the best."""
+    first_output: Literal["given", "cells"] = "given"
+    """Mask that is written for a frame whose mask is given: the given one, or its labels of cells, enlarged."""
+    mask_size: str | None = None
+    """Write masks at HEIGHTxWIDTH, whatever the size of the frames."""
+    joints: Literal["exact", "cells"] = "exact"
+    """Where joints lie between cells: at their exact places; or rounded to whole cells when drawn, and read as the
+    number of a cell times its side."""
+    joint_cells: int = 5
+    """Number of strongest cells whose mean is the place of a joint."""
 
+    def __post_init__(self) -> None:
+        if self.joint_cells < 1:
+            raise InputError(f"--joint-cells: must be 1 or more, is {self.joint_cells}")
+        self.output_size((1, 1))
 
-PresetName = Literal["dul", "crw", "dino", "mug", "mug-release"]
-_MUG = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020"
-PRESETS: dict[PresetName, Preset] = {
-    "dul": Preset(
-        config=PropagationConfig(context=20, radius=12, topk=10, temperature=0.05),
-        layer="res4",
-        source="Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021",
-    ),
-    "crw": Preset(
-        config=PropagationConfig(context=20, radius=12, topk=10, temperature=0.05),
-        layer="res3",
-        source="Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020",
-    ),
-    "dino": Preset(
-        config=PropagationConfig(context=7, radius=12, window="square", reference="near", topk=5, temperature=0.1),
-        layer=None,
-        source="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
-    ),
-    # Every cell of the frame before, and it alone, votes with hard labels. The paper compares raw features, whose
-    # products are large. For unit vectors that is a low temperature: at 0.07 the thousands of unlike cells outvote the
-    # few like ones, and objects dissolve.
-    "mug": Preset(
-        config=PropagationConfig(
-            context=1, radius=math.inf, reference="none", topk="all", temperature=0.01, labels="hard"
-        ),
-        layer="key",
-        source=f"{_MUG}, Eq. 17",
-    ),
-    # The release takes the five best cells of the first and of the preceding frame apart, weighs them by a softmax
-    # over all cells, averages the two frames, and stretches each object's map to 0..1 before they are compared. Here
-    # the five best of both frames together vote, with weights that sum to 1, and maps are compared as they are.
-    "mug-release": Preset(
-        config=PropagationConfig(context=1, radius=math.inf, topk=5, temperature=0.01),
-        layer="x",
-        source=f"{_MUG}, released code",
-    ),
-}
-
-
-_Overrides: Any = optional(PropagationConfig, presets={name: preset.config for name, preset in PRESETS.items()})
+    def output_size(self, frame: Size) -> Size:
+        """[H,W] of the mask of a frame [H,W]."""
+        return parse_size(self.mask_size, "--mask-size") if self.mask_size else frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class PropagationOptions(_Overrides):
-    """How labels are propagated; what is left out comes from the preset."""
+class Setup:
+    """Everything on the way from a frame and a given mask to a mask but the network itself.
 
-    preset: PresetName | None = None
-    """Settings of a publication, its layer included where the encoder has one of that name. Without this option: dul,
-    at the encoder's own layer."""
+    layer: Which features are compared; None for the encoder's own default.
+    normalisation: What frames are normalised by; None for what the encoder's weights were trained with.
+    positions: How a vision transformer's positions are interpolated; None for its own way.
+    """
 
-    @property
-    def layer(self) -> str | None:
-        """The layer that the preset compares; None for the encoder's own."""
-        return PRESETS[self.preset].layer if self.preset else None
-
-    def config(self) -> PropagationConfig:
-        """The preset's settings with those given in their place; InputError names a flag that cannot be."""
-        return replace(PRESETS[self.preset or "dul"].config, **given(self, PropagationConfig))
+    layer: str | None = None
+    normalisation: Normalisation | None = None
+    positions: Positions | None = None
+    frames: FrameConfig = AS_THEY_ARE
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    propagation: PropagationConfig = field(default_factory=PropagationConfig)

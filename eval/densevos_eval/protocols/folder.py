@@ -1,4 +1,10 @@
-"""One's own frames and masks: a folder of each per sequence, with or without lists of names."""
+"""One's own frames and masks: a folder of each per sequence, with or without lists of names.
+
+J and F are those of vos-benchmark (github.com/hkchengrex/vos-benchmark): objects may appear in any frame, and count
+from there. One convention differs: of sparse annotations the last one counts too. Propagation is given the first
+annotation alone, so objects that appear later are lost to it; the frame in which an object appears counts, and a mask
+that was given there would be scored.
+"""
 
 from densevos_eval.protocols.layout import load_folders
 from densevos_eval.protocols.protocol import Protocol
@@ -12,5 +18,6 @@ FOLDER = Protocol(
     flags=frozenset({"split", "resolution"}),
     foreground=True,
     annotated="any",
+    late_objects=True,
 )
 PROTOCOLS = (FOLDER,)

@@ -1,4 +1,8 @@
-"""JHMDB: frames, joints and splits of 21 actions."""
+"""JHMDB: frames, joints and splits of 21 actions.
+
+Scored by the metric `joints`, whose rule is that of published numbers. `--metric joints-box` measures distances by the
+longest side of the box instead, and counts lost joints as wrong.
+"""
 
 from pathlib import Path
 

@@ -67,6 +67,10 @@ class Protocol:
     """All ids above 0 are one object."""
     skipped: tuple[int, int] = (1, 1)
     """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
+    late_objects: bool = False
+    """Objects of any annotation count, each from the first scored frame that annotates or predicts it,
+    and ids of a result that no annotation has are background. False: the objects of the first
+    annotation count, and a result with other ids is refused."""
     ignore_void: bool = False
     """Annotated pixels of value 255 do not count, instead of counting as background."""
     max_proposals: int | None = None

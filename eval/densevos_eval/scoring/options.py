@@ -7,8 +7,10 @@ from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import check_workers
+from densevos_eval.base.sizes import parse_size
 from densevos_eval.inputs.labelled_set import ChosenSet
 from densevos_eval.metrics.metric import Metric
+from densevos_eval.metrics.objects import ObjectsMetric
 from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.protocol import Protocol
@@ -39,6 +41,12 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     stability: bool = True
     """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per frame."""
+    count_ends: bool = False
+    """Score the first and the last annotated frame of a folder too. Without this option they do not count, as in
+    DAVIS, where the first mask is given. Use it for results that were given no mask."""
+    annotation_size: str | None = None
+    """Resize annotations to HEIGHTxWIDTH with nearest neighbour, and score masks of that size, as protocols do whose
+    masks are not of the frames' size; info --preset tells which."""
     decay_uint8: bool = False
     """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox, which counts
     frames with 8 bits."""
@@ -75,10 +83,22 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     def _benchmark(self, metric: str | None) -> Target:
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
+        if self.count_ends and not protocol.late_objects:
+            raise InputError(
+                f"--count-ends: {self.dataset} itself says which frames count; leave it out, or score with"
+                " --dataset folder"
+            )
+        if self.count_ends:
+            protocol = replace(protocol, skipped=(0, 0))
         if not self.stability:
             protocol = replace(protocol, stability=frozenset())
         chosen = find_sequence_metric(metric or protocol.measure)(benchmark=protocol)
         sequences = self.load()
+        if self.annotation_size:
+            size = parse_size(self.annotation_size, "--annotation-size")
+            if not isinstance(chosen, ObjectsMetric):
+                raise InputError(f"--annotation-size: is for masks of objects, and this is --metric {chosen.name}")
+            sequences = [replace(sequence, annotation_size=size) for sequence in sequences]
         # Without any that counts, scoring says why.
         scored = [sequence for sequence in sequences if chosen.is_scored(sequence)] or sequences
         return Target(

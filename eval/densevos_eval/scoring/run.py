@@ -2,9 +2,7 @@
 
 import os
 
-from rich.console import Console
-
-from densevos.base.console import list_failures, print_notes
+from densevos.base.console import list_failures, print_notes, print_table
 from densevos.base.parallel import shard_of, stopped_by_sigterm
 from densevos_eval.base.progress import sequence_progress
 from densevos_eval.scoring.folders import located
@@ -43,7 +41,7 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
 
     if scoring.shard is None:
         write_scores(scores, out)
-        Console().print(scores_table(scores))
+        print_table(scores_table(scores))
     else:
         print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
     list_failures(scores.broken, len(items))

@@ -1,7 +1,8 @@
 """Masks on disk -> scores, with any metric: several items at a time, each kept as soon as it is done."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Several
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def score(
         metric: How they are scored.
         split: Name of the split, for the tables.
         kept: Where the arrays of finished items are kept until the caller deletes them.
-        workers: Processes that the items are spread over; the numbers do not depend on it.
+        workers: Processes that the items are spread over, this one included; the numbers do not depend on it.
         on_item: Called with the name of each item when it is done.
 
     Returns:
@@ -56,11 +57,13 @@ def score(
 
     measure = partial(_measure, metric, folders, kept)
     count = min(workers, len(items))
-    processes = [partial(_in_process, metric, folders, kept)] * count if count > 1 else []
+    # This process is one of the workers: others take some tenths of a second to start.
+    processes = [partial(_in_process, metric, folders, kept)] * (count - 1)
     outcomes: dict[str, ItemResult | Broken] = {}
-    for item, outcome in each(measure, items, processes=processes):
-        outcomes[item.name] = outcome
-        on_item(item.name)
+    with _one_thread_each() if processes else nullcontext():
+        for item, outcome in each(measure, items, processes=processes, here=True):
+            outcomes[item.name] = outcome
+            on_item(item.name)
 
     # Processes finish in any order; scores are in the order of the items.
     measured: dict[str, ItemResult] = {}
@@ -82,10 +85,21 @@ def score(
     )
 
 
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """OpenCV computes with one thread meanwhile, since several processes share the cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
 def _in_process(
     metric: Metric[Item], folders: Mapping[str, Path], kept: KeptArrays | None
 ) -> Callable[[Item, OnStep], ItemResult]:
-    cv2.setNumThreads(1)  # The processes already share the cores.
+    cv2.setNumThreads(1)
     return partial(_measure, metric, folders, kept)
 
 

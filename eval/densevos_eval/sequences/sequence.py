@@ -35,6 +35,7 @@ class Sequence:
     joints: file of the joints of every frame, for benchmarks that propagate joints instead of masks.
     resize_masks: masks of another size than frames or annotations are resized instead of refused.
     frame_size: [H,W] that frames are resized to for propagation; None: as they are.
+    annotation_size: [H,W] that annotations are resized to before masks of that size are scored; None: as they are.
     painted: given masks may also be pictures in black and white, or with a colour for each object.
     reader: how given masks and annotations are stored.
     """
@@ -53,6 +54,7 @@ class Sequence:
     joints: Path | None = None
     resize_masks: bool = False
     frame_size: tuple[int, int] | None = None
+    annotation_size: tuple[int, int] | None = None
     start: int = 0
     painted: bool = False
     reader: AnnotationReader = field(default_factory=IdReader)

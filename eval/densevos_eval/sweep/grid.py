@@ -5,7 +5,8 @@ from itertools import product
 from typing import Any
 
 from densevos_eval.base.derived_options import several
-from densevos_eval.propagation.settings import PresetName, PropagationConfig, PropagationOptions
+from densevos_eval.presets.options import PresetName, PropagationOptions
+from densevos_eval.propagation.settings import PropagationConfig, Setup
 
 NAMED = ("context", "radius", "topk", "temperature")
 """Fields that stand in the name of every setting, in this order; the last one varies first."""
@@ -21,34 +22,29 @@ class Grid(_Values):
     """
 
     preset: PresetName | None = None
-    """Settings of a publication, as in propagate."""
+    """A published protocol, as in propagate; its sizes and masks hold for every setting."""
 
     def __post_init__(self) -> None:
         for name in _names():
             for value in getattr(self, name):
-                self._setting(**{name: value})
+                self._setup(None, **{name: value})
 
-    @property
-    def layer(self) -> str | None:
-        """The layer that the preset compares; None for the encoder's own."""
-        return PropagationOptions(preset=self.preset).layer
-
-    def settings(self) -> dict[str, PropagationConfig]:
+    def setups(self, dataset: str | None = None) -> dict[str, Setup]:
         """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last list varies first.
 
-        A value named twice counts once.
+        A value named twice counts once. All have the same layer, frames and masks.
         """
         names = _names()
         values = [dict.fromkeys(getattr(self, name)) or (None,) for name in names]
         combinations = product(*values)
-        configs = [self._setting(**dict(zip(names, combination, strict=True))) for combination in combinations]
+        setups = [self._setup(dataset, **dict(zip(names, combination, strict=True))) for combination in combinations]
         varied = [name for name in names if name not in NAMED and len(getattr(self, name)) > 1]
-        return {setting_name(config, varied): config for config in configs}
+        return {setting_name(setup.propagation, varied): setup for setup in setups}
 
-    def _setting(self, **values: Any) -> PropagationConfig:
+    def _setup(self, dataset: str | None, **values: Any) -> Setup:
         # A single value of each: what a number of cells may be depends on the radius, say.
         alone = {name: getattr(self, name)[0] for name in _names() if len(getattr(self, name)) == 1}
-        return PropagationOptions(preset=self.preset, **{**alone, **values}).config()
+        return PropagationOptions(preset=self.preset, **{**alone, **values}).setup(dataset)
 
 
 def _names() -> list[str]:

@@ -1,17 +1,10 @@
 """Many settings of propagation on the same features, which are computed once."""
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from math import prod
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder
@@ -19,67 +12,21 @@ from densevos.base.parallel import BROKEN, Broken, check_any
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import Setup
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence, read_given
+from densevos_eval.sweep.remembering import Memory, Remembering
 from densevos_eval.sweep.table import Sweep, Tried
-
-
-@dataclass(kw_only=True)
-class Memory:
-    """Features of frames in a file, where they lie in it, and the seconds that computing them took.
-
-    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854 with 512 channels.
-    """
-
-    file: IO[bytes]
-    places: dict[bytes, tuple[int, torch.Size, tuple[int, ...]]] = field(default_factory=dict)
-    seconds: float = 0
-
-    def write(self, key: bytes, features: Tensor) -> None:
-        """Keep the features of the frame `key`."""
-        self.places[key] = self.file.seek(0, 2), features.shape, features.stride()
-        self.file.write(features.cpu().numpy().tobytes())
-
-    def read(self, key: bytes, device: torch.device) -> Tensor:
-        """What was kept. Sums over channels round differently in another order of memory, so that is kept too."""
-        place, shape, stride = self.places[key]
-        self.file.seek(place)
-        values = torch.from_numpy(np.fromfile(self.file, np.float32, prod(shape)).reshape(shape))
-        return torch.empty_strided(shape, stride, device=device).copy_(values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remembering(Encoder):
-    """An encoder that computes the features of a frame once."""
-
-    memory: Memory
-
-    @classmethod
-    def of(cls, encoder: Encoder, memory: Memory) -> "Remembering":
-        """`encoder` with a memory."""
-        return cls(**{one.name: getattr(encoder, one.name) for one in fields(Encoder)}, memory=memory)
-
-    def of_frame(self, frame: np.ndarray) -> Tensor:
-        """As Encoder.of_frame, to the last bit."""
-        key = hashlib.blake2b(frame.tobytes(), key=repr((frame.shape, self.scale)).encode()).digest()
-        if key in self.memory.places:
-            return self.memory.read(key, self.device)
-        start = time.perf_counter()
-        features = super().of_frame(frame)
-        self.memory.write(key, features)
-        self.memory.seconds += time.perf_counter() - start
-        return features
 
 
 def sweep(
     sequences: list[Sequence],
     encoder: Encoder,
-    settings: Mapping[str, PropagationConfig],
+    setups: Mapping[str, Setup],
     protocol: Protocol,
     out: Path,
     *,
@@ -101,15 +48,15 @@ def sweep(
         _check(sequence, protocol)
     inputs = [path for sequence in sequences for path in (sequence.source, *sequence.given.values())]
     new_folder(out, overwrite=overwrite, inputs=inputs)
-    features, seconds = 0.0, dict.fromkeys(settings, 0.0)
+    features, seconds = 0.0, dict.fromkeys(setups, 0.0)
     broken: dict[str, Broken] = {}
     for number, sequence in enumerate(sequences):
         with tempfile.TemporaryFile(dir=out) as file:
             memory = Memory(file=file)
             remembering = Remembering.of(encoder, memory)
-            for name, config in settings.items():
+            for name, setup in setups.items():
                 start, before = time.perf_counter(), memory.seconds
-                writer = Propagation(encoder=remembering, config=config)
+                writer = Propagation(encoder=remembering, config=setup.propagation, masks=setup.masks)
                 try:
                     write_all([sequence], writer, out / name, resume=number > 0, on_step=on_frame)
                 except BROKEN as error:
@@ -120,11 +67,12 @@ def sweep(
     check_any(broken, [sequence.name for sequence in sequences])
     reasons = {name: str(error) for name, error in broken.items()}
     whole = [sequence for sequence in sequences if sequence.name not in broken]
-    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in settings}
+    scored = {name: _scored(whole, reasons, out / name, protocol, split=split, workers=workers) for name in setups}
     record = {"encoder": encoder.name, "layer": encoder.layer, "precision": encoder.precision}
     return Sweep(
         tried={
-            name: Tried(config=config, results=scored[name], seconds=seconds[name]) for name, config in settings.items()
+            name: Tried(config=setup.propagation, results=scored[name], seconds=seconds[name])
+            for name, setup in setups.items()
         },
         encoder={**record, "device": str(encoder.device)},
         features=features,

@@ -126,9 +126,14 @@ def _pixel_features(encoder: Encoder) -> Describe:
 
     def describe(frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
-        cells = encoder.of_frame(frame)[None]  # [1,C,h,w], the frame padded to whole cells
-        padded = [round(side * encoder.stride / encoder.scale) for side in cells.shape[2:]]
-        large = F.interpolate(cells, padded, mode="bilinear", align_corners=False)[0, :, :height, :width]
+        cells = encoder.of_frame(frame)[None]  # [1,C,h,w]
+        sizes = encoder.sizes((height, width))
+        # The frame is a part of what the cells cover where it was padded to whole cells.
+        covered = [
+            round(side * whole / part)
+            for side, whole, part in zip((height, width), sizes.covered, sizes.encoded, strict=True)
+        ]
+        large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)[0, :, :height, :width]
         return np.asarray(large.permute(1, 2, 0).cpu())
 
     return describe

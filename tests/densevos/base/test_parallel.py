@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,35 @@ def test_here_and_in_processes_the_outcomes_are_the_same() -> None:
     assert outcomes([1, 2, 3, 4], processes=[maker] * 2, on_step=steps.append) == expected
     assert sorted(steps) == sorted("123412341234")
     assert outcomes([], processes=[maker] * 2) == {}
+
+
+def place_of(item: int, on_step) -> tuple[int, bool]:
+    time.sleep(0.05)
+    return os.getpid(), threading.current_thread() is threading.main_thread()
+
+
+def placed() -> Function[int, tuple[int, bool]]:
+    return place_of
+
+
+def test_this_process_works_too_while_others_start() -> None:
+    places = dict(each(place_of, list(range(40)), processes=[placed], here=True))
+    assert sorted(places) == list(range(40))
+    assert places[0] == (os.getpid(), False)
+    assert {pid for pid, _ in places.values()} - {os.getpid()}
+    assert not multiprocessing.active_children()
+
+
+def test_outcomes_are_the_same_where_this_process_works_too() -> None:
+    steps: list[str] = []
+    expected = {1: 1, 2: 4, 3: "three: is odd", 4: 16}
+    assert outcomes([1, 2, 3, 4], processes=[maker], here=True, on_step=steps.append) == expected
+    assert sorted(steps) == sorted("123412341234")
+    assert outcomes([], processes=[maker], here=True) == {}
+    assert outcomes([1], processes=[maker], here=True) == {1: 1}
+    with pytest.raises(RuntimeError, match="a defect"):
+        outcomes([6, 1, 2], processes=[maker], here=True)
+    assert not multiprocessing.active_children()
 
 
 def test_a_process_that_dies_takes_only_its_item_along() -> None:

@@ -79,6 +79,13 @@ def test_plain_values_beside_the_weights_are_read(tmp_path: Path, new: bool) -> 
     np.testing.assert_array_equal(content["curve"], [0, 1, 2])
 
 
+def test_arrays_and_numbers_of_objects_are_refused(tmp_path: Path) -> None:
+    for value in (np.array([Foreign()], dtype=object), np.array([{}], dtype=object), np.zeros(1, [("a", "O")])):
+        torch.save({"model": PLAIN, "value": value}, tmp_path / "w.pth")
+        with pytest.raises(UnreadableError, match="holds pickled code"):
+            read_foreign(tmp_path / "w.pth")
+
+
 def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
     safetensors.torch.save_file(PLAIN, tmp_path / "weights.pth")
     torch.save(PLAIN, tmp_path / "weights.safetensors")

@@ -148,13 +148,19 @@ def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> 
         torch.save({"state_dict": both}, path)
         assert torch.equal(load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES), expected)
     torch.save({**{f"a.{k}": v for k, v in state.items()}, **{f"b.{k}": v for k, v in zeros.items()}}, path)
-    with pytest.raises(InputError, match=r"weights\.pth: holds several networks \(a, b\); save the one wanted alone"):
+    message = r"weights\.pth: holds several networks \(a, b\); say which one with --weights-of"
+    with pytest.raises(InputError, match=message):
         load_encoder(f"torchvision:resnet18:{path}", device="cpu")
+    chosen = load_encoder(f"torchvision:resnet18:{path}", weights_of="a", device="cpu")
+    assert torch.equal(chosen(FRAMES), expected)
 
 
 def test_safetensors_of_others_are_sent_to_their_networks(tmp_path: Path) -> None:
     safetensors.torch.save_file(resnet().state_dict(), tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match=r"model\.safetensors: has no densevos encoder card; .*timm:NAME:FILE"):
+    message = (
+        r"model\.safetensors: has no densevos encoder card; .*network: --encoder torchvision:resnet18:.*safetensors"
+    )
+    with pytest.raises(InputError, match=message):
         load_encoder(str(tmp_path / "model.safetensors"), device="cpu")
 
 

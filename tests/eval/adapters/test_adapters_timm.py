@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
+from densevos.models.encoder import MEAN, normalise
 from densevos_eval.adapters.encoder import load_encoder
 
 timm = pytest.importorskip("timm", reason="timm is not installed: pip install 'densevos[timm]'")
@@ -34,7 +35,7 @@ def model(name: str, seed: int = 5) -> torch.nn.Module:
 def patch_tokens(network: torch.nn.Module, images: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
     """What timm's own forward pass says of the patches, class token dropped, [1,C,h,w] of unit length."""
     with torch.no_grad():
-        tokens = network.forward_features((images - 0.5) / 0.5)[:, 1:]
+        tokens = network.forward_features(normalise(images))[:, 1:]
     return F.normalize(tokens.transpose(1, 2).unflatten(2, cells), dim=1)
 
 
@@ -46,7 +47,7 @@ def test_patch_tokens_of_local_weights_at_the_size_of_training(tmp_path: Path, w
         state = {"teacher": {f"backbone.{k}": v for k, v in state.items()}}
     torch.save(state, path)
     encoder = load_encoder(f"timm:{TINY}:{path}", device="cpu")
-    assert (encoder.layer, encoder.stride, encoder.mean) == ("5", 16, (0.5, 0.5, 0.5))
+    assert (encoder.layer, encoder.stride, encoder.mean) == ("5", 16, MEAN)
     expected = patch_tokens(network, frames(160, 160), (10, 10))
     torch.testing.assert_close(encoder(frames(160, 160)), expected, rtol=1e-4, atol=1e-5)
 

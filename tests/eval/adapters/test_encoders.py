@@ -1,8 +1,10 @@
 """Every kind of encoder behind one interface; files that cannot be used are refused, code in them never runs."""
 
+import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, normalise, save_encoder
 from densevos_eval.adapters.encoder import load_encoder
+from tests.eval.adapters.releases import NEW_NUMPY, OLD_NUMPY, optimiser_state, save_with_numpy
 
 FRAMES = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
@@ -50,6 +53,46 @@ def test_released_snapshots_by_key_mapping(network: DenseEncoder, tmp_path: Path
         snapshot = load_encoder(str(path), layer=layer, device="cpu")
         own = load_encoder(str(tmp_path / "encoder.safetensors"), layer=layer, device="cpu")
         assert torch.equal(snapshot(FRAMES), own(FRAMES))
+
+
+@pytest.mark.parametrize("module", [NEW_NUMPY, OLD_NUMPY])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_snapshots_as_the_release_of_dul_writes_them(
+    network: DenseEncoder, tmp_path: Path, module: str, zipped: bool
+) -> None:
+    """utils/checkpoints.py of the release: the score is the mean of J and F, a number of NumPy's."""
+    path, score = tmp_path / "epoch060_score0.612_res4.pth", np.float64(0.612)
+    content = {"model": released(network), "opt": optimiser_state(network), "score": score, "epoch": 60}
+    save_with_numpy(content, path, module, zipped=zipped)
+    assert module.encode() in path.read_bytes()
+    torch.save({"model": released(network)}, tmp_path / "weights.pth")
+    snapshot, weights = (load_encoder(file, device="cpu") for file in (path, tmp_path / "weights.pth"))
+    assert torch.equal(snapshot(FRAMES), weights(FRAMES))
+
+
+class Command:
+    """Runs a command where it is unpickled."""
+
+    def __reduce__(self):
+        return (os.system, ("touch exploded",))
+
+
+class Loader:
+    """Calls a function of NumPy's that reads files where it is unpickled."""
+
+    def __reduce__(self):
+        return (np.fromfile, ("whole.pth",))
+
+
+@pytest.mark.parametrize("stranger", [Command(), Loader()])
+def test_snapshots_with_code_beside_the_score_are_refused_and_not_run(
+    network: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": released(network), "score": np.float64(0.6), "opt": stranger}, "snapshot.pth")
+    with pytest.raises(InputError, match=r"snapshot\.pth: .*holds pickled code .*, which is not run"):
+        load_encoder("snapshot.pth", device="cpu")
+    assert not Path("exploded").exists()
 
 
 def test_random_encoders_follow_their_seed() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from densevos.base.masks import VOID, write_mask
-from densevos_eval.metrics.objects import measure_objects, object_curves
+from densevos_eval.metrics.measure_objects import measure_objects
+from densevos_eval.metrics.objects import object_curves
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.davis import DAVIS17, DAVIS17_UNSUPERVISED

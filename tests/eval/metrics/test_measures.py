@@ -15,7 +15,9 @@ from densevos.base.masks import write_mask
 from densevos_eval import cli
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.metrics.confusion import class_iou, confusion
+from densevos_eval.metrics.joints_box import JointsBoxMetric
 from densevos_eval.metrics.keypoints import correct_keypoints
+from densevos_eval.metrics.parts import PartsMetric
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.joint_maps import joint_maps, joints_of_maps
 from densevos_eval.propagation.propagate import Propagation
@@ -26,6 +28,7 @@ from densevos_eval.protocols.vip import VIP
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.joints import read_joints, read_positions, write_joints
+from densevos_eval.sequences.sequence import Sequence
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
 JOINTS = np.stack([np.linspace(4, 32, 15), np.linspace(2, 20, 15)], axis=1)  # (x, y) in a frame of 40x24
@@ -65,28 +68,63 @@ def test_confusion_counts_pixels_and_leaves_void_out() -> None:
     np.testing.assert_array_equal(class_iou(pixels), [1, 0, 0.5, np.nan])
 
 
-def test_parts_are_counted_over_the_whole_split_without_first_frames(vip: Path, tmp_path: Path) -> None:
+def test_parts_are_counted_with_and_without_first_frames(vip: Path, tmp_path: Path) -> None:
     sequences = load_sequences(VIP, vip, "val")
     results = tmp_path / "results"
     shutil.copytree(vip / "Annotations" / "Category_ids", results)
-    write_mask(results / "videos1" / "00000.png", np.zeros((24, 40), np.uint8))
-    assert score(sequences, results, benchmark_metric(VIP), split="val").overall == {"mIoU": 1}
-    for t in range(1, 6):  # part 13 is called background
+    right = {"mIoU": 1, "mIoU-without-first": 1}
+    assert score(sequences, results, benchmark_metric(VIP), split="val").overall == right
+
+    for t in range(6):  # Part 13 is called background.
         write_mask(results / "videos2" / f"{t:05d}.png", moving_rectangles({1: 1})[t])
     measured = score(sequences, results, benchmark_metric(VIP), split="val")
-    pixels = 5 * 24 * 40
-    background = 2 * pixels - 5 * 3 * 96
-    assert measured.overall["mIoU"] == pytest.approx((background / (background + 5 * 96) + 1 + 0) / 3)
-    assert measured.sequences["videos1"] == {"mIoU": 1}
-    assert measured.provenance["videos1"].frames == tuple(f"{t:05d}" for t in range(1, 6))
+    for frames, column in ((6, "mIoU"), (5, "mIoU-without-first")):
+        background = frames * (2 * 24 * 40 - 3 * 96)
+        assert measured.overall[column] == pytest.approx((background / (background + frames * 96) + 1 + 0) / 3)
+    assert measured.sequences["videos1"] == right
+    assert measured.provenance["videos1"].frames == tuple(f"{t:05d}" for t in range(6))
+
+
+def test_the_given_frame_of_parts_counts_in_one_column_alone(vip: Path, tmp_path: Path) -> None:
+    sequences = load_sequences(VIP, vip, "val", ("videos1",))
+    shutil.copytree(vip / "Annotations" / "Category_ids", tmp_path / "results")
+    write_mask(tmp_path / "results" / "videos1" / "00000.png", np.zeros((24, 40), np.uint8))
+    overall = score(sequences, tmp_path / "results", benchmark_metric(VIP), split="val").overall
+    assert overall["mIoU-without-first"] == 1
+    background = 6 * (24 * 40 - 96)
+    assert overall["mIoU"] == pytest.approx((background / (background + 96) + 5 / 6) / 2)
+
+
+def test_parts_of_another_size_or_class_are_refused(vip: Path, tmp_path: Path) -> None:
+    sequences = load_sequences(VIP, vip, "val")
+    results = tmp_path / "results"
+    shutil.copytree(vip / "Annotations" / "Category_ids", results)
     write_mask(results / "videos1" / "00002.png", np.full((24, 40), 20, np.uint8))
     assert "holds class 20" in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
     write_mask(results / "videos1" / "00002.png", np.zeros((3, 4), np.uint8))
-    assert (
-        "00002.png: mask is (3, 4)" in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
-    )
+    broken = score(sequences, results, benchmark_metric(VIP), split="val").broken
+    assert "00002.png: mask is (3, 4)" in broken["videos1"]
     with pytest.raises(InputError, match=r"00002\.png: mask is \(3, 4\)"):
         score(sequences[:1], results, benchmark_metric(VIP), split="val")
+
+
+def test_parts_of_the_peer_score_as_in_the_peer(shared: Path, tmp_path: Path) -> None:
+    """CRW's own prediction of a square video, with the counts and the mean IoU that its program prints."""
+    with np.load(shared / "golden" / "peers" / "vip_square.npz") as stored:
+        peer = dict(stored)
+    write_masks(tmp_path / "truth", peer["ids0"])
+    write_masks(tmp_path / "results" / "video", peer["predicted0"])
+    names = tuple(f"{t:05d}" for t in range(len(peer["ids0"])))
+    truth = tuple(tmp_path / "truth" / f"{name}.png" for name in names)
+    sequence = Sequence(name="video", source=tmp_path, frame_names=names, truth=truth)
+
+    metric = PartsMetric(benchmark=VIP)
+    arrays = metric.measure(sequence, tmp_path / "results")
+    np.testing.assert_array_equal(arrays["pixels"], peer["hist"])
+    overall = metric.combine({"video": arrays}).overall
+    assert overall["mIoU"] == pytest.approx(float(peer["miou"]), abs=1e-12)
+    # Left out, the frame whose mask was given no longer helps.
+    assert overall["mIoU-without-first"] < overall["mIoU"]
 
 
 def test_vip_layout_names_what_is_missing(vip: Path) -> None:
@@ -139,8 +177,14 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
     assert list(overall) == ["PCK@.1", "PCK@.2"]
     assert 0 <= overall["PCK@.1"] <= overall["PCK@.2"] <= 1
     for action in ("catch", "golf"):
-        write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))  # box 28 wide: 2.8 and 5.6 pixels
+        write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))
+    # The joints move by 1 to 5 pixels. The box is 28 by 18 pixels, .06 and .12 of its diagonal are 1.997 and 3.995.
     measured = score(sequences, out, benchmark_metric(JHMDB), split="val")
+    expected = {"PCK@.1": pytest.approx(1 / 5), "PCK@.2": pytest.approx(3 / 5)}
+    assert measured.overall == measured.sequences["golf/clip"] == expected
+    assert measured.rows.details["joints"]["PCK@.2"].tolist() == [3 / 5] * 15
+    box = JointsBoxMetric(benchmark=JHMDB)  # Of the longest side, 2.8 and 5.6 pixels.
+    measured = score(sequences, out, box, split="val")
     assert measured.overall == measured.sequences["golf/clip"] == {"PCK@.1": pytest.approx(2 / 5), "PCK@.2": 1}
     arguments = ["score", "--dataset", "jhmdb", "--root", str(jhmdb), "--results", str(out)]
     monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments])
@@ -148,7 +192,21 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
         cli.main()
     assert not end.value.code
     assert "PCK@.2" in capsys.readouterr().out
-    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == 1
+    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == pytest.approx(3 / 5)
+
+
+def test_a_lost_joint_is_null_and_costs_the_box_metric_only(jhmdb: Path, tmp_path: Path) -> None:
+    (sequence, _) = load_sequences(JHMDB, jhmdb, "val")
+    assert sequence.joints is not None
+    joints = read_positions(sequence.joints)
+    joints[3, 14] = np.nan
+    (tmp_path / sequence.name).mkdir(parents=True)
+    write_joints(tmp_path / sequence.name / "joints.json", joints)
+    assert json.loads((tmp_path / sequence.name / "joints.json").read_text())[3][14] is None
+    overall = score([sequence], tmp_path, benchmark_metric(JHMDB), split="val").overall
+    assert overall == {"PCK@.1": 1, "PCK@.2": 1}
+    overall = score([sequence], tmp_path, JointsBoxMetric(benchmark=JHMDB), split="val").overall
+    assert overall == {"PCK@.1": pytest.approx(74 / 75), "PCK@.2": pytest.approx(74 / 75)}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
-from densevos_eval.metrics.boundary import contour_accuracy, outlines, rectangles, tolerance
+from densevos_eval.metrics.boundary import contour_accuracy, rectangles, tolerance
 from densevos_eval.metrics.matching import best_assignment, same_id, without_void
+from densevos_eval.metrics.outlines import outlines
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.statistics import statistics
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from densevos.base.masks import write_mask
 from densevos_eval.adapters.encoder import load_encoder
+from densevos_eval.adapters.frames import FrameConfig
+from densevos_eval.base.sizes import size_text
 from densevos_eval.propagation.pose import propagate_joints
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
@@ -34,8 +36,9 @@ def test_sizes_of_the_benchmarks_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_joints_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int, int] | None) -> None:
     joints = np.array([[12.0, 12.0], [60.5, 30.25], [100.0, 50.0]])
-    encoder = load_encoder("random:resnet18", device="cpu")
-    first, *others = propagate_joints([frame] * 3, joints, encoder, STILL, frame_size=size)
+    frames = FrameConfig(frame_size=size_text(size) if size else None)
+    encoder = load_encoder("random:resnet18", device="cpu", frames=frames)
+    first, *others = propagate_joints([frame] * 3, joints, encoder, STILL)
     np.testing.assert_array_equal(first, joints)
     height, width = size or frame.shape[:2]
     cell = 8 * np.array([128 / width, 64 / height])

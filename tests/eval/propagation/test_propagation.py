@@ -1,5 +1,6 @@
 """Streaming label propagation against golden values and against the dense formulation written out plainly."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
+from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.presets.registry import PRESETS
+from densevos_eval.propagation.cells import enlarged_labels
 from densevos_eval.propagation.labels import LabelPropagation
-from densevos_eval.propagation.propagator import resized, upsampled_labels
-from densevos_eval.propagation.settings import PRESETS, PropagationConfig
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 
 
 @pytest.fixture(autouse=True)
@@ -38,15 +41,17 @@ def check_golden(path: Path) -> None:
         new = None
         if t in given_at:
             masks = first_masks[given_at.index(t)]
-            new = {c: resized(m.float(), tuple(frame.shape[1:])) for c, m in enumerate(masks) if m.any()}
+            cells = F.interpolate(masks[None].float(), frame.shape[1:], mode="bilinear", align_corners=True)[0]
+            new = {c: m for c, m in enumerate(cells) if masks[c].any()}
         soft = propagation.step(frame, new)
         expected = soft_masks[t]
         torch.testing.assert_close(soft, expected[propagation.ids], rtol=0, atol=1e-4)
         others = [c for c in range(len(expected)) if c not in propagation.ids]
         assert not expected[others].any()
         size = (labels.shape[1], labels.shape[2])
-        ids = upsampled_labels(soft, propagation.ids, size, size, size)
-        agreeing += int((ids == labels[t]).sum())
+        sizes = FrameSizes(frame=size, encoded=size, covered=size)
+        ids = enlarged_labels(soft, propagation.ids, sizes, MaskConfig())
+        agreeing += int((ids == labels[t].numpy()).sum())
     assert agreeing >= 0.9999 * labels.numel()
 
 
@@ -66,26 +71,40 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
     y, x = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
     dy, dx = (y[:, None] - y).abs(), (x[:, None] - x).abs()
     far = dy**2 + dx**2 >= config.radius**2
+    if config.window == "disc":
+        far = dy**2 + dx**2 > config.radius**2
     if config.window == "square":
         far = (dy > config.radius) | (dx > config.radius)
     soft = [first.flatten(1)]
     handed_on = [one_hot(soft[0]) if config.labels == "hard" else soft[0]]
     for t in range(1, frames):
-        context = [0, *(max(t - i, 0) for i in range(1, config.context + 1))]
-        if config.reference == "near":
-            context = [0, *(t - i for i in range(1, config.context + 1) if t - i > 0)]
+        recent = [t - i for i in range(1, config.context + 1)]
         if config.reference == "none":
-            context = [t - i for i in range(1, config.context + 1) if t - i >= 0]
-        similarity = torch.stack([unit[:, :, :][t].T @ unit[c] for c in context], dim=1)  # [hw,1+n,hw]
+            context = [i for i in recent if i >= 0]
+        else:
+            early = {"repeat": [0] * sum(i <= 0 for i in recent), "once": [0] * (0 in recent), "none": []}
+            context = [0, *early[config.early_context], *(i for i in recent if i > 0)]
+        similarity = torch.stack([unit[t].T @ unit[c] for c in context], dim=1) / config.temperature  # [hw,n,hw]
         restricted = similarity[:, 1:] if config.reference == "everywhere" else similarity
         restricted.masked_fill_(far[:, None], -torch.inf)
-        labels = torch.cat([handed_on[c] for c in context], dim=1)  # [L,(1+n)hw]
-        k = labels.shape[1] if config.topk == "all" else min(config.topk, labels.shape[1])
-        best, index = similarity.flatten(1).topk(k)
-        weights = (best / config.temperature).softmax(dim=1)
-        soft.append((weights * labels[:, index]).sum(-1))
+        labels = torch.cat([handed_on[c] for c in context], dim=1)  # [L,n*hw]
+        if config.voting == "each-frame":
+            weights = similarity.softmax(2).unbind(1)
+            weights = torch.cat([best_of(one, config) for one in weights], dim=1) / len(context)
+        else:
+            weights = best_of(similarity.flatten(1), config, -torch.inf).softmax(1)
+        soft.append(labels @ weights.T)
         handed_on.append(one_hot(soft[-1]) if config.labels == "hard" else soft[-1])
     return torch.stack(soft)
+
+
+def best_of(scores: Tensor, config: PropagationConfig, other: float = 0) -> Tensor:
+    """Scores [N,n] with `other` in the place of all but the top k of each row."""
+    k = scores.shape[1] if config.topk == "all" else min(config.topk, scores.shape[1])
+    best, index = scores.topk(k)
+    if config.ties == "all":
+        return scores.where(scores >= best[:, -1:], other)
+    return torch.full_like(scores, other).scatter(1, index, best)
 
 
 def one_hot(soft: Tensor) -> Tensor:
@@ -98,19 +117,33 @@ def one_hot(soft: Tensor) -> Tensor:
     objects=st.integers(1, 20),
     context=st.integers(0, 5),
     radius=st.sampled_from([0, 1, 1.5, 2, 3, 12, 40]),
-    window=st.sampled_from(["circle", "square"]),
+    window=st.sampled_from(["circle", "disc", "square"]),
     reference=st.sampled_from(["everywhere", "near", "none"]),
+    early_context=st.sampled_from(["repeat", "once", "none"]),
+    voting=st.sampled_from(["together", "each-frame"]),
     topk=st.integers(1, 30) | st.just("all"),
+    ties=st.sampled_from(["first", "all"]),
     temperature=st.sampled_from([0.05, 0.5]),
     seed=st.integers(0, 9999),
 )
-def test_equals_the_dense_formulation(size, objects, context, radius, window, reference, topk, temperature, seed):
-    assume(radius > 0 or window == "square" or reference == "everywhere")
+def test_equals_the_dense_formulation(
+    size, objects, context, radius, window, reference, early_context, voting, topk, ties, temperature, seed
+):
+    assume(radius > 0 or window != "circle" or (reference == "everywhere" and voting == "together"))
     assume(context > 0 or reference != "none")
+    assume(voting == "together" or (topk != "all" and reference != "everywhere"))
     radius = float("inf") if topk == "all" else radius
     generator = torch.Generator().manual_seed(seed)
     config = PropagationConfig(
-        context=context, radius=radius, window=window, reference=reference, topk=topk, temperature=temperature
+        context=context,
+        radius=radius,
+        window=window,
+        reference=reference,
+        early_context=early_context,
+        voting=voting,
+        topk=topk,
+        ties=ties,
+        temperature=temperature,
     )
     features = torch.randn(7, 6, *size, generator=generator)
     first = torch.rand(objects + 1, *size, generator=generator).softmax(0)
@@ -141,7 +174,7 @@ def test_the_preset_mug_is_eq_17(late: bool) -> None:
     late: the second object is handed over in the fifth frame; from then on it takes part like the others.
     """
     features, first = clip_of_objects(0)
-    propagation = LabelPropagation(config=PRESETS["mug"].config)
+    propagation = LabelPropagation(config=PRESETS["mug"].setup.propagation)
     unit = F.normalize(features, dim=1).flatten(2)
     given_first = torch.stack([first[0] + first[2], first[1]]) if late else first
     hard = v = given_first.flatten(1)
@@ -164,7 +197,7 @@ def test_the_preset_mug_release_is_close_to_the_release() -> None:
     agreement = []
     for seed in range(5):
         features, first = clip_of_objects(seed)
-        propagation = LabelPropagation(config=PRESETS["mug-release"].config)
+        propagation = LabelPropagation(config=PRESETS["mug-release"].setup.propagation)
         unit = F.normalize(features, dim=1).flatten(2)
         soft = [first.flatten(1)]
         for t, frame in enumerate(features):
@@ -180,6 +213,41 @@ def test_the_preset_mug_release_is_close_to_the_release() -> None:
             theirs = ((soft[-1] - low) / (high - low)).argmax(0)
             agreement.append((ours.argmax(0) == theirs).float().mean().item())
     assert np.mean(agreement) > 0.98
+
+
+@pytest.mark.parametrize("reference", ["everywhere", "near"])
+def test_cells_that_are_equally_similar_vote_all_or_the_first(reference: str) -> None:
+    """A still video: every cell is in every frame, so most of the top-k places are disputed."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randint(-1, 2, (1, 3, 6, 7), generator=generator).float().repeat(5, 1, 1, 1)
+    first = torch.rand(3, 6, 7, generator=generator).softmax(0)
+    config = PropagationConfig(context=3, radius=3, reference=reference, topk=2, ties="all", early_context="none")
+    propagation = LabelPropagation(config=config)
+    soft = [propagation.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
+    torch.testing.assert_close(torch.stack(soft).flatten(2), dense(features, first, config), rtol=0, atol=1e-5)
+    alone = LabelPropagation(config=replace(config, ties="first"))
+    others = [alone.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
+    assert (torch.stack(others) - torch.stack(soft)).abs().max() > 0.01
+
+
+def test_products_of_features_as_they_are() -> None:
+    """UVC's votes written out: a softmax over all cells of one frame, the five best kept, the mean over frames."""
+    generator = torch.Generator().manual_seed(0)
+    features = 3 * torch.randn(4, 5, 4, 6, generator=generator)
+    first = torch.rand(3, 4, 6, generator=generator).softmax(0)
+    config = replace(PRESETS["uvc"].setup.propagation, context=2)
+    propagation = LabelPropagation(config=config)
+    soft = [first.flatten(1)]
+    for t, frame in enumerate(features):
+        ours = propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+        if t:
+            votes = []
+            for source in (0, *range(max(1, t - 2), t)):
+                affinity = (features[source].flatten(1).T @ frame.flatten(1)).softmax(0)
+                affinity[affinity < affinity.topk(5, dim=0).values[-1]] = 0
+                votes.append(soft[source] @ affinity)
+            soft.append(torch.stack(votes).mean(0))
+        torch.testing.assert_close(ours.flatten(1), soft[t], rtol=0, atol=1e-5)
 
 
 def test_frames_that_barely_differ_keep_the_exact_order() -> None:

@@ -7,7 +7,10 @@ import torch
 from densevos.base.errors import InputError
 from densevos_eval import PropagationConfig, Propagator, load_encoder
 from densevos_eval.adapters.encoder import Encoder
-from densevos_eval.propagation.propagator import fitted, upsampled
+from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.propagation.cells import enlarged
+from densevos_eval.propagation.propagator import fitted
+from densevos_eval.propagation.settings import MaskConfig
 
 
 @pytest.fixture(autouse=True)
@@ -82,12 +85,16 @@ def test_probabilities_sum_to_one_and_agree_with_the_labels(encoder: Encoder) ->
     assert list(soft) == [0, 3, 9]
 
 
-def test_upsampling_keeps_a_constant_and_centres() -> None:
+@pytest.mark.parametrize("alignment", ["corners", "centres"])
+def test_enlarging_keeps_a_constant_and_centres(alignment: str) -> None:
+    config = MaskConfig(alignment=alignment)  # type: ignore[arg-type]
     ramp = torch.linspace(0, 1, 4).expand(3, 4)
-    large = upsampled(ramp, (24, 32), (24, 32), (96, 128))
+    sizes = FrameSizes(frame=(96, 128), encoded=(24, 32), covered=(24, 32))
+    large = enlarged(ramp, sizes, (96, 128), config)
     assert large.shape == (96, 128)
     torch.testing.assert_close(large[0] + large[0].flip(0), torch.ones(128))
-    torch.testing.assert_close(upsampled(torch.ones(3, 4), (24, 32), (20, 30), (50, 75)), torch.ones(50, 75))
+    padded = FrameSizes(frame=(50, 75), encoded=(20, 30), covered=(24, 32))
+    torch.testing.assert_close(enlarged(torch.ones(3, 4), padded, (50, 75), config), torch.ones(50, 75))
 
 
 def test_unusable_frames_and_masks_are_named(encoder: Encoder) -> None:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,41 +15,69 @@ from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.cli import dispatch
-from densevos_eval.propagation.settings import PRESETS, PropagationConfig, PropagationOptions
+from densevos_eval.presets.options import PropagationOptions
+from densevos_eval.presets.registry import PRESETS
+from densevos_eval.propagation.settings import PropagationConfig, Setup
 from tests.eval.conftest import Benchmark
 
 
+def propagation_of(**options: Any) -> PropagationConfig:
+    return PropagationOptions(**options).setup().propagation
+
+
 def test_without_a_preset_the_settings_are_the_defaults() -> None:
-    assert PropagationOptions().config() == PropagationConfig() == PropagationOptions(preset="dul").config()
+    assert propagation_of() == PropagationConfig() == propagation_of(preset="dul")
+    assert PropagationOptions().setup() == Setup()
 
 
 def test_presets_are_what_was_published() -> None:
-    dino = PropagationOptions(preset="dino").config()
+    dino = propagation_of(preset="dino")
     assert (dino.context, dino.radius, dino.topk, dino.temperature) == (7, 12, 5, 0.1)
-    assert (dino.window, dino.reference) == ("square", "near")
-    crw = PropagationOptions(preset="crw").config()
+    assert (dino.window, dino.reference, dino.early_context, dino.ties) == ("square", "near", "none", "all")
+    crw = propagation_of(preset="crw")
     assert (crw.context, crw.radius, crw.topk, crw.temperature, crw.window) == (20, 12, 10, 0.05, "circle")
-    mug = PropagationOptions(preset="mug").config()
+    mug = propagation_of(preset="mug")
     assert (mug.context, mug.radius, mug.topk, mug.reference, mug.labels) == (1, math.inf, "all", "none", "hard")
-    release = PropagationOptions(preset="mug-release").config()
+    release = propagation_of(preset="mug-release")
     assert (release.context, release.radius, release.topk, release.labels) == (1, math.inf, 5, "soft")
-    layers = {name: preset.layer for name, preset in PRESETS.items()}
-    assert layers == {"dul": "res4", "crw": "res3", "dino": None, "mug": "key", "mug-release": "x"}
+    layers = {name: preset.setup.layer for name, preset in PRESETS.items()}
+    assert layers == {
+        **{"crw": "res3", "dul": "res4", "mug": "key", "mug-release": "x", "uvc": "res4", "vfs": "res3"},
+        **dict.fromkeys(("cropmae", "dino", "dinov3", "rsp")),
+        "vfs-r50": "res3",
+    }
 
 
 def test_settings_are_recorded_as_strict_json() -> None:
     for preset in PRESETS.values():
-        facts = json.loads(json.dumps(preset.config.facts(), allow_nan=False))
-        assert PropagationConfig(**{**facts, "radius": float(facts["radius"])}) == preset.config
+        for one in (preset, *preset.variants.values()):
+            facts = json.loads(json.dumps(one.setup.propagation.facts(), allow_nan=False))
+            assert PropagationConfig(**{**facts, "radius": float(facts["radius"])}) == one.setup.propagation
+            for config in (one.setup.frames, one.setup.masks):
+                assert type(config)(**json.loads(json.dumps(asdict(config), allow_nan=False))) == config
 
 
 def test_flags_win_over_the_preset() -> None:
-    mixed = PropagationOptions(preset="dino", topk=9, reference="everywhere", context=0).config()
-    assert mixed == PropagationConfig(
-        context=0, radius=12, window="square", reference="everywhere", topk=9, temperature=0.1
+    options = PropagationOptions(
+        preset="dino", topk=9, reference="everywhere", context=0, long_side=320, stretched=False
     )
+    setup, preset = options.setup(), PRESETS["dino"].setup
+    assert setup.propagation == replace(preset.propagation, context=0, reference="everywhere", topk=9)
+    assert setup.frames == replace(preset.frames, short_side=None, long_side=320)
+    assert setup.masks == replace(preset.masks, stretched=False)
     with pytest.raises(InputError, match="--topk"):
-        PropagationOptions(preset="crw", topk=0).config()
+        PropagationOptions(preset="crw", topk=0).setup()
+    with pytest.raises(InputError, match="--short-side and --long-side: give one of them"):
+        PropagationOptions(preset="crw", short_side=3, long_side=4).setup()
+    with pytest.raises(InputError, match="--frame-size 480: must be HEIGHTxWIDTH in pixels, such as 480x880"):
+        PropagationOptions(frame_size="480").setup()
+
+
+def test_a_preset_has_variants_for_benchmarks() -> None:
+    crw, jhmdb = PropagationOptions(preset="crw"), PropagationOptions(preset="crw").setup("jhmdb")
+    assert crw.setup("davis17") == crw.setup() != jhmdb
+    assert (jhmdb.frames.frame_size, jhmdb.masks.joints, jhmdb.masks.joint_cells) == ("320x320", "cells", 3)
+    assert PropagationOptions(preset="uvc").setup("vip").propagation.context == 1
 
 
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), 100])
@@ -59,7 +88,7 @@ def test_scales_that_cannot_work(scale: float) -> None:
 
 def test_the_preset_chooses_the_layer_where_no_other_is_named() -> None:
     options = EncoderOptions(encoder="random:resnet18", device="cpu", scale=0.5)
-    layers = [PropagationOptions(preset=preset).layer for preset in (None, "crw", "dino")]
+    layers = [PropagationOptions(preset=preset).setup().layer for preset in (None, "crw", "dino")]
     assert [options.load(preferred_layer=layer).layer for layer in layers] == ["res4", "res3", "res4"]
     assert EncoderOptions(encoder="random:resnet18@key", device="cpu").load(preferred_layer="res3").layer == "key"
     assert options.load().scale == 0.5
@@ -99,4 +128,4 @@ def test_propagate_records_what_preset_and_flags_come_to(benchmark: Benchmark, t
     dispatch(["propagate", *data, *method, "--out", str(tmp_path / "out")])
     record = json.loads((tmp_path / "out" / "propagation.json").read_text())
     assert (record["layer"], record["scale"]) == ("res3", 2)
-    assert record["propagation"] == {**asdict(PRESETS["crw"].config), "topk": 3}
+    assert record["propagation"] == {**asdict(PRESETS["crw"].setup.propagation), "topk": 3}

@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos_eval.metrics.measure_objects import measure_objects
 from densevos_eval.metrics.metric import Arrays
-from densevos_eval.metrics.objects import counted_frames, measure_objects
+from densevos_eval.metrics.object_masks import counted_frames
 from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.ytobjects import YTOBJECTS

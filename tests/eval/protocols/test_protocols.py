@@ -154,8 +154,8 @@ def test_options_leave_the_protocol_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("dataset", "options", "complaint"),
     [
-        ("davis17", {"frames": "required"}, "--frames required: is for ytvos18, ytvos19, not for davis17"),
-        ("jhmdb", {"frames": "required"}, "--frames required: is for ytvos18, ytvos19, not for jhmdb"),
+        ("davis17", {"frames": "required"}, "--frames required: is for vost, ytvos18, ytvos19, not for davis17"),
+        ("jhmdb", {"frames": "required"}, "--frames required: is for vost, ytvos18, ytvos19, not for jhmdb"),
         ("ytvos18", {"resolution": "480p"}, "--resolution 480p: ytvos18 has a single one"),
         ("ytobjects", {"resolution": ""}, "--resolution : ytobjects has a single one"),
         ("jhmdb", {"resolution": "480p"}, "--resolution 480p: jhmdb has a single one"),

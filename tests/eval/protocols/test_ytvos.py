@@ -10,7 +10,7 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.adapters.encoder import load_encoder
-from densevos_eval.metrics.objects import measure_objects
+from densevos_eval.metrics.measure_objects import measure_objects
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.propagation.propagate import Propagation
 from densevos_eval.propagation.settings import PropagationConfig

@@ -23,7 +23,7 @@ from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.base.devices import spread_over
 from densevos_eval.propagation.propagate import Propagation
-from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.settings import PropagationConfig, Setup
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.fingerprint import fingerprint
@@ -34,7 +34,7 @@ from tests.eval.conftest import Benchmark, moving_rectangles, write_frames, writ
 
 CONFIG = PropagationConfig(context=2, radius=3)
 OPTIONS = EncoderOptions(encoder="random:resnet18", layer="res3")
-LOAD = partial(Propagation.loaded, "cpu", encoder=OPTIONS, config=CONFIG)
+LOAD = partial(Propagation.loaded, "cpu", encoder=OPTIONS, setup=Setup(propagation=CONFIG))
 
 
 @cache

@@ -16,7 +16,8 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.metrics.boundary import contour_accuracy
-from densevos_eval.metrics.objects import ObjectsMetric, measure_objects, object_curves
+from densevos_eval.metrics.measure_objects import measure_objects
+from densevos_eval.metrics.objects import ObjectsMetric, object_curves
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
@@ -354,3 +355,24 @@ def test_real_annotations_score_one_against_themselves(shared: Path) -> None:
     (sequence,) = load_sequences(DAVIS16, root, "dev", ("dog",))
     arrays = measure_objects(sequence, root / "Annotations" / "480p", DAVIS16)
     assert arrays["J"].tolist() == arrays["F"].tolist() == [[1] * (len(sequence.frame_names) - 2)]
+
+
+def test_annotations_resized_to_the_size_of_masks(benchmark, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, command(benchmark)) == 0
+    expected = json.loads((benchmark.results / "results.json").read_text())["overall"]["J-Mean"]
+    for file in benchmark.results.glob("*/*.png"):
+        ids = read_mask(file)
+        height, width = ids.shape
+        write_mask(file, np.kron(ids, np.ones((2, 3), np.uint8)))
+    size = f"{2 * height}x{3 * width}"
+
+    assert run(monkeypatch, command(benchmark)) > 0
+    assert f"or resize annotations with --annotation-size {size}" in capsys.readouterr().err
+    assert run(monkeypatch, command(benchmark, "--annotation-size", size)) == 0
+    assert json.loads((benchmark.results / "results.json").read_text())["overall"]["J-Mean"] == expected
+    for wrong, complaint in (
+        ("480", "--annotation-size 480: must be HEIGHTxWIDTH"),
+        ("9x9", "leave --annotation-size"),
+    ):
+        assert run(monkeypatch, command(benchmark, "--annotation-size", wrong)) > 0
+        assert complaint in capsys.readouterr().err

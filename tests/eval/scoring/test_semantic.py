@@ -208,7 +208,7 @@ def test_metric_is_an_option(root: Path, results: Path, capsys: pytest.CaptureFi
     assert run("score", "--metric", "miou", *where) == 0
     capsys.readouterr()
     assert run("score", *where, "--metric", "dice") == 2
-    assert "error: --metric dice: is none of miou, joints, objects, parts; name" in capsys.readouterr().err
+    assert "error: --metric dice: is none of miou, joints, joints-box, objects, parts; name" in capsys.readouterr().err
     assert run("score", *where, "--metric", "objects") == 2
     assert "--metric objects: scores benchmarks, not labelled sets" in capsys.readouterr().err
 

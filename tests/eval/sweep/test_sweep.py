@@ -15,12 +15,14 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos_eval import cli
 from densevos_eval.adapters.encoder import load_encoder
-from densevos_eval.propagation.settings import PRESETS, PropagationConfig
+from densevos_eval.presets.registry import PRESETS
+from densevos_eval.propagation.settings import PropagationConfig, Setup
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.sweep.sweep import Memory, Remembering, sweep
+from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.sweep import sweep
 from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
 
@@ -106,7 +108,7 @@ def test_every_frame_is_encoded_once(benchmark: Benchmark, tmp_path: Path) -> No
         return RANDOM.network(frames)
 
     sequences = load_sequences(PROTOCOLS["davis17"], benchmark.root, "val")
-    settings = Grid(context=(1, 2, 3), radius=(2, 3), topk=(2,)).settings()
+    settings = Grid(context=(1, 2, 3), radius=(2, 3), topk=(2,)).setups()
     counted = []
     found = sweep(
         sequences,
@@ -139,17 +141,18 @@ def test_features_come_back_to_the_last_bit(memory_format: torch.memory_format) 
 
 
 def test_grid() -> None:
-    settings = Grid(context=(5, 20), radius=(8, 12.5), temperature=(0.05, 0.05)).settings()
+    settings = Grid(context=(5, 20), radius=(8, 12.5), temperature=(0.05, 0.05)).setups()
     assert list(settings) == [
         f"context{context}-radius{radius}-top10-temperature0.05" for context in (5, 20) for radius in (8, 12.5)
     ]
-    assert list(Grid().settings().values()) == [PropagationConfig()]
-    dino = list(Grid(preset="dino", topk=(5, 10)).settings().values())
-    assert dino[0] == PRESETS["dino"].config
-    assert dino[1] == replace(dino[0], topk=10)
-    both = Grid(window=("circle", "square"), reference=("near",)).settings()
+    assert list(Grid().setups().values()) == [Setup()]
+    dino = list(Grid(preset="dino", topk=(5, 10)).setups().values())
+    preset = PRESETS["dino"]
+    assert dino[0] == replace(preset.setup, normalisation=preset.normalisation, positions="dino")
+    assert dino[1].propagation == replace(dino[0].propagation, topk=10)
+    both = Grid(window=("circle", "square"), reference=("near",)).setups()
     assert [name.removeprefix("context20-radius12-top10-temperature0.05") for name in both] == ["-circle", "-square"]
-    assert [config.window for config in both.values()] == ["circle", "square"]
+    assert [setup.propagation.window for setup in both.values()] == ["circle", "square"]
     with pytest.raises(InputError, match="--radius: must be above 0 with --reference near"):
         Grid(radius=(3, 0), reference=("near",))
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from densevos_eval.adapters.encoder import Encoder, scaled_size
+from densevos_eval.adapters.encoder import Encoder
 
 Embedding = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """RGB frame [H,W,3] uint8 and masks [N,H,W] bool, none of them empty -> unit rows [N,D] float32."""
@@ -35,7 +35,7 @@ def pooled_over_masks(encoder: Encoder) -> Embedding:
 
     def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
         features = encoder.of_frame(frame).flatten(1)  # [C,h*w]
-        size = scaled_size((frame.shape[0], frame.shape[1]), encoder.scale)
+        size = encoder.sizes((frame.shape[0], frame.shape[1])).encoded
         weights = torch.from_numpy(cell_weights(masks, size, encoder.stride)).to(features.device)
         return _unit(weights.flatten(1) @ features.T)
 

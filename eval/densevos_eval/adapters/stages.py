@@ -1,0 +1,71 @@
+"""Released ResNets whose last stages keep the resolution of layer2 without dilation, as CRW, VFS, UVC and TimeCycle."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from densevos.base.errors import InputError
+from densevos.models.foreign import differences
+from densevos_eval.adapters.backbone import Backbone, shortened
+from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
+
+
+def released_resnet(
+    weights: Mapping[str, Tensor],
+    path: Path,
+    *,
+    name: str,
+    default: str,
+    layers: tuple[str, ...] = LAYERS,
+    colour: Literal["rgb", "lab"] = "rgb",
+    prepare: Callable[[Tensor], Tensor] | None = None,
+) -> Backbone:
+    """The network of a snapshot, at stride 8.
+
+    Args:
+        weights: Those of a ResNet under torchvision's names; kernels [O,I,1,H,W] of one frame are those of images.
+        path: The snapshot, for messages.
+        name: What it is a snapshot of.
+        default: The layer that the published evaluation compares.
+        layers: Those that have learned; the ones that `weights` lacks are left out.
+        colour: What frames are turned into before they are normalised.
+        prepare: What is done to normalised frames [B,3,H,W] before the network sees them.
+
+    Raises:
+        InputError: The weights are not those of a ResNet-18 or ResNet-50.
+    """
+    stages = {stage for stage in LAYERS if f"layer{stage[-1]}.0.bn1.weight" in weights}
+    last = max([*stages.intersection(layers), LAYERS[0]])
+    unused = tuple(f"layer{stage[-1]}." for stage in LAYERS if stage > last)
+    state = {key: _flat(tensor) for key, tensor in weights.items() if not key.startswith(unused)}
+
+    architecture = "resnet50" if "layer1.0.conv3.weight" in state else "resnet18"
+    network = DenseStages(untrained(architecture), dilated=False, last=last)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = differences(state, network.state_dict()) or shortened(error)
+        raise InputError(
+            f"{path}: weights do not fit a {architecture} ({reason}); give a whole {name} snapshot"
+        ) from error
+
+    def features(frames: Tensor, layer: str) -> Tensor:
+        return network(prepare(frames) if prepare else frames, layer)
+
+    return Backbone(
+        kind=f"released {name} snapshot",
+        architecture=architecture,
+        features=features,
+        strides={layer: STRIDE for layer in layers if layer <= last},
+        default=default,
+        module=network,
+        colour=colour,
+        padded=False,
+        files=(path,),
+    )
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor[:, :, 0] if tensor.ndim == 5 and tensor.shape[2] == 1 else tensor

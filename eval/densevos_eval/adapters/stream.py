@@ -1,0 +1,96 @@
+"""The features of one video, frame after frame, from an encoder that may remember what it saw."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from densevos.base.errors import InputError
+from densevos_eval.adapters.choices import Between
+
+
+class Stream:
+    """Features of the frames of one video, which are given in their order from the first one on.
+
+    A stream may remember frames; another video needs another stream.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[np.ndarray], Tensor],
+        see: Callable[[np.ndarray], object],
+        *,
+        every: int = 1,
+        between: Between = "repeat",
+        unit: bool = True,
+    ):
+        """Args:
+        compute: The next frame [H,W,3] uint8 RGB -> its features [C,h,w].
+        see: Takes the next frame where its features are not needed.
+        every: Features are computed for frames 0, every, 2 * every, ...
+        between: What the frames between them get, see `Between`.
+        unit: Features of every cell have length 1, interpolated ones too.
+        """
+        self.compute = compute
+        self.see = see
+        self.every = every
+        self.between = between
+        self.unit = unit
+        self._index = 0
+        self._last: Tensor | None = None
+
+    def step(self, frame: np.ndarray) -> Tensor:
+        """Take the next frame [H,W,3] uint8 RGB; return its features [C,h,w].
+
+        Raises InputError for a frame that the encoder cannot take, and where features are interpolated: that needs
+        frames that are not there yet, see `over`.
+        """
+        if self.every > 1 and self.between == "interpolate":
+            raise InputError(
+                "--between interpolate: needs frames ahead; give the whole video, or take --between repeat"
+            )
+        return self._next(frame)
+
+    def over(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """The features [C,h,w] of each frame of a whole video, the first of which has not been given yet.
+
+        Where features are interpolated, up to `every` frames are read ahead. Raises InputError as `step` does.
+        """
+        if self.every == 1 or self.between == "repeat":
+            yield from map(self._next, frames)
+            return
+
+        before: Tensor | None = None
+        waiting = 0  # frames since the last one that was computed
+        for frame in frames:
+            is_computed = self._index % self.every == 0
+            features = self._next(frame)
+            if not is_computed:
+                waiting += 1
+                continue
+            if before is not None:
+                yield from self._mixed(before, features, waiting)
+            yield features
+            before, waiting = features, 0
+
+        # Nothing follows the last frames that they could be mixed with.
+        if before is not None:
+            yield from (before for _ in range(waiting))
+
+    def _next(self, frame: np.ndarray) -> Tensor:
+        """The features of the next frame, those of an earlier one where it is not computed."""
+        if self._index % self.every == 0:
+            self._last = self.compute(frame)
+        else:
+            self.see(frame)
+        self._index += 1
+        assert self._last is not None, "the first frame is computed"
+        return self._last
+
+    def _mixed(self, before: Tensor, after: Tensor, count: int) -> Iterator[Tensor]:
+        """Features of `count` frames between two, by their distances to them."""
+        for number in range(1, count + 1):
+            features = torch.lerp(before, after, number / (count + 1))
+            yield F.normalize(features, dim=0) if self.unit else features

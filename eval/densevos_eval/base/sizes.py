@@ -1,0 +1,25 @@
+"""Sizes of images as people write them: HEIGHTxWIDTH."""
+
+import re
+
+from densevos.base.errors import InputError
+
+Size = tuple[int, int]
+"""[H,W] in pixels."""
+
+
+def parse_size(text: str, flag: str) -> Size:
+    """`480x880` -> (480, 880).
+
+    Raises:
+        InputError: The text is no size; the message begins with `flag`.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if not match:
+        raise InputError(f"{flag} {text}: must be HEIGHTxWIDTH in pixels, such as 480x880")
+    return int(match[1]), int(match[2])
+
+
+def size_text(size: Size) -> str:
+    """(480, 880) -> `480x880`."""
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,114 @@
+"""J, F and T of the objects of one sequence, frame by frame."""
+
+from pathlib import Path
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.base.masks import VOID
+from densevos.base.names import mask_file
+from densevos_eval.metrics.boundary import contour_accuracy, tolerance
+from densevos_eval.metrics.late_objects import measure_late_objects
+from densevos_eval.metrics.matching import same_id, without_void
+from densevos_eval.metrics.metric import Arrays
+from densevos_eval.metrics.object_masks import (
+    annotated_frames,
+    counted_frames,
+    numbered,
+    numbered_prediction,
+    object_ids,
+    read_prediction,
+    read_truth,
+)
+from densevos_eval.metrics.object_rules import ObjectRules
+from densevos_eval.metrics.own_boundary import own_contour_accuracy
+from densevos_eval.metrics.pixels import occupied_rows
+from densevos_eval.metrics.region import region_similarity
+from densevos_eval.metrics.temporal import polygon, resampled, stability
+from densevos_eval.sequences.sequence import Sequence
+
+
+def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arrays:
+    """J and F of the objects of one sequence in the frames that count, from FOLDER/SEQUENCE/FRAME.png.
+
+    Returns:
+        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64, NaN
+        before an object appears; "T" [frames-1], the temporal stability of the masks of every two
+        frames, if the benchmark asks for it. With late_objects also "stray", see measure_late_objects.
+
+    Raises:
+        InputError: A mask is missing, unreadable, of another size than its annotation, or holds more
+            ids than there are objects; or too few frames are annotated.
+    """
+    counted = counted_frames(sequence, rules)
+    if not counted:
+        first, last = rules.skipped
+        raise InputError(
+            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
+            " leave it out"
+        )
+    if rules.late_objects:
+        arrays = measure_late_objects(sequence, folder, rules, counted)
+    else:
+        arrays = _measure_first_objects(sequence, folder, rules, counted)
+    if sequence.name in rules.stability:
+        return {**arrays, "T": _stability(sequence, folder, counted)}
+    return arrays
+
+
+def _measure_first_objects(sequence: Sequence, folder: Path, rules: ObjectRules, counted: list[int]) -> Arrays:
+    """J and F of the objects that are known from the start, each with the proposal that stands for it."""
+    objects = object_ids(sequence)
+    allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
+    # Where an object's proposal is the one with its id, no other pair is looked at.
+    own = rules.match is same_id
+    shape = (len(objects), 1 if own else len(allowed), len(counted))
+    region, contour = np.empty(shape), np.empty(shape)
+    proposals = len(objects)
+    columns = {t: column for column, t in enumerate(counted)}
+
+    for t in annotated_frames(sequence):
+        file = mask_file(folder / sequence.name, sequence.frame_names[t])
+        if t not in columns and not file.is_file():
+            continue
+        annotation = read_truth(sequence, t)
+        prediction = read_prediction(sequence, file, annotation.shape)
+        prediction = numbered_prediction(sequence, file, prediction, allowed)
+        if t not in columns:
+            continue  # It does not count, but a mask that cannot be right is told of all the same.
+
+        truth = numbered(annotation, objects)
+        if rules.ignore_void:
+            truth, prediction = without_void(truth, prediction, annotation == VOID)
+        proposals = max(proposals, int(prediction.max()))
+        radius = tolerance(truth.shape)
+        rows = occupied_rows(truth, prediction)
+        truth, prediction = truth[rows], prediction[rows]
+
+        similarity = region_similarity(truth, prediction, len(objects), len(allowed))
+        region[:, :, columns[t]] = np.diagonal(similarity)[: len(objects), None] if own else similarity
+        if rules.contour and own:
+            contour[:, 0, columns[t]] = own_contour_accuracy(truth, prediction, len(objects), radius)
+        elif rules.contour:
+            contour[:, :, columns[t]] = contour_accuracy(truth, prediction, len(objects), len(allowed), radius)
+
+    late = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
+    region, contour = (np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour))
+    chosen = np.zeros(len(objects), int) if own else np.asarray(rules.match(region, contour))
+
+    # Objects that appear only after the last frame that counts have no numbers.
+    scored = np.flatnonzero(~late.all(axis=1))
+    arrays = {"ids": np.array(objects, int)[scored], "J": region[scored, chosen[scored]]}
+    if rules.contour:
+        arrays["F"] = contour[scored, chosen[scored]]
+    return arrays
+
+
+def _stability(sequence: Sequence, folder: Path, counted: list[int]) -> np.ndarray:
+    """T [frames-1] of the masks, all ids together."""
+    outlines = []
+    for t in counted:
+        file = mask_file(folder / sequence.name, sequence.frame_names[t])
+        shape = read_truth(sequence, t).shape
+        outlines.append(resampled(polygon(read_prediction(sequence, file, shape) > 0)))
+    return stability(outlines)

@@ -1,0 +1,59 @@
+"""CropMAE, and SiamMAE and T-CoRe as run with its program: CRW's propagation of patches of a vision transformer."""
+
+from dataclasses import replace
+
+from densevos_eval.adapters.frames import FrameConfig
+from densevos_eval.presets.preset import IMAGENET, Preset, Published
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
+
+_DAVIS = Setup(
+    frames=FrameConfig(frame_size="480x880", resampling="bilinear-float"),
+    masks=MaskConfig(first_masks="soft", alignment="centres", enlarged_to="encoded", mask_size="480x880"),
+    propagation=PropagationConfig(
+        context=20, radius=20, window="circle", reference="everywhere", topk=7, temperature=0.7
+    ),
+)
+CROPMAE = Preset(
+    name="cropmae",
+    paper="Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders, ECCV 2024",
+    program="alexandre-eymael/CropMAE 5d0dab2, downstreams/propagation/",
+    checked="read",
+    setup=_DAVIS,
+    normalisation=IMAGENET,
+    positions="dino",
+    annotation_size=(480, 880),
+    published=(
+        Published(method="CropMAE ViT-S/16", score=60.1, note="users measure 57.4 to 59.1"),
+        Published(method="SiamMAE ViT-S/16", score=62.0, note="from memory, not checked in the paper"),
+        Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
+    ),
+    notes=(
+        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; here frames are"
+        " resized as the program itself resizes frames of another size.",
+    ),
+)
+JHMDB = replace(
+    CROPMAE,
+    setup=replace(
+        _DAVIS,
+        frames=replace(_DAVIS.frames, frame_size="320x320"),
+        masks=MaskConfig(alignment="centres", joints="cells", joint_cells=5),
+    ),
+    annotation_size=None,
+    published=(),
+    notes=(),
+)
+VIP = replace(
+    CROPMAE,
+    setup=replace(
+        _DAVIS,
+        frames=FrameConfig(long_side=880, multiple=64, rounding="down", rounded="other", resampling="bilinear-float"),
+        masks=MaskConfig(alignment="centres", enlarged_to="encoded", first_output="cells"),
+        propagation=replace(_DAVIS.propagation, topk=10),
+    ),
+    annotation_size=None,
+    published=(),
+    notes=(),
+)
+CROPMAE = replace(CROPMAE, variants={"jhmdb": JHMDB, "vip": VIP})
+PRESETS = (CROPMAE,)

@@ -1,0 +1,40 @@
+"""DINO and what is scored with its program: hard masks, the first frame near the query, stretched labels."""
+
+from densevos_eval.adapters.frames import FrameConfig
+from densevos_eval.adapters.normalisation import Normalisation
+from densevos_eval.presets.preset import Preset, Published
+from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
+
+NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225))  # .228, as in the program
+FRAMES = FrameConfig(short_side=480, multiple=64, rounding="down", rounded="other", resampling="bilinear")
+MASKS = MaskConfig(first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True)
+
+DINO = Preset(
+    name="dino",
+    paper="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+    program="facebookresearch/dino 7c446df, eval_video_segmentation.py and vision_transformer.py",
+    checked="run",
+    setup=Setup(
+        frames=FRAMES,
+        masks=MASKS,
+        propagation=PropagationConfig(
+            context=7,
+            radius=12,
+            window="square",
+            reference="near",
+            early_context="none",
+            topk=5,
+            ties="all",
+            temperature=0.1,
+        ),
+    ),
+    normalisation=NORMALISATION,
+    positions="dino",
+    published=(
+        Published(method="DINO ViT-S/16", score=61.8),
+        Published(method="DINO ViT-S/8", score=69.9),
+        Published(method="DINO ViT-B/8", score=71.4, note="from memory, not checked in the paper"),
+        Published(method="SMTC", score=67.6, note="64.0 to 67.6"),
+    ),
+)
+PRESETS = (DINO,)

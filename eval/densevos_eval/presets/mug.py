@@ -1,0 +1,40 @@
+"""MuG: every cell of the frame before votes with hard labels; and what its released code does instead."""
+
+import math
+
+from densevos_eval.presets.preset import Preset
+from densevos_eval.propagation.settings import PropagationConfig, Setup
+
+_PAPER = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020"
+
+# The paper compares raw features, whose products are large. For unit vectors that is a low temperature: at 0.07 the
+# thousands of unlike cells outvote the few like ones, and objects dissolve.
+MUG = Preset(
+    name="mug",
+    paper=f"{_PAPER}, Eq. 17",
+    program="",
+    checked="paper",
+    setup=Setup(
+        layer="key",
+        propagation=PropagationConfig(
+            context=1, radius=math.inf, reference="none", topk="all", temperature=0.01, labels="hard"
+        ),
+    ),
+)
+MUG_RELEASE = Preset(
+    name="mug-release",
+    paper=_PAPER,
+    program="",
+    checked="paper",
+    setup=Setup(
+        layer="x",
+        propagation=PropagationConfig(context=1, radius=math.inf, topk=5, temperature=0.01),
+    ),
+    notes=(
+        "The released code takes the five best cells of the first and of the preceding frame apart, weighs them by a"
+        " softmax over all cells, averages the two frames, and stretches each object's map to 0..1 before they are"
+        " compared. Here the five best of both frames together vote, with weights that sum to 1, and maps are compared"
+        " as they are.",
+    ),
+)
+PRESETS = (MUG, MUG_RELEASE)

@@ -1,0 +1,34 @@
+"""RSP: DINO's program on a data set that was converted to 480x880, with a wider window and a longer context."""
+
+from dataclasses import replace
+
+from densevos_eval.presets.dino import FRAMES, MASKS, NORMALISATION
+from densevos_eval.presets.preset import Preset, Published
+from densevos_eval.propagation.settings import PropagationConfig, Setup
+
+RSP = Preset(
+    name="rsp",
+    paper="Jang et al.: Visual Representation Learning with Stochastic Frame Prediction, ICML 2024",
+    program="huiwon-jang/RSP, eval_video_segmentation_davis.py and data_preprocessing/eval/davis_preprocessing.py",
+    checked="read",
+    setup=Setup(
+        frames=replace(FRAMES, converted="480x880"),
+        masks=replace(MASKS, mask_size="480x880"),
+        propagation=PropagationConfig(
+            context=30,
+            radius=30,
+            window="square",
+            reference="near",
+            early_context="none",
+            topk=7,
+            ties="all",
+            temperature=0.1,
+        ),
+    ),
+    normalisation=NORMALISATION,
+    positions="dino",
+    annotation_size=(480, 880),
+    published=(Published(method="RSP ViT-S/16", score=60.1, note="from memory, not checked in the paper"),),
+    notes=("The program writes the converted frames as JPEG of quality 75; here they are not compressed again.",),
+)
+PRESETS = (RSP,)
