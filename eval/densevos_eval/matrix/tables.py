@@ -34,7 +34,8 @@ def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
         table, _ = text_tables(comparison, published_of(comparison) if published else ())
-        parts.append(markdown_table(replace(table, caption=f"{name}: {table.caption}")))
+        notes = [*table.notes, *matrix.notes(name)]
+        parts.append(markdown_table(replace(table, caption=f"{name}: {table.caption}", notes=notes)))
     if matrix.broken:
         lines = [f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()]
         parts.append("\n".join(["**Without scores**", "", *lines, ""]))

@@ -15,8 +15,8 @@ from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
-ONLY_SCORED = {"leaves", "groups"}  # those that no method sees
-USUAL = {"leaves": {}, "groups": {}, "reader": IdReader()}
+ONLY_SCORED = {"leaves", "groups", "annotation_size"}  # those that no method sees
+USUAL: dict[str, Any] = {"leaves": {}, "groups": {}, "annotation_size": None, "reader": IdReader()}
 """Fields that are left out where they have these values, so that runs of older versions can be resumed."""
 
 
