@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Judge several encoders on one benchmark and compare them with the first.
+# Judge several encoders on one benchmark and compare them with the first. Several benchmarks or presets at once:
+# densevos-eval matrix.
 #
 #   ENCODERS="random=random:resnet18 mine=runs/mine/encoder.safetensors" DATASET=davis17 DATA=/data/DAVIS \
 #       bash scripts/compare.sh [options of densevos-eval propagate]

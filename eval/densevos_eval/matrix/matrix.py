@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from densevos_eval.base.sizes import size_text
 from densevos_eval.matrix.plan import Cell, Plan
+from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.reports.compare import Comparison, compare
 from densevos_eval.reports.results import Results
 
@@ -37,6 +39,15 @@ class Matrix:
             if (cell.encoder, cell.benchmark, cell.preset) == (encoder, benchmark, preset):
                 return results
         return None
+
+    def notes(self, benchmark: str) -> list[str]:
+        """What the reader of the benchmark's table should know: presets that score at a size of their own."""
+        dataset, notes = self.plan.benchmarks[benchmark].dataset, []
+        for preset in self.plan.presets:
+            size = PropagationOptions(preset=preset).chosen(dataset).annotation_size
+            if size:
+                notes.append(f"{preset} scores annotations resized to {size_text(size)}, the others at their own size")
+        return notes
 
     def comparison(self, benchmark: str, seed: int) -> Comparison | None:
         """The rows that have scores of this benchmark, compared with the first of them; None if none has."""

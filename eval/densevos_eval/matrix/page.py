@@ -28,7 +28,10 @@ def page(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bo
         " · numbers in per cent</p></header>",
         "<h2>Overview</h2>",
         _overview(matrix),
-        *(_section(name, one, published_of(one) if published else ()) for name, one in comparisons.items()),
+        *(
+            _section(name, one, published_of(one) if published else (), matrix.notes(name))
+            for name, one in comparisons.items()
+        ),
         _broken(matrix),
     ]
     return document(escape(plan.file.stem), "\n".join(body))
@@ -40,11 +43,11 @@ def _overview(matrix: Matrix) -> str:
     return html_table(header, [[escape(cell) for cell in row] for row in table.rows], kind="sortable")
 
 
-def _section(name: str, comparison: Comparison, published: Sequence[Published]) -> str:
+def _section(name: str, comparison: Comparison, published: Sequence[Published], notes: Sequence[str]) -> str:
     """One benchmark: its means, the difference of the headline to the first row, and how sure that is."""
     first = comparison.first
     several = len(comparison.results) > 1
-    certainty = ["difference", "95 % interval", "won / lost / same"] if several else []
+    certainty = [f"{heading(first.headline)} difference", "95 % interval", "won / lost / same"] if several else []
     header = ["", *map(heading, first.columns), "", *certainty]
     rows = []
     for result, differences in zip(comparison.results, (None, *comparison.differences), strict=True):
@@ -61,6 +64,9 @@ def _section(name: str, comparison: Comparison, published: Sequence[Published]) 
         rows.append([title, *cells, "", *["", "published", ""][: len(certainty)]])
 
     about = f"{first.dataset} {first.split}, {counted(len(first.sequences), 'sequence')}"
+    if several:
+        about += f"; differences to {first.title}, with 95 % bootstrap intervals over sequences"
+    about = "; ".join([about, *notes])
     return f'<h2>{escape(name)}</h2><p class="soft">{escape(about)}</p>{html_table(header, rows, kind="sortable")}'
 
 

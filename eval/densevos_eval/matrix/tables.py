@@ -1,6 +1,7 @@
 """A matrix as Markdown and as JSON."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import densevos
@@ -31,9 +32,10 @@ def overview(matrix: Matrix) -> TextTable:
 def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bool) -> str:
     """The overview, a table of each benchmark with differences and intervals, and the broken cells."""
     parts = [markdown_table(overview(matrix))]
-    for comparison in comparisons.values():
+    for name, comparison in comparisons.items():
         table, _ = text_tables(comparison, published_of(comparison) if published else ())
-        parts.append(markdown_table(table))
+        notes = [*table.notes, *matrix.notes(name)]
+        parts.append(markdown_table(replace(table, caption=f"{name}: {table.caption}", notes=notes)))
     if matrix.broken:
         lines = [f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()]
         parts.append("\n".join(["**Without scores**", "", *lines, ""]))

@@ -10,10 +10,14 @@ from typing import Any
 from densevos.base.errors import InputError
 from densevos.base.files import name_bytes
 from densevos.base.names import image_files, mask_file
+from densevos_eval.sequences.annotations import IdReader
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import Sequence
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
+ONLY_SCORED = {"leaves", "groups", "annotation_size"}  # those that no method sees
+USUAL: dict[str, Any] = {"leaves": {}, "groups": {}, "annotation_size": None, "reader": IdReader()}
+"""Fields that are left out where they have these values, so that runs of older versions can be resumed."""
 
 
 class UnreadableError(InputError):
@@ -35,7 +39,8 @@ def input_fingerprint(sequence: Sequence) -> str:
     """Of all that is handed to a method: frames, given masks or joints, and which frames and objects are meant."""
     frames = image_files(sequence.source) if sequence.source.is_dir() else [sequence.source]
     given = [file for _, path in sorted(sequence.given.items()) for file in sequence.reader.files(path)]
-    return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], sequence_facts(sequence))
+    facts = {name: value for name, value in sequence_facts(sequence).items() if name not in ONLY_SCORED}
+    return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], facts)
 
 
 def truth_fingerprint(sequence: Sequence) -> str:
@@ -54,7 +59,8 @@ def masks_fingerprint(folder: Path, frames: Iterable[str]) -> str:
 def sequence_facts(sequence: Sequence) -> dict[str, Any]:
     """What a sequence is but for its files."""
     facts = {field.name: getattr(sequence, field.name) for field in fields(sequence) if field.name not in FILES}
-    return {**facts, "given": sorted(sequence.given)}
+    told = {name: value for name, value in facts.items() if name not in USUAL or value != USUAL[name]}
+    return {**told, "given": sorted(sequence.given)}
 
 
 def _content(file: Path) -> str:

@@ -10,6 +10,7 @@ from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
+from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.matrix.plan import read_plan
 from densevos_eval.matrix.run import run
 from densevos_eval.runs.records import written_sequence
@@ -81,7 +82,11 @@ def test_every_cell_is_made_and_all_are_in_the_tables(plan: Path, capsys) -> Non
     text = (out / "matrix.md").read_text()
     assert "\n".join(printed[8:]) + "\n" == text
     tables = [line for line in text.splitlines() if line.startswith("**")]
-    assert [line.split(",")[0] for line in tables] == ["**all benchmarks", "**davis17 val", "**davis16 val"]
+    assert [line.split(",")[0] for line in tables] == [
+        "**all benchmarks",
+        "**several: davis17 val",
+        "**merged: davis16 val",
+    ]
     overview = text.split("**")[2].strip().splitlines()
     assert overview[0] == "|  | several J&F | merged J&F |"
     assert [row.split(" | ")[0] for row in overview[2:]] == [
@@ -111,6 +116,12 @@ def test_page_needs_no_other_file_and_marks_published_figures(plan: Path) -> Non
     assert "<i>MAST, stride 4 (OxUvA)</i>" in page
     assert "http" not in page
     assert "*MAST, stride 4 (OxUvA)*" in (out / "matrix.md").read_text()
+
+
+def test_presets_that_score_at_another_size_are_noted(plan: Path) -> None:
+    plan.write_text(plan.read_text().replace('"crw"', '"cropmae"'))
+    matrix = Matrix(plan=read_plan(plan), results={})
+    assert matrix.notes("several") == ["cropmae scores annotations resized to 480x880, the others at their own size"]
 
 
 def test_stopped_run_goes_on_and_keeps_what_is_finished(plan: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.lvos import LVOS1, LVOS2
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.reports.results import lower_is_better
+from densevos_eval.runs.fingerprint import input_fingerprint, sequence_facts
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
+from densevos_eval.sequences.annotations import IdReader
 from densevos_eval.sequences.sequence import read_given
 from tests.eval.copies import lvos, put, put_frame, write_text
 
@@ -47,6 +50,16 @@ def test_versions_differ_in_what_is_unseen(protocol, unseen: list[str], tmp_path
     assert groups[seen] == "seen"
     assert groups["R3UJGYwy"] == "unseen"
     assert unseen == [seen]
+
+
+def test_what_only_scoring_sees_does_not_matter_to_a_run(tmp_path: Path) -> None:
+    lvos(tmp_path)
+    (video, _) = load_sequences(LVOS2, tmp_path, "val")
+    other = replace(video, leaves={}, groups={})
+    assert input_fingerprint(other) == input_fingerprint(video)
+    assert sequence_facts(other) != sequence_facts(video)
+    assert input_fingerprint(replace(video, reader=IdReader(void=False))) != input_fingerprint(video)
+    assert not sequence_facts(other).keys() & {"leaves", "groups", "reader"}
 
 
 def write_golden(root: Path, golden: Path) -> np.lib.npyio.NpzFile:
