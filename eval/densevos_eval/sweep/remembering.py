@@ -16,7 +16,7 @@ from densevos_eval.adapters.stream import Stream
 
 
 @dataclass(kw_only=True)
-class Memory:
+class FeatureFile:
     """Features of frames in a file, where they lie in it, and the seconds that computing them took.
 
     They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854 with 512 channels.
@@ -43,11 +43,11 @@ class Memory:
 class Remembering(Encoder):
     """An encoder that computes the features of a frame once."""
 
-    memory: Memory
+    memory: FeatureFile
 
     @classmethod
-    def of(cls, encoder: Encoder, memory: Memory) -> "Remembering":
-        """`encoder` with a memory."""
+    def of(cls, encoder: Encoder, memory: FeatureFile) -> "Remembering":
+        """`encoder` with a file."""
         return cls(**_fields(encoder), memory=memory)
 
     def of_frame(self, frame: np.ndarray) -> Tensor:

@@ -19,7 +19,7 @@ from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence, read_given
-from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.remembering import FeatureFile, Remembering
 from densevos_eval.sweep.table import Sweep, Tried
 
 
@@ -52,7 +52,7 @@ def sweep(
     broken: dict[str, Broken] = {}
     for number, sequence in enumerate(sequences):
         with tempfile.TemporaryFile(dir=out) as file:
-            memory = Memory(file=file)
+            memory = FeatureFile(file=file)
             remembering = Remembering.of(encoder, memory)
             for name, setup in setups.items():
                 start, before = time.perf_counter(), memory.seconds

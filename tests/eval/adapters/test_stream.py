@@ -25,7 +25,7 @@ from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.sequence import Sequence
-from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.remembering import FeatureFile, Remembering
 from densevos_eval.sweep.sweep import sweep
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
@@ -241,7 +241,7 @@ def test_sweeps_compute_features_once_and_give_the_masks_of_propagation(
 def test_kept_features_know_the_frames_before() -> None:
     encoder = loaded("clips", every=2)
     with tempfile.TemporaryFile() as file:
-        remembering = Remembering.of(encoder, Memory(file=file))
+        remembering = Remembering.of(encoder, FeatureFile(file=file))
         expected = list(encoder.stream().over(FRAMES[[0, 1, 0, 1, 2]]))
         for _ in range(2):
             found = list(remembering.stream().over(FRAMES[[0, 1, 0, 1, 2]]))

@@ -21,7 +21,7 @@ from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.reports.results import Results, read_results
 from densevos_eval.sweep.grid import Grid
-from densevos_eval.sweep.remembering import Memory, Remembering
+from densevos_eval.sweep.remembering import FeatureFile, Remembering
 from densevos_eval.sweep.sweep import sweep
 from densevos_eval.sweep.table import Sweep, Tried
 from tests.eval.conftest import Benchmark
@@ -133,7 +133,7 @@ def test_features_come_back_to_the_last_bit(memory_format: torch.memory_format) 
     frames = rng.integers(0, 256, (3, 20, 33, 3), dtype=np.uint8)
     encoder = replace(RANDOM, network=network, stride=8)
     with tempfile.TemporaryFile() as file:
-        remembering = Remembering.of(encoder, Memory(file=file))
+        remembering = Remembering.of(encoder, FeatureFile(file=file))
         for frame in (*frames, *frames[::-1], frames[0].reshape(33, 20, 3)):
             found, expected = remembering.of_frame(frame), encoder.of_frame(frame)
             assert torch.equal(found, expected)
