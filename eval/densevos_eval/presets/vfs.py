@@ -14,7 +14,7 @@ VFS = Preset(
     setup=Setup(
         layer="res3",
         frames=FrameConfig(short_side=480, resampling="bilinear"),
-        masks=MaskConfig(first_masks="hard", alignment="centres", stretched=True),
+        masks=MaskConfig(first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True),
         propagation=PropagationConfig(
             context=20,
             radius=12,

@@ -30,7 +30,7 @@ def labels_of_cells(
     if sizes.covered != sizes.encoded:
         stride = sizes.covered[0] // cells[0]
         mask = padded_to(nearest(mask, sizes.encoded), stride)
-    elif config.first_masks == "soft":
+    elif config.first_masks == "soft" or config.reduced_from == "encoded":
         mask = nearest(mask, sizes.encoded)
 
     pixels = torch.from_numpy(np.array(mask)).to(device)

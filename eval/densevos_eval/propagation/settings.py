@@ -79,6 +79,9 @@ class MaskConfig:
     first_masks: Literal["soft", "hard"] = "soft"
     """Labels that a given mask has on cells: the share of each object (soft), or the one object at the cell's centre
     (hard)."""
+    reduced_from: Literal["frame", "encoded"] = "frame"
+    """Size at which hard labels are read from a given mask: that of the frame; or of the frame as the encoder sees it,
+    to which the mask is resized with nearest neighbour before. Soft labels are always read at the encoder's size."""
     alignment: Literal["corners", "centres"] = "corners"
     """What lies in one place when masks are resized bilinearly: the centres of the corner pixels and of the corner
     cells (corners), or the borders of the image and of the cells (centres)."""
