@@ -123,6 +123,13 @@ def nearest(image: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
 
 
+def nearest_corner(image: np.ndarray, size: Size) -> np.ndarray:
+    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its upper left corner."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST))
+
+
 def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
     """A frame [H,W,3] uint8 RGB as it is after Pillow wrote it as JPEG of a quality of 1 to 95."""
     file = BytesIO()

@@ -10,7 +10,7 @@ RSP = Preset(
     name="rsp",
     paper="Jang et al.: Visual Representation Learning with Stochastic Frame Prediction, ICML 2024",
     program="huiwon-jang/RSP, eval_video_segmentation_davis.py and data_preprocessing/eval/davis_preprocessing.py",
-    checked="read",
+    checked="run",
     setup=Setup(
         frames=replace(FRAMES, converted="480x880", converted_quality=75),
         masks=replace(MASKS, mask_size="480x880"),
