@@ -30,8 +30,8 @@ CROPMAE = Preset(
         Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
     ),
     notes=(
-        "The program reads a data set that was converted to 480x880 beforehand, and does not say how. Of frames that"
-        " have this size the results are the program's; frames of another size are resized as the program resizes them.",
+        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; frames of"
+        " another size are resized here as the program itself resizes them.",
     ),
 )
 JHMDB = replace(

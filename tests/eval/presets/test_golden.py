@@ -18,6 +18,8 @@ from densevos_eval import Propagator
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.frames import AS_THEY_ARE
 from densevos_eval.presets.registry import PRESETS
+from densevos_eval.propagation.joint_maps import cell_joint_maps, joints_of_cell_maps
+from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import Setup
 
 PATCH = {"cropmae": 16, "dino": 16, "dinov3": 32, "rsp": 16}
@@ -90,8 +92,35 @@ def test_a_preset_gives_what_its_program_gave(name: str, golden: Path) -> None:
     close = np.abs(found.soft - expected["soft"].astype(np.float32)) < 1e-3
     assert close.mean() >= 0.9999
 
-    # Some programs write the first mask from its labels of cells; no score counts that frame.
-    assert np.mean(found.labels[1:] == expected["labels"][1:]) >= 0.9999
+    # Some programs write the first mask from its labels of cells; no score counts that frame. Of CRW's 10,800 pixels
+    # three are undecided: two objects are exactly equal there, and OpenCV and torch round differently.
+    assert np.mean(found.labels[1:] == expected["labels"][1:]) >= 0.9997
+
+
+@pytest.mark.parametrize("name", ["crw", "cropmae"])
+def test_joints_are_those_of_the_program(name: str, golden: Path) -> None:
+    """Maps of joints on cells, and the joints that the program reads from its maps: x, y in pixels [T,joints,2]."""
+    clip = np.load(golden / "presets" / "clip.npz")
+    expected = np.load(golden / "presets" / f"{name}-jhmdb.npz")
+    maps = expected["soft"].astype(np.float32)
+    setup = PRESETS[name].of_benchmark("jhmdb").setup
+    encoder = propagator_of(name, setup).encoder
+    labels = LabelPropagation(config=setup.propagation)
+    size = clip["mask"].shape
+
+    for time, frame in enumerate(clip["frames"][: len(maps)]):
+        features = encoder.of_frame(frame)
+        given = None
+        if time == 0:
+            channels = cell_joint_maps(expected["joints"], size, (features.shape[1], features.shape[2]))
+            given = {id: torch.from_numpy(one).float() for id, one in enumerate(channels)}
+        soft = labels.step(features, given).numpy()
+        assert np.mean(np.abs(soft - maps[time]) < 1e-3) >= 0.9999
+
+    # Half precision makes other cells equal, so only the first frame's maps are exact enough to be read.
+    found = joints_of_cell_maps(channels[1:].astype(np.float32), size, setup.masks.joint_cells)
+    close = np.abs(found - expected["found"][0]).max(axis=1) < 1e-3
+    assert close.mean() >= 0.8  # Symmetric bumps hold equal cells, of which the order decides.
 
 
 def test_every_preset_that_was_run_has_golden_results() -> None:
