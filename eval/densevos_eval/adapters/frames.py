@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Literal
 
 import cv2
@@ -36,6 +37,9 @@ class FrameConfig:
     converted: str | None = None
     """Resize frames and masks to HEIGHTxWIDTH with nearest neighbour before everything else, as programs do that
     convert a data set beforehand."""
+    converted_quality: int | None = None
+    """With --converted: compress frames as JPEG of this quality (1 to 95) after that, as a converted data set on disk
+    is; without it, converted frames are not compressed again."""
     colour: Literal["rgb", "lab"] = "rgb"
     """Colours that the encoder sees: RGB, or three times the lightness of CIE Lab."""
 
@@ -50,6 +54,11 @@ class FrameConfig:
                 raise InputError(f"--{name.replace('_', '-')}: must be 1 or more pixels, is {side}")
         if self.multiple != "cell" and self.multiple < 1:
             raise InputError(f"--multiple: must be 1 or more pixels, is {self.multiple}")
+        if self.converted_quality is not None:
+            if self.converted is None:
+                raise InputError("--converted-quality: needs --converted")
+            if not 1 <= self.converted_quality <= 95:
+                raise InputError(f"--converted-quality: must be from 1 to 95, is {self.converted_quality}")
         for name in ("frame_size", "converted"):
             text = getattr(self, name)
             if text is not None:
@@ -100,6 +109,8 @@ def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.nda
     conversion = config.conversion()
     if conversion:
         frame = nearest(frame, conversion)
+    if config.converted_quality is not None:
+        frame = compressed(frame, config.converted_quality)
     if config.resampling == "bilinear-float" and size != frame.shape[:2]:
         return _coloured(_resampled(frame.astype(np.float32) / 255, size, "bilinear"), config)
     return _coloured(_resampled(frame, size, config.resampling), config)
@@ -110,6 +121,20 @@ def nearest(image: np.ndarray, size: Size) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
+
+
+def nearest_corner(image: np.ndarray, size: Size) -> np.ndarray:
+    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its upper left corner."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST))
+
+
+def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
+    """A frame [H,W,3] uint8 RGB as it is after Pillow wrote it as JPEG of a quality of 1 to 95."""
+    file = BytesIO()
+    Image.fromarray(frame).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file).convert("RGB"))
 
 
 def padded_to(image: np.ndarray, multiple: int) -> np.ndarray:
@@ -129,9 +154,11 @@ def whole_cells(size: Size, cell: int) -> Size:
 
 
 def _rounded(side: float, multiple: int, rounding: str) -> int:
-    """A length as a multiple of `multiple`, at least one of them."""
+    """A length as a multiple of `multiple`, at least one of them; halves are rounded up, as VFS's program does."""
     whole = side / multiple
-    count = math.floor(whole) if rounding == "down" else math.ceil(whole) if rounding == "up" else round(whole)
+    if rounding == "nearest":
+        whole += 0.5
+    count = math.ceil(whole) if rounding == "up" else math.floor(whole)
     return max(multiple, count * multiple)
 
 

@@ -8,7 +8,9 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     frames=FrameConfig(frame_size="480x880", resampling="bilinear-float"),
-    masks=MaskConfig(first_masks="soft", alignment="centres", enlarged_to="encoded", mask_size="480x880"),
+    masks=MaskConfig(
+        first_masks="soft", reduced_by="corner", alignment="centres", enlarged_to="encoded", mask_size="480x880"
+    ),
     propagation=PropagationConfig(
         context=20, radius=20, window="circle", reference="everywhere", topk=7, temperature=0.7
     ),
@@ -17,7 +19,7 @@ CROPMAE = Preset(
     name="cropmae",
     paper="Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders, ECCV 2024",
     program="alexandre-eymael/CropMAE 5d0dab2, downstreams/propagation/",
-    checked="read",
+    checked="run",
     setup=_DAVIS,
     normalisation=IMAGENET,
     positions="dino",
@@ -28,8 +30,8 @@ CROPMAE = Preset(
         Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
     ),
     notes=(
-        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; here frames are"
-        " resized as the program itself resizes frames of another size.",
+        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; frames of"
+        " another size are resized here as the program itself resizes them.",
     ),
 )
 JHMDB = replace(
@@ -48,7 +50,7 @@ VIP = replace(
     setup=replace(
         _DAVIS,
         frames=FrameConfig(long_side=880, multiple=64, rounding="down", rounded="other", resampling="bilinear-float"),
-        masks=MaskConfig(alignment="centres", enlarged_to="encoded", first_output="cells"),
+        masks=MaskConfig(reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"),
         propagation=replace(_DAVIS.propagation, topk=10),
     ),
     annotation_size=None,

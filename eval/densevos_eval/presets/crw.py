@@ -41,7 +41,7 @@ VIP = replace(
     setup=replace(
         _DAVIS,
         frames=replace(_SQUARE, frame_size="560x560"),
-        masks=MaskConfig(alignment="centres", enlarged_to="encoded", first_output="cells"),
+        masks=MaskConfig(reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"),
     ),
     published=(),
     notes=(

@@ -8,7 +8,7 @@ DINOV3 = Preset(
     name="dinov3",
     paper="Siméoni et al.: DINOv3, 2025",
     program="facebookresearch/dinov3 6876159, notebooks/segmentation_tracking.ipynb",
-    checked="read",
+    checked="run",
     setup=Setup(
         frames=FrameConfig(short_side=960, multiple="cell", rounding="up", rounded="both", resampling="bicubic"),
         masks=MaskConfig(first_masks="hard", enlarging="nearest", stretched=True),

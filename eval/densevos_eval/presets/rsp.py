@@ -10,9 +10,9 @@ RSP = Preset(
     name="rsp",
     paper="Jang et al.: Visual Representation Learning with Stochastic Frame Prediction, ICML 2024",
     program="huiwon-jang/RSP, eval_video_segmentation_davis.py and data_preprocessing/eval/davis_preprocessing.py",
-    checked="read",
+    checked="run",
     setup=Setup(
-        frames=replace(FRAMES, converted="480x880"),
+        frames=replace(FRAMES, converted="480x880", converted_quality=75),
         masks=replace(MASKS, mask_size="480x880"),
         propagation=PropagationConfig(
             context=30,
@@ -29,6 +29,5 @@ RSP = Preset(
     positions="dino",
     annotation_size=(480, 880),
     published=(Published(method="RSP ViT-S/16", score=60.1, note="from memory, not checked in the paper"),),
-    notes=("The program writes the converted frames as JPEG of quality 75; here they are not compressed again.",),
 )
 PRESETS = (RSP,)

@@ -29,7 +29,7 @@ UVC = Preset(
     name="uvc",
     paper="Li et al.: Joint-task Self-supervised Learning for Temporal Correspondence (UVC), NeurIPS 2019",
     program="Liusifei/UVC 4336938, test.py, libs/test_utils.py and libs/model.py",
-    checked="read",
+    checked="run",
     setup=_DAVIS,
     normalisation=IMAGENET,
     published=(Published(method="UVC ResNet-18", score=60.9, note="from memory, with tracking of boxes"),),

@@ -10,11 +10,11 @@ VFS = Preset(
     name="vfs",
     paper="Xu, Wang: Rethinking Self-supervised Correspondence Learning (VFS), ICCV 2021",
     program="xvjiarui/VFS, configs/r18_nc_sgd_cos_100e_r2_1xNx8_k400.py, mmaction/models/trackers/vanilla_tracker.py",
-    checked="read",
+    checked="run",
     setup=Setup(
         layer="res3",
         frames=FrameConfig(short_side=480, resampling="bilinear"),
-        masks=MaskConfig(first_masks="hard", alignment="centres", stretched=True),
+        masks=MaskConfig(first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True),
         propagation=PropagationConfig(
             context=20,
             radius=12,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from densevos_eval.adapters.frames import FrameSizes, nearest, padded_to
+from densevos_eval.adapters.frames import FrameSizes, nearest, nearest_corner, padded_to
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.settings import MaskConfig
 
@@ -25,13 +25,14 @@ def labels_of_cells(
     device: torch.device | str = "cpu",
 ) -> Mapping[int, Tensor]:
     """The label [h,w] in [0,1] that each id has in the cells of a frame, from its mask [H,W] uint8."""
+    reduced = nearest_corner if config.reduced_by == "corner" else nearest
     if sizes.converted is not None:
-        mask = nearest(mask, sizes.converted)
+        mask = reduced(mask, sizes.converted)
     if sizes.covered != sizes.encoded:
         stride = sizes.covered[0] // cells[0]
-        mask = padded_to(nearest(mask, sizes.encoded), stride)
-    elif config.first_masks == "soft":
-        mask = nearest(mask, sizes.encoded)
+        mask = padded_to(reduced(mask, sizes.encoded), stride)
+    elif config.first_masks == "soft" or config.reduced_from == "encoded":
+        mask = reduced(mask, sizes.encoded)
 
     pixels = torch.from_numpy(np.array(mask)).to(device)
     if config.first_masks == "hard":

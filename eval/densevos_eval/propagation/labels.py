@@ -150,13 +150,16 @@ class LabelPropagation:
         """pred = (1 - cover) * pred + cover * new with cover = sum of the new masks; new ids get channels.
 
         The second factor `cover` is the release's: where a mask of later objects ends inside a cell, its
-        share counts squared. A first frame, whose masks cover all, is `new` itself.
+        share counts squared. A first frame is `new` itself, also where maps of joints do not add up to 1.
         """
+        is_first = not self.ids
         new_ids = [i for i in given if i not in self.ids]
         self.ids += new_ids
         soft = F.pad(soft, (0, 0, 0, len(new_ids)))
         self._labels = F.pad(self._labels, (0, 0, 0, len(new_ids)))
         new = torch.stack([mask.flatten().to(soft) for mask in given.values()])
+        if is_first:
+            return new
         channels = [self.ids.index(i) for i in given]
         soft[channels] = 0  # nothing is left of the older mask of a restarted object
         cover = new.sum(0)

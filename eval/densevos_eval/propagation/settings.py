@@ -79,6 +79,12 @@ class MaskConfig:
     first_masks: Literal["soft", "hard"] = "soft"
     """Labels that a given mask has on cells: the share of each object (soft), or the one object at the cell's centre
     (hard)."""
+    reduced_from: Literal["frame", "encoded"] = "frame"
+    """Size at which hard labels are read from a given mask: that of the frame; or of the frame as the encoder sees it,
+    to which the mask is resized with nearest neighbour before. Soft labels are always read at the encoder's size."""
+    reduced_by: Literal["centre", "corner"] = "centre"
+    """Pixel of a given mask that counts where the mask is resized with nearest neighbour: the one at the centre of the
+    new pixel, or the one at its upper left corner, as OpenCV's INTER_NEAREST has it."""
     alignment: Literal["corners", "centres"] = "corners"
     """What lies in one place when masks are resized bilinearly: the centres of the corner pixels and of the corner
     cells (corners), or the borders of the image and of the cells (centres)."""

@@ -6,6 +6,7 @@ encoder of one convolution. Soft labels of cells agree within 1e-5, labels of pi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 import cv2
 import numpy as np
@@ -129,13 +130,13 @@ def dul(frames: list[np.ndarray], mask: np.ndarray) -> Result:
 
 
 def cropmae(frames: list[np.ndarray], mask: np.ndarray) -> Result:
-    """Masks are compared with annotations of 480x880."""
+    """Masks are compared with annotations of 480x880; each pixel of the given one is that at an upper left corner."""
     tensors = [normalised(cv2.resize(frame.astype(np.float32) / 255, (880, 480)), IMAGENET) for frame in frames]
-    converted = pillow_nearest(mask, (480, 880))
+    converted = cv2.resize(mask, (880, 480), interpolation=cv2.INTER_NEAREST)
     given = cv2.resize(one_hot(converted).permute(1, 2, 0).numpy(), (55, 30))
     soft = walk(tensors, patches(16), torch.from_numpy(given).permute(2, 0, 1), 20, 7, 0.7)
     large = [cv2.resize(one.permute(1, 2, 0).numpy(), (880, 480)) for one in soft]
-    return Result(soft, [converted, *(one.argmax(2).astype(np.uint8) for one in large[1:])])
+    return Result(soft, [pillow_nearest(mask, (480, 880)), *(one.argmax(2).astype(np.uint8) for one in large[1:])])
 
 
 def thresholded(
@@ -167,8 +168,12 @@ def dino(frames: list[np.ndarray], mask: np.ndarray, window: int = 12, context: 
 
 
 def rsp(frames: list[np.ndarray], mask: np.ndarray) -> Result:
-    """DINO's program on a data set of 480x880, which annotations have too."""
-    converted = [pillow_nearest(frame, (480, 880)) for frame in frames]
+    """DINO's program on a data set of JPEG files of 480x880, which annotations have too."""
+    converted = []
+    for frame in frames:
+        file = BytesIO()
+        Image.fromarray(pillow_nearest(frame, (480, 880))).save(file, "JPEG")
+        converted.append(np.asarray(Image.open(file)))
     return dino(converted, pillow_nearest(mask, (480, 880)), window=30, context=30, k=7)
 
 
@@ -187,13 +192,14 @@ def dinov3(frames: list[np.ndarray], mask: np.ndarray) -> Result:
 
 
 def vfs(frames: list[np.ndarray], mask: np.ndarray) -> Result:
-    """The context holds the first frame, and once more while it is one of the 20 before."""
+    """The context holds the first frame, and once more while it is one of the 20 before; the mask is resized twice."""
     size = (480, int(WIDTH * 480 / HEIGHT + 0.5))
     tensors = [normalised(cv2.resize(frame, size[::-1]) / np.float32(255), IMAGENET) for frame in frames]
     network = convolution(16)
     features = [network(frame)[0] for frame in tensors]
     cells = features[0].shape[1:]
-    allowed, labels = near(cells, lambda dy, dx: (dy**2 + dx**2).sqrt() < 12), [one_hot(pillow_nearest(mask, cells))]
+    first = one_hot(pillow_nearest(pillow_nearest(mask, size), cells))
+    allowed, labels = near(cells, lambda dy, dx: (dy**2 + dx**2).sqrt() < 12), [first]
     masks = [mask]
     for t in range(1, len(frames)):
         context = [0, *range(max(0, t - 20), t)]

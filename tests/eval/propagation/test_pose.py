@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from densevos.base.masks import write_mask
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.base.sizes import size_text
+from densevos_eval.propagation.joint_maps import cell_joint_maps
+from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.pose import propagate_joints
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
@@ -63,3 +66,15 @@ def test_masks_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int
         assert ids.dtype == np.uint8
         assert set(np.unique(ids)) <= {0, 3}
         assert np.mean(ids == mask) > 0.9, name
+
+
+def test_given_joints_are_the_first_labels_of_cells_where_bumps_overlap_or_end() -> None:
+    """Maps of the published programs do not add up to 1: the first frame's labels are those maps all the same."""
+    joints = np.array([[30.0, 40.0], [36.0, 44.0], [110.0, 70.0]])
+    maps = cell_joint_maps(joints, (120, 160), (15, 20))
+    assert not np.allclose(maps.sum(axis=0), 1)
+
+    features = torch.randn(8, 15, 20, generator=torch.Generator().manual_seed(0))
+    given = {id: torch.from_numpy(one).float() for id, one in enumerate(maps)}
+    soft = LabelPropagation(config=PropagationConfig()).step(features, given)
+    np.testing.assert_allclose(soft.numpy(), maps, atol=1e-6)
