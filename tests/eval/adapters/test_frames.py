@@ -22,7 +22,7 @@ VIP = PRESETS["cropmae"].variants["vip"].setup.frames
         (FrameConfig(frame_size="480x880"), (100, 50), (480, 880)),
         (FrameConfig(short_side=100), (480, 854), (100, 178)),
         (FrameConfig(long_side=100), (480, 854), (56, 100)),
-        (FrameConfig(short_side=100, multiple=8), (480, 854), (96, 168)),
+        (FrameConfig(short_side=100, multiple=8), (480, 854), (104, 184)),
         (FrameConfig(short_side=100, multiple="cell", rounding="up"), (480, 854), (112, 208)),
         # 480 * 854 / 480 = 854 -> 832; a square's width is rounded, its height not.
         (DINO, (480, 854), (480, 832)),

@@ -23,7 +23,7 @@ from densevos_eval.propagation.settings import Setup
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DINO = (0.485, 0.456, 0.406), (0.228, 0.224, 0.225)
-HEIGHT, WIDTH, FRAMES = 117, 190, 6  # No side is a multiple of a cell.
+HEIGHT, WIDTH, FRAMES = 117, 190, 4  # No side is a multiple of a cell.
 
 
 @dataclass
@@ -268,6 +268,7 @@ def ours(setup: Setup, network: Callable[[Tensor], Tensor], side: int, statistic
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_preset_is_its_program(name: str) -> None:
     torch.set_num_threads(1)
