@@ -55,6 +55,7 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
     print("4/4  drawing truth, random and trained side by side")
     masks = [f"{title}={out / 'masks' / name}" for title, name in (("random", "random_init"), ("trained", "trained"))]
     evaluator("show", *BENCHMARK, "--root", out / "held-out", "--results", *masks, "--out", out / "overlays")
+    print("held-out synthetic sequences, mean over objects")
     print_table(scores_table(scores))
     print(f"trained on {result.steps} steps in {result.seconds:.0f} s; look at {out}/overlays/overview.png")
 
@@ -86,7 +87,7 @@ def evaluator(*arguments: object) -> None:
 
 def scores_table(scores: dict[str, dict[str, float]]) -> Table:
     """J, F and J&F before and after, in percent, and the difference."""
-    table = Table(title="held-out synthetic sequences, mean over objects", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("encoder")
     for column in SCORES:
         table.add_column(column, justify="right")
