@@ -6,13 +6,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
-
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from densevos.base.errors import InputError, RunError, Stopped
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def run(command: Callable[[], object]) -> int:
@@ -76,12 +75,15 @@ def list_failures(broken: Mapping[str, object], count: int, hint: str = "mend an
         raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {hint}")
 
 
-def print_table(table: Table) -> None:
+def print_table(table: "Table") -> None:
     """Print a table on standard output: as wide as it needs to be, unless that is a terminal.
 
     A terminal gets a table that fits into its width. A pipe and a file have no width, and what reads them wants every
     column and every letter.
     """
+    from rich.console import Console  # Imported here: scripts print their commands before anything is installed.
+    from rich.measure import Measurement
+
     console = Console()
     if not sys.stdout.isatty():
         unbounded = console.options.update(max_width=sys.maxsize)

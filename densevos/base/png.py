@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, INDEXED = 0, 3  # Types of colour whose pixels are one number each.
 PLAIN_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"pHYs", b"tIME", b"bKGD"}
 """Chunks that change no pixel value; texts and EXIF may say that the picture is turned."""
-MOST_PIXELS = 1 << 26  # Pillow warns of larger pictures, or refuses them.
 
 
 def read_plain_png(path: Path | str) -> np.ndarray | None:
@@ -57,10 +57,15 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += length + 12
 
 
+def _most_pixels() -> float:
+    """Pillow warns of larger pictures, or refuses them."""
+    return Image.MAX_IMAGE_PIXELS or float("inf")
+
+
 def _pixels(header: bytes, compressed: bytes) -> np.ndarray | None:
     """Pixel values [H,W] from the two chunks; None for other depths, types and lengths, and for filtered rows."""
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if depth != 8 or colour not in (GREY, INDEXED) or interlaced or not 0 < height * width <= MOST_PIXELS:
+    if depth != 8 or colour not in (GREY, INDEXED) or interlaced or not 0 < height * width <= _most_pixels():
         return None
 
     size = height * (width + 1)

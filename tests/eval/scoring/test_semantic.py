@@ -20,6 +20,7 @@ from densevos_eval import cli
 from densevos_eval.drawing.confusion_picture import confusion_picture
 from densevos_eval.metrics.classes import ClassesMetric
 from densevos_eval.metrics.metric import Scores
+from densevos_eval.metrics.registry import metric_classes
 from densevos_eval.scoring.results import results_json, scores_table, write_scores
 from densevos_eval.scoring.score import score as score_items
 
@@ -208,7 +209,7 @@ def test_metric_is_an_option(root: Path, results: Path, capsys: pytest.CaptureFi
     assert run("score", "--metric", "miou", *where) == 0
     capsys.readouterr()
     assert run("score", *where, "--metric", "dice") == 2
-    assert "error: --metric dice: is none of miou, joints, joints-box, objects, parts; name" in capsys.readouterr().err
+    assert f"error: --metric dice: is none of {', '.join(metric_classes())}; name" in capsys.readouterr().err
     assert run("score", *where, "--metric", "objects") == 2
     assert "--metric objects: scores benchmarks, not labelled sets" in capsys.readouterr().err
 

@@ -39,7 +39,7 @@ from tests.eval.copies import COPIES
 SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
 HEIGHT, WIDTH, FRAMES = 40, 56, 5
 NAMES = ("boat", "camel")  # both have T in DAVIS-2016
-ABLE = ("davis16", "davis17-unsupervised", "folder", "ytobjects")  # benchmarks that judge foreground
+ABLE = tuple(name for name, protocol in PROTOCOLS.items() if protocol.foreground)  # benchmarks that judge foreground
 
 
 @pytest.fixture(autouse=True)
