@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from densevos.engine import distributed
+
 
 def run_two_ranks(work: Callable[..., None], folder: Path, *args: Any) -> None:
     """Call `work(rank, *args)` in two processes that are a group; the first error of either is raised here.
@@ -23,5 +25,4 @@ def _joined(rank: int, meeting: Path, work: Callable[..., None], args: tuple[Any
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{meeting}", world_size=2, rank=rank, timeout=timedelta(seconds=60))
     work(rank, *args)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    distributed.stop()

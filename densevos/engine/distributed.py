@@ -5,12 +5,15 @@ the gathered anchors of all, so the sum equals one process on the whole batch.
 """
 
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+SETTLE_SECONDS = 0.2
 
 
 def start(device: torch.device) -> None:
@@ -25,6 +28,9 @@ def start(device: torch.device) -> None:
 def stop() -> None:
     """Leave the process group, if in one."""
     if dist.is_initialized():
+        # Gloo's thread frees the tensors of the last collective and needs Python's lock for it. In torch 2.6 the group
+        # holds that lock while it waits for the thread: a late one waits for ever. Sleeping hands the lock on.
+        time.sleep(SETTLE_SECONDS)
         dist.destroy_process_group()
 
 
