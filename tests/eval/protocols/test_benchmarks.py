@@ -144,7 +144,7 @@ def loaded(protocol: Protocol, root: Path, split: str = "val") -> object:
 
 
 def test_help_lists_every_benchmark(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "800")
+    monkeypatch.setenv("COLUMNS", "100")
     for name in ("score", "propagate", "submit", "zeroshot"):
         assert run(monkeypatch, name, "--help") == 0
         said = re.sub(r"[\s│]", "", capsys.readouterr().out)  # Older versions of tyro break lines anywhere.
