@@ -131,11 +131,6 @@ def check_objects(path: Path, ids: np.ndarray) -> None:
         )
 
 
-def resized_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The frame [H,W,3] resized bilinearly to [H,W] = `size`; itself if it has that size."""
-    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def resized_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The mask resized with nearest neighbour to [H,W] = `size`; itself if it has that size."""
     return ids if ids.shape == size else cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)

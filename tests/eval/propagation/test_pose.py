@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.jhmdb import JHMDB
 from densevos_eval.protocols.vip import VIP
-from densevos_eval.sequences.sequence import Sequence, resized_frame
+from densevos_eval.sequences.sequence import Sequence
 
 STILL = PropagationConfig(context=1, radius=2, topk=1)
 SIZES = [None, (96, 96), (48, 128)]  # of frames that are 64x128
@@ -29,7 +30,7 @@ SIZES = [None, (96, 96), (48, 128)]  # of frames that are 64x128
 def frame() -> np.ndarray:
     """Noise, so that no two cells look alike."""
     noise = np.random.default_rng(0).integers(0, 256, (16, 32, 3), dtype=np.uint8)
-    return resized_frame(noise, (64, 128))
+    return cv2.resize(noise, (128, 64))
 
 
 def test_sizes_of_the_benchmarks_are_those_of_the_paper() -> None:
