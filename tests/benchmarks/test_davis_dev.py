@@ -42,7 +42,7 @@ def test_table_has_gains_of_every_sequence(tmp_path: Path, capsys: pytest.Captur
         results = {"overall": scores, "sequences": {"bear": scores}}
         (tmp_path / name / "results.json").write_text(json.dumps(results))
     (tmp_path / "run").mkdir()
-    card = {"steps": 4, "seconds": 90, "videos": 1, "config": {}}
+    card = {"steps": 4, "seconds": 90, "videos": 1, "config": {"data": str(tmp_path / "frames")}}
     (tmp_path / "run" / "encoder.json").write_text(json.dumps({"training": card}))
     record = {"machine": {}, "versions": {}, "git_commit": "c"}
     (tmp_path / "run" / "provenance.json").write_text(json.dumps(record))
@@ -50,4 +50,5 @@ def test_table_has_gains_of_every_sequence(tmp_path: Path, capsys: pytest.Captur
     said, result = gathered(capsys, "davis_dev", str(tmp_path), result=str(tmp_path / "kept.json"))
     assert "| bear | 25.0 | 50.0 | +25.0 | 50.0 | 50.0 | +0.0 |" in said.splitlines()
     assert (result["steps"], result["train_minutes"], result["commit"]) == (4, 1.5, "c")
+    assert result["config"] == {"data": "OUT/frames"}
     assert json.loads((tmp_path / "kept.json").read_text()) == result

@@ -20,8 +20,14 @@ def gather(folder: Path) -> dict[str, Any]:
         "machine": provenance["machine"],
         "versions": provenance["versions"],
         "commit": provenance["git_commit"],
-        "config": card["config"],
+        "config": without_place(card["config"], folder),
     }
+
+
+def without_place(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The configuration with OUT in the place of the working folder, which lies elsewhere on every machine."""
+    data = str(config.get("data", ""))
+    return {**config, "data": data.replace(str(folder), "OUT", 1)} if data else dict(config)
 
 
 def scores(results: dict[str, Any]) -> dict[str, Any]:
