@@ -15,7 +15,7 @@ import tyro
 
 from densevos.base import console
 from densevos.base.errors import InputError
-from densevos.cli import _starting_point, _TrainArguments
+from densevos.commands.train import _starting_point, _TrainArguments
 from densevos_eval import cli
 from experiments import reports
 from experiments.i2v_tables import run

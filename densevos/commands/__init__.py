@@ -1,0 +1,1 @@
+"""The commands of densevos, one file for each family; torch is imported where a command needs it."""

@@ -1,0 +1,244 @@
+"""densevos data COMMAND: make, list, decode and label videos."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from densevos.base import console
+from densevos.base.errors import InputError, RunError
+from densevos.base.files import written_whole
+from densevos.config import SetOptions
+from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
+from densevos.data.synthetic.degradation import DegradationConfig
+from densevos.data.synthetic.sequences import SyntheticConfig
+
+
+def synth(
+    out: Path,
+    train: int = 60,
+    val: int = 8,
+    seed: int = 0,
+    config: Annotated[SyntheticConfig, tyro.conf.arg(name="")] = SyntheticConfig(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+) -> None:
+    """Write synthetic sequences with exact masks in DAVIS layout.
+
+    Args:
+        out: Folder to write.
+        train: Number of training sequences.
+        val: Number of held-out sequences.
+        seed: Seed of all sequences.
+        config: Size, length and difficulty.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.synthetic.sequences import write_davis
+
+    write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
+    print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
+
+
+def synth_classes(
+    out: Path,
+    seed: int = 0,
+    counts: Annotated[SyntheticCounts, tyro.conf.arg(name="")] = SyntheticCounts(),  # noqa: B008 - frozen
+    config: Annotated[SyntheticClassesConfig, tyro.conf.arg(name="")] = SyntheticClassesConfig(),  # noqa: B008 - frozen
+    overwrite: bool = False,
+) -> None:
+    """Write sharp stills and blurred, dark, compressed videos of five classes of objects: OUT/stills and OUT/videos.
+
+    Both are sets for folder:OUT/stills and folder:OUT/videos, with the splits train and val.
+
+    Args:
+        out: Folder to write.
+        seed: Seed of all scenes.
+        counts: How many.
+        config: Size and difficulty.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.synthetic.classes import write_classes_sets
+
+    write_classes_sets(out, counts=counts, seed=seed, config=config, overwrite=overwrite)
+    print(
+        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} frames to learn from,"
+        f" {counts.val_stills} and {counts.val_videos} to judge on"
+    )
+
+
+def degrade(
+    source: tyro.conf.Positional[str],
+    out: Path,
+    split: tuple[str, ...] = ("train",),
+    labels: bool = True,
+    seed: int = 0,
+    config: Annotated[DegradationConfig, tyro.conf.arg(name="")] = DegradationConfig(),  # noqa: B008 - frozen
+    workers: int = 2,
+    overwrite: bool = False,
+) -> None:
+    """Write a copy of a segmentation set as bad video would show it, for use as folder:OUT; labels stay as they are.
+
+    Args:
+        source: SET:ROOT, as --labelled of densevos train takes it.
+        out: Folder to write.
+        split: Parts of the set.
+        labels: Copy the labels too; with --no-labels none are needed.
+        seed: Seed of all amounts and directions.
+        config: What is lost: light, resolution, sharpness. Least and greatest of each.
+        workers: Threads.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.synthetic.degraded_set import degrade_set
+
+    written = degrade_set(
+        source, out, splits=split, labels=labels, config=config, seed=seed, workers=workers, overwrite=overwrite
+    )
+    print(f"{out}: {written} degraded frames of {source}")
+
+
+def list_videos(source: tyro.conf.Positional[Path]) -> None:
+    """List the videos of a data folder or list with their lengths, and those that cannot be read.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+    """
+    from densevos.data.sources.open import open_source
+
+    broken = 0
+    videos = open_source(source, "densevos data list")
+    for index in range(len(videos)):
+        try:
+            print(f"{len(videos.open(index)):7d}  {videos.title(index)}")
+        except InputError as error:
+            broken += 1
+            print(f"      -  {error}")
+    if broken:
+        raise InputError(f"{source}: {broken} videos cannot be read (marked -); training leaves them out")
+
+
+def frames(
+    source: tyro.conf.Positional[Path],
+    out: Path,
+    short_side: int = 256,
+    every: int = 1,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Decode videos into folders of small JPEG frames, which training reads several times faster.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+        out: Folder to write: one folder of frames a video.
+        short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
+        every: Keep the first of so many frames.
+        workers: Processes; all cores by default.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.extraction import extract_frames
+
+    written, skipped = extract_frames(
+        source, out, short_side=short_side, every=every, workers=workers, overwrite=overwrite
+    )
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {written} videos, {len(skipped)} skipped")
+
+
+def foreground(
+    source: tyro.conf.Positional[Path],
+    out: Path,
+    method: Literal["saliency", "cam", "motion", "consensus"],
+    crf: bool = True,
+    short_side: int = 240,
+    uncertain: float = 0.1,
+    network: str = "efficientnet_lite0",
+    weights: str | None = None,
+    encoder: str | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
+
+    Repeat a command that was stopped and it goes on.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+        out: Folder of maps to write, or to go on with.
+        method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
+            the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
+        crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
+        short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
+        uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
+        network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
+        weights: Its weights: a file with a state dict, or a name that torchvision knows.
+        encoder: An encoder.safetensors: consensus compares parts of frames by its features instead of by colours.
+        workers: Processes; all cores by default.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.foreground.crf import CrfConfig
+    from densevos.data.foreground.maps import make_maps
+    from densevos.data.foreground.probability import ForegroundConfig
+
+    config = ForegroundConfig(
+        method=method,
+        crf=CrfConfig() if crf else None,
+        short_side=short_side,
+        uncertain=uncertain,
+        network=network,
+        weights=weights,
+        encoder=encoder,
+    )
+    made = make_maps(source, out, config, workers=workers, overwrite=overwrite)
+    for reason in made.broken:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {made.written} maps written, {made.kept} kept")
+    if made.broken:
+        raise RunError(f"{source}: {len(made.broken)} videos could not be read whole (see above); the others are done")
+
+
+def classes(
+    source: tyro.conf.Positional[str],
+    options: Annotated[SetOptions, tyro.conf.arg(name="")] = SetOptions(),  # noqa: B008 - frozen
+    unlabelled: bool = False,
+    masks: bool = False,
+    write_names: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    """Count the frames that have each class of a labelled set.
+
+    Args:
+        source: A set as SET:ROOT, as --labelled of densevos train takes it.
+        options: Which part of the set, and which classes.
+        unlabelled: Do without labels, as --unlabelled of training does.
+        masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
+        write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
+            on it spares reading all masks of COCO again.
+        workers: Processes that read masks; all cores by default.
+    """
+    from densevos.data.segmentation.presence import class_counts
+    from densevos.data.segmentation.sets.registry import open_set
+
+    opened = open_set(source, labels=not unlabelled, workers=workers, **vars(options))
+    console.print_notes(opened.notes)
+    kind = "videos" if opened.kind == "video" else "images"
+    frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
+    counts = class_counts(opened, masks=masks, workers=workers)
+    print(f"{source}, {options.split}: {len(opened.shots)} {kind}, {frames}{'' if unlabelled else ' labelled'} frames")
+    for name in sorted(counts, key=lambda name: -counts[name]):
+        if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.
+            print(f"{counts[name]:8d}  {name}")
+    if write_names:
+        with written_whole(write_names, "w") as file:
+            file.writelines(f"{shot.name}\n" for shot in opened.shots)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "synth": synth,
+    "synth-classes": synth_classes,
+    "degrade": degrade,
+    "frames": frames,
+    "list": list_videos,
+    "foreground": foreground,
+    "classes": classes,
+}
