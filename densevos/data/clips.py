@@ -78,8 +78,8 @@ class VideoDataset(ABC):
                 with self.reading(self.title(index)):
                     return self.sample(index, rng, tuple(skipped))
             except LeftOut as error:
-                skipped.append(str(error))
-        raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0]}")
+                skipped += [str(error)] * bool(str(error))
+        raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0] if skipped else 'gone'}")
 
     @contextmanager
     def reading(self, title: str) -> Iterator[None]:
@@ -114,8 +114,32 @@ class VideoDataset(ABC):
         """Stack samples to a batch, which has `names` and `skipped`."""
 
 
+class Remaining(VideoDataset):
+    """A data set from which videos were taken, with all videos that it once had, so that draws stay as they were.
+
+    Those that were taken cannot be used; others stand in for them.
+    """
+
+    def __init__(self, videos: VideoDataset, titles: Sequence[str], places: Sequence[int | None]):
+        """titles: of all videos that there were; places: where each is among `videos` now, None if it was taken."""
+        super().__init__(len(titles), videos.seed)
+        self.now, self.titles, self.places = videos, titles, places
+
+    def title(self, index: int) -> str:
+        return self.titles[index]
+
+    def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
+        place = self.places[index]
+        if place is None:
+            raise LeftOut
+        return self.now.sample(place, rng, skipped)
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        return self.now.collate(samples)
+
+
 class LeftOut(Exception):  # noqa: N818  It says what became of a video, and is no fault of the run.
-    """A video is of no use; the message says why in one line."""
+    """A video is of no use; the message says why in one line, or nothing where that was told before."""
 
 
 def why_left_out(title: str, error: Exception) -> str:

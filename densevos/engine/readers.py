@@ -71,6 +71,7 @@ class Readers(Iterator[Any]):
         self._next = 0
         self._deaths: dict[str, int] = {}  # Of processes, by the title of what they read.
         self._in_a_row = 0
+        self._closed = False
         self._readers: list[Reader] = []
         try:
             for _ in range(min(config.workers, os.cpu_count() or 1)):
@@ -87,6 +88,10 @@ class Readers(Iterator[Any]):
     ) -> None:
         self._end()
 
+    def close(self) -> None:
+        """Let a `next` that waits in another thread raise Stopped."""
+        self._closed = True
+
     def __next__(self) -> Any:
         if not self._readers:
             _, share = next(self._waiting)
@@ -96,6 +101,8 @@ class Readers(Iterator[Any]):
         if not any(reader.tasks for reader in self._readers) and self._next not in self._ready:
             raise StopIteration
         while self._next not in self._ready:
+            if self._closed:
+                raise Stopped
             if not self._take_answers():
                 self._check_progress()
                 if self._stop_asked():

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from densevos.config import EncoderConfig, MugObjectiveConfig
 from densevos.data.video_samples import SHORT, VideoBatch
-from densevos.engine.distributed import first_row, gather_rows
+from densevos.engine.distributed import first_row, gather_rows, own_share, ranks
 from densevos.engine.learner import Learner, Losses
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.models.geometry import GeometricRegressor
@@ -135,7 +135,8 @@ class Mug(Learner[VideoBatch]):
 
         Videos of the step's earlier batches are told apart from these too, by what their instances were.
         """
-        drawn = torch.stack([torch.randperm(r.shape[1], generator=generator)[:2] for _ in r]).to(r.device)
+        everywhere = [torch.randperm(r.shape[1], generator=generator)[:2] for _ in range(len(r) * ranks())]
+        drawn = own_share(torch.stack(everywhere)).to(r.device)
         queries, instances = r.mean((3, 4)).gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2])).unbind(1)
         instances, videos = gather_rows(instances), gather_rows(videos)
         rows, names = zip((instances, videos), *self.earlier, strict=True)
@@ -150,9 +151,10 @@ class Mug(Learner[VideoBatch]):
         side = self.objective.patch // stride
         maps = encoder.keys(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         height, width = maps.shape[-2:]
-        rows = torch.randint(side // 2, height - side // 2 + 1, (len(frames),), generator=generator)
-        columns = torch.randint(side // 2, width - side // 2 + 1, (len(frames),), generator=generator)
-        start = torch.stack([rows, columns], dim=1).to(frames.device)
+        everywhere = (len(frames) * ranks(),)
+        rows = torch.randint(side // 2, height - side // 2 + 1, everywhere, generator=generator)
+        columns = torch.randint(side // 2, width - side // 2 + 1, everywhere, generator=generator)
+        start = own_share(torch.stack([rows, columns], dim=1)).to(frames.device)
 
         def from_image(at: int, centres: Tensor) -> Tensor:
             return self._embed_patches(crop(frames[:, at], centres, side, stride))
