@@ -457,6 +457,23 @@ def test_a_video_that_becomes_garbage_is_left_out_and_the_run_goes_on(
     assert all("video1" in line for line in result.skipped)
 
 
+def test_a_video_that_holds_up_its_reader_is_left_out_of_the_run(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The losses are those of a run in which it is broken in another way."""
+    config = of_steps(tiny, workers=2, reader_timeout=1)
+    path = tiny.data / "video4.mp4"
+    path.write_text("garbage")
+    (line,) = train(config, tmp_path / "garbage").skipped
+    assert line.startswith(f"{path}: video cannot be decoded")
+    path.unlink()
+    os.mkfifo(path)
+    (line,) = train(config, tmp_path / "fifo").skipped
+    assert line.startswith(f"{path}: reading it takes more than 1 seconds; remove it")
+    assert f"left out: {line}" in capsys.readouterr().err
+    assert_same_weights(tmp_path / "garbage", tmp_path / "fifo")
+
+
 def test_more_broken_videos_than_a_few_stop_the_run_with_their_list(
     tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
