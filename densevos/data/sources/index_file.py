@@ -65,7 +65,7 @@ class VideoIndex:
     frames: np.ndarray
     """Number of frames, [n] int32: as the head of a file says, or the images of a folder; 0 where it is not known."""
     width: np.ndarray
-    """Pixels, [n] int32, as the frames are read; 0 where it is not known."""
+    """Pixels, [n] int32, as the frames are stored, perhaps to be turned; 0 where it is not known."""
     height: np.ndarray
     rate: np.ndarray
     """Frames per second, [n] float32; 0 where it is not known."""
