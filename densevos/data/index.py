@@ -44,7 +44,7 @@ class _Rows:
 
     @classmethod
     def of(cls, paths: PackedStrings) -> "_Rows":
-        columns = {name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()}
+        columns: dict[str, np.ndarray] = {name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()}
         return cls(paths, columns, known=np.zeros(len(paths), np.bool_))
 
     def put(self, row: int, probed: Probed) -> None:
@@ -134,8 +134,12 @@ def make_index(
                 rows.take_over(_same_set(read_index(file), file, root, layout, split), broken=broken)
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    for _ in _probe_all(rows, root, layout.rate or 0, workers, timeout):
+    try:
+        for _ in _probe_all(rows, root, layout.rate or 0, workers, timeout):
+            write_index(progress, rows.index(root, layout.name, split))
+    except BaseException:  # Stopped by a signal, say: what is known is worth keeping.
         write_index(progress, rows.index(root, layout.name, split))
+        raise
     index = rows.index(root, layout.name, split)
     write_index(out, index)
     progress.unlink(missing_ok=True)
