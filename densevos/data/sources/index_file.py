@@ -106,7 +106,7 @@ def write_index(file: Path, index: VideoIndex) -> None:
 def read_index(file: Path) -> VideoIndex:
     """Read an index; InputError when the file is missing, damaged or no index of videos."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
             if about.pop("format") != FORMAT:
                 raise InputError(f"{file}: is an index of another version; {REMEDY}")

@@ -13,6 +13,9 @@ from densevos.data.sources.index_file import MEANING, Status, VideoIndex, read_i
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
 
+LOOKED_FOR = 5
+"""So many videos, spread over the index, tell where they lie; some of them may be gone."""
+
 
 class IndexedSource:
     """A `VideoSource` of the usable videos of an index, in its order. See `indexed_source`."""
@@ -119,7 +122,7 @@ def _repeated(values: np.ndarray) -> np.ndarray:
 def indexed_source(file: Path) -> IndexedSource:
     """The usable videos of an index.
 
-    They lie below the folder that was indexed or, where its first video is not there any more, below the folder of the
+    They lie below the folder that was indexed or, where none of some videos is there any more, below the folder of the
     index: keep the file in the data's folder and both may move together.
 
     Raises:
@@ -129,12 +132,13 @@ def indexed_source(file: Path) -> IndexedSource:
     usable = np.flatnonzero(index.status == Status.USABLE)
     if not len(usable):
         raise InputError(f"{file}: none of its {len(index)} videos is usable; densevos data stats {file} says why")
-    first = index.paths[int(usable[0])]
+    spread = np.linspace(0, len(usable) - 1, LOOKED_FOR).astype(int)
+    some = [index.paths[row] for row in usable[spread].tolist()]
     for root in (Path(index.root), file.resolve().parent):
-        if (root / first).exists():
+        if any((root / path).exists() for path in some):
             return IndexedSource(file, root, index)
     raise InputError(
-        f"{file}: lists {Path(index.root) / first}, which is not there; if the data moved, put the index into their"
+        f"{file}: lists {Path(index.root) / some[0]}, which is not there; if the data moved, put the index into their"
         " folder, or make it again with densevos data index"
     )
 
