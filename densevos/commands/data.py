@@ -10,7 +10,8 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import RunError
 from densevos.base.files import written_whole
-from densevos.commands.catalogue import check, index, layouts, list_videos, merge, stats
+from densevos.base.parallel import stopped_by_sigterm
+from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -103,27 +104,42 @@ def frames(
     out: Path,
     short_side: int = 256,
     every: int = 1,
+    shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 300,
     overwrite: bool = False,
 ) -> None:
     """Decode videos into folders of small JPEG frames, which training reads several times faster.
 
+    Repeat a command that was stopped and it goes on.
+
     Args:
         source: What `--data` of `densevos train` takes.
-        out: Folder to write: one folder of frames a video.
+        out: Folder to write: one folder of frames a video. Or to go on with.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
         every: Keep the first of so many frames.
+        shard: I/N, to decode every N-th video alone: several machines may share one output folder.
         workers: Processes; all cores by default.
+        timeout: Give up a video that gave no frame for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.extraction import extract_frames
 
-    written, skipped = extract_frames(
-        source, out, short_side=short_side, every=every, workers=workers, overwrite=overwrite
-    )
-    for reason in skipped:
+    with stopped_by_sigterm(GO_ON):
+        done = extract_frames(
+            source,
+            out,
+            short_side=short_side,
+            every=every,
+            shard=shard,
+            workers=workers,
+            timeout=timeout,
+            overwrite=overwrite,
+        )
+    for reason in done.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    print(f"{out}: {written} videos, {len(skipped)} skipped")
+    kept = f" and {done.kept} kept" if done.kept else ""
+    print(f"{out}: {done.written} videos written{kept}, {len(done.skipped)} skipped")
 
 
 def foreground(
