@@ -335,10 +335,10 @@ def test_one_transform_for_all_frames_of_a_clip() -> None:
 
 def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, videos: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
-    written, skipped = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
-    assert written == 5
-    assert len(skipped) == 1
-    assert "bad.mp4" in skipped[0]
+    done = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
+    assert (done.written, done.kept) == (5, 0)
+    (reason,) = done.skipped
+    assert "bad.mp4" in reason
     assert open_frames(tmp_path / "out" / "movie").read([0]).shape == (1, 24, 32, 3)
     assert [v.name for v in open_paths(tmp_path / "out").videos] == [
         "movie",
@@ -354,21 +354,45 @@ def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_pat
     broken.write_bytes(broken.read_bytes()[:200])
     (videos / "video1").rename(videos / "2024.1")
     (videos / "video2").rename(videos / "2024.2")
-    written, skipped = extract_frames(videos, tmp_path / "out", short_side=24, workers=1)
-    assert (written, len(skipped)) == (3, 1)
-    assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["2024.1", "2024.2", "video3"]
+    out = tmp_path / "out"
+    done = extract_frames(videos, out, short_side=24, workers=1)
+    assert (done.written, len(done.skipped)) == (3, 1)
+    assert sorted(file.name for file in out.iterdir()) == ["2024.1", "2024.2", "frames.json", "video3"]
 
 
 def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> None:
     long = write_frames(videos / "long", 300)
     out = tmp_path / "out"
-    with worker_killed_once(out / "long" / "00000.jpg"):
-        written, skipped = extract_frames(videos, out, short_side=24, workers=1)
-    assert written == 4
-    (reason,) = skipped
+    with worker_killed_once(out / ".long.part" / "00000.jpg"):
+        done = extract_frames(videos, out, short_side=24, workers=1)
+    assert done.written == 4
+    (reason,) = done.skipped
     assert reason.startswith(f"{long}: its process died (exit status -9)")
-    assert not (out / "long").exists()
-    assert sorted(folder.name for folder in out.iterdir()) == [f"video{k}" for k in range(4)]
+    assert sorted(file.name for file in out.iterdir()) == ["frames.json", *(f"video{k}" for k in range(4))]
+
+
+def test_extraction_goes_on_and_is_shared(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(videos / "pipe.mp4")  # reading it would never end
+    write_frames(out / ".video2.part", 1)  # of a run that was killed
+    first = extract_frames(videos, out, short_side=24, shard="1/2", workers=1, timeout=1)
+    assert (first.written, first.kept) == (2, 0)
+    (reason,) = first.skipped
+    assert reason.startswith(f"{videos / 'pipe.mp4'}: gave nothing for 1 s")
+    assert sorted(file.name for file in out.glob("*/")) == [".video2.part", "video1", "video3"]
+
+    before = (out / "video1" / "00000.jpg").stat().st_mtime_ns
+    (videos / "pipe.mp4").unlink()
+    again = extract_frames(videos, out, short_side=24, workers=1)
+    assert (again.written, again.kept, again.skipped) == (2, 2, ())
+    assert (out / "video1" / "00000.jpg").stat().st_mtime_ns == before
+    assert sorted(file.name for file in out.glob("*/")) == [f"video{k}" for k in range(4)]
+    assert len(list((out / "video2").iterdir())) == 9
+
+    with pytest.raises(InputError, match=r"its frames were made with another short_side \(frames\.json\)"):
+        extract_frames(videos, out, short_side=32)
+    with pytest.raises(InputError, match="--shard 1/2: with --overwrite it would delete"):
+        extract_frames(videos, out, short_side=24, shard="1/2", overwrite=True)
 
 
 def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path: Path) -> None:
