@@ -7,6 +7,7 @@ from densevos.base.errors import InputError
 from densevos.base.outside import from_outside, is_outside
 from densevos.data.sources.folder_tree import folder_tree
 from densevos.data.sources.paths import PathSource
+from densevos.data.sources.shards import is_shards, open_shards
 from densevos.data.sources.source import VideoSource
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 from densevos.data.sources.video_list import video_list
@@ -16,8 +17,8 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """The videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`, or `package.module:function`: that function is called
-            without arguments and returns a `VideoSource`.
+        spec: An existing path, see `open_paths`, a folder that `densevos data pack` wrote, or
+            `package.module:function`: that function is called without arguments and returns a `VideoSource`.
         flag: The option that `spec` was given to, for the message.
 
     Raises:
@@ -25,7 +26,17 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """
     if is_outside(str(spec)) and not Path(spec).exists():
         return _from_outside(str(spec), flag)
+    if is_shards(Path(spec)):
+        return _open_shards(Path(spec))
     return open_paths(Path(spec))
+
+
+def _open_shards(root: Path) -> VideoSource:
+    """Packed videos, with a warning of each shard that is not complete."""
+    shards = open_shards(root)
+    for note in shards.incomplete_shards():
+        warnings.warn(note, stacklevel=3)
+    return shards
 
 
 def open_paths(path: Path) -> PathSource:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.data.sources.frame_folder import FolderReader
-from densevos.data.sources.quick_readers import DecordReader, QuickReader, TorchcodecReader
+from densevos.data.sources.quick_readers import DecordReader, MemoryReader, QuickReader, TorchcodecReader
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video_file import AvReader
 from densevos.data.sources.video_index import proved_times
@@ -29,6 +29,16 @@ def open_frames(path: Path | str) -> FrameReader:
     if not path.exists():
         raise InputError(f"{path}: no such frame folder or video file")
     return _proved_reader(path) or AvReader(path)
+
+
+def open_content(title: str, content: bytes) -> FrameReader:
+    """Open a video file of frames that may be read in any order, which lies in memory; InputError names its `title`."""
+    for reader in quick_readers():
+        try:
+            return reader(title, content)
+        except InputError:
+            continue
+    return MemoryReader(title, content)
 
 
 def quick_readers() -> list[type[QuickReader]]:
