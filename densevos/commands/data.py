@@ -154,6 +154,7 @@ def pack(
     shard_size: int = 256,
     shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 60,
     overwrite: bool = False,
 ) -> None:
     """Pack videos into indexed tar shards, which training reads at random: few large files instead of many small ones.
@@ -170,12 +171,13 @@ def pack(
         shard_size: Videos in a shard.
         shard: Write only every N-th shard, from the I-th on, given as I/N: so N machines share the work.
         workers: Processes; all cores by default.
+        timeout: Leave out a video that gives no frame for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.packing import PackConfig, pack_videos
 
     config = PackConfig(format=format, short_side=short_side, every=every, shard_size=shard_size)
-    result = pack_videos(source, out, config, shard=shard, workers=workers, overwrite=overwrite)
+    result = pack_videos(source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite)
     for reason in result.broken:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {result.packed} videos, {len(result.broken)} skipped")

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -27,6 +27,7 @@ X264 = {
     "keyint_min": str(KEY_FRAME_EVERY),
     "sc_threshold": "0",
 }
+FRAMES_BETWEEN_STEPS = 64
 USUAL_RATE = 25
 """Frames a second of a clip whose frames have no times; readers take times from KEY.json."""
 
@@ -45,7 +46,15 @@ class PackedVideo:
 
 
 def write_video(
-    file: IO[bytes], reader: FrameReader, *, key: int, name: str, format: Format, short_side: int, every: int
+    file: IO[bytes],
+    reader: FrameReader,
+    *,
+    key: int,
+    name: str,
+    format: Format,
+    short_side: int,
+    every: int,
+    on_frames: Callable[[], object] = lambda: None,
 ) -> PackedVideo:
     """Write KEY.00000.jpg ... or KEY.mp4, and KEY.json, to a file that is empty.
 
@@ -57,11 +66,12 @@ def write_video(
         format: jpeg or clips.
         short_side: Frames are shrunk to this short side, pixels; smaller ones stay as they are.
         every: The first of so many frames is kept, under its name.
+        on_frames: Called now and then, so that a long video is not taken for one that hangs.
 
     Raises:
         InputError: The video cannot be read whole.
     """
-    images = _images(reader, short_side, every, even=format == "clips")
+    images = _images(_frames(reader, on_frames), reader, short_side, every, even=format == "clips")
     first = next(images)
     images = chain([first], images)
     rate = frame_rate(reader)
@@ -85,10 +95,12 @@ def write_video(
     return PackedVideo(size=file.tell(), about=start, frames=frames, width=first.width, height=first.height)
 
 
-def _images(reader: FrameReader, short_side: int, every: int, *, even: bool) -> Iterator[Image.Image]:
+def _images(
+    frames: Iterator[np.ndarray], reader: FrameReader, short_side: int, every: int, *, even: bool
+) -> Iterator[Image.Image]:
     """The frames to keep, shrunk; InputError when one cannot be read or has another size than the first."""
     size = None
-    for number, frame in enumerate(islice(_frames(reader), 0, None, every)):
+    for number, frame in enumerate(islice(frames, 0, None, every)):
         image = shrink(Image.fromarray(frame), short_side)
         if even:  # As subsampled colours need.
             image = image.resize((max(2, image.width // 2 * 2), max(2, image.height // 2 * 2)))
@@ -101,9 +113,13 @@ def _images(reader: FrameReader, short_side: int, every: int, *, even: bool) -> 
         yield image
 
 
-def _frames(reader: FrameReader) -> Iterator[np.ndarray]:
+def _frames(reader: FrameReader, on_frames: Callable[[], object]) -> Iterator[np.ndarray]:
+    """All frames; InputError when one cannot be read."""
     try:
-        yield from iterate_frames(reader)
+        for number, frame in enumerate(iterate_frames(reader)):
+            yield frame
+            if number % FRAMES_BETWEEN_STEPS == 0:
+                on_frames()
     except (InputError, RunError):
         raise
     except Exception as error:  # A damaged file makes readers raise whatever they stumble over.

@@ -16,7 +16,15 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json, written_whole
-from densevos.base.parallel import BROKEN, Broken, OnStep, in_processes, shard_of
+from densevos.base.parallel import (
+    BROKEN,
+    Broken,
+    OnStep,
+    check_timeout,
+    check_workers,
+    in_processes,
+    shard_of,
+)
 from densevos.base.progress import progress_bar
 from densevos.data.packed_video import Format, PackedVideo, write_video
 from densevos.data.sources.open import open_source
@@ -77,6 +85,7 @@ def pack_videos(
     *,
     shard: str | None = None,
     workers: int | None = None,
+    timeout: float | None = None,
     overwrite: bool = False,
 ) -> PackResult:
     """Write the videos of `source` to OUT/shard-00000.tar ..., OUT/index.npz and OUT/shards.json.
@@ -87,14 +96,15 @@ def pack_videos(
         config: How.
         shard: I/N, for the I-th of N commands that write the same folder; None: all of it.
         workers: Processes; all cores by default.
+        timeout: Seconds after which a video that gives no frame is left out.
         overwrite: Empty the folder first.
 
     Raises:
         InputError: A value is out of range, `out` holds anything else or was packed in another way, two videos share
             a name, or no video can be read.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}: must be at least 1")
+    check_workers(workers)
+    check_timeout(timeout)
     if overwrite and shard:
         raise InputError("--overwrite: would delete what other --shard wrote; pass one of the two")
 
@@ -105,7 +115,7 @@ def pack_videos(
     groups = [range(first, min(first + size, len(names))) for first in range(0, len(names), size)]
     mine = shard_of(list(range(len(groups))), shard, size=lambda number: len(groups[number]))
     todo = {number: groups[number] for number in mine if not _list_of(out, number).exists()}
-    _write_shards(videos, names, out, config, todo, workers)
+    _write_shards(videos, names, out, config, todo, workers, timeout)
 
     lists = [json.loads(file.read_text()) for number in range(len(groups)) if (file := _list_of(out, number)).exists()]
     missing = len(groups) - len(lists)
@@ -147,6 +157,7 @@ def _write_shards(
     config: PackConfig,
     groups: dict[int, range],
     workers: int | None,
+    timeout: float | None,
 ) -> None:
     """Pack the videos of some shards; each shard is joined when all of its videos are done."""
     shard_of_video = {video: number for number, group in groups.items() for video in group}
@@ -155,7 +166,7 @@ def _write_shards(
     items = [(video, names[video]) for video in shard_of_video]
     with progress_bar() as bar:
         task = bar.add_task("packing", total=len(items), status="")
-        for (video, _), outcome in in_processes(pack, items, workers):
+        for (video, _), outcome in in_processes(pack, items, workers, timeout=timeout):
             number = shard_of_video[video]
             outcomes[number][video] = outcome
             if len(outcomes[number]) == len(groups[number]):
@@ -178,6 +189,7 @@ def _pack_video(
             format=config.format,
             short_side=config.short_side,
             every=config.every,
+            on_frames=lambda: on_step(name),
         )
 
 

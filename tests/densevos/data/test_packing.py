@@ -2,13 +2,14 @@
 
 import itertools
 import json
+import os
 import pickle
 import re
 import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -35,9 +36,11 @@ VIDEOS = ["a", "bad", "b", "c"]
 CLIPS = ClipConfig(frames=3, size=32, short_side=(32, 40), gap=2)
 
 
-def pack(source: Path, out: Path, shard: str | None = None, overwrite: bool = False, **settings) -> PackResult:
-    config = PackConfig(**{"format": "jpeg", "short_side": 36, "every": 1, "shard_size": 2, **settings})
-    return pack_videos(source, out, config, shard=shard, workers=1, overwrite=overwrite)
+def pack(source: Path, out: Path, **changes) -> PackResult:
+    """Pack videos in one process; `changes` are settings of PackConfig, or arguments of pack_videos."""
+    settings = {"format": "jpeg", "short_side": 36, "every": 1, "shard_size": 2, **changes}
+    config = PackConfig(**{field.name: settings.pop(field.name) for field in fields(PackConfig)})
+    return pack_videos(source, out, config, **{"workers": 1, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def test_several_machines_share_the_work(folder: Path, tmp_path: Path) -> None:
 
 def test_every_other_frame_keeps_its_name(folder: Path, tmp_path: Path) -> None:
     arguments = ["data", "pack", folder / "b.mp4", "--out", tmp_path / "shards", "--format", "clips", "--every", "3"]
-    options = ["--short-side", "24", "--shard-size", "1", "--workers", "1", "--shard", "1/1"]
+    options = ["--short-side", "24", "--shard-size", "1", "--workers", "1", "--shard", "1/1", "--timeout", "100"]
     assert console.run(lambda: cli.dispatch([str(argument) for argument in (*arguments, *options)])) == 0
     source = open_source(tmp_path / "shards")
     reader = source.open(0)
@@ -155,6 +158,17 @@ def test_every_other_frame_keeps_its_name(folder: Path, tmp_path: Path) -> None:
     assert number_of(reader.read([4])[0]) == 12
     assert reader.read([0]).shape == (1, 24, 50, 3)
     assert frame_rate(reader) == pytest.approx(25 / 3, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_video_that_hangs_is_left_out(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "list.txt").write_text(f"pipe.mp4\n{folder / 'c'}\n")
+    result = pack(tmp_path / "list.txt", tmp_path / "shards", workers=2, timeout=8)
+    assert open_source(tmp_path / "shards").names == ["c"]
+    (line,) = result.broken
+    assert line.startswith(f"{tmp_path}/pipe.mp4: ")
+    assert "nothing for 8 s" in line
 
 
 def test_the_identity_is_of_what_was_packed(folder: Path, copied: Callable[[str], Path]) -> None:
@@ -275,6 +289,7 @@ def test_folders_that_cannot_be_opened(
     [
         ({"short_side": 24}, r"was packed with another short_side \(pack\.json\); choose another --out"),
         ({"short_side": 0}, "--short-side 0: must be at least 1"),
+        ({"timeout": 0}, "--timeout: must be above 0 seconds"),
         ({"every": 0}, "--every 0: must be at least 1"),
         ({"shard_size": 0}, "--shard-size 0: must be at least 1"),
         ({"shard": "3/2"}, "--shard 3/2: must be I/N"),
