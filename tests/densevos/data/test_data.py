@@ -25,9 +25,10 @@ from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.images import read_image
 from densevos.data.sources.open import open_paths, open_source
 from densevos.data.sources.paths import PathSource
+from densevos.data.sources.quick_readers import DecordReader
 from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
-from densevos.data.sources.video_file import AvReader, DecordReader
+from densevos.data.sources.video_file import AvReader
 from densevos.learners.views import draw_theta, make_views, warp
 from densevos.recipes import dul_kinetics
 from tests.densevos.conftest import worker_killed_once, write_frames
