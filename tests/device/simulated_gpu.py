@@ -43,7 +43,7 @@ COPYING = (aten.copy_.default, *INDEXING)
 """Operations that take tensors of the CPU beside those of the device, and copy them."""
 
 
-class DeviceMismatch(AssertionError):
+class DeviceMismatchError(AssertionError):
     """A GPU would refuse this: tensors of the CPU and of the device in one operation."""
 
 
@@ -241,7 +241,7 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     gpu = SimulatedGpu()
     with (
         mock.patch.object(torch, "autocast", _autocast),
-        mock.patch.object(torch.cuda, "get_device_capability", lambda device=None: (9, 0)),
+        mock.patch.object(torch.cuda, "get_device_capability", return_value=(9, 0)),
         gpu,
     ):
         yield gpu
@@ -255,13 +255,15 @@ class _autocast(torch.autocast):  # noqa: N801 - takes the place of torch.autoca
 
 
 def _check_devices(func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> None:
-    """Raise DeviceMismatch where a GPU would; it takes single numbers of the CPU, but not in a list of tensors."""
+    """Raise DeviceMismatchError where a GPU would; it takes single numbers of the CPU, but not in a list of tensors."""
     if func in COPYING:
         return
     listed = {id(t) for argument in args if isinstance(argument, list | tuple) for t in argument}
     strangers = [t for t in tensors if not isinstance(t, OnDevice) and (t.dim() > 0 or id(t) in listed)]
     if strangers:
-        raise DeviceMismatch(f"{func}: a tensor {list(strangers[0].shape)} of the CPU, others of {CUDA}, at {_place()}")
+        raise DeviceMismatchError(
+            f"{func}: a tensor {list(strangers[0].shape)} of the CPU, others of {CUDA}, at {_place()}"
+        )
 
 
 def _count(gpu: SimulatedGpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

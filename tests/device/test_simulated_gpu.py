@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.device.simulated_gpu import CUDA, DeviceMismatch, OnDevice, SimulatedGpu, simulated_gpu
+from tests.device.simulated_gpu import CUDA, DeviceMismatchError, OnDevice, SimulatedGpu, simulated_gpu
 
 
 def waits(gpu: SimulatedGpu) -> list[str]:
@@ -30,9 +30,9 @@ def test_mixing_devices_is_refused_but_for_single_numbers() -> None:
     with simulated_gpu():
         there = torch.ones(3, device="cuda")
         assert (there * torch.tensor(2.0)).values.tolist() == [2, 2, 2]
-        with pytest.raises(DeviceMismatch, match=r"\[3\] of the CPU"):
+        with pytest.raises(DeviceMismatchError, match=r"\[3\] of the CPU"):
             there + torch.ones(3)
-        with pytest.raises(DeviceMismatch):
+        with pytest.raises(DeviceMismatchError):
             torch.stack([there.sum(), torch.tensor(1.0)])
         with pytest.raises(TypeError, match="numpy"):
             there.numpy()
