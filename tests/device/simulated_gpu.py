@@ -11,7 +11,7 @@ tensor of the CPU. What only a real GPU can tell (speed, memory, NCCL, the numer
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 from unittest import mock
 
@@ -151,8 +151,8 @@ class SimulatedGpu(TorchFunctionMode):
         first = args[0] if args else None
         on_device = isinstance(first, OnDevice)
 
-        if name in ("to", "cpu", "cuda", "type_as") and isinstance(first, Tensor):
-            return self._moved(first, func, name, args[1:], kwargs)
+        if name in ("to", "cpu", "cuda") and isinstance(first, Tensor):
+            return self._moved(first, func, args[1:], kwargs)
         if name == "tolist" and on_device:
             self.wait("tolist")
             return first.values.tolist()
@@ -167,15 +167,9 @@ class SimulatedGpu(TorchFunctionMode):
             return self._made(func, name, args, kwargs)
         return func(*args, **kwargs)
 
-    def _moved(self, tensor: Tensor, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    def _moved(self, tensor: Tensor, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """`tensor` after .to(...), .cpu() or .cuda(): dtype and layout by torch itself, the device here."""
-        target, waits = _target(tensor, name, args, kwargs), not kwargs.pop("non_blocking", False)
-        others = [None if isinstance(a, str | torch.device) else a for a in args]
-        kwargs = {key: value for key, value in kwargs.items() if key != "device"}
-        if any(isinstance(a, Tensor) for a in others):
-            like = next(a for a in others if isinstance(a, Tensor))
-            others, kwargs = [like.dtype], kwargs
-        others = [a for a in others if a is not None]
+        target, dtype, waits, layout = _target(tensor, func.__name__, args, kwargs)
         from_device, to_device = isinstance(tensor, OnDevice), target.type == "cuda"
         if from_device and not to_device:
             self.wait("copy to the CPU")
@@ -184,7 +178,8 @@ class SimulatedGpu(TorchFunctionMode):
             if waits:
                 self.copy("copy to the device")
             tensor = _Sent.apply(tensor, self)
-        return tensor.to(*others, **kwargs) if others or kwargs else tensor
+        options: dict[str, Any] = {} if layout is None else {"memory_format": layout}
+        return tensor.to(dtype or tensor.dtype, **options)
 
     def _made(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a factory such as torch.zeros makes on the device."""
@@ -242,6 +237,8 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     with (
         mock.patch.object(torch, "autocast", _autocast),
         mock.patch.object(torch.cuda, "get_device_capability", return_value=(9, 0)),
+        # Wrapped tensors cannot be views in inference mode.
+        mock.patch.object(torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()),
         gpu,
     ):
         yield gpu
@@ -294,18 +291,17 @@ def _count_indexing(gpu: SimulatedGpu, args: tuple[Any, ...]) -> None:
         gpu.wait("boolean indexing")
 
 
-def _target(tensor: Tensor, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:
-    """The device that .to(...), .cpu(), .cuda() or .type_as() leads to."""
-    if name == "cpu":
-        return torch.device("cpu")
-    if name == "cuda":
-        return CUDA
-    for value in (*args, kwargs.get("device")):
-        if isinstance(value, str | torch.device):
-            return torch.device(value)
-        if isinstance(value, Tensor):
-            return value.device
-    return tensor.device
+def _target(
+    tensor: Tensor, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[torch.device, torch.dtype | None, bool, torch.memory_format | None]:
+    """What .to(...), .cpu() or .cuda() leads to: device, dtype, whether it blocks, memory format."""
+    if name in ("cpu", "cuda"):
+        return CUDA if name == "cuda" else torch.device("cpu"), None, not kwargs.get("non_blocking"), None
+    if args and isinstance(args[0], Tensor):
+        return args[0].device, args[0].dtype, not kwargs.get("non_blocking"), None
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    device, dtype, non_blocking, layout = torch._C._nn._parse_to(*args, **kwargs)
+    return device or tensor.device, dtype, not non_blocking, layout
 
 
 def _is_cuda(device: object) -> bool:

@@ -16,12 +16,16 @@ from torch import Tensor
 from densevos.config import (
     EncoderConfig,
     MugObjectiveConfig,
+    OptimiserConfig,
     SelfTrainingConfig,
     ViewConfig,
 )
 from densevos.data.clips import ClipBatch
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.engine.learner import Learner
+from densevos.engine.loop import train_step
+from densevos.engine.optimisation import optimise
+from densevos.engine.run import Run
 from densevos.learners.mug import Mug
 from densevos.learners.self_training import SelfTraining
 from densevos.models.encoder import DenseEncoder
@@ -147,3 +151,22 @@ def test_a_count_is_read_once_after_a_checkpoint_was_loaded() -> None:
             step(other, batch, torch.float32, "cuda")
         assert [wait.split(" at ")[0] for wait in gpu.waits] == ["item"]
         assert other.state_dict()["turn"].values.item() == 4
+
+
+LOOP_WAITS = 4
+"""Times that the loop waits in a step: it reads each of DUL's four losses by itself."""
+
+
+@pytest.mark.parametrize(("precision", "more"), [(torch.bfloat16, 0), (torch.float16, 1)])
+def test_the_loop_waits_as_often_as_allowed(precision: torch.dtype, more: int) -> None:
+    """With float16 the host also asks once whether a gradient overflowed."""
+    learner, batch = dul()
+    with simulated_gpu() as gpu:
+        gpu.moved(learner)
+        scaler = torch.amp.GradScaler("cpu", enabled=precision == torch.float16)
+        run = Run(learner, optimise(learner, {"": OptimiserConfig()}, 1, 9), scaler)
+        values = train_step(learner, run, [batch], 0, precision, torch.device("cuda"))
+        gpu.clear()
+        assert train_step(learner, run, [batch], 0, precision, torch.device("cuda")) != values
+        assert len(gpu.waits) <= LOOP_WAITS + more, gpu.waits
+        assert gpu.copies == []
