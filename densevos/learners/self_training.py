@@ -23,7 +23,7 @@ class SelfTraining(Learner[ClipBatch]):
 
     def forward(self, batch: ClipBatch, generator: torch.Generator) -> Losses:
         """One step's losses; `generator` draws the second view and the anchors."""
-        frames = normalise(batch.frames.to(next(self.parameters()).device).float() / 255)
+        frames = normalise(batch.frames.to(next(self.parameters()).device, non_blocking=True).float() / 255)
         views = make_views(frames, self.views, generator)
         # Of the second view only the reference frame ever passes a gradient on, so only it is encoded with one.
         learning = int(self.objective.regularising_gradient)
