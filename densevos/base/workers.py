@@ -1,14 +1,16 @@
 """Those who work on items, one at a time: a process of its own, or a thread of this one."""
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,6 +22,16 @@ OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
 Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
+
+
+class HungError(RunError):
+    """An item at which a process gave nothing for so long that it was ended."""
+
+
+class DiedError(RunError):
+    """An item at which a process died."""
+
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -61,7 +73,7 @@ class Worker(Protocol[Item]):
         ...
 
     def answer(self) -> tuple[str, Any]:
-        """What it says next: "step", "done" or "error", with a value."""
+        """What it says next: "begun", "step", "done" or "error", with a value."""
         ...
 
     def end(self) -> object:
@@ -120,13 +132,13 @@ class ProcessWorker(Generic[Item, Result]):
         self.connection.send(item)
 
     def answer(self) -> tuple[str, Any]:
-        """What the process says next: "step", "done" or "error", with a value; its death is an outcome too."""
+        """What the process says next: "begun", "step", "done" or "error"; its death is an outcome too."""
         try:
             return self.connection.recv()
         except (EOFError, ConnectionError):
             status = self.end()
             reason = f"its process died (exit status {status}); if memory was short, run again with fewer --workers"
-            return "done", RunError(reason)
+            return "done", DiedError(reason)
 
     def end(self) -> int | None:
         """Kill the process, if there is one, and return its exit status."""
@@ -138,6 +150,38 @@ class ProcessWorker(Generic[Item, Result]):
         process.join()
         self.connection.close()
         return process.exitcode
+
+
+class BusyWorkers(Generic[Item]):
+    """Workers that have an item, each with the time by which it must have given something."""
+
+    def __init__(self, timeout: float | None):
+        self.workers: dict[Worker[Item], float] = {}
+        self._timeout = timeout
+
+    def begin(self, worker: Worker[Item], item: Item) -> None:
+        """Give an item to an idle worker. Its time begins when it says so, as processes take a while to start."""
+        worker.begin(item)
+        self.workers[worker] = math.inf
+
+    def answers(self) -> Iterator[tuple[Worker[Item], str, Any]]:
+        """What the workers say next, at least one of them, and the end of each whose time is over."""
+        soonest = min(self.workers.values())
+        patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
+        ready = wait([worker.connection for worker in self.workers], timeout=patience)
+        for worker, deadline in list(self.workers.items()):
+            if worker.connection in ready:
+                answer = worker.answer()
+                self.workers[worker] = self._deadline(worker)
+                yield worker, *answer
+            elif deadline <= time.monotonic():
+                worker.end()
+                reason = f"gave nothing for {self._timeout:g} s, so its process was ended; or raise --timeout"
+                yield worker, "done", HungError(reason)
+
+    def _deadline(self, worker: Worker[Item]) -> float:
+        limited = self._timeout is not None and not isinstance(worker, ThreadWorker)
+        return time.monotonic() + (self._timeout or 0) if limited else math.inf
 
 
 def same(function: Function[Item, Result]) -> Function[Item, Result]:
@@ -157,6 +201,7 @@ def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Conne
         function = maker()
         while True:
             item = connection.recv()
+            connection.send(("begun", None))
             outcome: Result | Broken
             try:
                 outcome = function(item, lambda title: connection.send(("step", title)))

@@ -1,4 +1,4 @@
-"""densevos data COMMAND: make, list, decode and label videos."""
+"""densevos data COMMAND: make, list, index, decode and label videos."""
 
 import sys
 from collections.abc import Callable
@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import tyro
 
 from densevos.base import console
-from densevos.base.errors import InputError, RunError
+from densevos.base.errors import RunError
 from densevos.base.files import written_whole
+from densevos.commands.catalogue import check, index, layouts, list_videos, merge, stats
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -95,26 +96,6 @@ def degrade(
         source, out, splits=split, labels=labels, config=config, seed=seed, workers=workers, overwrite=overwrite
     )
     print(f"{out}: {written} degraded frames of {source}")
-
-
-def list_videos(source: tyro.conf.Positional[Path]) -> None:
-    """List the videos of a data folder or list with their lengths, and those that cannot be read.
-
-    Args:
-        source: What `--data` of `densevos train` takes.
-    """
-    from densevos.data.sources.open import open_source
-
-    broken = 0
-    videos = open_source(source, "densevos data list")
-    for index in range(len(videos)):
-        try:
-            print(f"{len(videos.open(index)):7d}  {videos.title(index)}")
-        except InputError as error:
-            broken += 1
-            print(f"      -  {error}")
-    if broken:
-        raise InputError(f"{source}: {broken} videos cannot be read (marked -); training leaves them out")
 
 
 def frames(
@@ -237,8 +218,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synth": synth,
     "synth-classes": synth_classes,
     "degrade": degrade,
-    "frames": frames,
+    "layouts": layouts,
+    "index": index,
+    "merge": merge,
+    "check": check,
+    "stats": stats,
     "list": list_videos,
+    "frames": frames,
     "foreground": foreground,
     "classes": classes,
 }

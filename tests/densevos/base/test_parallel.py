@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from densevos.base.errors import InputError, RunError
-from densevos.base.parallel import THREADS, Function, check_workers, each, in_processes, shard_of
+from densevos.base.parallel import (
+    THREADS,
+    Function,
+    Growing,
+    check_timeout,
+    check_workers,
+    each,
+    in_order,
+    in_processes,
+    shard_of,
+    shard_range,
+)
 from tests.conftest import ROOT
 
 
@@ -230,3 +241,68 @@ def test_run_errors_are_the_items_too() -> None:
 
     ((_, outcome),) = each(fail, [1])
     assert isinstance(outcome, RunError)
+
+
+def sleepy(item: int, on_step) -> int:
+    if item == 1:
+        time.sleep(60)
+    for _ in range(10 * (item == 2)):  # longer than the limit as a whole, but never silent for so long
+        on_step("still there")
+        time.sleep(0.2)
+    return item
+
+
+def test_a_process_that_gives_nothing_is_ended_and_another_goes_on() -> None:
+    start = time.monotonic()
+    found = {item: str(outcome) for item, outcome in in_processes(sleepy, [0, 1, 2, 3], workers=1, timeout=1.0)}
+    assert found.pop(1).startswith("gave nothing for 1 s, so its process was ended")
+    assert found == {0: "0", 2: "2", 3: "3"}
+    assert time.monotonic() - start < 40
+    assert not multiprocessing.active_children()
+
+
+def test_items_are_taken_one_by_one_and_others_may_be_added() -> None:
+    taken: list[int] = []
+
+    def numbers():
+        for number in range(1, 1_000_000):
+            taken.append(number)
+            yield number
+
+    found = []
+    items = Growing(numbers())
+    for item, _ in in_processes(squared, items, workers=1):
+        found.append(item)
+        if item == 1:
+            items.add([100, 101])
+        if item == 2:
+            break
+    assert found == [1, 100, 101, 2]
+    assert taken == [1, 2]
+
+    last = Growing([1])
+    outcomes_so_far = []
+    for item, _ in in_processes(squared, last, workers=2):
+        outcomes_so_far.append(item)
+        last.add([item + 1] if item < 2 else [])  # when nothing else was left
+    assert outcomes_so_far == [1, 2]
+
+
+def test_outcomes_are_put_in_order() -> None:
+    early = [((2, "c"), 2), ((0, "a"), 0), ((3, "d"), 3), ((1, "b"), 1)]
+    assert [outcome for _, outcome in in_order(early)] == [0, 1, 2, 3]
+
+
+def test_every_nth_index_is_a_shards() -> None:
+    assert list(shard_range(7, None)) == list(range(7))
+    assert [list(shard_range(7, f"{i}/3")) for i in (1, 2, 3)] == [[0, 3, 6], [1, 4], [2, 5]]
+    with pytest.raises(InputError, match="--shard 4/3: must be I/N"):
+        shard_range(7, "4/3")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_limits_of_time_are_checked(seconds: float) -> None:
+    check_timeout(None)
+    check_timeout(0.5)
+    with pytest.raises(InputError, match="--timeout: must be above 0 seconds"):
+        check_timeout(seconds)
