@@ -41,3 +41,38 @@ count_gpus() {
         echo 1
     fi
 }
+
+# Print the comment at the head of the script that was started, as its help.
+print_help() {
+    sed -n '2,/^set /s/^# \{0,1\}//p' "$0" | sed '/^set /d' >&2
+}
+
+# prepare LAYOUT FOLDER [options of densevos data index]: write FOLDER/videos.npz, decode a sample, print numbers.
+prepare() {
+    local layout="$1" folder="$2" index
+    shift 2
+    index="${INDEX:-$folder/videos.npz}"
+    if [ -z "$DRY_RUN" ] && [ ! -d "$folder" ]; then
+        print_help
+        environment_die "$folder: is no folder; download the videos as it says above"
+    fi
+    run "$BIN/densevos" data index "$folder" --dataset "$layout" --out "$index" "$@"
+    run "$BIN/densevos" data check "$index" --sample "${SAMPLE:-200}" --out "$index"
+    run_last "$BIN/densevos" data stats "$index"
+}
+
+# submit BENCHMARK FOLDER [options of densevos-eval propagate]: masks in $OUT, then the folder and the zip for the server.
+submit() {
+    local dataset="$1" folder="$2" again=(--resume) benchmark option packed
+    shift 2
+    for option in "$@"; do
+        if [ "$option" = --overwrite ]; then again=(); fi
+    done
+    # shellcheck disable=SC2206 # several options
+    benchmark=(--dataset "$dataset" --root "$folder" ${BENCHMARK:-})
+    run "$BIN/densevos-eval" propagate --encoder "$ENCODER" "${benchmark[@]}" --out "$OUT/masks" \
+        ${again[@]+"${again[@]}"} "$@"
+    for packed in "$OUT/$dataset" "$OUT/$dataset.zip"; do
+        run "$BIN/densevos-eval" submit "${benchmark[@]}" --results "$OUT/masks" --out "$packed" --overwrite
+    done
+}

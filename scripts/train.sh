@@ -10,7 +10,7 @@
 # OUT          run folder, default runs/RECIPE; a run that was stopped goes on where it was
 # GPUS         processes on this machine, default: the GPUs there are (each takes --loop.batch clips a step)
 # NNODES       machines, default 1; they share the folders DATA and OUT, and each runs this script
-# NODE_RANK    number of this machine, 0 to NNODES - 1
+# NODE_RANK    number of this machine, 0 to NNODES - 1, default: what SLURM says
 # MASTER_ADDR  name or address of machine 0, by which the others reach it
 # MASTER_PORT  a free port of machine 0, default 29500
 # RESTARTS     how often all processes start again after one of them died, default 0; they resume by themselves
@@ -25,7 +25,7 @@ GPUS="${GPUS:-$(count_gpus)}"
 if [ "$NNODES" = 1 ]; then
     meeting=(--standalone)
 else
-    : "${NODE_RANK:?set NODE_RANK to the number of this machine, 0 to NNODES - 1}"
+    NODE_RANK="${NODE_RANK:-${SLURM_NODEID:?set NODE_RANK to the number of this machine, 0 to NNODES - 1}}"
     : "${MASTER_ADDR:?set MASTER_ADDR to the name of machine 0}"
     # Machine 0 keeps the list of who is here. The others may come ten minutes before it.
     is_host=$((NODE_RANK == 0))

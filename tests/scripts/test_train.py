@@ -65,7 +65,7 @@ def test_several_machines() -> None:
 def test_a_machine_without_a_number_is_refused() -> None:
     status, _, errors = finish(start("train.sh", "--dry-run", NNODES=2, MASTER_ADDR="one", GPUS=1))
     assert status != 0
-    assert "NODE_RANK: set NODE_RANK" in errors
+    assert "set NODE_RANK to the number" in errors
 
 
 def failed(exitcode: int) -> ChildFailedError:
