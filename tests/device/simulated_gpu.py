@@ -299,7 +299,7 @@ def _target(
         return CUDA if name == "cuda" else torch.device("cpu"), None, not kwargs.get("non_blocking"), None
     if args and isinstance(args[0], Tensor):
         return args[0].device, args[0].dtype, not kwargs.get("non_blocking"), None
-    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "copy"}
     device, dtype, non_blocking, layout = torch._C._nn._parse_to(*args, **kwargs)
     return device or tensor.device, dtype, not non_blocking, layout
 

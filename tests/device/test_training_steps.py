@@ -153,8 +153,8 @@ def test_a_count_is_read_once_after_a_checkpoint_was_loaded() -> None:
         assert other.state_dict()["turn"].values.item() == 4
 
 
-LOOP_WAITS = 4
-"""Times that the loop waits in a step: it reads each of DUL's four losses by itself."""
+LOOP_WAITS = 1
+"""Times that the loop waits in a step: it reads all losses at once."""
 
 
 @pytest.mark.parametrize(("precision", "more"), [(torch.bfloat16, 0), (torch.float16, 1)])
