@@ -65,7 +65,9 @@ def fit(
                     _agree(reporter, step, bool(stop_asked))
             except Stopped:
                 reporter.save()
-                raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
+                if reporter.leads:
+                    raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
+                raise Stopped(f"rank {distributed.rank()}, after step {run.step}") from None
     return run
 
 
