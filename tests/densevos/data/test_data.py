@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.images import read_image
 from densevos.data.sources.open import open_paths, open_source
 from densevos.data.sources.paths import PathSource
+from densevos.data.sources.quick_readers import DecordReader
 from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
-from densevos.data.sources.video_file import AvReader, DecordReader
+from densevos.data.sources.video_file import AvReader
 from densevos.learners.views import draw_theta, make_views, warp
 from densevos.recipes import dul_kinetics
 from tests.densevos.conftest import worker_killed_once, write_frames
@@ -243,6 +245,22 @@ def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
     assert any("broken.mp4" in reason for reason in batch.skipped)
 
 
+def test_stand_ins_are_drawn_at_random_and_are_not_in_the_batch(videos: Path) -> None:
+    """A missing class of a sorted list must not make its successor come once for each of its videos."""
+    for k in range(40):
+        (videos / f"broken{k:02d}").mkdir()
+        (videos / f"broken{k:02d}" / "00000.png").write_text("broken")
+    for k in range(4, 20):
+        write_frames(videos / f"video{k}", 9, seed=k)
+    dataset = ClipDataset(open_source(videos), SMALL, seed=0)
+    names = Counter(dataset[0, index].name for index in range(40))
+    assert len(names) > 10
+    assert max(names.values()) < 10
+    assert [dataset[0, 3].name] * 2 == [dataset[0, 3].name, ClipDataset(dataset.source, SMALL, seed=0)[0, 3].name]
+    batch = dataset.batch([(0, index) for index in (3, *range(41, 45))], beside=range(45, 59))
+    assert Path(batch.names[0]).name in ("video0", "video9")  # Those of the list that the step does not take.
+
+
 def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
     write_frames(tmp_path / "a" / "short", 2)
     with pytest.raises(InputError, match="none of the 1 videos can be used"):
@@ -262,7 +280,7 @@ def test_sampler_resumes_where_it_was_and_shares_between_ranks(
     start = steps // 2
     assert list(ClipSampler(videos, batch, epochs, seed, start=start, ranks=ranks)) == whole[0][start:]
     for epoch in range(epochs):
-        seen = [i for batches in whole for b in batches for e, i in b if e == epoch]
+        seen = [i for batches in whole for b in batches for e, i in b.keys if e == epoch]
         assert len(seen) == len(set(seen)), "a video appears once an epoch"
 
 
@@ -507,7 +525,8 @@ def test_a_video_is_left_out_by_name_whatever_its_reader_raises(videos: Path, er
     (reason,) = clip.skipped
     assert reason.startswith(f"{videos}/video0: cannot be read ({type(error).__name__}")
     assert len(reason.splitlines()) == 1
-    assert started == [f"{videos}/video0", f"{videos}/video1"]
+    assert len(started) == len(set(started)) == 2  # The second stands in for the first.
+    assert started == [f"{videos}/video0", clip.name]
 
 
 def test_an_error_of_the_run_is_not_the_videos(videos: Path) -> None:
