@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from densevos_eval.adapters.frames import FrameSizes
 from densevos_eval.presets.registry import PRESETS
-from densevos_eval.propagation.affinity import is_near
+from densevos_eval.propagation.search import is_near
 from densevos_eval.propagation.cells import enlarged_labels
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig

@@ -2,9 +2,10 @@
 # Sourced by the other scripts: makes .venv in the checkout and installs densevos when pyproject.toml has changed.
 # Afterwards $BIN is the folder of the installed commands and $ROOT the checkout.
 # PYTHON chooses the interpreter (3.11 or newer); EXTRAS adds optional dependencies, such as [dev].
+# DENSEVOS_BIN names the folder of an installation that you made yourself (conda, a container): nothing is installed then.
 
 ROOT="$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
-BIN="$ROOT/.venv/bin"
+BIN="${DENSEVOS_BIN:-$ROOT/.venv/bin}"
 
 environment_die() {
     echo "error: $*" >&2
@@ -38,7 +39,9 @@ environment_install() {
     echo "$wanted" >"$stamp"
 }
 
-exec 9<"$ROOT" # two scripts at once install one after the other, where flock is to be had
-! command -v flock >/dev/null || flock 9
-environment_install "$(tr -cs a-z0-9 - <<<"${EXTRAS:-}")"
-exec 9<&-
+if [ -z "${DENSEVOS_BIN:-}" ]; then
+    exec 9<"$ROOT" # two scripts at once install one after the other, where flock is to be had
+    ! command -v flock >/dev/null || flock 9
+    environment_install "$(tr -cs a-z0-9 - <<<"${EXTRAS:-}")"
+    exec 9<&-
+fi

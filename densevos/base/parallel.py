@@ -14,7 +14,9 @@ from densevos.base.workers import (
     THREADS,
     Broken,
     BusyWorkers,
+    DiedError,
     Function,
+    HungError,
     Item,
     OnStep,
     ProcessWorker,
@@ -28,8 +30,10 @@ __all__ = [
     "BROKEN",
     "THREADS",
     "Broken",
+    "DiedError",
     "Function",
     "Growing",
+    "HungError",
     "OnStep",
     "check_any",
     "check_timeout",
@@ -37,6 +41,7 @@ __all__ = [
     "each",
     "in_order",
     "in_processes",
+    "named",
     "shard_of",
     "shard_range",
     "stopped_by_sigterm",
@@ -165,6 +170,11 @@ def in_processes(
     """
     makers = [partial(same, function)] * (workers or os.cpu_count() or 1)
     yield from each(function, items, processes=makers, single_threaded=True, timeout=timeout)
+
+
+def named(title: str, error: object) -> str:
+    """The line of an error, beginning with what it happened to where it does not say that itself."""
+    return str(error) if title in str(error) else f"{title}: {error}"
 
 
 @contextmanager

@@ -22,6 +22,16 @@ OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
 Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
+
+
+class HungError(RunError):
+    """An item at which a process gave nothing for so long that it was ended."""
+
+
+class DiedError(RunError):
+    """An item at which a process died."""
+
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -128,7 +138,7 @@ class ProcessWorker(Generic[Item, Result]):
         except (EOFError, ConnectionError):
             status = self.end()
             reason = f"its process died (exit status {status}); if memory was short, run again with fewer --workers"
-            return "done", RunError(reason)
+            return "done", DiedError(reason)
 
     def end(self) -> int | None:
         """Kill the process, if there is one, and return its exit status."""
@@ -167,7 +177,7 @@ class BusyWorkers(Generic[Item]):
             elif deadline <= time.monotonic():
                 worker.end()
                 reason = f"gave nothing for {self._timeout:g} s, so its process was ended; or raise --timeout"
-                yield worker, "done", RunError(reason)
+                yield worker, "done", HungError(reason)
 
     def _deadline(self, worker: Worker[Item]) -> float:
         limited = self._timeout is not None and not isinstance(worker, ThreadWorker)

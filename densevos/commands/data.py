@@ -1,4 +1,4 @@
-"""densevos data COMMAND: make, list, decode and label videos."""
+"""densevos data COMMAND: make, list, index, decode and label videos."""
 
 import sys
 from collections.abc import Callable
@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 import tyro
 
 from densevos.base import console
-from densevos.base.errors import InputError, RunError
+from densevos.base.errors import RunError
 from densevos.base.files import written_whole
+from densevos.base.parallel import stopped_by_sigterm
+from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -97,52 +99,47 @@ def degrade(
     print(f"{out}: {written} degraded frames of {source}")
 
 
-def list_videos(source: tyro.conf.Positional[Path]) -> None:
-    """List the videos of a data folder or list with their lengths, and those that cannot be read.
-
-    Args:
-        source: What `--data` of `densevos train` takes.
-    """
-    from densevos.data.sources.open import open_source
-
-    broken = 0
-    videos = open_source(source, "densevos data list")
-    for index in range(len(videos)):
-        try:
-            print(f"{len(videos.open(index)):7d}  {videos.title(index)}")
-        except InputError as error:
-            broken += 1
-            print(f"      -  {error}")
-    if broken:
-        raise InputError(f"{source}: {broken} videos cannot be read (marked -); training leaves them out")
-
-
 def frames(
     source: tyro.conf.Positional[Path],
     out: Path,
     short_side: int = 256,
     every: int = 1,
+    shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 300,
     overwrite: bool = False,
 ) -> None:
     """Decode videos into folders of small JPEG frames, which training reads several times faster.
 
+    Repeat a command that was stopped and it goes on.
+
     Args:
         source: What `--data` of `densevos train` takes.
-        out: Folder to write: one folder of frames a video.
+        out: Folder to write: one folder of frames a video. Or to go on with.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
         every: Keep the first of so many frames.
+        shard: I/N, to decode every N-th video alone: several machines may share one output folder.
         workers: Processes; all cores by default.
+        timeout: Give up a video that gave no frame for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.extraction import extract_frames
 
-    written, skipped = extract_frames(
-        source, out, short_side=short_side, every=every, workers=workers, overwrite=overwrite
-    )
-    for reason in skipped:
+    with stopped_by_sigterm(GO_ON):
+        done = extract_frames(
+            source,
+            out,
+            short_side=short_side,
+            every=every,
+            shard=shard,
+            workers=workers,
+            timeout=timeout,
+            overwrite=overwrite,
+        )
+    for reason in done.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    print(f"{out}: {written} videos, {len(skipped)} skipped")
+    kept = f" and {done.kept} kept" if done.kept else ""
+    print(f"{out}: {done.written} videos written{kept}, {len(done.skipped)} skipped")
 
 
 def pack(
@@ -177,7 +174,8 @@ def pack(
     from densevos.data.packing import PackConfig, pack_videos
 
     config = PackConfig(format=format, short_side=short_side, every=every, shard_size=shard_size)
-    result = pack_videos(source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite)
+    with stopped_by_sigterm(GO_ON):
+        result = pack_videos(source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite)
     for reason in result.broken:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {result.packed} videos, {len(result.broken)} skipped")
@@ -277,9 +275,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synth": synth,
     "synth-classes": synth_classes,
     "degrade": degrade,
+    "layouts": layouts,
+    "index": index,
+    "merge": merge,
+    "check": check,
+    "stats": stats,
+    "list": list_videos,
     "frames": frames,
     "pack": pack,
-    "list": list_videos,
     "foreground": foreground,
     "classes": classes,
 }

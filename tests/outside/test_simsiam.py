@@ -42,11 +42,11 @@ def console(folder: Path, *arguments: object) -> subprocess.Popen:
 
 
 def run(folder: Path, *arguments: object) -> str:
-    """Run a command to its end; its output."""
+    """Run a command to its end; what it printed, progress first."""
     process = console(folder, *arguments)
     output, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    return output
+    return errors + output
 
 
 @pytest.fixture(scope="module")

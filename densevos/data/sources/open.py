@@ -1,4 +1,4 @@
-"""From what a user names to a source: a folder, a list, a video file, or `module:function` from outside."""
+"""From what a user names to a source: a folder, list, video file or index, or `module:function` from outside."""
 
 import warnings
 from pathlib import Path
@@ -6,18 +6,22 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside, is_outside
 from densevos.data.sources.folder_tree import folder_tree
+from densevos.data.sources.indexed import indexed_source, left_out
 from densevos.data.sources.paths import PathSource
 from densevos.data.sources.shards import is_shards, open_shards
 from densevos.data.sources.source import VideoSource
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 from densevos.data.sources.video_list import video_list
 
+INDEX_SUFFIX = ".npz"
+
 
 def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """The videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`, a folder that `densevos data pack` wrote, or
+        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see `indexed_source`); a folder that
+            `densevos data pack` wrote; or
             `package.module:function`: that function is called without arguments and returns a `VideoSource`.
         flag: The option that `spec` was given to, for the message.
 
@@ -26,6 +30,8 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """
     if is_outside(str(spec)) and not Path(spec).exists():
         return _from_outside(str(spec), flag)
+    if Path(spec).suffix == INDEX_SUFFIX:
+        return _from_index(Path(spec))
     if is_shards(Path(spec)):
         return _open_shards(Path(spec))
     return open_paths(Path(spec))
@@ -64,6 +70,13 @@ def open_paths(path: Path) -> PathSource:
         raise InputError(f"{path}: holds no frame folders and no video files{notes}; give a folder of videos")
     for note in source.notes:
         warnings.warn(note, stacklevel=2)
+    return source
+
+
+def _from_index(file: Path) -> VideoSource:
+    source = indexed_source(file)
+    if note := left_out(file, source.index):
+        warnings.warn(note, stacklevel=3)
     return source
 
 

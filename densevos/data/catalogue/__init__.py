@@ -1,0 +1,1 @@
+"""Layouts of video data sets, as their authors distribute them: one file each."""

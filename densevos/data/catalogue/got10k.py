@@ -1,0 +1,26 @@
+"""GOT-10k: short videos of more than 560 classes of moving things, distributed at 10 frames per second."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from densevos.data.catalogue.layout import Layout, beside, folders, split_folder
+
+
+def find(root: Path, split: str) -> Iterable[str]:
+    """Folders of frames; the archive in parts unpacks to the same names."""
+    return folders(root, beside(split_folder(root, split), "GOT-10k_*"))
+
+
+LAYOUT = Layout(
+    name="got10k",
+    title="GOT-10k",
+    tree="train/GOT-10k_Train_NNNNNN/NNNNNNNN.jpg",
+    splits=("train", "val", "test"),
+    find=find,
+    rate=10,
+    gap=None,
+    recipe=None,
+    address="http://got-10k.aitestunion.com/",
+    size="9,335 videos; about 66 GB",
+    licence="CC BY-NC-SA 4.0",
+)

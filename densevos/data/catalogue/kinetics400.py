@@ -1,0 +1,31 @@
+"""Kinetics-400: clips of about ten seconds of human actions, cut from YouTube.
+
+The CVDF's copy unpacks to ROOT/SPLIT/ID_START_END.mp4; sorted by class, as most programs want it, the files lie one
+folder deeper. Both are found. Clips of its archive of replacements count where they lie below the split's folder.
+Videos have the frame rate that they were uploaded with, mostly 25 to 30 frames per second.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from densevos.data.catalogue.layout import Layout, files, split_folder
+
+
+def find(root: Path, split: str) -> Iterable[str]:
+    """Every video file below the split's folder."""
+    return files(root, split_folder(root, split))
+
+
+LAYOUT = Layout(
+    name="kinetics400",
+    title="Kinetics-400",
+    tree="train/CLASS/ID_START_END.mp4",
+    splits=("train", "val", "test"),
+    find=find,
+    rate=None,
+    gap=10,
+    recipe="dul_kinetics",
+    address="https://github.com/cvdfoundation/kinetics-dataset",
+    size="about 240,000 videos; all splits about 450 GB",
+    licence="annotations CC BY 4.0; videos belong to those who uploaded them",
+)

@@ -1,0 +1,157 @@
+"""The index of videos: one file that says of each where it is, how long and large, and whether it can be used."""
+
+import itertools
+import json
+import zipfile
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.base.files import written_whole
+from densevos.base.packed import PackedStrings
+
+FORMAT = 1
+REMEDY = "make it again with densevos data index"
+
+
+class Status(IntEnum):
+    """Whether a video can be used, or why not."""
+
+    USABLE = 0
+    UNREADABLE = 1
+    """It cannot be opened: missing, truncated, or no video."""
+    HUNG = 2
+    """Reading it gave nothing within the time limit."""
+    CRASHED = 3
+    """Reading it killed the process."""
+    DAMAGED = 4
+    """It was opened, but frames that were looked at cannot be decoded."""
+
+
+MEANING = {
+    Status.USABLE: "usable",
+    Status.UNREADABLE: "cannot be opened",
+    Status.HUNG: "took too long",
+    Status.CRASHED: "killed the reading process",
+    Status.DAMAGED: "cannot be decoded",
+}
+
+COLUMNS = {
+    "folder": np.bool_,
+    "frames": np.int32,
+    "width": np.int32,
+    "height": np.int32,
+    "rate": np.float32,
+    "status": np.uint8,
+}
+"""Arrays with one value a video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoIndex:
+    """n videos, sorted by path."""
+
+    root: str
+    """The folder that paths are relative to."""
+    dataset: str
+    split: str
+    paths: PackedStrings
+    folder: np.ndarray
+    """Whether the video is a folder of frames, [n] bool; otherwise it is a file."""
+    frames: np.ndarray
+    """Number of frames, [n] int32: as the head of a file says, or the images of a folder; 0 where it is not known."""
+    width: np.ndarray
+    """Pixels, [n] int32, as the frames are stored, perhaps to be turned; 0 where it is not known."""
+    height: np.ndarray
+    rate: np.ndarray
+    """Frames per second, [n] float32; 0 where it is not known."""
+    status: np.ndarray
+    """Of each video a Status, [n] uint8."""
+    reasons: PackedStrings
+    """Why a video is not usable, a line each; "" for usable ones."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: np.ndarray) -> "VideoIndex":
+        """The index of these rows, in their order."""
+        chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
+        for name in ("paths", "reasons"):
+            texts = getattr(self, name)
+            chosen[name] = PackedStrings.of(texts[int(row)] for row in rows)
+        return replace(self, **chosen)
+
+    def unusable(self) -> dict[Status, int]:
+        """How many videos have each status other than usable; those that none has are left out."""
+        counts = np.bincount(self.status, minlength=len(Status))
+        return {status: int(counts[status]) for status in Status if status and counts[status]}
+
+
+def write_index(file: Path, index: VideoIndex) -> None:
+    """Write an index, whole or not at all; `file` must end in .npz."""
+    about = {"format": FORMAT, "root": index.root, "dataset": index.dataset, "split": index.split}
+    arrays: dict[str, Any] = {name: np.asarray(getattr(index, name), kind) for name, kind in COLUMNS.items()}
+    for name in ("paths", "reasons"):
+        texts: PackedStrings = getattr(index, name)
+        arrays[name] = np.frombuffer(texts.content, np.uint8)
+        arrays[f"{name}_offsets"] = texts.offsets
+    with written_whole(file) as opened:
+        np.savez(opened, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+
+
+def read_index(file: Path) -> VideoIndex:
+    """Read an index; InputError when the file is missing, damaged or no index of videos."""
+    try:
+        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            about = json.loads(arrays["about"].tobytes())
+            if about.pop("format") != FORMAT:
+                raise InputError(f"{file}: is an index of another version; {REMEDY}")
+            columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
+            columns |= {
+                name: PackedStrings(arrays[name].tobytes(), arrays[f"{name}_offsets"]) for name in ("paths", "reasons")
+            }
+            return VideoIndex(**about, **columns)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such index of videos; {REMEDY}") from None
+    except PermissionError:
+        raise InputError(f"{file}: may not be read; change its permissions") from None
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file}: is no index of videos, or a damaged one; {REMEDY}") from error
+
+
+def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
+    """One index of the videos of several, sorted by path.
+
+    Args:
+        indexes: Those of the shards of one set.
+        names: How messages name each of them.
+
+    Raises:
+        InputError: Two hold the same video, or they are of different sets.
+    """
+    first = indexes[0]
+    for other, name in zip(indexes[1:], names[1:], strict=True):
+        for field in ("root", "dataset", "split"):
+            if getattr(other, field) != getattr(first, field):
+                theirs, ours = getattr(other, field), getattr(first, field)
+                raise InputError(f"{name}: its {field} is {theirs}, that of {names[0]} {ours}; merge those of one set")
+    rows = sorted((path, k, row) for k, index in enumerate(indexes) for row, path in enumerate(index.paths))
+    for (path, k, _), (next_path, next_k, _) in itertools.pairwise(rows):
+        if path == next_path:
+            raise InputError(f"{names[k]} and {names[next_k]}: both hold {path}; merge each shard once")
+
+    starts = np.cumsum([0, *map(len, indexes)])
+    order = np.array([starts[k] + row for _, k, row in rows], np.int64)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(index, name) for index in indexes])[order] for name in COLUMNS
+    }
+    return replace(
+        first,
+        paths=PackedStrings.of(path for path, _, _ in rows),
+        reasons=PackedStrings.of(indexes[k].reasons[row] for _, k, row in rows),
+        **columns,
+    )
