@@ -23,6 +23,7 @@ KEY_FRAME_EVERY = 12
 X264 = {
     "crf": "20",
     "preset": "veryfast",
+    "tune": "fastdecode",  # decodes a third faster and takes a tenth more bytes
     "g": str(KEY_FRAME_EVERY),
     "keyint_min": str(KEY_FRAME_EVERY),
     "sc_threshold": "0",
