@@ -48,7 +48,8 @@ def optimise(learner: nn.Module, configs: Optimisers, epochs: int, steps_per_epo
 def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
     """Adam or SGD with coupled L2, or AdamW with decoupled, on all but biases.
 
-    Biases do not decay, and their learning rate is `bias_lr_factor` times as high.
+    Biases do not decay, and their learning rate is `bias_lr_factor` times as high. On a GPU one kernel updates many
+    parameters (fused); with float16 it also leaves a step out by itself where a gradient has overflowed.
     """
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     biases = [p for name, p in named if name.endswith("bias")]
@@ -57,11 +58,12 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
         {"params": weights, "lr": config.lr, "weight_decay": config.weight_decay},
         {"params": biases, "lr": config.lr * config.bias_lr_factor, "weight_decay": 0.0},
     ]
+    fused = all(p.is_cuda for _, p in named) or None  # None: as torch thinks best
     if config.name == "adam":
-        return torch.optim.Adam(groups, betas=config.betas)
+        return torch.optim.Adam(groups, betas=config.betas, fused=fused)
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, betas=config.betas)
-    return torch.optim.SGD(groups, momentum=config.momentum)
+        return torch.optim.AdamW(groups, betas=config.betas, fused=fused)
+    return torch.optim.SGD(groups, momentum=config.momentum, fused=fused)
 
 
 def make_schedule(optimiser: Optimizer, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LambdaLR:

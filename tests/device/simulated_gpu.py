@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype as group_tensors_by_device_and_dtype
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -237,11 +238,19 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     with (
         mock.patch.object(torch, "autocast", _autocast),
         mock.patch.object(torch.cuda, "get_device_capability", return_value=(9, 0)),
+        mock.patch.object(torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_grouped)),
         # Wrapped tensors cannot be views in inference mode.
         mock.patch.object(torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()),
         gpu,
     ):
         yield gpu
+
+
+def _grouped(lists: list[list[Any]], with_indices: bool = False) -> dict[Any, Any]:
+    """Tensors by device and dtype, as optimisers that update many at once want them; the C++ side says CPU."""
+    groups = group_tensors_by_device_and_dtype(lists, with_indices)
+    there = any(isinstance(tensor, OnDevice) for tensor in lists[0])
+    return {(CUDA if there else device, dtype): found for (device, dtype), found in groups.items()}
 
 
 class _autocast(torch.autocast):  # noqa: N801 - takes the place of torch.autocast
