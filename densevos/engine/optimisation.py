@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -28,10 +28,15 @@ class Optimised:
     schedule: LambdaLR
     clip_gradient: float | None
 
-    def clip(self) -> None:
-        """Shorten the gradient where it is too long."""
+    def gradient_norm(self) -> Tensor:
+        """The length [] of the gradient of all parameters together."""
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients)
+
+    def clip(self, norm: Tensor) -> None:
+        """Shorten the gradient, whose length is `norm`, where it is too long."""
         if self.clip_gradient is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip_gradient)
+            nn.utils.clip_grads_with_norm_(self.module.parameters(), self.clip_gradient, norm)
 
 
 def optimise(learner: nn.Module, configs: Optimisers, epochs: int, steps_per_epoch: int) -> dict[str, Optimised]:
