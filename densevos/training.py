@@ -265,7 +265,7 @@ def _check_videos(out: Path, data: Data) -> None:
             stacklevel=2,
         )
     else:
-        warnings.warn(f"{data.source}: some videos are not as large as when {out} began", stacklevel=2)
+        warnings.warn(f"{data.source}: some videos are not what they were when {out} began", stacklevel=2)
 
 
 def _as_it_began(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
