@@ -11,6 +11,7 @@ table and, as the last line, one JSON object.
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -47,12 +48,17 @@ def main() -> None:
         rows: dict[str, Row] = {kind: in_own_process([__file__, "--one", kind, "--root", str(root)]) for kind in KINDS}
     assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, "they know different videos"
 
+    from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
+
     seconds = {kind: float(row["seconds"]) for kind, row in rows.items()}
     figures = {
         "videos": options.videos,
         "rows": rows,
         "times_faster_than_plain": round(seconds["plain"] / seconds["index"], 1),
         "times_faster_than_folder": round(seconds["folder"] / seconds["index"], 1),
+        "command": f"python benchmarks/catalogue.py --videos {options.videos} --classes {options.classes}",
+        "date": f"{datetime.date.today()}",
+        "commit": commit(),
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
     }
     cells = [

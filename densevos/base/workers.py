@@ -22,6 +22,8 @@ OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
 Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
+LINGERING = 10.0
+"""Seconds that are waited for a killed process. One that waits for a disk or server that is gone cannot die."""
 
 
 class HungError(RunError):
@@ -147,7 +149,7 @@ class ProcessWorker(Generic[Item, Result]):
             return None
         process.join(timeout=0)
         process.kill()  # Without effect on one that ended by itself.
-        process.join()
+        process.join(timeout=LINGERING)
         self.connection.close()
         return process.exitcode
 
