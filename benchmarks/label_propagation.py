@@ -26,9 +26,9 @@ from torch.nn import functional as F
 
 from densevos_eval.adapters.frames import FrameSizes
 from densevos_eval.presets.registry import PRESETS
-from densevos_eval.propagation.search import is_near
 from densevos_eval.propagation.cells import enlarged_labels
 from densevos_eval.propagation.labels import LabelPropagation
+from densevos_eval.propagation.search import is_near
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 from harness import Row, device_name, parser_of, peak_mb, report, resident_mb, table, timed
 

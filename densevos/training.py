@@ -15,6 +15,7 @@ from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import batch_of_one, fit
 from densevos.engine.optimisation import choose_device, choose_precision
+from densevos.engine.precision import tune
 from densevos.methods.method import Data, Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
@@ -79,6 +80,8 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
     device = choose_device(config.loop, distributed.local_rank())
     commit = provenance.commit()  # of the source that runs, which may change before the run ends
 
+    precision = choose_precision(config.loop, device)
+    arithmetic = tune(device, precision)
     distributed.start(device, config.loop.rank_timeout)
     try:
         # What lies on disk is looked at once: two machines may see it differently.
@@ -90,7 +93,8 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
                 resume_from,
                 data={"source": job.data.source, "videos": job.data.videos, "sha256": job.data.sha256},
                 device=str(device),
-                precision=str(choose_precision(config.loop, device)),
+                precision=str(precision),
+                arithmetic=arithmetic,
                 processes=distributed.ranks(),
             )
         totals = _train_rounds(job, method, config, device, out, resume)

@@ -193,7 +193,10 @@ def foreground(
     network: str = "efficientnet_lite0",
     weights: str | None = None,
     encoder: str | None = None,
+    pack: bool = False,
+    shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 600,
     overwrite: bool = False,
 ) -> None:
     """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
@@ -211,7 +214,10 @@ def foreground(
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
         weights: Its weights: a file with a state dict, or a name that torchvision knows.
         encoder: An encoder.safetensors: consensus compares parts of frames by its features instead of by colours.
+        pack: Write one archive a video, OUT/VIDEO.zip, instead of a file a frame. MuG reads both.
+        shard: I/N, to do every N-th video alone: several machines may share one output folder.
         workers: Processes; all cores by default.
+        timeout: Give up a part of a video that gave no map for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.foreground.crf import CrfConfig
@@ -227,7 +233,10 @@ def foreground(
         weights=weights,
         encoder=encoder,
     )
-    made = make_maps(source, out, config, workers=workers, overwrite=overwrite)
+    with stopped_by_sigterm(GO_ON):
+        made = make_maps(
+            source, out, config, pack=pack, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite
+        )
     for reason in made.broken:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {made.written} maps written, {made.kept} kept")

@@ -165,5 +165,8 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.checkpoint_minutes > 0, "--loop.checkpoint-minutes must be positive"),
         (loop.encoder_every >= 0, "--loop.encoder-every must not be negative"),
         (0 <= loop.max_broken <= 1, "--loop.max-broken must lie within 0..1"),
-        (loop.rank_timeout >= 1, "--loop.rank-timeout must be at least 1"),
+        (
+            loop.rank_timeout > loop.reader_timeout,
+            "--loop.rank-timeout must be more than --loop.reader-timeout: other processes wait for a slow reader",
+        ),
     )

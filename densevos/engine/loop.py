@@ -65,7 +65,9 @@ def fit(
                     _agree(reporter, step, bool(stop_asked))
             except Stopped:
                 reporter.save()
-                raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
+                if reporter.leads:
+                    raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
+                raise Stopped(f"rank {distributed.rank()}, after step {run.step}") from None
     return run
 
 
@@ -165,11 +167,13 @@ def train_step(
                 found: dict[str, Tensor] = model(batch, generator)
             run.scaler.scale(found["loss"] / len(batches)).backward()
         losses.append({name: value.detach() for name, value in found.items()})
-    values = _read(losses, batches, run.step)
+    norms = {}
     for name, part in run.parts.items():
-        if part.clip_gradient is not None:
-            run.scaler.unscale_(part.optimiser)
-            part.clip()
+        run.scaler.unscale_(part.optimiser)
+        norms[name] = part.gradient_norm()
+    values = _read(losses, list(norms.values()), batches, run.step)
+    for name, part in run.parts.items():
+        part.clip(norms[name])
         values[f"lr_{name}" if "lr" in values else "lr"] = float(part.schedule.get_last_lr()[0])
         run.scaler.step(part.optimiser)
     run.scaler.update()
@@ -179,11 +183,19 @@ def train_step(
     return values
 
 
-def _read(losses: Sequence[dict[str, Tensor]], batches: Sequence[Batch], step: int) -> dict[str, float]:
-    """The mean of each loss over batches and ranks; RunError when one that is learned from is not finite."""
+def _read(
+    losses: Sequence[dict[str, Tensor]], norms: Sequence[Tensor], batches: Sequence[Batch], step: int
+) -> dict[str, float]:
+    """The mean of each loss over batches and ranks, and the length of the gradient.
+
+    Raises RunError when a loss that is learned from is not finite.
+    """
     names = list(losses[0])
     device = losses[0]["loss"].device
-    found = torch.stack([torch.stack([one[name].to(device).float() for name in names]) for one in losses]).tolist()
+    rows = [torch.stack([one[name].to(device).float() for name in names]) for one in losses]
+    numbers = torch.cat([*rows, torch.stack([norm.float() for norm in norms])]).tolist()
+    found = [numbers[start : start + len(names)] for start in range(0, len(rows) * len(names), len(names))]
+    lengths = numbers[len(rows) * len(names) :]
     by_name = [dict(zip(names, one, strict=True)) for one in found]
     wild = [batch for one, batch in zip(by_name, batches, strict=True) if not math.isfinite(one["loss"])]
     sums = distributed.totals([sum(column) for column in zip(*found, strict=True)])
@@ -195,7 +207,8 @@ def _read(losses: Sequence[dict[str, Tensor]], batches: Sequence[Batch], step: i
             f"loss is {values['loss']} at step {step + 1}, {where}; "
             "lower --optimiser.lr, set --optimiser.clip-gradient or --loop.precision fp32"
         )
-    return values
+    length = math.hypot(*lengths)
+    return {**values, "gradient_norm": length} if math.isfinite(length) else values  # float16 overflows now and then
 
 
 def _gradients_stay_here(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:

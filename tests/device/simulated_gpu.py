@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype as group_tensors_by_device_and_dtype
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -237,11 +238,19 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     with (
         mock.patch.object(torch, "autocast", _autocast),
         mock.patch.object(torch.cuda, "get_device_capability", return_value=(9, 0)),
+        mock.patch.object(torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_grouped)),
         # Wrapped tensors cannot be views in inference mode.
         mock.patch.object(torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()),
         gpu,
     ):
         yield gpu
+
+
+def _grouped(lists: list[list[Any]], with_indices: bool = False) -> dict[Any, Any]:
+    """Tensors by device and dtype, as optimisers that update many at once want them; the C++ side says CPU."""
+    groups = group_tensors_by_device_and_dtype(lists, with_indices)
+    there = any(isinstance(tensor, OnDevice) for tensor in lists[0])
+    return {(CUDA if there else device, dtype): found for (device, dtype), found in groups.items()}
 
 
 class _autocast(torch.autocast):  # noqa: N801 - takes the place of torch.autocast
@@ -299,7 +308,7 @@ def _target(
         return CUDA if name == "cuda" else torch.device("cpu"), None, not kwargs.get("non_blocking"), None
     if args and isinstance(args[0], Tensor):
         return args[0].device, args[0].dtype, not kwargs.get("non_blocking"), None
-    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "copy"}
     device, dtype, non_blocking, layout = torch._C._nn._parse_to(*args, **kwargs)
     return device or tensor.device, dtype, not non_blocking, layout
 

@@ -153,13 +153,13 @@ def test_a_count_is_read_once_after_a_checkpoint_was_loaded() -> None:
         assert other.state_dict()["turn"].values.item() == 4
 
 
-LOOP_WAITS = 4
-"""Times that the loop waits in a step: it reads each of DUL's four losses by itself."""
+LOOP_WAITS = 1
+"""Times that the loop waits in a step: it reads all losses at once."""
 
 
-@pytest.mark.parametrize(("precision", "more"), [(torch.bfloat16, 0), (torch.float16, 1)])
-def test_the_loop_waits_as_often_as_allowed(precision: torch.dtype, more: int) -> None:
-    """With float16 the host also asks once whether a gradient overflowed."""
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_the_loop_waits_as_often_as_allowed(precision: torch.dtype) -> None:
+    """With float16 too: fused optimisers leave a step out on the device when a gradient overflowed."""
     learner, batch = dul()
     with simulated_gpu() as gpu:
         gpu.moved(learner)
@@ -168,5 +168,5 @@ def test_the_loop_waits_as_often_as_allowed(precision: torch.dtype, more: int) -
         values = train_step(learner, run, [batch], 0, precision, torch.device("cuda"))
         gpu.clear()
         assert train_step(learner, run, [batch], 0, precision, torch.device("cuda")) != values
-        assert len(gpu.waits) <= LOOP_WAITS + more, gpu.waits
+        assert len(gpu.waits) <= LOOP_WAITS, gpu.waits
         assert gpu.copies == []

@@ -395,7 +395,8 @@ def test_a_video_that_stands_in_for_another_is_not_told_apart_from_itself(tiny_m
     for video in sorted(tiny_mug.data.iterdir())[1:]:
         for frame in sorted(video.iterdir())[3:]:
             frame.unlink()
-    result = train(dataclasses.replace(tiny_mug, rounds=1), tmp_path / "run")
+    loop = dataclasses.replace(tiny_mug.loop, max_broken=1)
+    result = train(dataclasses.replace(tiny_mug, rounds=1, loop=loop), tmp_path / "run")
     assert len(result.skipped) == 3
     lines = (tmp_path / "run" / "round1" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["video"] for line in lines] == [0, 0]
