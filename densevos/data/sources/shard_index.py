@@ -11,6 +11,7 @@ of a video for one sample. KEY.json says what the video is called, and the name,
 import json
 import tarfile
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ class ShardIndex:
         """The name of a video in the source that was packed."""
         begin = self.name_ends[video - 1] if video else 0
         return self.names[begin : self.name_ends[video]].tobytes().decode("utf-8", "surrogateescape")
+
+    def all_names(self) -> list[str]:
+        """The names of all videos."""
+        joined, ends = self.names.tobytes(), self.name_ends.tolist()
+        return [joined[begin:end].decode("utf-8", "surrogateescape") for begin, end in pairwise([0, *ends])]
 
 
 def joined_names(names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -82,7 +82,7 @@ class ShardSource:
     @property
     def names(self) -> list[str]:
         """The names that the videos had in the source that was packed."""
-        return [self.index.name(video) for video in range(len(self))]
+        return self.index.all_names()
 
     @property
     def inputs(self) -> tuple[Path, ...]:
