@@ -5,9 +5,9 @@
 Plain: a sorted list of the paths of all video files, and the size of each for a fingerprint. Folder: what --data FOLDER
 does, with its identity. Index: what --data FILE.npz does, with its identity. The files are empty and lie in folders of
 classes below a temporary folder; their names are in the cache of the system, which favours the first two. Each row is a
-process of its own, the fastest of some. Its memory is what it grows by; "a reader" is what a forked process has for itself after it looked
-at every path, as the reading processes of training do in time. Asserts that all three know the same videos, prints a
-table and, as the last line, one JSON object.
+process of its own, the fastest of some. Its memory is what it grows by; "a reader" is what a forked process has for
+itself after it looked at every path, as the reading processes of training do in time. Asserts that all three know the
+same videos, prints a table and, as the last line, one JSON object.
 """
 
 import argparse
