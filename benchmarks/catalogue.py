@@ -1,13 +1,13 @@
 """Knowing 300,000 videos at the start of a run: an index against searching the folder, in time and memory.
 
-    python benchmarks/catalogue.py [--videos 300000] [--classes 400]
+    python benchmarks/catalogue.py [--videos 300000] [--classes 400] [--rounds 2]
 
 Plain: a sorted list of the paths of all video files, and the size of each for a fingerprint. Folder: what --data FOLDER
 does, with its identity. Index: what --data FILE.npz does, with its identity. The files are empty and lie in folders of
 classes below a temporary folder; their names are in the cache of the system, which favours the first two. Each row is a
-process of its own. Its memory is what it grows by; "a reader" is what a forked process has for itself after it looked
-at every path, as the reading processes of training do in time. Asserts that all three know the same videos, prints a
-table and, as the last line, one JSON object.
+process of its own, the fastest of some. Its memory is what it grows by; "a reader" is what a forked process has for
+itself after it looked at every path, as the reading processes of training do in time. Asserts that all three know the
+same videos, prints a table and, as the last line, one JSON object.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def main() -> None:
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--videos", type=int, default=300_000)
     parser.add_argument("--classes", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=2, help="each row is run so often; the fastest counts")
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -45,7 +46,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "train"
         make_tree(root, options.videos, options.classes)
-        rows: dict[str, Row] = {kind: in_own_process([__file__, "--one", kind, "--root", str(root)]) for kind in KINDS}
+        rows: dict[str, Row] = {}
+        for _ in range(options.rounds):
+            for kind in KINDS:
+                row = in_own_process([__file__, "--one", kind, "--root", str(root)])
+                rows[kind] = min(rows.get(kind, row), row, key=lambda row: row["seconds"])
     assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, "they know different videos"
 
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.

@@ -172,11 +172,13 @@ class BusyWorkers(Generic[Item]):
         patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
         ready = wait([worker.connection for worker in self.workers], timeout=patience)
         for worker, deadline in list(self.workers.items()):
-            if worker.connection in ready:
+            late = deadline <= time.monotonic()
+            # Whoever takes the outcomes may have been slower than the limit: then there is an answer by now.
+            if worker.connection in ready or (late and worker.connection.poll()):
                 answer = worker.answer()
                 self.workers[worker] = self._deadline(worker)
                 yield worker, *answer
-            elif deadline <= time.monotonic():
+            elif late:
                 worker.end()
                 reason = f"gave nothing for {self._timeout:g} s, so its process was ended; or raise --timeout"
                 yield worker, "done", HungError(reason)

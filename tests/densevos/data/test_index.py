@@ -28,6 +28,8 @@ from tests.densevos.conftest import write_frames
 from tests.densevos.data.catalogue import layout_copies as copies
 
 FOLDER = find_layout("folder")
+PATIENCE = 6
+"""Seconds; a process that is busy importing decoders must not seem to hang."""
 
 
 def densevos(*arguments: object) -> int:
@@ -78,7 +80,7 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
 ) -> None:
     out = tmp_path / "mixed.npz"
     start = time.monotonic()
-    command = ("data", "index", mixed, "--dataset", "folder", "--out", out, "--workers", 1, "--timeout", 1)
+    command = ("data", "index", mixed, "--dataset", "folder", "--out", out, "--workers", 1, "--timeout", PATIENCE)
     assert densevos(*command) == 0
     assert time.monotonic() - start < 60
     index = read_index(out)
@@ -86,7 +88,7 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     unreadable = dict.fromkeys(("cut.mp4", "empty.mp4", "garbage.mp4"), Status.UNREADABLE)
     assert bad == {**unreadable, "pipe.mp4": Status.HUNG}
     said = capsys.readouterr()
-    assert "broken: " + str(mixed / "pipe.mp4") + ": gave nothing for 1 s" in said.err
+    assert f"broken: {mixed}/pipe.mp4: gave nothing for {PATIENCE} s" in said.err
     assert "4 of 7 videos are left out (3 cannot be opened, 1 took too long)" in said.out
 
     row = list(index.paths).index("movie.mp4")
@@ -301,7 +303,7 @@ def test_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_is_in_order_and_opens_nothing_of_an_index(
     mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert densevos("data", "list", mixed, "--workers", 2, "--timeout", 1) == 2
+    assert densevos("data", "list", mixed, "--workers", 2, "--timeout", PATIENCE) == 2
     lines = capsys.readouterr().out.splitlines()
     assert [line[:7].strip() for line in lines] == ["12", "-", "-", "9", "-", "12", "-"]
     write_index(tmp_path / "index.npz", an_index(mixed, {"garbage.mp4": 7}))
