@@ -172,7 +172,7 @@ def test_features_that_are_not_finite_are_told(encoder: Encoder) -> None:
     frame, mask = still(64, 96)
     propagator = Propagator(encoder)
     propagator.step(frame, mask)
-    features = encoder.of_frame(frame)
+    features = encoder.of_frame(frame).clone()
     features[3, 2, 1] = torch.nan
     with pytest.raises(InputError, match=r"--encoder random:resnet18: .*not finite numbers \(NaN or infinity"):
         propagator.step(frame, features=features)
