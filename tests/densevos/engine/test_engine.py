@@ -239,6 +239,18 @@ def test_sigterm_between_steps_resumes_bit_identical(
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_clock_that_goes_backwards_changes_nothing(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny, tmp_path / "whole")
+    now = itertools.count(time.time(), -60)
+    monkeypatch.setattr(time, "time", lambda: next(now))
+    train(tiny, tmp_path / "run")
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert all(line["clips_per_second"] > 0 for line in lines)
+
+
 @pytest.mark.slow
 def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_path: Path) -> None:
     """What a reading process raises arrives without its traceback, and the process does not wait for it for ever."""
