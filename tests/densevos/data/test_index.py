@@ -1,9 +1,13 @@
 """The index of videos: made, gone on with, merged, checked, described, trained on."""
 
+import contextlib
+import multiprocessing
 import os
 import pickle
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -109,6 +113,39 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     assert {Path(path).stem for path in again.paths} == {"added", os.fsdecode(b"caf\xe9"), "cut", "frames", "movie"}
     assert again.frames[list(again.paths).index("frames")] == 9
     assert not list(tmp_path.glob("*.part*"))
+
+
+@contextlib.contextmanager
+def killed_while_reading(pipe: Path) -> Iterator[None]:
+    """Kill the processes of this one as soon as one of them reads the pipe, as a decoder that crashes would."""
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        opened = None
+        while opened is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                opened = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        for process in multiprocessing.active_children():
+            process.kill()
+        if opened is not None:
+            os.close(opened)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_its_process_costs_only_itself(tmp_path: Path) -> None:
+    for name in ("a", "z"):
+        copies.frames(tmp_path / "data" / name, ["0.png"])
+    os.mkfifo(tmp_path / "data" / "m.mp4")
+    with killed_while_reading(tmp_path / "data" / "m.mp4"):
+        index = make_index(tmp_path / "data", FOLDER, tmp_path / "index.npz", workers=1)
+    assert statuses(index) == {"a": Status.USABLE, "m.mp4": Status.CRASHED, "z": Status.USABLE}
+    assert index.reasons[1].startswith(f"{tmp_path / 'data' / 'm.mp4'}: its process died (exit status -9)")
 
 
 def test_heads_of_truncated_videos_are_not_believed(tmp_path: Path) -> None:
