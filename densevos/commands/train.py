@@ -36,7 +36,9 @@ def train(arguments: list[str]) -> None:
     from densevos.engine import distributed
     from densevos.training import train as run_training
 
-    result = run_training(parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite)
+    result = run_training(
+        parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite, profile=parsed.profile
+    )
     for reason in result.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
@@ -53,6 +55,8 @@ class _TrainArguments(Generic[Config]):
     """never, auto (go on from the latest checkpoint in --out) or the path of a checkpoint."""
     overwrite: bool = False
     """Empty --out first when it holds files."""
+    profile: bool = False
+    """Print at the end which of data, transfer, network and loss a step waits for."""
 
 
 def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:

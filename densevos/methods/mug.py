@@ -132,10 +132,10 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
 
 
 def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device") -> None:
-    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; those that are there are kept.
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them all are left alone.
 
-    Where the initial maps of a video are packed, so are these. Each process does its share of the videos. Videos that
-    cannot be trained on are left out.
+    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each process does its share of
+    the videos. Videos that cannot be trained on are left out.
 
     Raises:
         Stopped: SIGTERM came; the map at hand was finished.
@@ -148,31 +148,32 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
 
     clips, flip, scales = config.clips, config.relabel_flip, config.relabel_scales
     segmenter = Segmenter(network, clips.size, clips.segments, device, flip=flip, scales=scales)
-    names, given, made = source.names, MapFolder(config.foreground), MapFolder(out)
+    initial, maps, folders = MapFolder(config.foreground), MapFolder(out), source.names
 
     def write_maps(index: int, on_step: OnStep) -> None:
         reader = source.open(index)
         check_length(reader, config.clips)
-        video = names[index]
-        if made.frames(video).issuperset(reader.names):
+        video = folders[index]
+        if maps.frames(video).issuperset(reader.names):
             return
 
-        pack = given.archive(video).is_file()
-        folder = made.to_be_packed(video) if pack else made.loose(video)
+        packed = initial.archive(video).is_file()
+        folder = maps.to_be_packed(video) if packed else maps.loose(video)
         folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
-            initial = given.read(video, [reader.names[i] for i in sample])
-            threshold = area_threshold(list(segmenter(reader, sample)), initial)
+            before = initial.read(video, [reader.names[i] for i in sample])
+            threshold = area_threshold(list(segmenter(reader, sample)), before)
 
         for frame_index, probability in enumerate(segmenter(reader)):
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
-            write_mask(folder / f"{reader.names[frame_index]}.png", binary_map(probability, threshold, frame))
+            file = folder / f"{reader.names[frame_index]}.png"
+            write_mask(file, binary_map(probability, threshold, frame))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
-        if pack:
-            made.pack(video)
+        if packed:
+            maps.pack(video)
 
     # Videos are labelled in this process, because the network is on its device.
     share = range(len(source))[distributed.rank() :: distributed.ranks()]

@@ -436,6 +436,24 @@ def launch(arguments: list[str]) -> None:
     submit(jobs(command, options.shards), options)
 
 
+def watch(arguments: list[str]) -> None:
+    """Read the run, options of watching, and options of propagate; score what the run writes."""
+    from densevos.base.parallel import stopped_by_sigterm
+    from densevos_eval.watch import WatchOptions
+    from densevos_eval.watch import watch as watch_run
+
+    program = "densevos-eval watch RUN --dataset NAME --root FOLDER"
+    options, words = tyro.cli(WatchOptions, args=arguments, prog=program, return_unknown_args=True)
+    if not words or words[0].startswith("-"):
+        raise InputError(f"densevos-eval watch: no run; write {program}, and other options of propagate")
+    with stopped_by_sigterm("run the same command again to go on"):
+        watch_run(Path(words[0]), words[1:], options)
+
+
+def _watch_help() -> None:
+    """Score each encoder that a training run writes, and link the best (`densevos-eval watch --help`)."""
+
+
 def _launch_help() -> None:
     """Submit a command as one or several jobs of a cluster (`densevos-eval launch --help`)."""
 
@@ -453,6 +471,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "report": report,
     "matrix": matrix,
+    "watch": _watch_help,
     "launch": _launch_help,
 }
 
@@ -475,8 +494,9 @@ RENAMED: dict[str, dict[str, str]] = {
 
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
-    if arguments[:1] == ["launch"]:
-        return launch(arguments[1:])
+    own = {"launch": launch, "watch": watch}  # What follows them is not all theirs.
+    if arguments and arguments[0] in own:
+        return own[arguments[0]](arguments[1:])
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
     if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
         renamed = RENAMED["segment"]
