@@ -38,7 +38,7 @@ def _launch_help() -> None:
 
 
 def _data_help() -> None:
-    """Synthetic clips, frame extraction, listing, class counts, foreground maps (`densevos data --help`)."""
+    """Synthetic clips, indexes, frame extraction, listing, class counts, foreground maps (`densevos data --help`)."""
 
 
 def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:

@@ -22,14 +22,19 @@ from densevos.config import (
 _ADAM = OptimiserConfig(name="adam", lr=1e-4, schedule="step", decay_every=100, decay_factor=0.5)
 
 
+def _loop(*, epochs: int, encoder_every: int) -> LoopConfig:
+    """Of a published row, whose best snapshot is that of some epoch: encoders of every so many are kept."""
+    return LoopConfig(workers=8, epochs=epochs, encoder_every=encoder_every)
+
+
 def dul_ytvos(data: Path) -> TrainConfig:
     """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there: epoch 60)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=LoopConfig(workers=8, epochs=500))
+    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=_loop(epochs=500, encoder_every=10))
 
 
 def dul_oxuva(data: Path) -> TrainConfig:
     """DUL on OxUvA (best snapshot in the paper: epoch 430)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=LoopConfig(workers=8, epochs=500))
+    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=_loop(epochs=500, encoder_every=10))
 
 
 def dul_kinetics(data: Path) -> TrainConfig:
@@ -38,7 +43,7 @@ def dul_kinetics(data: Path) -> TrainConfig:
         data=data,
         clips=ClipConfig(gap=10, spacing="fraction", order="ascending", short_side=(256, 256), crop="centre"),
         optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5),
-        loop=LoopConfig(workers=8, epochs=80),
+        loop=_loop(epochs=80, encoder_every=2),
     )
 
 
@@ -48,7 +53,7 @@ def dul_trackingnet(data: Path) -> TrainConfig:
         data=data,
         clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
         optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.9),
-        loop=LoopConfig(workers=8, epochs=250),
+        loop=_loop(epochs=250, encoder_every=4),
     )
 
 

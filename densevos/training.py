@@ -1,5 +1,7 @@
 """From a configuration to an encoder or segmentation model on disk, whatever the method."""
 
+import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,15 +10,24 @@ import torch
 from densevos.base.errors import InputError
 from densevos.base.files import name_bytes, new_folder
 from densevos.config import LoopConfig, RunConfig, flag, to_dict
+from densevos.data.clips import Remaining, VideoDataset
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
-from densevos.engine.loop import fit
+from densevos.engine.loop import batch_of_one, fit
 from densevos.engine.optimisation import choose_device, choose_precision
-from densevos.methods.method import Method, Round, TrainingJob
+from densevos.engine.precision import tune
+from densevos.methods.method import Data, Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
-WITHOUT_EFFECT = {"workers", "reader_timeout", "log_every", "checkpoint_every", "keep_last"}
+WITHOUT_EFFECT = {
+    *("workers", "reader_timeout", "rank_timeout", "max_broken"),
+    *("log_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "encoder_every"),
+}
 """Options of the loop that do not change the weights, so that resuming may change them."""
+TOGETHER = {"batch", "global_batch"}
+"""Options of the loop that, with the number of processes, say how many clips a step takes."""
+ENCODERS = "encoders"
+"""Folder of the encoders, or models, that --loop.encoder-every keeps."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +80,24 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
     device = choose_device(config.loop, distributed.local_rank())
     commit = provenance.commit()  # of the source that runs, which may change before the run ends
 
-    distributed.start(device)
+    precision = choose_precision(config.loop, device)
+    arithmetic = tune(device, precision)
+    distributed.start(device, config.loop.rank_timeout)
     try:
-        resume_from = _prepare(config, job, out, resume, overwrite)
+        # What lies on disk is looked at once: two machines may see it differently.
+        resume_from = distributed.on_first(lambda: _prepare(config, job, out, resume, overwrite))
         if distributed.rank() == 0:
+            _say_what_a_step_takes(config.loop, job)
             provenance.record(
                 out,
                 resume_from,
                 data={"source": job.data.source, "videos": job.data.videos, "sha256": job.data.sha256},
                 device=str(device),
-                precision=str(choose_precision(config.loop, device)),
+                precision=str(precision),
+                arithmetic=arithmetic,
                 processes=distributed.ranks(),
             )
-        totals = _train_rounds(job, method, config.loop, device, out, resume)
+        totals = _train_rounds(job, method, config, device, out, resume)
         file = out / method.file
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
@@ -120,7 +136,7 @@ def export(path: Path, out: Path) -> None:
 
 
 def _train_rounds(
-    job: TrainingJob, method: Method, loop: LoopConfig, device: torch.device, out: Path, resume: str
+    job: TrainingJob, method: Method, config: RunConfig, device: torch.device, out: Path, resume: str
 ) -> Totals:
     """Train all rounds of `job` one after the other.
 
@@ -130,7 +146,7 @@ def _train_rounds(
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
-        totals.add(_train_round(job, round_, method, loop, device, out, resume))
+        totals.add(_train_round(job, round_, method, config, device, out, resume))
         if round_.after is not None:
             round_.after(out, device)
             distributed.wait()
@@ -141,28 +157,34 @@ def _train_round(
     job: TrainingJob,
     round_: Round,
     method: Method,
-    loop: LoopConfig,
+    config: RunConfig,
     device: torch.device,
     out: Path,
     resume: str,
 ) -> State:
     """The last state of a round: trained from the start, gone on with, or found finished."""
     folder = out / round_.folder
-    resume_from = _checkpoint_of(round_, out, resume)
+    resume_from = distributed.on_first(lambda: _checkpoint_of(round_, out, resume))
     product = round_.product
     if product is not None and resume_from is not None and (folder / product.name).exists():
         return _finished_round(job, folder, resume_from, device)
 
+    def keep(epoch: int) -> None:
+        file = folder / ENCODERS / f"epoch-{epoch:04d}{Path(method.file).suffix}"
+        file.parent.mkdir(exist_ok=True)
+        method.save(file, job.learner, {"epoch": epoch, "config": to_dict(config)})
+
     run = fit(
         job.learner,
-        round_.data(out),
+        _as_it_began(round_.data(out), job.data, out),
         job.optimisers,
-        loop,
+        config.loop,
         device,
         folder,
         resume_from,
         shown=method.shown,
         best=method.best,
+        on_epoch=keep,
     )
     if product is not None:
         distributed.share_buffers(job.learner)
@@ -210,23 +232,67 @@ def _prepare(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwr
     for round_ in reversed(job.rounds):
         resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
     if resume_from is not None:
-        _check_processes(_run_folder(resume_from))
+        _check_step(_run_folder(resume_from), config.loop)
 
     if resume == "never" or not (out / "config.json").exists():
-        if distributed.rank() == 0:
-            new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
-            write_config(out / "config.json", config)
+        new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
+        if job.data.titles is not None:
+            provenance.record_videos(out, job.data.titles())
+        write_config(out / "config.json", config)
     elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
         raise InputError(
             f"{out}/config.json: differs from this command in {changed}; "
             f"resume with --config {out}/config.json or choose another --out"
         )
     elif provenance.data_hash(out) not in (None, job.data.sha256):
-        raise InputError(
-            f"{job.data.source}: holds other videos than when {out} began; "
-            "bring back the old ones or choose another --out"
-        )
+        _check_videos(out, job.data)
     return resume_from
+
+
+def _check_videos(out: Path, data: Data) -> None:
+    """Say how the videos differ from those that a run began with; InputError when there are others."""
+    before = provenance.recorded_videos(out)
+    now = None if data.titles is None else set(data.titles())
+    if before is None or now is None or not now <= set(before):
+        raise InputError(
+            f"{data.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
+        )
+    gone = sorted(set(before) - now)
+    if gone:
+        warnings.warn(
+            f"{data.source}: {len(gone)} of the {len(before)} videos that {out} began with are gone, such as {gone[0]};"
+            " others stand in for them",
+            stacklevel=2,
+        )
+    else:
+        warnings.warn(f"{data.source}: some videos are not what they were when {out} began", stacklevel=2)
+
+
+def _as_it_began(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
+    """The data set with all videos that the run in `out` began with: draws of a step go by their number."""
+    if provenance.data_hash(out) in (None, data.sha256):
+        return videos
+    before = provenance.recorded_videos(out)
+    titles = [videos.title(index) for index in range(len(videos))]
+    if before is None or before == titles or not set(titles) < set(before):
+        return videos
+    place = {title: index for index, title in enumerate(titles)}
+    return Remaining(videos, before, [place.get(title) for title in before])
+
+
+def _say_what_a_step_takes(loop: LoopConfig, job: TrainingJob) -> None:
+    """Tell what several processes make of a recipe that was made for one."""
+    ranks, videos = distributed.ranks(), job.data.videos
+    step = batch_of_one(loop, ranks) * ranks * loop.accumulate
+    if ranks > 1:
+        cure = "" if loop.global_batch else f"; --loop.global-batch {loop.batch} keeps the recipe's batch and rate"
+        print(f"note: a step takes {step} clips, {step // ranks} in each of {ranks} processes{cure}", file=sys.stderr)
+    if step < videos and videos % step > 0.1 * videos:
+        print(
+            f"note: {videos % step} of the {videos} videos, others each time, are left out of an epoch, as they are"
+            f" fewer than the {step} of a step",
+            file=sys.stderr,
+        )
 
 
 def _run_folder(path: Path) -> Path:
@@ -237,13 +303,17 @@ def _run_folder(path: Path) -> Path:
     return folder.parent if in_round else folder
 
 
-def _check_processes(run: Path) -> None:
-    """Raise InputError if a run was started with another number of processes, each of which takes a batch a step."""
-    before, now = provenance.processes(run), distributed.ranks()
-    if before not in (None, now):
+def _check_step(run: Path, loop: LoopConfig) -> None:
+    """Raise InputError if the steps of a run took another number of clips: its order and schedule are made of steps."""
+    if not (run / "config.json").exists():
+        return
+    earlier, processes = read_config(run / "config.json").loop, provenance.processes(run)
+    before = earlier.global_batch or earlier.batch * processes
+    now = loop.global_batch or loop.batch * distributed.ranks()
+    if before != now:
         raise InputError(
-            f"{run}/provenance.json: a step of this run takes --loop.batch clips in each of {before} processes, but now"
-            f" {now} run; resume with {before} (torchrun --nproc-per-node x --nnodes) or start anew in another --out"
+            f"{run}/provenance.json: a step of this run takes {before} clips in {processes} processes, but now it"
+            f" would take {now} in {distributed.ranks()}; pass --loop.global-batch {before}, or choose another --out"
         )
 
 
@@ -254,7 +324,7 @@ def _changed(before: RunConfig, now: RunConfig) -> str | None:
         other = to_dict(now)[name]
         if isinstance(value, dict):
             for key, part in value.items():
-                if part != other[key] and key not in WITHOUT_EFFECT:
+                if part != other[key] and key not in WITHOUT_EFFECT | TOGETHER:
                     return f"{flag(name, key)} ({part} there, {other[key]} here)"
         elif value != other:
             return f"--{name.replace('_', '-')} ({value} there, {other} here)"

@@ -81,7 +81,11 @@ def read_mask(path: Path | str) -> np.ndarray:
     if plain is not None:
         return plain
 
-    image = open_mask(path)
+    return ids_of(open_mask(path), str(path))
+
+
+def ids_of(image: Image.Image, title: str) -> np.ndarray:
+    """Ids [H,W] uint8 of a decoded mask; InputError, which begins with `title`, when its pixels are colours."""
     if image.mode not in ("1", "P", "L"):
-        raise InputError(f"{path}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are ids")
+        raise InputError(f"{title}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are ids")
     return np.asarray(image, dtype=np.uint8)

@@ -24,9 +24,13 @@ def read_plain_png(path: Path | str) -> np.ndarray | None:
     Returns None for every other file, missing and damaged ones included.
     """
     try:
-        content = Path(path).read_bytes()
+        return plain_png(Path(path).read_bytes())
     except OSError:
         return None
+
+
+def plain_png(content: bytes) -> np.ndarray | None:
+    """The same of the content of a file."""
     if not content.startswith(SIGNATURE):
         return None
 

@@ -10,7 +10,8 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import RunError
 from densevos.base.files import written_whole
-from densevos.commands.catalogue import check, index, layouts, list_videos, merge, stats
+from densevos.base.parallel import stopped_by_sigterm
+from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -103,27 +104,83 @@ def frames(
     out: Path,
     short_side: int = 256,
     every: int = 1,
+    shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 300,
     overwrite: bool = False,
 ) -> None:
     """Decode videos into folders of small JPEG frames, which training reads several times faster.
 
+    Repeat a command that was stopped and it goes on.
+
     Args:
         source: What `--data` of `densevos train` takes.
-        out: Folder to write: one folder of frames a video.
+        out: Folder to write: one folder of frames a video. Or to go on with.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
         every: Keep the first of so many frames.
+        shard: I/N, to decode every N-th video alone: several machines may share one output folder.
         workers: Processes; all cores by default.
+        timeout: Give up a video that gave no frame for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.extraction import extract_frames
 
-    written, skipped = extract_frames(
-        source, out, short_side=short_side, every=every, workers=workers, overwrite=overwrite
-    )
-    for reason in skipped:
+    with stopped_by_sigterm(GO_ON):
+        done = extract_frames(
+            source,
+            out,
+            short_side=short_side,
+            every=every,
+            shard=shard,
+            workers=workers,
+            timeout=timeout,
+            overwrite=overwrite,
+        )
+    for reason in done.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
-    print(f"{out}: {written} videos, {len(skipped)} skipped")
+    kept = f" and {done.kept} kept" if done.kept else ""
+    print(f"{out}: {done.written} videos written{kept}, {len(done.skipped)} skipped")
+
+
+def pack(
+    source: tyro.conf.Positional[Path],
+    out: Path,
+    format: Literal["jpeg", "clips"] = "clips",
+    short_side: int = 256,
+    every: int = 1,
+    shard_size: int = 256,
+    shard: str | None = None,
+    workers: int | None = None,
+    timeout: float = 60,
+    overwrite: bool = False,
+) -> None:
+    """Pack videos into indexed tar shards, which training reads at random: few large files instead of many small ones.
+
+    Repeat a command that was stopped and it goes on.
+
+    Args:
+        source: What `--data` of `densevos train` takes.
+        out: Folder to write, or to go on with. `--data` of `densevos train` takes it.
+        format: clips: H.264 with a key frame every 12 frames, decoded about twice as fast as usual video files. jpeg:
+            JPEG frames, read several times faster, but several times larger.
+        short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
+        every: Keep the first of so many frames.
+        shard_size: Videos in a shard.
+        shard: Write only every N-th shard, from the I-th on, given as I/N: so N machines share the work.
+        workers: Processes; all cores by default.
+        timeout: Leave out a video that gives no frame for so many seconds.
+        overwrite: Empty the output folder first when it holds files.
+    """
+    from densevos.data.packing import PackConfig, pack_videos
+
+    config = PackConfig(format=format, short_side=short_side, every=every, shard_size=shard_size)
+    with stopped_by_sigterm(GO_ON):
+        result = pack_videos(source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite)
+    for reason in result.broken:
+        print(f"skipped: {reason}", file=sys.stderr)
+    print(f"{out}: {result.packed} videos, {len(result.broken)} skipped")
+    if result.missing:
+        print(f"{out}: {result.missing} shards are still to be written by other --shard")
 
 
 def foreground(
@@ -136,7 +193,10 @@ def foreground(
     network: str = "efficientnet_lite0",
     weights: str | None = None,
     encoder: str | None = None,
+    pack: bool = False,
+    shard: str | None = None,
     workers: int | None = None,
+    timeout: float = 600,
     overwrite: bool = False,
 ) -> None:
     """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
@@ -154,7 +214,10 @@ def foreground(
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
         weights: Its weights: a file with a state dict, or a name that torchvision knows.
         encoder: An encoder.safetensors: consensus compares parts of frames by its features instead of by colours.
+        pack: Write one archive a video, OUT/VIDEO.zip, instead of a file a frame. MuG reads both.
+        shard: I/N, to do every N-th video alone: several machines may share one output folder.
         workers: Processes; all cores by default.
+        timeout: Give up a part of a video that gave no map for so many seconds.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.foreground.crf import CrfConfig
@@ -170,7 +233,10 @@ def foreground(
         weights=weights,
         encoder=encoder,
     )
-    made = make_maps(source, out, config, workers=workers, overwrite=overwrite)
+    with stopped_by_sigterm(GO_ON):
+        made = make_maps(
+            source, out, config, pack=pack, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite
+        )
     for reason in made.broken:
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {made.written} maps written, {made.kept} kept")
@@ -225,6 +291,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "stats": stats,
     "list": list_videos,
     "frames": frames,
+    "pack": pack,
     "foreground": foreground,
     "classes": classes,
 }

@@ -1,4 +1,4 @@
-"""densevos export and info: what a run left, as a file and in words."""
+"""densevos export and info: what a run left, as a file and in words, and what the machine has."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,28 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path) -> None:
     print(out)
 
 
-def info(model: tyro.conf.Positional[str], size: int | None = None, classes: int = 11) -> None:
+def info(
+    model: tyro.conf.Positional[str | None] = None,
+    system: bool = False,
+    size: int | None = None,
+    classes: int = 11,
+) -> None:
     """Print what an encoder or a segmentation model is: parameters, multiply-accumulates, how it was trained.
 
     Args:
         model: An encoder.safetensors or model.safetensors, or deeplabv3, swin_upernet or video_swin.
+        system: Print what this machine has instead: versions, decoders of video files and why others do not load,
+            cores, memory, shared memory, GPUs, bfloat16.
         size: Count the operations of a segmentation network at size x size pixels; by default what it was trained on.
         classes: Of an architecture.
     """
+    if (model is None) != system:
+        raise InputError("densevos info: give a model, or --system alone")
+    if model is None:
+        from densevos.inference.system import describe_system
+
+        print(json.dumps(describe_system(), indent=2))
+        return
     from densevos.inference.info import describe
 
     print(json.dumps(describe(model, size, classes), indent=2))

@@ -60,7 +60,7 @@ class LoopConfig:
     """How long, how fast, where, and what is kept."""
 
     batch: int = 16
-    """B, clips a step (of one process)."""
+    """B, clips a step (of one process, unless --loop.global-batch is given)."""
     epochs: int = 500
     """One epoch takes one clip of each video."""
     seed: int = 0
@@ -73,15 +73,27 @@ class LoopConfig:
     """Processes that read clips; 0 reads in the training process. The result does not depend on it."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
-    checkpoint_every: int = 100
-    """Steps between two checkpoints."""
+    checkpoint_every: int | None = None
+    """Steps between two checkpoints, instead of minutes."""
     keep_last: int = 2
     """Checkpoints kept besides the best."""
     accumulate: int = field(default=1, metadata=ADDED_LATER)
     """Batches whose gradients make one step, so that a step learns from --loop.batch times as many clips."""
     reader_timeout: int = field(default=180, metadata=ADDED_LATER)
-    """Seconds that a reading process (--loop.workers) may spend on one video. A run whose reader takes longer ends
-    and names the video."""
+    """Seconds that a reading process (--loop.workers) may spend on one video. One that takes longer is killed, and
+    the video left out."""
+    global_batch: int | None = field(default=None, metadata=ADDED_LATER)
+    """Clips a step of all processes together, each of which takes its part, instead of --loop.batch in each."""
+    sync_batchnorm: bool = field(default=False, metadata=ADDED_LATER)
+    """BatchNorm's statistics are of the batch of all processes; each of its own part otherwise, as in the release."""
+    checkpoint_minutes: float = field(default=10.0, metadata=ADDED_LATER)
+    """Minutes between two checkpoints."""
+    encoder_every: int = field(default=0, metadata=ADDED_LATER)
+    """Keep the encoder, or model, of every so many epochs in encoders/; 0: the last one alone."""
+    max_broken: float = field(default=0.05, metadata=ADDED_LATER)
+    """Share of the videos, or one, that may be of no use; a run that finds more of them stops with their list."""
+    rank_timeout: int = field(default=600, metadata=ADDED_LATER)
+    """Seconds after which processes that wait for another one (torchrun) end and name it."""
 
 
 class RunConfig(Protocol):
@@ -145,8 +157,16 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.epochs >= 1, "--loop.epochs must be at least 1"),
         (loop.workers >= 0, "--loop.workers must not be negative"),
         (loop.log_every >= 1, "--loop.log-every must be at least 1"),
-        (loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
+        (loop.checkpoint_every is None or loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
         (loop.keep_last >= 1, "--loop.keep-last must be at least 1"),
         (loop.accumulate >= 1, "--loop.accumulate must be at least 1"),
         (loop.reader_timeout >= 1, "--loop.reader-timeout must be at least 1"),
+        (loop.global_batch is None or loop.global_batch >= 1, "--loop.global-batch must be at least 1"),
+        (loop.checkpoint_minutes > 0, "--loop.checkpoint-minutes must be positive"),
+        (loop.encoder_every >= 0, "--loop.encoder-every must not be negative"),
+        (0 <= loop.max_broken <= 1, "--loop.max-broken must lie within 0..1"),
+        (
+            loop.rank_timeout > loop.reader_timeout,
+            "--loop.rank-timeout must be more than --loop.reader-timeout: other processes wait for a slow reader",
+        ),
     )

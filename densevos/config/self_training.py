@@ -106,6 +106,11 @@ class TrainConfig:
                 f"--objective.cross-view-grid must be 1..{cells} at this crop and stride",
             ),
             (self.objective.temperature > 0, "--objective.temperature must be positive"),
+            (
+                self.loop.accumulate == 1,
+                "--loop.accumulate: each of several batches would see its own anchors alone, not those of the whole"
+                " step; give more processes (--loop.global-batch), or a larger --loop.batch",
+            ),
             *shared_rules(self.encoder, self.optimiser, self.loop),
         )
         require(rules)

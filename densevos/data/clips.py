@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
 
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.config import ClipConfig
 from densevos.data.sources.source import FrameReader, VideoSource
+
+STAND_IN = 1  # Tells the draws of stand-ins from those of clips.
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Clip:
     skipped: tuple[str, ...]
 
 
-class VideoDataset(Dataset, ABC):
+class VideoDataset(ABC):
     """`dataset[epoch, index]` is the sample of video `index` in that epoch, whoever asks and in whatever order.
 
-    A video that cannot be used is passed over in favour of the next one and noted in the sample; InputError only
-    when no video is left.
+    A video that cannot be used is passed over in favour of a random other one, a stand-in, and noted in the sample;
+    InputError only when no video is left.
     """
 
     on_read: Callable[[str], object] = staticmethod(lambda title: None)
@@ -49,24 +52,54 @@ class VideoDataset(Dataset, ABC):
 
     def __init__(self, videos: int, seed: int):
         self.videos, self.seed = videos, seed
+        self.left_out: dict[str, str] = {}
+        """Videos that must not be read again, as they end or hold up whoever reads them: title, and why in a line."""
 
     def __len__(self) -> int:
         return self.videos
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
-        epoch, first = key
+        return self.read(*key)
+
+    def batch(self, keys: Sequence[tuple[int, int]], beside: Sequence[int] = ()) -> Any:
+        """A batch of the samples (epoch, index); `beside` are other videos of the same step.
+
+        Stand-ins are none of these, as far as there are others: a step does not see a video twice.
+        """
+        taken = {index for _, index in keys}.union(beside)
+        return self.collate([self.read(epoch, index, taken) for epoch, index in keys])
+
+    def read(self, epoch: int, first: int, taken: AbstractSet[int] = frozenset()) -> Any:
+        """The sample of video `first`, or of a stand-in that is not `taken`."""
         skipped: list[str] = []
-        for number in range(first, first + len(self)):
-            index = number % len(self)
+        for index in self._candidates(epoch, first, taken):
             rng = np.random.default_rng((self.seed, epoch, first))
-            self.on_read(self.title(index))
             try:
-                return self.sample(index, rng, tuple(skipped))
-            except (RunError, Stopped):
-                raise
-            except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
-                skipped.append(why_left_out(self.title(index), error))
-        raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0]}")
+                with self.reading(self.title(index)):
+                    return self.sample(index, rng, tuple(skipped))
+            except LeftOut as error:
+                skipped += [str(error)] * bool(str(error))
+        raise InputError(f"none of the {len(self)} videos can be used; the first: {skipped[0] if skipped else 'gone'}")
+
+    @contextmanager
+    def reading(self, title: str) -> Iterator[None]:
+        """Around the reading of one video; LeftOut, which says why, when it is of no use."""
+        if title in self.left_out:
+            raise LeftOut(self.left_out[title])
+        self.on_read(title)
+        try:
+            yield
+        except (RunError, Stopped, LeftOut):
+            raise
+        except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+            raise LeftOut(why_left_out(title, error)) from error
+
+    def _candidates(self, epoch: int, first: int, taken: AbstractSet[int]) -> Iterator[int]:
+        """The video that is meant, then all others at random, those that are taken last."""
+        yield first
+        others = np.random.default_rng((self.seed, epoch, first, STAND_IN)).permutation(len(self)).tolist()
+        yield from (index for index in others if index not in taken and index != first)
+        yield from (index for index in others if index in taken and index != first)
 
     def title(self, index: int) -> str:
         """Where a video is, as messages name it."""
@@ -79,6 +112,34 @@ class VideoDataset(Dataset, ABC):
     @abstractmethod
     def collate(self, samples: Sequence[Any]) -> Any:
         """Stack samples to a batch, which has `names` and `skipped`."""
+
+
+class Remaining(VideoDataset):
+    """A data set from which videos were taken, with all videos that it once had, so that draws stay as they were.
+
+    Those that were taken cannot be used; others stand in for them.
+    """
+
+    def __init__(self, videos: VideoDataset, titles: Sequence[str], places: Sequence[int | None]):
+        """titles: of all videos that there were; places: where each is among `videos` now, None if it was taken."""
+        super().__init__(len(titles), videos.seed)
+        self.now, self.titles, self.places = videos, titles, places
+
+    def title(self, index: int) -> str:
+        return self.titles[index]
+
+    def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
+        place = self.places[index]
+        if place is None:
+            raise LeftOut
+        return self.now.sample(place, rng, skipped)
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        return self.now.collate(samples)
+
+
+class LeftOut(Exception):  # noqa: N818  It says what became of a video, and is no fault of the run.
+    """A video is of no use; the message says why in one line, or nothing where that was told before."""
 
 
 def why_left_out(title: str, error: Exception) -> str:
@@ -111,10 +172,19 @@ class ClipDataset(VideoDataset):
         )
 
 
-class ClipSampler(Sampler):
-    """Batches of (epoch, index) from step `start` on: each epoch a new order of all videos, rank by rank.
+@dataclass(frozen=True)
+class Share:
+    """What one process reads of a batch: its samples (epoch, index), and the videos that the others read."""
 
-    A step takes `accumulate` batches of every rank. A remainder smaller than a step is left out of its epoch.
+    keys: list[tuple[int, int]]
+    beside: tuple[int, ...] = ()
+
+
+class ClipSampler:
+    """The shares of one process in all batches from step `start` on: each epoch a new order of all videos.
+
+    The order is that of the whole batch, whoever reads which part of it. A step takes `accumulate` batches of `ranks`
+    times `batch` videos. A remainder smaller than a step is left out of its epoch.
     """
 
     def __init__(
@@ -130,18 +200,26 @@ class ClipSampler(Sampler):
     ):
         self.videos, self.batch, self.epochs, self.seed = videos, batch, epochs, seed
         self.start, self.rank, self.ranks, self.accumulate = start, rank, ranks, accumulate
-        self.steps_per_epoch = videos // (batch * ranks * accumulate)
+        self.steps_per_epoch = videos // self.videos_per_step
+
+    @property
+    def videos_per_step(self) -> int:
+        """Videos that all processes together see in a step."""
+        return self.batch * self.ranks * self.accumulate
 
     def __len__(self) -> int:
         return (self.epochs * self.steps_per_epoch - self.start) * self.accumulate
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[Share]:
+        whole = self.batch * self.ranks
+        own = slice(self.rank * self.batch, (self.rank + 1) * self.batch)
         for epoch in range(self.start // self.steps_per_epoch, self.epochs):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.videos)
             first = max(self.start - epoch * self.steps_per_epoch, 0)
             for number in range(first * self.accumulate, self.steps_per_epoch * self.accumulate):
-                begin = (number * self.ranks + self.rank) * self.batch
-                yield [(epoch, int(index)) for index in order[begin : begin + self.batch]]
+                videos = order[number * whole :][:whole].tolist()
+                beside = (*videos[: own.start], *videos[own.stop :])
+                yield Share([(epoch, index) for index in videos[own]], beside)
 
 
 def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator) -> Tensor:

@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos.base.masks import VOID, read_mask
+from densevos.base.masks import VOID
 from densevos.config import MugClipConfig
 from densevos.data.clips import VideoDataset
+from densevos.data.foreground.map_files import MapFolder
 from densevos.data.sources.source import FrameReader, VideoSource
 
 SHORT = 3  # frames of the short-term clip
@@ -55,7 +56,7 @@ class VideoBatch:
 
 
 class VideoSamples(VideoDataset):
-    """One sample a video; maps of a video are in folders that have its name in the source."""
+    """One sample a video; maps of a video are in a folder or archive that has its name in the source."""
 
     def __init__(
         self,
@@ -103,9 +104,8 @@ class VideoSamples(VideoDataset):
         self, root: Path, index: int, names: list[str], size: tuple[int, ...], box: Box, mirror: bool
     ) -> np.ndarray:
         """Maps [n,S,S] of the frames called `names`, cut and scaled like the frames [H,W] = `size`."""
-        files = [root / self.folders[index] / f"{name}.png" for name in names]
         maps = []
-        for ids in map(read_map, files):
+        for ids in MapFolder(root).read(self.folders[index], names):
             y, x = ids.shape[0] / size[0], ids.shape[1] / size[1]
             here = (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
             maps.append(scaled(Image.fromarray(ids), here, self.config.size, mirror, Image.Resampling.NEAREST))
@@ -158,15 +158,6 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
     share = rng.uniform(*zoom)
     left, top = rng.uniform(0, 1 - share, 2) * (width, height) if share < 1 else (0.0, 0.0)
     return float(left), float(top), float(left + share * width), float(top + share * height)
-
-
-def read_map(path: Path) -> np.ndarray:
-    """A foreground map [H,W] uint8; InputError when it holds anything but 0, 1 and 255."""
-    ids = read_mask(path)
-    if ((ids > 1) & (ids != VOID)).any():
-        other = ids[(ids > 1) & (ids != VOID)][0]
-        raise InputError(f"{path}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so")
-    return ids
 
 
 def says_nothing(ids: np.ndarray) -> bool:

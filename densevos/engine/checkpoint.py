@@ -1,5 +1,7 @@
 """Checkpoints: everything a run needs to go on bit for bit, whole or not there at all."""
 
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,15 @@ def save_step(folder: Path, step: int, state: State, *, best: bool) -> None:
 
 
 def load(path: Path) -> State:
-    """Read a checkpoint without running any code in it; InputError when it is missing or broken."""
+    """Read a checkpoint without running any code in it; InputError when it is missing or damaged.
+
+    Every part is compared with its checksum: torch alone would take flipped bits for weights.
+    """
     try:
+        with zipfile.ZipFile(path) as parts:
+            damaged = parts.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is not what was written")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; give RUN/checkpoints/step-N.pt or best.pt") from None
@@ -50,6 +59,27 @@ def load(path: Path) -> State:
 def latest(folder: Path) -> Path | None:
     """The checkpoint with the most steps, or None."""
     return max(folder.glob("step-*.pt"), default=None)
+
+
+def latest_whole(folder: Path) -> Path | None:
+    """The latest checkpoint that can be read, or None where there is none at all.
+
+    Warns of those that cannot be read; raises InputError for the latest when no other can be read.
+    """
+    paths = [*sorted(folder.glob("step-*.pt"), reverse=True), *folder.glob("best.pt")]
+    errors = []
+    for path in paths:
+        try:
+            load(path)
+        except InputError as error:
+            errors.append(error)
+            continue
+        for broken in errors:
+            warnings.warn(f"{broken}; going on from {path.name}", stacklevel=2)
+        return path
+    if errors:
+        raise errors[0]
+    return None
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -70,6 +100,6 @@ def find(resume: str, folder: Path) -> Path | None:
     if resume == "never":
         return None
     if resume == "auto":
-        return latest(folder)
+        return latest_whole(folder)
     load(Path(resume))  # One that cannot be read is refused before the run folder is made.
     return Path(resume)

@@ -1,19 +1,23 @@
 """Where a run came from: command, versions, git state, data."""
 
+import gzip
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from densevos.base.files import write_json, written_whole
+from densevos.base.files import name_bytes, write_json, written_whole
 
 PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors", "transformers")
+VIDEOS = "videos.txt.gz"
 
 
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
@@ -53,9 +57,24 @@ def data_hash(folder: Path) -> str | None:
     return data.get("sha256") if isinstance(data, dict) else None
 
 
-def processes(folder: Path) -> int | None:
-    """The number of processes that a run began with, or None when the run left no record of it."""
-    return _recorded(folder).get("processes")
+def processes(folder: Path) -> int:
+    """The number of processes that a run began with; 1 when the run left no record of it."""
+    return int(_recorded(folder).get("processes", 1))
+
+
+def record_videos(folder: Path, titles: Sequence[str]) -> None:
+    """Write the list of videos that a run begins with, `videos.txt.gz`, one title a line."""
+    with written_whole(folder / VIDEOS) as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+        packed.writelines(name_bytes(title.replace("\n", " ") + "\n") for title in titles)
+
+
+def recorded_videos(folder: Path) -> list[str] | None:
+    """The videos that a run began with, or None when it left no list of them."""
+    try:
+        with gzip.open(folder / VIDEOS, "rb") as file:
+            return [os.fsdecode(line.rstrip(b"\n")) for line in file]
+    except (OSError, EOFError):
+        return None
 
 
 def _recorded(folder: Path) -> dict[str, Any]:

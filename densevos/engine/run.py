@@ -22,6 +22,9 @@ class Run:
     seconds: float = 0.0
     best_loss: float = math.inf
     skipped: set[str] = field(default_factory=set)
+    """Why videos could not be used, one line each, of all ranks."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Videos that must not be read again; see `VideoDataset`. The same dictionary as there."""
 
     def state(self) -> State:
         """Everything as tensors and plain values. Random draws of step k follow from (seed, k): nothing to keep."""
@@ -34,6 +37,7 @@ class Run:
             "seconds": self.seconds,
             "best_loss": self.best_loss,
             "skipped": sorted(self.skipped),
+            "left_out": dict(self.left_out),
             "torch_rng": torch.get_rng_state(),
         }
 
@@ -46,6 +50,7 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best_loss = state["step"], state["seconds"], state["best_loss"]
         self.skipped = set(state["skipped"])
+        self.left_out.update(state.get("left_out", {}))
         torch.set_rng_state(state["torch_rng"])
 
 

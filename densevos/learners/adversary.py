@@ -1,11 +1,12 @@
 """The adversary of image-to-video learning: a discriminator behind a gradient reversal layer."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.config import AdversarialConfig
 from densevos.engine.learner import Losses
+from densevos.learners.counter import CountingModule
 from densevos.models.discriminators import PAIRED, Discriminator, make_discriminator
 from densevos.objectives.clustered import (
     cluster_statistics,
@@ -20,21 +21,18 @@ from densevos.objectives.domain_samples import clips_of, domains_of, frames_of, 
 from densevos.objectives.reversal import ramp, reverse
 
 
-class Adversary(nn.Module):
+class Adversary(CountingModule):
     """Tells images from videos by one tap of the network, which unlearns by what it can be told.
 
     `loss` is added to the segmentation loss as it is: mu and the minus sign of Eq. 5 are in the reversal layer.
     """
 
-    batches: Tensor
-
     def __init__(self, kind: Discriminator, shape: tuple[int, int, int], config: AdversarialConfig):
         """kind: a discriminator of the general loss, or of PAIRED for the clustered; shape: (C, h, w) of the tap."""
-        super().__init__()
+        super().__init__("batches")
         self.kind, self.config = kind, config
         by_token = kind in PAIRED and config.unit == "tokens"
         self.discriminator = make_discriminator(kind, (1, 1, shape[0]) if by_token else shape)
-        self.register_buffer("batches", torch.tensor(0))
 
     def forward(self, tap: Tensor, is_source: Tensor, valid: Tensor, generator: torch.Generator) -> Losses:
         """The adversarial loss and its diagnostics.
@@ -48,13 +46,13 @@ class Adversary(nn.Module):
             losses = self._clustered(tap, source, valid, mu, generator)
         else:
             losses = self._general(tap, source, valid, mu)
-        return {**losses, "mu": torch.tensor(mu)}
+        return {**losses, "mu": torch.full((), mu, device=tap.device)}
 
     def _mu(self) -> float:
         if not self.config.ramp_batches:
             return self.config.mu
-        progress = min(int(self.batches) / self.config.ramp_batches, 1.0)
-        self.batches += 1
+        progress = min(self.count / self.config.ramp_batches, 1.0)
+        self.advance()
         return self.config.mu * ramp(progress)
 
     def _general(self, tap: Tensor, source: Tensor, valid: Tensor, mu: float) -> Losses:
@@ -84,7 +82,7 @@ class Adversary(nn.Module):
         known = pair_accuracy(logits, pairs, domains)
         return {
             "adversarial": clustered_loss(logits, pairs.same, pairs.valid),
-            "chance": chance_level(same_share(config.ratio)),
+            "chance": chance_level(torch.full((), same_share(config.ratio), device=tap.device)),
             **{f"accuracy_{kind}": share for kind, share in known.items()},
             **cluster_statistics(clusters, domains),
         }

@@ -49,11 +49,12 @@ class ImageToVideo(Learner[DomainBatch]):
         real = torch.cat([first, batch.real])
         labelled = torch.cat([first, batch.labelled])
         labels = torch.cat([batch.image_labels, batch.clip_labels[batch.labelled]])  # in the order of `labelled`
-        images = _as_clips(normalise(batch.images.to(device).float() / 255), frames)
-        clips = normalise(batch.clips.to(device).float() / 255) * batch.real.to(device)[..., None, None, None]
+        images = _as_clips(normalise(batch.images.to(device, non_blocking=True).float() / 255), frames)
+        shown = batch.real.to(device, non_blocking=True)[..., None, None, None]
+        clips = normalise(batch.clips.to(device, non_blocking=True).float() / 255) * shown
         features = self._encode(images, clips)
         logits = self._decode(features, labelled, labels.shape[-2:])
-        losses = {"segmentation": segmentation_loss(logits, labels.to(device), self.class_weights)}
+        losses = {"segmentation": segmentation_loss(logits, labels.to(device, non_blocking=True), self.class_weights)}
         total = losses["segmentation"]
         if self.adversary is not None:
             is_source = torch.arange(len(real)) < count

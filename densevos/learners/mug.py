@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 from densevos.config import EncoderConfig, MugObjectiveConfig
 from densevos.data.video_samples import SHORT, VideoBatch
-from densevos.engine.distributed import first_row, gather_rows
+from densevos.engine.distributed import first_row, gather_rows, own_share, ranks
 from densevos.engine.learner import Learner, Losses
+from densevos.learners.counter import CountingModule
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.models.geometry import GeometricRegressor
 from densevos.models.mug import MugNetwork, pooled
@@ -20,17 +21,15 @@ from densevos.objectives.video import instance_loss
 GRANULARITIES = ("frame", "short", "long", "video")
 
 
-class Mug(Learner[VideoBatch]):
+class Mug(CountingModule, Learner[VideoBatch]):
     """Multi-granularity learning (Lu et al., CVPR 2020, Sec. 3).
 
     Eleven frames a video serve all four: K = 8 of its abstract, of which two are the distant pair, one the query and
     one the instance, and three of a short clip.
     """
 
-    turn: Tensor
-
     def __init__(self, encoder: EncoderConfig, objective: MugObjectiveConfig, weights: str | None = None):
-        super().__init__()
+        super().__init__("turn", start=-1)
         self.objective = objective
         self.network = MugNetwork(encoder, objective.readout, objective.aggregate_temperature)
         if weights:
@@ -39,7 +38,6 @@ class Mug(Learner[VideoBatch]):
         # Cosines are far from where a sigmoid is steep: a learned scale and bias move them there.
         self.response_scale = nn.Parameter(torch.tensor(10.0))
         self.response_bias = nn.Parameter(torch.tensor(-5.0))
-        self.register_buffer("turn", torch.tensor(-1))
         self.earlier: list[tuple[Tensor, Tensor]] = []
         self.room = 0
 
@@ -51,12 +49,12 @@ class Mug(Learner[VideoBatch]):
     def begin_step(self, batches: int) -> None:
         """Forget the last step's videos and take the next turn; this step has so many batches (--loop.accumulate)."""
         self.earlier, self.room = [], batches - 1
-        self.turn += 1
+        self.advance()
 
     def forward(self, batch: VideoBatch, generator: torch.Generator) -> Losses:
         """One step's losses (Eq. 16) with their diagnostics; `generator` draws patches, queries and instances."""
         device = next(self.parameters()).device
-        frames = normalise(batch.frames.to(device).float() / 255)
+        frames = normalise(batch.frames.to(device, non_blocking=True).float() / 255)
         losses = self._losses(frames, batch, self._chosen(), generator)
         weights = {
             "frame": self.objective.frame_weight,
@@ -68,12 +66,12 @@ class Mug(Learner[VideoBatch]):
         total = torch.stack([weight * losses[name] for name, weight in weights.items() if name in losses]).sum()
         if self.objective.round_robin:  # every parameter has a gradient in every step, as several processes need it
             total = total + 0 * torch.stack([p.sum() for p in self.parameters()]).sum()
-        return {"loss": total, **losses, "maps_dropped": torch.tensor(float(batch.dropped))}
+        return {"loss": total, **losses, "maps_dropped": torch.full((), float(batch.dropped), device=device)}
 
     def _chosen(self) -> tuple[str, ...]:
         if not self.objective.round_robin:
             return GRANULARITIES
-        return (GRANULARITIES[int(self.turn) % len(GRANULARITIES)],)
+        return (GRANULARITIES[self.count % len(GRANULARITIES)],)
 
     def _losses(self, frames: Tensor, batch: VideoBatch, chosen: tuple[str, ...], generator: torch.Generator) -> Losses:
         abstract = frames.shape[1] - SHORT
@@ -95,7 +93,7 @@ class Mug(Learner[VideoBatch]):
             logits = self.network.nu(r.flatten(0, 1), earlier)
             losses["readout"] = foreground_loss(logits, *self._target(batch, slice(abstract), logits.shape[-2:]))
         if "video" in chosen:
-            losses["video"] = self._video(r, batch.videos.to(r.device), generator)
+            losses["video"] = self._video(r, batch.videos.to(r.device, non_blocking=True), generator)
         if "short" in chosen:
             losses |= self._short(frames[:, abstract:], features[:, -SHORT:], generator)
         if "long" in chosen:
@@ -109,7 +107,8 @@ class Mug(Learner[VideoBatch]):
         In the first round they are Q alone, since P is Q.
         """
         device = next(self.parameters()).device
-        initial, predicted = (maps[:, shown].flatten(0, 1).to(device) for maps in (batch.initial, batch.predicted))
+        maps = (batch.initial, batch.predicted)
+        initial, predicted = (one.to(device, non_blocking=True)[:, shown].flatten(0, 1) for one in maps)
         if self.objective.supervision == "pixels":
             size = initial.shape[-2:]
         cells = (size[0], size[1])
@@ -126,7 +125,8 @@ class Mug(Learner[VideoBatch]):
         count = features.shape[:2]
         key, value = self.network.recall(features.flatten(0, 1))
         keys, values = (pooled(one).unflatten(0, count) for one in (key, value))
-        others = [[j for j in range(count[1]) if j != k] for k in range(count[1])]
+        each = torch.arange(count[1], device=features.device)
+        others = each[:-1] + (each[:-1] >= each[:, None])  # [K,K-1]: all frames but the k-th
         keys, values = keys[:, others].flatten(0, 1), values[:, others].flatten(0, 1)  # [B*K,K-1,*,h/2,w/2]
         return self.network.gather(key, value, keys, values).unflatten(0, count)
 
@@ -135,7 +135,8 @@ class Mug(Learner[VideoBatch]):
 
         Videos of the step's earlier batches are told apart from these too, by what their instances were.
         """
-        drawn = torch.stack([torch.randperm(r.shape[1], generator=generator)[:2] for _ in r]).to(r.device)
+        everywhere = [torch.randperm(r.shape[1], generator=generator)[:2] for _ in range(len(r) * ranks())]
+        drawn = own_share(torch.stack(everywhere)).to(r.device, non_blocking=True)
         queries, instances = r.mean((3, 4)).gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2])).unbind(1)
         instances, videos = gather_rows(instances), gather_rows(videos)
         rows, names = zip((instances, videos), *self.earlier, strict=True)
@@ -150,9 +151,10 @@ class Mug(Learner[VideoBatch]):
         side = self.objective.patch // stride
         maps = encoder.keys(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         height, width = maps.shape[-2:]
-        rows = torch.randint(side // 2, height - side // 2 + 1, (len(frames),), generator=generator)
-        columns = torch.randint(side // 2, width - side // 2 + 1, (len(frames),), generator=generator)
-        start = torch.stack([rows, columns], dim=1).to(frames.device)
+        everywhere = (len(frames) * ranks(),)
+        rows = torch.randint(side // 2, height - side // 2 + 1, everywhere, generator=generator)
+        columns = torch.randint(side // 2, width - side // 2 + 1, everywhere, generator=generator)
+        start = own_share(torch.stack([rows, columns], dim=1)).to(frames.device, non_blocking=True)
 
         def from_image(at: int, centres: Tensor) -> Tensor:
             return self._embed_patches(crop(frames[:, at], centres, side, stride))
@@ -182,7 +184,8 @@ class Mug(Learner[VideoBatch]):
 
     def _long(self, features: Tensor, pairs: Tensor) -> Losses:
         """Eq. 8 for the distant pairs [B,2] among the abstract's x [B,K,C,h,w]."""
-        chosen = pairs.to(features.device)[:, :, None, None, None].expand(-1, -1, *features.shape[2:])
+        pairs = pairs.to(features.device, non_blocking=True)
+        chosen = pairs[:, :, None, None, None].expand(-1, -1, *features.shape[2:])
         x = features.gather(1, chosen)
         size = (self.objective.match_size,) * 2
         e = F.adaptive_avg_pool2d(self.network.encoder.keys(x.flatten(0, 1)), size)

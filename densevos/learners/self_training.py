@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from densevos.config import SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
-from densevos.engine.distributed import first_row, gather_rows
+from densevos.engine.distributed import first_row, gather_rows, own_share, ranks
 from densevos.engine.learner import Learner, Losses
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
@@ -23,7 +23,7 @@ class SelfTraining(Learner[ClipBatch]):
 
     def forward(self, batch: ClipBatch, generator: torch.Generator) -> Losses:
         """One step's losses; `generator` draws the second view and the anchors."""
-        frames = normalise(batch.frames.to(next(self.parameters()).device).float() / 255)
+        frames = normalise(batch.frames.to(next(self.parameters()).device, non_blocking=True).float() / 255)
         views = make_views(frames, self.views, generator)
         # Of the second view only the reference frame ever passes a gradient on, so only it is encoded with one.
         learning = int(self.objective.regularising_gradient)
@@ -51,7 +51,7 @@ def losses(
     """Draw anchors and cross-view cells for keys [B,T,K,h,w] of both views, and compute the step's losses."""
     clips, _, _, height, width = first.shape
     indices = [
-        grid_indices(clips, height, width, cells, generator, jitter=config.anchor_jitter)
+        own_share(grid_indices(clips * ranks(), height, width, cells, generator, jitter=config.anchor_jitter))
         for cells in (config.anchor_grid, config.cross_view_grid)
     ]
     return losses_at(first, second, theta, indices[0], indices[1], config)

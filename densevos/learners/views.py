@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.config import ViewConfig
+from densevos.engine.distributed import own_share, ranks
 
 
 @dataclass(frozen=True)
@@ -42,5 +43,5 @@ def warp(frames: Tensor, theta: Tensor) -> Tensor:
 
 def make_views(frames: Tensor, config: ViewConfig, generator: torch.Generator) -> Views:
     """Normalised frames [B,T,3,H,W] and their transformed copy."""
-    theta = draw_theta(len(frames), config, generator).to(frames.device)
+    theta = own_share(draw_theta(len(frames) * ranks(), config, generator)).to(frames.device, non_blocking=True)
     return Views(frames, warp(frames, theta), theta)

@@ -37,7 +37,10 @@ class Data:
     videos: int
     """Number of videos, images included."""
     sha256: str
-    """Hash of the list of them. A run is resumed only with the data that it started with."""
+    """Hash of the list of them. A run is resumed only with the data that it started with, or with a part of them."""
+    titles: Callable[[], Sequence[str]] | None = None
+    """Each video as messages name it, in order, for a run that goes on after some were taken from the list; None where
+    the whole list is needed."""
 
 
 def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = ()) -> Data:
@@ -53,6 +56,7 @@ def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = (
         inputs=(*source.inputs, *inputs),
         videos=len(source),
         sha256=source.identity(),
+        titles=lambda: [source.title(index) for index in range(len(source))],
     )
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 AREA_FRAMES = 32
 """Frames of a video from which the threshold of --relabel-area is found."""
 MODEL = "model.safetensors"
+SHOWN_FILES = 5
+"""So many frames without a map are named in a message."""
 """What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
 
 
@@ -130,42 +132,48 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
 
 
 def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device") -> None:
-    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; those that are there are kept.
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them all are left alone.
 
-    Each process does its share of the videos. Videos that cannot be trained on are left out.
+    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each process does its share of
+    the videos. Videos that cannot be trained on are left out.
 
     Raises:
         Stopped: SIGTERM came; the map at hand was finished.
     """
-    from densevos.data.video_samples import check_length, read_map
+    from densevos.data.foreground.map_files import MapFolder
+    from densevos.data.video_samples import check_length
     from densevos.engine import distributed
     from densevos.engine.loop import sigterm
     from densevos.inference.segmenter import Segmenter, middle_frames
 
     clips, flip, scales = config.clips, config.relabel_flip, config.relabel_scales
     segmenter = Segmenter(network, clips.size, clips.segments, device, flip=flip, scales=scales)
-    folders = source.names
+    initial, maps, folders = MapFolder(config.foreground), MapFolder(out), source.names
 
     def write_maps(index: int, on_step: OnStep) -> None:
         reader = source.open(index)
         check_length(reader, config.clips)
-        names = [f"{folders[index]}/{name}.png" for name in reader.names]
-        if all((out / name).is_file() for name in names):
+        video = folders[index]
+        if maps.frames(video).issuperset(reader.names):
             return
 
-        (out / folders[index]).mkdir(parents=True, exist_ok=True)
+        packed = initial.archive(video).is_file()
+        folder = maps.to_be_packed(video) if packed else maps.loose(video)
+        folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
-            initial = [read_map(config.foreground / names[i]) for i in sample]
-            threshold = area_threshold(list(segmenter(reader, sample)), initial)
+            before = initial.read(video, [reader.names[i] for i in sample])
+            threshold = area_threshold(list(segmenter(reader, sample)), before)
 
         for frame_index, probability in enumerate(segmenter(reader)):
-            name = names[frame_index]
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
-            write_mask(out / name, binary_map(probability, threshold, frame))
+            file = folder / f"{reader.names[frame_index]}.png"
+            write_mask(file, binary_map(probability, threshold, frame))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
+        if packed:
+            maps.pack(video)
 
     # Videos are labelled in this process, because the network is on its device.
     share = range(len(source))[distributed.rank() :: distributed.ranks()]
@@ -213,9 +221,13 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
     Of each video the first map is looked at, and the others only while none has said anything. Says so once when sizes
     differ.
     """
-    from densevos.data.video_samples import check_length, read_map, says_nothing
+    from densevos.data.foreground.map_files import MapFolder
+    from densevos.data.video_samples import check_length, says_nothing
 
-    files: list[list[Path]] = []
+    maps = MapFolder(config.foreground)
+    usable: list[str] = []
+    missing = 0
+    examples: list[str] = []
     sizes, saying, unusable = set(), False, []
     for index, folder in enumerate(source.names):
         try:
@@ -225,20 +237,25 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
         except InputError as error:
             unusable.append(str(error))  # Training passes over it and says so.
             continue
-        files.append([config.foreground / folder / f"{name}.png" for name in reader.names])
-        if files[-1][0].is_file():
-            first = read_map(files[-1][0])
+        usable.append(folder)
+        present = maps.frames(folder)
+        without = [name for name in reader.names if name not in present]
+        missing += len(without)
+        examples += [str(maps.loose(folder) / f"{name}.png") for name in without][: SHOWN_FILES - len(examples)]
+        if reader.names[0] in present:
+            (first,) = maps.read(folder, reader.names[:1])
             sizes.add((first.shape, frame.shape[:2]))
             saying = saying or not says_nothing(first)
-    if not files:
+    if not usable:
         raise InputError(f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}")
-    if missing := [file for of_video in files for file in of_video if not file.is_file()]:
-        listed = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+    if missing:
+        listed = ", ".join(examples) + (", ..." if missing > len(examples) else "")
         raise InputError(
-            f"--foreground {config.foreground}: {len(missing)} frames have no map: {listed}; make them with densevos"
+            f"--foreground {config.foreground}: {missing} frames have no map: {listed}; make them with densevos"
             f" data foreground {config.data} --out {config.foreground} and the --method of the others"
         )
-    if not saying and all(says_nothing(read_map(file)) for of_video in files for file in of_video):
+    each_map = (maps.read(folder, [frame])[0] for folder in usable for frame in sorted(maps.frames(folder)))
+    if not saying and all(map(says_nothing, each_map)):
         raise InputError(
             f"--foreground {config.foreground}: every map says nothing, being all foreground or without any;"
             " foreground is 1, background 0, and 255 unknown"

@@ -89,24 +89,25 @@ class DenseEncoder(nn.Module):
 
 def normalise(frames: Tensor) -> Tensor:
     """RGB frames [...,3,H,W] in [0,1] -> zero mean and unit variance by the ImageNet statistics."""
-    mean, std = _statistics(frames)
-    return (frames - mean) / std
+    return (frames - _by_channel(MEAN, frames)) / _by_channel(STD, frames)
 
 
 def lightness(frames: Tensor) -> Tensor:
     """Normalised sRGB frames [...,3,H,W] -> L of CIE Lab (white D65), a grey frame normalised as any other."""
-    mean, std = _statistics(frames)
-    srgb = (frames * std + mean).clamp(0, 1)
+    srgb = (frames * _by_channel(STD, frames) + _by_channel(MEAN, frames)).clamp(0, 1)
     linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
-    luminance = (linear * linear.new_tensor(LUMINANCE).view(3, 1, 1)).sum(-3, keepdim=True)
+    luminance = (linear * _by_channel(LUMINANCE, linear)).sum(-3, keepdim=True)
     cube_root = luminance.clamp(min=1e-6) ** (1 / 3)
     grey = torch.where(luminance > (6 / 29) ** 3, 1.16 * cube_root - 0.16, (29 / 3) ** 3 / 100 * luminance)
     return normalise(grey.expand_as(frames))
 
 
-def _statistics(frames: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(v, device=frames.device, dtype=frames.dtype).view(3, 1, 1) for v in (MEAN, STD))
-    return mean, std
+def _by_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    """Three numbers as [3,1,1], of the dtype and on the device of `like`.
+
+    They are filled in there: a copy of a tensor made on the host would wait for all that the device has to do.
+    """
+    return torch.cat([like.new_full((1, 1, 1), value) for value in values])
 
 
 def save_encoder(path: Path, encoder: DenseEncoder, training: Mapping[str, Any]) -> None:

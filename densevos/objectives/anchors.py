@@ -26,7 +26,8 @@ def grid_indices(
 def gather_cells(features: Tensor, indices: Tensor) -> Tensor:
     """Features [B,K,h,w] at cell indices [B,n] -> [B,n,K]; the gradient flows into the features."""
     flat = features.flatten(2).transpose(1, 2)  # [B,hw,K]
-    return flat.gather(1, indices.to(features.device)[:, :, None].expand(-1, -1, flat.shape[2]))
+    indices = indices.to(features.device, non_blocking=True)
+    return flat.gather(1, indices[:, :, None].expand(-1, -1, flat.shape[2]))
 
 
 def align(features: Tensor, theta: Tensor) -> Tensor:

@@ -40,10 +40,17 @@ def gaussian_map(centres: Tensor, size: tuple[int, int], sigma: float) -> Tensor
 
 
 def crop(frames: Tensor, centres: Tensor, side: int, stride: int = 1) -> Tensor:
-    """The patch of side * stride pixels around each centre [N,2] (in cells) of its frame [N,C,H,W]."""
-    corners = ((centres - side // 2) * stride).tolist()
-    length = side * stride
-    return torch.stack([f[:, y : y + length, x : x + length] for f, (y, x) in zip(frames, corners, strict=True)])
+    """The patch of side * stride pixels around each centre [N,2] (in cells) of its frame [N,C,H,W].
+
+    Patches lie within their frames. They are gathered: slices would need the centres on the host.
+    """
+    corners = (centres - side // 2) * stride
+    within = torch.arange(side * stride, device=frames.device)
+    rows, columns = (corners[:, axis, None] + within for axis in (0, 1))  # [N,S]
+
+    channels, width = frames.shape[1], frames.shape[3]
+    bands = frames.gather(2, rows[:, None, :, None].expand(-1, channels, -1, width))
+    return bands.gather(3, columns[:, None, None, :].expand(-1, channels, bands.shape[2], -1))
 
 
 def track_back(maps: Tensor, centres: Tensor, side: int, cut: Cut) -> tuple[Tensor, Tensor]:

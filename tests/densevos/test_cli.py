@@ -72,8 +72,10 @@ def test_data_synth_frames_and_list(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.count("      3  ") == 2
     frames = ("data", "frames", root / "JPEGImages", "--out", tmp_path / "frames", "--short-side", 24, "--workers", 1)
     assert densevos(*frames) == 0
-    assert len(list((tmp_path / "frames").iterdir())) == 3
-    assert densevos(*frames) == 2
+    assert len(list((tmp_path / "frames").glob("*/"))) == 3
+    assert "3 videos written, 0 skipped" in capsys.readouterr().out
+    assert densevos(*frames) == 0
+    assert "0 videos written and 3 kept" in capsys.readouterr().out
     (root / "bad.mp4").write_text("no video")
     with pytest.warns(UserWarning, match=r"Annotations/480p/.*: masks are left out"):
         assert densevos("data", "list", root) == 2

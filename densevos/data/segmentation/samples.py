@@ -1,6 +1,6 @@
 """Training samples of two domains: a labelled image and a clip of a video, cut and scaled alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import VOID
 from densevos.config import ClipConfig
-from densevos.data.clips import VideoDataset, crop_box, why_left_out
+from densevos.data.clips import LeftOut, VideoDataset, crop_box
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 from densevos.data.video_samples import scaled
 
@@ -89,16 +89,14 @@ class DomainSamples(VideoDataset):
         shots = self.target[rng.integers(len(self.target))].shots
         first = int(rng.integers(len(shots)))
         passed_over: list[str] = []
-        for number in range(first, first + len(shots)):
-            shot = shots[number % len(shots)]
+        for number in _at_random(len(shots), first, rng):
+            shot = shots[number]
             labelled = int(rng.choice(shot.labelled)) if shot.labelled else None
-            self.on_read(str(shot.source))
             try:
-                return self._clip(shot, labelled, rng), passed_over
-            except RunError:
-                raise
-            except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
-                passed_over.append(why_left_out(str(shot.source), error))
+                with self.reading(str(shot.source)):
+                    return self._clip(shot, labelled, rng), passed_over
+            except LeftOut as error:
+                passed_over.append(str(error))
         # Not an InputError, by which the next image would be tried, in vain.
         raise RunError(f"none of the {len(shots)} videos can be used; give others; the first: {passed_over[0]}")
 
@@ -122,6 +120,12 @@ class DomainSamples(VideoDataset):
             names=tuple(sample.name for sample in samples),
             skipped=tuple(reason for sample in samples for reason in sample.skipped),
         )
+
+
+def _at_random(count: int, first: int, rng: np.random.Generator) -> Iterator[int]:
+    """All numbers below `count`, `first` before the others."""
+    yield first
+    yield from (number for number in rng.permutation(count).tolist() if number != first)
 
 
 def no_images(config: ClipConfig) -> dict[str, Tensor]:

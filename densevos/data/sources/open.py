@@ -8,6 +8,7 @@ from densevos.base.outside import from_outside, is_outside
 from densevos.data.sources.folder_tree import folder_tree
 from densevos.data.sources.indexed import indexed_source, left_out
 from densevos.data.sources.paths import PathSource
+from densevos.data.sources.shards import is_shards, open_shards
 from densevos.data.sources.source import VideoSource
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 from densevos.data.sources.video_list import video_list
@@ -19,7 +20,8 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """The videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see `indexed_source`); or
+        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see `indexed_source`); a folder that
+            `densevos data pack` wrote; or
             `package.module:function`: that function is called without arguments and returns a `VideoSource`.
         flag: The option that `spec` was given to, for the message.
 
@@ -30,7 +32,17 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
         return _from_outside(str(spec), flag)
     if Path(spec).suffix == INDEX_SUFFIX:
         return _from_index(Path(spec))
+    if is_shards(Path(spec)):
+        return _open_shards(Path(spec))
     return open_paths(Path(spec))
+
+
+def _open_shards(root: Path) -> VideoSource:
+    """Packed videos, with a warning of each shard that is not complete."""
+    shards = open_shards(root)
+    for note in shards.incomplete_shards():
+        warnings.warn(note, stacklevel=3)
+    return shards
 
 
 def open_paths(path: Path) -> PathSource:

@@ -7,7 +7,7 @@ sent to another process carries no open file.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,15 @@ class FrameReader(Protocol):
 
     def seconds(self) -> np.ndarray | None:
         """When each frame is shown, [frames] in ascending seconds; None where frames have no times, as in a folder."""
+        ...
+
+
+@runtime_checkable
+class InOrderReader(Protocol):
+    """What a reader may have besides: a way through the whole video that is quicker than reading frame by frame."""
+
+    def in_order(self) -> Iterator[np.ndarray]:
+        """All frames in order, [H,W,3] uint8 each, the same as `read` gives."""
         ...
 
 
@@ -76,6 +85,9 @@ class VideoSource(Protocol):
 
 def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
     """All frames in order, one [H,W,3] uint8 array at a time."""
+    if isinstance(reader, InOrderReader):
+        yield from reader.in_order()
+        return
     for index in range(len(reader)):
         yield reader.read([index])[0]
 

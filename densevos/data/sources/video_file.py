@@ -1,6 +1,5 @@
-"""Video files, through decord or PyAV."""
+"""Video files, through PyAV."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ from densevos.data.sources.video_index import (
     frame_index,
     open_container,
     stamp,
-    unreadable,
     unreadable_videos_named,
+    upright,
     video_stream,
 )
 
@@ -34,42 +33,6 @@ SKIPPED_RATHER_THAN_SOUGHT = 8
 """So many frames before a key frame, decoding on is quicker than a seek to it."""
 MOST_KEYS_BACK = 3
 """At most so many key frames before a frame is the one that is sought to decode it."""
-
-
-class DecordReader:
-    """A video file through decord: quick random access, one decoding thread; turned as its rotation says."""
-
-    def __init__(self, path: Path):
-        import decord  # Imported here: scoring masks must not load a video decoder.
-
-        decord.logging.set_level(decord.logging.QUIET)
-        self.path = path
-        self._instead: AvReader | None = None
-        try:
-            # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
-            self._video = decord.VideoReader(os.path.abspath(path), num_threads=1, fault_tol=1e-9)
-            count = len(self._video)
-        except Exception as error:  # decord raises its own and plain RuntimeErrors
-            raise unreadable(path, error) from error
-        if count == 0:
-            raise InputError(f"{path}: video holds no frames")
-        self.names = [f"{i:05d}" for i in range(count)]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        if self._instead is None:
-            try:
-                return self._video.get_batch(list(indices)).asnumpy()
-            except Exception as error:  # It opens some files that it cannot read, narrow ones among them.
-                self._instead = AvReader(self.path)
-                if len(self._instead) != len(self):
-                    raise unreadable(self.path, error) from error
-        return self._instead.read(indices)
-
-    def seconds(self) -> np.ndarray:
-        return self._video.get_frame_timestamp(range(len(self)))[:, 0]
 
 
 class AvReader:
@@ -105,7 +68,7 @@ class AvReader:
             for start in self._starts(index):
                 frame = self._reach(index, start)
                 if frame is not None:
-                    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                    return upright(frame)
         raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
 
     def _starts(self, index: int) -> Iterator[int | None]:

@@ -7,6 +7,7 @@ either the packets prove that every key frame is a fresh start, or the file is d
 noted. Both are kept for as long as the file stays as it is.
 """
 
+import io
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -148,21 +149,22 @@ class unreadable_videos_named:  # noqa: N801  A context manager that reads like 
             raise unreadable(self.path, error) from error
 
 
-def unreadable(path: Path, error: BaseException) -> InputError:
+def unreadable(path: Path | str, error: BaseException) -> InputError:
     """The InputError for a video that a decoder refuses, with the last line of what the decoder said."""
     reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return InputError(f"{path}: video cannot be decoded ({reason.strip()[:120]}); re-encode or remove it")
 
 
-def open_container(path: Path) -> "InputContainer":
-    """Open a file with PyAV: whatever its name, and whatever the encoding of its tags."""
+def open_container(file: Path | bytes) -> "InputContainer":
+    """Open a file, or the content of one, with PyAV: whatever its name, and whatever the encoding of its tags."""
     import av
 
     # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
-    return av.open(os.path.abspath(path), metadata_errors="replace")
+    opened = io.BytesIO(file) if isinstance(file, bytes) else os.path.abspath(file)
+    return av.open(opened, mode="r", metadata_errors="replace")
 
 
-def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
+def video_stream(container: "InputContainer", path: Path | str) -> "VideoStream":
     """The stream that players show, to be decoded in one thread."""
     from av.video.stream import VideoStream
 
@@ -191,6 +193,21 @@ def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
         yield from frames
     if reason is not None and not begun:
         raise reason
+
+
+def packet_seconds(file: Path | bytes) -> np.ndarray:
+    """When each frame of a file is shown whose packets all say so, as `proved_times` makes sure; ascending."""
+    with open_container(file) as container:
+        stream = container.streams.best("video")
+        if stream is None:
+            return np.zeros(0)
+        stamps = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+        return np.array(stamps) * float(stream.time_base or 0)
+
+
+def upright(frame: "VideoFrame") -> np.ndarray:
+    """A frame as [H,W,3] uint8 RGB, turned as the rotation of its file says."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 def stamp(frame: "VideoFrame") -> int:

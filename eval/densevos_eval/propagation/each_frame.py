@@ -6,7 +6,7 @@ Shapes: N cells of a frame, C channels of a feature, F frames, L labels.
 import torch
 from torch import Tensor
 
-from densevos_eval.propagation.affinity import is_near
+from densevos_eval.propagation.search import is_near
 from densevos_eval.propagation.settings import PropagationConfig
 
 BLOCK = 512  # Queries whose similarities to a whole frame are held at a time.

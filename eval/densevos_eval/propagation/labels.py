@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.models.aggregation import aggregate
-from densevos_eval.propagation.affinity import Affinity, Cells, Matches
+from densevos_eval.base.devices import numbers
 from densevos_eval.propagation.each_frame import vote_of_each_frame
+from densevos_eval.propagation.search import Cells, Matches, Search
+from densevos_eval.propagation.searches import NewSearch, new_search
 from densevos_eval.propagation.settings import PropagationConfig
 
 
@@ -26,19 +28,25 @@ class _Reference:
     soft: Tensor  # [L,h*w]
     channels: list[int]  # those given here; other references answer for the others
 
+    def places(self) -> Tensor:
+        """The channels on the device, [channels]."""
+        return numbers(self.channels, self.soft.device)
+
 
 @dataclass(kw_only=True)
 class LabelPropagation:
     """Propagates soft labels through a stream of features; keeps the last `context` frames and the given ones.
 
-    `ids[c]` is the object id (0: background) of channel c of every soft mask.
+    `ids[c]` is the object id (0: background) of channel c of every soft mask. `new_search` makes what finds the best
+    matches. On a GPU no step waits for the device.
     """
 
     config: PropagationConfig = field(default_factory=PropagationConfig)
+    new_search: NewSearch = new_search
     ids: list[int] = field(default_factory=list, init=False)
     _time: int = field(default=0, init=False)
     _references: list[_Reference] = field(default_factory=list, init=False)
-    _affinity: Affinity | None = field(init=False)  # None where nothing is searched for in all frames together
+    _search: Search | None = field(default=None, init=False)  # None where not the best of all frames together vote
     _width: int = field(init=False)  # of a frame, in cells
     _recent: Cells = field(init=False)  # [context,h*w,...], frame t in slot t % context
     _labels: Tensor = field(init=False)  # [context,L,h*w]
@@ -68,13 +76,18 @@ class LabelPropagation:
         self._time += 1
         return soft.view(-1, *unit.shape[:2])
 
+    def doubtful(self) -> float:
+        """Share of the cells so far whose votes may lack one of the best matches, see `WindowSearch`.
+
+        Asking waits for the device.
+        """
+        return self._search.doubtful() if self._search else 0.0
+
     def _begin(self, unit: Tensor) -> None:
         config = self.config
-        self._affinity, self._width = None, unit.shape[1]
+        self._width = unit.shape[1]
         if config.topk != "all" and config.voting == "together":
-            self._affinity = Affinity(
-                unit, radius=config.radius, topk=config.topk, window=config.window, ties=config.ties
-            )
+            self._search = self.new_search(unit, config)
         cells = self._cells(unit)
         self._recent = Cells(
             exact=cells.exact.new_empty(self.config.context, *cells.exact.shape),
@@ -83,8 +96,8 @@ class LabelPropagation:
         self._labels = unit.new_zeros(self.config.context, 0, len(cells.exact))
 
     def _cells(self, unit: Tensor) -> Cells:
-        if self._affinity:
-            return self._affinity.cells(unit)
+        if self._search:
+            return self._search.cells(unit)
         exact = unit.flatten(0, 1)
         return Cells(exact=exact, coarse=exact[:, :0])
 
@@ -92,7 +105,7 @@ class LabelPropagation:
         """Sum over the references of what each one's context says about its own channels, [L,h*w]."""
         soft = cells.exact.new_zeros(len(self.ids), len(cells.exact))
         for reference in self._references:
-            soft[reference.channels] = self._from_context(cells, reference)
+            soft.index_copy_(0, reference.places(), self._from_context(cells, reference))
         return soft
 
     def _from_context(self, cells: Cells, reference: _Reference) -> Tensor:
@@ -100,16 +113,11 @@ class LabelPropagation:
         first = max(reference.time + apart, self._time - self.config.context)
         slots = [time % self.config.context for time in range(first, self._time)]
         copies = self._copies(reference, len(slots))
-        if self._affinity is None or self.config.reference != "everywhere":
+        if self._search is None or self.config.reference != "everywhere":
             return self._from_frames(cells, reference, slots, copies)
-        matches = self._affinity.search(
-            cells,
-            reference.cells,
-            self._recent,
-            slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
-            copies=copies,
-        )
-        table = torch.cat([reference.soft[None, reference.channels], self._labels[:, reference.channels]])
+        matches = self._search.search(cells, reference.cells, self._recent, slots=slots, copies=copies)
+        places = reference.places()
+        table = torch.cat([reference.soft[None].index_select(1, places), self._labels.index_select(1, places)])
         return _vote(matches, table.transpose(0, 1).flatten(1), self.config.temperature)
 
     def _copies(self, reference: _Reference, recent: int) -> int:
@@ -124,26 +132,23 @@ class LabelPropagation:
         """The same where the reference is a frame like the recent ones (DINO, Caron et al., ICCV 2021), or only while
         it is one of them (MuG, Lu et al., CVPR 2020, Sec. 3.3), where all cells vote, or each frame on its own."""
         config = self.config
-        frames, labels = self._recent, self._labels[:, reference.channels]
+        frames, labels = self._recent, self._labels.index_select(1, reference.places())
         if config.reference != "none":
             frames = Cells(
                 exact=torch.cat([frames.exact, reference.cells.exact[None]]),
                 coarse=torch.cat([frames.coarse, reference.cells.coarse[None]]),
             )
-            labels = torch.cat([labels, reference.soft[None, reference.channels]])
+            labels = torch.cat([labels, reference.soft[None].index_select(1, reference.places())])
             slots = [*slots, *[config.context] * (1 + copies)]
-        if config.voting == "each-frame":
+        if self._search is None:
+            chosen = numbers(slots, cells.exact.device)
+            features, labels = frames.exact.index_select(0, chosen), labels.index_select(0, chosen)
+            if config.voting == "together":
+                return _vote_of_all(cells, features, labels, config.temperature)
             size = (len(cells.exact) // self._width, self._width)
-            return vote_of_each_frame(cells.exact, frames.exact[slots], labels[slots], size, config)
-        if self._affinity is None:
-            return _vote_of_all(cells, frames.exact[slots], labels[slots], config.temperature)
-        matches = self._affinity.search(
-            cells,
-            Cells(exact=reference.cells.exact[:0], coarse=reference.cells.coarse[:0]),
-            frames,
-            slots=torch.tensor(slots, dtype=torch.long, device=cells.exact.device),
-            copies=0,
-        )
+            return vote_of_each_frame(cells.exact, features, labels, size, config)
+        nothing = Cells(exact=reference.cells.exact[:0], coarse=reference.cells.coarse[:0])
+        matches = self._search.search(cells, nothing, frames, slots=slots, copies=0)
         return _vote(matches, labels.transpose(0, 1).flatten(1), config.temperature)
 
     def _overwrite(self, soft: Tensor, given: Mapping[int, Tensor]) -> Tensor:
@@ -160,12 +165,11 @@ class LabelPropagation:
         new = torch.stack([mask.flatten().to(soft) for mask in given.values()])
         if is_first:
             return new
-        channels = [self.ids.index(i) for i in given]
-        soft[channels] = 0  # nothing is left of the older mask of a restarted object
+        channels = numbers([self.ids.index(i) for i in given], soft.device)
+        soft.index_fill_(0, channels, 0)  # nothing is left of the older mask of a restarted object
         cover = new.sum(0)
         soft *= 1 - cover
-        soft[channels] = cover * new
-        return soft
+        return soft.index_copy_(0, channels, cover * new)
 
     def _refer(self, cells: Cells, soft: Tensor, given: Mapping[int, Tensor]) -> None:
         """Make this frame answer for the given ids, in place of the references that did so far."""

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.images import read_image
 from densevos.data.sources.open import open_paths, open_source
 from densevos.data.sources.paths import PathSource
+from densevos.data.sources.quick_readers import DecordReader
 from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
-from densevos.data.sources.video_file import AvReader, DecordReader
+from densevos.data.sources.video_file import AvReader
 from densevos.learners.views import draw_theta, make_views, warp
 from densevos.recipes import dul_kinetics
 from tests.densevos.conftest import worker_killed_once, write_frames
@@ -243,6 +245,22 @@ def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
     assert any("broken.mp4" in reason for reason in batch.skipped)
 
 
+def test_stand_ins_are_drawn_at_random_and_are_not_in_the_batch(videos: Path) -> None:
+    """A missing class of a sorted list must not make its successor come once for each of its videos."""
+    for k in range(40):
+        (videos / f"broken{k:02d}").mkdir()
+        (videos / f"broken{k:02d}" / "00000.png").write_text("broken")
+    for k in range(4, 20):
+        write_frames(videos / f"video{k}", 9, seed=k)
+    dataset = ClipDataset(open_source(videos), SMALL, seed=0)
+    names = Counter(dataset[0, index].name for index in range(40))
+    assert len(names) > 10
+    assert max(names.values()) < 10
+    assert [dataset[0, 3].name] * 2 == [dataset[0, 3].name, ClipDataset(dataset.source, SMALL, seed=0)[0, 3].name]
+    batch = dataset.batch([(0, index) for index in (3, *range(41, 45))], beside=range(45, 59))
+    assert Path(batch.names[0]).name in ("video0", "video9")  # Those of the list that the step does not take.
+
+
 def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
     write_frames(tmp_path / "a" / "short", 2)
     with pytest.raises(InputError, match="none of the 1 videos can be used"):
@@ -262,7 +280,7 @@ def test_sampler_resumes_where_it_was_and_shares_between_ranks(
     start = steps // 2
     assert list(ClipSampler(videos, batch, epochs, seed, start=start, ranks=ranks)) == whole[0][start:]
     for epoch in range(epochs):
-        seen = [i for batches in whole for b in batches for e, i in b if e == epoch]
+        seen = [i for batches in whole for b in batches for e, i in b.keys if e == epoch]
         assert len(seen) == len(set(seen)), "a video appears once an epoch"
 
 
@@ -318,10 +336,10 @@ def test_one_transform_for_all_frames_of_a_clip() -> None:
 
 def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, videos: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
-    written, skipped = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
-    assert written == 5
-    assert len(skipped) == 1
-    assert "bad.mp4" in skipped[0]
+    done = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
+    assert (done.written, done.kept) == (5, 0)
+    (reason,) = done.skipped
+    assert "bad.mp4" in reason
     assert open_frames(tmp_path / "out" / "movie").read([0]).shape == (1, 24, 32, 3)
     assert [v.name for v in open_paths(tmp_path / "out").videos] == [
         "movie",
@@ -337,21 +355,45 @@ def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_pat
     broken.write_bytes(broken.read_bytes()[:200])
     (videos / "video1").rename(videos / "2024.1")
     (videos / "video2").rename(videos / "2024.2")
-    written, skipped = extract_frames(videos, tmp_path / "out", short_side=24, workers=1)
-    assert (written, len(skipped)) == (3, 1)
-    assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["2024.1", "2024.2", "video3"]
+    out = tmp_path / "out"
+    done = extract_frames(videos, out, short_side=24, workers=1)
+    assert (done.written, len(done.skipped)) == (3, 1)
+    assert sorted(file.name for file in out.iterdir()) == ["2024.1", "2024.2", "frames.json", "video3"]
 
 
 def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> None:
     long = write_frames(videos / "long", 300)
     out = tmp_path / "out"
-    with worker_killed_once(out / "long" / "00000.jpg"):
-        written, skipped = extract_frames(videos, out, short_side=24, workers=1)
-    assert written == 4
-    (reason,) = skipped
+    with worker_killed_once(out / ".long.part" / "00000.jpg"):
+        done = extract_frames(videos, out, short_side=24, workers=1)
+    assert done.written == 4
+    (reason,) = done.skipped
     assert reason.startswith(f"{long}: its process died (exit status -9)")
-    assert not (out / "long").exists()
-    assert sorted(folder.name for folder in out.iterdir()) == [f"video{k}" for k in range(4)]
+    assert sorted(file.name for file in out.iterdir()) == ["frames.json", *(f"video{k}" for k in range(4))]
+
+
+def test_extraction_goes_on_and_is_shared(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    os.mkfifo(videos / "pipe.mp4")  # reading it would never end
+    write_frames(out / ".video2.part", 1)  # of a run that was killed
+    first = extract_frames(videos, out, short_side=24, shard="1/2", workers=1, timeout=3)
+    assert (first.written, first.kept) == (2, 0)
+    (reason,) = first.skipped
+    assert reason.startswith(f"{videos / 'pipe.mp4'}: gave nothing for 3 s")
+    assert sorted(file.name for file in out.glob("*/")) == [".video2.part", "video1", "video3"]
+
+    before = (out / "video1" / "00000.jpg").stat().st_mtime_ns
+    (videos / "pipe.mp4").unlink()
+    again = extract_frames(videos, out, short_side=24, workers=1)
+    assert (again.written, again.kept, again.skipped) == (2, 2, ())
+    assert (out / "video1" / "00000.jpg").stat().st_mtime_ns == before
+    assert sorted(file.name for file in out.glob("*/")) == [f"video{k}" for k in range(4)]
+    assert len(list((out / "video2").iterdir())) == 9
+
+    with pytest.raises(InputError, match=r"its frames were made with another short_side \(frames\.json\)"):
+        extract_frames(videos, out, short_side=32)
+    with pytest.raises(InputError, match="--shard 1/2: with --overwrite it would delete"):
+        extract_frames(videos, out, short_side=24, shard="1/2", overwrite=True)
 
 
 def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path: Path) -> None:
@@ -483,7 +525,8 @@ def test_a_video_is_left_out_by_name_whatever_its_reader_raises(videos: Path, er
     (reason,) = clip.skipped
     assert reason.startswith(f"{videos}/video0: cannot be read ({type(error).__name__}")
     assert len(reason.splitlines()) == 1
-    assert started == [f"{videos}/video0", f"{videos}/video1"]
+    assert len(started) == len(set(started)) == 2  # The second stands in for the first.
+    assert started == [f"{videos}/video0", clip.name]
 
 
 def test_an_error_of_the_run_is_not_the_videos(videos: Path) -> None:

@@ -4,14 +4,17 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import io
+import itertools
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,7 @@ from densevos.config import (
     TrainConfig,
 )
 from densevos.data.clips import ClipBatch
-from densevos.engine import checkpoint, loop
+from densevos.engine import checkpoint, loop, reporter
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.learners.self_training import losses_at
 from densevos.methods.registry import read_config, write_config
@@ -204,6 +207,22 @@ def test_sigterm_saves_and_stops(tiny: TrainConfig, tmp_path: Path) -> None:
     assert checkpoint.load(saved)["step"] == int(saved.stem.removeprefix("step-"))
 
 
+def stopped_after_second(monkeypatch: pytest.MonkeyPatch, config: TrainConfig, out: Path) -> None:
+    """Train until SIGTERM comes during the second step."""
+    step = loop.train_step
+
+    def stop_after_second(model, run, *rest):
+        values = step(model, run, *rest)
+        if run.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return values
+
+    monkeypatch.setattr(loop, "train_step", stop_after_second)
+    with pytest.raises(Stopped, match="after step 2"):
+        train(config, out)
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize(("precision", "clip"), [("fp32", None), ("bf16", 1.0)])
 @pytest.mark.slow
 def test_sigterm_between_steps_resumes_bit_identical(
@@ -215,20 +234,21 @@ def test_sigterm_between_steps_resumes_bit_identical(
         optimiser=dataclasses.replace(tiny.optimiser, clip_gradient=clip),
     )
     train(tiny, tmp_path / "whole")
-    step = loop.train_step
-
-    def stop_after_second(model, run, *rest):
-        values = step(model, run, *rest)
-        if run.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return values
-
-    monkeypatch.setattr(loop, "train_step", stop_after_second)
-    with pytest.raises(Stopped, match="after step 2"):
-        train(tiny, tmp_path / "run")
-    monkeypatch.undo()
+    stopped_after_second(monkeypatch, tiny, tmp_path / "run")
     train(tiny, tmp_path / "run", resume=str(tmp_path / "run" / "checkpoints" / "step-00000002.pt"))
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny, tmp_path / "whole")
+    now = itertools.count(time.time(), -60)
+    monkeypatch.setattr(time, "time", lambda: next(now))
+    train(tiny, tmp_path / "run")
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert all(line["clips_per_second"] > 0 for line in lines)
 
 
 @pytest.mark.slow
@@ -291,10 +311,6 @@ def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: Train
     changed = dataclasses.replace(tiny, optimiser=OptimiserConfig(lr=0.5))
     with pytest.raises(InputError, match=r"--optimiser\.lr \(0\.001 there, 0\.5 here\)"):
         train(changed, run, resume="auto")
-    last = checkpoint.checkpoint_path(run / "checkpoints", 4)
-    last.write_bytes(last.read_bytes()[:5000])
-    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
-        train(tiny, run, resume="auto")
     foreign = tmp_path / "foreign.pt"
     torch.save({"model": {}}, foreign)
     for path, reason in ((run / "none.pt", "no such checkpoint"), (foreign, "is no checkpoint of a training run")):
@@ -316,8 +332,45 @@ def test_resuming_may_change_what_has_no_effect_and_keeps_the_first_record(tiny:
     assert again["resumed_from"] == str(run / "checkpoints" / "step-00000004.pt")
 
 
-def test_resume_refuses_another_number_of_processes(tiny: TrainConfig, tmp_path: Path) -> None:
-    """Each process takes a batch: with another number, the same steps would be other epochs and rates."""
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file: Path) -> None:
+    """Some bits of a weight, in the middle of the file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+    damage: Callable[[Path], None], tiny: TrainConfig, tmp_path: Path
+) -> None:
+    train(tiny, tmp_path / "whole")
+    run = tmp_path / "run"
+    train(tiny, run)
+    last = checkpoint.checkpoint_path(run / "checkpoints", 4)
+    damage(last)
+    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read \(.*\); give another"):
+        train(tiny, run, resume=str(last))
+    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
+        export(last, tmp_path / "encoder.safetensors")
+    with pytest.warns(UserWarning, match=r"step-00000004\.pt: .* going on from step-00000003\.pt"):
+        train(tiny, run, resume="auto")
+    assert_same_weights(tmp_path / "whole", run)
+    for file in (run / "checkpoints").iterdir():
+        damage(file)
+    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
+        train(tiny, run, resume="auto")
+
+
+def of_steps(config: TrainConfig, **loop: object) -> TrainConfig:
+    return dataclasses.replace(config, loop=dataclasses.replace(config.loop, **loop))
+
+
+def test_resume_refuses_steps_of_another_number_of_clips(tiny: TrainConfig, tmp_path: Path) -> None:
+    """With as many clips a step the order is the same, however many processes share them."""
     run = tmp_path / "run"
     train(tiny, run)
     file = run / "provenance.json"
@@ -325,12 +378,44 @@ def test_resume_refuses_another_number_of_processes(tiny: TrainConfig, tmp_path:
     assert record["processes"] == 1
     file.write_text(json.dumps({**record, "processes": 2}))
     for out, resume in ((run, "auto"), (tmp_path / "new", str(run / "checkpoints" / "step-00000003.pt"))):
-        with pytest.raises(InputError, match=r"provenance\.json: .*each of 2 processes, but now 1 run; resume with 2"):
+        with pytest.raises(
+            InputError, match=r"takes 4 clips in 2 processes, but now it would take 2 in 1; pass --loop\."
+        ):
             train(tiny, out, resume=resume)
     assert not (tmp_path / "new").exists()
+    assert train(of_steps(tiny, global_batch=4), run, resume="auto").steps == 4
     del record["processes"]  # as runs of earlier versions left it
     file.write_text(json.dumps(record))
     assert train(tiny, run, resume="auto").steps == 4
+
+
+def test_encoders_of_epochs_are_kept(tiny: TrainConfig, tmp_path: Path) -> None:
+    train(of_steps(tiny, epochs=3, encoder_every=1), tmp_path / "run")
+    files = sorted((tmp_path / "run" / "encoders").glob("*.safetensors"))
+    assert [file.name for file in files] == [f"epoch-000{k}.safetensors" for k in (1, 2, 3)]
+    _, card = load_encoder(files[1])
+    assert card["training"]["epoch"] == 2
+    kept, last = (load_encoder(file)[0].state_dict() for file in (files[2], tmp_path / "run" / "encoder.safetensors"))
+    assert all(torch.equal(kept[name], last[name]) for name in last)
+
+
+def test_checkpoints_come_by_minutes(tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(step=35)
+    monkeypatch.setattr(reporter.time, "perf_counter", lambda: float(next(seconds)))
+    saved: list[int] = []
+    save = checkpoint.save_step
+    monkeypatch.setattr(
+        checkpoint, "save_step", lambda folder, step, *a, **k: (saved.append(step), save(folder, step, *a, **k))
+    )
+    train(of_steps(tiny, epochs=4, checkpoint_every=None, checkpoint_minutes=3), tmp_path / "run")
+    assert saved == [2, 4, 6, 8]
+
+
+def test_accumulation_is_refused_where_it_is_not_exact(tiny: TrainConfig) -> None:
+    with pytest.raises(
+        InputError, match=r"--loop\.accumulate: each of several batches would see its own anchors alone"
+    ):
+        of_steps(tiny, accumulate=2).check()
 
 
 def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -351,6 +436,69 @@ def test_resume_refuses_other_videos(tiny: TrainConfig, tmp_path: Path) -> None:
     write_frames(tiny.data / "one-more", 9)
     with pytest.raises(InputError, match="holds other videos than when"):
         train(tiny, tmp_path / "run", resume="auto")
+
+
+def broken_video(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "00000.png").write_text("broken")
+
+
+def test_a_run_goes_on_without_a_video_that_was_taken_from_the_list(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the others stays, and others stand in for it, as they did while it was there and broken."""
+    broken_video(tiny.data / "video2")
+    train(tiny, tmp_path / "whole")
+    stopped_after_second(monkeypatch, tiny, tmp_path / "run")
+    shutil.rmtree(tiny.data / "video2")
+    with pytest.warns(UserWarning, match=r"data: 1 of the 4 videos that .*run began with are gone, such as .*video2"):
+        train(tiny, tmp_path / "run", resume="auto")
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+    (line,) = (tmp_path / "run" / "skipped.txt").read_text().splitlines()
+    assert "video2: has 1 frames" in line
+
+
+def test_a_video_that_becomes_garbage_is_left_out_and_the_run_goes_on(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped_after_second(monkeypatch, tiny, tmp_path / "run")
+    broken_video(tiny.data / "video1")
+    result = train(tiny, tmp_path / "run", resume="auto")
+    assert result.steps == 4
+    assert all("video1" in line for line in result.skipped)
+
+
+def test_a_video_that_holds_up_its_reader_is_left_out_of_the_run(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The losses are those of a run in which it is broken in another way."""
+    config = of_steps(tiny, workers=2, reader_timeout=1)
+    path = tiny.data / "video4.mp4"
+    path.write_text("garbage")
+    (line,) = train(config, tmp_path / "garbage").skipped
+    assert line.startswith(f"{path}: video cannot be decoded")
+    path.unlink()
+    os.mkfifo(path)
+    (line,) = train(config, tmp_path / "fifo").skipped
+    assert line.startswith(f"{path}: reading it takes more than 1 seconds; remove it")
+    assert f"left out: {line}" in capsys.readouterr().err
+    assert_same_weights(tmp_path / "garbage", tmp_path / "fifo")
+
+
+def test_more_broken_videos_than_a_few_stop_the_run_with_their_list(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("video1", "video2", "video3"):
+        broken_video(tiny.data / name)
+    listed = re.escape(str(tmp_path / "run" / "skipped.txt"))
+    with pytest.raises(
+        InputError, match=rf"[23] of 4 videos cannot be used, more than --loop.max-broken 0.05; {listed} "
+    ):
+        train(tiny, tmp_path / "run")
+    assert len((tmp_path / "run" / "skipped.txt").read_text().splitlines()) >= 2
+    assert capsys.readouterr().err.startswith("left out: ")
+    assert train(of_steps(tiny, max_broken=1), tmp_path / "other").skipped
 
 
 def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig, tmp_path: Path) -> None:

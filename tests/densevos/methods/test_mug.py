@@ -24,6 +24,7 @@ from densevos.config import (
     MugObjectiveConfig,
     OptimiserConfig,
 )
+from densevos.data.foreground.map_files import MapFolder
 from densevos.data.sources.open import open_source
 from densevos.data.sources.video import open_frames
 from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
@@ -32,7 +33,7 @@ from densevos.inference.info import describe
 from densevos.inference.segmenter import Segmenter, middle_frames
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.methods import mug
-from densevos.methods.mug import MODEL, area_threshold, binary_map, relabel
+from densevos.methods.mug import MODEL, area_threshold, binary_map, check_maps, relabel
 from densevos.methods.registry import read_config, write_config
 from densevos.models.encoder import load_encoder
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
@@ -128,6 +129,38 @@ def test_maps_follow_their_frames_through_crop_and_mirror(tmp_path: Path) -> Non
         agreement = ((sample.frames[:, 0] > 128) == (sample.initial == 1)).float().mean()
         assert agreement > 0.85  # near 0.5 anywhere else
         assert torch.equal(sample.initial, sample.predicted)
+
+
+def test_packed_maps_give_the_same_samples(tiny_mug: MugConfig) -> None:
+    source, folder = open_source(tiny_mug.data), MapFolder(tiny_mug.foreground)
+    loose = VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1]
+    for name in source.names:
+        folder.loose(name).rename(folder.to_be_packed(name))
+        folder.pack(name)
+    assert sorted(file.name for file in tiny_mug.foreground.iterdir()) == [f"video{k}.zip" for k in range(4)]
+    assert torch.equal(VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1].initial, loose.initial)
+    check_maps(source, tiny_mug)
+
+    folder.archive("video2").unlink()
+    with pytest.raises(InputError, match=r"9 frames have no map: .*video2/00000\.png"):
+        check_maps(source, tiny_mug)
+
+
+@pytest.mark.slow
+def test_maps_are_packed_where_the_initial_ones_are(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    train(tiny_mug, tmp_path / "loose")
+    folder = MapFolder(tiny_mug.foreground)
+    for name in open_source(tiny_mug.data).names:
+        folder.loose(name).rename(folder.to_be_packed(name))
+        folder.pack(name)
+    train(tiny_mug, tmp_path / "packed")
+    made = tmp_path / "packed" / "round1" / "maps"
+    assert sorted(file.name for file in made.iterdir()) == [f"video{k}.zip" for k in range(4)]
+    first, second = (
+        checkpoint.load(checkpoint.checkpoint_path(tmp_path / name / "round2" / "checkpoints", 2))["learner"]
+        for name in ("loose", "packed")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path) -> None:
@@ -395,7 +428,8 @@ def test_a_video_that_stands_in_for_another_is_not_told_apart_from_itself(tiny_m
     for video in sorted(tiny_mug.data.iterdir())[1:]:
         for frame in sorted(video.iterdir())[3:]:
             frame.unlink()
-    result = train(dataclasses.replace(tiny_mug, rounds=1), tmp_path / "run")
+    loop = dataclasses.replace(tiny_mug.loop, max_broken=1)
+    result = train(dataclasses.replace(tiny_mug, rounds=1, loop=loop), tmp_path / "run")
     assert len(result.skipped) == 3
     lines = (tmp_path / "run" / "round1" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["video"] for line in lines] == [0, 0]

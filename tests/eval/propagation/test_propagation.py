@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def check_golden(path: Path) -> None:
+def check_golden(path: Path, **options: Any) -> None:
     with np.load(path) as file:
         features, soft_masks = torch.from_numpy(file["features"]), torch.from_numpy(file["soft_masks"])
         first_masks, labels = torch.from_numpy(file["first_masks"]), torch.from_numpy(file["labels"])
@@ -35,7 +36,7 @@ def check_golden(path: Path) -> None:
             topk=int(file["topk"]),
             temperature=float(file["temperature"]),
         )
-    propagation = LabelPropagation(config=config)
+    propagation = LabelPropagation(config=config, **options)
     agreeing = 0
     for t, frame in enumerate(features):
         new = None
@@ -269,7 +270,7 @@ def test_frames_that_barely_differ_keep_the_exact_order() -> None:
 @pytest.mark.parametrize("side", [3, 32])
 def test_golden_values_whatever_the_device_is_fast_at(golden: Path, monkeypatch, dtype: torch.dtype, side: int) -> None:
     monkeypatch.setattr("densevos_eval.propagation.affinity.coarse_dtype", lambda device: dtype)
-    monkeypatch.setattr("densevos_eval.propagation.affinity.tile_side", lambda device: side)
+    monkeypatch.setattr("densevos_eval.propagation.affinity.SIDE", side)
     check_golden(golden / "label_propagation_late_objects.npz")
 
 

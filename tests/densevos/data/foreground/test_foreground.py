@@ -1,6 +1,7 @@
 """Foreground maps of whole folders of videos."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from PIL import Image
 
 from densevos.base import console
 from densevos.base.errors import InputError
-from densevos.base.masks import read_mask
+from densevos.base.masks import read_mask, write_mask
 from densevos.cli import dispatch
+from densevos.data.foreground import maps
 from densevos.data.foreground.crf import CrfConfig
+from densevos.data.foreground.map_files import MapFolder
 from densevos.data.foreground.maps import make_maps
 from densevos.data.foreground.probability import ForegroundConfig, foreground_probability, to_map
 from tests.densevos.conftest import worker_killed_once, write_frames
@@ -187,3 +190,100 @@ def test_maps_made_before_there_were_encoders_are_gone_on_with(root: Path, tmp_p
 def test_an_encoder_is_for_consensus_alone() -> None:
     with pytest.raises(InputError, match="--encoder: is for --method consensus, not for saliency"):
         ForegroundConfig(method="saliency", encoder="encoder.safetensors")
+
+
+@pytest.mark.slow
+def test_packed_maps_are_the_loose_ones_and_go_on(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    loose, out = tmp_path / "loose", tmp_path / "maps"
+    make_maps(root, loose, QUICK, workers=1)
+    command = f"data foreground {root} --out {out} --method saliency --no-crf --short-side 40 --workers 1 --pack"
+    assert console.run(lambda: dispatch([*command.split(), "--shard", "1/2"])) == 0
+    assert sorted(file.name for file in out.iterdir()) == ["clip.zip", "foreground.json", "two.zip"]
+
+    # What a killed run left waits to be packed; of what is packed already nothing is made again.
+    (out / ".one.part").mkdir()
+    (loose / "one" / "00001.png").rename(out / ".one.part" / "00001.png")
+    write_frames(tmp_path / "more", 4)
+    (tmp_path / "more" / "00003.png").rename(root / "two" / "00003.png")
+    Image.fromarray(frame(3)).save(root / "two" / "00003.png")
+    assert console.run(lambda: dispatch(command.split())) == 0
+    assert "3 maps written, 7 kept" in capsys.readouterr().out
+    assert sorted(file.name for file in out.iterdir()) == ["clip.zip", "foreground.json", "one.zip", "two.zip"]
+
+    packed = MapFolder(out)
+    assert packed.frames("two") == {f"{t:05d}" for t in range(4)}
+    for name in ("clip", "two"):
+        for t, ids in enumerate(packed.read(name, ["00000", "00001", "00002"])):
+            np.testing.assert_array_equal(ids, read_mask(loose / name / f"{t:05d}.png"))
+    assert make_maps(root, out, QUICK, workers=1, pack=True).kept == 10
+
+
+def test_archives_of_maps_are_read_by_name(tmp_path: Path) -> None:
+    maps = MapFolder(tmp_path)
+    for number in range(3):
+        folder = maps.to_be_packed("v") if number < 2 else maps.loose("v")
+        folder.mkdir(exist_ok=True)
+        write_mask(folder / f"{number}.png", np.full((4, 6), number % 2, np.uint8))
+    maps.pack("v")
+    assert not maps.to_be_packed("v").exists()
+    maps.pack("v")  # nothing waits
+    assert maps.frames("v") == {"0", "1", "2"}  # one of them was made before the others were packed
+    assert [ids.max() for ids in maps.read("v", ["1", "0", "2"])] == [1, 0, 0]
+    with pytest.raises(InputError, match=r"v\.zip/7\.png: mask is missing"):
+        maps.read("v", ["7"])
+
+    strange = [np.full((4, 6), 7, np.uint8), np.zeros((4, 6, 3), np.uint8)]
+    for name, pixels in zip("ab", strange, strict=True):
+        maps.to_be_packed(name).mkdir()
+        Image.fromarray(pixels).save(maps.to_be_packed(name) / "0.png")
+        maps.pack(name)
+    with pytest.raises(InputError, match=r"a\.zip/0\.png: holds 7"):
+        maps.read("a", ["0"])
+    with pytest.raises(InputError, match=r"b\.zip/0\.png: mask is RGB"):
+        maps.read("b", ["0"])
+    maps.archive("v").write_bytes(maps.archive("v").read_bytes()[:100])
+    with pytest.raises(InputError, match=r"v\.zip: archive of maps cannot be read .*remove it and make it again"):
+        maps.frames("v")
+
+
+@pytest.mark.slow
+def test_a_video_that_hangs_costs_its_timeout(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(root / "pipe.mp4")
+    made = make_maps(root, tmp_path / "maps", QUICK, workers=1, timeout=6)
+    assert made.written == 9
+    (reason,) = made.broken
+    assert reason.startswith(f"{root / 'pipe.mp4'}: gave nothing for 6 s")
+
+
+def test_only_the_windows_of_one_video_wait_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Many:
+        names = tuple(f"v{k}" for k in range(500))
+        inputs = ()
+
+        def __len__(self) -> int:
+            return len(self.names)
+
+        def title(self, index: int) -> str:
+            return self.names[index]
+
+    def work(task: maps.Task, on_step, **more) -> maps.Opened | maps.Written | None:
+        if isinstance(task, maps.Opening):
+            windows = [maps.Window(task.index, task.video, range(3), ((0, "0"),))] * 3
+            return maps.Opened(1, tuple(windows), waiting=False)
+        return maps.Written(1, None) if isinstance(task, maps.Window) else None
+
+    waiting, packed = [], []
+
+    def one_by_one(function, tasks, *rest, **more):
+        for task in tasks:
+            packed.extend([task.video] * isinstance(task, maps.Packing))
+            yield task, function(task, print)
+            waiting.append(len(tasks._added))
+
+    monkeypatch.setattr(maps, "open_source", lambda *_: Many())
+    monkeypatch.setattr(maps, "in_processes", one_by_one)
+    monkeypatch.setattr(maps, "_work", work)
+    made = make_maps(tmp_path / "data", tmp_path / "maps", QUICK, pack=True)
+    assert (made.written, made.kept) == (1500, 500)
+    assert packed == list(Many.names)
+    assert max(waiting) == 3

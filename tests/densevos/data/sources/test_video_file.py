@@ -15,9 +15,10 @@ import pytest
 from densevos.base.errors import InputError
 from densevos.data.sources import video_index
 from densevos.data.sources.open import open_paths
+from densevos.data.sources.quick_readers import DecordReader
 from densevos.data.sources.source import frame_rate, iterate_frames
-from densevos.data.sources.video import open_frames
-from densevos.data.sources.video_file import AvReader, DecordReader
+from densevos.data.sources.video import READER, open_frames
+from densevos.data.sources.video_file import AvReader
 
 BITS = 7
 FRAMES = 60
@@ -153,7 +154,10 @@ def test_recordings_may_start_between_key_frames(tmp_path: Path) -> None:
         ("xvid.avi", XVID, AvReader),
     ],
 )
-def test_decord_reads_only_what_is_proved(tmp_path: Path, name: str, arguments: tuple[str, ...], reader: type) -> None:
+def test_decord_reads_only_what_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: tuple[str, ...], reader: type
+) -> None:
+    monkeypatch.setenv(READER, "decord")
     assert type(open_frames(encode(tmp_path / name, *arguments))) is reader
 
 

@@ -1,0 +1,285 @@
+"""CPU time of training clips from video files, frame folders and shards, against decord by hand, in one run.
+
+    nice python benchmarks/data_loading.py [--clips 30] [--videos 4] [--seconds 10]
+
+A clip is five frames in random order, ten apart, at a random place, cropped to 256 x 256, as training reads it; each
+clip opens its video anew. By hand: open the file with decord, get the frames in ascending order, put them back, crop
+and scale them with Pillow. In the order as drawn: the same with the frames in the order in which they were drawn. All
+others read the same clips through the sources of densevos: video files, frame folders as `densevos data frames` writes
+them, shards as `densevos data pack` writes them. First time: of a file that the process has not yet looked at. All ways
+take turns, clip by clip. What is measured is the CPU time of one process with one thread, as other jobs on the machine
+hardly change it; files are in memory. Clips of video files must be those read by hand, bit for bit.
+
+Besides, opening a video and decoding all of its frames in order are compared with the same by hand.
+
+Cores: so many of them feed one GPU that takes ten steps a second of 16 clips. Prints a table for each size of video
+and, as the last line, one JSON object.
+"""
+
+import math
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import av
+import decord
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from densevos.config import ClipConfig
+from densevos.data.clips import crop_box, frame_indices, read_clip
+from densevos.data.extraction import extract_frames
+from densevos.data.packing import PackConfig, pack_videos
+from densevos.data.sources.open import open_source
+from densevos.data.sources.paths import PathSource
+from densevos.data.sources.source import VideoSource, iterate_frames
+from densevos.data.sources.video import DECODERS, QUICK, READER, loading_problem, open_frames
+from harness import Row, parser_of, report, table
+
+RATE, CRF = 30, 23
+SIZES = {"340x256": (340, 256), "1280x720": (1280, 720)}
+CLIP = ClipConfig(frames=5, gap=10, size=256, short_side=(256, 320))
+CLIPS_PER_SECOND = 10 * 16
+"""What one GPU takes."""
+BY_HAND = "decord by hand"
+
+Way = Callable[[int, np.random.Generator], object]
+"""Reads a clip of a video, with the draws of a generator."""
+
+
+def main() -> None:
+    """Make the videos of each size, read clips of them in every way, compare."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--clips", type=int, default=30, help="clips of each way and size")
+    parser.add_argument("--videos", type=int, default=4, help="files of each size")
+    parser.add_argument("--seconds", type=int, default=10, help="length of each file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        videos = [
+            encode(Path(folder) / "videos" / f"{name}-{number}.mp4", size, options.seconds * RATE, seed=number)
+            for name, size in SIZES.items()
+            for number in range(options.videos)
+        ]
+        sources = sources_of(Path(folder), videos)
+        ways = ways_to_read(Path(folder), videos, sources)
+        openings, passes = ways_to_open(videos, sources), ways_to_go_through(videos, sources)
+        measured = {
+            "rows": [with_cores(row) for name in SIZES for row in compare(name, videos, ways, options.clips)],
+            "opening": [row for name in SIZES for row in compare(name, videos, openings, options.clips)],
+            "whole": [row for name in SIZES for row in compare(name, videos, passes, max(2, options.clips // 8))],
+        }
+
+    load = round(os.getloadavg()[0], 2)
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": load, "torchcodec": torchcodec()}
+    settings = {"clips": options.clips, "videos": options.videos, "seconds": options.seconds}
+    titles = {"rows": "Clips of videos", "opening": "Opening of videos", "whole": "All frames, in order, of videos"}
+    tables = [
+        table_of(f"{titles[what]} of {name}", [row for row in rows if row["video"] == name])
+        for what, rows in measured.items()
+        for name in SIZES
+    ]
+    report(settings | measured | {"machine": machine}, *tables, out=options.out)
+
+
+def torchcodec() -> str:
+    """Whether torchcodec loads, or why not."""
+    return loading_problem("torchcodec") or "loads"
+
+
+def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
+    """A video of a camera that glides over smooth texture, with the noise of a sensor; x264 as most files are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 16, width // 8, 3), dtype=np.uint8)
+    texture = np.asarray(Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC), np.int16)
+    noise = rng.normal(0, 4, (2 * height, 2 * width, 1)).astype(np.int16)
+    with av.open(path, mode="w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(CRF), "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            x, y = (int(side / 2 * (1 + math.sin(number / speed))) for side, speed in ((width, 40), (height, 70)))
+            left, top = (int(rng.integers(side)) for side in (width, height))
+            image = texture[y : y + height, x : x + width] + noise[top : top + height, left : left + width]
+            frame = av.VideoFrame.from_ndarray(np.clip(image, 0, 255).astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> list[Row]:
+    """One row for each way to read clips of the videos of one size."""
+    chosen = [video for video, path in enumerate(videos) if path.name.startswith(f"{name}-")]
+    rng = random.Random(0)
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    read = {}
+    for number in range(clips):
+        video = chosen[number % len(chosen)]
+        for way in rng.sample(list(ways), len(ways)):
+            draws = np.random.default_rng(number)
+            begin = time.process_time()
+            read[way] = ways[way](video, draws)
+            seconds[way].append(time.process_time() - begin)
+        for way in ways:
+            if way.startswith("video files") and isinstance(read[way], Tensor):
+                assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
+
+    warm = {way: statistics.fmean(times[1:] or times) for way, times in seconds.items()}
+    return [
+        {
+            "video": name,
+            "way": way,
+            "cpu_ms": round(1000 * mean, 1),
+            "per_second_and_core": round(1 / mean, 1),
+            "ratio": round(warm[BY_HAND] / mean, 2),
+        }
+        for way, mean in warm.items()
+    ]
+
+
+def with_cores(row: Row) -> Row:
+    """A row with the cores that feed a GPU at its rate."""
+    return row | {"cores_a_gpu": math.ceil(CLIPS_PER_SECOND * float(row["cpu_ms"]) / 1000)}
+
+
+def sources_of(root: Path, videos: list[Path]) -> dict[str, VideoSource]:
+    """The same videos as files, frame folders and shards of both kinds, all in one order."""
+    extract_frames(root / "videos", root / "frames", short_side=CLIP.size, workers=1)
+    sources: dict[str, VideoSource] = {
+        "video files": PathSource(root, tuple(videos)),
+        "frame folders": PathSource(root, tuple(root / "frames" / video.stem for video in videos)),
+    }
+    (root / "list.txt").write_text("".join(f"{video}\n" for video in videos))
+    for format in ("clips", "jpeg"):
+        config = PackConfig(format=format, short_side=CLIP.size, every=1, shard_size=256)
+        pack_videos(root / "list.txt", root / format, config, workers=1)
+        sources[f"shards of {format}"] = open_source(root / format)
+    return sources
+
+
+def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
+    """Every way to read a clip."""
+
+    def ours(source: str) -> Way:
+        return lambda video, rng: read_clip(sources[source].open(video), CLIP, rng)
+
+    decoders = [decoder for decoder in DECODERS if loading_problem(decoder) is None]
+    return {
+        BY_HAND: lambda video, rng: cropped(frames_by_hand(videos[video], rng, ascending=True), rng),
+        f"{BY_HAND}, not cropped": lambda video, rng: frames_by_hand(videos[video], rng, ascending=True),
+        f"{BY_HAND}, in the order as drawn": lambda video, rng: cropped(
+            frames_by_hand(videos[video], rng, ascending=False), rng
+        ),
+        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
+        "video files, first time": first_time(root / "links", videos),
+        **{source: ours(source) for source in sources if source != "video files"},
+    }
+
+
+def ways_to_open(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
+    """Every way to open a video."""
+
+    def ours(source: str) -> Way:
+        return lambda video, rng: len(sources[source].open(video))
+
+    decoders = [decoder for decoder in QUICK if loading_problem(decoder) is None]
+    return {
+        BY_HAND: lambda video, rng: len(decord.VideoReader(str(videos[video]), num_threads=1)),
+        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
+        **{source: ours(source) for source in sources if source != "video files"},
+    }
+
+
+def ways_to_go_through(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
+    """Every way to decode a video from its first frame to its last."""
+
+    def through(frames: Iterable[object]) -> int:
+        return sum(1 for _ in frames)
+
+    return {
+        BY_HAND: lambda video, rng: through(
+            frame.asnumpy() for frame in decord.VideoReader(str(videos[video]), num_threads=1)
+        ),
+        "video files": lambda video, rng: through(iterate_frames(sources["video files"].open(video))),
+    }
+
+
+def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> np.ndarray:
+    """The frames of a clip, by decord alone."""
+    video = decord.VideoReader(str(path), num_threads=1)
+    indices = frame_indices(len(video), CLIP, rng)
+    if not ascending:
+        return video.get_batch(indices).asnumpy()
+    order = sorted(indices)
+    frames = video.get_batch(order).asnumpy()
+    return frames[[order.index(index) for index in indices]]
+
+
+def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """A clip of frames, by Pillow alone."""
+    left, top, side = crop_box(frames.shape[2], frames.shape[1], CLIP, rng)
+    mirror = rng.random() < 0.5
+    box, images = (left, top, left + side, top + side), []
+    for frame in frames:
+        image = Image.fromarray(frame).resize((CLIP.size, CLIP.size), Image.Resampling.BILINEAR, box=box)
+        images.append(np.asarray(image)[:, ::-1] if mirror else np.asarray(image))
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def first_time(folder: Path, videos: list[Path]) -> Way:
+    """Read clips of files under ever new names, of which the process remembers nothing."""
+    folder.mkdir()
+    numbers = count()
+
+    def read(video: int, rng: np.random.Generator) -> Tensor:
+        path = folder / f"{next(numbers)}.mp4"
+        path.hardlink_to(videos[video])
+        return read_clip(open_frames(path), CLIP, rng)
+
+    return read
+
+
+def asking_for(decoder: str, way: Way) -> Way:
+    """A way with one decoder."""
+
+    def read(video: int, rng: np.random.Generator) -> object:
+        with environment(READER, decoder):
+            return way(video, rng)
+
+    return read
+
+
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def table_of(title: str, rows: list[Row]) -> str:
+    """Markdown."""
+    header = {"way": "way", "cpu_ms": "CPU ms", "per_second_and_core": "a second and core", "ratio": "times by hand"}
+    if "cores_a_gpu" in rows[0]:
+        header["cores_a_gpu"] = "cores a GPU"
+    return f"{title}\n\n{table(header.values(), ([row[column] for column in header] for row in rows))}"
+
+
+if __name__ == "__main__":
+    main()

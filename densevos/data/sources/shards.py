@@ -1,0 +1,230 @@
+"""Videos in indexed tar shards, as `densevos data pack` writes them: any clip of any of them, at random."""
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from densevos.base.errors import InputError
+from densevos.data.sources.quick_readers import read_ascending
+from densevos.data.sources.shard_index import (
+    BLOCK,
+    INDEX,
+    RECORD,
+    SETTINGS,
+    VERSION,
+    ShardIndex,
+    content_of,
+    frame_suffix,
+    member_name,
+    padded,
+    read_index,
+    read_json,
+    shard_name,
+)
+from densevos.data.sources.source import FrameReader
+from densevos.data.sources.video import open_content
+
+CURE = "copy or pack it again"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One video in a shard: where it lies, and what messages call it."""
+
+    shard: Path
+    title: str
+    key: int
+    start: int
+    about: int
+    stop: int
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of the shard; InputError when they are not there."""
+        parts: list[bytes] = []
+        try:
+            file = os.open(self.shard, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                while start < stop and (part := os.pread(file, stop - start, start)):
+                    parts.append(part)
+                    start += len(part)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise InputError(f"{self.title}: shard cannot be read ({error.strerror}); {CURE}") from error
+        if start < stop:
+            raise InputError(f"{self.title}: shard is truncated ({start} bytes, at least {stop} expected); {CURE}")
+        return b"".join(parts)
+
+    def member(self, start: int, stop: int, suffix: str) -> bytes:
+        """The content of a member; InputError when something else lies there."""
+        try:
+            return content_of(self.read(start, stop), member_name(self.key, suffix))
+        except ValueError as error:
+            raise InputError(f"{self.title}: shard does not match its index ({error}); {CURE}") from error
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """A `VideoSource` of packed videos. It holds no open file: a shard is opened for each read."""
+
+    root: Path
+    format: str
+    """jpeg or clips."""
+    index: ShardIndex
+
+    @property
+    def names(self) -> list[str]:
+        """The names that the videos had in the source that was packed."""
+        return self.index.all_names()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The folder of shards."""
+        return (self.root,)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def title(self, index: int) -> str:
+        """Shard and name of a video."""
+        return f"{self.root / shard_name(int(self.index.shard[index]))}:{self.index.name(index)}"
+
+    def open(self, index: int) -> FrameReader:
+        """Open one video.
+
+        Raises:
+            InputError: Its shard is missing, truncated, or not the one that the index was made of.
+        """
+        columns = self.index
+        packed = Packed(
+            self.root / shard_name(int(columns.shard[index])),
+            self.title(index),
+            int(columns.key[index]),
+            int(columns.start[index]),
+            int(columns.about[index]),
+            int(columns.stop[index]),
+        )
+        frames = int(columns.frames[index])
+        return JpegReader(packed, frames) if self.format == "jpeg" else ClipReader(packed, frames)
+
+    def identity(self) -> str:
+        """SHA-256 over format, names, lengths and places: of the index alone, as shards are large."""
+        columns = self.index
+        digest = hashlib.sha256(self.format.encode())
+        for column in (columns.names, columns.name_ends, columns.frames, columns.shard, columns.start, columns.stop):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+    def incomplete_shards(self) -> list[str]:
+        """One line for each shard that is missing or shorter than the index says."""
+        ends = np.zeros(int(self.index.shard.max()) + 1, np.int64)
+        np.maximum.at(ends, self.index.shard, self.index.stop)
+        lines = []
+        for number in np.flatnonzero(ends):
+            file = self.root / shard_name(int(number))
+            size = file.stat().st_size if file.is_file() else 0
+            if size < ends[number]:
+                stops = self.index.stop[self.index.shard == number]
+                fault = f"is truncated to {size} bytes" if file.is_file() else "is missing"
+                lost = int((stops > size).sum())
+                lines.append(f"{file}: shard {fault}, {lost} of its {len(stops)} videos are left out; {CURE}")
+        return lines
+
+
+class _ShardReader:
+    """What readers of both formats share: names and times, which KEY.json tells."""
+
+    def __init__(self, packed: Packed, frames: int):
+        self.path = packed.title
+        self._packed = packed
+        about = packed.member(packed.about, packed.stop, "json")
+        try:
+            self._about: dict[str, Any] = read_json(about)
+            self.names: list[str] = self._about["names"]
+            if len(self.names) != frames:
+                raise ValueError(f"{len(self.names)} frames instead of {frames}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.path}: shard does not match its index ({error}); {CURE}") from error
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def seconds(self) -> np.ndarray | None:
+        times = self._about.get("seconds")
+        return None if times is None else np.array(times)
+
+
+class JpegReader(_ShardReader):
+    """JPEG frames of one video in a shard; only those that are asked for are read."""
+
+    def __init__(self, packed: Packed, frames: int):
+        super().__init__(packed, frames)
+        spaces = [BLOCK + padded(size) for size in self._about["sizes"]]
+        self._starts = packed.start + np.concatenate([[0], np.cumsum(spaces)])
+        if self._starts[-1] != packed.about:
+            raise InputError(f"{self.path}: shard does not match its index (sizes of frames); {CURE}")
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return read_ascending(self._decode, indices)
+
+    def _decode(self, ascending: list[int]) -> np.ndarray:
+        if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
+            raise IndexError(f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}")
+        return np.stack([self._frame(index) for index in ascending])
+
+    def _frame(self, index: int) -> np.ndarray:
+        start, stop = int(self._starts[index]), int(self._starts[index + 1])
+        content = self._packed.member(start, stop, frame_suffix(index))
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                return np.asarray(image.convert("RGB"))
+        except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
+            raise InputError(f"{self.path}: frame {index:05d} cannot be read ({error}); {CURE}") from error
+
+
+class ClipReader(_ShardReader):
+    """A short-GOP video in a shard, which is read from memory."""
+
+    def __init__(self, packed: Packed, frames: int):
+        super().__init__(packed, frames)
+        self._video = open_content(self.path, packed.member(packed.start, packed.about, "mp4"))
+        if len(self._video) != frames:
+            raise InputError(f"{self.path}: shard does not match its index ({len(self._video)} frames); {CURE}")
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return self._video.read(indices)
+
+
+def is_shards(path: Path) -> bool:
+    """Whether `path` is a folder of packed videos, finished or not."""
+    return (path / RECORD).is_file() or (path / SETTINGS).is_file()
+
+
+def open_shards(root: Path) -> ShardSource:
+    """The packed videos in a folder.
+
+    Raises:
+        InputError: Packing is not finished, or the record or the index cannot be read.
+    """
+    record = root / RECORD
+    if not record.is_file():
+        raise InputError(f"{root}: packing is not finished; repeat `densevos data pack`, which goes on")
+    try:
+        facts = read_json(record.read_bytes())
+        version, format = facts["version"], facts["format"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{record}: is no record of shards ({error}); pack them again") from error
+    if version != VERSION or format not in ("jpeg", "clips"):
+        raise InputError(f"{record}: format {format} in version {version} is not known here; update densevos")
+
+    source = ShardSource(root, format, read_index(root / INDEX))
+    if not len(source):
+        raise InputError(f"{root}: holds no videos; pack them again")
+    return source

@@ -1,0 +1,88 @@
+"""What this machine has: versions, decoders of video files, cores, memory and GPUs."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from densevos.base.devices import multiplies_bf16
+from densevos.data.sources.video import DECODERS, READER, loading_problem, quick_readers
+
+PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "opencv-contrib-python-headless", "safetensors")
+DECODING_PACKAGES = {"torchcodec": ("torchcodec",), "decord": ("decord", "decord2"), "pyav": ("av",)}
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def describe_system() -> dict[str, Any]:
+    """What a report about speed or a fault should name, as JSON holds it; sizes in GB (10^9 bytes).
+
+    Raises:
+        InputError: DENSEVOS_READER asks for a decoder that there is not.
+    """
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "decoders": {name: _decoder(name) for name in DECODERS},
+        "videos_are_read_by": [reader.__name__ for reader in quick_readers()] + ["AvReader"],
+        READER: os.environ.get(READER, "auto"),
+        "cores": _cores(),
+        "memory_gb": _memory_gb(),
+        "shared_memory_gb": _free_gb(SHARED_MEMORY),
+        "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
+        "bf16_native_on_cpu": multiplies_bf16(torch.device("cpu")),
+    }
+
+
+def _version(package: str) -> str | None:
+    """The version of a package that is installed; None for others, and for a checkout that is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _decoder(name: str) -> str:
+    """The version of a decoder, or why it does not load."""
+    problem = loading_problem(name)
+    if problem is not None:
+        return f"does not load: {problem}"
+    versions = [found for package in DECODING_PACKAGES[name] if (found := _version(package))]
+    return versions[0] if versions else "loads; its version is not known"
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container or a job may allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gb() -> float | None:
+    """Main memory; None where the system does not say."""
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _free_gb(folder: Path) -> dict[str, float] | None:
+    """Size and free space of what a folder lies on; None if there is no such folder."""
+    if not folder.is_dir():
+        return None
+    usage = shutil.disk_usage(folder)
+    return {"size": round(usage.total / 1e9, 2), "free": round(usage.free / 1e9, 2)}
+
+
+def _gpu(number: int) -> dict[str, Any]:
+    """Name, memory and arithmetic of a GPU."""
+    facts = torch.cuda.get_device_properties(number)
+    return {
+        "name": facts.name,
+        "memory_gb": round(facts.total_memory / 1e9, 1),
+        "bf16_native": multiplies_bf16(torch.device("cuda", number)),
+    }

@@ -1,0 +1,34 @@
+"""Which search is the fastest on a device."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from densevos_eval.propagation.affinity import Affinity
+from densevos_eval.propagation.search import Search
+from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.propagation.windows import WindowSearch
+
+NewSearch = Callable[[Tensor, PropagationConfig], Search]
+
+
+def new_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) -> Search:
+    """A search in frames like the first one, by its unit features [h,w,C]: by tiles on a CPU, else by windows.
+
+    bf16: Whether a search on a GPU may compare in bfloat16 first, see `WindowSearch`.
+    """
+    if first.device.type == "cpu":
+        return tile_search(first, config)
+    return window_search(first, config, bf16=bf16)
+
+
+def tile_search(first: Tensor, config: PropagationConfig) -> Search:
+    """The search for CPUs."""
+    return Affinity(first, radius=config.radius, topk=int(config.topk), window=config.window, ties=config.ties)
+
+
+def window_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) -> Search:
+    """The search for GPUs."""
+    return WindowSearch(
+        first, radius=config.radius, topk=int(config.topk), window=config.window, ties=config.ties, bf16=bf16
+    )
