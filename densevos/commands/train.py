@@ -20,6 +20,7 @@ Config = TypeVar("Config")
 
 # Options of a set are spelled without the name of their group, on every command line alike.
 tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
+FEW = 10  # So many videos that were skipped are told at the end.
 SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 
@@ -39,11 +40,14 @@ def train(arguments: list[str]) -> None:
     result = run_training(
         parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite, profile=parsed.profile
     )
-    for reason in result.skipped:
+    if distributed.local_rank() > 0:
+        return
+    for reason in result.skipped[:FEW]:
         print(f"skipped: {reason}", file=sys.stderr)
+    if len(result.skipped) > FEW:
+        print(f"skipped: {len(result.skipped) - FEW} more; skipped.txt in {parsed.out} lists all", file=sys.stderr)
     skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
-    if distributed.local_rank() == 0:
-        print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
+    print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
 
 
 @dataclass(frozen=True, kw_only=True)

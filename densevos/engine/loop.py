@@ -89,7 +89,8 @@ def _batches(
     """The batches of this rank, read ahead; for a GPU in pinned memory."""
 
     def say(line: str) -> None:
-        print(f"{f'rank {distributed.rank()}: ' if distributed.ranks() > 1 else ''}{line}", file=sys.stderr)
+        where = f"rank {distributed.rank()}: " if distributed.ranks() > 1 else ""
+        print(f"{where}{line}; another process goes on", file=sys.stderr)
 
     with Readers(videos, sampler, config, lambda: bool(stop_asked), say) as readers:
         if device.type != "cuda":

@@ -152,11 +152,8 @@ def test_scoring_gets_the_options_of_the_benchmark_alone() -> None:
     assert watch.benchmark_words(words) == benchmark
 
 
-@pytest.mark.slow
-def test_processes_of_their_own(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (run / "encoders" / "epoch-0020.safetensors").unlink()
-    assert started(run, "--once", "--context", "2") == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("encoders/epoch-0009.safetensors: J&F ")
-    assert "epoch-0010.safetensors: passed over: densevos-eval info: " in said.err
-    assert len(list((run / "tensorboard" / "watch").iterdir())) == 1
+def test_a_broken_encoder_is_none_for_info(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By this a broken encoder is told from a benchmark that cannot be used."""
+    encoders = run / "encoders"
+    assert console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0010.safetensors")])) == 2
+    assert console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0009.safetensors")])) == 0
