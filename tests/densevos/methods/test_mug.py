@@ -313,6 +313,20 @@ def test_relabelling_stops_when_asked_and_goes_on(
     assert len(list((tmp_path / "run" / "round1" / "maps").glob("*/*.png"))) == 36
 
 
+def test_relabelled_maps_are_packed_where_the_initial_ones_are(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    source, initial, made = open_source(tiny_mug.data), MapFolder(tiny_mug.foreground), MapFolder(tmp_path / "made")
+    for name in source.names[:2]:
+        initial.loose(name).rename(initial.to_be_packed(name))
+        initial.pack(name)
+    network = mug.make_learner(tiny_mug).network
+    for _ in range(2):  # the second time all is there
+        relabel(network, tiny_mug, source, made.root, torch.device("cpu"))
+    assert sorted(file.name for file in made.root.iterdir()) == ["video0.zip", "video1.zip", "video2", "video3"]
+    for name in source.names:
+        assert len(made.frames(name)) == 9
+        VideoSamples(source, CLIPS, 0, tiny_mug.foreground, made.root)[0, 0]
+
+
 def _train_as_rank(rank: int, config: MugConfig, out: Path) -> None:
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank)}  # as torchrun leaves them
 
