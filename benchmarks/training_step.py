@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.optimisation import choose_precision
-from densevos.engine.provenance import commit
+from densevos.engine.provenance import commit, processor
 from densevos.learners import self_training
 from densevos.learners.self_training import SelfTraining, losses_at
 from densevos.learners.views import make_views
@@ -71,10 +71,8 @@ def main() -> None:
 
 def circumstances() -> dict[str, str | None]:
     """Where, when and of which source this was measured."""
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.split(": ")[1] for line in info if line.startswith("model name")), "unknown processor")
     return {
-        "machine": f"{model}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "load": f"{os.getloadavg()[0]:.1f}",
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),

@@ -64,7 +64,8 @@ class Classifier:
         height, width = seen_size(frames.shape[1:3], self.size)
         box, how = (width, height), Image.Resampling.BILINEAR
         small = np.stack([np.asarray(Image.fromarray(frame).resize(box, how)) for frame in frames])
-        return normalise(torch.from_numpy(small).to(self.device).permute(0, 3, 1, 2).float() / 255)
+        pixels = torch.from_numpy(small).to(self.device, non_blocking=True)
+        return normalise(pixels.permute(0, 3, 1, 2).float() / 255)
 
 
 def model_file(path: Path) -> Path:
