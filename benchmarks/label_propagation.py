@@ -2,6 +2,7 @@
 
     python benchmarks/label_propagation.py [--case davis] [--frames 3] [--device cpu]
     python benchmarks/label_propagation.py --case dinov3
+    python benchmarks/label_propagation.py --device cuda --search windows-bf16
 
 Both propagate the same features with a full context. davis is DUL's protocol on 480x854 at stride 8; dinov3 is that of
 DINOv3's notebook on 60x80 cells of 1,024 channels, 7 + 1 frames and 6 objects, where the plain side holds all
@@ -10,7 +11,12 @@ similarities of a frame at once, as the notebook does. --height, --width and --c
 Prints a table and, as the last line, one JSON object. The floor is what the similarities that can be chosen (all of the
 reference frame where it is not restricted, a disc in each other frame) cost at the float32 matrix speed measured in the
 same run. peak_mb is what ours takes beyond the first frame's features, grown_mb how much of it came after the context
-was full.
+was full. --search chooses how cells are compared: tiles (the usual on a CPU), windows (the usual on a GPU), or
+windows-bf16, of which the share of cells is told whose matches may lack one.
+
+estimate: what the same would cost on an H200 by the windows, see costs.py. goal: frames a second that are aimed at
+there. --estimate prints the estimates of both cases in fp32 and bf16, and those of davis with a ResNet-18 before it and
+the labels of pixels after it, and measures nothing.
 """
 
 import argparse
@@ -18,24 +24,31 @@ import os
 import statistics
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from costs import H200, Costs, costs_of
 from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.adapters.specs import load_backbone
 from densevos_eval.presets.registry import PRESETS
-from densevos_eval.propagation.cells import enlarged_labels
+from densevos_eval.propagation.cells import enlarged_labels, labels_of_pixels
 from densevos_eval.propagation.labels import LabelPropagation
 from densevos_eval.propagation.search import is_near
+from densevos_eval.propagation.searches import tile_search, window_search
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 from harness import Row, device_name, parser_of, peak_mb, report, resident_mb, table, timed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is propagated: cells, channels, labels with the background, settings; queries of the plain side at once."""
+    """What is propagated: cells, channels, labels with the background, settings; queries of the plain side at once.
+
+    goal: Frames a second that are aimed at on an H200.
+    """
 
     height: int
     width: int
@@ -43,12 +56,28 @@ class Case:
     labels: int
     config: PropagationConfig
     block: int
+    goal: int
 
 
+SEARCHES = {"tiles": tile_search, "windows": window_search, "windows-bf16": partial(window_search, bf16=True)}
 CASES = {
-    "davis": Case(height=60, width=107, channels=512, labels=4, config=PRESETS["dul"].setup.propagation, block=100),
+    "davis": Case(
+        height=60,
+        width=107,
+        channels=512,
+        labels=4,
+        config=PRESETS["dul"].setup.propagation,
+        block=100,
+        goal=60,
+    ),
     "dinov3": Case(
-        height=60, width=80, channels=1024, labels=7, config=PRESETS["dinov3"].setup.propagation, block=10**9
+        height=60,
+        width=80,
+        channels=1024,
+        labels=7,
+        config=PRESETS["dinov3"].setup.propagation,
+        block=10**9,
+        goal=20,
     ),
 }
 
@@ -63,8 +92,16 @@ def main() -> None:
     parser.add_argument("--channels", type=int)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--search", choices=SEARCHES)
+    parser.add_argument("--estimate", action="store_true", help="estimate only, both cases")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    options.search = options.search or ("tiles" if options.device == "cpu" else "windows")
+    if options.estimate:
+        rows = estimates()
+        cells = [[name, *row.values()] for name, row in rows.items()]
+        report(rows, table(["", *next(iter(rows.values()))], cells), out=options.out)
+        return
     figures = measure(options, case_of(options))
     report(figures, table_of(figures), out=options.out)
 
@@ -72,14 +109,8 @@ def main() -> None:
 def case_of(options: argparse.Namespace) -> Case:
     """The case of the options, at their size."""
     case = CASES[options.case]
-    return Case(
-        height=options.height or case.height,
-        width=options.width or case.width,
-        channels=options.channels or case.channels,
-        labels=case.labels,
-        config=case.config,
-        block=case.block,
-    )
+    given = {name: getattr(options, name) for name in ("height", "width", "channels")}
+    return replace(case, **{name: value for name, value in given.items() if value})
 
 
 def at_pixels(soft: Tensor) -> Tensor:
@@ -94,9 +125,10 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
     """Seconds a frame, largest difference, share of pixels alike, memory and floor over the same frames."""
     device = torch.device(options.device)
     full = case.config.context + 1
-    ours = run_ours(case, full + options.frames, device)
+    ours = run_ours(case, options.search, full + options.frames, device)
     seconds, difference, equal = run_plain(case, ours.soft, full, device)
     floor = floor_seconds(case, device)
+    estimate = estimated(case, bf16=options.search == "windows-bf16")
     mine, theirs = statistics.median(ours.seconds[full:]), statistics.median(seconds)
     return {
         "case": options.case,
@@ -107,51 +139,110 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
         "seconds_dense": round(theirs, 4),
         "seconds_ours": round(mine, 4),
         "seconds_floor": round(floor, 4),
+        "frames_per_second": round(1 / mine, 2),
+        "goal_h200": case.goal,
+        **{f"estimate_{name}": value for name, value in known(estimate).items()},
+        "doubtful": round(ours.doubtful, 4),
         "peak_mb": round(ours.peak_mb),
         "grown_mb": round(ours.grown_mb),
-        "peak_mb_dense": round(peak_mb() - ours.before_mb),
+        "peak_mb_dense": round(peak_mb(device) - ours.before_mb),
         "frames": options.frames,
         "cells": f"{case.height}x{case.width}",
         "channels": case.channels,
         "objects": case.labels - 1,
+        "search": options.search,
         "threads": options.threads,
         "device": device_name(device),
         "torch": torch.__version__,
     }
 
 
+def known(costs: Costs) -> Row:
+    """An estimate in figures."""
+    return {
+        "frames_per_second": round(1 / costs.seconds(H200), 1),
+        "gpu_ms": round(1000 * costs.gpu, 2),
+        "tflop_fp32": round(costs.fp32 / 1e12, 3),
+        "tflop_bf16": round(costs.bf16 / 1e12, 3),
+        "gb_moved": round(costs.bytes / 1e9, 2),
+        "kernels": costs.kernels,
+        "peak_mb": round((costs.state + costs.peak) / 2**20),
+    }
+
+
+def estimates() -> dict[str, Row]:
+    """The estimates of all cases in both precisions, and those of whole frames."""
+    rows = {}
+    for precision, bf16 in (("fp32", False), ("bf16", True)):
+        for name, case in CASES.items():
+            rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
+        rows[f"frame {precision}"] = known(estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18"))
+    return rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ours:
-    """Soft masks [L,h,w] and seconds of every frame; memory before, at most, and what it grew by at the end."""
+    """Soft masks [L,h,w] and seconds of every frame; memory before, at most, and what it grew by at the end; share of
+    the cells whose matches may lack one."""
 
     soft: list[Tensor]
     seconds: list[float]
     before_mb: float
     peak_mb: float
     grown_mb: float
+    doubtful: float
 
 
-def run_ours(case: Case, frames: int, device: torch.device) -> Ours:
+def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours:
     """Propagate with our program."""
     masks = first_masks(case, device)
-    propagation = LabelPropagation(config=case.config)
+    propagation = LabelPropagation(config=case.config, new_search=SEARCHES[search])
     soft: list[Tensor] = []
     seconds: list[float] = []
     before = full = 0.0
     for t, features in enumerate(smooth_features(case, frames, device)):
         if t == 0:
-            before = peak_mb()
+            before = peak_mb(device)
         given = masks if t == 0 else None
         seconds.append(timed(lambda: soft.append(propagation.step(features, given)), device))  # noqa: B023
         if t == case.config.context + 1:
-            full = resident_mb()
+            full = resident_mb(device)
     return Ours(
         soft=soft,
         seconds=seconds,
         before_mb=before,
-        peak_mb=peak_mb() - before,
-        grown_mb=resident_mb() - full,
+        peak_mb=peak_mb(device) - before,
+        grown_mb=resident_mb(device) - full,
+        doubtful=propagation.doubtful(),
     )
+
+
+@torch.no_grad()
+def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
+    """What a frame with a full context costs on an H200, given its features.
+
+    encoder: Computes the features from the frame's pixels; the labels of its pixels then count, too.
+    """
+    propagation = LabelPropagation(config=case.config, new_search=partial(window_search, bf16=bf16))
+    size = (8 * case.height, 8 * case.width)
+    sizes = FrameSizes(frame=size, encoded=size, covered=size)
+    features = torch.empty(case.channels, case.height, case.width, device="meta")
+    masks = dict.fromkeys(range(case.labels), features[0])
+    for time in range(case.config.context + 1):
+        propagation.step(features, masks if time == 0 else None)
+    if encoder is None:
+        return costs_of(lambda: propagation.step(features))
+
+    backbone = load_backbone(encoder)
+    assert backbone.module is not None
+    pixels = torch.empty(1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta")
+    backbone.module.eval().to(pixels)
+
+    def frame() -> None:
+        backbone.features(pixels, backbone.default)
+        labels_of_pixels(propagation.step(features), propagation.ids, sizes, MaskConfig())
+
+    return costs_of(frame)
 
 
 def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -> tuple[list[float], float, float]:
@@ -236,12 +327,14 @@ def floor_seconds(case: Case, device: torch.device) -> float:
 
 
 def table_of(figures: Row) -> str:
-    """The figures that compare."""
+    """The figures that compare, and the estimate beside the goal."""
     rows = []
     for name in ("dense", "ours", "floor"):
         seconds = float(figures[f"seconds_{name}"])
         rows.append([name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}"])
-    return table(["", "seconds/frame", "times the floor"], rows)
+    text = f"{figures['estimate_frames_per_second']} frames/s, {figures['estimate_peak_mb']} MB"
+    estimate = table(["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]])
+    return table(["", "seconds/frame", "times the floor"], rows) + "\n\n" + estimate
 
 
 if __name__ == "__main__":

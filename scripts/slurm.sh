@@ -32,7 +32,7 @@ source "$scripts/common.sh"
 
 NNODES="${SLURM_JOB_NUM_NODES:-1}" MASTER_ADDR="${MASTER_ADDR:-localhost}" MASTER_PORT="${MASTER_PORT:-29500}"
 if [ -n "${SLURM_JOB_NODELIST:-}" ]; then
-    MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
+    MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)"
     MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)) # two jobs may share a node
 fi
 

@@ -132,7 +132,7 @@ def test_readme_example_in_python(folder: Path, tmp_path: Path, monkeypatch: pyt
 def test_scripts_are_sound_bash() -> None:
     for script in sorted((ROOT / "scripts").glob("*.sh")):
         subprocess.run(["bash", "-n", str(script)], check=True)
-        sourced = script.name in ("environment.sh", "i2v_common.sh")
+        sourced = script.name in ("environment.sh", "common.sh", "i2v_common.sh")
         assert sourced or f"scripts/{script.name}" in (ROOT / "README.md").read_text()
 
 

@@ -22,6 +22,8 @@ OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
 Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
+LINGERING = 10.0
+"""Seconds that are waited for a killed process. One that waits for a disk or server that is gone cannot die."""
 
 
 class HungError(RunError):
@@ -147,7 +149,7 @@ class ProcessWorker(Generic[Item, Result]):
             return None
         process.join(timeout=0)
         process.kill()  # Without effect on one that ended by itself.
-        process.join()
+        process.join(timeout=LINGERING)
         self.connection.close()
         return process.exitcode
 
@@ -170,11 +172,13 @@ class BusyWorkers(Generic[Item]):
         patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
         ready = wait([worker.connection for worker in self.workers], timeout=patience)
         for worker, deadline in list(self.workers.items()):
-            if worker.connection in ready:
+            late = deadline <= time.monotonic()
+            # Whoever takes the outcomes may have been slower than the limit: then there is an answer by now.
+            if worker.connection in ready or (late and worker.connection.poll()):
                 answer = worker.answer()
                 self.workers[worker] = self._deadline(worker)
                 yield worker, *answer
-            elif deadline <= time.monotonic():
+            elif late:
                 worker.end()
                 reason = f"gave nothing for {self._timeout:g} s, so its process was ended; or raise --timeout"
                 yield worker, "done", HungError(reason)

@@ -33,6 +33,8 @@ class Learner(nn.Module, Generic[BatchT]):
     A learner keeps everything that a resumed run needs in its state dict: parameters, buffers and extra state.
     It draws random numbers from the generator that it is given, or from torch's global one, and the loop seeds
     both from the run's seed and the step. A run that was resumed then ends bit for bit like one that was not.
+    The generator is in the same state in each of several processes, which take parts of one batch: what is drawn for
+    the whole batch and cut by `engine.distributed.own_share` does not depend on their number.
     """
 
     def begin_step(self, batches: int) -> None:
@@ -41,3 +43,10 @@ class Learner(nn.Module, Generic[BatchT]):
     def forward(self, batch: BatchT, generator: torch.Generator) -> Losses:
         """The losses of one batch; `generator` is on the CPU."""
         raise NotImplementedError
+
+    def panels(self, batch: BatchT, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures [3,H,W] in 0..1 of what the objective sees of a batch, by name; none unless a learner draws some.
+
+        Nothing of the learner changes. `generator` is on the CPU.
+        """
+        return {}

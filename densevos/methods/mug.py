@@ -132,9 +132,10 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
 
 
 def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device") -> None:
-    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; those that are there are kept.
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them all are left alone.
 
-    Each process does its share of the videos. Videos that cannot be trained on are left out.
+    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each process does its share of
+    the videos. Videos that cannot be trained on are left out.
 
     Raises:
         Stopped: SIGTERM came; the map at hand was finished.
@@ -147,28 +148,32 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
 
     clips, flip, scales = config.clips, config.relabel_flip, config.relabel_scales
     segmenter = Segmenter(network, clips.size, clips.segments, device, flip=flip, scales=scales)
-    folders = source.names
+    initial, maps, folders = MapFolder(config.foreground), MapFolder(out), source.names
 
     def write_maps(index: int, on_step: OnStep) -> None:
         reader = source.open(index)
         check_length(reader, config.clips)
-        names = [f"{folders[index]}/{name}.png" for name in reader.names]
-        if all((out / name).is_file() for name in names):
+        video = folders[index]
+        if maps.frames(video).issuperset(reader.names):
             return
 
-        (out / folders[index]).mkdir(parents=True, exist_ok=True)
+        packed = initial.archive(video).is_file()
+        folder = maps.to_be_packed(video) if packed else maps.loose(video)
+        folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
-            initial = MapFolder(config.foreground).read(folders[index], [reader.names[i] for i in sample])
-            threshold = area_threshold(list(segmenter(reader, sample)), initial)
+            before = initial.read(video, [reader.names[i] for i in sample])
+            threshold = area_threshold(list(segmenter(reader, sample)), before)
 
         for frame_index, probability in enumerate(segmenter(reader)):
-            name = names[frame_index]
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
-            write_mask(out / name, binary_map(probability, threshold, frame))
+            file = folder / f"{reader.names[frame_index]}.png"
+            write_mask(file, binary_map(probability, threshold, frame))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
+        if packed:
+            maps.pack(video)
 
     # Videos are labelled in this process, because the network is on its device.
     share = range(len(source))[distributed.rank() :: distributed.ranks()]

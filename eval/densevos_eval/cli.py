@@ -394,6 +394,7 @@ def report(
 def matrix(
     plan: tyro.conf.Positional[Path],
     out: Path,
+    shard: str | None = None,
     workers: int | None = None,
     published: bool = False,
     seed: int = 0,
@@ -411,6 +412,8 @@ def matrix(
     Args:
         plan: The plan.
         out: Folder for masks, scores and tables.
+        shard: Make only part I of N of the cells: 1/4, 2/4 and so on, each perhaps on another machine with the same
+            --out. The command without this option then writes the tables.
         workers: Processes that share the sequences, when propagating and when scoring; as for these commands when
             left out.
         published: Show published figures of the benchmarks beside, marked as such.
@@ -420,7 +423,39 @@ def matrix(
     from densevos_eval.matrix.plan import read_plan
     from densevos_eval.matrix.run import run
 
-    run(read_plan(plan), out, propagate, workers=workers, published=published, seed=seed)
+    run(read_plan(plan), out, propagate, shard=shard, workers=workers, published=published, seed=seed)
+
+
+def launch(arguments: list[str]) -> None:
+    """Read options and, after --, a command; submit it as one job of a cluster, or as several that share it."""
+    from densevos.commands.launch import split
+    from densevos.launch import launch as submit
+    from densevos_eval.launch import SharedOptions, jobs
+
+    options, command = split(arguments, "densevos-eval launch", SharedOptions)
+    submit(jobs(command, options.shards), options)
+
+
+def watch(arguments: list[str]) -> None:
+    """Read the run, options of watching, and options of propagate; score what the run writes."""
+    from densevos.base.parallel import stopped_by_sigterm
+    from densevos_eval.watch import WatchOptions
+    from densevos_eval.watch import watch as watch_run
+
+    program = "densevos-eval watch RUN --dataset NAME --root FOLDER"
+    options, words = tyro.cli(WatchOptions, args=arguments, prog=program, return_unknown_args=True)
+    if not words or words[0].startswith("-"):
+        raise InputError(f"densevos-eval watch: no run; write {program}, and other options of propagate")
+    with stopped_by_sigterm("run the same command again to go on"):
+        watch_run(Path(words[0]), words[1:], options)
+
+
+def _watch_help() -> None:
+    """Score each encoder that a training run writes, and link the best (`densevos-eval watch --help`)."""
+
+
+def _launch_help() -> None:
+    """Submit a command as one or several jobs of a cluster (`densevos-eval launch --help`)."""
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -436,6 +471,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "report": report,
     "matrix": matrix,
+    "watch": _watch_help,
+    "launch": _launch_help,
 }
 
 
@@ -457,12 +494,15 @@ RENAMED: dict[str, dict[str, str]] = {
 
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
+    own = {"launch": launch, "watch": watch}  # What follows them is not all theirs.
+    if arguments and arguments[0] in own:
+        return own[arguments[0]](arguments[1:])
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
     if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
         renamed = RENAMED["segment"]
     console.refuse_old_spellings(arguments, renamed)
     flat = (tyro.conf.OmitArgPrefixes,)
-    tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
+    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
 
 
 def main() -> None:

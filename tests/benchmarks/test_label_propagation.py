@@ -11,10 +11,12 @@ import torch
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "label_propagation.py"
 
 
-def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+@pytest.mark.parametrize("search", ["tiles", "windows"])
+def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, search: str) -> None:
     threads = torch.get_num_threads()
-    small = ["--frames", "1", "--height", "9", "--width", "13", "--channels", "16", "--threads", "1", "--out"]
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *small, str(tmp_path / "figures.json")])
+    small = ["--frames", "1", "--height", "9", "--width", "13", "--channels", "16", "--threads", "1"]
+    chosen = ["--search", search, "--out", str(tmp_path / "figures.json")]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *small, *chosen])
     try:
         run_path(str(SCRIPT), run_name="__main__")
     finally:
@@ -22,5 +24,7 @@ def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["max_abs_diff"] < 1e-4
     assert figures["labels_equal"] > 0.9999
+    assert figures["estimate_frames_per_second"] > 60
+    assert figures["estimate_kernels"] > 100
     assert {"speedup", "floor_ratio", "seconds_dense", "seconds_ours", "peak_mb"} <= figures.keys()
     assert json.loads((tmp_path / "figures.json").read_text()) == figures

@@ -113,7 +113,7 @@ def test_a_rank_that_is_killed_comes_back_and_sigterm_saves(videos: Path, tmp_pa
         status, _, errors = finish(process)
 
     assert status == 143, errors
-    assert errors.count(f"stopped: {run}: saved after step") == 2
+    assert errors.count(f"stopped: {run}: saved after step") == 1
     assert errors.splitlines()[-1].startswith("stopped: SIGTERM")
     assert "torchrun.py" not in errors
     logged = steps(run)

@@ -1,6 +1,7 @@
 """Videos that an index lists: hundreds of thousands of them are there at once, without a look at any."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +48,8 @@ class IndexedSource:
     def inputs(self) -> tuple[Path, ...]:
         """The index and every folder that holds videos."""
         paths = self.index.paths
-        return (self.file, *(self.root / folder for folder in sorted({path.rpartition("/")[0] for path in paths})))
+        folders = {paths.bytes_of(row).rpartition(b"/")[0] for row in range(len(paths))}
+        return (self.file, *(self.root / os.fsdecode(folder) for folder in sorted(folders)))
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -82,8 +84,8 @@ class IndexedSource:
 
     def _stem(self, index: int) -> str:
         row = int(self._rows[index])
-        parent, _, name = self._parts(row)
-        return name if self.index.folder[row] else Path(parent, name).stem
+        name = self._parts(row)[2]
+        return name if self.index.folder[row] else os.path.splitext(name)[0]
 
     def _with_parent(self, index: int) -> str:
         parent, _, _ = self._parts(int(self._rows[index]))

@@ -12,8 +12,9 @@ from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 from densevos_eval.adapters.memory import Memory
 from densevos_eval.adapters.normalisation import Triple
+from densevos_eval.base.devices import arithmetic
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
 ODD_PROBE = (219, 437)  # Parts of cells at all of them.
@@ -71,7 +72,8 @@ def encoded(
     """
     batch, _, height, width = frames.shape
     try:
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        autocast = torch.autocast(frames.device.type, torch.bfloat16, enabled=precision == "bf16")
+        with arithmetic(tf32=precision == "tf32"), autocast:
             features = network(frames)
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
         raise

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,6 +48,8 @@ class Encoder:
     padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole cells.
     scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor `scale`.
     unit: features of every cell have length 1.
+    checks: features that are not finite raise InputError at once, for which a GPU makes the host wait; where not,
+        whoever takes them must check them.
     positions: how position embeddings are interpolated, None where there is no choice.
     new_memory: for a network that sees more than one frame, what makes the memory of one video, see `stream`.
     every, between: which frames of a video are encoded, and what the others get, see `Stream`.
@@ -67,6 +69,7 @@ class Encoder:
     frames: FrameConfig = AS_THEY_ARE
     padded: bool = True
     unit: bool = True
+    checks: bool = True
     positions: str | None = None
     new_memory: Callable[[], Memory] | None = None
     every: int = 1
@@ -91,16 +94,26 @@ class Encoder:
                 f"{frames.shape[2]}x{frames.shape[3]} pixels; at its stride of {self.stride} there must be "
                 f"{wanted[0]}x{wanted[1]}"
             )
-        if not features.isfinite().all():
-            raise InputError(
-                f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
-                f"{short_name(features.dtype)}); check its weights, or compute in float32"
-            )
+        if self.checks and not features.isfinite().all():
+            raise self.not_finite(features.dtype)
         return F.normalize(features.float(), dim=1) if self.unit else features.float()
 
+    def not_finite(self, dtype: torch.dtype) -> InputError:
+        """What to raise for features of a type that are not finite."""
+        return InputError(
+            f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
+            f"{short_name(dtype)}); check its weights, or compute in float32"
+        )
+
     def _normalised(self, frames: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v, device=frames.device).view(3, 1, 1) for v in (self.mean, self.std))
+        mean, std = self._mean_and_std
         return (frames - mean) / std
+
+    @cached_property
+    def _mean_and_std(self) -> tuple[Tensor, Tensor]:
+        """Both [3,1,1] on the device, copied there once: each copy makes the host wait."""
+        mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (self.mean, self.std))
+        return mean, std
 
     def sizes(self, frame: Size) -> FrameSizes:
         """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
@@ -133,7 +146,7 @@ class Encoder:
         pixels = resized_pixels(frame, sizes.encoded, self.frames)
         if self.padded:
             pixels = padded_to(pixels, self.stride)
-        batch = torch.from_numpy(np.array(pixels)).to(self.device)  # before they become 4 bytes each
+        batch = devices.to_device(np.array(pixels), self.device)  # before they become 4 bytes each
         batch = batch.permute(2, 0, 1)[None]
         return batch.float() / 255 if pixels.dtype == np.uint8 else batch
 
@@ -204,7 +217,7 @@ def load_encoder(
         between: What the frames between them get: the features of the one before (repeat), or a mean of both
             neighbours, weighted by the distances (interpolate).
         device: As torch names them; auto takes a GPU where there is one.
-        precision: Arithmetic of the network.
+        precision: Arithmetic of the network; fp32 is the same on a GPU as on a CPU, see `devices.arithmetic`.
         scale: Frames are resized by this factor before they are encoded.
         frames: How `of_frame` resizes frames; as they are when left out.
 
@@ -213,7 +226,7 @@ def load_encoder(
             are out of range.
     """
     if precision not in get_args(Precision):
-        raise InputError(f"precision: must be {' or '.join(get_args(Precision))}, is {precision}")
+        raise InputError(f"precision: must be one of {', '.join(get_args(Precision))}, is {precision}")
     check_scale(scale)
     check_every(every)
     spec = str(spec)

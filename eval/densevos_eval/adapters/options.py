@@ -42,8 +42,10 @@ class EncoderOptions:
     neighbours, weighted by their distances (interpolate)."""
     scale: float = 1
     """Frames are resized by this factor before they are encoded."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the encoder."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Arithmetic of the encoder: fp32, the same on a GPU as on a CPU; tf32, which a GPU computes faster because it
+    rounds the inputs of convolutions and products (a CPU computes in fp32); or bf16, with which a search for similar
+    cells on a GPU may miss some that are nearly equal."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
 

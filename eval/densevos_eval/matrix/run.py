@@ -7,7 +7,7 @@ from pathlib import Path
 
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.base.files import new_folder, write_json, written_whole
-from densevos.base.parallel import BROKEN
+from densevos.base.parallel import BROKEN, shard_of
 from densevos_eval.matrix.cell import Bench, Propagate, scored_with
 from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.matrix.page import page
@@ -24,6 +24,7 @@ def run(
     out: Path,
     propagate: Propagate,
     *,
+    shard: str | None = None,
     workers: int | None = None,
     published: bool = False,
     seed: int = 0,
@@ -34,6 +35,7 @@ def run(
         plan: What to run.
         out: Folder of the matrix. One that holds a matrix is gone on with; its plan may have grown.
         propagate: The command that makes the masks.
+        shard: I/N, to make part I of N of the cells alone and write no tables; None for all.
         workers: Processes that propagate, and processes that score; None for the usual numbers.
         published: Whether published figures stand beside.
         seed: Seed of the bootstrap.
@@ -43,13 +45,13 @@ def run(
             or a benchmark cannot be read. Nothing has been computed then.
         RunError: Some cells have no scores. They have been listed, and all others are finished.
     """
+    cells = shard_of(list(plan.cells()), shard, lambda cell: 1)
     _check_benchmarks(plan)
     _begin(plan, out)
     bench = Bench(plan=plan, out=out, propagate=propagate, workers=workers, scorers=workers or os.cpu_count() or 1)
 
     results: dict[Cell, Results] = {}
     broken: dict[Cell, str] = {}
-    cells = list(plan.cells())
     for number, cell in enumerate(cells, start=1):
         try:
             results[cell] = bench.make(cell)
@@ -62,7 +64,8 @@ def run(
         shown = f"{headline.removesuffix('-Mean')} {percent(results[cell].overall[headline])}"
         print(f"{number}/{len(cells)} {cell.name}: {shown}", flush=True)
 
-    _write(Matrix(plan=plan, results=results, broken=broken), out, published=published, seed=seed)
+    if shard is None:
+        _write(Matrix(plan=plan, results=results, broken=broken), out, published=published, seed=seed)
     for cell, reason in broken.items():
         print(" ".join(f"{cell.name}: {reason}".split()), file=sys.stderr)
     if broken:
@@ -89,9 +92,14 @@ def _begin(plan: Plan, out: Path) -> None:
     """
     record, facts = out / RECORD, plan.facts()
     if not record.is_file():
-        new_folder(out, overwrite=False, inputs=[plan.file])
-        write_json(record, facts)
-        return
+        try:
+            new_folder(out, overwrite=False, inputs=[plan.file])
+        except InputError:
+            if not record.is_file():  # Otherwise another shard has begun the matrix at this moment.
+                raise
+        else:
+            write_json(record, facts)
+            return
 
     try:
         known = json.loads(record.read_text(encoding="utf-8"))

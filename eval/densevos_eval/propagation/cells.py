@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos_eval.adapters.frames import FrameSizes, nearest, nearest_corner, padded_to
+from densevos_eval.base.devices import to_device
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.settings import MaskConfig
 
@@ -34,20 +35,27 @@ def labels_of_cells(
     elif config.first_masks == "soft" or config.reduced_from == "encoded":
         mask = reduced(mask, sizes.encoded)
 
-    pixels = torch.from_numpy(np.array(mask)).to(device)
-    if config.first_masks == "hard":
-        small = _at_centres(pixels, cells, config)
+    if config.first_masks == "hard" and config.enlarging != "nearest":
+        small = to_device(nearest(mask, cells).copy(), device)
+        return {id: (small == id).float() for id in ids}
+    pixels = to_device(np.array(mask), device)
+    if config.first_masks == "hard":  # torch's rounding, to go with torch's way back
+        small = F.interpolate(pixels[None, None].float(), size=cells, mode="nearest-exact")[0, 0]
         return {id: (small == id).float() for id in ids}
     return {id: _bilinear((pixels == id).float(), cells, config) for id in ids}
 
 
 def enlarged_labels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: MaskConfig) -> np.ndarray:
-    """Id of the largest soft label of every pixel, the first of equals: [L,h,w] -> [H,W] uint8.
+    """Id of the largest soft label of every pixel, the first of equals: [L,h,w] -> [H,W] uint8."""
+    return nearest(labels_of_pixels(soft, ids, sizes, config).cpu().numpy(), config.output_size(sizes.frame))
+
+
+def labels_of_pixels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: MaskConfig) -> Tensor:
+    """`enlarged_labels` on the device, at the size that soft labels are enlarged to: [L,h,w] -> [H,W] uint8.
 
     One channel is held at full size at a time.
     """
-    size = config.output_size(sizes.frame)
-    working = size if config.enlarged_to == "frame" else sizes.encoded
+    working = config.output_size(sizes.frame) if config.enlarged_to == "frame" else sizes.encoded
     labels = torch.zeros(working, dtype=torch.uint8, device=soft.device)
     highest = torch.full(working, -torch.inf, device=soft.device)
     for id, channel in zip(ids, soft, strict=True):
@@ -56,7 +64,7 @@ def enlarged_labels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: Mas
             channel = _stretched(channel)
         labels = torch.where(channel > highest, id, labels)
         highest = torch.maximum(highest, channel)
-    return nearest(labels.cpu().numpy(), size)
+    return labels
 
 
 def enlarged(channel: Tensor, sizes: FrameSizes, size: Size, config: MaskConfig) -> Tensor:
@@ -73,13 +81,6 @@ def _resized(channel: Tensor, size: Size, config: MaskConfig) -> Tensor:
     if config.enlarging == "nearest":
         return F.interpolate(channel[None, None], size=size, mode="nearest")[0, 0]
     return _bilinear(channel, size, config)
-
-
-def _at_centres(pixels: Tensor, cells: Size, config: MaskConfig) -> Tensor:
-    """The ids [h,w] of the pixels at the centres of cells."""
-    if config.enlarging == "nearest":  # torch's rounding, to go with torch's way back
-        return F.interpolate(pixels[None, None].float(), size=cells, mode="nearest-exact")[0, 0]
-    return torch.from_numpy(nearest(pixels.cpu().numpy(), cells).copy()).to(pixels.device)
 
 
 def _bilinear(channel: Tensor, size: Size, config: MaskConfig) -> Tensor:

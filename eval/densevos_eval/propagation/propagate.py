@@ -1,6 +1,7 @@
 """Label propagation as a kind of segmentation: from the given masks of a sequence to masks of all its frames."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,11 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence, read_given
+
+DOUBTFUL = (
+    "--precision bf16: some cells may lack one of their most similar cells, where more are nearly equal than bfloat16 "
+    "tells apart; --precision fp32 is exact"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,8 @@ class Propagation:
                 if self.probabilities:
                     write_mattes(folder / "probabilities", name, ids.shape, propagator.probabilities())
             on_step(sequence.name)
+        if propagator.doubtful():
+            warnings.warn(DOUBTFUL, stacklevel=2)
 
     def summary(self, out: Path) -> list[str]:
         return []

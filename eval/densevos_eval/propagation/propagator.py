@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from densevos_eval.adapters.frames import FrameSizes, nearest
 from densevos_eval.adapters.stream import Stream
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.ahead import peeked
-from densevos_eval.propagation.cells import enlarged, enlarged_labels, labels_of_cells
+from densevos_eval.propagation.cells import enlarged, labels_of_cells, labels_of_pixels
 from densevos_eval.propagation.labels import LabelPropagation
+from densevos_eval.propagation.searches import new_search
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 
 
@@ -54,10 +56,11 @@ class Propagator:
         if max_side is not None and max_side < 1:
             raise InputError(f"Propagator: max_side must be 1 or more pixels, is {max_side}")
         config = config or PropagationConfig()
-        self.encoder = replace(encoder, unit=config.similarity == "cosine")
+        self.encoder = replace(encoder, unit=config.similarity == "cosine", checks=False)
         self.masks = masks or MaskConfig()
         self.max_side = max_side
-        self._labels = LabelPropagation(config=config)
+        search = partial(new_search, bf16=encoder.precision == "bf16")
+        self._labels = LabelPropagation(config=config, new_search=search)
         self._last: _Last | None = None
         self._stream: Stream | None = None
 
@@ -99,12 +102,21 @@ class Propagator:
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: Size, mask: np.ndarray | None = None) -> np.ndarray:
-        """`step` for a frame [H,W] = `size` whose features [C,h,w] are known already."""
+        """`step` for a frame [H,W] = `size` whose features [C,h,w] are known already.
+
+        Of a GPU the host fetches the labels, and waits for nothing else. Raises InputError for features that are not
+        finite.
+        """
         sizes = self.encoder.sizes(size)
         first = not self._labels.ids
         given = None if mask is None else self._given(mask, sizes, features)
         soft = self._labels.step(features, given)
-        labels = enlarged_labels(soft, self._labels.ids, sizes, self.masks)
+        labels, is_finite = _fetched(
+            labels_of_pixels(soft, self._labels.ids, sizes, self.masks), features.isfinite().all()
+        )
+        if not is_finite:
+            raise self.encoder.not_finite(features.dtype)
+        labels = nearest(labels, self.masks.output_size(size))
 
         decided = np.zeros(labels.shape, bool)
         if mask is not None and self.masks.first_output == "given":
@@ -113,6 +125,10 @@ class Propagator:
             labels = np.where(decided, mask, labels)
         self._last = _Last(soft=soft, sizes=sizes, labels=labels, decided=decided)
         return labels
+
+    def doubtful(self) -> float:
+        """Share of the cells so far that may lack a vote, as with bf16 on a GPU. Asking waits for the device."""
+        return self._labels.doubtful()
 
     @torch.inference_mode()
     def probabilities(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -134,6 +150,12 @@ class Propagator:
         ids = objects if self._labels.ids else [0, *objects]
         cells = (features.shape[-2], features.shape[-1])
         return dict(labels_of_cells(mask, ids, sizes, cells, self.masks, device=features.device))
+
+
+def _fetched(labels: Tensor, flag: Tensor) -> tuple[np.ndarray, bool]:
+    """Labels [H,W] uint8 and a flag, in one copy from their device."""
+    both = torch.cat([labels.flatten(), flag.view(1).to(torch.uint8)]).cpu().numpy()
+    return both[:-1].reshape(labels.shape), bool(both[-1])
 
 
 def fitted(encoder: Encoder, size: Size, max_side: int | None) -> Encoder:

@@ -376,10 +376,10 @@ def test_extraction_goes_on_and_is_shared(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     os.mkfifo(videos / "pipe.mp4")  # reading it would never end
     write_frames(out / ".video2.part", 1)  # of a run that was killed
-    first = extract_frames(videos, out, short_side=24, shard="1/2", workers=1, timeout=1)
+    first = extract_frames(videos, out, short_side=24, shard="1/2", workers=1, timeout=3)
     assert (first.written, first.kept) == (2, 0)
     (reason,) = first.skipped
-    assert reason.startswith(f"{videos / 'pipe.mp4'}: gave nothing for 1 s")
+    assert reason.startswith(f"{videos / 'pipe.mp4'}: gave nothing for 3 s")
     assert sorted(file.name for file in out.glob("*/")) == [".video2.part", "video1", "video3"]
 
     before = (out / "video1" / "00000.jpg").stat().st_mtime_ns

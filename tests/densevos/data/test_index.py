@@ -1,9 +1,13 @@
 """The index of videos: made, gone on with, merged, checked, described, trained on."""
 
+import contextlib
+import multiprocessing
 import os
 import pickle
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -28,6 +32,8 @@ from tests.densevos.conftest import write_frames
 from tests.densevos.data.catalogue import layout_copies as copies
 
 FOLDER = find_layout("folder")
+PATIENCE = 6
+"""Seconds; a process that is busy importing decoders must not seem to hang."""
 
 
 def densevos(*arguments: object) -> int:
@@ -78,7 +84,7 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
 ) -> None:
     out = tmp_path / "mixed.npz"
     start = time.monotonic()
-    command = ("data", "index", mixed, "--dataset", "folder", "--out", out, "--workers", 1, "--timeout", 1)
+    command = ("data", "index", mixed, "--dataset", "folder", "--out", out, "--workers", 1, "--timeout", PATIENCE)
     assert densevos(*command) == 0
     assert time.monotonic() - start < 60
     index = read_index(out)
@@ -86,7 +92,7 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     unreadable = dict.fromkeys(("cut.mp4", "empty.mp4", "garbage.mp4"), Status.UNREADABLE)
     assert bad == {**unreadable, "pipe.mp4": Status.HUNG}
     said = capsys.readouterr()
-    assert "broken: " + str(mixed / "pipe.mp4") + ": gave nothing for 1 s" in said.err
+    assert f"broken: {mixed}/pipe.mp4: gave nothing for {PATIENCE} s" in said.err
     assert "4 of 7 videos are left out (3 cannot be opened, 1 took too long)" in said.out
 
     row = list(index.paths).index("movie.mp4")
@@ -107,6 +113,39 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     assert {Path(path).stem for path in again.paths} == {"added", os.fsdecode(b"caf\xe9"), "cut", "frames", "movie"}
     assert again.frames[list(again.paths).index("frames")] == 9
     assert not list(tmp_path.glob("*.part*"))
+
+
+@contextlib.contextmanager
+def killed_while_reading(pipe: Path) -> Iterator[None]:
+    """Kill the processes of this one as soon as one of them reads the pipe, as a decoder that crashes would."""
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        opened = None
+        while opened is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                opened = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        for process in multiprocessing.active_children():
+            process.kill()
+        if opened is not None:
+            os.close(opened)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_its_process_costs_only_itself(tmp_path: Path) -> None:
+    for name in ("a", "z"):
+        copies.frames(tmp_path / "data" / name, ["0.png"])
+    os.mkfifo(tmp_path / "data" / "m.mp4")
+    with killed_while_reading(tmp_path / "data" / "m.mp4"):
+        index = make_index(tmp_path / "data", FOLDER, tmp_path / "index.npz", workers=1)
+    assert statuses(index) == {"a": Status.USABLE, "m.mp4": Status.CRASHED, "z": Status.USABLE}
+    assert index.reasons[1].startswith(f"{tmp_path / 'data' / 'm.mp4'}: its process died (exit status -9)")
 
 
 def test_heads_of_truncated_videos_are_not_believed(tmp_path: Path) -> None:
@@ -301,7 +340,7 @@ def test_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_is_in_order_and_opens_nothing_of_an_index(
     mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert densevos("data", "list", mixed, "--workers", 2, "--timeout", 1) == 2
+    assert densevos("data", "list", mixed, "--workers", 2, "--timeout", PATIENCE) == 2
     lines = capsys.readouterr().out.splitlines()
     assert [line[:7].strip() for line in lines] == ["12", "-", "-", "9", "-", "12", "-"]
     write_index(tmp_path / "index.npz", an_index(mixed, {"garbage.mp4": 7}))

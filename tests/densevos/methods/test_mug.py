@@ -24,6 +24,7 @@ from densevos.config import (
     MugObjectiveConfig,
     OptimiserConfig,
 )
+from densevos.data.foreground.map_files import MapFolder
 from densevos.data.sources.open import open_source
 from densevos.data.sources.video import open_frames
 from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
@@ -32,7 +33,7 @@ from densevos.inference.info import describe
 from densevos.inference.segmenter import Segmenter, middle_frames
 from densevos.learners.mug import GRANULARITIES, Mug
 from densevos.methods import mug
-from densevos.methods.mug import MODEL, area_threshold, binary_map, relabel
+from densevos.methods.mug import MODEL, area_threshold, binary_map, check_maps, relabel
 from densevos.methods.registry import read_config, write_config
 from densevos.models.encoder import load_encoder
 from densevos.models.mug import MugNetwork, Readout, load_model, save_model
@@ -128,6 +129,21 @@ def test_maps_follow_their_frames_through_crop_and_mirror(tmp_path: Path) -> Non
         agreement = ((sample.frames[:, 0] > 128) == (sample.initial == 1)).float().mean()
         assert agreement > 0.85  # near 0.5 anywhere else
         assert torch.equal(sample.initial, sample.predicted)
+
+
+def test_packed_maps_give_the_same_samples(tiny_mug: MugConfig) -> None:
+    source, folder = open_source(tiny_mug.data), MapFolder(tiny_mug.foreground)
+    loose = VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1]
+    for name in source.names:
+        folder.loose(name).rename(folder.to_be_packed(name))
+        folder.pack(name)
+    assert sorted(file.name for file in tiny_mug.foreground.iterdir()) == [f"video{k}.zip" for k in range(4)]
+    assert torch.equal(VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1].initial, loose.initial)
+    check_maps(source, tiny_mug)
+
+    folder.archive("video2").unlink()
+    with pytest.raises(InputError, match=r"9 frames have no map: .*video2/00000\.png"):
+        check_maps(source, tiny_mug)
 
 
 def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path) -> None:
@@ -295,6 +311,20 @@ def test_relabelling_stops_when_asked_and_goes_on(
     assert len(made) == 12
     train(tiny_mug, tmp_path / "run", resume="auto")
     assert len(list((tmp_path / "run" / "round1" / "maps").glob("*/*.png"))) == 36
+
+
+def test_relabelled_maps_are_packed_where_the_initial_ones_are(tiny_mug: MugConfig, tmp_path: Path) -> None:
+    source, initial, made = open_source(tiny_mug.data), MapFolder(tiny_mug.foreground), MapFolder(tmp_path / "made")
+    for name in source.names[:2]:
+        initial.loose(name).rename(initial.to_be_packed(name))
+        initial.pack(name)
+    network = mug.make_learner(tiny_mug).network
+    for _ in range(2):  # the second time all is there
+        relabel(network, tiny_mug, source, made.root, torch.device("cpu"))
+    assert sorted(file.name for file in made.root.iterdir()) == ["video0.zip", "video1.zip", "video2", "video3"]
+    for name in source.names:
+        assert len(made.frames(name)) == 9
+        VideoSamples(source, CLIPS, 0, tiny_mug.foreground, made.root)[0, 0]
 
 
 def _train_as_rank(rank: int, config: MugConfig, out: Path) -> None:

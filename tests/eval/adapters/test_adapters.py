@@ -290,7 +290,7 @@ def test_frames_that_are_none_are_told() -> None:
 
 
 def test_options_out_of_range_are_told() -> None:
-    with pytest.raises(InputError, match="precision: must be fp32 or bf16, is fp16"):
+    with pytest.raises(InputError, match="precision: must be one of fp32, tf32, bf16, is fp16"):
         load_encoder("random:resnet18", precision="fp16")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be above 0"):
         load_encoder("random:resnet18", scale=0)

@@ -8,6 +8,7 @@ import pytest
 
 from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
+from densevos.base.files import write_json
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.matrix.matrix import Matrix
@@ -219,3 +220,30 @@ def test_command_makes_masks_with_real_encoders(plan: Path, capsys) -> None:
     assert sorted(file.name for file in (out / "second" / "several" / "dul" / "two").iterdir())[0] == "00000.png"
     assert console.run(lambda: cli.dispatch(arguments)) == 0
     assert capsys.readouterr().out == first
+
+
+def test_shards_make_the_cells_and_the_whole_the_tables(plan: Path) -> None:
+    shards = [Recorder(), Recorder(), Recorder()]
+    for number, shard in enumerate(shards, start=1):
+        out = made(plan, shard, shard=f"{number}/3")
+    assert not (out / "matrix.md").exists()
+    assert [len(shard.made) for shard in shards] == [3, 3, 2]
+    whole = {cell.name for cell in read_plan(plan).cells()}
+    assert {name for shard in shards for name in shard.made} == whole
+
+    scores = {name: (out / name / "results.json").stat().st_mtime_ns for name in whole}
+    made(plan, Recorder())
+    assert (out / "matrix.md").exists()
+    assert {name: (out / name / "results.json").stat().st_mtime_ns for name in whole} == scores
+
+
+def test_a_matrix_that_another_shard_begins_meanwhile_is_shared(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begun_meanwhile(folder: Path, **_: object) -> None:
+        folder.mkdir()
+        write_json(folder / "plan.json", read_plan(plan).facts())
+        raise InputError("not empty")
+
+    monkeypatch.setattr("densevos_eval.matrix.run.new_folder", begun_meanwhile)
+    recorder = Recorder()
+    made(plan, recorder, shard="2/2")
+    assert len(recorder.made) == 4

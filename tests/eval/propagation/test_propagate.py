@@ -103,6 +103,15 @@ def test_any_frame_size_and_any_ids(height: int, width: int, seed: int) -> None:
 RANDOM = load_encoder("random:resnet18", device="cpu", layer="res3")
 
 
+def test_matches_that_are_doubtful_are_told(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Propagator, "doubtful", lambda self: 0.1)
+    where = ("--dataset", "davis16", "--root", benchmark.root, "--split", "val", "--out", tmp_path / "out")
+    with pytest.warns(UserWarning, match="--precision fp32 is exact"):
+        assert evaluator("propagate", *ENCODER, "--precision", "bf16", *where) == 0
+
+
 def test_a_still_scene_keeps_its_mask() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     mask = np.zeros((64, 96), np.uint8)

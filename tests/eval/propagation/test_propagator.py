@@ -8,9 +8,11 @@ from densevos.base.errors import InputError
 from densevos_eval import PropagationConfig, Propagator, load_encoder
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.propagation import searches
 from densevos_eval.propagation.cells import enlarged
 from densevos_eval.propagation.propagator import fitted
 from densevos_eval.propagation.settings import MaskConfig
+from tests.eval.propagation.waits import Waits
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +149,30 @@ def test_a_propagator_is_made_of_an_encoder_and_its_settings(encoder: Encoder) -
         Propagator(encoder, {"topk": 3})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="max_side must be 1 or more pixels, is 0"):
         Propagator(encoder, max_side=0)
+
+
+def test_the_host_fetches_labels_once_a_frame_and_waits_for_nothing_else(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "tile_search", searches.window_search)
+    frame, mask = still(64, 96)
+    propagator = Propagator(encoder, PropagationConfig(context=3, radius=3, topk=4))
+    propagator.step(frame, mask)
+    fetched, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: fetched.append(tensor.shape) or cpu(tensor))
+    with Waits() as waits:
+        for _ in range(4):
+            propagator.step(frame)
+    assert waits.counted == {"lift_fresh": 4}  # The frames, for which a GPU makes nobody wait.
+    assert fetched == [(64 * 96 + 1,)] * 4
+    assert propagator.doubtful() == 0
+
+
+def test_features_that_are_not_finite_are_told(encoder: Encoder) -> None:
+    frame, mask = still(64, 96)
+    propagator = Propagator(encoder)
+    propagator.step(frame, mask)
+    features = encoder.of_frame(frame).clone()
+    features[3, 2, 1] = torch.nan
+    with pytest.raises(InputError, match=r"--encoder random:resnet18: .*not finite numbers \(NaN or infinity"):
+        propagator.step(frame, features=features)

@@ -14,6 +14,7 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos.cli import dispatch
+from densevos.data.foreground import maps
 from densevos.data.foreground.crf import CrfConfig
 from densevos.data.foreground.map_files import MapFolder
 from densevos.data.foreground.maps import make_maps
@@ -245,9 +246,44 @@ def test_archives_of_maps_are_read_by_name(tmp_path: Path) -> None:
         maps.frames("v")
 
 
+@pytest.mark.slow
 def test_a_video_that_hangs_costs_its_timeout(root: Path, tmp_path: Path) -> None:
     os.mkfifo(root / "pipe.mp4")
-    made = make_maps(root, tmp_path / "maps", QUICK, workers=1, timeout=1.5)
+    made = make_maps(root, tmp_path / "maps", QUICK, workers=1, timeout=6)
     assert made.written == 9
     (reason,) = made.broken
-    assert reason.startswith(f"{root / 'pipe.mp4'}: gave nothing for 1.5 s")
+    assert reason.startswith(f"{root / 'pipe.mp4'}: gave nothing for 6 s")
+
+
+def test_only_the_windows_of_one_video_wait_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Many:
+        names = tuple(f"v{k}" for k in range(500))
+        inputs = ()
+
+        def __len__(self) -> int:
+            return len(self.names)
+
+        def title(self, index: int) -> str:
+            return self.names[index]
+
+    def work(task: maps.Task, on_step, **more) -> maps.Opened | maps.Written | None:
+        if isinstance(task, maps.Opening):
+            windows = [maps.Window(task.index, task.video, range(3), ((0, "0"),))] * 3
+            return maps.Opened(1, tuple(windows), waiting=False)
+        return maps.Written(1, None) if isinstance(task, maps.Window) else None
+
+    waiting, packed = [], []
+
+    def one_by_one(function, tasks, *rest, **more):
+        for task in tasks:
+            packed.extend([task.video] * isinstance(task, maps.Packing))
+            yield task, function(task, print)
+            waiting.append(len(tasks._added))
+
+    monkeypatch.setattr(maps, "open_source", lambda *_: Many())
+    monkeypatch.setattr(maps, "in_processes", one_by_one)
+    monkeypatch.setattr(maps, "_work", work)
+    made = make_maps(tmp_path / "data", tmp_path / "maps", QUICK, pack=True)
+    assert (made.written, made.kept) == (1500, 500)
+    assert packed == list(Many.names)
+    assert max(waiting) == 3

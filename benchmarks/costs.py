@@ -1,0 +1,153 @@
+"""What a piece of work would cost on a GPU, counted without one: operations, bytes, kernels, memory and seconds.
+
+`costs_of` runs the work on torch's device "meta", whose tensors have shapes and no values: it takes no time, and fails
+where the work would look at a value, which on a GPU makes the host wait. Every operation that is no view counts as one
+kernel that reads its inputs and writes its outputs. Seconds are a roofline: each kernel takes the time of its
+arithmetic or of its bytes, whichever is longer, and a shortest time; the host needs some time to start it, during which
+the GPU works. It is an estimate; sustained shares of the peaks are assumptions, written down in `Card`.
+"""
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+GATHERS = ("index_select", "gather", "index")  # Read no more than they write.
+NO_KERNELS = ("empty", "empty_like", "empty_strided", "new_empty", "lift_fresh", "detach")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A GPU: arithmetic and memory that products and passes sustain, and times per kernel."""
+
+    name: str
+    fp32: float
+    """FLOP/s."""
+    bf16: float
+    """FLOP/s."""
+    bytes: float
+    """Bytes/s."""
+    blocks: int
+    """Rows of a top-k that are worked on at once, two on each multiprocessor."""
+    topk_pass: float = 1.2e-6
+    """Seconds of a pass over a row of a top-k; there is one for every two bits."""
+    kernel: float = 3e-6
+    """Shortest seconds of a kernel."""
+    launch: float = 7e-6
+    """Seconds of the host for an operation of torch."""
+
+
+H200 = Card(name="H200", fp32=0.7 * 67e12, bf16=0.5 * 989e12, bytes=0.7 * 4.8e12, blocks=264)
+
+
+@dataclass(kw_only=True)
+class Costs:
+    """Counted work."""
+
+    fp32: float = 0
+    bf16: float = 0
+    bytes: float = 0
+    kernels: int = 0
+    state: float = 0
+    """Bytes that were there before and are used."""
+    held: float = 0
+    """Bytes that were made and exist now."""
+    peak: float = 0
+    """The most bytes that were made and existed at a time."""
+    gpu: float = 0
+    """Estimated seconds of the card."""
+
+    def seconds(self, card: Card) -> float:
+        """Estimated seconds: of the card, or of the host where it cannot start kernels fast enough."""
+        return max(self.gpu, self.kernels * card.launch)
+
+
+class Counted(TorchDispatchMode):
+    """Counts what is done while it is entered."""
+
+    def __init__(self, card: Card):
+        super().__init__()
+        self.card = card
+        self.costs = Costs()
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        inputs = on_meta((args, kwargs))
+        self.costs.state += sum(self._new(tensor) for tensor in inputs)
+        out = func(*args, **(kwargs or {}))
+        results = on_meta(out)
+        for result in results:
+            self._hold(result)
+        name = func.__name__.partition(".")[0]
+        if results and name not in NO_KERNELS and not func.is_view:
+            self._count(name, inputs, results, flops_of(func, args, kwargs or {}, out))
+        return out
+
+    def _new(self, tensor: Tensor) -> int:
+        """Bytes of a tensor's memory that has not been seen, else 0."""
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._known:
+            return 0
+        self._known.add(storage._cdata)
+        weakref.finalize(storage, self._known.discard, storage._cdata)
+        return storage.nbytes()
+
+    def _hold(self, tensor: Tensor) -> None:
+        size = self._new(tensor)
+        self.costs.held += size
+        self.costs.peak = max(self.costs.peak, self.costs.held)
+        if size:
+            weakref.finalize(tensor.untyped_storage(), self._release, size)
+
+    def _release(self, size: int) -> None:
+        self.costs.held -= size
+
+    def _count(self, name: str, inputs: list[Tensor], results: list[Tensor], flop: float) -> None:
+        written = sum(map(size_of, results))
+        read = written if name in GATHERS else sum(map(size_of, inputs))
+        is_bf16 = bool(inputs) and inputs[0].dtype == torch.bfloat16
+        rate = self.card.bf16 if is_bf16 else self.card.fp32
+        costs = self.costs
+        costs.bf16, costs.fp32 = costs.bf16 + flop * is_bf16, costs.fp32 + flop * (not is_bf16)
+        costs.bytes += read + written
+        costs.kernels += 1
+        costs.gpu += max(flop / rate, (read + written) / self.card.bytes, self.card.kernel, self._sorting(name, inputs))
+
+    def _sorting(self, name: str, inputs: list[Tensor]) -> float:
+        """Seconds of a top-k, whose passes over a row are a block's own."""
+        if name != "topk":
+            return 0
+        rows = inputs[0].numel() / max(inputs[0].shape[-1], 1)
+        return rows / self.card.blocks * 4 * inputs[0].element_size() * self.card.topk_pass
+
+
+def size_of(tensor: Tensor) -> int:
+    """Bytes of a tensor; of an expanded one those that are there."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+
+
+def flops_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> float:
+    """Floating-point operations of a product, a convolution or attention; 0 for all else."""
+    formula = flop_registry.get(func.overloadpacket)
+    return float(formula(*args, **kwargs, out_val=out)) if formula else 0.0
+
+
+def on_meta(arguments: Any) -> list[Tensor]:
+    """The tensors without values among some arguments."""
+    return [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.device.type == "meta"]
+
+
+@torch.no_grad()
+def costs_of(work: Callable[[], object], card: Card = H200) -> Costs:
+    """What a piece of work costs that is done on the device "meta"."""
+    with Counted(card) as counted:
+        work()
+    return counted.costs

@@ -1,0 +1,344 @@
+"""A training step of DUL against the plain formulation, side by side in one run, and its affinity and losses alone.
+
+    python benchmarks/training_step.py [--batch 4] [--rounds 3] [--compile] [--clips 4 8 16 32] [--limit-gb 8]
+
+Step: forward and backward pass on the same clips, weights and draws. The plain side computes in float32 in contiguous
+layout, and has the affinity of all cells of both views to all anchors in memory, moved from view to view as logits, as
+the authors' release does. `ours fp32` is our formulation in float32, which must give the same losses; `ours` is what
+`densevos train` does on this machine (bfloat16 where it is multiplied natively, channels last), which must give them
+within that precision. The sides take turns, and the fastest of --rounds counts, so that other work on the machine
+touches all alike; CPU seconds are beside seconds of the clock for the same reason. --compile adds `ours compiled`:
+torch.compile of the encoder and of the losses, one graph each.
+
+Affinity: losses and gradients of given keys, for more and more clips (T = 5) and more and more frames. Memory is the
+largest resident one of a row less what was there before. A row that would need more than --limit-gb is left out by its
+size. What bounds it is the number of logits: B (T - 1) h w cells times B N^2 anchors. `peak per logit` is how many
+float32 of memory each logit of ours takes, `ns per logit` how much time of a processor.
+
+Prints tables and, as the last line, one JSON object.
+"""
+
+import argparse
+import copy
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewConfig
+from densevos.data.clips import ClipBatch
+from densevos.engine.optimisation import choose_precision
+from densevos.engine.provenance import commit
+from densevos.learners import self_training
+from densevos.learners.self_training import SelfTraining, losses_at
+from densevos.learners.views import make_views
+from densevos.models.encoder import DenseEncoder, normalise
+from densevos.objectives.anchors import gather_cells, grid_indices
+from harness import Row, parser_of, peak_mb, report, resident_mb, table
+
+CPU = torch.device("cpu")
+STRIDE, KEYS = 8, 128
+GB = 2**30
+OBJECTIVE = SelfTrainingConfig()
+Losses = dict[str, Tensor]
+
+
+def main() -> None:
+    """Measure the step, then the affinity alone."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--batch", type=int, default=4, help="clips of a step")
+    parser.add_argument("--frames", type=int, default=5, help="T")
+    parser.add_argument("--size", type=int, default=256, help="side of the frames, pixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, nargs="*", default=[4, 8, 16, 32], help="of the rows of the affinity")
+    parser.add_argument("--limit-gb", type=float, default=8)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    step, breaks = step_rows(options)
+    alone = affinity_rows(options)
+    figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
+    about = {name: getattr(options, name) for name in ("batch", "frames", "size", "rounds", "threads")}
+    report({**figures, **about, **circumstances()}, *tables_of(step, alone), out=options.out)
+
+
+def circumstances() -> dict[str, str | None]:
+    """Where, when and of which source this was measured."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(": ")[1] for line in info if line.startswith("model name")), "unknown processor")
+    return {
+        "machine": f"{model}, {os.cpu_count()} cores",
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "torch": torch.__version__,
+    }
+
+
+# --- the step
+
+
+@dataclass
+class Side:
+    """One way to compute a step, and what was measured of it."""
+
+    step: Callable[[], Losses]
+    learner: SelfTraining
+    seconds: float = float("inf")
+    cpu_seconds: float = float("inf")
+    losses: dict[str, float] | None = None
+
+    def measure(self) -> None:
+        """Take a step; keep its time where it is the shortest so far, and its losses."""
+        self.learner.zero_grad()
+        start, start_cpu = time.perf_counter(), time.process_time()
+        losses = self.step()
+        losses["loss"].backward()
+        self.seconds = min(self.seconds, time.perf_counter() - start)
+        self.cpu_seconds = min(self.cpu_seconds, time.process_time() - start_cpu)
+        self.losses = {name: loss.item() for name, loss in losses.items()}
+
+
+def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
+    """A row of each side, and the graph breaks of the compiled one. AssertionError when losses differ."""
+    shape = (options.batch, options.frames, 3, options.size, options.size)
+    draw = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
+    batch = ClipBatch(frames=frames, names=("clip",) * options.batch, skipped=())
+    sides, breaks = sides_of(batch, compiled=options.compile), 0
+    for number in range(options.rounds + 1):
+        for name, side in sides.items():
+            if name == "ours compiled":
+                with compiled_losses():
+                    side.measure()
+            else:
+                side.measure()
+            if number == 0:  # caches, and what is compiled at first use
+                side.seconds = side.cpu_seconds = float("inf")
+    if options.compile:
+        breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
+    check(sides)
+    count = options.batch * options.frames
+    return [row_of(name, side, count) for name, side in sides.items()], breaks
+
+
+def sides_of(batch: ClipBatch, *, compiled: bool) -> dict[str, Side]:
+    """Every side with the same weights; each has its own, as running statistics of BatchNorm move."""
+    torch.manual_seed(0)
+    learner = SelfTraining(DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig())
+    native = choose_precision(LoopConfig(), CPU)
+
+    def ours(precision: torch.dtype, *, compiled: bool = False) -> Side:
+        own = in_channels_last(copy.deepcopy(learner))
+        if compiled:
+            own.encoder.compile()
+
+        def step() -> Losses:
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                return own(batch, torch.Generator().manual_seed(0))
+
+        return Side(step, own)
+
+    sides = {
+        "plain": Side(lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner),
+        "ours fp32": ours(torch.float32),
+        "ours": ours(native),
+    }
+    return sides | {"ours compiled": ours(native, compiled=True)} if compiled else sides
+
+
+def in_channels_last(learner: SelfTraining) -> SelfTraining:
+    """The learner laid out as the loop lays it out."""
+    for tensor in (*learner.parameters(), *learner.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return learner
+
+
+class compiled_losses:  # noqa: N801 - a context
+    """A block in which the learner's losses are compiled."""
+
+    function = staticmethod(torch.compile(losses_at))
+
+    def __enter__(self) -> None:
+        self_training.losses_at = self.function
+
+    def __exit__(self, *_: object) -> None:
+        self_training.losses_at = losses_at
+
+
+def check(sides: dict[str, Side]) -> None:
+    """AssertionError when a side's losses are not those of the plain formulation, within its precision."""
+    plain = sides["plain"].losses
+    assert plain is not None
+    for name, side in sides.items():
+        assert side.losses is not None
+        # Where bfloat16 makes another anchor the dominant one, its label differs.
+        tolerance = 1e-3 if name == "ours fp32" else 3e-2
+        for loss in ("loss", "self_training", "cross_view"):
+            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (name, loss, side.losses, plain)
+
+
+def row_of(name: str, side: Side, frames: int) -> Row:
+    assert side.losses is not None
+    return {
+        "side": name,
+        "seconds": round(side.seconds, 3),
+        "cpu_seconds": round(side.cpu_seconds, 3),
+        "frames_per_second": round(frames / side.seconds, 2),
+        "loss": round(side.losses["loss"], 4),
+    }
+
+
+# --- the plain formulation
+
+
+def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generator) -> Losses:
+    """The step of Sec. 3.3 as the release takes it: float32, contiguous."""
+    views = make_views(normalise(batch.frames.float() / 255), learner.views, generator)
+    count = views.first.shape[1]
+
+    def encoded(frames: Tensor) -> Tensor:
+        return learner.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    main = encoded(torch.cat([views.first, views.second[:, :1]], dim=1))
+    with torch.no_grad():
+        rest = encoded(views.second[:, 1:])
+    first, second = main[:, :count], torch.cat([main[:, count:], rest], dim=1)
+    grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
+    indices = [grid_indices(len(first), *first.shape[-2:], cells, generator) for cells in grids]
+    return plain_losses(first, second, views.theta, indices[0], indices[1])
+
+
+def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor) -> Losses:
+    """Losses at given anchors and cells, with the affinity of all cells of both views to all anchors in memory."""
+    clips, count = first.shape[:2]
+    own = anchors.shape[1]
+    q = gather_cells(first[:, 0], anchors).flatten(0, 1)
+    v = torch.einsum("btkhw,ak->btahw", first, q).flatten(0, 1) / OBJECTIVE.temperature
+    v_hat = torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1) / OBJECTIVE.temperature
+    aligned = moved(v, theta, count)
+
+    among = torch.arange(clips).repeat_interleave(count)[:, None] == torch.arange(clips).repeat_interleave(own)
+    shares = torch.softmax(v_hat, dim=1) * among[:, :, None, None]
+    labels = shares.argmax(dim=1)
+
+    errors = F.cross_entropy(aligned, labels, reduction="none").unflatten(0, (clips, count))
+    self_training = errors[:, 1:].mean()
+    r = gather_cells(moved(first[:, 0], theta, 1), cells).flatten(0, 1)
+    r_hat = gather_cells(second[:, 0], cells).flatten(0, 1)
+    cross_view = F.cross_entropy(r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r)))
+    loss = self_training + OBJECTIVE.cross_view_weight * cross_view
+    return {"loss": loss, "self_training": self_training, "cross_view": cross_view}
+
+
+def moved(maps: Tensor, theta: Tensor, count: int) -> Tensor:
+    """Maps [B*count,C,h,w] of the first view onto the second."""
+    grid = F.affine_grid(theta.repeat_interleave(count, dim=0), list(maps.shape), align_corners=False)
+    return F.grid_sample(maps, grid, mode="nearest", align_corners=False)
+
+
+# --- affinity and losses alone
+
+
+def affinity_rows(options: argparse.Namespace) -> list[Row]:
+    """More and more clips of five frames, then more and more frames of as many clips as the first row has twice."""
+    sizes = [(clips, 5) for clips in options.clips]
+    if options.clips:
+        sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
+    side, most = options.size // STRIDE, options.limit_gb * GB
+    return [affinity_row(kind, *size, side, most) for size in sizes for kind in ("plain", "ours")]
+
+
+def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
+    """Entries of the affinity that is in memory: the plain side's has the reference frame too, and both views."""
+    cells = clips * side**2 * (2 * frames if kind == "plain" else frames - 1)
+    return cells * clips * OBJECTIVE.anchor_grid**2
+
+
+def affinity_row(kind: str, clips: int, frames: int, side: int, most: float) -> Row:
+    """Time (the faster of two) and memory of losses and gradients of given keys; the size alone beyond `most` bytes."""
+    logits = logits_of("ours", clips, frames, side)
+    if logits_of(kind, clips, frames, side) * 4 * 4 > most:
+        return {"side": kind, "clips": clips, "frames": frames, "logits": logits, "by": "size alone"}
+    torch.manual_seed(0)
+    first, second = (F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2) for _ in range(2))
+    first.requires_grad_()
+    theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1)
+    draw = torch.Generator().manual_seed(0)
+    grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
+    anchors, cells = (grid_indices(clips, side, side, grid, draw) for grid in grids)
+
+    forget_peak()
+    before, seconds, cpu_seconds, loss = resident_mb(), [], [], 0.0
+    for _ in range(2):
+        first.grad = None
+        start, start_cpu = time.perf_counter(), time.process_time()
+        if kind == "plain":
+            losses = plain_losses(first, second, theta, anchors, cells)
+        else:
+            losses = losses_at(first, second, theta, anchors, cells, OBJECTIVE)
+        losses["loss"].backward()
+        seconds.append(time.perf_counter() - start)
+        cpu_seconds.append(time.process_time() - start_cpu)
+        loss = losses["loss"].item()
+    peak = peak_mb() - before
+    return {
+        "side": kind,
+        "clips": clips,
+        "frames": frames,
+        "logits": logits,
+        "seconds": round(min(seconds), 3),
+        "peak_mb": round(peak),
+        "peak_per_logit": round(peak * 2**20 / 4 / logits, 1),
+        "ns_per_logit": round(min(cpu_seconds) / logits * 1e9, 2),
+        "loss": round(loss, 4),
+        "by": "measured",
+    }
+
+
+def forget_peak() -> None:
+    """Give back what was freed, and let the largest memory of this process be that of now."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+# --- what is written
+
+
+def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
+    """All rows, and how many times as fast as the plain side the others are."""
+    by_side = {row["side"]: row for row in step}
+    figures: dict[str, object] = {"step": step, "affinity": alone}
+    for name, row in by_side.items():
+        if name != "plain":
+            key = str(name).replace(" ", "_")
+            figures[f"speedup_{key}"] = round(float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2)
+            figures[f"cpu_speedup_{key}"] = round(float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2)
+    return figures
+
+
+def tables_of(step: list[Row], alone: list[Row]) -> list[str]:
+    """Markdown: the step, and the affinity."""
+    columns = ("clips", "frames", "seconds", "peak_mb", "peak_per_logit", "ns_per_logit")
+    tables = [
+        table(
+            ["step", "seconds", "CPU seconds", "frames/s", "loss"],
+            [[r["side"], r["seconds"], r["cpu_seconds"], r["frames_per_second"], r["loss"]] for r in step],
+        )
+    ]
+    if alone:
+        header = ["affinity", "clips", "frames", "seconds", "peak MB", "peak per logit", "ns per logit"]
+        tables.append(table(header, [[row["side"], *(row.get(name, "-") for name in columns)] for row in alone]))
+    return tables
+
+
+if __name__ == "__main__":
+    main()
