@@ -8,7 +8,8 @@ and scale them with Pillow. In the order as drawn: the same with the frames in t
 others read the same clips through the sources of densevos: video files, frame folders as `densevos data frames` writes
 them, shards as `densevos data pack` writes them. First time: of a file that the process has not yet looked at. All ways
 take turns, clip by clip. What is measured is the CPU time of one process with one thread, as other jobs on the machine
-hardly change it; files are in memory. Clips of video files must be those read by hand, bit for bit.
+change it less: its median, and the median of its ratios to the same clips by hand. Files are in memory. Clips of video
+files must be those read by hand, bit for bit.
 
 Besides, opening a video and decoding all of its frames in order are compared with the same by hand.
 
@@ -17,6 +18,7 @@ and, as the last line, one JSON object.
 """
 
 import math
+import operator
 import os
 import platform
 import random
@@ -135,16 +137,16 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
 
-    warm = {way: statistics.fmean(times[1:] or times) for way, times in seconds.items()}
+    warm = {way: times[1:] or times for way, times in seconds.items()}  # The first call loads and looks at files.
     return [
         {
             "video": name,
             "way": way,
-            "cpu_ms": round(1000 * mean, 1),
-            "per_second_and_core": round(1 / mean, 1),
-            "ratio": round(warm[BY_HAND] / mean, 2),
+            "cpu_ms": round(1000 * statistics.median(times), 1),
+            "per_second_and_core": round(1 / statistics.median(times), 1),
+            "ratio": round(statistics.median(map(operator.truediv, warm[BY_HAND], times)), 2),
         }
-        for way, mean in warm.items()
+        for way, times in warm.items()
     ]
 
 
