@@ -1,10 +1,11 @@
-"""Fetching what comes next while what is there is worked on."""
+"""Fetching what comes next, and putting away what is done, while what is there is worked on."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 END = object()
@@ -23,6 +24,26 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
             yield item  # type: ignore[misc]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def behind(count: int = 2) -> Iterator[Callable[..., None]]:
+    """A function that has others called by a thread, in their order, while the caller goes on by up to `count` of them.
+
+    Meant for masks that are written while a GPU computes the next ones. An error is raised by a later call, or at the
+    end, when all is done.
+    """
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+
+        def call(function: Callable[..., Any], *arguments: Any) -> None:
+            waiting.append(pool.submit(function, *arguments))
+            if len(waiting) > count:
+                waiting.popleft().result()
+
+        yield call
+        for future in waiting:
+            future.result()
 
 
 def peeked(items: Iterable[Item]) -> tuple[Item | None, Iterator[Item]]:

@@ -19,7 +19,7 @@ from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.base.sizes import size_text
-from densevos_eval.propagation.ahead import ahead
+from densevos_eval.propagation.ahead import ahead, behind
 from densevos_eval.propagation.mattes import write_mattes
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
@@ -111,12 +111,13 @@ class Propagation:
             return
 
         propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
-        for name, ids in _steps(sequence, propagator):
-            if name in sequence.written:
-                write_mask(folder / f"{name}.png", ids)
-                if self.probabilities:
-                    write_mattes(folder / "probabilities", name, ids.shape, propagator.probabilities())
-            on_step(sequence.name)
+        with behind() as later:
+            for name, ids in _steps(sequence, propagator):
+                if name in sequence.written:
+                    later(write_mask, folder / f"{name}.png", ids)
+                    if self.probabilities:
+                        write_mattes(folder / "probabilities", name, ids.shape, propagator.probabilities())
+                on_step(sequence.name)
         if propagator.doubtful():
             warnings.warn(DOUBTFUL, stacklevel=2)
 

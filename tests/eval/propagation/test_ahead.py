@@ -1,11 +1,11 @@
-"""Items fetched ahead come as they would without."""
+"""Items fetched ahead come as they would without; work done behind is done in its order."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from densevos.base.errors import InputError
-from densevos_eval.propagation.ahead import ahead
+from densevos_eval.propagation.ahead import ahead, behind
 
 
 def numbers(end: int, fetched: list[int]) -> Iterator[int]:
@@ -37,3 +37,27 @@ def test_an_error_comes_in_the_place_of_its_item() -> None:
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(InputError, match=r"00002\.jpg"):
         next(items)
+
+
+def test_all_is_done_in_order_at_the_end() -> None:
+    done: list[int] = []
+    with behind() as later:
+        for i in range(20):
+            later(done.append, i)
+            assert len(done) >= i - 2
+    assert done == list(range(20))
+
+
+@pytest.mark.parametrize("others", [0, 5])
+def test_an_error_of_work_behind_is_raised_and_ends_it(others: int) -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        with behind() as later:
+            later(divmod, 1, 0)
+            for i in range(others):
+                later(done.append, i)
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert len(done) <= 2
