@@ -50,12 +50,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for kind in KINDS:
                 row = in_own_process([__file__, "--one", kind, "--root", str(root)])
-                rows[kind] = min(rows.get(kind, row), row, key=lambda row: row["seconds"])
+                rows[kind] = min(rows.get(kind, row), row, key=lambda row: row["cpu"])
     assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, "they know different videos"
 
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
-    seconds = {kind: float(row["seconds"]) for kind, row in rows.items()}
+    # On a machine that others use, only the time of the processor says how much work there is.
+    seconds = {kind: float(row["cpu"]) for kind, row in rows.items()}
     figures = {
         "videos": options.videos,
         "rows": rows,
@@ -67,10 +68,14 @@ def main() -> None:
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
     }
     cells = [
-        [kind, *(row[name] for name in ("load", "identity", "seconds", "mb", "reader_mb"))]
+        [kind, *(row[name] for name in ("load", "identity", "seconds", "cpu", "mb", "reader_mb"))]
         for kind, row in rows.items()
     ]
-    report(figures, table(["", "load, s", "identity, s", "both, s", "MB", "a reader, MB"], cells), out=options.out)
+    report(
+        figures,
+        table(["", "load, s", "identity, s", "both, s", "CPU, s", "MB", "a reader, MB"], cells),
+        out=options.out,
+    )
 
 
 def make_tree(root: Path, videos: int, classes: int) -> None:
@@ -110,16 +115,17 @@ def index_of(root: Path) -> Path:
 
 def one_row(kind: str, root: Path) -> Row:
     """Time and memory of one way to know the videos."""
-    before, start = resident_mb(), time.perf_counter()
+    before, start, busy = resident_mb(), time.perf_counter(), time.process_time()
     titles, identity = (plain if kind == "plain" else ours)(root if kind != "index" else index_of(root))
     loaded = time.perf_counter()
     identity()
-    done = time.perf_counter()
+    done, cpu = time.perf_counter(), time.process_time() - busy
     grown = resident_mb() - before
     return {
         "load": round(loaded - start, 3),
         "identity": round(done - loaded, 3),
         "seconds": round(done - start, 3),
+        "cpu": round(cpu, 3),
         "mb": round(grown, 1),
         "reader_mb": round(private_mb_of_a_fork(titles), 1),
         "videos_sha256": hashlib.sha256("\n".join(sorted(titles())).encode()).hexdigest(),

@@ -1,6 +1,6 @@
 """Frames a second and peak memory of propagation from frames on disk to masks on disk, for short and long videos.
 
-    python benchmarks/end_to_end.py --frames 50 500 [--precision fp32 bf16] [--device cpu]
+    python benchmarks/end_to_end.py --frames 50 500 [--precision fp32 tf32 bf16] [--device cpu]
 
 The published settings (ResNet-18, res4 features, context 20) on JPEG frames of 480x854 pixels with two objects. Each
 row is a process of its own; its memory is the largest resident one less what the imports take. Prints a table
@@ -32,7 +32,9 @@ def main() -> None:
     """Draw the frames, run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)  # --one has the folder of frames
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos")
-    parser.add_argument("--precision", nargs="+", default=["fp32"], choices=["fp32", "bf16"], help="of the encoder")
+    parser.add_argument(
+        "--precision", nargs="+", default=["fp32"], choices=["fp32", "tf32", "bf16"], help="of the encoder"
+    )
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--width", type=int, default=854)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

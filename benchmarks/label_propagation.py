@@ -14,8 +14,9 @@ same run. peak_mb is what ours takes beyond the first frame's features, grown_mb
 was full. --search chooses how cells are compared: tiles (the usual on a CPU), windows (the usual on a GPU), or
 windows-bf16, of which the share of cells is told whose matches may lack one.
 
-estimate: what a frame would cost on an H200 by the windows, see costs.py: with the encoder for davis (a ResNet-18 in
-the precision of the search), without one for dinov3. goal: frames a second that are aimed at there.
+estimate: what the same would cost on an H200 by the windows, see costs.py. goal: frames a second that are aimed at
+there. --estimate prints the estimates of both cases in fp32 and bf16, and those of davis with a ResNet-18 before it and
+the labels of pixels after it, and measures nothing.
 """
 
 import argparse
@@ -46,7 +47,7 @@ from harness import Row, device_name, parser_of, peak_mb, report, resident_mb, t
 class Case:
     """What is propagated: cells, channels, labels with the background, settings; queries of the plain side at once.
 
-    encoder: What an estimate has for an encoder, if any. goal: Frames a second that are aimed at on an H200.
+    goal: Frames a second that are aimed at on an H200.
     """
 
     height: int
@@ -55,7 +56,6 @@ class Case:
     labels: int
     config: PropagationConfig
     block: int
-    encoder: str | None
     goal: int
 
 
@@ -68,7 +68,6 @@ CASES = {
         labels=4,
         config=PRESETS["dul"].setup.propagation,
         block=100,
-        encoder="random:resnet18",
         goal=60,
     ),
     "dinov3": Case(
@@ -78,7 +77,6 @@ CASES = {
         labels=7,
         config=PRESETS["dinov3"].setup.propagation,
         block=10**9,
-        encoder=None,
         goal=20,
     ),
 }
@@ -95,9 +93,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--search", choices=SEARCHES)
+    parser.add_argument("--estimate", action="store_true", help="estimate only, both cases")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.search = options.search or ("tiles" if options.device == "cpu" else "windows")
+    if options.estimate:
+        rows = estimates()
+        cells = [[name, *row.values()] for name, row in rows.items()]
+        report(rows, table(["", *next(iter(rows.values()))], cells), out=options.out)
+        return
     figures = measure(options, case_of(options))
     report(figures, table_of(figures), out=options.out)
 
@@ -137,12 +141,7 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
         "seconds_floor": round(floor, 4),
         "frames_per_second": round(1 / mine, 2),
         "goal_h200": case.goal,
-        "estimate_h200": round(1 / estimate.seconds(H200), 1),
-        "estimate_tflop_fp32": round(estimate.fp32 / 1e12, 3),
-        "estimate_tflop_bf16": round(estimate.bf16 / 1e12, 3),
-        "estimate_gb_moved": round(estimate.bytes / 1e9, 2),
-        "estimate_kernels": estimate.kernels,
-        "estimate_peak_mb": round((estimate.state + estimate.peak) / 2**20),
+        **{f"estimate_{name}": value for name, value in known(estimate).items()},
         "doubtful": round(ours.doubtful, 4),
         "peak_mb": round(ours.peak_mb),
         "grown_mb": round(ours.grown_mb),
@@ -156,6 +155,29 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
         "device": device_name(device),
         "torch": torch.__version__,
     }
+
+
+def known(costs: Costs) -> Row:
+    """An estimate in figures."""
+    return {
+        "frames_per_second": round(1 / costs.seconds(H200), 1),
+        "gpu_ms": round(1000 * costs.gpu, 2),
+        "tflop_fp32": round(costs.fp32 / 1e12, 3),
+        "tflop_bf16": round(costs.bf16 / 1e12, 3),
+        "gb_moved": round(costs.bytes / 1e9, 2),
+        "kernels": costs.kernels,
+        "peak_mb": round((costs.state + costs.peak) / 2**20),
+    }
+
+
+def estimates() -> dict[str, Row]:
+    """The estimates of all cases in both precisions, and those of whole frames."""
+    rows = {}
+    for precision, bf16 in (("fp32", False), ("bf16", True)):
+        for name, case in CASES.items():
+            rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
+        rows[f"frame {precision}"] = known(estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18"))
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +218,11 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
 
 
 @torch.no_grad()
-def estimated(case: Case, *, bf16: bool) -> Costs:
-    """What a frame with a full context costs on an H200, from its pixels, or features, to the labels of its pixels."""
+def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
+    """What a frame with a full context costs on an H200, given its features.
+
+    encoder: Computes the features from the frame's pixels; the labels of its pixels then count, too.
+    """
     propagation = LabelPropagation(config=case.config, new_search=partial(window_search, bf16=bf16))
     size = (8 * case.height, 8 * case.width)
     sizes = FrameSizes(frame=size, encoded=size, covered=size)
@@ -205,17 +230,17 @@ def estimated(case: Case, *, bf16: bool) -> Costs:
     masks = dict.fromkeys(range(case.labels), features[0])
     for time in range(case.config.context + 1):
         propagation.step(features, masks if time == 0 else None)
+    if encoder is None:
+        return costs_of(lambda: propagation.step(features))
 
+    backbone = load_backbone(encoder)
+    assert backbone.module is not None
     pixels = torch.empty(1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta")
-    backbone = load_backbone(case.encoder) if case.encoder else None
-    if backbone and backbone.module:
-        backbone.module.eval().to(pixels)
+    backbone.module.eval().to(pixels)
 
     def frame() -> None:
-        if backbone:
-            backbone.features(pixels, backbone.default)
-        soft = propagation.step(features)
-        labels_of_pixels(soft, propagation.ids, sizes, MaskConfig())
+        backbone.features(pixels, backbone.default)
+        labels_of_pixels(propagation.step(features), propagation.ids, sizes, MaskConfig())
 
     return costs_of(frame)
 
@@ -307,8 +332,8 @@ def table_of(figures: Row) -> str:
     for name in ("dense", "ours", "floor"):
         seconds = float(figures[f"seconds_{name}"])
         rows.append([name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}"])
-    known = f"{figures['estimate_h200']} frames/s, {figures['estimate_peak_mb']} MB"
-    estimate = table(["", "H200"], [["estimate", known], ["goal", f"{figures['goal_h200']} frames/s"]])
+    text = f"{figures['estimate_frames_per_second']} frames/s, {figures['estimate_peak_mb']} MB"
+    estimate = table(["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]])
     return table(["", "seconds/frame", "times the floor"], rows) + "\n\n" + estimate
 
 

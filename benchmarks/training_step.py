@@ -20,6 +20,7 @@ Prints tables and, as the last line, one JSON object.
 
 import argparse
 import copy
+import ctypes
 import os
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from torch.nn import functional as F
 from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.optimisation import choose_precision
+from densevos.engine.provenance import commit
 from densevos.learners import self_training
 from densevos.learners.self_training import SelfTraining, losses_at
 from densevos.learners.views import make_views
@@ -64,7 +66,20 @@ def main() -> None:
     alone = affinity_rows(options)
     figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
     about = {name: getattr(options, name) for name in ("batch", "frames", "size", "rounds", "threads")}
-    report({**figures, **about, "torch": torch.__version__}, *tables_of(step, alone), out=options.out)
+    report({**figures, **about, **circumstances()}, *tables_of(step, alone), out=options.out)
+
+
+def circumstances() -> dict[str, str | None]:
+    """Where, when and of which source this was measured."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(": ")[1] for line in info if line.startswith("model name")), "unknown processor")
+    return {
+        "machine": f"{model}, {os.cpu_count()} cores",
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "torch": torch.__version__,
+    }
 
 
 # --- the step
@@ -290,7 +305,8 @@ def affinity_row(kind: str, clips: int, frames: int, side: int, most: float) -> 
 
 
 def forget_peak() -> None:
-    """Let the largest memory of this process be that of now."""
+    """Give back what was freed, and let the largest memory of this process be that of now."""
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 

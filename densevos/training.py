@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +18,14 @@ from densevos.engine.checkpoint import State
 from densevos.engine.loop import batch_of_one, fit
 from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.engine.precision import tune
+from densevos.engine.profile import StepTimer, Untimed
 from densevos.methods.method import Data, Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
 WITHOUT_EFFECT = {
     *("workers", "reader_timeout", "rank_timeout", "max_broken"),
     *("log_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "encoder_every"),
+    *("panels_every", "wandb"),
 }
 """Options of the loop that do not change the weights, so that resuming may change them."""
 TOGETHER = {"batch", "global_batch"}
@@ -57,7 +61,9 @@ class Totals:
         self.skipped.update(state["skipped"])
 
 
-def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: bool = False) -> TrainResult:
+def train(
+    config: RunConfig, out: Path, *, resume: str = "never", overwrite: bool = False, profile: bool = False
+) -> TrainResult:
     """Train as `config` says into the run folder `out`.
 
     Args:
@@ -66,6 +72,7 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
         resume: never, auto (go on from the latest checkpoint in `out`, start from scratch when there is none) or
             the path of a checkpoint.
         overwrite: Empty `out` first when it holds files.
+        profile: Print at the end, or when the run is stopped, what a step waited for.
 
     Raises:
         InputError: The data, the configuration or the output folder cannot be used.
@@ -97,7 +104,7 @@ def train(config: RunConfig, out: Path, *, resume: str = "never", overwrite: boo
                 arithmetic=arithmetic,
                 processes=distributed.ranks(),
             )
-        totals = _train_rounds(job, method, config, device, out, resume)
+        totals = _train_rounds(job, method, config, device, out, resume, profile=profile)
         file = out / method.file
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
@@ -136,7 +143,14 @@ def export(path: Path, out: Path) -> None:
 
 
 def _train_rounds(
-    job: TrainingJob, method: Method, config: RunConfig, device: torch.device, out: Path, resume: str
+    job: TrainingJob,
+    method: Method,
+    config: RunConfig,
+    device: torch.device,
+    out: Path,
+    resume: str,
+    *,
+    profile: bool,
 ) -> Totals:
     """Train all rounds of `job` one after the other.
 
@@ -146,11 +160,24 @@ def _train_rounds(
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
-        totals.add(_train_round(job, round_, method, config, device, out, resume))
+        with _printed_profile(device, wanted=profile) as timer:
+            totals.add(_train_round(job, round_, method, config, device, out, resume, timer))
         if round_.after is not None:
             round_.after(out, device)
             distributed.wait()
     return totals
+
+
+@contextmanager
+def _printed_profile(device: torch.device, *, wanted: bool) -> Iterator[StepTimer | Untimed]:
+    """A timer whose table is printed at the end, whatever ends the block."""
+    timer = StepTimer(device) if wanted else Untimed()
+    try:
+        yield timer
+    finally:
+        if distributed.rank() == 0:
+            for line in timer.lines():
+                print(line, file=sys.stderr)
 
 
 def _train_round(
@@ -161,6 +188,7 @@ def _train_round(
     device: torch.device,
     out: Path,
     resume: str,
+    timer: StepTimer | Untimed,
 ) -> State:
     """The last state of a round: trained from the start, gone on with, or found finished."""
     folder = out / round_.folder
@@ -185,6 +213,7 @@ def _train_round(
         shown=method.shown,
         best=method.best,
         on_epoch=keep,
+        timer=timer,
     )
     if product is not None:
         distributed.share_buffers(job.learner)

@@ -58,3 +58,11 @@ def size_remedy(size: tuple[int, ...], wanted: tuple[int, int]) -> str:
     if size == wanted[::-1]:
         return "give the mask a quarter turn: frames stand upright, as EXIF orientation or the video's rotation says"
     return "resize the mask with nearest neighbour"
+
+
+def shrink(image: Image.Image, short_side: int) -> Image.Image:
+    """The image with its short side brought down to `short_side` pixels; a smaller one as it is."""
+    scale = short_side / min(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)

@@ -20,6 +20,7 @@ Config = TypeVar("Config")
 
 # Options of a set are spelled without the name of their group, on every command line alike.
 tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
+FEW = 10  # So many videos that were skipped are told at the end.
 SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 
@@ -36,12 +37,17 @@ def train(arguments: list[str]) -> None:
     from densevos.engine import distributed
     from densevos.training import train as run_training
 
-    result = run_training(parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite)
-    for reason in result.skipped:
+    result = run_training(
+        parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite, profile=parsed.profile
+    )
+    if distributed.local_rank() > 0:
+        return
+    for reason in result.skipped[:FEW]:
         print(f"skipped: {reason}", file=sys.stderr)
+    if len(result.skipped) > FEW:
+        print(f"skipped: {len(result.skipped) - FEW} more; skipped.txt in {parsed.out} lists all", file=sys.stderr)
     skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
-    if distributed.local_rank() == 0:
-        print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
+    print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class _TrainArguments(Generic[Config]):
     """never, auto (go on from the latest checkpoint in --out) or the path of a checkpoint."""
     overwrite: bool = False
     """Empty --out first when it holds files."""
+    profile: bool = False
+    """Print at the end which of data, transfer, network and loss a step waits for."""
 
 
 def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:

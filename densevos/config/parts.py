@@ -94,6 +94,10 @@ class LoopConfig:
     """Share of the videos, or one, that may be of no use; a run that finds more of them stops with their list."""
     rank_timeout: int = field(default=600, metadata=ADDED_LATER)
     """Seconds after which processes that wait for another one (torchrun) end and name it."""
+    panels_every: int = field(default=500, metadata=ADDED_LATER)
+    """Steps between two pictures of what the objective sees, in TensorBoard, where the method has such; 0: none."""
+    wandb: str | None = field(default=None, metadata=ADDED_LATER)
+    """Project of Weights & Biases to log in too (pip install 'densevos[wandb]')."""
 
 
 class RunConfig(Protocol):
@@ -164,6 +168,7 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.global_batch is None or loop.global_batch >= 1, "--loop.global-batch must be at least 1"),
         (loop.checkpoint_minutes > 0, "--loop.checkpoint-minutes must be positive"),
         (loop.encoder_every >= 0, "--loop.encoder-every must not be negative"),
+        (loop.panels_every >= 0, "--loop.panels-every must not be negative"),
         (0 <= loop.max_broken <= 1, "--loop.max-broken must lie within 0..1"),
         (
             loop.rank_timeout > loop.reader_timeout,

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos.base.images import shrink
 from densevos.base.parallel import BROKEN, OnStep, check_timeout, in_processes, named, shard_range
 from densevos.base.progress import progress_bar
 from densevos.base.resumable import check_shard_alone, open_resumable
@@ -108,11 +109,3 @@ def _extract(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, sh
         shrink(Image.fromarray(frame), short_side).save(part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY)
         on_step(name)
     os.rename(part, folder)
-
-
-def shrink(image: Image.Image, short_side: int) -> Image.Image:
-    """The image with its short side brought down to `short_side` pixels; a smaller one as it is."""
-    scale = short_side / min(image.size)
-    if scale >= 1:
-        return image
-    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)

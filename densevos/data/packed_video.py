@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError, RunError
-from densevos.data.extraction import JPEG_QUALITY, shrink
+from densevos.base.images import shrink
+from densevos.data.extraction import JPEG_QUALITY
 from densevos.data.sources.shard_index import frame_suffix, member, member_name
 from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 

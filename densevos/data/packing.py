@@ -135,8 +135,12 @@ def _open_folder(
     settings = {"version": VERSION, **asdict(config), "videos": len(videos), "source": videos.identity()}
     file = out / SETTINGS
     if overwrite or not file.is_file():
-        new_folder(out, overwrite=overwrite, inputs=inputs)
-        write_json(file, settings)
+        try:
+            new_folder(out, overwrite=overwrite, inputs=inputs)
+            write_json(file, settings)
+        except InputError:
+            if overwrite or not file.is_file():  # Otherwise another --shard began at the same moment.
+                raise
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
         changed = sorted(key for key in {*settings, *earlier} if settings.get(key) != earlier.get(key))

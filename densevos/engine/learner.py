@@ -43,3 +43,10 @@ class Learner(nn.Module, Generic[BatchT]):
     def forward(self, batch: BatchT, generator: torch.Generator) -> Losses:
         """The losses of one batch; `generator` is on the CPU."""
         raise NotImplementedError
+
+    def panels(self, batch: BatchT, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures [3,H,W] in 0..1 of what the objective sees of a batch, by name; none unless a learner draws some.
+
+        Nothing of the learner changes. `generator` is on the CPU.
+        """
+        return {}

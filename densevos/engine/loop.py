@@ -21,9 +21,12 @@ from densevos.engine.ahead import Ahead, pinned
 from densevos.engine.batchnorm import synchronised
 from densevos.engine.learner import Batch, Learner
 from densevos.engine.optimisation import Optimisers, choose_precision, optimise
+from densevos.engine.profile import StepTimer, Untimed
 from densevos.engine.readers import Readers
 from densevos.engine.reporter import Reporter
 from densevos.engine.run import Run
+
+UNTIMED = Untimed()
 
 
 def fit(
@@ -38,11 +41,12 @@ def fit(
     shown: Sequence[str] = ("loss",),
     best: str = "loss",
     on_epoch: Callable[[int], object] = lambda epoch: None,
+    timer: StepTimer | Untimed = UNTIMED,
 ) -> Run:
     """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets checkpoints and logs.
 
     The progress bar shows the losses that `shown` names; the checkpoint with the lowest loss `best` is kept as best.pt;
-    `on_epoch` is called on rank 0 after every --loop.encoder-every epochs.
+    `on_epoch` is called on rank 0 after every --loop.encoder-every epochs; `timer` measures what steps wait for.
     Raises RunError when a loss is not finite, another rank is lost or videos cannot be read ahead (see `Readers`),
     Stopped after SIGTERM (the state is saved), InputError when too few videos can be used.
     """
@@ -57,18 +61,25 @@ def fit(
     reporter = Reporter(run, config, folder, sampler, shown=shown, best=best, on_epoch=on_epoch)
     with distributed.lost_ranks_named(), reporter, sigterm() as stop_asked:
         model = DistributedDataParallel(run.learner) if distributed.ranks() > 1 else run.learner
-        with _batches(videos, sampler, config, device, stop_asked) as batches:
+        with timer.watch(run.learner), _batches(videos, sampler, config, device, stop_asked) as batches:
             try:
-                while step := list(itertools.islice(batches, sampler.accumulate)):
-                    values = train_step(model, run, step, config.seed, precision, device)
+                while step := _taken(batches, sampler.accumulate, timer):
+                    values = train_step(model, run, step, config.seed, precision, device, timer)
                     reporter.after_step(step, values)
                     _agree(reporter, step, bool(stop_asked))
+                    timer.end_step()
             except Stopped:
                 reporter.save()
                 if reporter.leads:
                     raise Stopped(f"{folder}: saved after step {run.step}; go on with --resume auto") from None
                 raise Stopped(f"rank {distributed.rank()}, after step {run.step}") from None
     return run
+
+
+def _taken(batches: Iterator[Any], count: int, timer: StepTimer | Untimed) -> list[Batch]:
+    """The next batches, `count` of them but at the end."""
+    with timer.part("data"):
+        return list(itertools.islice(batches, count))
 
 
 @contextmanager
@@ -78,7 +89,8 @@ def _batches(
     """The batches of this rank, read ahead; for a GPU in pinned memory."""
 
     def say(line: str) -> None:
-        print(f"{f'rank {distributed.rank()}: ' if distributed.ranks() > 1 else ''}{line}", file=sys.stderr)
+        where = f"rank {distributed.rank()}: " if distributed.ranks() > 1 else ""
+        print(f"{where}{line}; another process goes on", file=sys.stderr)
 
     with Readers(videos, sampler, config, lambda: bool(stop_asked), say) as readers:
         if device.type != "cuda":
@@ -147,7 +159,13 @@ def batch_of_one(config: LoopConfig, ranks: int) -> int:
 
 
 def train_step(
-    model: nn.Module, run: Run, batches: Sequence[Batch], seed: int, precision: torch.dtype, device: torch.device
+    model: nn.Module,
+    run: Run,
+    batches: Sequence[Batch],
+    seed: int,
+    precision: torch.dtype,
+    device: torch.device,
+    timer: StepTimer | Untimed = UNTIMED,
 ) -> dict[str, float]:
     """One step on the mean gradient of `batches`; returns the means of their named losses over all ranks.
 
@@ -162,11 +180,19 @@ def train_step(
         part.optimiser.zero_grad(set_to_none=True)
     losses: list[dict[str, Tensor]] = []
     for number, batch in enumerate(batches, start=1):
-        with _gradients_stay_here(model, number < len(batches)):
+        with _gradients_stay_here(model, number < len(batches)), timer.part("loss"):
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
                 found: dict[str, Tensor] = model(batch, generator)
             run.scaler.scale(found["loss"] / len(batches)).backward()
         losses.append({name: value.detach() for name, value in found.items()})
+    with timer.part("update"):
+        values = _update(run, losses, batches)
+    run.step += 1
+    return values
+
+
+def _update(run: Run, losses: Sequence[dict[str, Tensor]], batches: Sequence[Batch]) -> dict[str, float]:
+    """Change the weights, unless a loss is not finite, and return what is logged of the step."""
     norms = {}
     for name, part in run.parts.items():
         run.scaler.unscale_(part.optimiser)
@@ -179,7 +205,6 @@ def train_step(
     run.scaler.update()
     for part in run.parts.values():
         part.schedule.step()
-    run.step += 1
     return values
 
 

@@ -32,7 +32,7 @@ from densevos.base.errors import InputError, RunError
 from densevos.base.files import name_bytes
 from densevos.data.clips import Share, VideoDataset
 
-LONGEST_TITLE = 1024
+LONGEST_TITLE = 8192  # Longer than any path: the video is known again by it.
 ALIGNMENT = 64
 HEADER = struct.Struct("qqq")
 """Number of the batch, bytes of its pickle, bytes in all; of an error ERROR, bytes of its text, its kind."""

@@ -60,12 +60,8 @@ class Readers(Iterator[Any]):
         stop_asked: Callable[[], bool],
         on_loss: Callable[[str], object] = lambda line: None,
     ) -> None:
-        self._videos, self._timeout, self._stop_asked, self._on_loss = (
-            videos,
-            config.reader_timeout,
-            stop_asked,
-            on_loss,
-        )
+        self._videos, self._timeout = videos, config.reader_timeout
+        self._stop_asked, self._on_loss = stop_asked, on_loss
         self._waiting = enumerate(shares)
         self._ready: dict[int, Answer] = {}
         self._next = 0
@@ -148,14 +144,17 @@ class Readers(Iterator[Any]):
         for reader in list(self._readers):
             if not reader.tasks or reader.waited_for(POLL) <= self._timeout:
                 continue
-            title = reader.title
-            if title:
-                self._leave_out(
-                    title,
-                    f"{title}: reading it takes more than {self._timeout} seconds; remove it, or allow more time with"
-                    " --loop.reader-timeout",
-                )
-            self._replace(reader, f"a reading process has not moved for {self._timeout} seconds")
+            self._replace(reader, self._reason_of_delay(reader.title))
+
+    def _reason_of_delay(self, title: str) -> str:
+        """What holds a process up; the video that it reads is left out."""
+        if not title:
+            return f"a reading process has not moved for {self._timeout} seconds"
+        self._videos.left_out[title] = (
+            f"{title}: reading it takes more than {self._timeout} seconds; remove it, or allow more time with"
+            " --loop.reader-timeout"
+        )
+        return self._videos.left_out[title]
 
     def _reason_of_death(self, reader: Reader) -> str:
         """How a process died, after counting it against the video that it read."""
@@ -165,11 +164,8 @@ class Readers(Iterator[Any]):
         self._deaths[title] = self._deaths.get(title, 0) + 1
         line = f"{title}: the process that read it died ({reason}); {MORE_MEMORY}, else re-encode or remove the video"
         if self._deaths[title] >= TRIES:
-            self._leave_out(title, line)
+            self._videos.left_out[title] = line
         return line
-
-    def _leave_out(self, title: str, line: str) -> None:
-        self._videos.left_out[title] = line
 
     def _replace(self, reader: Reader, reason: str) -> None:
         """Let a new process do what one that is lost was to do."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.progress import progress_bar
@@ -69,7 +71,7 @@ class Reporter:
     def __enter__(self) -> Self:
         if self.leads:
             checkpoint.open_folder(self.folder / "checkpoints")
-        self.log = MetricsLog(self.folder, self.run.step) if self.leads else None
+        self.log = MetricsLog(self.folder, self.run.step, wandb=self.config.wandb) if self.leads else None
         self.bar = progress_bar()
         self.bar.disable = not self.leads
         self.bar.start()
@@ -84,7 +86,7 @@ class Reporter:
             self.log.close()
 
     def after_step(self, batches: Sequence[Batch], values: dict[str, float]) -> None:
-        """Count, log every `log_every` steps, save now and then and at the end."""
+        """Count, log every `log_every` steps, draw and save now and then, and save at the end."""
         self.run.seconds = time.perf_counter() - self.started
         clips = sum(len(batch.names) for batch in batches) * distributed.ranks()
         self.since_log.add({**values, "clips": clips})
@@ -92,6 +94,9 @@ class Reporter:
         last = self.run.step == self.total
         if self.run.step % self.config.log_every == 0 or last:
             self._log()
+        if self.log and self.config.panels_every and self.run.step % self.config.panels_every == 0:
+            generator = torch.Generator().manual_seed(self.run.step)
+            self.log.show(self.run.step, self.run.learner.panels(batches[0], generator))
         if self._is_time_to_save() or last:
             self.save()
         epochs = self.run.step / self.steps_per_epoch

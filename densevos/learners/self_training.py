@@ -7,6 +7,7 @@ from densevos.config import SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.distributed import first_row, gather_rows, own_share, ranks
 from densevos.engine.learner import Learner, Losses
+from densevos.learners.panels import self_training_panels
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import align, gather_cells, grid_indices
@@ -32,6 +33,10 @@ class SelfTraining(Learner[ClipBatch]):
         second = torch.cat([second_reference, self._regularising(views.second[:, learning:])], dim=1)
         with torch.autocast(frames.device.type, enabled=False):
             return losses(first, second, views.theta, self.objective, generator)
+
+    def panels(self, batch: ClipBatch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Frames, anchors, pseudo-labels, an affinity and the error of the first clip; see `self_training_panels`."""
+        return self_training_panels(self.encoder, self.objective, self.views, batch.frames[0], generator)
 
     def _regularising(self, frames: Tensor) -> Tensor:
         self.encoder.train(self.training and self.objective.regularising_bn == "train")

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.data.extraction import shrink
+from densevos.base.images import shrink
 from densevos.data.foreground.consensus import Nodes, Passage, consensus, nodes, passage
 from densevos.data.foreground.flow import dis_flow
 from densevos.data.foreground.motion import Motion, motion_probability, own_motion

@@ -19,12 +19,11 @@ from densevos.data.sources.video_file import AvReader
 from densevos.data.sources.video_index import (
     decoded,
     open_container,
-    packet_seconds,
-    summary,
     unreadable,
     upright,
     video_stream,
 )
+from densevos.data.sources.video_proof import packet_seconds, summary
 
 
 class QuickReader(ABC):

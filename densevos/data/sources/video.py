@@ -11,7 +11,7 @@ from densevos.data.sources.frame_folder import FolderReader
 from densevos.data.sources.quick_readers import DecordReader, MemoryReader, QuickReader, TorchcodecReader
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video_file import AvReader
-from densevos.data.sources.video_index import proved_times
+from densevos.data.sources.video_proof import proved_times
 
 READER = "DENSEVOS_READER"
 """The environment variable that names a decoder; its value is looked up whenever a video is opened."""

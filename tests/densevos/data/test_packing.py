@@ -28,7 +28,8 @@ from densevos.data.sources.shard_index import INDEX, RECORD, SETTINGS, read_inde
 from densevos.data.sources.shards import ShardSource, open_shards
 from densevos.data.sources.source import frame_rate, iterate_frames
 from densevos.data.sources.video import open_frames
-from densevos.data.sources.video_index import frame_index, proved_times
+from densevos.data.sources.video_index import frame_index
+from densevos.data.sources.video_proof import proved_times
 from tests.densevos.conftest import write_frames
 from tests.densevos.data.sources.test_video_file import X264, encode, number_of
 

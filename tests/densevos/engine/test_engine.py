@@ -56,6 +56,10 @@ def assert_same_weights(a: Path, b: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def of_steps(config: TrainConfig, **loop: object) -> TrainConfig:
+    return dataclasses.replace(config, loop=dataclasses.replace(config.loop, **loop))
+
+
 def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     for name in ("adam", "adamw", "sgd"):
@@ -119,6 +123,22 @@ def test_run_folder_is_complete(tiny: TrainConfig, tmp_path: Path) -> None:
     encoder, card = load_encoder(run / "encoder.safetensors")
     assert encoder.config == tiny.encoder
     assert card["training"]["steps"] == 4
+
+
+def test_watching_a_run_changes_nothing_of_it(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(of_steps(tiny, panels_every=0, epochs=3), tmp_path / "alone")
+    train(of_steps(tiny, panels_every=2, epochs=3), tmp_path / "watched", profile=True)
+    assert_same_weights(tmp_path / "alone", tmp_path / "watched")
+    events = EventAccumulator(str(tmp_path / "watched" / "tensorboard"))
+    events.Reload()
+    assert [image.step for image in events.Images("panels/labels")] == [2, 4, 6]
+    told = capsys.readouterr().err
+    assert re.search(r"3 steps of [\d.]+ ms, of which\ndata ", told)
+    assert "A step is bounded by " in told
 
 
 @pytest.mark.slow
@@ -363,10 +383,6 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
         damage(file)
     with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
         train(tiny, run, resume="auto")
-
-
-def of_steps(config: TrainConfig, **loop: object) -> TrainConfig:
-    return dataclasses.replace(config, loop=dataclasses.replace(config.loop, **loop))
 
 
 def test_resume_refuses_steps_of_another_number_of_clips(tiny: TrainConfig, tmp_path: Path) -> None:

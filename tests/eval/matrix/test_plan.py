@@ -75,7 +75,7 @@ def test_every_preset_and_every_option_of_a_benchmark_may_be_named(tmp_path: Pat
         ("scale = 1", 'scale = "half"', "options.scale: 'half' is not a number"),
         ("scale = 1", "scale = true", "options.scale: True is not a number"),
         ("scale = 1", "scale = 0", "options: --scale: must be"),
-        ('"bf16"', '"fp8"', "options.precision: 'fp8' is not one of fp32, bf16"),
+        ('"bf16"', '"fp8"', "options.precision: 'fp8' is not one of fp32, tf32, bf16"),
         ('["dul", "crw", "dul"]', '["dul", "mine"]', f"presets: 'mine' is none of {', '.join(PRESETS)}"),
         ('["dul", "crw", "dul"]', '"dul"', f"presets: is no list of names; known are {', '.join(PRESETS)}"),
         ('["dul", "crw", "dul"]', "[]", "presets: is no list of names"),

@@ -19,7 +19,7 @@ from densevos.data.sources.quick_readers import (
 from densevos.data.sources.source import iterate_frames
 from densevos.data.sources.video import loading_problem, open_frames, quick_readers
 from densevos.data.sources.video_file import AvReader
-from densevos.data.sources.video_index import proved_times
+from densevos.data.sources.video_proof import proved_times
 from tests.densevos.data.sources.test_video_file import OPEN_GOP, X264, encode, ffmpeg, numbers
 
 ORDER = [31, 2, 59, 17, 2, 30]
