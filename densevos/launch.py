@@ -28,7 +28,8 @@ MANY = 1000
 REQUEUE_SECONDS = 600
 """How long a job whose command was stopped waits for the signal that queues it again."""
 
-STOPPED = 143
+STOPPED = (143, -signal.SIGTERM)
+"""Statuses of a command that SIGTERM ended: in good order, or before it could answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +124,11 @@ class CommandJob:
         )
         _until_ended(self._process)
         status = self._process.wait()
-        if status == STOPPED:
+        if status in STOPPED:
             # By the first process, which is about to be queued again, or by SLURM, which sends SIGTERM to all that
             # runs in a job. The job then gets the signal to go on, or is ended.
             time.sleep(REQUEUE_SECONDS if place.global_rank == 0 else 0)
-        if status != 0 and not (status == STOPPED and place.global_rank > 0):
+        if status != 0 and not (status in STOPPED and place.global_rank > 0):
             raise RunError(f"{self.work}: ended with status {status}; see the job's log")
 
     def checkpoint(self) -> "DelayedSubmission":

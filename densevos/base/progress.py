@@ -56,6 +56,7 @@ class LineProgress(Progress):
 
     Args:
         unit: What is counted.
+        ends: Whether tasks have a line at their end; not where the command itself says what it did.
         seconds: Least time between two lines.
         write: Takes a line; standard error by default.
         clock: Seconds, ever rising.
@@ -65,12 +66,13 @@ class LineProgress(Progress):
         self,
         *,
         unit: str = "",
+        ends: bool = True,
         seconds: float = LINE_SECONDS,
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(auto_refresh=False, speed_estimate_period=SPEED_SECONDS, get_time=clock)
-        self._unit, self._seconds, self._write = unit, seconds, write or _to_stderr
+        self._unit, self._ends, self._seconds, self._write = unit, ends, seconds, write or _to_stderr
         self._last_line = clock()
 
     def start(self) -> None:
@@ -80,7 +82,7 @@ class LineProgress(Progress):
     def stop(self) -> None:
         """Print where every task ended. Tasks that made no step since their start are left out."""
         for task in self.tasks:
-            if task.speed is not None or task.finished:
+            if self._ends and (task.speed is not None or task.finished):
                 self._print(task, f"took {duration(task.elapsed or 0)}")
         self.disable = True  # a second stop prints nothing
 

@@ -1,4 +1,4 @@
-"""A progress bar that counts frames and says how many of them a second takes."""
+"""Progress of frames and sequences on standard error: a bar on a terminal, plain lines in a log file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +15,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from densevos.base.progress import LineProgress
+
 
 class FrameRate(ProgressColumn):
     """Frames a second, over the last frames."""
@@ -26,7 +28,10 @@ class FrameRate(ProgressColumn):
 
 @contextmanager
 def frame_progress(total: int, title: str = "propagate") -> Iterator[Callable[[str], None]]:
-    """A bar on standard error, where that is a terminal; call the result with a title after every frame."""
+    """A bar that says how many frames a second takes; call the result with a title after every frame.
+
+    Where standard error is no terminal, there is a line now and then, and none for what is done within half a minute.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -35,15 +40,17 @@ def frame_progress(total: int, title: str = "propagate") -> Iterator[Callable[[s
         FrameRate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    terminal = console.is_terminal
+    with Progress(*columns, console=console) if terminal else LineProgress(unit="frames", ends=False) as bar:
         task = bar.add_task(title, total=total)
         yield lambda title: bar.update(task, advance=1, description=title)
 
 
 @contextmanager
 def sequence_progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar that vanishes at the end; call the result after every sequence."""
+    """A bar that vanishes at the end, or a line now and then; call the result after every sequence."""
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    terminal = console.is_terminal
+    with Progress(console=console, transient=True) if terminal else LineProgress(unit="sequences", ends=False) as bar:
         task = bar.add_task(title, total=total)
         yield lambda name: bar.advance(task)

@@ -64,6 +64,15 @@ def test_long_steps_have_a_time_left() -> None:
     assert recorded.lines[:2] == ["videos 1/4 steps", "videos 2/4 steps, 0:03:20 left"]
 
 
+def test_ends_may_go_without_a_line() -> None:
+    lines: list[str] = []
+    with LineProgress(ends=False, seconds=0, write=lines.append) as bar:
+        task = bar.add_task("propagate", total=2)
+        bar.update(task, advance=1, description="blackswan")
+        bar.update(task, advance=1, description="bear")
+    assert lines == ["blackswan 1/2"]
+
+
 def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("videos") as bar:
         bar.advance(bar.add_task("reading", total=1, status=""))
