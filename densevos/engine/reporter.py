@@ -72,7 +72,7 @@ class Reporter:
         if self.leads:
             checkpoint.open_folder(self.folder / "checkpoints")
         self.log = MetricsLog(self.folder, self.run.step, wandb=self.config.wandb) if self.leads else None
-        self.bar = progress_bar()
+        self.bar = progress_bar("steps")
         self.bar.disable = not self.leads
         self.bar.start()
         self.task = self.bar.add_task("training", total=self.total, completed=self.run.step, status="")

@@ -7,6 +7,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.base.masks import VOID, write_mask
-from densevos.base.parallel import OnStep, each
+from densevos.base.parallel import OnStep, each, in_processes, named
 from densevos.base.progress import progress_bar
 from densevos.config import MugConfig
 from densevos.data.foreground.crf import refine, require
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 AREA_FRAMES = 32
 """Frames of a video from which the threshold of --relabel-area is found."""
 MODEL = "model.safetensors"
+"""What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
 SHOWN_FILES = 5
 """So many frames without a map are named in a message."""
-"""What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
+MANY = 200
+"""Videos; to look at fewer takes less time than to start processes."""
 
 
 def prepare(config: MugConfig) -> TrainingJob:
@@ -177,7 +180,7 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
 
     # Videos are labelled in this process, because the network is on its device.
     share = range(len(source))[distributed.rank() :: distributed.ranks()]
-    with sigterm() as stop_asked, progress_bar() as bar:
+    with sigterm() as stop_asked, progress_bar("videos") as bar:
         bar.disable = distributed.rank() != 0
         task = bar.add_task("relabelling", total=len(share), status="")
         for _, outcome in each(write_maps, share):
@@ -215,37 +218,71 @@ def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.nda
     return min(0.5, float(np.quantile(values, 1 - area)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What one video and its maps are like, from their first frame on."""
+
+    without: int
+    """Frames that have no map."""
+    examples: tuple[str, ...]
+    """Some of the maps that are missing."""
+    sizes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Of the first map and of its frame, [H,W] each; None without that map."""
+    saying: bool = False
+    """Whether the first map says anything."""
+    wrong: str | None = None
+    """What is wrong with the maps themselves."""
+
+
+def _look(item: tuple[int, str], on_step: OnStep, *, source: VideoSource, config: MugConfig) -> _Look:
+    """Look at the first frame of a video and its map; InputError for a video that cannot be used."""
+    from densevos.data.foreground.map_files import MapFolder
+    from densevos.data.video_samples import check_length, says_nothing
+
+    index, folder = item
+    reader, maps = source.open(index), MapFolder(config.foreground)
+    check_length(reader, config.clips)
+    frame, first = reader.read([0])[0], reader.names[0]
+    try:
+        present = maps.frames(folder)
+        opened = maps.read(folder, [first]) if first in present else []
+    except InputError as error:
+        return _Look(without=0, examples=(), wrong=str(error))
+    without = [name for name in reader.names if name not in present]
+    return _Look(
+        without=len(without),
+        examples=tuple(str(maps.loose(folder) / f"{name}.png") for name in without[:SHOWN_FILES]),
+        sizes=(opened[0].shape, frame.shape[:2]) if opened else None,
+        saying=not all(map(says_nothing, opened)),
+    )
+
+
 def check_maps(source: VideoSource, config: MugConfig) -> None:
     """Raise InputError when no video can be used, frames of usable ones have no map, or no map says anything.
 
     Of each video the first map is looked at, and the others only while none has said anything. Says so once when sizes
-    differ.
+    differ. Many videos are looked at by several processes, each for at most --loop.reader-timeout seconds.
     """
     from densevos.data.foreground.map_files import MapFolder
-    from densevos.data.video_samples import check_length, says_nothing
+    from densevos.data.video_samples import says_nothing
 
-    maps = MapFolder(config.foreground)
-    usable: list[str] = []
-    missing = 0
-    examples: list[str] = []
-    sizes, saying, unusable = set(), False, []
-    for index, folder in enumerate(source.names):
-        try:
-            reader = source.open(index)
-            check_length(reader, config.clips)
-            frame = reader.read([0])[0]
-        except InputError as error:
-            unusable.append(str(error))  # Training passes over it and says so.
-            continue
-        usable.append(folder)
-        present = maps.frames(folder)
-        without = [name for name in reader.names if name not in present]
-        missing += len(without)
-        examples += [str(maps.loose(folder) / f"{name}.png") for name in without][: SHOWN_FILES - len(examples)]
-        if reader.names[0] in present:
-            (first,) = maps.read(folder, reader.names[:1])
-            sizes.add((first.shape, frame.shape[:2]))
-            saying = saying or not says_nothing(first)
+    maps, names = MapFolder(config.foreground), source.names
+    usable, unusable = {}, []
+    look = functools.partial(_look, source=source, config=config)
+    items = enumerate(names)
+    many = len(source) > MANY
+    outcomes = in_processes(look, items, timeout=config.loop.reader_timeout) if many else each(look, items)
+    for (index, folder), outcome in outcomes:
+        if not isinstance(outcome, _Look):
+            unusable.append(named(source.title(index), outcome))  # Training passes over it and says so.
+        elif outcome.wrong is not None:
+            raise InputError(outcome.wrong)
+        else:
+            usable[folder] = outcome
+    missing = sum(look.without for look in usable.values())
+    examples = [example for look in usable.values() for example in look.examples][:SHOWN_FILES]
+    sizes = {look.sizes for look in usable.values() if look.sizes is not None}
+    saying = any(look.saying for look in usable.values())
     if not usable:
         raise InputError(f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}")
     if missing:
