@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ def written_whole(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     `path` stays as it was, and the error goes on.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Machines that share a folder may have processes of the same number.
+    aside = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.part")
     try:
         encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
         with open(aside, mode, encoding=encoding, errors=errors) as file:
