@@ -63,10 +63,14 @@ figure() {
     fi
     rm -f "$OUT/$name.json"
     printf '%s' "python benchmarks/${*:2}" >"$OUT/$name.command"
-    if ! timeout "$left" "${command[@]}" >"$OUT/$name.log" 2>&1; then
+    local status=0
+    timeout "$left" "${command[@]}" >"$OUT/$name.log" 2>&1 || status=$?
+    if [ "$status" = 124 ]; then
+        echo "$name: stopped; it takes longer than the $left s that were left of $LIMIT s" >&2
+    elif [ "$status" != 0 ]; then
         echo "$name: failed: $(tail -n 1 "$OUT/$name.log"); see $OUT/$name.log" >&2
-        failed=1
     fi
+    [ "$status" = 0 ] || failed=1
 }
 
 [ -n "$dry" ] || mkdir -p "$OUT"

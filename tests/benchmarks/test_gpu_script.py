@@ -81,6 +81,16 @@ def test_a_figure_that_fails_is_told_and_so_is_one_without_time(tmp_path: Path, 
     assert all(told in line for line in lines)
 
 
+@pytest.mark.slow
+def test_a_figure_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\ncase $1 in *gpu_page.py) exit 0 ;; esac\nexec sleep 60\n")
+    python.chmod(0o755)
+    done = gpu_sh(tmp_path, FIGURES="end_to_end", PYTHON=str(python), LIMIT="6")
+    assert done.returncode == 1
+    assert re.match(r"end_to_end: stopped; it takes longer than the [56] s that were left of 6 s\n", done.stderr)
+
+
 def test_page_and_results_agree() -> None:
     kept = (ROOT / "benchmarks" / "results" / "gpu.md").read_text(encoding="utf-8")
     assert kept == gpu_page.page(), "run python benchmarks/gpu_page.py"
