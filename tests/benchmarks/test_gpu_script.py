@@ -60,7 +60,9 @@ def test_a_rehearsal_at_tiny_size(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(kept.read_text())
     assert result["figures"]["label_propagation"]["search"] == "windows"
-    assert {"machine", "date", "commit", "commands"} <= result.keys()
+    command = "python benchmarks/label_propagation.py --device cpu --search windows --frames 1 --height 9"
+    assert result["commands"]["label_propagation"].startswith(command)
+    assert {"machine", "date", "commit"} <= result.keys()
     assert re.search(r"label propagation, 480x854, fp32 .* frames/s \(.*x plain\)", done.stdout)
     assert gpu_page.NOT_RUN in done.stdout
 
@@ -77,6 +79,16 @@ def test_a_figure_that_fails_is_told_and_so_is_one_without_time(tmp_path: Path, 
     lines = done.stderr.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["label_propagation", "end_to_end"]
     assert all(told in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_figure_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\ncase $1 in *gpu_page.py) exit 0 ;; esac\nexec sleep 60\n")
+    python.chmod(0o755)
+    done = gpu_sh(tmp_path, FIGURES="end_to_end", PYTHON=str(python), LIMIT="6")
+    assert done.returncode == 1
+    assert re.match(r"end_to_end: stopped; it takes longer than the [56] s that were left of 6 s\n", done.stderr)
 
 
 def test_page_and_results_agree() -> None:
