@@ -94,6 +94,8 @@ class LoopConfig:
     """Share of the videos, or one, that may be of no use; a run that finds more of them stops with their list."""
     rank_timeout: int = field(default=600, metadata=ADDED_LATER)
     """Seconds after which processes that wait for another one (torchrun) end and name it."""
+    compile: bool = field(default=False, metadata=ADDED_LATER)
+    """Compile what can be of a step with torch.compile: minutes once, and other roundings. DUL alone has such parts."""
     panels_every: int = field(default=500, metadata=ADDED_LATER)
     """Steps between two pictures of what the objective sees, in TensorBoard, where the method has such; 0: none."""
     wandb: str | None = field(default=None, metadata=ADDED_LATER)

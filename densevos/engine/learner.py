@@ -44,6 +44,9 @@ class Learner(nn.Module, Generic[BatchT]):
         """The losses of one batch; `generator` is on the CPU."""
         raise NotImplementedError
 
+    def compile_step(self) -> None:
+        """Let torch.compile speed up what it can of a step; nothing unless a learner knows what that is."""
+
     def panels(self, batch: BatchT, generator: torch.Generator) -> dict[str, Tensor]:
         """Pictures [3,H,W] in 0..1 of what the objective sees of a batch, by name; none unless a learner draws some.
 

@@ -143,6 +143,8 @@ def setup(
         for tensor in itertools.chain(learner.parameters(), learner.buffers()):
             if tensor.dim() == 4:  # 3D convolutions have no such layout
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    if config.compile:
+        learner.compile_step()
     learner.train()
     parts = optimise(learner, optimisers, config.epochs, sampler.steps_per_epoch)
     scaler = torch.amp.GradScaler(device.type, enabled=choose_precision(config, device) == torch.float16)

@@ -21,6 +21,7 @@ class SelfTraining(Learner[ClipBatch]):
     def __init__(self, encoder: DenseEncoder, objective: SelfTrainingConfig, views: ViewConfig):
         super().__init__()
         self.encoder, self.objective, self.views = encoder, objective, views
+        self._losses_at = losses_at
 
     def forward(self, batch: ClipBatch, generator: torch.Generator) -> Losses:
         """One step's losses; `generator` draws the second view and the anchors."""
@@ -32,7 +33,13 @@ class SelfTraining(Learner[ClipBatch]):
         first, second_reference = main.tensor_split([views.first.shape[1]], dim=1)
         second = torch.cat([second_reference, self._regularising(views.second[:, learning:])], dim=1)
         with torch.autocast(frames.device.type, enabled=False):
-            return losses(first, second, views.theta, self.objective, generator)
+            cells = draw_cells(first.shape, self.objective, generator)
+            return self._losses_at(first, second, views.theta, *cells, self.objective)
+
+    def compile_step(self) -> None:
+        """Compile the encoder and the losses at given cells; draws in between take generators, which cannot be."""
+        self.encoder.compile()
+        self._losses_at = torch.compile(losses_at)
 
     def panels(self, batch: ClipBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Frames, anchors, pseudo-labels, an affinity and the error of the first clip; see `self_training_panels`."""
@@ -50,16 +57,14 @@ class SelfTraining(Learner[ClipBatch]):
         return keys.unflatten(0, frames.shape[:2])
 
 
-def losses(
-    first: Tensor, second: Tensor, theta: Tensor, config: SelfTrainingConfig, generator: torch.Generator
-) -> Losses:
-    """Draw anchors and cross-view cells for keys [B,T,K,h,w] of both views, and compute the step's losses."""
-    clips, _, _, height, width = first.shape
-    indices = [
+def draw_cells(size: torch.Size, config: SelfTrainingConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Anchor cells [B,N*N] and cross-view cells [B,M*M] of reference frames with keys [B,T,K,h,w] = `size`."""
+    clips, _, _, height, width = size
+    anchors, cross_view = (
         own_share(grid_indices(clips * ranks(), height, width, cells, generator, jitter=config.anchor_jitter))
         for cells in (config.anchor_grid, config.cross_view_grid)
-    ]
-    return losses_at(first, second, theta, indices[0], indices[1], config)
+    )
+    return anchors, cross_view
 
 
 def losses_at(

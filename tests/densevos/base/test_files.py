@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import warnings
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_disk_full_for_real(tmp_path: Path) -> None:
     target = tmp_path / "disk"
     target.mkdir()
     mask = np.zeros((4, 4), np.uint8)
-    part = target / f".00000.png.{__import__('os').getpid()}.part"
+    part = target / f".00000.png.{platform.node()}-{os.getpid()}.part"
     part.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         write_mask(target / "00000.png", mask)
