@@ -59,7 +59,7 @@ def fit(
         sampler.start = run.step
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler, shown=shown, best=best, on_epoch=on_epoch)
-    with distributed.lost_ranks_named(), reporter, sigterm() as stop_asked:
+    with distributed.lost_ranks_named(), sigterm() as stop_asked, reporter:
         model = DistributedDataParallel(run.learner) if distributed.ranks() > 1 else run.learner
         with timer.watch(run.learner), _batches(videos, sampler, config, device, stop_asked) as batches:
             try:
