@@ -1,6 +1,6 @@
 """A training step of DUL against the plain formulation, side by side in one run, and its affinity and losses alone.
 
-    python benchmarks/training_step.py [--batch 4] [--rounds 3] [--compile] [--clips 4 8 16 32] [--limit-gb 8]
+    python benchmarks/training_step.py [--device cpu] [--batch 4] [--rounds 3] [--compile] [--clips 4 8 16 32]
 
 Step: forward and backward pass on the same clips, weights and draws. The plain side computes in float32 in contiguous
 layout, and has the affinity of all cells of both views to all anchors in memory, moved from view to view as logits, as
@@ -35,14 +35,12 @@ from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewC
 from densevos.data.clips import ClipBatch
 from densevos.engine.optimisation import choose_precision
 from densevos.engine.provenance import commit, processor
-from densevos.learners import self_training
 from densevos.learners.self_training import SelfTraining, losses_at
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import gather_cells, grid_indices
 from harness import Row, parser_of, peak_mb, report, resident_mb, table
 
-CPU = torch.device("cpu")
 STRIDE, KEYS = 8, 128
 GB = 2**30
 OBJECTIVE = SelfTrainingConfig()
@@ -52,6 +50,7 @@ Losses = dict[str, Tensor]
 def main() -> None:
     """Measure the step, then the affinity alone."""
     parser = parser_of(__doc__)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=4, help="clips of a step")
     parser.add_argument("--frames", type=int, default=5, help="T")
     parser.add_argument("--size", type=int, default=256, help="side of the frames, pixels")
@@ -65,7 +64,7 @@ def main() -> None:
     step, breaks = step_rows(options)
     alone = affinity_rows(options)
     figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
-    about = {name: getattr(options, name) for name in ("batch", "frames", "size", "rounds", "threads")}
+    about = {name: getattr(options, name) for name in ("device", "batch", "frames", "size", "rounds", "threads")}
     report({**figures, **about, **circumstances()}, *tables_of(step, alone), out=options.out)
 
 
@@ -96,9 +95,11 @@ class Side:
     def measure(self) -> None:
         """Take a step; keep its time where it is the shortest so far, and its losses."""
         self.learner.zero_grad()
+        wait()
         start, start_cpu = time.perf_counter(), time.process_time()
         losses = self.step()
         losses["loss"].backward()
+        wait()
         self.seconds = min(self.seconds, time.perf_counter() - start)
         self.cpu_seconds = min(self.cpu_seconds, time.process_time() - start_cpu)
         self.losses = {name: loss.item() for name, loss in losses.items()}
@@ -110,14 +111,10 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     draw = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
     batch = ClipBatch(frames=frames, names=("clip",) * options.batch, skipped=())
-    sides, breaks = sides_of(batch, compiled=options.compile), 0
+    sides, breaks = sides_of(batch, torch.device(options.device), compiled=options.compile), 0
     for number in range(options.rounds + 1):
-        for name, side in sides.items():
-            if name == "ours compiled":
-                with compiled_losses():
-                    side.measure()
-            else:
-                side.measure()
+        for side in sides.values():
+            side.measure()
             if number == 0:  # caches, and what is compiled at first use
                 side.seconds = side.cpu_seconds = float("inf")
     if options.compile:
@@ -127,19 +124,26 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     return [row_of(name, side, count) for name, side in sides.items()], breaks
 
 
-def sides_of(batch: ClipBatch, *, compiled: bool) -> dict[str, Side]:
+def wait() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[str, Side]:
     """Every side with the same weights; each has its own, as running statistics of BatchNorm move."""
     torch.manual_seed(0)
     learner = SelfTraining(DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig())
-    native = choose_precision(LoopConfig(), CPU)
+    learner.to(device)
+    native = choose_precision(LoopConfig(), device)
 
     def ours(precision: torch.dtype, *, compiled: bool = False) -> Side:
         own = in_channels_last(copy.deepcopy(learner))
         if compiled:
-            own.encoder.compile()
+            own.compile_step()
 
         def step() -> Losses:
-            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 return own(batch, torch.Generator().manual_seed(0))
 
         return Side(step, own)
@@ -158,18 +162,6 @@ def in_channels_last(learner: SelfTraining) -> SelfTraining:
         if tensor.dim() == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     return learner
-
-
-class compiled_losses:  # noqa: N801 - a context
-    """A block in which the learner's losses are compiled."""
-
-    function = staticmethod(torch.compile(losses_at))
-
-    def __enter__(self) -> None:
-        self_training.losses_at = self.function
-
-    def __exit__(self, *_: object) -> None:
-        self_training.losses_at = losses_at
 
 
 def check(sides: dict[str, Side]) -> None:
@@ -200,7 +192,8 @@ def row_of(name: str, side: Side, frames: int) -> Row:
 
 def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generator) -> Losses:
     """The step of Sec. 3.3 as the release takes it: float32, contiguous."""
-    views = make_views(normalise(batch.frames.float() / 255), learner.views, generator)
+    frames = batch.frames.to(next(learner.parameters()).device)
+    views = make_views(normalise(frames.float() / 255), learner.views, generator)
     count = views.first.shape[1]
 
     def encoded(frames: Tensor) -> Tensor:
@@ -224,7 +217,8 @@ def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, 
     v_hat = torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1) / OBJECTIVE.temperature
     aligned = moved(v, theta, count)
 
-    among = torch.arange(clips).repeat_interleave(count)[:, None] == torch.arange(clips).repeat_interleave(own)
+    numbers = torch.arange(clips, device=first.device)
+    among = numbers.repeat_interleave(count)[:, None] == numbers.repeat_interleave(own)
     shares = torch.softmax(v_hat, dim=1) * among[:, :, None, None]
     labels = shares.argmax(dim=1)
 
@@ -232,7 +226,7 @@ def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, 
     self_training = errors[:, 1:].mean()
     r = gather_cells(moved(first[:, 0], theta, 1), cells).flatten(0, 1)
     r_hat = gather_cells(second[:, 0], cells).flatten(0, 1)
-    cross_view = F.cross_entropy(r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r)))
+    cross_view = F.cross_entropy(r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device))
     loss = self_training + OBJECTIVE.cross_view_weight * cross_view
     return {"loss": loss, "self_training": self_training, "cross_view": cross_view}
 
@@ -252,7 +246,8 @@ def affinity_rows(options: argparse.Namespace) -> list[Row]:
     if options.clips:
         sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
     side, most = options.size // STRIDE, options.limit_gb * GB
-    return [affinity_row(kind, *size, side, most) for size in sizes for kind in ("plain", "ours")]
+    device = torch.device(options.device)
+    return [affinity_row(kind, *size, side, most, device) for size in sizes for kind in ("plain", "ours")]
 
 
 def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
@@ -261,33 +256,35 @@ def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
     return cells * clips * OBJECTIVE.anchor_grid**2
 
 
-def affinity_row(kind: str, clips: int, frames: int, side: int, most: float) -> Row:
+def affinity_row(kind: str, clips: int, frames: int, side: int, most: float, device: torch.device) -> Row:
     """Time (the faster of two) and memory of losses and gradients of given keys; the size alone beyond `most` bytes."""
     logits = logits_of("ours", clips, frames, side)
     if logits_of(kind, clips, frames, side) * 4 * 4 > most:
         return {"side": kind, "clips": clips, "frames": frames, "logits": logits, "by": "size alone"}
     torch.manual_seed(0)
-    first, second = (F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2) for _ in range(2))
+    first, second = (F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device) for _ in range(2))
     first.requires_grad_()
-    theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1)
+    theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1).to(device)
     draw = torch.Generator().manual_seed(0)
     grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
     anchors, cells = (grid_indices(clips, side, side, grid, draw) for grid in grids)
 
-    forget_peak()
-    before, seconds, cpu_seconds, loss = resident_mb(), [], [], 0.0
+    memory = Memory(device)
+    seconds, cpu_seconds, loss = [], [], 0.0
     for _ in range(2):
         first.grad = None
+        wait()
         start, start_cpu = time.perf_counter(), time.process_time()
         if kind == "plain":
             losses = plain_losses(first, second, theta, anchors, cells)
         else:
             losses = losses_at(first, second, theta, anchors, cells, OBJECTIVE)
         losses["loss"].backward()
+        wait()
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - start_cpu)
         loss = losses["loss"].item()
-    peak = peak_mb() - before
+    peak = memory.peak_mb()
     return {
         "side": kind,
         "clips": clips,
@@ -302,10 +299,22 @@ def affinity_row(kind: str, clips: int, frames: int, side: int, most: float) -> 
     }
 
 
-def forget_peak() -> None:
-    """Give back what was freed, and let the largest memory of this process be that of now."""
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+class Memory:
+    """The largest memory, of the device or else of the process, from now on, less what is used now."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.gpu = device.type == "cuda"
+        if self.gpu:
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated() / 2**20
+        else:  # Give back what was freed, and forget the largest so far.
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self.before = resident_mb()
+
+    def peak_mb(self) -> float:
+        """Megabytes."""
+        return (torch.cuda.max_memory_allocated() / 2**20 if self.gpu else peak_mb()) - self.before
 
 
 # --- what is written
