@@ -29,6 +29,7 @@ from densevos.config import (
     TrainConfig,
 )
 from densevos.data.clips import ClipBatch
+from densevos.data.packing import PackConfig, pack_videos
 from densevos.engine import checkpoint, loop, reporter
 from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
 from densevos.learners.self_training import losses_at
@@ -500,6 +501,29 @@ def test_a_video_that_holds_up_its_reader_is_left_out_of_the_run(
     assert line.startswith(f"{path}: reading it takes more than 1 seconds; remove it")
     assert f"left out: {line}" in capsys.readouterr().err
     assert_same_weights(tmp_path / "garbage", tmp_path / "fifo")
+
+
+@pytest.mark.slow
+def test_a_truncated_shard_costs_its_videos_and_nothing_once_it_is_whole_again(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "shards"
+    pack_videos(tiny.data, shards, PackConfig(format="jpeg", short_side=40, every=1, shard_size=3), workers=1)
+    config = of_steps(dataclasses.replace(tiny, data=shards), epochs=3)
+    train(config, tmp_path / "whole")
+    stopped_after_second(monkeypatch, config, tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "mended")
+    last = shards / "shard-00001.tar"
+    content = last.read_bytes()
+    truncated(last)
+    with pytest.warns(UserWarning, match=r"shard-00001\.tar: .*truncated"):
+        result = train(config, tmp_path / "run", resume="auto")
+    assert result.steps == 6
+    assert all("truncated" in line for line in result.skipped)
+    assert len(result.skipped) == 1
+    last.write_bytes(content)
+    train(config, tmp_path / "mended", resume="auto")
+    assert_same_weights(tmp_path / "whole", tmp_path / "mended")
 
 
 def test_more_broken_videos_than_a_few_stop_the_run_with_their_list(
