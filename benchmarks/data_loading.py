@@ -64,22 +64,24 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=30, help="clips of each way and size")
     parser.add_argument("--videos", type=int, default=4, help="files of each size")
     parser.add_argument("--seconds", type=int, default=10, help="length of each file")
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     options = parser.parse_args()
     torch.set_num_threads(1)
 
     with tempfile.TemporaryDirectory() as folder:
         videos = [
-            encode(Path(folder) / "videos" / f"{name}-{number}.mp4", size, options.seconds * RATE, seed=number)
-            for name, size in SIZES.items()
+            encode(Path(folder) / "videos" / f"{name}-{number}.mp4", SIZES[name], options.seconds * RATE, seed=number)
+            for name in options.sizes
             for number in range(options.videos)
         ]
         sources = sources_of(Path(folder), videos)
         ways = ways_to_read(Path(folder), videos, sources)
         openings, passes = ways_to_open(videos, sources), ways_to_go_through(videos, sources)
+        few = max(2, options.clips // 8)
         measured = {
-            "rows": [with_cores(row) for name in SIZES for row in compare(name, videos, ways, options.clips)],
-            "opening": [row for name in SIZES for row in compare(name, videos, openings, options.clips)],
-            "whole": [row for name in SIZES for row in compare(name, videos, passes, max(2, options.clips // 8))],
+            "rows": [with_cores(row) for name in options.sizes for row in compare(name, videos, ways, options.clips)],
+            "opening": [row for name in options.sizes for row in compare(name, videos, openings, options.clips)],
+            "whole": [row for name in options.sizes for row in compare(name, videos, passes, few)],
         }
 
     load = round(os.getloadavg()[0], 2)
@@ -89,7 +91,7 @@ def main() -> None:
     tables = [
         table_of(f"{titles[what]} of {name}", [row for row in rows if row["video"] == name])
         for what, rows in measured.items()
-        for name in SIZES
+        for name in options.sizes
     ]
     report(settings | measured | {"machine": machine}, *tables, out=options.out)
 

@@ -69,7 +69,7 @@ def test_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     ran = commands("bash")
     for command in ran:
         do(command)
-    assert len(ran) == 11
+    assert len(ran) == 10
     assert (tmp_path / "runs" / "ytvos" / "encoders" / "best.safetensors").exists()
     assert (tmp_path / "runs" / "submit" / "davis17-testdev.zip").exists()
 
