@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,22 +110,37 @@ class QuickReader(ABC):
 
 
 class DecordReader(QuickReader):
-    """A video file through decord."""
+    """A video file through decord.
+
+    An open file of decord decodes on in a thread, up to its end, whether anybody reads on or not. So it is closed after
+    each read, but for one that goes on where the last one ended.
+    """
 
     def _open(self) -> int:
+        video = self._opened()
+        self._video: Any = video
+        self._next = -1
+        self._seconds: np.ndarray = video.get_frame_timestamp(range(len(video)))[:, 0]
+        return len(video)
+
+    def _opened(self) -> Any:
         import decord  # Imported here: scoring masks must not load a video decoder.
 
         decord.logging.set_level(decord.logging.QUIET)
         # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
         file = os.path.abspath(self.path) if self._content is None else io.BytesIO(self._content)
-        self._video = decord.VideoReader(file, num_threads=1, fault_tol=1e-9)
-        return len(self._video)
+        return decord.VideoReader(file, num_threads=1, fault_tol=1e-9)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
-        return self._video.get_batch(ascending).asnumpy()
+        video, self._video = self._video or self._opened(), None
+        frames = video.get_batch(ascending).asnumpy()
+        if ascending[0] == self._next:
+            self._video = video
+        self._next = ascending[-1] + 1
+        return frames
 
     def seconds(self) -> np.ndarray:
-        return self._video.get_frame_timestamp(range(len(self)))[:, 0]
+        return self._seconds
 
 
 class TorchcodecReader(QuickReader):
