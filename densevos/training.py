@@ -1,7 +1,6 @@
 """From a configuration to an encoder or segmentation model on disk, whatever the method."""
 
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,26 +9,18 @@ from pathlib import Path
 import torch
 
 from densevos.base.errors import InputError
-from densevos.base.files import name_bytes, new_folder
-from densevos.config import LoopConfig, RunConfig, flag, to_dict
-from densevos.data.clips import Remaining, VideoDataset
+from densevos.base.files import name_bytes
+from densevos.config import LoopConfig, RunConfig, to_dict
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
 from densevos.engine.loop import batch_of_one, fit
 from densevos.engine.optimisation import choose_device, choose_precision
 from densevos.engine.precision import tune
 from densevos.engine.profile import StepTimer, Untimed
-from densevos.methods.method import Data, Method, Round, TrainingJob
-from densevos.methods.registry import method_of, read_config, write_config
+from densevos.methods.method import Method, Round, TrainingJob
+from densevos.methods.registry import method_of, read_config
+from densevos.resuming import as_it_began, prepare_folder, run_folder
 
-WITHOUT_EFFECT = {
-    *("workers", "reader_timeout", "rank_timeout", "max_broken"),
-    *("log_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "encoder_every"),
-    *("panels_every", "wandb"),
-}
-"""Options of the loop that do not change the weights, so that resuming may change them."""
-TOGETHER = {"batch", "global_batch"}
-"""Options of the loop that, with the number of processes, say how many clips a step takes."""
 ENCODERS = "encoders"
 """Folder of the encoders, or models, that --loop.encoder-every keeps."""
 
@@ -92,7 +83,7 @@ def train(
     distributed.start(device, config.loop.rank_timeout)
     try:
         # What lies on disk is looked at once: two machines may see it differently.
-        resume_from = distributed.on_first(lambda: _prepare(config, job, out, resume, overwrite))
+        resume_from = distributed.on_first(lambda: prepare_folder(config, job, out, resume, overwrite))
         if distributed.rank() == 0:
             _say_what_a_step_takes(config.loop, job)
             provenance.record(
@@ -128,7 +119,7 @@ def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) 
 
 def export(path: Path, out: Path) -> None:
     """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
-    config = read_config(_run_folder(path) / "config.json")
+    config = read_config(run_folder(path) / "config.json")
     method = method_of(config)
 
     state = checkpoint.load(path)
@@ -204,7 +195,7 @@ def _train_round(
 
     run = fit(
         job.learner,
-        _as_it_began(round_.data(out), job.data, out),
+        as_it_began(round_.data(out), job.data, out),
         job.optimisers,
         config.loop,
         device,
@@ -254,61 +245,6 @@ def _finished_round(job: TrainingJob, folder: Path, resume_from: Path, device: t
     return state
 
 
-def _prepare(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool) -> Path | None:
-    """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
-    # The last round that has a checkpoint is the one that goes on.
-    resume_from = None
-    for round_ in reversed(job.rounds):
-        resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
-    if resume_from is not None:
-        _check_step(_run_folder(resume_from), config.loop)
-
-    if resume == "never" or not (out / "config.json").exists():
-        new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
-        if job.data.titles is not None:
-            provenance.record_videos(out, job.data.titles())
-        write_config(out / "config.json", config)
-    elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
-        raise InputError(
-            f"{out}/config.json: differs from this command in {changed}; "
-            f"resume with --config {out}/config.json or choose another --out"
-        )
-    elif provenance.data_hash(out) not in (None, job.data.sha256):
-        _check_videos(out, job.data)
-    return resume_from
-
-
-def _check_videos(out: Path, data: Data) -> None:
-    """Say how the videos differ from those that a run began with; InputError when there are others."""
-    before = provenance.recorded_videos(out)
-    now = None if data.titles is None else set(data.titles())
-    if before is None or now is None or not now <= set(before):
-        raise InputError(
-            f"{data.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
-        )
-    gone = sorted(set(before) - now)
-    if gone:
-        warnings.warn(
-            f"{data.source}: {len(gone)} of the {len(before)} videos that {out} began with are gone, such as {gone[0]};"
-            " others stand in for them",
-            stacklevel=2,
-        )
-    else:
-        warnings.warn(f"{data.source}: some videos are not what they were when {out} began", stacklevel=2)
-
-
-def _as_it_began(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
-    """The data set with all videos that the run in `out` began with: draws of a step go by their number."""
-    if provenance.data_hash(out) in (None, data.sha256):
-        return videos
-    before = provenance.recorded_videos(out)
-    titles = [videos.title(index) for index in range(len(videos))]
-    if before is None or before == titles or not set(titles) < set(before):
-        return videos
-    place = {title: index for index, title in enumerate(titles)}
-    return Remaining(videos, before, [place.get(title) for title in before])
-
-
 def _say_what_a_step_takes(loop: LoopConfig, job: TrainingJob) -> None:
     """Tell what several processes make of a recipe that was made for one."""
     ranks, videos = distributed.ranks(), job.data.videos
@@ -322,39 +258,3 @@ def _say_what_a_step_takes(loop: LoopConfig, job: TrainingJob) -> None:
             f" fewer than the {step} of a step",
             file=sys.stderr,
         )
-
-
-def _run_folder(path: Path) -> Path:
-    """The folder of the run that a checkpoint is of."""
-    folder = path.resolve().parent.parent
-    # A round's checkpoints lie one folder deeper than those of a run without rounds.
-    in_round = not (folder / "config.json").exists() and (folder.parent / "config.json").exists()
-    return folder.parent if in_round else folder
-
-
-def _check_step(run: Path, loop: LoopConfig) -> None:
-    """Raise InputError if the steps of a run took another number of clips: its order and schedule are made of steps."""
-    if not (run / "config.json").exists():
-        return
-    earlier, processes = read_config(run / "config.json").loop, provenance.processes(run)
-    before = earlier.global_batch or earlier.batch * processes
-    now = loop.global_batch or loop.batch * distributed.ranks()
-    if before != now:
-        raise InputError(
-            f"{run}/provenance.json: a step of this run takes {before} clips in {processes} processes, but now it"
-            f" would take {now} in {distributed.ranks()}; pass --loop.global-batch {before}, or choose another --out"
-        )
-
-
-def _changed(before: RunConfig, now: RunConfig) -> str | None:
-    if before.METHOD != now.METHOD:
-        return f"the method ({before.METHOD} there, {now.METHOD} here)"
-    for name, value in to_dict(before).items():
-        other = to_dict(now)[name]
-        if isinstance(value, dict):
-            for key, part in value.items():
-                if part != other[key] and key not in WITHOUT_EFFECT | TOGETHER:
-                    return f"{flag(name, key)} ({part} there, {other[key]} here)"
-        elif value != other:
-            return f"--{name.replace('_', '-')} ({value} there, {other} here)"
-    return None
