@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the tests: bash scripts/test.sh [options of pytest]
+# Run the tests on all cores: bash scripts/test.sh [options of pytest, which then decide about cores too]
 set -euo pipefail
 EXTRAS="[dev]"
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
@@ -8,4 +8,5 @@ cd "$ROOT"
 "$BIN/python" -c "import pydensecrf" 2>/dev/null \
     || "$BIN/python" -m pip install --quiet --disable-pip-version-check pydensecrf2 >/dev/null 2>&1 \
     || echo "note: pydensecrf2 cannot be built here; tests of the CRF are skipped" >&2
+[ "$#" -gt 0 ] || set -- -q -n auto --dist loadfile
 exec "$BIN/python" -m pytest "$@"
