@@ -68,7 +68,9 @@ def _probe_file(path: Path) -> Probed:
 
 def _frames_by_the_head(stream: "VideoStream", path: Path) -> int:
     """The frames that the head of the file promises, without those behind the end of a truncated file; 0: not told."""
-    entries = stream.index_entries
+    entries = getattr(stream, "index_entries", None)
+    if entries is None:  # Older versions of PyAV do not know where frames lie.
+        return 0
     if not stream.frames or len(entries) < stream.frames:  # Some containers list key frames alone.
         return stream.frames
     end = os.path.getsize(path)

@@ -160,6 +160,9 @@ def test_heads_of_truncated_videos_are_not_believed(tmp_path: Path) -> None:
             if packet.dts is not None:
                 packet.stream = copy
                 made.mux(packet)
+    with av.open(str(tmp_path / "first.mp4")) as copied:
+        if sum(packet.size > 0 for packet in copied.demux(copied.streams.video[0])) != 25:
+            pytest.skip("this version of PyAV does not copy packets whole")
     assert probe(tmp_path / "first.mp4", 0).frames == 25
     whole = (tmp_path / "first.mp4").read_bytes()
     (tmp_path / "first.mp4").write_bytes(whole[:-40])
