@@ -8,5 +8,6 @@ cd "$ROOT"
 "$BIN/python" -c "import pydensecrf" 2>/dev/null \
     || "$BIN/python" -m pip install --quiet --disable-pip-version-check pydensecrf2 >/dev/null 2>&1 \
     || echo "note: pydensecrf2 cannot be built here; tests of the CRF are skipped" >&2
-[ "$#" -gt 0 ] || set -- -q -n auto --dist loadfile
+# One process more than there are cores: many tests wait for others that they start.
+[ "$#" -gt 0 ] || set -- -q -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --dist loadfile
 exec "$BIN/python" -m pytest "$@"
