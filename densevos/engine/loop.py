@@ -106,7 +106,7 @@ def _agree(reporter: Reporter, batches: Sequence[Batch], stop_asked: bool) -> No
     skipped = {line for batch in batches for line in batch.skipped} - run.skipped
     stops, news = distributed.totals((stop_asked, len(skipped)))
     if news:
-        everywhere = distributed.gathered((sorted(skipped), run.left_out))
+        everywhere = distributed.gathered((sorted(skipped), dict(run.left_out)))  # Readers may add to it meanwhile.
         for _, left_out in everywhere:
             run.left_out.update(left_out)
         reporter.leave_out(line for lines, _ in everywhere for line in lines)
