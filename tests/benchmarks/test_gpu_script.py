@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.conftest import ROOT
 
 
 def gpu_sh(tmp_path: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OUT": str(tmp_path / "out"), "DEVICE": "cpu", "PYTHON": "python", **variables}
+    environment = {**os.environ, "OUT": str(tmp_path / "out"), "DEVICE": "cpu", "PYTHON": sys.executable, **variables}
     command = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -26,7 +27,7 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "out").exists()
     first, *others = done.stdout.splitlines()
-    scripts = f"python {ROOT}/benchmarks"
+    scripts = f"{sys.executable} {ROOT}/benchmarks"
     where = f"{tmp_path}/out"
     assert first == f"{scripts}/label_propagation.py --device cuda:1 --search windows --frames 10 --out {where}/" + (
         "label_propagation.json"

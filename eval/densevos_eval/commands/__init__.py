@@ -1,0 +1,1 @@
+"""The commands of densevos-eval, one file a family; torch is imported inside of them."""

@@ -1,0 +1,128 @@
+"""densevos-eval propagate | zeroshot | segment | frame: videos become masks."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import tyro
+
+from densevos.base import console
+from densevos.base.errors import InputError
+from densevos_eval.adapters.options import EncoderOptions
+from densevos_eval.inputs.footage import Unlabelled, Videos
+from densevos_eval.presets.options import PropagationOptions
+from densevos_eval.runs.options import RunOptions
+from densevos_eval.segmentation.options import NetworkOptions, Pictures
+from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
+
+
+def propagate(
+    videos: Videos,
+    encoder: EncoderOptions,
+    options: PropagationOptions,
+    run: RunOptions,
+    save_probabilities: bool = False,
+) -> None:
+    """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own --video.
+
+    Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and OUT/propagation.json.
+    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is complete.
+    Sequences that fail are listed at the end; all others are still processed.
+
+    Args:
+        videos: What to propagate through.
+        encoder: What computes the features.
+        options: How labels are propagated.
+        run: Where masks go.
+        save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
+    """
+    setup = options.setup(videos.dataset)
+    run.check_movie(videos.video is not None)
+    sequences = videos.find()
+    if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
+        raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
+    from densevos_eval.propagation.propagate import Propagation
+    from densevos_eval.runs.runner import run as run_all
+
+    load = partial(
+        Propagation.loaded,
+        encoder=encoder,
+        setup=setup,
+        max_side=videos.working_side,
+        probabilities=save_probabilities,
+    )
+    run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
+
+
+def zeroshot(
+    videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, instances: InstanceOptions, run: RunOptions
+) -> None:
+    """Find the primary objects of every video without a first mask: by how they move, or with a trained model.
+
+    Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
+    masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.
+    A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is complete. Sequences that fail are listed
+    at the end; all others are still processed.
+
+    With --instances every object has an id of its own, the same through the video, and OUT/SEQUENCE/tracks.json lists
+    ids, first and last frames and scores. There are then no masks before the CRF.
+
+    Args:
+        videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.
+        crf: What refines the masks.
+        options: What finds the objects.
+        instances: Whether and how objects are told apart.
+        run: Where masks go.
+    """
+    config = crf.config()
+    instances.check(videos.dataset, options)
+    run.check_movie(videos.video is not None)
+    sequences = videos.find()
+    from densevos_eval.runs.runner import run as run_all
+    from densevos_eval.runs.writer import MaskWriter
+    from densevos_eval.zeroshot.instance_level import InstanceLevel
+    from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
+
+    load: Callable[[str], MaskWriter] = partial(ObjectLevel.loaded, options=options, crf=config)
+    if instances.instances:
+        load = partial(InstanceLevel.loaded, options=options, instances=instances, crf=config)
+    usual = usual_workers(config, len(run.sequences(sequences)))
+    own = videos.video is not None
+    run_all("zeroshot", sequences, load, run, device=options.device, usual_workers=usual, movie=own)
+
+
+def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> None:
+    """Tell the class of every pixel with a trained segmentation network: a set of images or videos, or one's own video.
+
+    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png (an image is a sequence
+    of one frame), and OUT/segment.json with the classes. A --video also gets OUT/SEQUENCE.mp4. A folder of masks
+    appears when it is complete. Sequences that fail are listed at the end; all others are still processed. A network
+    of clips sees frames as far apart as in training.
+
+    Args:
+        pictures: What to segment.
+        options: What tells the classes.
+        run: Where masks go.
+    """
+    run.check_movie(pictures.video is not None)
+    material = pictures.load()
+    console.print_notes(material.notes)
+    from densevos_eval.runs.runner import run as run_all
+    from densevos_eval.segmentation.segment import SemanticSegmentation
+
+    load = partial(SemanticSegmentation.loaded, options=options, material=material)
+    own = pictures.video is not None
+    run_all("segment", material.sequences, load, run, device=options.device, movie=own, broken=material.broken)
+
+
+def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:
+    """Write one frame of a video, at its own size, to paint the objects over.
+
+    Args:
+        video: A video file or a folder of frames.
+        out: The picture: first.png.
+        at: Which frame, by its number or in seconds such as 3.5s; the first when left out.
+    """
+    from densevos_eval.sequences.own_video import write_frame
+
+    print(write_frame(video, out, at))

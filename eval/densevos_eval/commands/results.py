@@ -1,0 +1,163 @@
+"""densevos-eval score | submit | show | compare | report: masks become numbers, tables, pages, uploads."""
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from densevos.base.errors import InputError
+from densevos.base.files import new_folder, written_whole
+from densevos_eval.protocols.options import BenchmarkOptions
+from densevos_eval.runs.options import check_fps
+from densevos_eval.scoring.options import ScoreOptions, ScoringRun
+
+
+def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
+    """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
+
+    A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
+    stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
+    and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
+    the annotations have. Void (255) does not count.
+
+    Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
+    per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are
+    listed at the end; the others are then in results.json and in no other file.
+
+    Args:
+        against: What to score against.
+        scoring: Which masks are scored.
+        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own. Without this option it
+            is what the benchmark asks for, and miou for a labelled set.
+    """
+    from densevos_eval.scoring.run import run
+
+    run(against, scoring, metric)
+
+
+def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
+    """Pack masks for the server of a benchmark that has one; a bad submission is refused.
+
+    Args:
+        benchmark: What the masks belong to.
+        results: Folder with one mask per frame: SEQUENCE/00000.png; or several, each from a --shard of propagate.
+        out: The zip to upload (NAME.zip), or a folder of the same content.
+        overwrite: Replace what is there.
+    """
+    from densevos_eval.scoring.folders import located
+    from densevos_eval.submit import submit
+
+    sequences = benchmark.load()
+    count = submit(sequences, located(sequences, results), benchmark.protocol(), out, overwrite=overwrite)
+    print(f"{out}: {count} masks, ready for the server")
+
+
+def show(
+    benchmark: BenchmarkOptions,
+    results: tuple[str, ...],
+    out: Path,
+    overwrite: bool = False,
+    fps: float = 12,
+    width: int = 1920,
+    movies: bool = True,
+) -> None:
+    """Draw results over their frames, side by side: OUT/SEQUENCE.mp4 and OUT/overview.png.
+
+    Args:
+        benchmark: The sequences.
+        results: Titles and folders of masks: --results random=FOLDER1 trained=FOLDER2.
+        out: Folder for movies and the overview.
+        overwrite: Empty the output folder if it holds files.
+        fps: Frames per second of the movies.
+        width: Most pixels that a row of panels may be wide.
+        movies: Write the movies too, not only the overview.
+    """
+    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.reports.results import titled_folders
+    from densevos_eval.reports.show import show
+
+    check_fps(fps)
+    sequences = benchmark.load()
+    if any(sequence.joints for sequence in sequences):
+        raise InputError(f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn")
+    folders = titled_folders(results)
+    read = [file for one in sequences for file in (one.source, *one.truth)]
+    new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
+    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
+        show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
+
+
+def compare(
+    results: tyro.conf.Positional[tuple[Path, ...]],
+    format: Literal["markdown", "csv", "latex"] = "markdown",
+    out: Path | None = None,
+    published: bool = False,
+    seed: int = 0,
+) -> None:
+    """Compare scored results of one benchmark: differences to the first, sequences won, 95 % bootstrap intervals.
+
+    Intervals are of means over sequences; mIoU, of all pixels together, has none.
+
+    Args:
+        results: Folders with the results.json of densevos-eval score; the others are compared with the first.
+        format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means in per cent.
+        out: File for the tables, instead of standard output.
+        published: Show published figures of the benchmark beside, marked as such.
+        seed: Seed of the bootstrap.
+    """
+    import numpy as np
+
+    from densevos_eval.reports.compare import compare
+    from densevos_eval.reports.compare_tables import FORMATS
+    from densevos_eval.reports.published import published_rows
+    from densevos_eval.reports.results import read_all
+
+    comparison = compare(read_all(results), np.random.default_rng(seed))
+    first = comparison.first
+    text = FORMATS[format](comparison, published_rows(first.dataset, first.split) if published else ())
+    if out is None:
+        print(text, end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out, "w") as file:
+        file.write(text)
+
+
+def report(
+    results: tyro.conf.Positional[Path],
+    benchmark: BenchmarkOptions,
+    against: Path | None = None,
+    out: Path | None = None,
+    worst: int = 60,
+    movies: bool = False,
+    seed: int = 0,
+) -> None:
+    """Write one HTML page about a result: numbers, J and F over time, pictures of the worst frames.
+
+    Movies SEQUENCE.mp4 in the page's folder are linked.
+
+    Args:
+        results: Folder with masks and the results.json of densevos-eval score.
+        benchmark: What the masks belong to.
+        against: Another such folder to show the difference to.
+        out: The page; RESULTS/report.html when left out.
+        worst: How many sequences are shown in detail, some 80 kB each; the table holds all.
+        movies: Write the movies of these sequences too.
+        seed: Seed of the bootstrap of the difference.
+    """
+    import numpy as np
+
+    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.reports.report import judged, shown, write_movies, write_report
+    from densevos_eval.reports.results import read_all
+
+    result, *others = read_all([results, against] if against else [results])
+    subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())
+    page = out or results / "report.html"
+    detailed = shown(subject, worst)
+    frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
+    with frame_progress(frames + len(detailed)) as on_frame:
+        if movies:
+            write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
+        write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)
+    print(page)
