@@ -34,7 +34,8 @@ def propagate(
         encoder: What computes the features.
         options: How labels are propagated.
         run: Where masks go.
-        save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
+        save_probabilities: Write soft masks too, 0 (no) to 255 (yes): OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0:
+            the background).
     """
     setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)

@@ -4,9 +4,17 @@ Frames before the first given mask are reached backward from it, all others forw
 forward: they restart the objects that they show.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+
+from densevos.data.sources.excerpt import Excerpt
+from densevos.data.sources.source import FrameReader, iterate_frames
+
+AT_ONCE = 1 << 28
+"""Bytes of frames that are decoded at a time on the way back, where each seek decodes forward from a key frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,20 @@ def plan(given: Collection[int], frames: int) -> tuple[Span, ...]:
     forward = Span(start=first, stop=frames, step=1)
     backward = Span(start=first, stop=-1, step=-1)
     return (forward, backward) if first > 0 else (forward,)
+
+
+def frames_of(reader: FrameReader, span: Span) -> Iterator[np.ndarray]:
+    """The frames [H,W,3] uint8 RGB of a span, in its order."""
+    if span.step == 1:
+        is_all = (span.start, span.stop) == (0, len(reader))
+        yield from iterate_frames(reader if is_all else Excerpt(reader, span.start, span.stop))
+        return
+
+    frame = reader.read([span.start])[0]
+    yield frame
+    count = max(1, AT_ONCE // frame.nbytes)
+    for last in range(span.start - 1, -1, -count):
+        yield from reader.read(range(max(last + 1 - count, 0), last + 1))[::-1]
 
 
 def affected(old: Mapping[int, str], new: Mapping[int, str], frames: int) -> range:

@@ -37,6 +37,7 @@ class Sequence:
     frame_size: [H,W] that frames are resized to for propagation; None: as they are.
     annotation_size: [H,W] that annotations are resized to before masks of that size are scored; None: as they are.
     painted: given masks may also be pictures in black and white, or with a colour for each object.
+    both_ways: frames before the first given mask are reached backward from it, instead of being background.
     reader: how given masks and annotations are stored.
     """
 
@@ -57,6 +58,7 @@ class Sequence:
     annotation_size: tuple[int, int] | None = None
     start: int = 0
     painted: bool = False
+    both_ways: bool = False
     reader: AnnotationReader = field(default_factory=IdReader)
 
     def frames(self) -> FrameReader:
