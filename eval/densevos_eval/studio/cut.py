@@ -138,7 +138,7 @@ def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.nda
 
 
 def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndarray:
-    """Roughly what was clicked last [H,W] bool: of windows of several sizes, the one whose cut has the sharpest edge."""
+    """Roughly what was clicked last [H,W] bool: the cut with the sharpest edge, of windows of several sizes."""
     size = (frame.shape[0], frame.shape[1])
     column, row = (int(number) for number in clicks[-1].place)
     best, rough = -1.0, np.zeros(size, bool)
@@ -193,9 +193,7 @@ def _sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
     return float(gradient[inner].mean()) * min(1.0, area / SMALLEST) if inner.any() else 0.0
 
 
-def _discs(
-    window: _Window, clicks: list[Click], radius: int, small: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def _discs(window: _Window, clicks: list[Click], radius: int, small: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Pixels [h,w] bool around the clicks on the object, and around those beside it; later ones cover earlier ones."""
     drawn = np.zeros(small, np.uint8)
     for click in clicks:
@@ -204,9 +202,7 @@ def _discs(
     return drawn == 1, drawn == 2
 
 
-def _first_guess(
-    picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np.ndarray, radius: int
-) -> np.ndarray:
+def _first_guess(picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np.ndarray, radius: int) -> np.ndarray:
     """Labels [h,w] uint8 for GrabCut to start from."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * radius + 1,) * 2)
     rim = np.zeros_like(on)
@@ -259,7 +255,7 @@ def _refined(picture: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray
     cv2.setRNGSeed(0)  # GrabCut's k-means starts from OpenCV's own generator.
     bgr = np.ascontiguousarray(picture[..., ::-1])
     labels = labels.copy()
-    cv2.grabCut(bgr, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(bgr, labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
