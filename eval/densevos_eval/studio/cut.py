@@ -13,19 +13,19 @@ import numpy as np
 
 from densevos_eval.studio.marks import Box, Click, Mark, Stroke
 
-COARSE, FINE = 120, 200
+COARSE, FINE = 96, 200
 """Longest side of the window, in pixels, in which an object is searched and then outlined."""
 ROUNDS = 2
 """Rounds of GrabCut for a box; clicks say more, and take one or two."""
 MARGIN = 0.3
 """Share of the object's size by which the window is wider on each side."""
-SHARES = (0.05, 0.1, 0.2, 0.4)
+SHARES = (0.06, 0.15, 0.4)
 SMALLEST = 60
 SLACK = 4
 LEAST = 0.3
 DOUBT = 0.1
 """What it costs to start from the mask before, of which a click says that it is wrong somewhere."""
-STEP = 0.004
+STEP = 0.01
 """Cost of a step of one pixel where colours do not change at all; colours are in 0..1."""
 
 
@@ -114,12 +114,11 @@ def _in_box(frame: np.ndarray, box: Box) -> np.ndarray:
     window = _window(inside, size, FINE, MARGIN)
     picture = window.part(frame, cv2.INTER_AREA)
     inside = window.part(inside.astype(np.uint8), cv2.INTER_NEAREST) > 0
-    if inside.all():
-        inside = _ellipse(inside.shape)  # A box of the whole frame says little: what lies at its corners is beside it.
-
-    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    # What lies at the corners of a box is rarely the object.
+    core = window.part(_box_ellipse(box, size).astype(np.uint8), cv2.INTER_NEAREST) > 0
+    labels = np.where(core, cv2.GC_PR_FGD, np.where(inside, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(np.uint8)
     refined = _refined(picture, labels, ROUNDS)
-    return window.back(_largest(refined if refined.any() else inside), size)
+    return window.back(_largest(refined if refined.sum() > LEAST * core.sum() else core), size)
 
 
 def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndarray:
@@ -133,7 +132,7 @@ def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.nda
         wanted |= _around(frame, mask, clicks)
 
     window = _window(wanted, size, FINE, MARGIN)
-    change = window.back(_change(frame, window, mask, clicks, rounds=2)[0], size)
+    change = window.back(_change(frame, window, mask, clicks, rounds=1)[0], size)
     return mask | change if click.adds else mask & ~change
 
 
@@ -171,15 +170,16 @@ def _change(
     adds, place = clicks[-1].adds, window.place(clicks[-1].place)
 
     labels = _first_guess(picture, on, off, known, radius)
-    guess = _part_at(((labels & 1) == adds) | (on if adds else off), place)
+    open_to_change, click = known != adds, on if adds else off
+    guess = _part_at((((labels & 1) == adds) & open_to_change) | click, place)
     if not rounds:
         return guess, _sharpness(picture, guess)
 
     # One click changes what is near it: colours alone would move outlines far away as well.
-    refined = (_refined(picture, labels, rounds) == adds) | (on if adds else off)
+    refined = ((_refined(picture, labels, rounds) == adds) & open_to_change) | click
     near = cv2.dilate(guess.astype(np.uint8), np.ones((2 * SLACK + 1,) * 2, np.uint8)) > 0
     part = _part_at(refined & near if known.any() else refined, place)
-    change = part if part.sum() > LEAST * guess.sum() else guess
+    change = guess if not known.any() and part.sum() < LEAST * guess.sum() else part
     return _filled(change), _sharpness(picture, change)
 
 
@@ -280,11 +280,12 @@ def _filled(mask: np.ndarray) -> np.ndarray:
     return mask | np.isin(holes, small)
 
 
-def _ellipse(size: tuple[int, ...]) -> np.ndarray:
-    """The ellipse [h,w] bool that fills a rectangle."""
-    height, width = size
-    drawn = np.zeros((height, width), np.uint8)
-    cv2.ellipse(drawn, (width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 1, -1)
+def _box_ellipse(box: Box, size: tuple[int, int]) -> np.ndarray:
+    """The ellipse [H,W] bool that fills a box."""
+    (left, top), (right, bottom) = _sorted(box)
+    centre, axes = (int(left + right) // 2, int(top + bottom) // 2), (int(right - left) // 2, int(bottom - top) // 2)
+    drawn = np.zeros(size, np.uint8)
+    cv2.ellipse(drawn, centre, axes, 0, 0, 360, 1, -1)
     return drawn > 0
 
 

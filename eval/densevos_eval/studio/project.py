@@ -6,6 +6,7 @@ FOLDER/project.json         names and colours of objects, and which masks are up
 FOLDER/exports/             movies and archives to hand on
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -88,13 +89,21 @@ class Project:
         """The given masks [H,W] uint8 by frame; InputError for files that do not fit the clip."""
         return read_given(self.sequence())
 
-    def write_given(self, frame: int, ids: np.ndarray) -> None:
-        """Keep the given mask [H,W] of a frame; one without objects is deleted."""
-        for file in (path for index, path in self.sequence().given.items() if index == frame):
-            if not ids.any() or file.suffix != ".png":
-                file.unlink()
-        if ids.any():
-            write_mask(self.given / f"{self.clip.frame_names[frame]}.png", ids)
+    def write_given(self, given: Mapping[int, np.ndarray], frames: Iterable[int]) -> None:
+        """Write those given masks [H,W] that have changed; a frame that has none loses its file."""
+        for frame in frames:
+            file = self.given / f"{self.clip.frame_names[frame]}.png"
+            if frame in given:
+                write_mask(file, given[frame])
+            else:
+                file.unlink(missing_ok=True)
+
+    def rewrite_given(self, given: Mapping[int, np.ndarray]) -> None:
+        """Write all given masks as indexed PNGs: what colours mean in painted ones depends on all of them."""
+        old = set(self.sequence().given.values())
+        self.write_given(given, given)
+        for file in old - {self.given / f"{self.clip.frame_names[frame]}.png" for frame in given}:
+            file.unlink()
 
     def result(self, frame: int) -> np.ndarray | None:
         """The propagated mask [H,W] uint8 of a frame; None if there is none yet."""
@@ -128,11 +137,10 @@ def open_project(folder: Path, video: Path) -> Project:
         raise InputError(f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder")
     for part in (project.given, project.masks, project.exports):
         part.mkdir(parents=True, exist_ok=True)
-    project.read_given()
     return project
 
 
-def read_objects(project: Project) -> dict[int, TrackedObject]:
+def read_objects(project: Project, given: Mapping[int, np.ndarray]) -> dict[int, TrackedObject]:
     """The objects by id: those of project.json, and all others that given masks hold."""
     objects: dict[int, TrackedObject] = {}
     file = project.folder / "project.json"
@@ -141,7 +149,7 @@ def read_objects(project: Project) -> dict[int, TrackedObject]:
             objects[int(entry["id"])] = new_object(int(entry["id"]), entry["name"], entry["colour"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: is damaged ({error}); correct or delete it") from error
-    for mask in project.read_given().values():
+    for mask in given.values():
         for id in np.unique(mask[mask > 0]).tolist():
             objects.setdefault(id, new_object(id))
     return dict(sorted(objects.items()))
@@ -173,16 +181,22 @@ def up_to_date(project: Project) -> set[int]:
     return (fresh & exist) - set(changed)
 
 
-def save(project: Project, objects: Mapping[int, TrackedObject], fresh: Iterable[int]) -> None:
+def save(
+    project: Project, objects: Mapping[int, TrackedObject], given: Mapping[int, np.ndarray], fresh: Iterable[int]
+) -> None:
     """Write project.json."""
-    sequence = project.sequence()
     value = {
-        "clip": sequence.name,
+        "clip": project.clip.name,
         "objects": [asdict(one) for one in objects.values()],
-        "given": given_fingerprints(sequence),
+        "given": fingerprints(given),
         "up_to_date": stretches(fresh),
     }
     write_json(project.folder / "project.json", value)
+
+
+def fingerprints(given: Mapping[int, np.ndarray]) -> dict[int, str]:
+    """What tells given masks [H,W] apart, by frame; as `given_fingerprints` has it of their files."""
+    return {frame: hashlib.sha256(ids.tobytes()).hexdigest() for frame, ids in given.items()}
 
 
 def stretches(frames: Iterable[int]) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ def has_same_settings(project: Project, propagation: Propagation) -> bool:
     return True
 
 
-def waiting(project: Project, fresh: set[int]) -> list[tuple[Span, int]]:
+def waiting(project: Project, fresh: Collection[int]) -> list[tuple[Span, int]]:
     """The ways that propagation has to go, and the first frame of each whose mask is missing or out of date."""
     sequence = project.sequence()
     ways = []
@@ -45,8 +45,8 @@ def steps(ways: list[tuple[Span, int]]) -> int:
     return sum(len(range(first, span.stop, span.step)) if span.step == 1 else len(span.written) for span, first in ways)
 
 
-def propagate(project: Project, propagation: Propagation, fresh: set[int], on_frame: OnFrame) -> None:
-    """Write the masks of all frames that are not up to date, and note in `fresh` that they are.
+def propagate(project: Project, propagation: Propagation, fresh: Collection[int], on_frame: OnFrame) -> None:
+    """Write the masks of all frames that are not up to date.
 
     Masks appear one by one, so that the user can look at them and stop. The frames before a correction are kept.
 
@@ -64,7 +64,7 @@ def propagate(project: Project, propagation: Propagation, fresh: set[int], on_fr
     if not given:
         raise InputError("No object is marked yet: choose a frame, click the object and press Accept.")
     if not has_same_settings(project, propagation):
-        fresh.clear()
+        fresh = ()
         shutil.rmtree(project.results, ignore_errors=True)
         write_json(project.masks / FILE, propagation.settings()[""])
 
@@ -78,16 +78,14 @@ def propagate(project: Project, propagation: Propagation, fresh: set[int], on_fr
         if first > span.start and propagator.recalls and has_state(sequence, project.results, recalled):
             recall(propagator, sequence, project.results, recalled, given, span=span, until=first)
             span = replace(span, start=first)
-        on_step = partial(_note, iter(span.written), fresh, on_frame)
+        on_step = partial(_next, iter(span.written), on_frame)
         propagation.write_span(sequence, propagator, span, given, project.results, on_step)
     write_record(project.masks, sequence, seconds=time.perf_counter() - started)
 
 
-def _note(frames: Iterator[int], fresh: set[int], on_frame: OnFrame, name: str) -> None:
+def _next(frames: Iterator[int], on_frame: OnFrame, name: str) -> None:
     """The next frame of a way has its mask."""
-    frame = next(frames)
-    fresh.add(frame)
-    on_frame(frame)
+    on_frame(next(frames))
 
 
 def write_soft_masks(project: Project, propagation: Propagation, folder: Path, on_frame: Callable[[str], None]) -> None:

@@ -76,11 +76,11 @@ def listening(session: Session, port: int | None = None) -> Iterator[str]:
     """A server in threads of this process, on loopback alone; gives its address."""
     token = secrets.token_urlsafe(16)
     server = _bound(port)
-    server.app = App(session, token=token, port=server.server_port)
+    server.app = App(session, token=token, port=server.port)
     thread = Thread(target=server.serve_forever, daemon=True, name="studio")
     thread.start()
     try:
-        yield f"http://{HOST}:{server.server_port}/{token}/"
+        yield f"http://{HOST}:{server.port}/{token}/"
     finally:
         server.shutdown()
         thread.join()

@@ -3,6 +3,7 @@
 import shlex
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.data.sources.source import frame_rate
 from densevos_eval.propagation.both_ways import affected
-from densevos_eval.runs.fingerprint import given_fingerprints
 from densevos_eval.studio.cut import changed
 from densevos_eval.studio.exports import Exports
 from densevos_eval.studio.frames import Frames
@@ -22,6 +22,7 @@ from densevos_eval.studio.project import (
     MOST_OBJECTS,
     Project,
     TrackedObject,
+    fingerprints,
     new_object,
     read_objects,
     save,
@@ -50,9 +51,10 @@ class Session:
         self._propagation: Propagation | None = None
         self._lock = RLock()
         self._revision = 1
-        self._objects = read_objects(project)
         self._given = project.read_given()
+        self._objects = read_objects(project, self._given)
         self._fresh = up_to_date(project)
+        self._rewritten = False
         self._cuts: OrderedDict[tuple[Any, ...], np.ndarray] = OrderedDict()
         self._exports = Exports(project)
         self._rate = frame_rate(project.clip.frames()) or 24
@@ -176,8 +178,15 @@ class Session:
             if not ways:
                 raise InputError("All masks are up to date.")
 
+            fresh = set(self._fresh)
+
+            def note(job: Job, frame: int) -> None:
+                with self._lock:
+                    self._fresh.add(frame)
+                job.step()
+
             def work(job: Job) -> str:
-                propagate(self.project, propagation, self._fresh, lambda frame: job.step())
+                propagate(self.project, propagation, fresh, partial(note, job))
                 return f"All {len(self.frames)} frames have masks."
 
             self._begin(Job(kind="propagate", total=steps(ways)), work)
@@ -231,12 +240,14 @@ class Session:
 
     def _give(self, masks: dict[int, np.ndarray]) -> None:
         """Write given masks, and note which results they make out of date."""
-        before = given_fingerprints(self.project.sequence())
-        for frame, ids in masks.items():
-            self.project.write_given(frame, ids)
-        self._given = self.project.read_given()
-        after = given_fingerprints(self.project.sequence())
-        self._fresh -= set(affected(before, after, len(self.frames))) if after else set(range(len(self.frames)))
+        before = fingerprints(self._given)
+        self._given = {frame: ids for frame, ids in {**self._given, **masks}.items() if ids.any()}
+        if self._rewritten:
+            self.project.write_given(self._given, masks)
+        else:
+            self.project.rewrite_given(self._given)
+            self._rewritten = True
+        self._fresh -= set(affected(before, fingerprints(self._given), len(self.frames)))
         self._changed()
 
     def _changed(self) -> None:
@@ -244,7 +255,7 @@ class Session:
         self._save()
 
     def _save(self) -> None:
-        save(self.project, self._objects, self._fresh)
+        save(self.project, self._objects, self._given, self._fresh)
 
     def _check(self, revision: object, *, idle: bool = True) -> None:
         if revision != self._revision:
