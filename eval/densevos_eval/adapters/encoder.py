@@ -21,7 +21,7 @@ from densevos_eval.adapters.backbone import (
     needs_whole_cells,
     short_name,
 )
-from densevos_eval.adapters.choices import Between, Positions
+from densevos_eval.adapters.choices import DEFAULT, Between, Positions
 from densevos_eval.adapters.frames import (
     AS_THEY_ARE,
     FrameConfig,
@@ -181,7 +181,7 @@ def _check_frames(frames: Tensor) -> None:
 
 
 def load_encoder(
-    spec: str | Path,
+    spec: str | Path = DEFAULT,
     *,
     layer: str | None = None,
     preferred_layer: str | None = None,
@@ -200,7 +200,7 @@ def load_encoder(
     """The encoder that `spec` names (see `load_backbone`), ready on `device`.
 
     Args:
-        spec: See `load_backbone`.
+        spec: See `load_backbone`; the encoder that comes with the package when left out.
         layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
             has one of that name, then the network's own default.
         preferred_layer: See `layer`.

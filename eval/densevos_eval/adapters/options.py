@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from densevos_eval.adapters.choices import Between, Positions
+from densevos_eval.adapters.choices import DEFAULT, Between, Positions
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.adapters.scale import check_every, check_scale
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 class EncoderOptions:
     """Which encoder, and how it is run."""
 
-    encoder: str
-    """Our encoder.safetensors, a model.safetensors of MuG or of segmentation, or a run folder with one of these; a
-    released snapshot of DUL, CRW, VFS, UVC or TimeCycle, torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS],
-    random:resnet18[:SEED], or module:function of your own."""
+    encoder: str = DEFAULT
+    """default, which comes with the package; our encoder.safetensors, a model.safetensors of MuG or of segmentation, or
+    a run folder with one of these; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle,
+    torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your
+    own."""
     layer: str | None = None
     """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
     weights_of: str | None = None
