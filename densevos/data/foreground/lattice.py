@@ -7,6 +7,8 @@ are products with sparse matrices.
 
 Shapes: d features, N points, M lattice points. The d + 1 coordinates of a lattice point all leave the same remainder
 when divided by d + 1: its class. Their quotients are its cell. A simplex has one corner of each class.
+
+Points are located with the float32 arithmetic of pydensecrf, so that rounding puts them into the same simplices.
 """
 
 from collections.abc import Iterator
@@ -16,13 +18,14 @@ import numpy as np
 from scipy import sparse
 
 BLOCK = 8192  # points that are located together: their temporary arrays stay in the processor's cache
+FARTHEST = 2**20  # features that differ by more need more digits than float32 has
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
-    """A Gaussian filter for values at N points; build() makes it.
+    """A Gaussian filter for values at N points; `build` makes it.
 
-    weights: [N, M + 1] barycentric weights of the corners. The last lattice point stands for those that do not exist.
+    weights: [N, M + 1] barycentric weights of the corners. The last lattice point stands for all that do not exist.
     blurs: [M + 1, M + 1] for each axis.
     """
 
@@ -45,21 +48,24 @@ def build(features: np.ndarray) -> Lattice:
     Raises ValueError when the features reach over more cells than can be numbered.
     """
     dimensions, count = features.shape
+    if not np.ptp(features) <= FARTHEST:  # nor where they are not finite
+        raise ValueError("features reach over too many standard deviations")
     cells, ranks, weights = _locate(features)
+
     cells -= cells.min(axis=1, keepdims=True) - 2  # corners and their neighbours reach two cells below
     sizes = cells.max(axis=1).astype(np.int64) + 2  # and one above
     if np.prod(sizes, dtype=np.float64) * (dimensions + 1) * count >= 2**62:
-        raise ValueError("the features reach over too many standard deviations")
-
+        raise ValueError("features reach over too many standard deviations")
     numbering = np.cumprod([1, *sizes])
+
     corners = np.empty((count, dimensions + 1), np.int32)
     keys: list[np.ndarray] = []
     points = 0
-    for remainder, key in enumerate(_corner_keys(cells, ranks, numbering)):
-        unique, corners[:, remainder] = _unique(key)
-        corners[:, remainder] += points
-        points += len(unique)
-        keys.append(unique + remainder * numbering[-1])
+    for remainder, numbers in enumerate(_corner_numbers(cells, ranks, numbering)):
+        different, places = _unique(numbers)
+        corners[:, remainder] = places + points
+        points += len(different)
+        keys.append(different + remainder * numbering[-1])
 
     return Lattice(
         weights=_matrix(weights.T.ravel(), corners, points + 1),
@@ -70,8 +76,10 @@ def build(features: np.ndarray) -> Lattice:
 def _locate(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The simplex of each point, block by block.
 
-    Returns the cell [d,N] int32 of the corner of class 0, the ranks [d,N] int8 of the coordinates by their distance
-    from it, and the weights [d+1,N] float32 of all corners.
+    Returns:
+        The cell [d,N] int32 of the corner of class 0; the last coordinate follows from the others.
+        The ranks [d,N] int8 of the coordinates: 0 for the one that lies farthest above that corner.
+        The weights [d+1,N] float32 of the corners.
     """
     dimensions, count = features.shape
     cells = np.empty((dimensions, count), np.int32)
@@ -90,15 +98,15 @@ def _locate_block(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     cells = np.rint(elevated * (1 / period))
     offsets = elevated - cells * period
 
-    # The coordinate that lies farthest above its cell has rank 0. Of two alike the later one comes first.
+    # Of two equal offsets the later one has the lower rank.
     ranks = np.zeros(elevated.shape, np.int8)
     for i in range(dimensions):
         below = offsets[i] < offsets[i + 1 :]
         ranks[i] += below.sum(axis=0, dtype=np.int8)
         ranks[i + 1 :] += ~below
 
-    # Rounding may have left the plane of the lattice, where coordinates sum to zero. Then the coordinates that rounding
-    # moved farthest go one cell back.
+    # Rounding may have left the plane of the lattice, where coordinates sum to zero. The coordinates that rounding
+    # moved farthest then go back by one cell.
     ranks += cells.sum(axis=0).astype(np.int8)
     back = (ranks < 0).astype(np.int8) - (ranks > dimensions).astype(np.int8)
     ranks += back * np.int8(dimensions + 1)
@@ -111,10 +119,10 @@ def _locate_block(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def _elevate(features: np.ndarray) -> np.ndarray:
     """Features [d,N] as coordinates [d+1,N] on the plane of the lattice, where they sum to zero."""
-    dimensions = len(features)
-    deviation = np.float32(np.sqrt(2 / 3) * (dimensions + 1))  # of the filter that splat, blur and slice make
-    total = np.zeros(features.shape[1], np.float32)
-    elevated = np.empty((dimensions + 1, features.shape[1]), np.float32)
+    dimensions, count = features.shape
+    deviation = np.float32(np.sqrt(2 / 3) * (dimensions + 1))  # that of splat, blur and slice together
+    total = np.zeros(count, np.float32)
+    elevated = np.empty((dimensions + 1, count), np.float32)
     for i in range(dimensions, 0, -1):
         scaled = features[i - 1] * np.float32(deviation / np.sqrt(i * (i + 1)))
         elevated[i] = total - np.float32(i) * scaled
@@ -124,7 +132,7 @@ def _elevate(features: np.ndarray) -> np.ndarray:
 
 
 def _sorted_rows(values: np.ndarray) -> np.ndarray:
-    """Each column sorted, upwards. A few rows are sorted faster by comparing whole rows than column by column."""
+    """Every column sorted, ascending. With a few rows, comparing whole rows is faster than np.sort."""
     rows = list(values)
     for last in range(len(rows) - 1, 0, -1):
         for i in range(last):
@@ -132,55 +140,58 @@ def _sorted_rows(values: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def _corner_keys(cells: np.ndarray, ranks: np.ndarray, numbering: np.ndarray) -> Iterator[np.ndarray]:
-    """Class by class the number [N] int64 of each point's corner: its cell, in one integer."""
-    dimensions = len(cells)
-    key = np.zeros(cells.shape[1], np.int64)
-    for cell, step in zip(cells, numbering, strict=False):
-        key += cell * step
-    yield key
-    # From class to class one more coordinate falls back by a cell, those of the highest rank first.
+def _corner_numbers(cells: np.ndarray, ranks: np.ndarray, numbering: np.ndarray) -> Iterator[np.ndarray]:
+    """For each class the cells of the corners of all points, as one integer each, [N] int64."""
+    dimensions, count = cells.shape
+    numbers = np.zeros(count, np.int64)
+    for i in range(dimensions):
+        numbers += cells[i] * numbering[i]
+    yield numbers
+
+    # From class to class one more coordinate goes back by a cell: first that of the highest rank.
     for rank in range(dimensions, 0, -1):
         for i in range(dimensions):
-            key -= (ranks[i] == rank) * numbering[i]
-        yield key
+            numbers -= (ranks[i] == rank) * numbering[i]
+        yield numbers
 
 
-def _unique(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sorted different keys, and of each key [N] its place among them.
+def _unique(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different numbers, ascending, and the place of each of [N] among them.
 
-    As np.unique, but faster: numpy sorts integers several times as fast as it finds their order.
+    The result is that of np.unique. This is faster, since numpy sorts integers several times as fast as it finds
+    their order: here the order travels in the low bits.
     """
-    bits = len(keys).bit_length()
-    both = np.sort((keys << bits) | np.arange(len(keys)))
-    ordered = both >> bits
-    first = np.diff(ordered, prepend=-1) > 0
-    places = np.empty(len(keys), np.int32)
-    places[both & ((1 << bits) - 1)] = np.cumsum(first, dtype=np.int32) - 1
-    return ordered[first], places
+    bits = len(numbers).bit_length()
+    tagged = (numbers << bits) | np.arange(len(numbers))
+    tagged.sort()
+    ordered = tagged >> bits
+    is_first = np.diff(ordered, prepend=-1) > 0
+    places = np.empty(len(numbers), np.int32)
+    places[tagged & ((1 << bits) - 1)] = np.cumsum(is_first, dtype=np.int32) - 1
+    return ordered[is_first], places
 
 
 def _blurs(keys: np.ndarray, numbering: np.ndarray) -> Iterator[sparse.csr_array]:
-    """For each axis the matrix that adds to each lattice point half of its two neighbours.
+    """For each axis the matrix that adds half of both neighbours to a lattice point.
 
-    A neighbour's coordinates are one less each, but for that of the axis, which is larger by d. So it is of the class
-    below, one cell up along the axis; below class 0 there is class d, one cell down along all others.
+    The lower neighbour has all coordinates smaller by one, but that of the axis larger by d. Hence it belongs to the
+    class below, in the next cell along the axis. Below class 0 comes class d, one cell back along all other axes.
     """
     missing = len(keys)
     *steps, size = numbering
+    class_below = keys - size
+    class_below[: np.searchsorted(keys, size)] += (len(steps) + 1) * size - sum(steps)
     weights = np.tile(np.array([1, 0.5, 0.5], np.float32), missing + 1)
-    below = keys - size
-    wraps = np.searchsorted(keys, size)
-    below[:wraps] += (len(steps) + 1) * size - sum(steps)
-    for step in (*steps, 0):  # the last coordinate follows from the others
-        wanted = below + step
-        place = np.searchsorted(keys, wanted)
-        exists = keys.take(place, mode="clip") == wanted
-        indices = np.full((missing + 1, 3), missing, np.int32)
-        indices[:, 0] = np.arange(missing + 1)
-        indices[:-1, 1] = np.where(exists, place, missing)
-        indices[place[exists], 2] = np.flatnonzero(exists)
-        yield _matrix(weights, indices, missing + 1)
+
+    for step in (*steps, 0):  # the last coordinate is no part of the key
+        wanted = class_below + step
+        places = np.searchsorted(keys, wanted)
+        exists = keys.take(places, mode="clip") == wanted
+        columns = np.full((missing + 1, 3), missing, np.int32)
+        columns[:, 0] = np.arange(missing + 1)
+        columns[:-1, 1] = np.where(exists, places, missing)
+        columns[places[exists], 2] = np.flatnonzero(exists)
+        yield _matrix(weights, columns, missing + 1)
 
 
 def _matrix(weights: np.ndarray, columns: np.ndarray, width: int) -> sparse.csr_array:

@@ -4,6 +4,7 @@ Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with Gauss
 Shapes: L labels, N pixels, d features.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,11 @@ from densevos.data.foreground.lattice import Lattice, build
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smoothing:
-    """A pairwise term: pixels with alike features want one label. smoothing() makes it.
+class PairwiseTerm:
+    """A term that favours one label for pixels of similar features; `pairwise_term` makes it.
 
-    norm: [N] float32, one by the square root of the sum of each pixel's kernel.
-    total: [N] float32, the message of all labels together.
+    norm: [N] float32, normalises the kernel: one over the square root of its sum at the pixel.
+    total: [N] float32, the sum of the messages of all labels.
     """
 
     lattice: Lattice
@@ -25,30 +26,34 @@ class Smoothing:
     weight: float
 
     def message(self, probability: np.ndarray) -> np.ndarray:
-        """How much the others want a label, [N], given its probability [N] at every pixel."""
+        """How much all pixels together speak for a label, [N], from its probability [N] at each of them."""
         return self.norm * self.lattice.filter(self.norm * probability)
 
 
-def smoothing(features: np.ndarray, weight: float) -> Smoothing:
-    """The pairwise term for features [d,N] float32, in standard deviations, normalised symmetrically."""
+def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
+    """The term for features [d,N] float32, in standard deviations, with symmetric normalisation.
+
+    Raises ValueError when the features reach over too many standard deviations.
+    """
     lattice = build(features)
-    norm = 1 / np.sqrt(lattice.filter(np.ones(features.shape[1], np.float32)) + np.float32(1e-20))
-    return Smoothing(lattice=lattice, norm=norm, total=norm * lattice.filter(norm), weight=weight)
+    norm = 1 / np.sqrt(lattice.filter(np.ones(features.shape[1], np.float32)))
+    return PairwiseTerm(lattice=lattice, norm=norm, total=norm * lattice.filter(norm), weight=weight)
 
 
-def infer(energy: np.ndarray, terms: list[Smoothing], iterations: int) -> np.ndarray:
-    """The probability of each label at each pixel [L,N] float32, from unary energies [L,N] float32."""
+def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) -> np.ndarray:
+    """Probabilities of the labels [L,N] float32, from unary energies [L,N] float32."""
     probability = _softmax(-energy)
     for _ in range(iterations):
         score = -energy
         for term in terms:
-            # Probabilities sum to one, so that the message of the last label follows from the others.
-            rest = term.total.copy()
+            weight = np.float32(term.weight)
+            # Probabilities sum to one, so the message of the last label follows from the others.
+            last = term.total.copy()
             for label in range(len(energy) - 1):
                 message = term.message(probability[label])
-                score[label] += np.float32(term.weight) * message
-                rest -= message
-            score[-1] += np.float32(term.weight) * rest
+                score[label] += weight * message
+                last -= message
+            score[-1] += weight * last
         probability = _softmax(score)
     return probability
 
@@ -56,15 +61,3 @@ def infer(energy: np.ndarray, terms: list[Smoothing], iterations: int) -> np.nda
 def _softmax(score: np.ndarray) -> np.ndarray:
     exponential = np.exp(score - score.max(axis=0))
     return exponential / exponential.sum(axis=0)
-
-
-def position_features(height: int, width: int, sxy: float) -> np.ndarray:
-    """Positions of all pixels, [2,H*W] float32: x and y."""
-    y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float32)
-    return np.stack([x, y]) / np.float32(sxy)
-
-
-def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
-    """Positions and colours of all pixels of an image [H,W,3] uint8, [5,H*W] float32."""
-    colours = image.reshape(-1, 3).T.astype(np.float32) / np.float32(srgb)
-    return np.concatenate([position_features(*image.shape[:2], sxy), colours])
