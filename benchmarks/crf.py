@@ -36,9 +36,10 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder with a folder of frames per sequence")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["mug", "cosnet", "paper"])
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
+    parser.add_argument("--sequences", type=int, default=10, help="the first so many sequences of the folder")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    images = middle_frames(options.images)
+    images = middle_frames(options.images, options.sequences)
     if options.one:
         print(json.dumps(memory(SIDES[options.one], images[0])))
         return
@@ -52,9 +53,9 @@ def main() -> None:
     report(figures_of(rows, grown, images, options), table_of(rows), out=options.out)
 
 
-def middle_frames(folder: Path) -> list[np.ndarray]:
-    """RGB [H,W,3] uint8 of the frame in the middle of each sequence."""
-    sequences = [sorted(sequence.iterdir()) for sequence in sorted(folder.iterdir())]
+def middle_frames(folder: Path, count: int) -> list[np.ndarray]:
+    """RGB [H,W,3] uint8 of the frame in the middle of each of the first sequences."""
+    sequences = [sorted(sequence.iterdir()) for sequence in sorted(folder.iterdir())[:count]]
     return [np.array(Image.open(frames[len(frames) // 2]).convert("RGB")) for frames in sequences]
 
 
@@ -139,7 +140,7 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, tuple[float, floa
 def memory(side: Side, image: np.ndarray) -> float:
     """MB by which this process grows at most while it refines one image."""
     energy = energy_of(image, 2, seed=0)
-    side(energy[:, :64], image[:8, :8].copy(), PRESETS["mug"])  # loads libraries
+    side(energy[:, :64].copy(), image[:8, :8].copy(), PRESETS["mug"])  # loads libraries
     before = resident_mb()
     side(energy, image, PRESETS["mug"])
     return round(peak_mb() - before, 1)
@@ -157,7 +158,8 @@ def figures_of(
         "images": len(images),
         "size": list(images[0].shape[:2]),
         "pixels": sum(image.shape[0] * image.shape[1] for image in images),
-        "command": f"python benchmarks/crf.py --images DAVIS/JPEGImages/480p --rounds {options.rounds}",
+        "command": f"python benchmarks/crf.py --images DAVIS/JPEGImages/480p --sequences {len(images)}"
+        f" --rounds {options.rounds}",
         "date": f"{datetime.date.today()}",
         "commit": commit(),
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
