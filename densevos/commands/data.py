@@ -211,7 +211,7 @@ def foreground(
         out: Folder of maps to write, or to go on with.
         method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
             the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
-        crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
+        crf: Sharpen maps with a dense CRF.
         short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
         uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
