@@ -35,6 +35,8 @@ from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 from densevos_eval.adapters.memory import ClipWindow, Memory, of_first_frames
 
 LAYER = "output"
+MARKS = ("stride", "stream", "clip_frames")
+"""Attributes by which an object is known for a network, not for a function that makes one."""
 KINDS = "a callable on frames, an object with stream(), or a callable on clips with clip_frames"
 
 
@@ -82,8 +84,7 @@ def of_network(network: Any, spec: str | None = None, *, files: tuple[Path, ...]
 
 def _made(spec: str) -> Any:
     maker = from_outside(spec, "--encoder")
-    is_network = isinstance(maker, nn.Module) or hasattr(maker, "stream") or hasattr(maker, "clip_frames")
-    if is_network and not isinstance(maker, type):
+    if not isinstance(maker, type) and (isinstance(maker, nn.Module) or any(hasattr(maker, name) for name in MARKS)):
         return maker
     if not callable(maker):
         raise InputError(f"--encoder {spec}: is a {type(maker).__name__}; name a function that returns {KINDS}")
