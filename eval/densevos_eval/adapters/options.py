@@ -48,7 +48,7 @@ class EncoderOptions:
     rounds the inputs of convolutions and products (a CPU computes in fp32); or bf16, with which a search for similar
     cells on a GPU may miss some that are nearly equal."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac (mps)."""
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
