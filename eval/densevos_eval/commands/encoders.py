@@ -107,12 +107,14 @@ def features(
     size = reader.read([0])[0].shape[:2]
 
     from densevos_eval.adapters.feature_file import write_features
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.propagation.propagator import fitted
 
     network = fitted(encoder.load(), size, max_side)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with frame_progress(len(names), "features") as on_frame:
+    facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
+    header = run_header("features", 1, len(names), facts, f"into {out}")
+    with frame_progress(len(names), "features", header) as on_frame:
         shape = write_features(
             out,
             network,
