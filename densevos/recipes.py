@@ -68,7 +68,7 @@ def dul_small(data: Path) -> TrainConfig:
 
 
 def dul_default(data: Path) -> TrainConfig:
-    """What `--encoder default` learned with: ResNet-18 without its last stage, 96 px crops, half an hour on one core."""
+    """What `--encoder default` learned with: ResNet-18 without its last stage, 96 px crops, half an hour on a core."""
     # The last stage is two thirds of the work and three quarters of the file.
     return TrainConfig(
         data=data,
