@@ -13,12 +13,13 @@ from densevos_eval.scoring.options import ScoreOptions, ScoringRun
 
 
 def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
-    """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
+    """Score masks on disk against a benchmark (--dataset, --root), a labelled set (--set SET:ROOT) or true masks.
 
     A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
     stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
     and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
-    the annotations have. Void (255) does not count.
+    the annotations have. Void (255) does not count. Of two folders of masks (--truth, --results), J and F of every
+    object are scored in all frames that have a true mask.
 
     Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
     per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are

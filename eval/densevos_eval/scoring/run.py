@@ -19,8 +19,8 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
         InputError: Nothing can be scored.
         RunError: Some items cannot be scored; they have been listed by then.
     """
-    out = scoring.folder(several=against.set is None)
-    target = against.target(metric)
+    out = scoring.folder(several=against.set is None and against.truth is None)
+    target = against.target(metric, scoring.results)
     print_notes(target.notes)
     items = shard_of(target.items, scoring.shard, target.length)
     if not items:
@@ -31,9 +31,9 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
     with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
         scores = score(
             items,
-            located(items, scoring.results),
+            target.places or located(items, scoring.results),
             target.metric,
-            split=against.split,
+            split=against.part,
             kept=kept,
             workers=scoring.workers or os.cpu_count() or 1,
             on_item=on_item,
