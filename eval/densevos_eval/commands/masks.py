@@ -1,5 +1,6 @@
 """densevos-eval propagate | zeroshot | segment | frame: videos become masks."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
 from densevos_eval.segmentation.options import NetworkOptions, Pictures
+from densevos_eval.sequences.sequence import Sequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
 
 
@@ -34,13 +36,16 @@ def propagate(
         encoder: What computes the features.
         options: How labels are propagated.
         run: Where masks go.
-        save_probabilities: Write alpha mattes too, OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
+        save_probabilities: Write soft masks too, 0 (no) to 255 (yes): OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0:
+            the background).
     """
     setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
         raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
+    if videos.video:
+        _describe_masks(sequences[0])
     from densevos_eval.propagation.propagate import Propagation
     from densevos_eval.runs.runner import run as run_all
 
@@ -52,6 +57,15 @@ def propagate(
         probabilities=save_probabilities,
     )
     run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
+
+
+def _describe_masks(sequence: Sequence) -> None:
+    """Say which colour of the given masks is which object, and what may not be meant."""
+    _, painted = described_given(sequence)
+    if painted:
+        console.print_notes(painted.notes)
+        for line in painted.warnings:
+            warnings.warn(line, stacklevel=2)
 
 
 def zeroshot(

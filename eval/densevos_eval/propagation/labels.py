@@ -4,7 +4,7 @@ The algorithm of DUL (Araslanov et al., NeurIPS 2021, Sec. 4), which goes back t
 the labels of its most similar cells in the reference frame and in the last frames.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -58,23 +58,30 @@ class LabelPropagation:
         what was propagated and this frame becomes the reference of those objects. An id that was given
         before is restarted. Before anything is given, L is 0 and the frame is forgotten.
         """
-        unit = features.float() if self.config.similarity == "dot" else F.normalize(features.float(), dim=0)
-        unit = unit.permute(1, 2, 0).contiguous()
-        if not self._references:
-            if not given:
-                self._time += 1
-                return unit.new_zeros(0, *unit.shape[:2])
-            self._begin(unit)
-        cells = self._cells(unit)
+        size = features.shape[1:]
+        if not self._references and not given:
+            self.skip()
+            return features.new_zeros(0, *size, dtype=torch.float32)
+
+        cells = self._next(features)
         soft = self._propagate(cells)
         if given:
             soft = self._overwrite(soft, given)
-        handed_on = hardened(soft) if self.config.labels == "hard" else soft
-        if given:
-            self._refer(cells, handed_on, given)
-        self._remember(cells, handed_on)
+        self._hand_on(cells, soft, given or ())
+        return soft.view(-1, *size)
+
+    def recall(self, features: Tensor, soft: Tensor, given: Collection[int] = ()) -> None:
+        """Take the next frame as `step` did in an earlier run, which returned `soft` [L,h,w] for it.
+
+        given: the ids of its given masks, in the order of that run. The first frame that is recalled has some.
+        """
+        cells = self._next(features)
+        self._join(given)
+        self._hand_on(cells, soft.flatten(1).to(cells.exact), given)
+
+    def skip(self) -> None:
+        """Leave out the next frame: nothing was given before, or a recalled run needs it no more."""
         self._time += 1
-        return soft.view(-1, *unit.shape[:2])
 
     def doubtful(self) -> float:
         """Share of the cells so far whose votes may lack one of the best matches, see `WindowSearch`.
@@ -82,6 +89,14 @@ class LabelPropagation:
         Asking waits for the device.
         """
         return self._search.doubtful() if self._search else 0.0
+
+    def _next(self, features: Tensor) -> Cells:
+        """What is compared of the next frame, by its features [C,h,w]."""
+        unit = features.float() if self.config.similarity == "dot" else F.normalize(features.float(), dim=0)
+        unit = unit.permute(1, 2, 0).contiguous()
+        if not self._references:
+            self._begin(unit)
+        return self._cells(unit)
 
     def _begin(self, unit: Tensor) -> None:
         config = self.config
@@ -158,10 +173,7 @@ class LabelPropagation:
         share counts squared. A first frame is `new` itself, also where maps of joints do not add up to 1.
         """
         is_first = not self.ids
-        new_ids = [i for i in given if i not in self.ids]
-        self.ids += new_ids
-        soft = F.pad(soft, (0, 0, 0, len(new_ids)))
-        self._labels = F.pad(self._labels, (0, 0, 0, len(new_ids)))
+        soft = F.pad(soft, (0, 0, 0, self._join(given)))
         new = torch.stack([mask.flatten().to(soft) for mask in given.values()])
         if is_first:
             return new
@@ -171,7 +183,23 @@ class LabelPropagation:
         soft *= 1 - cover
         return soft.index_copy_(0, channels, cover * new)
 
-    def _refer(self, cells: Cells, soft: Tensor, given: Mapping[int, Tensor]) -> None:
+    def _join(self, given: Iterable[int]) -> int:
+        """Give a channel to every id that has none; return how many those are."""
+        new_ids = [i for i in given if i not in self.ids]
+        self.ids += new_ids
+        self._labels = F.pad(self._labels, (0, 0, 0, len(new_ids)))
+        return len(new_ids)
+
+    def _hand_on(self, cells: Cells, soft: Tensor, given: Collection[int]) -> None:
+        """Keep a frame and its soft masks [L,h*w] for those that follow."""
+        if self.config.labels == "hard":
+            soft = hardened(soft)
+        if given:
+            self._refer(cells, soft, given)
+        self._remember(cells, soft)
+        self._time += 1
+
+    def _refer(self, cells: Cells, soft: Tensor, given: Iterable[int]) -> None:
         """Make this frame answer for the given ids, in place of the references that did so far."""
         channels = [self.ids.index(i) for i in given]
         for reference in self._references:

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as Several
 from dataclasses import asdict, dataclass, field, replace
 from itertools import tee
@@ -15,17 +15,18 @@ import torch
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
-from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.base.sizes import size_text
 from densevos_eval.propagation.ahead import ahead, behind
-from densevos_eval.propagation.mattes import write_mattes
+from densevos_eval.propagation.both_ways import Span, affected, frames_of, plan
+from densevos_eval.propagation.correction import copy_files, has_state, recall, recalled_frames, save_soft_labels
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
-from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.runs.records import FILE
+from densevos_eval.propagation.soft_masks import write_soft_masks
+from densevos_eval.runs.fingerprint import fingerprint, given_fingerprints
+from densevos_eval.runs.records import FILE, EarlierResult
 from densevos_eval.sequences.sequence import Sequence, read_given
 
 DOUBTFUL = (
@@ -110,13 +111,59 @@ class Propagation:
             write_propagated_joints(sequence, encoder, self.config, self.masks, folder, on_step)
             return
 
-        propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
+        given = read_given(sequence)
+        for span in _spans(sequence, given):
+            propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
+            self._write_span(sequence, propagator, span, given, folder, on_step)
+
+    def rewrite(self, sequence: Sequence, earlier: EarlierResult, folders: Several[Path], on_step: OnStep) -> str:
+        """As `write`; frames that the masks cannot change since an earlier run are copied from that.
+
+        Soft labels that the earlier run left behind let propagation start from the first change. Where there are none,
+        all frames are computed again.
+        """
+        (folder,) = folders
+        given, frames = read_given(sequence), len(sequence.frame_names)
+        reached = affected(earlier.given, given_fingerprints(sequence), frames)
+        kept = sequence.frame_names[: reached.start] if reached else sequence.frame_names
+
+        forward = plan(given, frames)[0]
+        recalled = recalled_frames(forward, len(kept), given, self.config.context)
+        propagator = Propagator(for_sequence(self.encoder, sequence), self.config, self.masks, max_side=self.max_side)
+        is_known = propagator.recalls and has_state(sequence, earlier.folder, recalled)
+        if not kept or (reached and not is_known):
+            self.write(sequence, folders, on_step)
+            return f"{sequence.name}: masks have changed; all frames are computed again"
+
+        copy_files(earlier.folder, folder, kept)
+        for _ in kept:
+            on_step(sequence.name)
+        if reached:
+            recall(propagator, sequence, earlier.folder, recalled, given, span=forward, until=reached.start)
+            rest = replace(forward, start=reached.start)
+            self._write_span(sequence, propagator, rest, given, folder, on_step)
+        return f"{sequence.name}: masks have changed; {len(kept)} frames are kept, {len(reached)} are computed again"
+
+    def _write_span(
+        self,
+        sequence: Sequence,
+        propagator: Propagator,
+        span: Span,
+        given: Mapping[int, np.ndarray],
+        folder: Path,
+        on_step: OnStep,
+    ) -> None:
+        """Write the files of the frames on one way; a propagator may have taken frames before them."""
+        keeps_state = sequence.painted and span.step == 1 and propagator.recalls
         with behind() as later:
-            for name, ids in _steps(sequence, propagator):
+            for index, ids in _steps(sequence, propagator, span, given):
+                name = sequence.frame_names[index]
                 if name in sequence.written:
                     later(write_mask, folder / f"{name}.png", ids)
                     if self.probabilities:
-                        write_mattes(folder / "probabilities", name, ids.shape, propagator.probabilities())
+                        write_soft_masks(folder / "probabilities", name, ids.shape, propagator.probabilities())
+                if keeps_state:
+                    later(save_soft_labels, folder, name, propagator.soft_labels())
                 on_step(sequence.name)
         if propagator.doubtful():
             warnings.warn(DOUBTFUL, stacklevel=2)
@@ -128,8 +175,16 @@ class Propagation:
 def propagate(
     sequence: Sequence, encoder: Encoder, config: PropagationConfig, masks: MaskConfig | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks."""
-    return _steps(sequence, Propagator(for_sequence(encoder, sequence), config, masks))
+    """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks.
+
+    Frames are in their order, but those before the first mask of a sequence that is propagated both ways come last,
+    backward.
+    """
+    given = read_given(sequence)
+    for span in _spans(sequence, given):
+        propagator = Propagator(for_sequence(encoder, sequence), config, masks)
+        for index, ids in _steps(sequence, propagator, span, given):
+            yield sequence.frame_names[index], ids
 
 
 def for_sequence(encoder: Encoder, sequence: Sequence) -> Encoder:
@@ -152,9 +207,18 @@ def weights_fingerprint(encoder: Encoder) -> str | None:
     return whole.hexdigest()
 
 
-def _steps(sequence: Sequence, propagator: Propagator) -> Iterator[tuple[str, np.ndarray]]:
-    given = read_given(sequence)
-    frames, encoded = tee(ahead(iterate_frames(sequence.frames())))  # encoding may read a few frames further
-    steps = zip(sequence.frame_names, frames, propagator.features(encoded), strict=True)
-    for index, (name, frame, features) in enumerate(steps):
-        yield name, propagator.step(frame, given.get(index), features)
+def _spans(sequence: Sequence, given: Collection[int]) -> tuple[Span, ...]:
+    """The ways through a sequence: of a benchmark all frames forward, before the first mask too."""
+    frames = len(sequence.frame_names)
+    return plan(given, frames) if sequence.both_ways else (Span(start=0, stop=frames, step=1),)
+
+
+def _steps(
+    sequence: Sequence, propagator: Propagator, span: Span, given: Mapping[int, np.ndarray]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and object ids [H,W] uint8 of the frames that a span writes."""
+    frames, encoded = tee(ahead(frames_of(sequence.frames(), span)))  # encoding may read a few frames further
+    for index, frame, features in zip(span.frames, frames, propagator.features(encoded), strict=True):
+        ids = propagator.step(frame, given.get(index), features)
+        if index in span.written:
+            yield index, ids

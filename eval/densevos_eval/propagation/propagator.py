@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from densevos.base.errors import InputError
+from densevos.base.errors import InputError, RunError
 from densevos.base.masks import as_ids
 from densevos_eval.adapters.arrays import check_array, check_frame
 from densevos_eval.adapters.encoder import Encoder
@@ -90,11 +90,7 @@ class Propagator:
         if self._last and self._last.sizes.frame != size:
             raise InputError(f"frame: is {size} after frames of {self._last.sizes.frame}; start another Propagator")
         if mask is not None:
-            check_array("mask", mask)
-            wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
-            if mask.shape != size:
-                raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
-            mask = as_ids(mask, wanted)
+            mask = _checked_mask(mask, size)
         self.encoder = fitted(self.encoder, size, self.max_side)
         if features is None:
             self._stream = self._stream or self.encoder.stream()
@@ -127,6 +123,38 @@ class Propagator:
         self._last = _Last(soft=soft, sizes=sizes, labels=labels, decided=decided)
         return labels
 
+    @property
+    def recalls(self) -> bool:
+        """Whether frames can be recalled: the features of a frame depend on that frame alone."""
+        return self.encoder.new_memory is None and self.encoder.every == 1
+
+    @torch.inference_mode()
+    def recall(self, frame: np.ndarray, soft: np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Take the next frame [H,W,3] as an earlier run did, without propagating.
+
+        Frames and masks that are recalled, and those that are skipped, must be the same as in that run. Then the
+        frames after them have the same result as in one run through all frames, to the last bit.
+
+        Args:
+            frame: One of the last `context` frames before those to come, or one with a mask.
+            soft: What `soft_labels` gave after this frame.
+            mask: Its given mask [H,W] uint8, if there was one.
+        """
+        size = (frame.shape[0], frame.shape[1])
+        self.encoder = fitted(self.encoder, size, self.max_side)
+        given = [] if mask is None else self._given_ids(_checked_mask(mask, size))
+        self._labels.recall(self.encoder.of_frame(frame), torch.from_numpy(soft), given)
+
+    def skip(self) -> None:
+        """Leave out the next frame between those that are recalled: the frames to come do not look at it."""
+        self._labels.skip()
+
+    def soft_labels(self) -> np.ndarray:
+        """The soft labels of cells [L,h,w] float32 of the last frame, for `recall`; L counts the ids so far."""
+        if self._last is None:
+            raise RunError("soft_labels: no frame has been taken yet")
+        return self._last.soft.cpu().numpy()
+
     def doubtful(self) -> float:
         """Share of the cells so far that may lack a vote, as with bf16 on a GPU. Asking waits for the device."""
         return self._labels.doubtful()
@@ -147,10 +175,22 @@ class Propagator:
 
     def _given(self, mask: np.ndarray, sizes: FrameSizes, features: Tensor) -> dict[int, Tensor]:
         """Labels of cells [h,w] of the objects in `mask`, and of the background if this is the first mask."""
-        objects = [int(i) for i in np.unique(mask) if i > 0]
-        ids = objects if self._labels.ids else [0, *objects]
         cells = (features.shape[-2], features.shape[-1])
-        return dict(labels_of_cells(mask, ids, sizes, cells, self.masks, device=features.device))
+        return dict(labels_of_cells(mask, self._given_ids(mask), sizes, cells, self.masks, device=features.device))
+
+    def _given_ids(self, mask: np.ndarray) -> list[int]:
+        """The objects in `mask`, and the background if this is the first mask."""
+        objects = [int(i) for i in np.unique(mask) if i > 0]
+        return objects if self._labels.ids else [0, *objects]
+
+
+def _checked_mask(mask: np.ndarray, size: Size) -> np.ndarray:
+    """The mask as ids [H,W] uint8; InputError unless it is one of this size."""
+    check_array("mask", mask)
+    wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
+    if mask.shape != size:
+        raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
+    return as_ids(mask, wanted)
 
 
 def _fetched(labels: Tensor, flag: Tensor) -> tuple[np.ndarray, bool]:

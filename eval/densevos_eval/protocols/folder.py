@@ -19,5 +19,6 @@ FOLDER = Protocol(
     foreground=True,
     annotated="any",
     late_objects=True,
+    both_ways=True,
 )
 PROTOCOLS = (FOLDER,)

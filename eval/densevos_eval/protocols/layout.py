@@ -63,6 +63,7 @@ def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cu
         annotated=tuple(annotated) if len(annotated) < len(frame_names) else (),
         merge_objects=protocol.merge_objects,
         frame_size=protocol.frame_size,
+        both_ways=protocol.both_ways and first > 0,
     )
 
 

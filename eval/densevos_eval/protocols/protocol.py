@@ -61,6 +61,9 @@ class Protocol:
     The command line refuses the others."""
     first_mask_given: bool = True
     """The method receives the annotation of the first frame."""
+    both_ways: bool = False
+    """Propagation goes backward too from a first mask that is not that of the first frame. Benchmarks have no objects
+    before the frame that hands them out."""
     foreground: bool = False
     """Object-level masks (foreground against background) can be judged by this benchmark."""
     merge_objects: bool = False

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,17 @@ from densevos.base.files import name_bytes
 from densevos.base.names import image_files, mask_file
 from densevos_eval.sequences.annotations import IdReader
 from densevos_eval.sequences.joints import FILE
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import Sequence, read_given
 
 FILES = {"source", "given", "truth", "joints"}  # the fields of a Sequence that say where its files lie
 ONLY_SCORED = {"leaves", "groups", "annotation_size"}  # those that no method sees
-USUAL: dict[str, Any] = {"leaves": {}, "groups": {}, "annotation_size": None, "reader": IdReader()}
+USUAL: dict[str, Any] = {
+    "leaves": {},
+    "groups": {},
+    "annotation_size": None,
+    "both_ways": False,
+    "reader": IdReader(),
+}
 """Fields that are left out where they have these values, so that runs of older versions can be resumed."""
 
 
@@ -41,6 +47,16 @@ def input_fingerprint(sequence: Sequence) -> str:
     given = [file for _, path in sorted(sequence.given.items()) for file in sequence.reader.files(path)]
     facts = {name: value for name, value in sequence_facts(sequence).items() if name not in ONLY_SCORED}
     return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], facts)
+
+
+def footage_fingerprint(sequence: Sequence) -> str:
+    """Of all that `input_fingerprint` is of, but for the given masks."""
+    return input_fingerprint(replace(sequence, given={}, both_ways=False))
+
+
+def given_fingerprints(sequence: Sequence) -> dict[int, str]:
+    """SHA-256 of the ids [H,W] of each given mask, by its frame, however the mask is stored."""
+    return {frame: hashlib.sha256(ids.tobytes()).hexdigest() for frame, ids in read_given(sequence).items()}
 
 
 def truth_fingerprint(sequence: Sequence) -> str:

@@ -8,18 +8,36 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, write_json
-from densevos_eval.runs.fingerprint import fingerprint, input_fingerprint
+from densevos_eval.runs.fingerprint import (
+    fingerprint,
+    footage_fingerprint,
+    given_fingerprints,
+    input_fingerprint,
+)
 from densevos_eval.sequences.sequence import Sequence
 
 FILE = "propagation.json"
 SEGMENTED = "segment.json"  # where masks hold classes
 RECORDS = ".propagation"
 Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierResult:
+    """The complete result of an earlier run with the same frames and settings, but other given masks.
+
+    folder: Its files.
+    given: The fingerprints of the masks that were given then, see `given_fingerprints`.
+    """
+
+    folder: Path
+    given: Mapping[int, str]
 
 
 def begin(
@@ -74,47 +92,79 @@ def is_whole(out: Path, sequence: Sequence) -> bool:
 
     Raises InputError when they were made from other frames or given masks.
     """
-    try:
-        record = json.loads(_record(out, sequence).read_text(encoding="utf-8"))
-        inputs, files = record["inputs"], record["files"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    record = _read_record(out, sequence)
+    if record is None:
         return False
-    if inputs != input_fingerprint(sequence):
+    if record["inputs"] != input_fingerprint(sequence):
         raise InputError(
             f"{out / sequence.name}: was made from other frames or given masks than are in {sequence.source} now;"
             " pass --overwrite, or choose another --out"
         )
-    return files == _files_fingerprint(out / sequence.name)
+    return bool(record["files"] == _files_fingerprint(out / sequence.name))
+
+
+def earlier_result(out: Path, sequence: Sequence) -> EarlierResult | None:
+    """What lies in `out` of the user's own video, if only its given masks have changed since; else None."""
+    record = _read_record(out, sequence)
+    folder = out / sequence.name
+    if (
+        record is None
+        or not record.get("given")
+        or record["inputs"] == input_fingerprint(sequence)
+        or record.get("footage") != footage_fingerprint(sequence)
+        or record["files"] != _files_fingerprint(folder)
+    ):
+        return None
+    return EarlierResult(folder=folder, given={int(frame): mask for frame, mask in record["given"].items()})
 
 
 @contextmanager
-def written_sequence(out: Path, sequence: Sequence) -> Iterator[Path]:
+def written_sequence(out: Path, sequence: Sequence, *, keep: bool = False) -> Iterator[Path]:
     """A hidden folder for the files of the sequence; when the block ends well it becomes OUT/SEQUENCE.
 
     When the block fails it is removed. What a killed process left of it is replaced.
+    keep: What lies in OUT/SEQUENCE stays until then; otherwise it is deleted first.
     """
     start, inputs = time.perf_counter(), input_fingerprint(sequence)
-    folder = out / sequence.name
+    folder, record = out / sequence.name, _record(out, sequence)
     aside = folder.with_name(f".{folder.name}.part")
-    _record(out, sequence).unlink(missing_ok=True)
-    for old in (folder, aside):
-        shutil.rmtree(old, ignore_errors=True)
+    if not keep:
+        _delete(record, folder)
+    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
+        _delete(record, folder)
         aside.rename(folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    record = _record(out, sequence)
     record.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
+    facts: dict[str, Any] = {
         "inputs": inputs,
         "files": _files_fingerprint(folder),
         "frames": len(sequence.frame_names),
         "seconds": round(time.perf_counter() - start, 2),
     }
+    if sequence.painted and sequence.given:
+        facts["footage"] = footage_fingerprint(sequence)
+        facts["given"] = given_fingerprints(sequence)
     write_json(record, facts)
+
+
+def _read_record(out: Path, sequence: Sequence) -> dict[str, Any] | None:
+    """The record of the sequence; None if it is missing or damaged."""
+    try:
+        record = json.loads(_record(out, sequence).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"inputs", "files"} <= record.keys() else None
+
+
+def _delete(record: Path, folder: Path) -> None:
+    """Delete the files of a sequence, its record first, so that no record is of what is half deleted."""
+    record.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _record(out: Path, sequence: Sequence) -> Path:

@@ -10,15 +10,15 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from densevos.base.console import list_failures
+from densevos.base.console import list_failures, print_notes
 from densevos.base.errors import RunError
 from densevos.base.masks import read_mask
 from densevos.base.names import mask_file
 from densevos.base.parallel import BROKEN, Broken, Function, OnStep, check_any, each, stopped_by_sigterm
 from densevos_eval.runs.fingerprint import UnreadableError
 from densevos_eval.runs.options import RunOptions
-from densevos_eval.runs.records import begin, is_whole, written_sequence
-from densevos_eval.runs.writer import MaskWriter
+from densevos_eval.runs.records import EarlierResult, begin, earlier_result, is_whole, written_sequence
+from densevos_eval.runs.writer import CorrectingWriter, MaskWriter
 from densevos_eval.sequences.sequence import Sequence
 
 Load = Callable[[], MaskWriter]
@@ -122,7 +122,7 @@ def write_all(
     for sequence in sequences:
         done = False
         try:
-            done = resume and sequence.name not in failed and all(is_whole(folder, sequence) for folder in folders)
+            done = resume and sequence.name not in failed and _is_done(writer, folders, sequence)
         except UnreadableError as error:
             failed[sequence.name] = error  # Other errors say that the run is not the same, and end it.
         if not done and sequence.name not in failed:
@@ -141,6 +141,18 @@ def write_all(
             failed[sequence.name] = outcome
     check_any(failed, [sequence.name for sequence in sequences])
     return failed
+
+
+def _is_done(writer: MaskWriter, folders: list[Path], sequence: Sequence) -> bool:
+    """Whether nothing is left to do; InputError when what is there has other inputs, and cannot be corrected."""
+    if _earlier(writer, folders, sequence):
+        return False
+    return all(is_whole(folder, sequence) for folder in folders)
+
+
+def _earlier(writer: MaskWriter, folders: list[Path], sequence: Sequence) -> EarlierResult | None:
+    """The result of an earlier run with other given masks, if the writer can correct it."""
+    return earlier_result(folders[0], sequence) if isinstance(writer, CorrectingWriter) else None
 
 
 def _begin(sequences: list[Sequence], writer: MaskWriter, out: Path, *, overwrite: bool, resume: bool) -> list[Path]:
@@ -173,10 +185,16 @@ def _in_process(load: Load, folders: list[Path], threads: int) -> Function[Seque
 def _write_sequence(writer: MaskWriter, folders: list[Path], sequence: Sequence, on_step: OnStep) -> None:
     import torch  # Masks are made with it in any case; what only reads this module does without.
 
+    earlier = _earlier(writer, folders, sequence)
     try:
         with ExitStack() as opened:
-            parts = [opened.enter_context(written_sequence(folder, sequence)) for folder in folders]
-            writer.write(sequence, parts, on_step)
+            parts = [
+                opened.enter_context(written_sequence(folder, sequence, keep=earlier is not None)) for folder in folders
+            ]
+            if earlier and isinstance(writer, CorrectingWriter):
+                print_notes([writer.rewrite(sequence, earlier, parts, on_step)])
+            else:
+                writer.write(sequence, parts, on_step)
     except (MemoryError, torch.cuda.OutOfMemoryError) as error:
         raise RunError(f"{sequence.source}: memory is too short; {writer.memory_hint}") from error
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import OnStep
+from densevos_eval.runs.records import EarlierResult
 from densevos_eval.sequences.sequence import Sequence as VideoSequence
 
 Settings = Mapping[str, Any]
@@ -63,4 +64,20 @@ class MaskWriter(Protocol):
 
     def summary(self, out: Path) -> Sequence[str]:
         """Lines to print after the run: what lies in `out`."""
+        ...
+
+
+@runtime_checkable
+class CorrectingWriter(Protocol):
+    """What a writer may have besides: a way to compute again only what other given masks change."""
+
+    def rewrite(self, sequence: VideoSequence, earlier: EarlierResult, folders: Sequence[Path], on_step: OnStep) -> str:
+        """As `write`, with the same files as result; those that the masks cannot change are copied.
+
+        Args:
+            earlier: What an earlier run wrote with other given masks.
+
+        Returns:
+            A line that says what was copied.
+        """
         ...

@@ -44,6 +44,7 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
         start=first,
         given=given,
         painted=True,
+        both_ways=min(given, default=0) > 0,
     )
 
 

@@ -1,74 +1,196 @@
-"""Masks as paint programs save them: indexed, black and white, or one flat colour for each object."""
+"""Masks of one video as paint programs save them: indexed, black and white, or one flat colour for each object."""
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.base.masks import PALETTE, VOID, open_mask
+from densevos.base.masks import PALETTE, VOID
+from densevos_eval.sequences.flat_colours import ALIKE, CODE, FIX, WHITE, MaskPicture, as_rgb, distances, read_picture
 
-MOST_COLOURS = 64
-FLAT = 0.5  # Share of the objects' pixels that have their flat colours, at least; of a photograph's very few have.
-SHADES, MOSTLY = 32, 0.8  # A wide smooth edge has more than so many shades, while most of the mask is black or white.
-ALIKE = 30  # Distance of RGB below which colours are shades of one; in the DAVIS palette most are 64 apart.
+DAVIS = {int(code): id for id, code in enumerate(PALETTE.astype(np.int32) @ CODE)}
+SIMILAR = 100  # Distance of RGB below which somebody may have meant one colour.
+NAMES = {
+    "red": 0xFF0000,
+    "green": 0x00FF00,
+    "blue": 0x0000FF,
+    "yellow": 0xFFFF00,
+    "magenta": 0xFF00FF,
+    "cyan": 0x00FFFF,
+    "white": 0xFFFFFF,
+    "orange": 0xFF8000,
+}
+NAMED = 80  # Distance of RGB within which a colour has a name.
+MOST_OF_FRAME, MOST_OF_BORDER = 0.5, 0.75  # An object with more of both than this may be the background.
 
-CURE = "paint each object in one flat colour on a black or transparent layer, and save that layer alone as PNG"
-CODE = np.array([1 << 16, 1 << 8, 1], np.int32)  # RGB -> 0xRRGGBB
+
+@dataclass(frozen=True, kw_only=True)
+class PaintedMasks:
+    """Masks of one video.
+
+    ids: a mask [H,W] uint8 for each picture, in their order; 0 is background.
+    notes: which colour is which object, and what was rounded, a line each.
+    warnings: what may not be meant, a line each.
+    """
+
+    ids: tuple[np.ndarray, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
-def read_painted(paths: Iterable[Path]) -> list[np.ndarray]:
-    """Masks [H,W] uint8 of one video, as ids: 0 is background, and a colour is the same object in all of them.
+@dataclass(kw_only=True)
+class _Objects:
+    """The objects so far: which colour is which, and what there is to say of them."""
+
+    by_colour: dict[int, int] = field(default_factory=dict)
+    ids: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def nearest(self, colour: int) -> tuple[int, float]:
+        """The known colour next to this one, and its distance; infinite where none is known."""
+        if not self.by_colour:
+            return 0, np.inf
+        known = np.array(list(self.by_colour))
+        apart = distances(np.array([colour]), known)[0]
+        return int(known[apart.argmin()]), float(apart.min())
+
+
+def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
+    """Read the masks of one video, in the order of their frames, so that a colour is the same object in all of them.
 
     An indexed or grey picture holds ids already, but one in black and white (its edges may be smooth) is object 1.
-    In colours, black and transparent are background; every other flat colour is an object, with the id that the
-    DAVIS palette gives it if that knows all of them, else numbered in order of appearance. A cut-out photograph on
-    transparent ground is object 1. Ids above 255 are numbered from 1 on, which a warning says. Raises InputError for
-    files that cannot be read and for other photographs.
+    In colours, black and transparent are background; every other flat colour is an object: the known one of that
+    colour or of a colour near it, else a new one, with the id that the DAVIS palette gives it if that knows all of
+    the picture, else numbered in order of appearance. Pixels of soft edges count as the nearest colour. A cut-out
+    photograph on transparent ground is object 1. Ids above 255 are numbered from 1 on, which a warning says.
+
+    Raises:
+        InputError: A file cannot be read, or is a photograph.
+
+    >>> masks = read_painted(["first.png", "00120.png"])  # doctest: +SKIP
+    >>> print(*masks.notes, *masks.warnings, sep="\\n")  # doctest: +SKIP
+    first.png: red (255, 0, 0) is object 1, 5,123 pixels
     """
-    paths = list(paths)
-    masks = _instances_numbered(paths, [_ids_or_colours(path) for path in paths])
-    ids = _numbered([colour for mask in masks if mask.dtype != np.uint8 for colour in _in_order(mask)])
-    return [mask if mask.dtype == np.uint8 else _replaced(mask, ids) for mask in masks]
+    files = [Path(path) for path in paths]
+    pictures = [read_picture(file) for file in files]
+    objects = _Objects()
+    values = _instances_numbered(files, [picture.values for picture in pictures], objects)
+
+    masks: list[np.ndarray] = []
+    for file, picture, mask in zip(files, pictures, values, strict=True):
+        is_first = not masks
+        if mask.dtype == np.int32:
+            mask = _of_colours(file, mask, objects, is_first=is_first)
+        elif picture.is_black_and_white:
+            mask = _of_white(file, mask, objects, is_first=is_first)
+        else:
+            _take_ids(file, mask, picture, objects, is_first=is_first)
+        masks.append(mask)
+
+    return PaintedMasks(
+        ids=tuple(masks),
+        notes=(*objects.notes, *_rounded(files, pictures)),
+        warnings=(*objects.warnings, *_inverted(files, masks)),
+    )
 
 
-def _ids_or_colours(path: Path) -> np.ndarray:
-    """Ids [H,W] uint8, ids above 255 too [H,W] int64, or flat colours 0xRRGGBB [H,W] int32; 0 for the background."""
-    image = open_mask(path)
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_ids(path, np.asarray(image))
-    if image.mode in ("1", "L"):
-        return _black_and_white(np.asarray(image.convert("L")))
-    if image.mode == "P" and not _indexed_by_colour(image):
-        return np.asarray(image, dtype=np.uint8)
-    return _flat_colours(path, np.asarray(image.convert("RGBA")))
+def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
+    """The ids [H,W] uint8 of colours 0xRRGGBB [H,W]; new objects join the others."""
+    present = _in_order(colours)
+    nearest = {colour: objects.nearest(colour) for colour in present}
+    new = [colour for colour, (_, apart) in nearest.items() if apart >= ALIKE]
+    numbers = _new_ids(new, objects.ids)
+    if max(numbers.values(), default=0) > VOID:
+        raise InputError(f"{file}: with this mask there are more than {VOID} colours; {FIX}")
+    mask = np.zeros(colours.shape, np.uint8)
+    for colour in present:
+        other, apart = nearest[colour]
+        is_colour = colours == colour
+        if apart < ALIKE:
+            id = objects.by_colour[other]
+            if apart > 0:
+                objects.notes.append(f"{file}: colour {_text(colour)} counts as {_text(other)}, object {id}")
+        else:
+            id = numbers[colour]
+            near = (other, objects.by_colour[other]) if apart < SIMILAR and colour not in DAVIS else None
+            _join(file, _text(colour), id, int(is_colour.sum()), objects, is_first=is_first, near=near)
+        mask[is_colour] = id
+    for colour, id in numbers.items():
+        objects.by_colour[colour] = id
+    return mask
 
 
-def _deep_ids(path: Path, grey: np.ndarray) -> np.ndarray:
-    """Ids [H,W] of a grey picture of 16 or 32 bits: uint8 if they are those of 8 bits, else int64."""
-    if not (grey.min() >= 0 and grey.max() < np.inf and (grey % 1 == 0).all()):
-        raise InputError(f"{path}: mask has values from {grey.min():g} to {grey.max():g}; ids are whole numbers from 0")
-    ids = grey.astype(np.int64)
-    if ids.max() <= VOID:
-        return _black_and_white(ids.astype(np.uint8))
-
-    # Programs that work at 16 bits save the value 1 of 8 bits as 256 or 257, and white as 65535.
-    if ids.max() < 1 << 16:
-        high = (ids >> 8).astype(np.uint8)
-        mask = _black_and_white(high)
-        solid = ids[flat(ids.astype(np.uint16))]
-        lost = ((solid > 0) & (solid <= VOID)).any()
-        if (mask is not high and not lost) or not (ids % 256).any() or not (ids % 257).any():
-            return mask
-    return ids
+def _new_ids(colours: Sequence[int], taken: set[int]) -> dict[int, int]:
+    """Ids of new colours: those of the DAVIS palette if it knows all of them and they are free, else the next ones."""
+    if all(colour in DAVIS and DAVIS[colour] not in taken for colour in colours):
+        return {colour: DAVIS[colour] for colour in colours}
+    return {colour: id for id, colour in enumerate(colours, start=max(taken, default=0) + 1)}
 
 
-def _instances_numbered(paths: list[Path], masks: list[np.ndarray]) -> list[np.ndarray]:
+def _of_white(file: Path, mask: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
+    """The ids [H,W] uint8 of a mask in black and white: the object that is white, the only one known, or object 1."""
+    if WHITE in objects.by_colour:
+        return mask * np.uint8(objects.by_colour[WHITE])
+    if not objects.ids:
+        _join(file, "white", 1, int(mask.sum()), objects, is_first=is_first)
+        objects.by_colour[WHITE] = 1
+        return mask
+
+    id = next(iter(objects.ids)) if len(objects.ids) == 1 else 1
+    line = f"{file}: is black and white, and counts as object {id}"
+    if len(objects.ids) > 1:
+        objects.warnings.append(f"{line}; paint it in the colour of another object if that is meant")
+    else:
+        objects.notes.append(line)
+    objects.ids.add(id)
+    return mask * np.uint8(id)
+
+
+def _take_ids(file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Objects, *, is_first: bool) -> None:
+    """Let the ids of a mask join the others, with the colours that an indexed picture shows them in."""
+    for id, count in zip(*np.unique(mask[mask > 0], return_counts=True), strict=True):
+        colour = picture.colours.get(int(id))
+        other, apart = objects.nearest(colour) if colour is not None else (0, np.inf)
+        if apart < ALIKE and objects.by_colour[other] != id:
+            objects.warnings.append(
+                f"{file}: {_text(colour or 0)} is number {id} of its palette, but object {objects.by_colour[other]} had"
+                " this colour before; numbers count, so save it in RGB if colours should"
+            )
+        if id not in objects.ids:
+            what = f"number {id}" if colour is None else f"number {id}, {_text(colour)},"
+            _join(file, what, int(id), int(count), objects, is_first=is_first)
+        # Some palettes have a grey or nearly black for small numbers: these say nothing.
+        if colour is not None and apart >= ALIKE and distances(np.array([colour]), np.zeros(1, int))[0, 0] >= ALIKE:
+            objects.by_colour[colour] = int(id)
+
+
+def _join(
+    file: Path,
+    what: str,
+    id: int,
+    pixels: int,
+    objects: _Objects,
+    *,
+    is_first: bool,
+    near: tuple[int, int] | None = None,
+) -> None:
+    """Add a new object; one of a later mask may be a mistake. near: a known colour and its object."""
+    objects.ids.add(id)
+    if is_first:
+        objects.notes.append(f"{file}: {what} is object {id}, {pixels:,} pixels")
+        return
+    hint = ""
+    if near:
+        hint = f"; it is near {_text(near[0])} of object {near[1]}: paint both alike if they are one object"
+    objects.warnings.append(f"{file}: {what} is new and becomes object {id}, {pixels:,} pixels{hint}")
+
+
+def _instances_numbered(files: list[Path], masks: list[np.ndarray], objects: _Objects) -> list[np.ndarray]:
     """The masks [H,W]; where ids are above 255 those of all masks are numbered from 1 on, alike in all of them."""
-    wide = [path for path, mask in zip(paths, masks, strict=True) if mask.dtype == np.int64]
+    wide = [file for file, mask in zip(files, masks, strict=True) if mask.dtype == np.int64]
     if not wide:
         return masks
     ids = np.unique(np.concatenate([np.unique(mask) for mask in masks if mask.dtype != np.int32]))
@@ -80,7 +202,7 @@ def _instances_numbered(paths: list[Path], masks: list[np.ndarray]) -> list[np.n
         )
     names = ", ".join(map(str, ids.tolist()))
     numbers = ", ".join(map(str, range(1, len(ids) + 1)))
-    warnings.warn(f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}", stacklevel=2)
+    objects.warnings.append(f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}")
     return [mask if mask.dtype == np.int32 else _numbers(mask, ids) for mask in masks]
 
 
@@ -89,72 +211,28 @@ def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(mask > 0, np.searchsorted(ids, mask) + 1, 0).astype(np.uint8)
 
 
-def _black_and_white(grey: np.ndarray) -> np.ndarray:
-    """A mask of object 1 if all is black or white but for smooth edges, else the values as they are."""
-    return (grey >= 128).astype(np.uint8) if _is_black_and_white(grey) else grey
+def _rounded(files: list[Path], pictures: list[MaskPicture]) -> Iterator[str]:
+    """One line on all pixels that have the nearest colour instead of their own."""
+    rounded = [(file, picture.rounded) for file, picture in zip(files, pictures, strict=True) if picture.rounded]
+    if rounded:
+        file, count = rounded[0]
+        others = f", and so in {len(rounded) - 1} more masks" if len(rounded) > 1 else ""
+        yield f"{file}: {count:,} pixels of soft edges or rounded colours count as the nearest colour{others}"
 
 
-def _is_black_and_white(grey: np.ndarray) -> bool:
-    """Whether a grey picture [H,W] uint8 has white in it and is black or white but for smooth edges."""
-    extreme = (grey == 0) | (grey == 255)
-    only = not (grey[flat(grey)] % 255).any() or (len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY)
-    return bool(only and 255 in grey)
-
-
-def _indexed_by_colour(image: Image.Image) -> bool:
-    """Whether the background of this palette picture is black, but black is not its colour 0."""
-    palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
-    used = [i for i in np.unique(np.asarray(image)) if i < len(palette)]
-    return bool(palette[0].any() and any(not palette[i].any() for i in used))
-
-
-def _flat_colours(path: Path, picture: np.ndarray) -> np.ndarray:
-    """The flat colour next to that of each pixel of RGBA [H,W,4], as 0xRRGGBB [H,W] int32; 0 where transparent."""
-    clear = picture[..., 3] < 128
-    rgb = np.where(clear[..., None], 0, picture[..., :3])
-    codes = rgb.astype(np.int32) @ CODE
-    colours = _distinct(codes[flat(rgb)])
-    if len(colours) > MOST_COLOURS or not _painted(codes, colours):
-        if clear.any():
-            return np.where(clear, 0, 0xFFFFFF).astype(np.int32)
-        grey = np.ascontiguousarray(rgb[..., 0])
-        if (rgb == grey[..., None]).all() and _is_black_and_white(grey):  # its edges are wide, and it is no photograph
-            return np.where(grey >= 128, 0xFFFFFF, 0).astype(np.int32)
-        raise InputError(f"{path}: mask looks like a photograph, or was saved as JPEG; {CURE}")
-    if codes.all():
-        raise InputError(f"{path}: mask has no background, which is black or transparent; {CURE}")
-    present, where = np.unique(codes, return_inverse=True)
-    return colours[_distances(present, colours).argmin(1)][where].reshape(codes.shape)
-
-
-def _painted(codes: np.ndarray, colours: np.ndarray) -> bool:
-    """Whether most pixels other than black have one of the colours."""
-    return not codes.any() or bool(np.isin(codes[codes != 0], colours).mean() >= FLAT)
-
-
-def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Black and the colours 0xRRGGBB among `codes` [N] that differ from it and from more frequent ones, int32."""
-    present, counts = np.unique(codes, return_counts=True)
-    kept = np.zeros(1, np.int32)
-    for code in present[(-counts).argsort(kind="stable")]:
-        if len(kept) <= MOST_COLOURS and _distances(np.array([code]), kept).min() >= ALIKE:
-            kept = np.append(kept, code)
-    return kept
-
-
-def _distances(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Euclidean distance [N,M] of the RGB of `codes` [N] from that of `others` [M]."""
-    shifts = np.array([16, 8, 0])
-    differences = (codes[:, None, None] >> shifts & 255) - (others[None, :, None] >> shifts & 255)
-    return np.sqrt((differences**2).sum(-1))
-
-
-def _numbered(colours: list[int]) -> dict[int, int]:
-    palette = {int(code): id for id, code in enumerate(PALETTE.astype(np.int32) @ CODE)}
-    distinct = list(dict.fromkeys(colours))
-    if all(colour in palette for colour in distinct):
-        return palette
-    return {colour: id for id, colour in enumerate(distinct, start=1)}
+def _inverted(files: list[Path], masks: list[np.ndarray]) -> Iterator[str]:
+    """A line on the first mask whose object looks like the background."""
+    for file, mask in zip(files, masks, strict=True):
+        border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+        counts = np.bincount(mask.ravel(), minlength=2)
+        id = int(counts[1:].argmax()) + 1
+        of_frame, of_border = counts[id] / mask.size, float((border == id).mean())
+        if of_frame > MOST_OF_FRAME and of_border > MOST_OF_BORDER:
+            yield (
+                f"{file}: object {id} covers {of_frame:.0%} of the frame and {of_border:.0%} of its border; if it is"
+                " the background, invert the mask: objects in white or colours, background black"
+            )
+            return
 
 
 def _in_order(colours: np.ndarray) -> list[int]:
@@ -163,15 +241,8 @@ def _in_order(colours: np.ndarray) -> list[int]:
     return [int(present[i]) for i in first.argsort() if present[i]]
 
 
-def _replaced(colours: np.ndarray, ids: dict[int, int]) -> np.ndarray:
-    mask = np.zeros(colours.shape, np.uint8)
-    for colour in _in_order(colours):
-        mask[colours == colour] = ids[colour]
-    return mask
-
-
-def flat(picture: np.ndarray) -> np.ndarray:
-    """Pixels [H,W] bool whose 3x3 neighbourhood in a picture [H,W] or [H,W,3] uint8 holds a single value."""
-    square = np.ones((3, 3), np.uint8)
-    same = cv2.erode(picture, square) == cv2.dilate(picture, square)
-    return same if same.ndim == 2 else same.all(-1)
+def _text(colour: int) -> str:
+    """A colour in words, as far as it has a name, and numbers: red (255, 0, 0)."""
+    numbers = "({}, {}, {})".format(*as_rgb(np.array([colour]))[0])
+    apart = distances(np.array([colour]), np.array(list(NAMES.values())))[0]
+    return f"{list(NAMES)[apart.argmin()]} {numbers}" if apart.min() <= NAMED else numbers

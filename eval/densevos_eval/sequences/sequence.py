@@ -14,7 +14,8 @@ from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
 from densevos.video import Video
 from densevos_eval.sequences.annotations import AnnotationReader, IdReader
-from densevos_eval.sequences.painted import flat, read_painted
+from densevos_eval.sequences.flat_colours import flat
+from densevos_eval.sequences.painted import PaintedMasks, read_painted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Sequence:
     frame_size: [H,W] that frames are resized to for propagation; None: as they are.
     annotation_size: [H,W] that annotations are resized to before masks of that size are scored; None: as they are.
     painted: given masks may also be pictures in black and white, or with a colour for each object.
+    both_ways: frames before the first given mask are reached backward from it, instead of being background.
     reader: how given masks and annotations are stored.
     """
 
@@ -58,6 +60,7 @@ class Sequence:
     annotation_size: tuple[int, int] | None = None
     start: int = 0
     painted: bool = False
+    both_ways: bool = False
     reader: AnnotationReader = field(default_factory=IdReader)
 
     def frames(self) -> FrameReader:
@@ -91,16 +94,25 @@ class Sequence:
 
 
 def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
-    """The masks handed to the method: frame index -> ids [H,W] uint8 at frame size.
+    """The masks of `described_given` alone."""
+    return described_given(sequence)[0]
+
+
+def described_given(sequence: Sequence) -> tuple[dict[int, np.ndarray], PaintedMasks | None]:
+    """The masks handed to the method, and what there is to say of painted ones.
+
+    Returns:
+        Frame index -> ids [H,W] uint8 at frame size; and of painted masks their colours, else None.
 
     Raises InputError for a mask that is missing or unreadable, RGB instead of indexed (unless painted), of another
     size than the frames, without objects, or with edges smoothed by interpolation or JPEG.
     """
     if not sequence.given:
-        return {}
+        return {}, None
     height, width = sequence.frames().read([min(sequence.given)])[0].shape[:2]
     given = dict(sorted(sequence.given.items()))
-    read = read_painted(given.values()) if sequence.painted else map(sequence.reader, given.values())
+    painted = read_painted(given.values()) if sequence.painted else None
+    read = painted.ids if painted else map(sequence.reader, given.values())
     masks = {}
     for (index, path), ids in zip(given.items(), read, strict=True):
         if sequence.resize_masks:
@@ -114,7 +126,7 @@ def read_given(sequence: Sequence) -> dict[int, np.ndarray]:
         if sequence.appears:
             ids = _appearing(sequence, index, path, ids)
         masks[index] = merged(ids) if sequence.merge_objects else ids
-    return masks
+    return masks, painted
 
 
 def _appearing(sequence: Sequence, index: int, path: Path, ids: np.ndarray) -> np.ndarray:

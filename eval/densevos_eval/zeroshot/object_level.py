@@ -14,7 +14,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig, refine, require
-from densevos_eval.propagation.mattes import write_mattes
+from densevos_eval.propagation.soft_masks import write_soft_masks
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence
 from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
@@ -112,7 +112,7 @@ class ObjectLevel:
         write_mask(folder / f"{frame}.png", foreground.mask)
         if self.probabilities:
             both = ((0, 1 - foreground.probability), (1, foreground.probability))
-            write_mattes(folder / "probabilities", frame, foreground.mask.shape, both)
+            write_soft_masks(folder / "probabilities", frame, foreground.mask.shape, both)
 
 
 def _foreground(probability: np.ndarray, threshold: float) -> Foreground:

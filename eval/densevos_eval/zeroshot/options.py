@@ -74,7 +74,7 @@ class ZeroShotOptions:
     device: str = "auto"
     """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac (mps)."""
     save_probabilities: bool = False
-    """Write soft maps too, OUT/SEQUENCE/probabilities/ID/FRAME.png (0: background, 1: objects)."""
+    """Write soft masks too, 0 (no) to 255 (yes): OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: background)."""
 
     @property
     def chosen_method(self) -> Literal["model", "motion", "consensus"]:
@@ -148,7 +148,7 @@ class InstanceOptions:
                 raise InputError(f"--{flag} {value}: tells objects apart; add --instances, or leave it out")
 
     def check(self, dataset: str | None, options: ZeroShotOptions) -> None:
-        """Raise InputError where objects cannot be told apart: a benchmark of one object, or soft maps of one."""
+        """Raise InputError where objects cannot be told apart: a benchmark of one object, or soft masks."""
         if not self.instances:
             return
         if dataset is not None and find_protocol(dataset).merge_objects:
@@ -158,4 +158,4 @@ class InstanceOptions:
                 f" {', '.join(several)}"
             )
         if options.save_probabilities:
-            raise InputError("--save-probabilities: objects told apart have no soft maps; leave it or --instances out")
+            raise InputError("--save-probabilities: objects told apart have no soft masks; leave it or --instances out")

@@ -124,7 +124,7 @@ def test_going_on_never_deletes_what_is_read(clip: Path, capsys) -> None:
     assert len(list((out / "other").glob("*.jpg"))) == 6
 
 
-def test_propagate_writes_masks_mattes_and_a_movie_of_the_frames_used(clip: Path, capsys) -> None:
+def test_propagate_writes_soft_masks_and_a_movie_of_the_frames_used(clip: Path, capsys) -> None:
     out = clip.parent / "out"
     where = ("--video", clip, "--mask", clip.parent / "first.png", "--start", "0.6s", "--end", 6)
     assert evaluator("propagate", *ENCODER, *where, "--max-side", 40, "--save-probabilities", "--out", out) == 0
@@ -133,12 +133,12 @@ def test_propagate_writes_masks_mattes_and_a_movie_of_the_frames_used(clip: Path
     assert f"{out / 'clip'}: 4 masks" in capsys.readouterr().out
     first = read_mask(clip.parent / "first.png")
     np.testing.assert_array_equal(read_mask(out / "clip" / names[0]), first)
-    mattes = out / "clip" / "probabilities"
-    assert sorted(folder.name for folder in mattes.iterdir()) == [str(id) for id in np.unique(first)]
+    soft_masks = out / "clip" / "probabilities"
+    assert sorted(folder.name for folder in soft_masks.iterdir()) == [str(id) for id in np.unique(first)]
     for name in names:
         ids = read_mask(out / "clip" / name)
         assert ids.shape == first.shape  # worked on smaller, written as large as the frames
-        soft = {int(folder.name): np.asarray(Image.open(folder / name)).astype(int) for folder in mattes.iterdir()}
+        soft = {int(folder.name): np.asarray(Image.open(folder / name)).astype(int) for folder in soft_masks.iterdir()}
         assert abs(sum(soft.values()) - 255).max() <= len(soft) / 2
         likeliest = np.array(sorted(soft))[np.argmax([soft[id] for id in sorted(soft)], axis=0)]
         assert (likeliest == ids).mean() > 0.98

@@ -38,7 +38,7 @@ def test_indexed_and_grey_ids_are_kept(tmp_path: Path) -> None:
     write_mask(tmp_path / "indexed.png", 3 * IDS)
     files = [tmp_path / "indexed.png", saved(tmp_path / "grey.png", 3 * IDS)]
     files.append(saved(tmp_path / "wide.png", (3 * IDS).astype(np.uint16)))
-    for ids in read_painted(files):
+    for ids in read_painted(files).ids:
         np.testing.assert_array_equal(ids, 3 * IDS)
 
 
@@ -48,8 +48,9 @@ def test_ids_above_255_are_numbered_alike_in_all_masks(tmp_path: Path, kind: typ
     suffix = "png" if kind is np.uint16 else "tif"
     first = saved(tmp_path / f"first.{suffix}", np.array([0, 1002, 2001], kind)[IDS])
     second = saved(tmp_path / f"second.{suffix}", np.array([0, 7, 1002], kind)[IDS])
-    with pytest.warns(UserWarning, match=r"first\.\w+: .* so 7, 1002, 2001 are numbered 1, 2, 3"):
-        masks = read_painted([first, second])
+    read = read_painted([first, second])
+    masks = read.ids
+    assert f"{first}: masks hold ids up to 255, so 7, 1002, 2001 are numbered 1, 2, 3" in read.warnings
     np.testing.assert_array_equal(masks, [np.array([0, 2, 3])[IDS], np.array([0, 1, 2])[IDS]])
     assert masks[0].dtype == np.uint8
 
@@ -67,8 +68,8 @@ def test_deep_masks_that_hold_no_ids_are_refused(tmp_path: Path) -> None:
 
 def test_a_void_of_65535_beside_ids_is_not_black_and_white(tmp_path: Path) -> None:
     file = saved(tmp_path / "void.png", np.array([0, 3, 65535], np.uint16)[IDS])
-    with pytest.warns(UserWarning, match="3, 65535 are numbered 1, 2"):
-        np.testing.assert_array_equal(read_painted([file])[0], IDS)
+    assert "3, 65535 are numbered 1, 2" in read_painted([file]).warnings[0]
+    np.testing.assert_array_equal(read_painted([file]).ids[0], IDS)
 
 
 def test_black_and_white_is_one_object(tmp_path: Path) -> None:
@@ -79,16 +80,16 @@ def test_black_and_white_is_one_object(tmp_path: Path) -> None:
     saved(tmp_path / "wide.png", np.asarray(smooth_disc()).astype(np.uint16) * 257)
     expected = np.asarray(smooth_disc()) >= 128
     for name in ("smooth.png", "rgb.png", "rgb.jpg", "grey.jpg", "wide.png"):
-        ids = read_painted([tmp_path / name])[0]
+        ids = read_painted([tmp_path / name]).ids[0]
         assert ids.dtype == np.uint8
         assert (ids != expected).mean() < 0.002, name
     smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
-    assert np.unique(read_painted([tmp_path / "soft.png"])[0]).tolist() == [0, 1]
+    assert np.unique(read_painted([tmp_path / "soft.png"]).ids[0]).tolist() == [0, 1]
     smooth_disc().resize((800, 600)).convert("RGB").save(tmp_path / "soft.png")
     expected = np.asarray(smooth_disc().resize((800, 600))) >= 128
-    np.testing.assert_array_equal(read_painted([tmp_path / "soft.png"])[0], expected)
+    np.testing.assert_array_equal(read_painted([tmp_path / "soft.png"]).ids[0], expected)
     saved(tmp_path / "thin.png", 255 * np.eye(60, 80, dtype=np.uint8))
-    np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"])[0], np.eye(60, 80))
+    np.testing.assert_array_equal(read_painted([tmp_path / "thin.png"]).ids[0], np.eye(60, 80))
 
 
 def test_each_colour_is_an_object(tmp_path: Path) -> None:
@@ -99,26 +100,26 @@ def test_each_colour_is_an_object(tmp_path: Path) -> None:
     ]
     Image.fromarray(painted(RED, BLUE)).quantize(4, dither=Image.Dither.NONE).save(files[-1])
     for file in files:
-        np.testing.assert_array_equal(read_painted([file])[0], IDS)
+        np.testing.assert_array_equal(read_painted([file]).ids[0], IDS)
 
 
 def test_a_colour_is_the_same_object_in_every_mask(tmp_path: Path) -> None:
     first = saved(tmp_path / "first.png", painted(RED, BLUE))
     later = saved(tmp_path / "later.png", painted(BLUE, WHITE))
-    ids = read_painted([first, later])
+    ids = read_painted([first, later]).ids
     np.testing.assert_array_equal(ids[0], IDS)
     np.testing.assert_array_equal(ids[1], np.array([0, 2, 3])[IDS])
 
 
 def test_colours_of_the_palette_are_its_ids(tmp_path: Path) -> None:
     file = saved(tmp_path / "palette.png", painted(tuple(PALETTE[7]), tuple(PALETTE[2])))
-    np.testing.assert_array_equal(read_painted([file])[0], np.array([0, 7, 2])[IDS])
+    np.testing.assert_array_equal(read_painted([file]).ids[0], np.array([0, 7, 2])[IDS])
 
 
 def test_smooth_edges_between_colours_go_to_the_nearest(tmp_path: Path) -> None:
     large = Image.fromarray(painted(RED, BLUE)).resize((320, 240), Image.Resampling.BICUBIC)
     large.save(tmp_path / "smooth.png")
-    ids = read_painted([tmp_path / "smooth.png"])[0]
+    ids = read_painted([tmp_path / "smooth.png"]).ids[0]
     assert set(np.unique(ids)) == {0, 1, 2}
     assert (ids != np.repeat(np.repeat(IDS, 4, axis=0), 4, axis=1)).mean() < 0.01
 
@@ -131,7 +132,7 @@ def photograph() -> np.ndarray:
 def test_a_cut_out_photograph_is_one_object(tmp_path: Path) -> None:
     alpha = (255 * (IDS > 0)).astype(np.uint8)[..., None]
     file = saved(tmp_path / "cut.png", np.concatenate([photograph(), alpha], axis=2))
-    np.testing.assert_array_equal(read_painted([file])[0], IDS > 0)
+    np.testing.assert_array_equal(read_painted([file]).ids[0], IDS > 0)
 
 
 def test_photographs_and_full_pictures_are_refused(tmp_path: Path) -> None:
@@ -160,7 +161,100 @@ def test_any_colours_far_apart_come_back_as_regions(tmp_path_factory: pytest.Tem
     blocks[0, 0] = 0
     codes = np.repeat(np.repeat(blocks, 4, axis=0), 4, axis=1)
     file = saved(tmp_path_factory.mktemp("cube") / "mask.png", cube[codes])
-    ids = read_painted([file])[0]
+    ids = read_painted([file]).ids[0]
     pairs = {(int(a), int(b)) for a, b in zip(codes.flat, ids.flat, strict=True)}
     assert len(pairs) == len(np.unique(codes)) == len(np.unique(ids))
     assert (0, 0) in pairs
+
+
+def test_notes_say_which_colour_is_which_object(tmp_path: Path) -> None:
+    pixels = [f"{(id == IDS).sum():,} pixels" for id in (1, 2)]
+    file = saved(tmp_path / "rgb.png", painted(RED, BLUE))
+    assert read_painted([file]).notes == (
+        f"{file}: red (255, 0, 0) is object 1, {pixels[0]}",
+        f"{file}: blue (20, 60, 250) is object 2, {pixels[1]}",
+    )
+    layer = saved(tmp_path / "layer.png", painted((*RED, 255), (90, 140, 60, 255), ground=(90, 90, 90, 0)))
+    assert f"{layer}: (90, 140, 60) is object 2, {pixels[1]}" in read_painted([layer]).notes
+    write_mask(tmp_path / "indexed.png", IDS)
+    indexed = tmp_path / "indexed.png"
+    assert f"{indexed}: number 2, (0, 128, 0), is object 2, {pixels[1]}" in read_painted([indexed]).notes
+    white = saved(tmp_path / "white.png", (255 * (IDS == 1)).astype(np.uint8))
+    assert read_painted([white]).notes == (f"{white}: white is object 1, {pixels[0]}",)
+    assert not any(read_painted([path]).warnings for path in (file, layer, indexed, white))
+
+
+def test_colours_near_known_ones_are_those_objects(tmp_path: Path) -> None:
+    """A correction that another program saved, with other rounding."""
+    first = saved(tmp_path / "first.png", painted(RED, BLUE))
+    later = saved(tmp_path / "later.png", painted((22, 58, 247), (254, 2, 1)))
+    read = read_painted([first, later])
+    np.testing.assert_array_equal(read.ids[1], np.array([0, 2, 1])[IDS])
+    assert f"{later}: colour red (254, 2, 1) counts as red (255, 0, 0), object 1" in read.notes
+    assert not read.warnings
+
+
+def test_a_correction_in_rgb_has_the_ids_of_the_palette_that_was_first(tmp_path: Path) -> None:
+    indexed = Image.fromarray(IDS)
+    indexed.putpalette([0, 0, 0, *RED, *BLUE])
+    indexed.save(tmp_path / "first.png")
+    later = saved(tmp_path / "later.png", painted(BLUE, (250, 250, 20)))
+    read = read_painted([tmp_path / "first.png", later])
+    np.testing.assert_array_equal(read.ids[1], np.array([0, 2, 3])[IDS])
+    assert read.warnings == (f"{later}: yellow (250, 250, 20) is new and becomes object 3, 700 pixels",)
+
+
+def test_new_colours_that_may_be_mistakes_are_named(tmp_path: Path) -> None:
+    first = saved(tmp_path / "first.png", painted(RED, BLUE))
+    later = saved(tmp_path / "later.png", painted((200, 20, 20), BLUE))
+    (line,) = read_painted([first, later]).warnings
+    assert line.startswith(f"{later}: red (200, 20, 20) is new and becomes object 3")
+    assert "it is near red (255, 0, 0) of object 1: paint both alike" in line
+    swapped = Image.fromarray(IDS)
+    swapped.putpalette([0, 0, 0, *BLUE, *RED])
+    swapped.save(tmp_path / "swapped.png")
+    lines = read_painted([first, tmp_path / "swapped.png"]).warnings
+    assert "blue (20, 60, 250) is number 1 of its palette, but object 2 had this colour before" in lines[0]
+
+
+def test_a_mask_in_black_and_white_counts_as_the_only_object(tmp_path: Path) -> None:
+    white = saved(tmp_path / "white.png", (255 * (IDS == 1)).astype(np.uint8))
+    write_mask(tmp_path / "seven.png", 7 * (IDS == 1))
+    read = read_painted([tmp_path / "seven.png", white])
+    np.testing.assert_array_equal(read.ids[1], 7 * (IDS == 1))
+    assert not read.warnings
+    two = read_painted([saved(tmp_path / "two.png", painted(RED, BLUE)), white])
+    assert two.warnings == (
+        f"{white}: is black and white, and counts as object 1; paint it in the colour of another object if that is"
+        " meant",
+    )
+
+
+def test_a_wide_soft_brush_is_one_object(tmp_path: Path) -> None:
+    """At high resolutions neighbouring pixels of its edge are equal, as those of flat colours are."""
+    distance = np.hypot(*np.mgrid[-100:100, -100:100])
+    strength = np.clip((95 - distance) / 60, 0, 1)[..., None]
+    wide = np.repeat(np.repeat((strength * RED).astype(np.uint8), 4, axis=0), 4, axis=1)
+    read = read_painted([saved(tmp_path / "soft.png", wide)])
+    np.testing.assert_array_equal(read.ids[0], wide[..., 0] >= 128)
+    assert "pixels of soft edges or rounded colours count as the nearest colour" in read.notes[-1]
+
+    # Shades that many pixels have are objects, whatever edges are like.
+    large = Image.fromarray(painted(tuple(PALETTE[1]), tuple(PALETTE[9]))).resize((800, 600), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "palette.png")
+    assert np.unique(read_painted([tmp_path / "palette.png"]).ids[0]).tolist() == [0, 1, 9]
+
+
+def test_jpeg_rounds_colours_but_they_stay_objects(tmp_path: Path) -> None:
+    large = Image.fromarray(painted(RED, BLUE)).resize((320, 240), Image.Resampling.NEAREST)
+    large.save(tmp_path / "mask.jpg", quality=90)
+    read = read_painted([tmp_path / "mask.jpg"])
+    assert np.unique(read.ids[0]).tolist() == [0, 1, 2]
+    assert (read.ids[0] != np.repeat(np.repeat(IDS, 4, axis=0), 4, axis=1)).mean() < 0.02
+
+
+def test_an_inverted_mask_is_reported(tmp_path: Path) -> None:
+    inverted = saved(tmp_path / "inverted.png", (255 * (IDS == 0)).astype(np.uint8))
+    (line,) = read_painted([inverted, inverted]).warnings
+    assert line.startswith(f"{inverted}: object 1 covers 75% of the frame and 100% of its border")
+    assert "invert the mask" in line

@@ -221,7 +221,7 @@ def test_proposals_of_other_frames_are_refused(root: Path, tmp_path: Path, capsy
         (("--instances", "--proposals", "edgebox", "--edge-map", "nowhere:edges"), "cannot be imported"),
         (("--instances", "--proposal-weights", "COCO_V1"), "is for --proposals maskrcnn"),
         (("--instances", "--flow-weights", "C_T_V2"), "is for --flow raft"),
-        (("--instances", "--save-probabilities"), "--save-probabilities: objects told apart have no soft maps"),
+        (("--instances", "--save-probabilities"), "--save-probabilities: objects told apart have no soft masks"),
     ],
 )
 def test_options_that_cannot_be(root: Path, tmp_path: Path, capsys, more: tuple, said: str) -> None:

@@ -1,4 +1,4 @@
-"""Soft masks on disk: one 8-bit grey picture per object and frame, as compositing programs take alpha mattes."""
+"""Soft masks on disk: one 8-bit grey picture per object and frame."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 from densevos.base.files import written_whole
 
 
-def write_mattes(
+def write_soft_masks(
     folder: Path, frame: str, size: tuple[int, ...], probabilities: Iterable[tuple[int, np.ndarray]]
 ) -> None:
     """Write FOLDER/ID/FRAME.png, 0 (no) to 255 (yes), for each object id (0: background) and its map [h,w] in [0,1].
