@@ -23,6 +23,7 @@ def synth(
     train: int = 60,
     val: int = 8,
     seed: int = 0,
+    photographs: Path | None = None,
     config: Annotated[SyntheticConfig, tyro.conf.arg(name="")] = SyntheticConfig(),  # noqa: B008 - frozen
     overwrite: bool = False,
 ) -> None:
@@ -33,12 +34,14 @@ def synth(
         train: Number of training sequences.
         val: Number of held-out sequences.
         seed: Seed of all sequences.
+        photographs: Folder of your own photographs, from which backgrounds and objects are cut; every fifth is kept
+            for the validation sequences. Without it, the photographs of the scikit-image wheel are used.
         config: Size, length and difficulty.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.synthetic.sequences import write_davis
 
-    write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
+    write_davis(out, train=train, val=val, seed=seed, config=config, photographs=photographs, overwrite=overwrite)
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 
@@ -208,7 +211,7 @@ def foreground(
         out: Folder of maps to write, or to go on with.
         method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
             the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
-        crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
+        crf: Sharpen maps with a dense CRF.
         short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
         uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.

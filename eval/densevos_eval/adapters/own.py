@@ -14,8 +14,11 @@ from densevos.models.resnet import ARCHITECTURES
 from densevos.models.segmentation.network import FORMAT as SEGMENTATION
 from densevos_eval.adapters import segmentation_network
 from densevos_eval.adapters.backbone import Backbone
+from densevos_eval.adapters.choices import DEFAULT
 from densevos_eval.adapters.recognised import from_content
 from densevos_eval.adapters.weights import read_snapshot
+
+SHIPPED = Path(__file__).parents[1] / "assets" / "default.safetensors"
 
 
 def from_file(path: Path, of: str | None = None) -> Backbone:
@@ -43,6 +46,15 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
         return dense(network.encoder, kind="encoder of a densevos MuG model", files=(path,), card=card)
     encoder, card = load_encoder(path)
     return dense(encoder, kind="densevos encoder", files=(path,), card=card)
+
+
+def shipped() -> Backbone:
+    """The encoder that comes with the package. Raises InputError where this installation lacks its file."""
+    if not SHIPPED.exists():
+        raise InputError(
+            f"--encoder {DEFAULT}: this installation lacks {SHIPPED}; install densevos again, or name another encoder"
+        )
+    return from_file(SHIPPED)
 
 
 def untrained(name: str, seed: str | None) -> Backbone:

@@ -18,7 +18,7 @@ class CrfOptions(_Overrides):
     """The dense CRF that refines masks; what is left out comes from the preset. See CrfConfig."""
 
     crf: bool = True
-    """Refine masks with a dense CRF (pip install pydensecrf2); the masks before it go to OUT/no-crf."""
+    """Refine masks with a dense CRF; the masks before it go to OUT/no-crf."""
     crf_preset: Literal["mug", "cosnet", "matnet"] = "mug"
     """Parameters of a publication."""
 
