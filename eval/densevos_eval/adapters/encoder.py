@@ -209,8 +209,8 @@ def load_encoder(
         spec: A file, the name of a library's network, or module:function, see `load_backbone`; or a network of your own
             itself, such as a torch module; the encoder that comes with the package when left out. A network is called
             with frames [B,3,H,W] float32, RGB normalised by ImageNet's mean and standard deviation, and returns
-            features [B,C,h,w]. Its attributes `mean` and `std`, three numbers each, are taken instead (0, 0, 0 and 1, 1, 1 give
-            RGB in 0 to 1); `stride` says how many pixels a cell is wide, which is measured otherwise. See
+            features [B,C,h,w]. Its attributes `mean` and `std`, three numbers each, are taken instead (0, 0, 0 and
+            1, 1, 1 give RGB in 0 to 1); `stride` says how many pixels a cell is wide, which is measured otherwise. See
             docs/encoders.md for networks with a memory and for clips.
         layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
             has one of that name, then the network's own default.

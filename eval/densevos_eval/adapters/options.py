@@ -18,9 +18,11 @@ class EncoderOptions:
 
     encoder: str = DEFAULT
     """default, which comes with the package; our encoder.safetensors, a model.safetensors of MuG or of segmentation, or
-    a run folder with one of these; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle,
-    torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function of your
-    own."""
+    a run folder with one of these; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; another file of a ResNet or
+    a usual vision transformer; torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED]; or
+    module:function of your own, which takes no arguments and returns a network: frames [B,3,H,W] -> features
+    [B,C,h,w]. Frames are RGB, normalised by ImageNet's mean and standard deviation or by the network's attributes mean
+    and std; its attribute stride says how many pixels wide a cell is."""
     layer: str | None = None
     """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
     weights_of: str | None = None

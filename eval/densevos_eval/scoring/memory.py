@@ -159,13 +159,15 @@ def _named_masks(masks: object, title: str, names: Several[str] | None = None) -
     """
     if isinstance(masks, Mapping):
         return {str(name): _ids(mask, f"{title}, frame {name}") for name, mask in masks.items()}
-    if not isinstance(masks, Iterable):
-        raise InputError(f"{title}: must be ids [T,H,W], is a {type(masks).__name__}")
+    if isinstance(masks, str | Path) or not isinstance(masks, Iterable):
+        raise InputError(
+            f"{title}: must be ids [T,H,W], is a {type(masks).__name__}; densevos-eval score takes folders of masks"
+        )
     series = list(masks)
     names = names or [f"{t:05d}" for t in range(len(series))]
     if len(names) != len(series):
         raise InputError(
-            f"{title}: has {len(series)} masks, and there are {len(names)} frames; name them by their frames"
+            f"{title}: has {len(series)} masks of {len(names)} frames; give {{FRAME: mask}} of some frames"
         )
     return {name: _ids(mask, f"{title}, frame {name}") for name, mask in zip(names, series, strict=True)}
 
