@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": results.score,
     "sweep": studies.sweep,
     "info": encoders.info,
+    "features": encoders.features,
     "show": results.show,
     "submit": results.submit,
     "compare": results.compare,

@@ -73,7 +73,7 @@ def show(
         width: Most pixels that a row of panels may be wide.
         movies: Write the movies too, not only the overview.
     """
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.reports.results import titled_folders
     from densevos_eval.reports.show import show
 
@@ -84,7 +84,9 @@ def show(
     folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
-    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
+    frames = sum(len(sequence.frame_names) for sequence in sequences)
+    header = run_header("show", len(sequences), frames, {"results": ", ".join(results)}, f"into {out}")
+    with frame_progress(frames, "show", header) as on_frame:
         show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
 
 
@@ -148,7 +150,7 @@ def report(
     """
     import numpy as np
 
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.reports.report import judged, shown, write_movies, write_report
     from densevos_eval.reports.results import read_all
 
@@ -157,7 +159,8 @@ def report(
     page = out or results / "report.html"
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
-    with frame_progress(frames + len(detailed)) as on_frame:
+    header = run_header("report", len(detailed), frames, {"results": str(results)}, f"into {page}")
+    with frame_progress(frames + len(detailed), "report", header) as on_frame:
         if movies:
             write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
         write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)

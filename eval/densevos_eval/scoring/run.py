@@ -28,7 +28,11 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
         return
 
     kept = KeptArrays(out=out, reuse=scoring.resume)
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
+    folders = ", ".join(map(str, scoring.results))
+    header = (
+        f"score: {len(items)} of {target.metric.dataset} {against.part} in {folders}, {target.metric.name}, into {out}"
+    )
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items), header) as on_item:
         scores = score(
             items,
             target.places or located(items, scoring.results),
