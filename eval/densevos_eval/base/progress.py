@@ -64,21 +64,20 @@ def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Call
 def run_header(title: str, sequences: int, frames: int, settings: Mapping[str, Any], *more: str) -> str:
     """One line on what a command sets out to do: videos, frames, what else is given, and the settings.
 
-    Of the settings those are named that have a plain value, and those of the groups within them.
+    Of the settings those with a plain value are named, and the numbers of the group `propagation`.
 
-    >>> run_header("propagate", 2, 80, {"encoder": "mine", "propagation": {"context": 20}}, "on cpu", "into out")
-    'propagate: 2 sequences, 80 frames, on cpu, into out; encoder mine, context 20'
+    >>> run_header("propagate", 2, 80, {"encoder": "mine", "propagation": {"context": 20}}, "into out")
+    'propagate: 2 sequences, 80 frames, into out; encoder mine, context 20'
     """
+    numbers = {name: value for name, value in settings.get("propagation", {}).items() if not isinstance(value, str)}
     count = f"{sequences} sequence{'s' if sequences != 1 else ''}, {frames} frames"
-    return f"{title}: {', '.join((count, *more))}; {', '.join(_plain(settings))}"
+    return f"{title}: {', '.join((count, *more))}; {', '.join(_plain({**settings, **numbers}))}"
 
 
 def _plain(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Settings with a plain value that is not the usual none, and is no hash."""
+    """Settings with a plain value that says something, and is no hash."""
     for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _plain(value)
-        elif isinstance(value, str | int | float) and value is not False and name != "weights":
+        if isinstance(value, str | int | float) and value is not False and name != "weights":
             yield f"{name} {value}"
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.masks import VOID, read_mask
+from densevos.base.masks import VOID, open_mask, read_mask
 from densevos.base.names import mask_file, mask_files, visible_folders
 from densevos_eval.protocols.folder import FOLDER
 from densevos_eval.protocols.layout import masks_by_frame
 from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.sequences.annotations import IdReader
+from densevos_eval.sequences.painted import PaintedReader
 from densevos_eval.sequences.sequence import Sequence
 
 NAMED = 5  # Frames that a message names.
@@ -36,7 +38,8 @@ class TwoFolders:
 def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFolders:
     """Masks TRUTH/SEQUENCE/FRAME.png and RESULTS/SEQUENCE/FRAME.png, or FRAME.png right in either folder.
 
-    All frames that have a true mask count. A folder that holds masks is one sequence; it belongs to the masks in the
+    All frames that have a true mask count. True masks may be painted in colours, which are numbered as those of given
+    masks are. A folder that holds masks is one sequence; it belongs to the masks in the
     other folder, or to its only folder of masks.
 
     Args:
@@ -59,7 +62,8 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
         name = result.resolve().name
         frames = masks_by_frame(true)
         _need_frames(result, list(frames))
-        is_one_object = any(_is_black_and_white(folder) for folder in (true, result))
+        in_colours = open_mask(next(iter(frames.values()))).mode in ("RGB", "RGBA")
+        is_one_object = _is_black_and_white(result) or (not in_colours and _is_black_and_white(true))
         if is_one_object:
             merged.append(name)
         sequences.append(
@@ -69,6 +73,7 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
                 frame_names=tuple(frames),
                 truth=tuple(frames.values()),
                 merge_objects=is_one_object,
+                reader=PaintedReader.of(frames.values()) if in_colours else IdReader(),
             )
         )
         places[name] = result.resolve().parent

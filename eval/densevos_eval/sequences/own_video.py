@@ -1,6 +1,7 @@
 """One's own video as a sequence: which of its frames are used, and which masks belong to them."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,12 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(f"{mask}: lies among the frames and would be one of them; move it out of {video}")
+    if mask and mask.stem in reader.names and mask.stem != reader.names[first] and not mask.is_dir():
+        warnings.warn(
+            f"{mask}: is taken as the mask of the first frame, {reader.names[first]}; if it is that of frame"
+            f" {mask.stem}, name its folder as --mask",
+            stacklevel=2,
+        )
     if mask and mask.is_dir():
         masks = _masks_by_frame(mask, reader)
         given = {index - first: file for index, file in masks.items() if first <= index <= last}

@@ -97,6 +97,40 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PaintedReader:
+    """An `AnnotationReader` of masks in colours, which are the same objects in all masks of a video.
+
+    colours: each colour 0xRRGGBB and its object. Pixels have the nearest of these, or are background.
+    """
+
+    colours: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, files: Iterable[Path]) -> "PaintedReader":
+        """The reader of these masks, numbered as `read_painted` does; they are read one at a time."""
+        objects = _Objects()
+        for file in files:
+            values = read_picture(file).values
+            if values.dtype == np.int32:
+                _of_colours(file, values, objects, is_first=False)
+        return cls(colours=tuple(objects.by_colour.items()))
+
+    def __call__(self, file: Path) -> np.ndarray:
+        values = read_picture(file).values
+        if values.dtype == np.int32:
+            codes, ids = np.array([(0, 0), *self.colours]).T
+            present = np.unique(values)
+            nearest = ids[distances(present, codes).argmin(1)].astype(np.uint8)
+            return nearest[np.searchsorted(present, values)]
+        if values.dtype != np.uint8:
+            raise InputError(f"{file}: mask has ids above {VOID}; number the objects from 1 on")
+        return values
+
+    def files(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
+
+
 def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
     """The ids [H,W] uint8 of colours 0xRRGGBB [H,W]; new objects join the others."""
     present = _in_order(colours)

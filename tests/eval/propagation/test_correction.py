@@ -17,11 +17,14 @@ from densevos.data.synthetic.sequences import SyntheticConfig, SyntheticSequence
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation import both_ways
 from densevos_eval.propagation.both_ways import Span, frames_of
-from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.propagate import Propagation, _spans
 from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.protocols.folder import FOLDER
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.sequences.sequence import Sequence
+from tests.eval.conftest import Benchmark
 
 FRAMES = 8
 CONTEXT = 2
@@ -169,3 +172,15 @@ def test_a_mask_that_is_stored_in_another_way_changes_nothing(clip: Path, tmp_pa
     write_all([sequence], writer(), tmp_path / "out", resume=True)
     assert f"{FRAMES} frames are kept, 0 are computed again" in capsys.readouterr().err
     assert files(tmp_path / "out") == expected
+
+
+def test_folders_of_ones_own_go_both_ways_and_benchmarks_forward(benchmark: Benchmark) -> None:
+    for sequence in load_sequences(FOLDER, benchmark.root, "val", ("one", "two")):
+        assert not sequence.both_ways  # the first frame has a mask
+    for frame in (0, 1):
+        benchmark.annotation("one", frame).unlink()
+    late, _ = load_sequences(FOLDER, benchmark.root, "val", ("one", "two"))
+    assert (list(late.given), late.both_ways) == ([2], True)
+    assert [list(span.written) for span in _spans(late, late.given)] == [[2, 3, 4, 5], [1, 0]]
+    ytvos = replace(late, both_ways=False)
+    assert [list(span.written) for span in _spans(ytvos, ytvos.given)] == [[0, 1, 2, 3, 4, 5]]

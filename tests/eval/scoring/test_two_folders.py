@@ -69,6 +69,20 @@ def test_black_and_white_masks_are_one_object(tmp_path: Path) -> None:
     assert not two_folders(tmp_path / "truth", tmp_path / "results").sequences[0].merge_objects
 
 
+def test_true_masks_may_be_painted(tmp_path: Path) -> None:
+    """The second object is the one of the colour that appears second, in whatever frame."""
+    for t, colours in enumerate(([(0, 0, 0), (255, 0, 0)], [(0, 0, 0), (0, 0, 255)])):
+        (tmp_path / "truth").mkdir(exist_ok=True)
+        Image.fromarray(np.array(colours, np.uint8)[square(5 * t)]).save(tmp_path / "truth" / f"{t:05d}.png")
+    put(tmp_path / "results", [square(0), square(5, 2)])
+    (sequence,) = two_folders(tmp_path / "truth", tmp_path / "results").sequences
+    for t, file in enumerate(sequence.truth):
+        np.testing.assert_array_equal(sequence.reader(file), square(5 * t, t + 1))
+    assert evaluator("score", "--truth", tmp_path / "truth", "--results", tmp_path / "results", "--workers", 1) == 0
+    results = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert results["overall"]["J&F-Mean"] == 1
+
+
 def test_what_is_missing_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     truth, results = tmp_path / "truth", tmp_path / "results"
     put(truth / "a", [square(5)] * 3)
