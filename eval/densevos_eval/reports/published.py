@@ -120,7 +120,8 @@ def reason_against(dataset: str, split: str, sequences: Collection[str]) -> str 
     if is_whole:
         return None
     which = f"{len(found)} sequences"
-    if names:
-        others = f" and {len(found - names)} others" if found - names else " alone"
-        which = f"{len(found & names)} of them{others}"
+    if names and found & names:
+        which = f"{len(found & names)} of them" + (f" and {len(found - names)} others" if found - names else " alone")
+    elif names:
+        which = f"{len(found)} others"
     return f"published figures are left out: they are of the {count} sequences of {dataset} {split}, not of {which}"
