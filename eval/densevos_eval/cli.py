@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tyro
 
 from densevos.base import console
-from densevos_eval.commands import encoders, masks, results, studies
+from densevos_eval.commands import encoders, masks, results, studies, studio
 
 
 def _watch_help() -> None:
@@ -22,9 +22,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "zeroshot": masks.zeroshot,
     "segment": masks.segment,
     "frame": masks.frame,
+    "studio": studio.studio,
     "score": results.score,
     "sweep": studies.sweep,
     "info": encoders.info,
+    "features": encoders.features,
     "show": results.show,
     "submit": results.submit,
     "compare": results.compare,

@@ -39,7 +39,7 @@ def sweep(
     """
     check_workers(workers)
     sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
@@ -50,7 +50,10 @@ def sweep(
         preferred_positions=first.positions,
         frames=first.frames,
     )
-    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
+    frames = sum(len(one.frame_names) for one in sequences) * len(setups)
+    facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
+    more = (f"{len(setups)} settings", f"into {out}")
+    with frame_progress(frames, "sweep", run_header("sweep", len(sequences), frames, facts, *more)) as on_frame:
         result = sweep(
             sequences,
             network,

@@ -18,12 +18,15 @@ BACKDROP = (24, 24, 27)
 INK = (235, 235, 235)
 
 
-def overlay(frame: np.ndarray, ids: np.ndarray, *, background: bool = True) -> np.ndarray:
+def overlay(
+    frame: np.ndarray, ids: np.ndarray, *, background: bool = True, colours: np.ndarray | None = None
+) -> np.ndarray:
     """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright contour.
 
     background: whether id 0 is background, which is left as it is.
+    colours: RGB [256,3] uint8 of each id; those of `bright_palette` when left out.
     """
-    colours = bright_palette()[ids]
+    colours = (bright_palette() if colours is None else colours)[ids]
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
     shown = ids > 0 if background else np.ones_like(ids, dtype=bool)
     edge = shown & _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
