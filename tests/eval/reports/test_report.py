@@ -16,6 +16,8 @@ from PIL import Image
 
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
+from densevos_eval.drawing.movie import panels
+from densevos_eval.inputs.sequences import load_sequences
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.reports import charts
 from densevos_eval.reports.report import mean_curves, worst_frame
@@ -139,6 +141,14 @@ def test_movies_are_written(scored, monkeypatch, tmp_path) -> None:
     links = [href for href in Page(out.read_text()).values("a", "href") if not href.startswith("#")]
     assert links == ["two.mp4", "one.mp4"]
     assert all((out.parent / link).stat().st_size > 500 for link in links)
+
+
+def test_masks_of_another_size_are_drawn_at_that_of_their_frames(benchmark, tmp_path) -> None:
+    (one, _) = load_sequences("davis17", benchmark.root)
+    frame = one.video()[2]
+    write_masks(tmp_path / "large" / "one", moving_rectangles({1: 8}).repeat(2, axis=1).repeat(3, axis=2))
+    drawn = [panels(one, {"": folder}, 2, frame, width=400) for folder in (benchmark.results, tmp_path / "large")]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_alone_and_with_one_object(scored, monkeypatch) -> None:
