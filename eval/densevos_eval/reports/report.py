@@ -22,12 +22,16 @@ WORST = 60  # Some 5 MB of curves and pictures.
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A result, what it is shown against, and the sequences both are of, worst first."""
+    """A result, what it is shown against, and the sequences both are of, worst first.
+
+    of: how many sequences the split has; None where that is not known.
+    """
 
     results: Results
     against: Results | None
     sequences: Sequence[benchmark.Sequence]
     protocol: Protocol
+    of: int | None = None
 
     def folders(self, name: str) -> dict[str, Path]:
         """Title -> folder that holds that of the masks of a sequence."""
@@ -35,7 +39,11 @@ class Judged:
 
 
 def judged(
-    results: Results, against: Results | None, sequences: Sequence[benchmark.Sequence], protocol: Protocol
+    results: Results,
+    against: Results | None,
+    sequences: Sequence[benchmark.Sequence],
+    protocol: Protocol,
+    of: int | None = None,
 ) -> Judged:
     """Results with the sequences they are of.
 
@@ -54,7 +62,7 @@ def judged(
             raise InputError(f"{path}: sequence {name} is not in this split; pass the --split or --sequences scored")
     chosen = [known[name] for name in sorted(results.sequences, key=lambda name: _rank(results, name))]
     check_fresh(results, chosen)
-    return Judged(results=results, against=against, sequences=chosen, protocol=protocol)
+    return Judged(results=results, against=against, sequences=chosen, protocol=protocol, of=of)
 
 
 def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
@@ -89,7 +97,7 @@ def write_report(
         stories.append(_story(subject, sequence, path.parent))
         on_sequence(sequence.name)
     names = [sequence.name for sequence in subject.sequences]
-    html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol))
+    html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol), of=subject.of)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path, "w") as file:
         file.write(html)
