@@ -129,9 +129,6 @@ def open_project(folder: Path, video: Path) -> Project:
     strangers = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
     if strangers and not any(path.exists() for path in (project.given, project.masks, folder / "project.json")):
         raise InputError(f"--out {folder}: holds other files, and no project of the studio; name a new folder")
-    if video.is_dir() and folder.resolve() == video.resolve():
-        raise InputError(f"--out {folder}: is the clip itself; name another folder")
-
     known = _read(project).get("clip", clip.name)
     if known != clip.name:
         raise InputError(f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder")

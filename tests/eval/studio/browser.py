@@ -51,14 +51,14 @@ class Browser:
         return str(self.run("return document.getElementById(arguments[0]).textContent", id))
 
     def press(self, id: str) -> None:
-        """Click a button; one that is disabled or hidden is an error."""
+        """Click a button as soon as it is shown and enabled."""
         script = """
             const found = document.getElementById(arguments[0]) ?? document.querySelector(arguments[0]);
-            if (found.disabled || !found.checkVisibility()) return "cannot be pressed: " + arguments[0];
+            if (found.disabled || !found.checkVisibility()) return false;
             found.click();
+            return true;
         """
-        problem = self.run(script, id)
-        assert problem is None, problem
+        self.wait(lambda: self.run(script, id))
 
     def drag(self, id: str, places: list[tuple[float, float]], button: int = 0) -> None:
         """Move a real pointer over an element, with its button down from the first place to the last.
