@@ -7,7 +7,7 @@ import tyro
 
 from densevos.base.console import print_notes
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, written_whole
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -126,7 +126,7 @@ def compare(
     if out is None:
         print(text, end="")
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     with written_whole(out, "w") as file:
         file.write(text)
 

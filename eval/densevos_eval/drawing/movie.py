@@ -8,7 +8,8 @@ import numpy as np
 from densevos.base.masks import read_mask
 from densevos.base.names import mask_file
 from densevos.data.sources.source import frame_rate
-from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side
+from densevos_eval.drawing.movie_file import movie
+from densevos_eval.drawing.overlay import GAP, even, overlay, scaled_to, side_by_side
 from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
 
 

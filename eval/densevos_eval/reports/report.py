@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import made_folder, written_whole
 from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols.protocol import Protocol
@@ -98,7 +98,7 @@ def write_report(
         on_sequence(sequence.name)
     names = [sequence.name for sequence in subject.sequences]
     html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol), of=subject.of)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(path.parent)
     with written_whole(path, "w") as file:
         file.write(html)
 
@@ -114,7 +114,7 @@ def write_movies(
     """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see movie.write_movie."""
     for sequence in shown(subject, worst):
         path = folder / f"{sequence.name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(path.parent)
         write_movie(sequence, subject.folders(sequence.name), path, fps=fps, width=1280, on_frame=on_frame)
 
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 import densevos
-from densevos.base.files import write_json, written_whole
+from densevos.base.files import made_folder, write_json, written_whole
 from densevos_eval.base.sizes import size_text
 from densevos_eval.metrics.metric import Provenance, Scores
 from densevos_eval.runs.records import FILE as MASKS
@@ -24,7 +24,7 @@ def write_scores(scores: Scores, folder: Path) -> None:
 
     The files of the metric cannot say that items are broken, so then there are none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     write_json(folder / FILE, results_json(scores, folder))
     for name, content in scores.metric.files(scores).items():
         if scores.broken:

@@ -69,7 +69,8 @@ class Browser:
         script += "const r = document.getElementById(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
         x, y, width, height = self.run(script, id)
         moves = [
-            {"type": "pointerMove", "duration": 0, "x": round(x + u * width), "y": round(y + v * height)} for u, v in places
+            {"type": "pointerMove", "duration": 0, "x": round(x + u * width), "y": round(y + v * height)}
+            for u, v in places
         ]
         down, up = {"type": "pointerDown", "button": button}, {"type": "pointerUp", "button": button}
         pointer = {"type": "pointer", "id": "mouse", "actions": [moves[0], down, *moves[1:], up]}

@@ -201,5 +201,3 @@ def test_a_port_is_free_again_after_the_server_has_ended(session: Session) -> No
             pass
     with server.listening(session, port):
         pass
-
-

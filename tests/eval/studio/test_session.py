@@ -25,7 +25,9 @@ DISC = [{"kind": "click", "x": 24, "y": 30}]
 
 def box_of(mask: np.ndarray) -> list[dict[str, Any]]:
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return [{"kind": "box", "places": [[int(columns[0]) - 3, int(rows[0]) - 3], [int(columns[-1]) + 3, int(rows[-1]) + 3]]}]
+    return [
+        {"kind": "box", "places": [[int(columns[0]) - 3, int(rows[0]) - 3], [int(columns[-1]) + 3, int(rows[-1]) + 3]]}
+    ]
 
 
 def revision(session: Session) -> int:
