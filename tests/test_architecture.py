@@ -128,7 +128,7 @@ def test_training_knows_methods_by_their_contract_alone() -> None:
 def test_only_the_command_lines_import_tyro() -> None:
     users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
     commands = {name for name in MODULES if name.startswith(("densevos.commands.", "densevos_eval.commands."))}
-    assert users == {"densevos.cli", "densevos_eval.cli", *commands}
+    assert users <= {"densevos.cli", "densevos_eval.cli", *commands}
 
 
 IMPORT_ALL = """

@@ -12,6 +12,7 @@ from densevos.base.errors import RunError
 from densevos.base.files import written_whole
 from densevos.base.parallel import stopped_by_sigterm
 from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
+from densevos.commands.parsing import run_command
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -298,3 +299,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "foreground": foreground,
     "classes": classes,
 }
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Make, list, index, decode, pack and label videos (`densevos data --help` lists the commands)."""
+    run_command(COMMANDS, {}, arguments, program="densevos data", about="Make, list, index, decode and label videos.")

@@ -7,13 +7,15 @@ from pathlib import Path
 import tyro
 
 from densevos.base.errors import InputError
+from densevos.base.files import made_folder
 
 
 def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False, about: Path | None = None) -> None:
     """Write the encoder in a checkpoint of a run as a file of its own, or copy an encoder in half the size.
 
     Args:
-        checkpoint: RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK; or an encoder.safetensors.
+        checkpoint: A run folder, of which the newest checkpoint is taken; or one checkpoint,
+            RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK; or an encoder.safetensors.
         out: The .safetensors file to write; its card goes beside it.
         half: Write weights as float16, in half the size. Whoever loads the file gets float32.
         about: A JSON file with more facts for the card: an object of titles, each with a text or a list of texts, such
@@ -25,13 +27,14 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: must end in .safetensors")
     facts = _read_about(about) if about else None
+    made_folder(out.parent)
     with tempfile.TemporaryDirectory() as folder:
         source = checkpoint
         if checkpoint.suffix != ".safetensors":
             source = Path(folder) / out.name
-            export_checkpoint(checkpoint, source)
+            checkpoint = export_checkpoint(checkpoint, source)
         card.copy(source, out, half=half, about=facts)
-    print(out)
+    print(f"{out}: from {checkpoint}")
 
 
 def _read_about(path: Path) -> dict[str, str | list[str]]:

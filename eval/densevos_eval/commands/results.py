@@ -5,8 +5,9 @@ from typing import Literal
 
 import tyro
 
+from densevos.base.console import print_notes
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, written_whole
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -105,23 +106,27 @@ def compare(
         results: Folders with the results.json of densevos-eval score; the others are compared with the first.
         format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means in per cent.
         out: File for the tables, instead of standard output.
-        published: Show published figures of the benchmark beside, marked as such.
+        published: Show published figures of the benchmark beside, marked as such, if the results are of its whole
+            split.
         seed: Seed of the bootstrap.
     """
     import numpy as np
 
     from densevos_eval.reports.compare import compare
     from densevos_eval.reports.compare_tables import FORMATS
-    from densevos_eval.reports.published import published_rows
+    from densevos_eval.reports.published import published_rows, reason_against
     from densevos_eval.reports.results import read_all
 
     comparison = compare(read_all(results), np.random.default_rng(seed))
     first = comparison.first
-    text = FORMATS[format](comparison, published_rows(first.dataset, first.split) if published else ())
+    rows = published_rows(first.dataset, first.split) if published else []
+    reason = reason_against(first.dataset, first.split, first.sequences) if published else None
+    print_notes([reason] if reason else [])
+    text = FORMATS[format](comparison, [] if reason else rows)
     if out is None:
         print(text, end="")
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     with written_whole(out, "w") as file:
         file.write(text)
 
@@ -155,7 +160,8 @@ def report(
     from densevos_eval.reports.results import read_all
 
     result, *others = read_all([results, against] if against else [results])
-    subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())
+    sequences = benchmark.load()
+    subject = judged(result, others[0] if others else None, sequences, benchmark.protocol(), benchmark.size_of_split())
     page = out or results / "report.html"
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0

@@ -49,11 +49,13 @@ class Provenance:
 
     frames: Names of the frames that count; empty for joints.
     folder: Folder that holds the folder of the item's masks.
+    annotation_size: [H,W] that its annotations were resized to; None where they have their own size.
     """
 
     frames: tuple[str, ...]
     folder: Path
     fingerprints: Fingerprints
+    annotation_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

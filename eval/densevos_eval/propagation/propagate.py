@@ -114,7 +114,7 @@ class Propagation:
         given = read_given(sequence)
         for span in _spans(sequence, given):
             propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
-            self._write_span(sequence, propagator, span, given, folder, on_step)
+            self.write_span(sequence, propagator, span, given, folder, on_step)
 
     def rewrite(self, sequence: Sequence, earlier: EarlierResult, folders: Several[Path], on_step: OnStep) -> str:
         """As `write`; frames that the masks cannot change since an earlier run are copied from that.
@@ -141,10 +141,10 @@ class Propagation:
         if reached:
             recall(propagator, sequence, earlier.folder, recalled, given, span=forward, until=reached.start)
             rest = replace(forward, start=reached.start)
-            self._write_span(sequence, propagator, rest, given, folder, on_step)
+            self.write_span(sequence, propagator, rest, given, folder, on_step)
         return f"{sequence.name}: masks have changed; {len(kept)} frames are kept, {len(reached)} are computed again"
 
-    def _write_span(
+    def write_span(
         self,
         sequence: Sequence,
         propagator: Propagator,

@@ -139,17 +139,31 @@ def written_sequence(out: Path, sequence: Sequence, *, keep: bool = False) -> It
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    write_record(out, sequence, seconds=time.perf_counter() - start, inputs=inputs)
+
+
+def write_record(out: Path, sequence: Sequence, *, seconds: float, inputs: str | None = None) -> None:
+    """Note that OUT/SEQUENCE is complete.
+
+    seconds: How long it took. inputs: The `input_fingerprint` from before the work, if somebody may have changed them.
+    """
+    folder, record = out / sequence.name, _record(out, sequence)
     record.parent.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {
-        "inputs": inputs,
+        "inputs": inputs or input_fingerprint(sequence),
         "files": _files_fingerprint(folder),
         "frames": len(sequence.frame_names),
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(seconds, 2),
     }
     if sequence.painted and sequence.given:
         facts["footage"] = footage_fingerprint(sequence)
         facts["given"] = given_fingerprints(sequence)
     write_json(record, facts)
+
+
+def forget_record(out: Path, sequence: Sequence) -> None:
+    """Note that OUT/SEQUENCE is being changed, and not complete."""
+    _record(out, sequence).unlink(missing_ok=True)
 
 
 def _read_record(out: Path, sequence: Sequence) -> dict[str, Any] | None:

@@ -253,7 +253,7 @@ def fit(frames):
 def bad_mean(): m = Means(); m.mean = 3; return m
 def tokens(): return lambda frames: frames[:, :, ::8, ::8].flatten(2).transpose(1, 2)
 def named(): return lambda frames: {"res4": frames, "res5": frames}
-made = means()
+made = convolution()
 constant = 3
 """
 
@@ -270,8 +270,8 @@ def test_own_functions(here: Path) -> None:
     means = load_encoder("my_networks:means", device="cpu")
     assert (means.stride, means.layer) == (4, "output")
     torch.testing.assert_close(means(FRAMES), F.normalize(F.avg_pool2d(FRAMES, 4), dim=1))
-    assert torch.equal(load_encoder("my_networks:made", device="cpu")(FRAMES), means(FRAMES))
     convolution = load_encoder("my_networks:convolution", device="cpu")
+    assert load_encoder("my_networks:made", device="cpu").source is not None
     assert convolution.stride == 16
     assert convolution.of_frame(np.zeros((40, 50, 3), np.uint8)).shape == (5, 3, 4)
     assert convolution.source is not None

@@ -1,0 +1,281 @@
+"""What the page can do: one project, all tabs that show it, and one job at a time."""
+
+import shlex
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from densevos.base.errors import InputError
+from densevos.data.sources.source import frame_rate
+from densevos_eval.propagation.both_ways import affected
+from densevos_eval.studio.cut import changed
+from densevos_eval.studio.exports import Exports
+from densevos_eval.studio.frames import Frames
+from densevos_eval.studio.jobs import Job, Worker
+from densevos_eval.studio.marks import Clear, Mark, parse_marks
+from densevos_eval.studio.project import (
+    MOST_OBJECTS,
+    Project,
+    TrackedObject,
+    fingerprints,
+    new_object,
+    read_objects,
+    save,
+    stretches,
+    up_to_date,
+)
+
+if TYPE_CHECKING:
+    from densevos_eval.propagation.propagate import Propagation
+
+REMEMBERED = 12
+
+
+class ConflictError(Exception):
+    """What was asked does not fit what the project has become meanwhile, or what is going on."""
+
+
+class Session:
+    """The state of a project that is open, for several threads."""
+
+    def __init__(self, project: Project, *, encoder: str):
+        self.project = project
+        self.frames = Frames(project.clip.frames())
+        self.worker = Worker()
+        self._encoder = encoder
+        self._propagation: Propagation | None = None
+        self._lock = RLock()
+        self._revision = 1
+        self._given = project.read_given()
+        self._objects = read_objects(project, self._given)
+        self._fresh = up_to_date(project)
+        self._rewritten = False
+        self._cuts: OrderedDict[tuple[Any, ...], np.ndarray] = OrderedDict()
+        self._exports = Exports(project)
+        self._rate = frame_rate(project.clip.frames()) or 24
+
+    def ready(self, propagation: "Propagation") -> None:
+        """The encoder has been loaded; masks that another one made are out of date."""
+        from densevos_eval.studio.runner import has_same_settings
+
+        with self._lock:
+            self._propagation = propagation
+            if self._fresh and not has_same_settings(self.project, propagation):
+                self._fresh.clear()
+            self._revision += 1
+
+    def close(self) -> None:
+        """End the job after its frame, and write down what is done."""
+        self.worker.stop()
+        with self._lock:
+            self._save()
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows, but for pictures."""
+        with self._lock:
+            job = self.worker.job
+            height, width = self.frames.size
+            return {
+                "revision": self._revision,
+                "clip": self.project.clip.name,
+                "folder": str(self.project.folder),
+                "command": self._command(),
+                "frames": len(self.frames),
+                "first": self.project.clip.frame_names[0],
+                "rate": self._rate,
+                "size": [width, height],
+                "view": [self.frames.view[1], self.frames.view[0]],
+                "encoder": {"name": self._encoder, "ready": self._propagation is not None},
+                "objects": [vars(one) for one in self._objects.values()],
+                "given": {frame: np.unique(ids[ids > 0]).tolist() for frame, ids in sorted(self._given.items())},
+                "fresh": stretches(self._fresh),
+                "job": job.facts() if job else None,
+                "exports": self._exports.names(),
+            }
+
+    def mask(self, frame: int) -> np.ndarray:
+        """The ids [H,W] uint8 of a frame: the propagated mask, and over it what is given."""
+        with self._lock:
+            given, known = self._given.get(frame), np.zeros(256, bool)
+            known[list(self._objects)] = True
+        result = self.project.result(frame)
+        if result is None or result.shape != self.frames.size:
+            result = np.zeros(self.frames.size, np.uint8)
+        ids = np.where(known[result], result, 0).astype(np.uint8)
+        if given is not None:
+            ids[np.isin(ids, np.unique(given[given > 0]))] = 0
+            ids = np.where(given > 0, given, ids)
+        return ids
+
+    def cut(self, frame: int, id: int, values: object) -> np.ndarray:
+        """The mask [H,W] bool of an object after the marks that a page sends."""
+        marks = tuple(parse_marks(values, self.frames.size))
+        with self._lock:
+            self._known(id)
+            key = (self._revision, frame, id, frame in self._fresh)
+        return self._cut(key, marks)
+
+    def accept(self, revision: object, frame: int, id: int, values: object) -> None:
+        """Give the mask of an object in a frame, as its marks say."""
+        mask = self.cut(frame, id, values)
+        with self._lock:
+            self._check(revision)
+            if not mask.any():
+                raise InputError("The mask is empty: mark the object first, or remove it from this frame.")
+            ids = self._given.get(frame, np.zeros(self.frames.size, np.uint8)).copy()
+            ids[ids == id] = 0
+            ids[mask] = id
+            self._give({frame: ids})
+
+    def forget(self, revision: object, frame: int, id: int) -> None:
+        """Take an object out of the given mask of a frame."""
+        with self._lock:
+            self._check(revision)
+            ids = self._given.get(frame)
+            if ids is None or id not in ids:
+                raise InputError("This object is not marked in this frame.")
+            self._give({frame: np.where(ids == id, 0, ids).astype(np.uint8)})
+
+    def set_object(self, revision: object, id: int | None, name: str | None, colour: str | None) -> int:
+        """Rename or recolour an object, or make a new one; return its id."""
+        with self._lock:
+            self._check(revision, idle=False)
+            if id is None:
+                id = next((i for i in range(1, MOST_OBJECTS + 1) if i not in self._objects), None)
+                if id is None:
+                    raise InputError(f"There are {MOST_OBJECTS} objects already; masks hold no more.")
+                self._objects[id] = new_object(id, name, colour)
+            else:
+                old = self._known(id)
+                self._objects[id] = new_object(id, name or old.name, colour or old.colour)
+            self._changed()
+            return id
+
+    def remove_object(self, revision: object, id: int) -> None:
+        """Forget an object and all its given masks."""
+        with self._lock:
+            self._check(revision)
+            self._known(id)
+            del self._objects[id]
+            holding = {frame: ids for frame, ids in self._given.items() if id in ids}
+            self._give({frame: np.where(ids == id, 0, ids).astype(np.uint8) for frame, ids in holding.items()})
+
+    def propagate(self, revision: object) -> None:
+        """Begin to compute all masks that are missing or out of date."""
+        from densevos_eval.studio.runner import propagate, steps, waiting
+
+        with self._lock:
+            self._check(revision)
+            propagation = self._loaded()
+            ways = waiting(self.project, self._fresh)
+            if not self._given:
+                raise InputError("Nothing is marked yet: choose a frame, click the object and press Accept.")
+            if not ways:
+                raise InputError("All masks are up to date.")
+
+            fresh = set(self._fresh)
+
+            def note(job: Job, frame: int) -> None:
+                with self._lock:
+                    self._fresh.add(frame)
+                job.step()
+
+            def work(job: Job) -> str:
+                propagate(self.project, propagation, fresh, partial(note, job))
+                return f"All {len(self.frames)} frames have masks."
+
+            self._begin(Job(kind="propagate", total=steps(ways)), work)
+
+    def export(self, revision: object, kind: str) -> None:
+        """Begin to write the masks, the movie or soft masks into one file."""
+        with self._lock:
+            self._check(revision)
+            if not self._fresh:
+                raise InputError("There is nothing to export yet: press Propagate first.")
+            total, work = self._exports.job(kind, dict(self._objects), self._rate, self._loaded)
+            self._begin(Job(kind=kind, total=total), work)
+
+    def cancel(self) -> None:
+        """End the job after its frame."""
+        if self.worker.job:
+            self.worker.job.cancel()
+
+    def exported(self, name: str) -> Path:
+        """The file of an export."""
+        return self._exports.file(name)
+
+    def _cut(self, key: tuple[Any, ...], marks: tuple[Mark, ...]) -> np.ndarray:
+        """The mask after the marks; that after all but the last is usually remembered."""
+        if not marks:
+            return self.mask(key[1]) == key[2]
+        with self._lock:
+            if (key, marks) in self._cuts:
+                return self._cuts[key, marks]
+        if isinstance(marks[-1], Clear):
+            mask = np.zeros(self.frames.size, bool)
+        else:
+            last = next((i + 1 for i in range(len(marks) - 1, -1, -1) if isinstance(marks[i], Clear)), 0)
+            mask = changed(self.frames.full(key[1]), self._cut(key, marks[:-1]), marks[last:])
+        with self._lock:
+            self._cuts[key, marks] = mask
+            while len(self._cuts) > REMEMBERED:
+                self._cuts.popitem(last=False)
+        return mask
+
+    def _begin(self, job: Job, work: Callable[[Job], str]) -> None:
+        def saved(job: Job) -> str:
+            try:
+                return work(job)
+            finally:
+                with self._lock:
+                    self._changed()
+
+        self.worker.start(job, saved)
+        self._revision += 1
+
+    def _give(self, masks: dict[int, np.ndarray]) -> None:
+        """Write given masks, and note which results they make out of date."""
+        before = fingerprints(self._given)
+        self._given = {frame: ids for frame, ids in {**self._given, **masks}.items() if ids.any()}
+        if self._rewritten:
+            self.project.write_given(self._given, masks)
+        else:
+            self.project.rewrite_given(self._given)
+            self._rewritten = True
+        self._fresh -= set(affected(before, fingerprints(self._given), len(self.frames)))
+        self._changed()
+
+    def _changed(self) -> None:
+        self._revision += 1
+        self._save()
+
+    def _save(self) -> None:
+        save(self.project, self._objects, self._given, self._fresh)
+
+    def _check(self, revision: object, *, idle: bool = True) -> None:
+        if revision != self._revision:
+            raise ConflictError("Another tab has changed the project; it is shown anew. Please try again.")
+        if idle and self.worker.busy:
+            raise ConflictError("Something is still running: wait for its end, or press Cancel.")
+
+    def _known(self, id: int) -> TrackedObject:
+        if id not in self._objects:
+            raise InputError(f"There is no object {id}; choose one of the list.")
+        return self._objects[id]
+
+    def _loaded(self) -> "Propagation":
+        if self._propagation is None:
+            raise ConflictError("The encoder is still being loaded; try again in a few seconds.")
+        return self._propagation
+
+    def _command(self) -> str:
+        """How the command line goes on with the project."""
+        project = self.project
+        words = ["densevos-eval", "propagate", "--video", project.video, "--mask", project.given, "--out"]
+        words += [project.masks, "--encoder", self._encoder, "--resume"]
+        return shlex.join(map(str, words))
