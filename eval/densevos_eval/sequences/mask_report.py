@@ -33,7 +33,7 @@ def rounded_lines(files: Sequence[Path], pictures: Sequence[MaskPicture]) -> Ite
     rounded = [(file, picture.rounded) for file, picture in zip(files, pictures, strict=True) if picture.rounded]
     if rounded:
         file, count = rounded[0]
-        others = f", and so in {len(rounded) - 1} more masks" if len(rounded) > 1 else ""
+        others = f", as in {len(rounded) - 1} other{'s' if len(rounded) > 2 else ''}" if len(rounded) > 1 else ""
         yield f"{file}: {count:,} pixels of soft edges or rounded colours count as the nearest colour{others}"
 
 
