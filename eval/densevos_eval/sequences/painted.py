@@ -182,8 +182,8 @@ def _take_ids(file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Obje
         if apart < ALIKE and objects.by_colour[other] != id:
             before = f"object {objects.by_colour[other]} had this colour before"
             objects.warnings.append(
-                f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but {before}; numbers count, so save"
-                " it in RGB if colours should"
+                f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but {before}; numbers count, so"
+                " save it in RGB if colours should"
             )
         if id not in objects.ids:
             what = f"number {id}" if colour is None else f"number {id}, {colour_text(colour)},"
