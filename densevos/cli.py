@@ -4,12 +4,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import tyro
-
 from densevos.base import console
 from densevos.commands import data, models
 from densevos.commands.launch import launch
+from densevos.commands.parsing import run_command
 from densevos.commands.train import train
+
+ABOUT = "Learn dense video representations from unlabelled video. densevos-eval then propagates masks and scores them."
+
+EVALUATOR = (
+    *("propagate", "zeroshot", "segment", "frame", "score", "sweep", "show", "submit", "compare", "report", "matrix"),
+    *("watch", "features", "studio"),
+)
+"""Commands of densevos-eval that densevos does not have: users take one program for the other."""
 
 
 def main() -> None:
@@ -18,27 +25,10 @@ def main() -> None:
 
 
 def dispatch(arguments: list[str]) -> None:
-    """Run one command. `train` reads its own options, which depend on the recipe; `data` has commands of its own."""
-    if arguments[:1] == ["train"]:
-        train(arguments[1:])
-    elif arguments[:1] == ["launch"]:
-        launch(arguments[1:])
-    elif arguments[:1] == ["data"]:
-        tyro.extras.subcommand_cli_from_dict(data.COMMANDS, prog="densevos data", args=arguments[1:])
-    else:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos", args=arguments)
-
-
-def _train_help() -> None:
-    """Learn an encoder from unlabelled videos (`densevos train --help` lists the recipes)."""
-
-
-def _launch_help() -> None:
-    """Submit a command as a job of a cluster (`densevos launch --help`)."""
-
-
-def _data_help() -> None:
-    """Synthetic clips, indexes, frame extraction, listing, class counts, foreground maps (`densevos data --help`)."""
+    """Run one command. The options of `train` depend on the recipe, and `data` has commands of its own."""
+    words = {"train": train, "launch": launch, "data": data.dispatch}
+    elsewhere = {"densevos-eval": EVALUATOR}
+    run_command(COMMANDS, words, arguments, program="densevos", about=ABOUT, elsewhere=elsewhere)
 
 
 def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
@@ -57,9 +47,7 @@ def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = 
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
-    "train": _train_help,
-    "launch": _launch_help,
-    "data": _data_help,
     "export": models.export,
     "info": models.info,
 }
+"""Commands whose parameters are their options."""

@@ -17,7 +17,7 @@ from rich import box
 from rich.table import Table
 
 from densevos.base.console import print_table
-from densevos.base.errors import RunError
+from densevos.base.errors import RunError, Stopped
 from densevos.base.files import new_folder, write_json
 from densevos.data.synthetic.sequences import SyntheticConfig, write_davis
 from densevos.recipes import demo as demo_recipe
@@ -40,7 +40,10 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
     print("2/4  learning from the clips, without their masks")
     config = demo_recipe(out / "clips" / "train_videos.txt")
     loop = dataclasses.replace(config.loop, seed=seed, epochs=epochs or config.loop.epochs)
-    result = train(dataclasses.replace(config, loop=loop), out / "training")
+    try:
+        result = train(dataclasses.replace(config, loop=loop), out / "training")
+    except Stopped:  # Training says how to go on with an option of its own.
+        raise Stopped(f"the demo does not go on by itself; start it again with --out {out} --overwrite") from None
     for name in ("encoder.safetensors", "encoder.json", "metrics.jsonl"):
         shutil.copyfile(out / "training" / name, out / name)
 

@@ -84,6 +84,27 @@ def run_folder(path: Path) -> Path:
     return folder.parent if in_round else folder
 
 
+def named_checkpoint(path: Path) -> Path:
+    """The checkpoint that `path` names: itself, or of a run folder the newest one that can be read.
+
+    Raises:
+        InputError: There is none.
+    """
+    if path.is_dir():
+        # MuG has checkpoints in each of its rounds; the last round has the newest.
+        rounds = sorted(path.glob("round*"), key=lambda folder: (len(folder.name), folder.name), reverse=True)
+        for folder in (path / "checkpoints", path, *(folder / "checkpoints" for folder in rounds)):
+            found = checkpoint.latest_whole(folder)
+            if found is not None:
+                return found
+        raise InputError(f"{path}: holds no checkpoint; give a run folder that densevos train wrote")
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; give a run folder, RUN/checkpoints/step-N.pt or best.pt")
+    if not (run_folder(path) / "config.json").exists():
+        raise InputError(f"{path}: lies in no run folder; give the folder of a run, or RUN/checkpoints/step-N.pt")
+    return path
+
+
 def _check_step(run: Path, loop: LoopConfig) -> None:
     """Raise InputError if the steps of a run took another number of clips: its order and schedule are made of steps."""
     if not (run / "config.json").exists():

@@ -59,7 +59,7 @@ def launch(arguments: list[str]) -> None:
         raise RunError(f"processes did not find each other: {error}; check the address and port") from error
 
 
-def _failure(rank: int, failure: ProcessFailure) -> Exception:
+def _failure(rank: int, failure: ProcessFailure) -> BaseException:
     """What to raise for the process that failed first."""
     process = f"rank {rank} (process {failure.pid} on {socket.gethostname()})"
     if failure.exitcode < 0:

@@ -19,7 +19,7 @@ from densevos.engine.precision import tune
 from densevos.engine.profile import StepTimer, Untimed
 from densevos.methods.method import Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config
-from densevos.resuming import as_it_began, prepare_folder, run_folder
+from densevos.resuming import as_it_began, named_checkpoint, prepare_folder, run_folder
 
 ENCODERS = "encoders"
 """Folder of the encoders, or models, that --loop.encoder-every keeps."""
@@ -117,8 +117,20 @@ def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) 
     }
 
 
-def export(path: Path, out: Path) -> None:
-    """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card."""
+def export(path: Path, out: Path) -> Path:
+    """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card.
+
+    Args:
+        path: The checkpoint, or a run folder, of which the newest checkpoint is taken.
+        out: The file to write.
+
+    Returns:
+        The checkpoint that was taken.
+
+    Raises:
+        InputError: There is no checkpoint, or it cannot be read.
+    """
+    path = named_checkpoint(path)
     config = read_config(run_folder(path) / "config.json")
     method = method_of(config)
 
@@ -131,6 +143,7 @@ def export(path: Path, out: Path) -> None:
         "config": to_dict(config),
     }
     method.save(out, learner, training)
+    return path
 
 
 def _train_rounds(

@@ -1,5 +1,6 @@
 """How both commands speak of trouble: a line for each warning, and at the end one line and an exit status."""
 
+import errno
 import select
 import sys
 import warnings
@@ -13,6 +14,17 @@ from densevos.base.errors import InputError, RunError, Stopped
 if TYPE_CHECKING:
     from rich.table import Table
 
+HINTS = {
+    errno.EACCES: "; choose a path that you may write to, or change its permissions",
+    errno.EPERM: "; choose a path that you may write to, or change its permissions",
+    errno.EROFS: "; this disk cannot be written to, so choose another path",
+    errno.ENOSPC: "; free some space, or choose another disk",
+    errno.EDQUOT: "; your share of this disk is full: delete files, or choose another disk",
+    errno.EMFILE: "; allow more open files (ulimit -n), or use fewer --workers",
+    errno.ENAMETOOLONG: "; choose a shorter path",
+}
+"""Number of an error of the system -> what to do about it."""
+
 
 def run(command: Callable[[], object]) -> int:
     """Run `command`, print what stopped it as one line, and return the exit status.
@@ -23,15 +35,20 @@ def run(command: Callable[[], object]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: names of files may be of any encoding.
     try:
-        with _warnings_as_lines():
-            command()
-        sys.stdout.flush()
+        try:
+            with _warnings_as_lines():
+                command()
+        finally:  # also after --help, which ends with SystemExit
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError as error:
         return 141 if _nobody_reads_on() else _fail(f"error: {error}", 1)
     except InputError as error:
         return _fail(f"error: {error}", 2)
-    except (RunError, OSError) as error:
+    except RunError as error:
         return _fail(f"error: {error}", 1)
+    except OSError as error:
+        return _fail(f"error: {error}{HINTS.get(error.errno or 0, '')}", 1)
     except Stopped as error:
         return _fail(f"stopped: {error}", 143)
     except KeyboardInterrupt:
@@ -110,6 +127,8 @@ def _warnings_as_lines() -> Iterator[None]:
 
 def _nobody_reads_on() -> bool:
     """Whether the reader of standard output is gone, so that it is this pipe that broke."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
     state = select.poll()
     try:
         state.register(sys.stdout, 0)

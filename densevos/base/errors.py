@@ -12,5 +12,8 @@ class RunError(Exception):
     """A run cannot go on, though its input was accepted: exit status 1."""
 
 
-class Stopped(Exception):  # noqa: N818 - a request obeyed, not an error
-    """A run was asked to stop (SIGTERM) and has saved its state: exit status 143."""
+class Stopped(BaseException):
+    """A run was asked to stop (SIGTERM) and has saved its state: exit status 143.
+
+    As KeyboardInterrupt, it may arrive anywhere, and what catches the failures of a user's code lets it pass.
+    """

@@ -52,7 +52,7 @@ def new_folder(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> P
     """Make the output folder `path`; one that holds files is refused, or emptied with `overwrite`.
 
     Raises InputError when the folder holds files and `overwrite` is false, when emptying it would delete one of
-    `inputs`, or when `path` is a file.
+    `inputs`, or when `path` is a file or cannot be made.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
@@ -64,7 +64,16 @@ def new_folder(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> P
             if Path(source).resolve().is_relative_to(path.resolve()):
                 raise InputError(f"{path}: --overwrite would delete {source}, which is read; choose another --out")
         shutil.rmtree(path)
-    path.mkdir(parents=True, exist_ok=True)
+    return made_folder(path)
+
+
+def made_folder(path: Path) -> Path:
+    """Make the folder `path` unless it is there; InputError when that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: this folder cannot be made ({reason}); choose another --out") from error
     return path
 
 

@@ -57,7 +57,11 @@ class LineProgress(Progress):
     Args:
         unit: What is counted.
         ends: Whether tasks have a line at their end; not where the command itself says what it did.
-        seconds: Least time between two lines.
+        seconds: Time after which there is another line.
+        quiet: Where given, there is also a line when a tenth of a task is done since the last one, and a first line
+            soon, but none within so many seconds of the start or of the last line.
+        rate: Whether lines say how many steps a second takes.
+        header: What to print before the first line.
         write: Takes a line; standard error by default.
         clock: Seconds, ever rising.
     """
@@ -68,12 +72,16 @@ class LineProgress(Progress):
         unit: str = "",
         ends: bool = True,
         seconds: float = LINE_SECONDS,
+        quiet: float | None = None,
+        rate: bool = False,
+        header: str = "",
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(auto_refresh=False, speed_estimate_period=SPEED_SECONDS, get_time=clock)
         self._unit, self._ends, self._seconds, self._write = unit, ends, seconds, write or _to_stderr
-        self._last_line = clock()
+        self._quiet, self._rate, self._header = quiet, rate, header
+        self._last_line, self._last_count = clock(), 0.0
 
     def start(self) -> None:
         """Start counting the time until the first line; there is no bar to draw."""
@@ -98,22 +106,35 @@ class LineProgress(Progress):
 
     def _print_if_due(self, task_id: TaskID) -> None:
         task = self._tasks[task_id]
-        if self.get_time() - self._last_line < self._seconds or task.finished:
+        if task.finished or not self._is_due(task):
             return  # what is finished gets its line from `stop`
 
-        self._last_line = self.get_time()
+        self._last_line, self._last_count = self.get_time(), task.completed
         left = task.time_remaining
         self._print(task, "" if left is None else f"{duration(left)} left")
+
+    def _is_due(self, task: Task) -> bool:
+        waited = self.get_time() - self._last_line
+        if waited >= self._seconds or self._quiet is None or waited < self._quiet:
+            return waited >= self._seconds
+        is_first = self._last_count == 0
+        return is_first or (task.total is not None and task.completed - self._last_count >= task.total / 10)
 
     def _print(self, task: Task, time_spent_or_left: str) -> None:
         if self.disable:
             return
+        if self._header:
+            self._write(self._header)
+            self._header = ""
         total = "" if task.total is None else f"/{task.total:.0f}"
         count = f"{task.description} {task.completed:.0f}{total} {self._unit}".rstrip()
 
+        speed = task.finished_speed or task.speed
+        rate = f"{speed:.1f} {self._unit}/s" if self._rate and speed else ""
+
         # A status is made for a bar: its parts lie two spaces apart.
         status = ", ".join(str(task.fields.get("status", "")).split("  "))
-        self._write(", ".join(part for part in (count, status, time_spent_or_left) if part))
+        self._write(", ".join(part for part in (count, status, rate, time_spent_or_left) if part))
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from densevos.base.errors import RunError
 from densevos.base.files import written_whole
 from densevos.base.parallel import stopped_by_sigterm
 from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
+from densevos.commands.parsing import run_command
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
 from densevos.data.synthetic.degradation import DegradationConfig
@@ -23,6 +24,7 @@ def synth(
     train: int = 60,
     val: int = 8,
     seed: int = 0,
+    photographs: Path | None = None,
     config: Annotated[SyntheticConfig, tyro.conf.arg(name="")] = SyntheticConfig(),  # noqa: B008 - frozen
     overwrite: bool = False,
 ) -> None:
@@ -33,12 +35,14 @@ def synth(
         train: Number of training sequences.
         val: Number of held-out sequences.
         seed: Seed of all sequences.
+        photographs: Folder of your own photographs, from which backgrounds and objects are cut; every fifth is kept
+            for the validation sequences. Without it, the photographs of the scikit-image wheel are used.
         config: Size, length and difficulty.
         overwrite: Empty the output folder first when it holds files.
     """
     from densevos.data.synthetic.sequences import write_davis
 
-    write_davis(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
+    write_davis(out, train=train, val=val, seed=seed, config=config, photographs=photographs, overwrite=overwrite)
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 
@@ -208,7 +212,7 @@ def foreground(
         out: Folder of maps to write, or to go on with.
         method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
             the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
-        crf: Sharpen maps with a dense CRF (pip install pydensecrf2).
+        crf: Sharpen maps with a dense CRF.
         short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
         uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
@@ -295,3 +299,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "foreground": foreground,
     "classes": classes,
 }
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Make, list, index, decode, pack and label videos (`densevos data --help` lists the commands)."""
+    run_command(COMMANDS, {}, arguments, program="densevos data", about="Make, list, index, decode and label videos.")

@@ -2,9 +2,8 @@
 
 from typing import TypeVar
 
-import tyro
-
 from densevos.base.errors import InputError
+from densevos.commands.parsing import parse
 from densevos.launch import ClusterOptions, Work
 from densevos.launch import launch as submit
 
@@ -12,7 +11,7 @@ Options = TypeVar("Options", bound=ClusterOptions)
 
 
 def launch(arguments: list[str]) -> None:
-    """Read options and, after --, a command of densevos; submit it.
+    """Submit a command as a job of a cluster: options of the job, then -- and the command with its own.
 
     Training goes on by itself when its job is started again: it gets --resume auto.
     """
@@ -28,7 +27,7 @@ def split(arguments: list[str], program: str, kind: type[Options]) -> tuple[Opti
     if "--" in arguments:
         middle = arguments.index("--")
         before, after = arguments[:middle], arguments[middle + 1 :]
-    options = tyro.cli(kind, args=before, prog=program)
+    options = parse(kind, before, program=program)
     if not after:
         raise InputError(f"{program}: no command; write {program} [options] -- COMMAND [options of the command]")
     return options, tuple(after)

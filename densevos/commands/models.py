@@ -1,26 +1,55 @@
 """densevos export and info: what a run left, as a file and in words, and what the machine has."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import tyro
 
 from densevos.base.errors import InputError
+from densevos.base.files import made_folder
 
 
-def export(checkpoint: tyro.conf.Positional[Path], out: Path) -> None:
-    """Write the encoder in a checkpoint of a run as a file of its own.
+def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False, about: Path | None = None) -> None:
+    """Write the encoder in a checkpoint of a run as a file of its own, or copy an encoder in half the size.
 
     Args:
-        checkpoint: RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK.
+        checkpoint: A run folder, of which the newest checkpoint is taken; or one checkpoint,
+            RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK; or an encoder.safetensors.
         out: The .safetensors file to write; its card goes beside it.
+        half: Write weights as float16, in half the size. Whoever loads the file gets float32.
+        about: A JSON file with more facts for the card: an object of titles, each with a text or a list of texts, such
+            as the sources of the data and their licences.
     """
-    from densevos.training import export as export_encoder
+    from densevos.models import card
+    from densevos.training import export as export_checkpoint
 
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: must end in .safetensors")
-    export_encoder(checkpoint, out)
-    print(out)
+    facts = _read_about(about) if about else None
+    made_folder(out.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        source = checkpoint
+        if checkpoint.suffix != ".safetensors":
+            source = Path(folder) / out.name
+            checkpoint = export_checkpoint(checkpoint, source)
+        card.copy(source, out, half=half, about=facts)
+    print(f"{out}: from {checkpoint}")
+
+
+def _read_about(path: Path) -> dict[str, str | list[str]]:
+    """The facts in a file; InputError when it is no JSON object of texts and lists of texts."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--about {path}: cannot be read ({error}); give a JSON file") from None
+
+    def is_text(value: object) -> bool:
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+    if not isinstance(facts, dict) or not all(map(is_text, facts.values())):
+        raise InputError(f'--about {path}: must be an object like {{"licence": "...", "data": ["...", "..."]}}')
+    return facts
 
 
 def info(

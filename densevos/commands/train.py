@@ -12,6 +12,8 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside, is_outside
+from densevos.commands.mistakes import nearest
+from densevos.commands.parsing import parse
 from densevos.config import RunConfig, SetOptions
 from densevos.methods.registry import read_config
 from densevos.recipes import RECIPES
@@ -25,14 +27,14 @@ SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 
 def train(arguments: list[str]) -> None:
-    """Read `RECIPE` or `--config FILE`, then its options, and train."""
+    """Learn an encoder from unlabelled videos (`densevos train --help` lists the recipes)."""
     config, name, rest = _starting_point(arguments)
     console.refuse_old_spellings(rest, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS})
-    parsed = tyro.cli(
+    parsed = parse(
         _TrainArguments.__class_getitem__(type(config)),  # type: ignore[attr-defined]  # options depend on the method
+        rest,
+        program=f"densevos train {name}",
         default=_TrainArguments(config=config, out=tyro.MISSING),
-        args=rest,
-        prog=f"densevos train {name}",
     )
     from densevos.engine import distributed
     from densevos.training import train as run_training
@@ -66,6 +68,7 @@ class _TrainArguments(Generic[Config]):
 def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
     """The configuration to start from, what it was named by, and the arguments that are left."""
     first = arguments[0] if arguments else "--help"
+    known = f"known are {', '.join(RECIPES)}, package.module:RECIPE of your own, or --config FILE"
     if first in RECIPES:
         return _from_recipe(RECIPES[first]), first, arguments[1:]
     if is_outside(first):
@@ -75,10 +78,12 @@ def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
     if first in ("--help", "-h"):
         print(_train_usage())
         raise SystemExit(0)
-    raise InputError(
-        f"densevos train {first}: unknown recipe; known are {', '.join(RECIPES)}, "
-        "package.module:RECIPE of your own, or --config FILE"
-    )
+    if first == "--config":
+        raise InputError("densevos train --config: has no value; name the config.json of a run")
+    if first.startswith("-"):
+        raise InputError(f"densevos train {first}: a recipe must come first; {known}")
+    meant = "".join(f"; did you mean {near}?" for near in nearest(first, RECIPES))
+    raise InputError(f"densevos train {first}: unknown recipe; {known}{meant}")
 
 
 def _from_outside(spec: str) -> RunConfig:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from densevos.base.errors import InputError, RunError, Stopped
+from densevos.base.errors import InputError, RunError
 from densevos.config import ClipConfig
 from densevos.data.sources.source import FrameReader, VideoSource
 
@@ -89,7 +89,7 @@ class VideoDataset(ABC):
         self.on_read(title)
         try:
             yield
-        except (RunError, Stopped, LeftOut):
+        except (RunError, LeftOut):
             raise
         except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
             raise LeftOut(why_left_out(title, error)) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos.base.files import made_folder
 from densevos.base.packed import PackedStrings
 from densevos.base.parallel import (
     BROKEN,
@@ -133,7 +134,7 @@ def make_index(
             if file.is_file():
                 rows.take_over(_same_set(read_index(file), file, root, layout, split), broken=broken)
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     try:
         for _ in _probe_all(rows, root, layout.rate or 0, workers, timeout):
             write_index(progress, rows.index(root, layout.name, split))

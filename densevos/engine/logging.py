@@ -1,4 +1,4 @@
-"""What a run records: metrics.jsonl, TensorBoard, and Weights & Biases on request."""
+"""What a run records: metrics.jsonl, TensorBoard where it is installed, and Weights & Biases on request."""
 
 import hashlib
 import json
@@ -10,7 +10,12 @@ from typing import Any, Protocol, Self
 
 from torch import Tensor
 
+from densevos.base import console
 from densevos.base.errors import InputError
+
+WITHOUT_TENSORBOARD = (
+    "losses are in metrics.jsonl alone; pip install 'densevos[tensorboard]' for curves and pictures in TensorBoard too"
+)
 
 
 class Sink(Protocol):
@@ -32,6 +37,8 @@ class Sink(Protocol):
 class MetricsLog:
     """Scalars and pictures by step, in RUN/metrics.jsonl, RUN/tensorboard and wherever else is asked for.
 
+    Without TensorBoard a note says how to install it.
+
     A resumed run first drops what lies after its checkpoint, so every step stands there once.
 
     Args:
@@ -42,8 +49,13 @@ class MetricsLog:
 
     def __init__(self, folder: Path, first_step: int = 0, *, wandb: str | None = None):
         # The one that may be refused comes first: nothing is open then.
-        asked_for: list[Sink] = [] if wandb is None else [WeightsAndBiases(folder, wandb)]
-        self._sinks: Sequence[Sink] = [*asked_for, JsonLines(folder, first_step), TensorBoard(folder, first_step)]
+        sinks: list[Sink] = [] if wandb is None else [WeightsAndBiases(folder, wandb)]
+        sinks.append(JsonLines(folder, first_step))
+        if event_writer() is not None:
+            sinks.append(TensorBoard(folder, first_step))
+        else:
+            console.print_notes([WITHOUT_TENSORBOARD])
+        self._sinks: Sequence[Sink] = sinks
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Record named values of one step."""
@@ -90,13 +102,20 @@ class JsonLines:
         self._file.close()
 
 
+def event_writer() -> Any:
+    """The class that writes events of TensorBoard; None if TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # Slow to import: only runs need it.
+    except ImportError:
+        return None
+    return SummaryWriter
+
+
 class TensorBoard:
-    """Events in RUN/tensorboard."""
+    """Events in RUN/tensorboard; only where `event_writer` finds TensorBoard."""
 
     def __init__(self, folder: Path, first_step: int):
-        from torch.utils.tensorboard import SummaryWriter  # Slow to import: only runs need it.
-
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._board = event_writer()(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add scalars."""

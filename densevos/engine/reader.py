@@ -90,18 +90,26 @@ class Answer:
         return pickle.loads(content, buffers=buffers)
 
 
+def readers_can_start() -> bool:
+    """Whether this system has what readers need: processes that are forked, and files sent through a socket.
+
+    Windows has neither. On a Mac a forked process may crash in the system's own libraries.
+    """
+    return sys.platform == "linux"
+
+
 class Reader:
     """A process that reads batches of `videos`, one after the other; `tasks` are those that it has not handed over."""
 
     def __init__(self, videos: VideoDataset, others: Sequence["Reader"]) -> None:
         """others: Those that are running. Their ends of connections must not stay open in the new process."""
-        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+        context = multiprocessing.get_context("fork")
         self.tasks: deque[tuple[int, Share]] = deque()
         self._desk = Desk()
         tasks, self._tasks = context.Pipe(duplex=False)
         self._answers, answers = socket.socketpair()
         inherited = [self._tasks, self._answers, *(end for one in others for end in (one._tasks, one._answers))]
-        self._process = context.Process(  # type: ignore[attr-defined]  # every context has processes
+        self._process = context.Process(
             target=_serve, args=(videos, self._desk, tasks, answers, inherited, os.getpid()), daemon=True
         )
         try:

@@ -3,7 +3,9 @@
 import errno
 import itertools
 import os
+import platform
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
@@ -13,7 +15,7 @@ from typing import Any, Self
 from densevos.base.errors import RunError, Stopped
 from densevos.config import LoopConfig
 from densevos.data.clips import Share, VideoDataset
-from densevos.engine.reader import Answer, Reader
+from densevos.engine.reader import Answer, Reader, readers_can_start
 
 POLL = 1
 """Seconds between two looks at the processes while a batch is awaited."""
@@ -28,6 +30,11 @@ MOST_DEATHS = 5
 
 MORE_FILES = "allow more (ulimit -n), or pass fewer --loop.workers"
 MORE_MEMORY = "if memory was short, pass fewer --loop.workers or a smaller --loop.batch"
+
+ONE_PROCESS = (
+    f"processes that read videos ahead need Linux, and this is {platform.system()}: training reads in its own process,"
+    " as with --loop.workers 0"
+)
 
 
 class Readers(Iterator[Any]):
@@ -69,8 +76,12 @@ class Readers(Iterator[Any]):
         self._in_a_row = 0
         self._closed = False
         self._readers: list[Reader] = []
+        count = min(config.workers, os.cpu_count() or 1)
+        if count > 0 and not readers_can_start():
+            warnings.warn(ONE_PROCESS, stacklevel=2)
+            count = 0
         try:
-            for _ in range(min(config.workers, os.cpu_count() or 1)):
+            for _ in range(count):
                 self._readers.append(Reader(videos, self._readers))
         except OSError as error:
             self._end()

@@ -3,6 +3,8 @@
 import os
 import platform
 import shutil
+import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import torch
 from densevos.base.devices import multiplies_bf16
 from densevos.data.sources.video import DECODERS, READER, loading_problem, quick_readers
 
-PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "opencv-contrib-python-headless", "safetensors")
+PACKAGES = (
+    *("densevos", "torch", "torchvision", "numpy", "scipy", "pillow", "scikit-image"),
+    *("opencv-contrib-python-headless", "safetensors", "tyro", "rich"),
+)
+OPTIONAL = ("tensorboard", "transformers", "timm", "pydensecrf2", "submitit", "wandb", "torchcodec")
 DECODING_PACKAGES = {"torchcodec": ("torchcodec",), "decord": ("decord", "decord2"), "pyav": ("av",)}
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -26,14 +32,20 @@ def describe_system() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
+        "machine": platform.machine(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "optional_packages": {name: _version(name) for name in OPTIONAL},
+        "encoders_that_come_along": _shipped_encoders(),
         "decoders": {name: _decoder(name) for name in DECODERS},
         "videos_are_read_by": [reader.__name__ for reader in quick_readers()] + ["AvReader"],
         READER: os.environ.get(READER, "auto"),
+        "movies_are_written_with": _h264(),
+        "ffmpeg_command": shutil.which("ffmpeg"),
         "cores": _cores(),
         "memory_gb": _memory_gb(),
         "shared_memory_gb": _free_gb(SHARED_MEMORY),
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
+        "mps": torch.backends.mps.is_available(),
         "bf16_native_on_cpu": multiplies_bf16(torch.device("cpu")),
     }
 
@@ -53,6 +65,21 @@ def _decoder(name: str) -> str:
         return f"does not load: {problem}"
     versions = [found for package in DECODING_PACKAGES[name] if (found := _version(package))]
     return versions[0] if versions else "loads; its version is not known"
+
+
+def _h264() -> str | None:
+    """The encoder of H.264 that PyAV has; None if it has none."""
+    import av
+
+    return next((name for name in ("libx264", "libopenh264") if name in av.codecs_available), None)
+
+
+def _shipped_encoders() -> list[str]:
+    """Files of weights within the evaluator's package, which is looked for without being loaded."""
+    spec = PathFinder.find_spec("densevos_eval", sys.path)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    files = [file for folder in folders for file in Path(folder, "assets").glob("*.safetensors")]
+    return [f"{file.name}, {file.stat().st_size / 1e6:.1f} MB" for file in sorted(files)]
 
 
 def _cores() -> int:

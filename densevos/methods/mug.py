@@ -18,7 +18,7 @@ from densevos.base.masks import VOID, write_mask
 from densevos.base.parallel import OnStep, each, in_processes, named
 from densevos.base.progress import progress_bar
 from densevos.config import MugConfig
-from densevos.data.foreground.crf import refine, require
+from densevos.data.foreground.crf import refine
 from densevos.data.sources.open import open_source
 from densevos.data.sources.source import VideoSource
 from densevos.methods.method import Method, Product, Round, Training, TrainingJob, data_of
@@ -44,8 +44,6 @@ MANY = 200
 def prepare(config: MugConfig) -> TrainingJob:
     """The learner with fresh weights, the videos and their maps; InputError when they cannot be used."""
     source = open_source(config.data)
-    if config.relabel_crf:
-        require("--no-relabel-crf")  # now, not after a round of training
     check_maps(source, config)
     learner = make_learner(config)
 

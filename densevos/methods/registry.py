@@ -69,9 +69,13 @@ def read_config(path: Path) -> RunConfig:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
+        raise InputError(f"{path}: no such configuration file; every run has one, RUN/config.json") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name the file, such as {Path(path) / 'config.json'}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from error
+        raise InputError(
+            f"{path}: is not valid JSON ({error}); correct it, or take the config.json of a run"
+        ) from error
 
     name = values.pop("method", OLDEST) if isinstance(values, dict) else OLDEST
     method = find_method(str(name), f"{path}: method")

@@ -22,6 +22,30 @@ def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> 
     write_json(path.with_suffix(".json"), card)
 
 
+def copy(source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any] | None = None) -> None:
+    """Copy weights and card of an encoder or a model to `out` (.safetensors), in half the size or with more facts.
+
+    Args:
+        source: The .safetensors file to copy.
+        out: The .safetensors file to write; its card goes beside it.
+        half: Write weights as float16. Biases and BatchNorm's statistics, which are few, stay float32. Networks are
+            float32 again once they are loaded.
+        about: Facts for the card, by their titles, such as the sources of the data and their licences.
+
+    Raises:
+        InputError: `source` is missing, no whole safetensors file, or has no card.
+    """
+    with _opened(source, "encoder") as file:
+        card = _card(file)
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not card:
+        raise InputError(f"{source}: has no densevos card; give the encoder.safetensors of a run")
+
+    if half:
+        weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()}
+    save(out, weights, {**card, "about": dict(about)} if about else card)
+
+
 def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and card of a file of this `format`; `what` names it in errors: encoder, or model.
 

@@ -1,6 +1,6 @@
-"""densevos_eval: judge dense encoders by propagating masks through video.
+"""densevos_eval: evaluate dense encoders by propagating masks through video.
 
-From Python: `from densevos_eval import PropagationConfig, Propagator, load_encoder`.
+From Python: `from densevos_eval import Propagator, evaluate, load_encoder, load_sequences`; see docs/python-api.md.
 """
 
 from importlib import import_module
@@ -8,20 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from densevos_eval.adapters.encoder import load_encoder
+    from densevos_eval.drawing.picture import overlay
+    from densevos_eval.inputs.sequences import load_sequences
     from densevos_eval.propagation.propagator import Propagator
     from densevos_eval.propagation.settings import PropagationConfig
+    from densevos_eval.scoring.memory import evaluate
+    from densevos_eval.sequences.painted import read_painted as read_masks
 
-__all__ = ["PropagationConfig", "Propagator", "load_encoder"]
+__all__ = [
+    "PropagationConfig",
+    "Propagator",
+    "evaluate",
+    "load_encoder",
+    "load_sequences",
+    "overlay",
+    "read_masks",
+]
 
 _HOMES = {
-    "PropagationConfig": "propagation.settings",
-    "Propagator": "propagation.propagator",
-    "load_encoder": "adapters.encoder",
+    "PropagationConfig": "propagation.settings:PropagationConfig",
+    "Propagator": "propagation.propagator:Propagator",
+    "evaluate": "scoring.memory:evaluate",
+    "load_encoder": "adapters.encoder:load_encoder",
+    "load_sequences": "inputs.sequences:load_sequences",
+    "overlay": "drawing.picture:overlay",
+    "read_masks": "sequences.painted:read_painted",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: judging masks on disk needs no torch.
+    # Loaded when asked for: scoring masks needs no torch.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

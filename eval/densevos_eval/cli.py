@@ -6,16 +6,13 @@ from collections.abc import Callable
 import tyro
 
 from densevos.base import console
+from densevos.commands.parsing import run_command
 from densevos_eval.commands import encoders, masks, results, studies, studio
 
+TRAINER = ("demo", "train", "data", "export")
+"""Commands of densevos that densevos-eval does not have: users take one program for the other."""
 
-def _watch_help() -> None:
-    """Score each encoder that a training run writes, and link the best (`densevos-eval watch --help`)."""
-
-
-def _launch_help() -> None:
-    """Submit a command as one or several jobs of a cluster (`densevos-eval launch --help`)."""
-
+ABOUT = "Propagate masks through video with a trained encoder, find objects without masks, and score the result."
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": masks.propagate,
@@ -26,13 +23,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": results.score,
     "sweep": studies.sweep,
     "info": encoders.info,
+    "features": encoders.features,
     "show": results.show,
     "submit": results.submit,
     "compare": results.compare,
     "report": results.report,
     "matrix": studies.matrix,
-    "watch": _watch_help,
-    "launch": _launch_help,
 }
 
 
@@ -54,15 +50,15 @@ RENAMED: dict[str, dict[str, str]] = {
 
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
-    own = {"launch": studies.launch, "watch": studies.watch}  # What follows them is not all theirs.
-    if arguments and arguments[0] in own:
-        return own[arguments[0]](arguments[1:])
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
     if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
         renamed = RENAMED["segment"]
     console.refuse_old_spellings(arguments, renamed)
+
+    words = {"launch": studies.launch, "watch": studies.watch}  # What follows them is not all theirs.
     flat = (tyro.conf.OmitArgPrefixes,)
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="densevos-eval", args=arguments, config=flat)
+    elsewhere = {"densevos": TRAINER}
+    run_command(COMMANDS, words, arguments, program="densevos-eval", about=ABOUT, elsewhere=elsewhere, config=flat)
 
 
 def main() -> None:

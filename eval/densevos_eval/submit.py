@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, written_whole
 from densevos.base.masks import read_mask
 from densevos.base.names import mask_file
 from densevos_eval.protocols.protocol import Protocol
@@ -45,7 +45,7 @@ def submit(
     for sequence in sequences:
         for frame, file in _checked(sequence, masks[sequence.name]).items():
             files[protocol.submission.format(sequence=sequence.name, frame=frame)] = file
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     (_write_zip if out.suffix == ".zip" else _write_folder)(out, files)
     return len(files)
 

@@ -178,10 +178,13 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
 
 
 def _show(run: Path, entry: Mapping[str, Any]) -> None:
-    """Write the scores as TensorBoard scalars, in a folder apart from the events of training."""
-    from torch.utils.tensorboard import SummaryWriter
+    """Write the scores as TensorBoard scalars, if it is installed, in a folder apart from the events of training."""
+    from densevos.engine.logging import event_writer
 
-    with SummaryWriter(str(run / "tensorboard" / "watch")) as board:
+    writer = event_writer()
+    if writer is None:
+        return
+    with writer(str(run / "tensorboard" / "watch")) as board:
         for column, value in entry["overall"].items():
             board.add_scalar(f"scores/{column}", value, entry["steps"])
 

@@ -53,9 +53,18 @@ def test_config_file_reproduces_a_run(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again" / "config.json").read_text() == (run / "config.json").read_text()
 
 
+def test_a_run_does_not_go_on_with_other_settings(run: Path, capsys: pytest.CaptureFixture) -> None:
+    data = ("--data", run.parent / "data", "--out", run, *QUICK)
+    assert densevos("train", "dul_small", *data, "--resume", "auto", "--optimiser.lr", 7) == 2
+    assert "differs from this command in --optimiser.lr" in capsys.readouterr().err
+
+
 def test_export_and_info(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "best.safetensors"
     assert densevos("export", run / "checkpoints" / "best.pt", "--out", out) == 0
+    assert densevos("export", run, "--out", tmp_path / "made" / "newest.safetensors") == 0
+    assert "newest.safetensors: from " in (text := capsys.readouterr().out)
+    assert "step-00000002.pt" in text
     assert densevos("info", out) == 0
     text = capsys.readouterr().out
     described = json.loads(text[text.index("{") :])
@@ -92,7 +101,7 @@ def test_data_synth_frames_and_list(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("train", "--config", "none.json", "--out", "x"), "none.json: no such configuration file"),
         (("train", "dul_small", "--data", ".", "--out", "x", "--clips.size", "33"), "--clips.size must be a multiple"),
         (("info", "none.safetensors"), "none.safetensors: no such encoder file"),
-        (("export", "run/none.pt", "--out", "x.safetensors"), "config.json: no such configuration"),
+        (("export", "run/none.pt", "--out", "x.safetensors"), "run/none.pt: no such checkpoint; give a run folder"),
         (("export", "none.pt", "--out", "x.pt"), "must end in .safetensors"),
         (("data", "list", "nowhere"), "nowhere: no such data folder"),
     ],

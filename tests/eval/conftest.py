@@ -14,6 +14,12 @@ from densevos.base.masks import write_mask
 HEIGHT, WIDTH, FRAMES = 24, 40, 6
 
 
+@pytest.fixture(autouse=True)
+def _no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine even a short run may take long enough for one, and tests look at all lines."""
+    monkeypatch.setattr("densevos_eval.base.progress.QUIET_SECONDS", float("inf"))
+
+
 def moving_rectangles(ids: Mapping[int, int], *, shift: int = 0) -> np.ndarray:
     """Masks [6,24,40] uint8 of rectangles; `ids` gives each id the row it starts in."""
     masks = np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)

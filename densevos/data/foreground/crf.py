@@ -1,11 +1,11 @@
 """Dense CRF: a foreground probability, sharpened so that its edges follow the colours of the image.
 
-Fully connected CRF of two labels with mean-field inference (Kraehenbuehl and Koltun, NeurIPS 2011), by the package
-pydensecrf2. One function serves saliency and activation maps, relabelling between rounds, and zero-shot masks.
+Fully connected CRF of two labels with mean-field inference (Kraehenbuehl and Koltun, NeurIPS 2011). One function serves
+saliency and activation maps, relabelling between rounds, and zero-shot masks. Its probabilities are those of the
+package pydensecrf to five digits.
 """
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -68,25 +68,42 @@ def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESE
     """The foreground probability after mean-field inference, [H,W] float32; the mask is where it is above 0.5.
 
     probability: foreground [H,W] in 0..1; image: RGB [H,W,3] uint8 of the same size.
-    Raises InputError when pydensecrf is not installed.
+    Raises InputError when a standard deviation is too small for the image.
     """
-    densecrf = require()
+    # Imported here: scipy is slow to load, and many who read a CrfConfig never refine.
+    from densevos.data.foreground.mean_field import infer, pairwise_term
+
     height, width = probability.shape
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
         raise ValueError(
             f"image {image.shape} {image.dtype}: must be ({height}, {width}, 3) uint8, as large as the map"
         )
-    crf = densecrf.DenseCRF2D(width, height, 2)
-    crf.setUnaryEnergy(unary_energy(probability, config))
-    crf.addPairwiseGaussian(sxy=config.gaussian_sxy, compat=config.gaussian_compat)
-    crf.addPairwiseBilateral(
-        sxy=config.bilateral_sxy,
-        srgb=config.bilateral_srgb,
-        rgbim=np.array(image, order="C"),  # a copy: the package refuses read-only arrays
-        compat=config.bilateral_compat,
-    )
-    marginals = np.array(crf.inference(config.iterations))
-    return marginals[1].reshape(height, width)
+    positions = position_features(height, width, config.gaussian_sxy)
+    colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
+    try:
+        terms = [
+            pairwise_term(positions, config.gaussian_compat),
+            pairwise_term(colours, config.bilateral_compat),
+        ]
+    except ValueError:
+        raise InputError(
+            f"dense CRF of {width}x{height} pixels: gaussian_sxy {config.gaussian_sxy}, bilateral_sxy"
+            f" {config.bilateral_sxy} or bilateral_srgb {config.bilateral_srgb} is too small; choose a larger one"
+        ) from None
+    return infer(unary_energy(probability, config), terms, config.iterations)[1].reshape(height, width)
+
+
+def position_features(height: int, width: int, sxy: float) -> np.ndarray:
+    """Positions x and y of all pixels, in standard deviations, [2,H*W] float32."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([x, y]).reshape(2, -1) / np.float32(sxy)
+
+
+def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
+    """Positions and colours of all pixels of an image [H,W,3] uint8, in standard deviations, [5,H*W] float32."""
+    height, width, _ = image.shape
+    colours = image.reshape(-1, 3).T.astype(np.float32) / np.float32(srgb)
+    return np.concatenate([position_features(height, width, sxy), colours])
 
 
 def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
@@ -100,15 +117,3 @@ def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
         # The energies of the two labels change places: the second logarithm takes them for probabilities.
         likely = np.clip((-np.log(likely) * (1 + np.exp(-likely)) / 1.05)[::-1], 1e-5, 1)
     return np.ascontiguousarray(-np.log(likely).reshape(2, -1), dtype=np.float32)
-
-
-def require(without: str = "--no-crf") -> ModuleType:
-    """The module pydensecrf.densecrf; InputError with the cure, or the flag `without`, where it is not installed."""
-    try:
-        from pydensecrf import densecrf
-    except ImportError:
-        raise InputError(
-            "dense CRF: the module pydensecrf is not installed; pip install pydensecrf2 (it needs a C++ compiler),"
-            f" or pass {without}"
-        ) from None
-    return densecrf

@@ -15,7 +15,6 @@ from densevos.base.masks import write_mask
 from densevos.base.parallel import BROKEN, Growing, OnStep, check_timeout, in_processes, named, shard_range
 from densevos.base.progress import progress_bar
 from densevos.base.resumable import check_shard_alone, open_resumable
-from densevos.data.foreground.crf import require
 from densevos.data.foreground.features import pixel_features
 from densevos.data.foreground.map_files import MapFolder, waiting
 from densevos.data.foreground.probability import ForegroundConfig, probabilities, to_map, windows_of
@@ -116,9 +115,8 @@ def make_maps(
         overwrite: Empty `out` first.
 
     Raises:
-        InputError: `out` holds anything else, or maps made in another way, unless `overwrite`; the CRF, the classifier
-            or the encoder cannot be had; no video can be read; or `out` lies in `source`, where maps would pass for
-            videos.
+        InputError: `out` holds anything else, or maps made in another way, unless `overwrite`; the classifier or the
+            encoder cannot be had; no video can be read; or `out` lies in `source`, where maps would pass for videos.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
@@ -172,8 +170,6 @@ def _next_tasks(tally: _Tally, done: Task, outcome: object, *, pack: bool) -> Se
 
 
 def _check_tools(config: ForegroundConfig) -> None:
-    if config.crf:
-        require()
     if config.method == "cam":
         from densevos.data.foreground.cam import load_classifier
 

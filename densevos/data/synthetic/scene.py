@@ -36,6 +36,8 @@ class SyntheticConfig:
     min_area: float = 0.06
     """Area of the smallest object in frame 0, as a fraction of the frame."""
     max_area: float = 0.16
+    smallest_crop: float = 0.4
+    """Side of the smallest part of a photograph that becomes a texture, as a fraction of the photograph."""
     camouflage: float = 0.6
     """Greatest share of the way that the mean colour of an object is moved to that of the background."""
     speed: float = 0.015
@@ -153,7 +155,7 @@ def random_surroundings(
 ) -> Scene:
     """The scene of `sprites`, in random depth order, before a part of the photograph `wall` [h,w,3]."""
     return Scene(
-        background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng),
+        background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng, config.smallest_crop),
         sprites=tuple(sprites[i] for i in rng.permutation(len(sprites))),
         camera=random_wave(
             np.zeros(4), config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5]), rng
@@ -185,7 +187,7 @@ def random_sprite(
         quickness=3 if dashes else 1,
     )
     return Sprite(
-        pixels=np.dstack([crop_texture(coat, len(level), len(level), rng), level]),
+        pixels=np.dstack([crop_texture(coat, len(level), len(level), rng, config.smallest_crop), level]),
         motion=motion,
         ripple_phase=rng.uniform(0, 2 * np.pi, 2),
         label=label,

@@ -14,7 +14,7 @@ from densevos.base.files import new_folder, written_whole
 from densevos.base.masks import write_mask
 from densevos.data.synthetic.render import render_frame, render_instant
 from densevos.data.synthetic.scene import Scene, SyntheticConfig, random_scene
-from densevos.data.synthetic.textures import Pool, load_photographs
+from densevos.data.synthetic.textures import PHOTOGRAPHS, Pool, load_photographs, read_photographs
 
 __all__ = ["Pool", "SyntheticConfig", "SyntheticSequence", "make_sequence", "write_davis"]
 
@@ -29,24 +29,30 @@ class SyntheticSequence:
     masks: np.ndarray  # [T,H,W] uint8
 
 
-def make_sequence(seed: int | Sequence[int], config: SyntheticConfig, photographs: Pool = "train") -> SyntheticSequence:
+def make_sequence(
+    seed: int | Sequence[int], config: SyntheticConfig, photographs: Pool | Sequence[np.ndarray] = "train"
+) -> SyntheticSequence:
     """Render one sequence; the same arguments give the same bytes.
 
+    `photographs` are [h,w,3] uint8, or the name of a pool of those in the scikit-image wheel.
     Masks are exact: a pixel has the id of the foremost object that covers its centre at the frame's
     instant, the middle of the time the shutter is open. Objects show at least 2.5 % of the frame in
     frame 0; later they may be hidden, leave and come back. InputError when so many do not fit.
     """
     rng = np.random.default_rng(seed)
-    scene = _scene_with_visible_objects(config, photographs, rng)
+    textures = load_photographs(photographs) if isinstance(photographs, str) else photographs
+    scene = _scene_with_visible_objects(config, textures, rng)
     rendered = [render_frame(scene, time, config, rng) for time in range(config.frames)]
     frames, masks = zip(*rendered, strict=True)
     return SyntheticSequence(np.stack(frames), np.stack(masks))
 
 
-def _scene_with_visible_objects(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -> Scene:
+def _scene_with_visible_objects(
+    config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator
+) -> Scene:
     """Draw random scenes until all objects of one show enough in frame 0."""
     for _ in range(100):
-        scene = random_scene(config, load_photographs(pool), rng)
+        scene = random_scene(config, photographs, rng)
         _, mask = render_instant(scene, 0, config.height, config.width)
         objects = max(sprite.label for sprite in scene.sprites)
         areas = np.bincount(mask.ravel(), minlength=objects + 1)[1:]
@@ -62,6 +68,7 @@ def write_davis(
     val: int,
     seed: int,
     config: SyntheticConfig,
+    photographs: Path | None = None,
     overwrite: bool = False,
     workers: int = 2,
 ) -> None:
@@ -73,18 +80,25 @@ def write_davis(
         train_videos.txt                    frame folders of the train sequences, relative to `root`
 
     The folders are called 480p whatever the size, because the layout of the benchmark says so. A sequence
-    depends on `seed`, its split and its number only. InputError when `root` holds files, unless `overwrite`.
+    depends on `seed`, its split, its number and the photographs only: those of the wheel, or of a folder.
+
+    Raises:
+        InputError: `root` holds files and `overwrite` is not set, or the folder `photographs` cannot be used.
     """
     for name, number in {"train": train, "val": val, "seed": seed}.items():
         if number < 0:
             raise InputError(f"{name}: {number} is negative; give 0 or more")
+    textures = read_photographs(photographs) if photographs else {pool: load_photographs(pool) for pool in PHOTOGRAPHS}
     root = new_folder(root, overwrite=overwrite)
     counts: dict[Pool, int] = {"train": train, "val": val}
     names = {pool: [f"{pool}-{number:03d}" for number in range(count)] for pool, count in counts.items()}
     with ThreadPoolExecutor(workers) as threads:
         for key, pool in enumerate(counts):
             seeds = [(seed, key, number) for number in range(counts[pool])]
-            for _ in threads.map(_write_sequence, repeat(root), names[pool], seeds, repeat(config), repeat(pool)):
+            written = threads.map(
+                _write_sequence, repeat(root), names[pool], seeds, repeat(config), repeat(textures[pool])
+            )
+            for _ in written:
                 pass  # Taking the results raises what went wrong in a thread.
     for pool in counts:
         for year in ("2016", "2017"):
@@ -92,8 +106,10 @@ def write_davis(
     _write_lines(root / "train_videos.txt", (f"JPEGImages/480p/{name}" for name in names["train"]))
 
 
-def _write_sequence(root: Path, name: str, seed: Sequence[int], config: SyntheticConfig, pool: Pool) -> None:
-    sequence = make_sequence(seed, config, pool)
+def _write_sequence(
+    root: Path, name: str, seed: Sequence[int], config: SyntheticConfig, photographs: Sequence[np.ndarray]
+) -> None:
+    sequence = make_sequence(seed, config, photographs)
     frames, masks = root / "JPEGImages/480p" / name, root / "Annotations/480p" / name
     for folder in (frames, masks):
         folder.mkdir(parents=True)

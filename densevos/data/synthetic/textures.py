@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import as_file, files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 import cv2
 import numpy as np
 
+from densevos.base.errors import InputError
 from densevos.data.sources.images import read_image
 
 Pool = Literal["train", "val"]
+HELD_OUT = 5  # Every fifth of your own photographs is for the validation sequences alone.
+PHOTOGRAPH_SIDE = 480
+PHOTOGRAPH_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 # All of them lie in the scikit-image wheel; none is fetched. No photograph is in both pools.
 PHOTOGRAPHS: Mapping[Pool, Sequence[str]] = MappingProxyType(
@@ -44,6 +49,37 @@ def load_photographs(pool: Pool) -> tuple[np.ndarray, ...]:
     return tuple(load_photograph(name) for name in PHOTOGRAPHS[pool])
 
 
+def read_photographs(folder: Path) -> dict[Pool, tuple[np.ndarray, ...]]:
+    """Your own photographs, in the order of their names: every fifth one is for `val`, all others are for `train`.
+
+    They are shrunk to a short side of 480 pixels, so that many of them fit into memory.
+
+    Raises:
+        InputError: There is no such folder, it holds fewer than five photographs, or one of them cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--photographs {folder}: no such folder; give a folder of JPEG, PNG or WebP files")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOGRAPH_SUFFIXES)
+    if len(paths) < HELD_OUT:
+        raise InputError(
+            f"--photographs {folder}: holds {len(paths)} photographs; give at least {HELD_OUT},"
+            " every fifth is for the validation sequences"
+        )
+    photographs = [_shrunk(read_image(path)) for path in paths]
+    held_out = photographs[HELD_OUT - 1 :: HELD_OUT]
+    others = [photograph for number, photograph in enumerate(photographs, start=1) if number % HELD_OUT]
+    return {"train": tuple(others), "val": tuple(held_out)}
+
+
+def _shrunk(photograph: np.ndarray) -> np.ndarray:
+    """A photograph [h,w,3] whose short side is at most PHOTOGRAPH_SIDE pixels."""
+    height, width = photograph.shape[:2]
+    scale = PHOTOGRAPH_SIDE / min(height, width)
+    if scale >= 1:
+        return photograph
+    return cv2.resize(photograph, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+
+
 def recolour(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photograph [h,w,3] with channels permuted and scaled at random; float32 in 0..255."""
     gains = np.exp(rng.normal(0, 0.15, 3)).astype(np.float32)
@@ -56,15 +92,17 @@ def shift_mean(photograph: np.ndarray, towards: np.ndarray, share: float) -> np.
     return np.clip(photograph + step, 0, 255)
 
 
-def crop_texture(photograph: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+def crop_texture(
+    photograph: np.ndarray, height: int, width: int, rng: np.random.Generator, smallest: float = 0.4
+) -> np.ndarray:
     """A random crop, float32 [height,width,3]: the one with most contrast of three, maybe mirrored.
 
-    The crop spans 40 to 90 % of what fits into the photograph at the wanted aspect ratio.
+    The crop spans `smallest` to 90 % of what fits into the photograph at the wanted aspect ratio.
     """
     fit = min(photograph.shape[0] / height, photograph.shape[1] / width)
     crops = []
     for _ in range(3):
-        scale = rng.uniform(0.4, 0.9) * fit
+        scale = rng.uniform(smallest, 0.9) * fit
         h, w = max(1, round(height * scale)), max(1, round(width * scale))
         y, x = rng.integers(photograph.shape[0] - h + 1), rng.integers(photograph.shape[1] - w + 1)
         crops.append(photograph[y : y + h, x : x + w])

@@ -82,11 +82,11 @@ def encoded(
             f"--encoder {name}: fails on a frame of {height}x{width} pixels ({type(error).__name__}: "
             f"{shortened(error)}); {_hint(module, frames.device)}"
         ) from error
-    shape = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
     if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != batch or not features.numel():
+        shape = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
         raise InputError(
             f"--encoder {name}: returns {shape} for frames [{batch},3,{height},{width}]; "
-            f"it must return features [{batch},C,h,w]"
+            f"it must return features [{batch},C,h,w]{_form_hint(features)}"
         )
     return features
 
@@ -144,6 +144,16 @@ def _hint(module: nn.Module | None, device: torch.device) -> str:
     if other:
         return f"its weights are {other} and frames are float32, so return it as network.float()"
     return f"give a network that takes float32 frames of any size on {device}"
+
+
+def _form_hint(features: object) -> str:
+    """What to do about features of a form that networks often have."""
+    if isinstance(features, Tensor):
+        tokens = "; of tokens [B,N,C] leave out the class token, then tokens.mT.unflatten(2, (H // patch, W // patch))"
+        return tokens if features.ndim == 3 else ""
+    if isinstance(features, Mapping):
+        return f"; pick one of {', '.join(map(str, list(features)[:5]))}"
+    return "; pick one of them" if isinstance(features, list | tuple) else ""
 
 
 def short_name(dtype: torch.dtype) -> str:

@@ -7,3 +7,6 @@ Positions = Literal["timm", "dino"]
 
 Between = Literal["repeat", "interpolate"]
 """Features of frames between two that are encoded: those of the one before, or a mean weighted by the distances."""
+
+DEFAULT = "default"
+"""The encoder that comes with the package, as --encoder names it."""

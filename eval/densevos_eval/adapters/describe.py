@@ -39,6 +39,8 @@ def facts(encoder: Encoder) -> dict[str, str]:
         told["encoded"] = f"every {encoder.every} frames; between them features are {between}"
     for path in source.files if source else ():
         told |= {"file": str(path), "sha256": sha256(path)}
+    if source:
+        told |= {title: _text(fact) for title, fact in source.card.get("about", {}).items()}
     if source and source.card.get("training"):
         told["training"] = json.dumps(source.card["training"], indent=2)
     return told
@@ -48,6 +50,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(fact: str | list[str]) -> str:
+    """A text as it is; several below one another."""
+    return fact if isinstance(fact, str) else "".join(f"\n    {text}" for text in fact)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,6 +1,6 @@
 """Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is inside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
+from densevos.data.sources.source import iterate_frames
+from densevos.data.sources.video import open_frames
 from densevos.models.encoder import MEAN, STD
+from densevos_eval.adapters import function
+from densevos_eval.adapters.arrays import check_frame, float_frames, padded_frames
 from densevos_eval.adapters.backbone import (
     Backbone,
     Precision,
@@ -21,7 +25,7 @@ from densevos_eval.adapters.backbone import (
     needs_whole_cells,
     short_name,
 )
-from densevos_eval.adapters.choices import Between, Positions
+from densevos_eval.adapters.choices import DEFAULT, Between, Positions
 from densevos_eval.adapters.frames import (
     AS_THEY_ARE,
     FrameConfig,
@@ -42,7 +46,10 @@ from densevos_eval.base.sizes import Size
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Frames [B,3,H,W] float RGB in [0,1] -> features [B,C,ceil(H/stride),ceil(W/stride)] float32.
+    """Frames [B,3,H,W] RGB -> features [B,C,ceil(H/stride),ceil(W/stride)] float32, on the encoder's device.
+
+    `encoder(frames)` takes a tensor of floats in 0 to 1 or of uint8 in 0 to 255, of any size: frames that a network of
+    patches cannot take are padded with their edge pixels, as propagation does it. `features` takes frames as arrays.
 
     network: the same without normalisation of input and output; mean and std are what it wants of the input.
     padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole cells.
@@ -76,10 +83,15 @@ class Encoder:
     between: Between = "repeat"
     source: Backbone | None = None
 
+    def __repr__(self) -> str:
+        return f"Encoder({self.name!r}, layer={self.layer!r}, stride={self.stride}, device={str(self.device)!r})"
+
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        _check_frames(frames)
-        frames = self._normalised(frames.to(self.device).float()).contiguous(memory_format=self.memory_format)
+        frames = float_frames(frames, self.device)
+        if self.padded:
+            frames = padded_frames(frames, whole_cells((frames.shape[2], frames.shape[3]), self.stride))
+        frames = self._normalised(frames).contiguous(memory_format=self.memory_format)
         features = encoded(
             self.network,
             frames,
@@ -135,6 +147,25 @@ class Encoder:
         """Show a frame [H,W,3] uint8 RGB to a memory, as `of_frame` does, without the features."""
         see(memory, self._normalised(self._prepared(frame)).contiguous(memory_format=self.memory_format))
 
+    def features(self, video: Path | str | Iterable[np.ndarray]) -> Tensor:
+        """Features [T,C,h,w] float32, on the CPU, of the frames of one video: those that propagation compares.
+
+        One second of 480p takes 160 MB at stride 8 with 256 channels. Take a long video frame by frame:
+        `for features in encoder.stream().over(frames)`.
+
+        Args:
+            video: A video file, a folder of frames, an array [T,H,W,3] uint8 RGB of any size, or any iterable of
+                frames [H,W,3].
+
+        Raises:
+            InputError: The video cannot be read, a frame has another shape or type, or there is none.
+        """
+        frames = iterate_frames(open_frames(video)) if isinstance(video, str | Path) else video
+        features = [one.cpu() for one in self.stream().over(frames)]
+        if not features:
+            raise InputError("video: has no frames; give an array [T,H,W,3] uint8, or the path of a video")
+        return torch.stack(features)
+
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, as of the first one of a video; see `sizes`."""
         return self(self._prepared(frame))[0]
@@ -155,33 +186,8 @@ def _see_nothing(frame: np.ndarray) -> None:
     """What a network of single frames takes from a frame whose features are not needed."""
 
 
-def check_frame(frame: np.ndarray) -> None:
-    """InputError for anything but a frame [H,W,3] uint8."""
-    check_array("frame", frame)
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
-        raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255")
-
-
-def check_array(name: str, array: object) -> None:
-    """InputError for a tensor, a list, a picture, or whatever else is no array."""
-    if not isinstance(array, np.ndarray):
-        raise InputError(
-            f"{name}: must be a NumPy array, is a {type(array).__name__}; "
-            f"give numpy.asarray({name}), or {name}.cpu().numpy() of a tensor"
-        )
-
-
-def _check_frames(frames: Tensor) -> None:
-    if not isinstance(frames, Tensor) or frames.ndim != 4 or frames.shape[1] != 3 or not frames.is_floating_point():
-        what = f"{list(frames.shape)} {frames.dtype}" if isinstance(frames, Tensor) else f"a {type(frames).__name__}"
-        raise InputError(
-            f"frames: must be a tensor [B,3,H,W] of floats, RGB in 0 to 1, is {what}; "
-            "of_frame takes an array [H,W,3] uint8"
-        )
-
-
 def load_encoder(
-    spec: str | Path,
+    spec: str | Path | Callable[..., Tensor] = DEFAULT,
     *,
     layer: str | None = None,
     preferred_layer: str | None = None,
@@ -197,10 +203,15 @@ def load_encoder(
     scale: float = 1,
     frames: FrameConfig | None = None,
 ) -> Encoder:
-    """The encoder that `spec` names (see `load_backbone`), ready on `device`.
+    """The encoder that `spec` names, ready on `device`; it turns frames of any size into features of a grid of cells.
 
     Args:
-        spec: See `load_backbone`.
+        spec: A file, the name of a library's network, or module:function, see `load_backbone`; or a network of your own
+            itself, such as a torch module; the encoder that comes with the package when left out. A network is called
+            with frames [B,3,H,W] float32, RGB normalised by ImageNet's mean and standard deviation, and returns
+            features [B,C,h,w]. Its attributes `mean` and `std`, three numbers each, are taken instead (0, 0, 0 and
+            1, 1, 1 give RGB in 0 to 1); `stride` says how many pixels a cell is wide, which is measured otherwise. See
+            docs/encoders.md for networks with a memory and for clips.
         layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then `preferred_layer` where the network
             has one of that name, then the network's own default.
         preferred_layer: See `layer`.
@@ -229,9 +240,13 @@ def load_encoder(
         raise InputError(f"precision: must be one of {', '.join(get_args(Precision))}, is {precision}")
     check_scale(scale)
     check_every(every)
-    spec = str(spec)
-    plain, in_spec = without_layer(spec)
-    backbone = load_backbone(plain, weights_of=weights_of)
+    if isinstance(spec, str | Path):
+        spec = str(spec)
+        plain, in_spec = without_layer(spec)
+        backbone = load_backbone(plain, weights_of=weights_of)
+    else:
+        backbone, in_spec = function.of_network(spec), None
+        spec = backbone.architecture
     if preferred_layer not in backbone.strides:
         preferred_layer = None
     chosen = layer or in_spec or preferred_layer or backbone.default

@@ -1,8 +1,8 @@
 """An encoder of one's own: module:function, importable from the working directory.
 
-`function()` takes no arguments and returns one of three things:
+The function takes no arguments and returns one of three things, or the name is itself one of them:
 
-* a callable on frames [B,3,H,W] -> features [B,C,h,w];
+* a callable on frames [B,3,H,W] float32, normalised RGB -> features [B,C,h,w];
 * an object with a method `stream()`, which is called for each video and returns a callable with a memory of its own:
   frames [1,3,H,W], one after the other -> features [1,C,h,w]. That callable may have a method `see(frames)`, which is
   called instead for frames whose features are not needed;
@@ -35,6 +35,8 @@ from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 from densevos_eval.adapters.memory import ClipWindow, Memory, of_first_frames
 
 LAYER = "output"
+MARKS = ("stride", "stream", "clip_frames")
+"""Attributes by which an object is known for a network, not for a function that makes one."""
 KINDS = "a callable on frames, an object with stream(), or a callable on clips with clip_frames"
 
 
@@ -51,7 +53,15 @@ class _Kind:
 def load(module: str, function: str) -> Backbone:
     """Import, call, and look at what came back; InputError, naming what failed, for what is none of the three."""
     spec = f"{module}:{function}"
-    network = _made(spec)
+    return of_network(_made(spec), spec, files=_source(module))
+
+
+def of_network(network: Any, spec: str | None = None, *, files: tuple[Path, ...] = ()) -> Backbone:
+    """A network of one's own as a backbone; InputError for what is none of the three kinds.
+
+    spec: how messages name it; the name of its type when left out.
+    """
+    spec = spec or type(network).__name__
     kind = _kind(spec, network)
     stride = getattr(network, "stride", None)
     return Backbone(
@@ -68,18 +78,22 @@ def load(module: str, function: str) -> Backbone:
         std=_triple(spec, network, "std", STD),
         fixed=hasattr(network, "mean") or hasattr(network, "std"),
         memory_format=torch.contiguous_format,  # what code of others expects
-        files=_source(module),
+        files=files,
     )
 
 
 def _made(spec: str) -> Any:
     maker = from_outside(spec, "--encoder")
+    if not isinstance(maker, type) and (isinstance(maker, nn.Module) or any(hasattr(maker, name) for name in MARKS)):
+        return maker
+    if not callable(maker):
+        raise InputError(f"--encoder {spec}: is a {type(maker).__name__}; name a function that returns {KINDS}")
     try:
         return maker()
     except Exception as error:  # the user's code raises whatever it likes
         raise InputError(
             f"--encoder {spec}: cannot be made ({type(error).__name__}: {shortened(error)}); "
-            f"the function must take no arguments and return {KINDS}"
+            f"the function must take no arguments and return {KINDS}; bind arguments with functools.partial"
         ) from error
 
 
@@ -88,8 +102,9 @@ def _kind(spec: str, network: Any) -> _Kind:
         new_memory = network.stream
         return _Kind(features=of_first_frames(new_memory), new_memory=new_memory, sees="all frames before as well")
 
-    if not callable(network):
-        raise InputError(f"--encoder {spec}: returned a {type(network).__name__}; must return {KINDS}")
+    if isinstance(network, Tensor) or not callable(network):
+        what = "features instead of a network" if isinstance(network, Tensor) else f"a {type(network).__name__}"
+        raise InputError(f"--encoder {spec}: returned {what}; must return {KINDS}")
     if not hasattr(network, "clip_frames"):
         return _Kind(features=network)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from densevos_eval.adapters.choices import Between, Positions
+from densevos_eval.adapters.choices import DEFAULT, Between, Positions
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.adapters.scale import check_every, check_scale
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 class EncoderOptions:
     """Which encoder, and how it is run."""
 
-    encoder: str
-    """Our encoder.safetensors, a model.safetensors of MuG or of segmentation, or a run folder with one of these; a
-    released snapshot of DUL, CRW, VFS, UVC or TimeCycle, torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS],
-    random:resnet18[:SEED], or module:function of your own."""
+    encoder: str = DEFAULT
+    """default, which comes with the package; our encoder.safetensors, a model.safetensors of MuG or of segmentation, or
+    a run folder with one of these; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; another file of a ResNet or
+    a usual vision transformer; torchvision:resnet50[:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED]; or
+    module:function of your own, which takes no arguments and returns a network: frames [B,3,H,W] -> features
+    [B,C,h,w]. Frames are RGB, normalised by ImageNet's mean and standard deviation or by the network's attributes mean
+    and std; its attribute stride says how many pixels wide a cell is."""
     layer: str | None = None
     """Features that are compared; densevos-eval info ENCODER lists the choices and names the usual one."""
     weights_of: str | None = None
@@ -47,7 +50,7 @@ class EncoderOptions:
     rounds the inputs of convolutions and products (a CPU computes in fp32); or bf16, with which a search for similar
     cells on a GPU may miss some that are nearly equal."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac (mps)."""
 
     def __post_init__(self) -> None:
         check_scale(self.scale)

@@ -14,22 +14,30 @@ from densevos.models.resnet import ARCHITECTURES
 from densevos.models.segmentation.network import FORMAT as SEGMENTATION
 from densevos_eval.adapters import segmentation_network
 from densevos_eval.adapters.backbone import Backbone
-from densevos_eval.adapters.suggestion import suggested
+from densevos_eval.adapters.choices import DEFAULT
+from densevos_eval.adapters.recognised import from_content
 from densevos_eval.adapters.weights import read_snapshot
 
+SHIPPED = Path(__file__).parents[1] / "assets" / "default.safetensors"
 
-def from_file(path: Path) -> Backbone:
+
+def from_file(path: Path, of: str | None = None) -> Backbone:
     """Our encoder.safetensors, or the encoder of a MuG or segmentation network's model.safetensors.
 
-    Their normalisation is ImageNet's. Raises InputError as the functions that load them do.
+    Their normalisation is ImageNet's. A file of another project, without our card, is taken for what its names tell.
+
+    of: Which of several networks in such a file, see `weights_in`.
+
+    Raises InputError as the functions that load them do.
     """
     format = format_of(path, "encoder")
     if format is None:
-        other = suggested(read_snapshot(path), path)
-        load = f"--encoder {other.spec}" if other else "torchvision:resnet50:FILE, timm:NAME:FILE"
+        foreign = from_content(read_snapshot(path), path, of)
+        if foreign is not None:
+            return foreign
         raise InputError(
-            f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or load the file into a "
-            f"network: {load}"
+            f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or name the network that "
+            "the weights belong to: timm:NAME:FILE, torchvision:NAME:FILE"
         )
     if format == SEGMENTATION:
         return segmentation_network.from_file(path)
@@ -38,6 +46,15 @@ def from_file(path: Path) -> Backbone:
         return dense(network.encoder, kind="encoder of a densevos MuG model", files=(path,), card=card)
     encoder, card = load_encoder(path)
     return dense(encoder, kind="densevos encoder", files=(path,), card=card)
+
+
+def shipped() -> Backbone:
+    """The encoder that comes with the package. Raises InputError where this installation lacks its file."""
+    if not SHIPPED.exists():
+        raise InputError(
+            f"--encoder {DEFAULT}: this installation lacks {SHIPPED}; install densevos again, or name another encoder"
+        )
+    return from_file(SHIPPED)
 
 
 def untrained(name: str, seed: str | None) -> Backbone:

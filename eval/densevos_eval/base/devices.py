@@ -9,22 +9,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from densevos.base.devices import preferred_device
 from densevos.base.errors import InputError
 
 
 def chosen(device: torch.device | str) -> torch.device:
-    """As torch names them; auto: a GPU where there is one. InputError for one that this machine does not have."""
+    """A device by torch's name for it; auto is an NVIDIA or AMD GPU, else a Mac's GPU, else the CPU.
+
+    Raises InputError for one that this machine does not have.
+    """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = preferred_device()
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"--device {device}: cannot be used ({reason}); take cpu, cuda or auto") from error
+        raise InputError(f"--device {device}: cannot be used ({reason}); take cpu, cuda, mps or auto") from error
 
 
 def spread_over(device: str, workers: int | None) -> list[str]:
-    """The device of each of `workers` processes: of several GPUs each in turn, if no single one is named.
+    """The device of each of `workers` processes: of several CUDA GPUs each in turn, if no single one is named.
 
     workers: one for each GPU when None, and one where there is none.
     """
@@ -62,11 +66,11 @@ def arithmetic(*, tf32: bool = False) -> Iterator[None]:
 
 
 def to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """An array as a tensor on a device; a GPU fetches it from pinned memory while the host goes on."""
+    """An array as a tensor on a device; a CUDA GPU fetches it from pinned memory while the host goes on."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda" and torch.cuda.is_available():
         return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device, non_blocking=True)
+    return tensor.to(device)  # A Mac's GPU would read memory that is freed meanwhile.
 
 
 def numbers(values: Sequence[int], device: torch.device) -> Tensor:

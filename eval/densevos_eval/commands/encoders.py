@@ -1,13 +1,19 @@
-"""densevos-eval info: what an encoder is, and what a preset is."""
+"""densevos-eval info | features: what an encoder is, and what it computes of a video."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from densevos.base.errors import InputError
+from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.presets.describe import preset_facts
 from densevos_eval.presets.options import PresetName
 from densevos_eval.presets.registry import PRESETS
+from densevos_eval.sequences.own_video import own_video
 
 
 def info(
@@ -56,3 +62,67 @@ def info(
             device="cpu",
         )
         print("\n".join(as_lines(facts(options.load()))))
+
+
+def features(
+    video: tyro.conf.Positional[Path],
+    encoder: EncoderOptions,
+    out: Path,
+    start: str | None = None,
+    end: str | None = None,
+    step: int = 1,
+    max_side: int | None = None,
+    number: Literal["float16", "float32"] = "float16",
+    overwrite: bool = False,
+) -> None:
+    """Write the features of every frame of a video to an .npz file.
+
+    It holds `features` [T,C,h,w], of length 1 in every cell; `frames`, their names; `stride`; `frame_size` and
+    `encoded_size` [H,W]; `encoder` and `layer`. Memory does not grow with the video: frames are written one by one.
+
+    Args:
+        video: A video file or a folder of frames.
+        encoder: What computes the features.
+        out: The file: features.npz.
+        start: First frame to use: its number, or seconds such as 3.5s.
+        end: Last frame to use.
+        step: Take only every so many frames, from the first one on.
+        max_side: Encode frames with a longer side at this size, in pixels; as they are when left out.
+        number: Type of the features; float16 takes half the space.
+        overwrite: Replace the file.
+    """
+    if step < 1:
+        raise InputError(f"--step: must be 1 or more frames, is {step}")
+    if max_side is not None and max_side < 1:
+        raise InputError(f"--max-side: must be 1 or more pixels, is {max_side}")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name the file, such as {out / 'features.npz'}")
+    if out.resolve() == video.resolve():
+        raise InputError(f"{out}: is the video itself; choose another --out")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: exists; pass --overwrite, or choose another --out")
+    sequence = own_video(video, None, start=start, end=end)
+    names = sequence.frame_names[::step]
+    reader = sequence.frames()
+    size = reader.read([0])[0].shape[:2]
+
+    from densevos_eval.adapters.feature_file import write_features
+    from densevos_eval.base.progress import frame_progress, run_header
+    from densevos_eval.propagation.propagator import fitted
+
+    network = fitted(encoder.load(), size, max_side)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
+    header = run_header("features", 1, len(names), facts, f"into {out}")
+    with frame_progress(len(names), "features", header) as on_frame:
+        shape = write_features(
+            out,
+            network,
+            islice(iterate_frames(reader), 0, None, step),
+            names,
+            size,
+            number=number,
+            on_frame=lambda: on_frame("features"),
+        )
+    count, channels, height, width = shape
+    print(f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} pixels")

@@ -31,6 +31,9 @@ def propagate(
     A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is complete.
     Sequences that fail are listed at the end; all others are still processed.
 
+    Of a --video the command says which colour of its masks is which object. From a mask in the middle, propagation goes
+    forward and backward. A corrected mask and --resume keep the frames before it.
+
     Args:
         videos: What to propagate through.
         encoder: What computes the features.

@@ -5,20 +5,22 @@ from typing import Literal
 
 import tyro
 
+from densevos.base.console import print_notes
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, written_whole
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
 
 
 def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
-    """Score masks on disk against a benchmark (--dataset, --root) or a labelled set (--set SET:ROOT).
+    """Score masks on disk against a benchmark (--dataset, --root), a labelled set (--set SET:ROOT) or true masks.
 
     A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
     stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
     and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
-    the annotations have. Void (255) does not count.
+    the annotations have. Void (255) does not count. Of two folders of masks (--truth, --results), J and F of every
+    object are scored in all frames that have a true mask.
 
     Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
     per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are
@@ -72,7 +74,7 @@ def show(
         width: Most pixels that a row of panels may be wide.
         movies: Write the movies too, not only the overview.
     """
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.reports.results import titled_folders
     from densevos_eval.reports.show import show
 
@@ -83,7 +85,9 @@ def show(
     folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
-    with frame_progress(sum(len(sequence.frame_names) for sequence in sequences)) as on_frame:
+    frames = sum(len(sequence.frame_names) for sequence in sequences)
+    header = run_header("show", len(sequences), frames, {"results": ", ".join(results)}, f"into {out}")
+    with frame_progress(frames, "show", header) as on_frame:
         show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
 
 
@@ -102,23 +106,27 @@ def compare(
         results: Folders with the results.json of densevos-eval score; the others are compared with the first.
         format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means in per cent.
         out: File for the tables, instead of standard output.
-        published: Show published figures of the benchmark beside, marked as such.
+        published: Show published figures of the benchmark beside, marked as such, if the results are of its whole
+            split.
         seed: Seed of the bootstrap.
     """
     import numpy as np
 
     from densevos_eval.reports.compare import compare
     from densevos_eval.reports.compare_tables import FORMATS
-    from densevos_eval.reports.published import published_rows
+    from densevos_eval.reports.published import published_rows, reason_against
     from densevos_eval.reports.results import read_all
 
     comparison = compare(read_all(results), np.random.default_rng(seed))
     first = comparison.first
-    text = FORMATS[format](comparison, published_rows(first.dataset, first.split) if published else ())
+    rows = published_rows(first.dataset, first.split) if published else []
+    reason = reason_against(first.dataset, first.split, first.sequences) if published else None
+    print_notes([reason] if reason else [])
+    text = FORMATS[format](comparison, [] if reason else rows)
     if out is None:
         print(text, end="")
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     with written_whole(out, "w") as file:
         file.write(text)
 
@@ -147,16 +155,18 @@ def report(
     """
     import numpy as np
 
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.reports.report import judged, shown, write_movies, write_report
     from densevos_eval.reports.results import read_all
 
     result, *others = read_all([results, against] if against else [results])
-    subject = judged(result, others[0] if others else None, benchmark.load(), benchmark.protocol())
+    sequences = benchmark.load()
+    subject = judged(result, others[0] if others else None, sequences, benchmark.protocol(), benchmark.size_of_split())
     page = out or results / "report.html"
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
-    with frame_progress(frames + len(detailed)) as on_frame:
+    header = run_header("report", len(detailed), frames, {"results": str(results)}, f"into {page}")
+    with frame_progress(frames + len(detailed), "report", header) as on_frame:
         if movies:
             write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
         write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)

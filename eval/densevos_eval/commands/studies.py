@@ -39,7 +39,7 @@ def sweep(
     """
     check_workers(workers)
     sequences, setups = benchmark.load(), grid.setups(benchmark.dataset)
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
@@ -50,7 +50,10 @@ def sweep(
         preferred_positions=first.positions,
         frames=first.frames,
     )
-    with frame_progress(sum(len(one.frame_names) for one in sequences) * len(setups)) as on_frame:
+    frames = sum(len(one.frame_names) for one in sequences) * len(setups)
+    facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
+    more = (f"{len(setups)} settings", f"into {out}")
+    with frame_progress(frames, "sweep", run_header("sweep", len(sequences), frames, facts, *more)) as on_frame:
         result = sweep(
             sequences,
             network,
@@ -103,7 +106,7 @@ def matrix(
 
 
 def launch(arguments: list[str]) -> None:
-    """Read options and, after --, a command; submit it as one job of a cluster, or as several that share it."""
+    """Submit a command as one job of a cluster, or as several that share it: options of the job, then -- COMMAND."""
     from densevos.commands.launch import split
     from densevos.launch import launch as submit
     from densevos_eval.launch import SharedOptions, jobs
@@ -113,13 +116,14 @@ def launch(arguments: list[str]) -> None:
 
 
 def watch(arguments: list[str]) -> None:
-    """Read the run, options of watching, and options of propagate; score what the run writes."""
+    """Score each encoder that a training run writes, and link the best: a run, own options, those of propagate."""
     from densevos.base.parallel import stopped_by_sigterm
+    from densevos.commands.parsing import parse
     from densevos_eval.watch import WatchOptions
     from densevos_eval.watch import watch as watch_run
 
     program = "densevos-eval watch RUN --dataset NAME --root FOLDER"
-    options, words = tyro.cli(WatchOptions, args=arguments, prog=program, return_unknown_args=True)
+    options, words = parse(WatchOptions, arguments, program=program, return_unknown_args=True)
     if not words or words[0].startswith("-"):
         raise InputError(f"densevos-eval watch: no run; write {program}, and other options of propagate")
     with stopped_by_sigterm("run the same command again to go on"):

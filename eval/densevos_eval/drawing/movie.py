@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
 from densevos.base.names import mask_file
 from densevos.data.sources.source import frame_rate
-from densevos_eval.drawing.overlay import GAP, even, movie, overlay, scaled_to, side_by_side
+from densevos_eval.drawing.movie_file import movie
+from densevos_eval.drawing.overlay import GAP, even, overlay, scaled_to, side_by_side
 from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
 
 
@@ -27,13 +27,12 @@ def panels(
     """
     name = sequence.frame_names[index]
     files = {title: mask_file(folder / sequence.name, name) for title, folder in results.items()}
-    masks = {title: _ids(file, read_mask(file), sequence, frame) for title, file in files.items()}
+    masks = {title: _ids(read_mask(file), sequence, frame) for title, file in files.items()}
     if sequence.truth:
         annotated = not sequence.annotated or index in sequence.annotated
         truth = np.zeros(frame.shape[:2], np.uint8)
         if annotated:
-            file = sequence.truth[index]
-            truth = _ids(file, sequence.reader(file), sequence, frame)
+            truth = _ids(sequence.reader(sequence.truth[index]), sequence, frame)
         masks = {"truth": truth, **masks}
     room = (width - GAP * (len(masks) - 1)) // len(masks)
     height = max(1, min(frame.shape[0], frame.shape[0] * room // frame.shape[1], width))
@@ -48,12 +47,9 @@ def drawn_frames(sequence: Sequence) -> list[int]:
     return [index for index, name in enumerate(sequence.frame_names) if name in sequence.written]
 
 
-def _ids(file: Path, ids: np.ndarray, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
-    if ids.shape != frame.shape[:2]:
-        raise InputError(
-            f"{file}: mask is {ids.shape[1]}x{ids.shape[0]} but its frame is {frame.shape[1]}x{frame.shape[0]};"
-            " propagate the sequence again"
-        )
+def _ids(ids: np.ndarray, sequence: Sequence, frame: np.ndarray) -> np.ndarray:
+    """The mask at the size of its frame, which --mask-size and some presets do not keep."""
+    ids = resized_ids(ids, (frame.shape[0], frame.shape[1]))
     return merged(ids) if sequence.merge_objects else ids
 
 

@@ -1,10 +1,6 @@
 """Masks drawn over frames, titled panels side by side, and H.264 movies of them."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -64,26 +60,6 @@ def scaled_to(picture: np.ndarray, height: int) -> np.ndarray:
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=method)
-
-
-@contextmanager
-def movie(path: Path, fps: float) -> Iterator[Any]:
-    """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p, for every player.
-
-    The file appears under `path` when it is whole. Its pictures must have even sides: see `even`.
-    """
-    import imageio
-
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
-    index_first = ["-movflags", "+faststart"]  # Browsers play it before all is loaded.
-    try:
-        with imageio.get_writer(
-            aside, fps=fps, codec="libx264", quality=7, macro_block_size=2, output_params=index_first
-        ) as writer:
-            yield writer
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def even(picture: np.ndarray) -> np.ndarray:

@@ -46,8 +46,8 @@ class Videos(Footage):
     """What to propagate through: the sequences of a benchmark, or one's own video."""
 
     mask: Path | None = None
-    """Mask of the first frame used of a --video, or a folder of masks named as their frames: ids, or a colour an
-    object on black."""
+    """Mask of the first frame used of a --video, or a folder of masks named as their frames, from the first of which
+    propagation goes both ways: ids, or a colour for each object on black."""
     max_side: int | None = None
     """Work on frames with a longer side at this size, in pixels. Without this option it is 960 for a --video, and any
     size for a benchmark."""

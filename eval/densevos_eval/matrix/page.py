@@ -23,15 +23,16 @@ def page(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bo
         counted(len(plan.benchmarks), "benchmark"),
         counted(len(plan.presets), "preset"),
     ]
+    sections = []
+    for name, one in comparisons.items():
+        rows, reasons = published_of(one) if published else ((), ())
+        sections.append(_section(name, one, rows, [*reasons, *matrix.notes(name)]))
     body = [
         f'<header><h1>{escape(plan.file.stem)}</h1><p class="soft">{" · ".join(counts)}'
         " · numbers in per cent</p></header>",
         "<h2>Overview</h2>",
         _overview(matrix),
-        *(
-            _section(name, one, published_of(one) if published else (), matrix.notes(name))
-            for name, one in comparisons.items()
-        ),
+        *sections,
         _broken(matrix),
     ]
     return document(escape(plan.file.stem), "\n".join(body))

@@ -1,6 +1,6 @@
 """A matrix as Markdown and as JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from densevos.base.errors import InputError
 from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.reports.compare import Comparison
 from densevos_eval.reports.compare_tables import TextTable, markdown_table, percent, text_tables
-from densevos_eval.reports.published import Published, published_rows
+from densevos_eval.reports.published import Published, published_rows, reason_against
 
 DASH = "–"
 
@@ -33,8 +33,9 @@ def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published
     """The overview, a table of each benchmark with differences and intervals, and the broken cells."""
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
-        table, _ = text_tables(comparison, published_of(comparison) if published else ())
-        notes = [*table.notes, *matrix.notes(name)]
+        rows, reasons = published_of(comparison) if published else ((), ())
+        table, _ = text_tables(comparison, rows)
+        notes = [*table.notes, *reasons, *matrix.notes(name)]
         parts.append(markdown_table(replace(table, caption=f"{name}: {table.caption}", notes=notes)))
     if matrix.broken:
         lines = [f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()]
@@ -53,12 +54,15 @@ def as_json(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> dict[str, 
     }
 
 
-def published_of(comparison: Comparison) -> list[Published]:
-    """Published figures of the benchmark, if any are known."""
+def published_of(comparison: Comparison) -> tuple[Sequence[Published], Sequence[str]]:
+    """Published figures of the benchmark, or a line that says why there are none."""
+    first = comparison.first
     try:
-        return published_rows(comparison.first.dataset, comparison.first.split)
+        rows = published_rows(first.dataset, first.split)
     except InputError:
-        return []
+        return (), (f"no published figures are known for {first.dataset} {first.split}",)
+    reason = reason_against(first.dataset, first.split, first.sequences)
+    return ((), (reason,)) if reason else (rows, ())
 
 
 def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:

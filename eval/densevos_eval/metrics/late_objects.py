@@ -1,15 +1,13 @@
 """J and F where objects may appear in any frame, and results may hold ids that nobody annotated."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 from densevos.base.masks import VOID
-from densevos.base.names import mask_file
 from densevos_eval.metrics.boundary import tolerance
 from densevos_eval.metrics.metric import Arrays
 from densevos_eval.metrics.object_masks import (
+    Masks,
     annotated_frames,
     ids_in,
     no_object,
@@ -26,7 +24,7 @@ from densevos_eval.sequences.sequence import Sequence
 IDS = 256
 
 
-def measure_late_objects(sequence: Sequence, folder: Path, rules: ObjectRules, counted: list[int]) -> Arrays:
+def measure_late_objects(sequence: Sequence, masks: Masks, rules: ObjectRules, counted: list[int]) -> Arrays:
     """J and F of every object that is annotated in a frame that counts, as vos-benchmark scores them.
 
     An object counts from the first of these frames in which it is annotated or predicted, whichever comes first, to the
@@ -49,8 +47,7 @@ def measure_late_objects(sequence: Sequence, folder: Path, rules: ObjectRules, c
     annotated: set[int] = set()
     for column, t in enumerate(counted):
         truth = read_truth(sequence, t)
-        file = mask_file(folder / sequence.name, sequence.frame_names[t])
-        prediction = read_prediction(sequence, file, truth.shape)
+        prediction = read_prediction(sequence, masks, t, truth.shape)
         # Void counts as background, unless the rules say that it counts for neither side.
         void = truth == VOID
         if void.any():

@@ -1,19 +1,18 @@
 """J, F and T of the objects of one sequence, frame by frame."""
 
-from pathlib import Path
-
 import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID
-from densevos.base.names import mask_file
 from densevos_eval.metrics.boundary import contour_accuracy, tolerance
 from densevos_eval.metrics.late_objects import measure_late_objects
 from densevos_eval.metrics.matching import same_id, without_void
 from densevos_eval.metrics.metric import Arrays
 from densevos_eval.metrics.object_masks import (
+    Masks,
     annotated_frames,
     counted_frames,
+    has_prediction,
     numbered,
     numbered_prediction,
     object_ids,
@@ -28,8 +27,8 @@ from densevos_eval.metrics.temporal import polygon, resampled, stability
 from densevos_eval.sequences.sequence import Sequence
 
 
-def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arrays:
-    """J and F of the objects of one sequence in the frames that count, from FOLDER/SEQUENCE/FRAME.png.
+def measure_objects(sequence: Sequence, masks: Masks, rules: ObjectRules) -> Arrays:
+    """J and F of the objects of one sequence in the frames that count, from masks in a folder or in memory.
 
     Returns:
         "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64, NaN
@@ -48,15 +47,15 @@ def measure_objects(sequence: Sequence, folder: Path, rules: ObjectRules) -> Arr
             " leave it out"
         )
     if rules.late_objects:
-        arrays = measure_late_objects(sequence, folder, rules, counted)
+        arrays = measure_late_objects(sequence, masks, rules, counted)
     else:
-        arrays = _measure_first_objects(sequence, folder, rules, counted)
+        arrays = _measure_first_objects(sequence, masks, rules, counted)
     if sequence.name in rules.stability:
-        return {**arrays, "T": _stability(sequence, folder, counted)}
+        return {**arrays, "T": _stability(sequence, masks, counted)}
     return arrays
 
 
-def _measure_first_objects(sequence: Sequence, folder: Path, rules: ObjectRules, counted: list[int]) -> Arrays:
+def _measure_first_objects(sequence: Sequence, masks: Masks, rules: ObjectRules, counted: list[int]) -> Arrays:
     """J and F of the objects that are known from the start, each with the proposal that stands for it."""
     objects = object_ids(sequence)
     allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
@@ -68,12 +67,11 @@ def _measure_first_objects(sequence: Sequence, folder: Path, rules: ObjectRules,
     columns = {t: column for column, t in enumerate(counted)}
 
     for t in annotated_frames(sequence):
-        file = mask_file(folder / sequence.name, sequence.frame_names[t])
-        if t not in columns and not file.is_file():
+        if t not in columns and not has_prediction(sequence, masks, t):
             continue
         annotation = read_truth(sequence, t)
-        prediction = read_prediction(sequence, file, annotation.shape)
-        prediction = numbered_prediction(sequence, file, prediction, allowed)
+        prediction = read_prediction(sequence, masks, t, annotation.shape)
+        prediction = numbered_prediction(sequence, masks, t, prediction, allowed)
         if t not in columns:
             continue  # It does not count, but a mask that cannot be right is told of all the same.
 
@@ -104,11 +102,10 @@ def _measure_first_objects(sequence: Sequence, folder: Path, rules: ObjectRules,
     return arrays
 
 
-def _stability(sequence: Sequence, folder: Path, counted: list[int]) -> np.ndarray:
+def _stability(sequence: Sequence, masks: Masks, counted: list[int]) -> np.ndarray:
     """T [frames-1] of the masks, all ids together."""
     outlines = []
     for t in counted:
-        file = mask_file(folder / sequence.name, sequence.frame_names[t])
         shape = read_truth(sequence, t).shape
-        outlines.append(resampled(polygon(read_prediction(sequence, file, shape) > 0)))
+        outlines.append(resampled(polygon(read_prediction(sequence, masks, t, shape) > 0)))
     return stability(outlines)

@@ -49,11 +49,13 @@ class Provenance:
 
     frames: Names of the frames that count; empty for joints.
     folder: Folder that holds the folder of the item's masks.
+    annotation_size: [H,W] that its annotations were resized to; None where they have their own size.
     """
 
     frames: tuple[str, ...]
     folder: Path
     fingerprints: Fingerprints
+    annotation_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,12 @@ class Scores:
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return self.metric.table(self).text()
+
+    def _repr_html_(self) -> str:
+        return self.metric.table(self).html()
+
     @property
     def overall(self) -> Row:
         """The numbers of the whole split."""
@@ -97,6 +105,11 @@ class Scores:
     def sequences(self) -> Mapping[str, Row]:
         """The numbers of each item that has scores."""
         return self.rows.sequences
+
+    @property
+    def details(self) -> Mapping[str, Mapping[str, Any]]:
+        """What else is known of each item: of objects, `["objects"][ID]` with their numbers and curves."""
+        return self.rows.sequence_details
 
 
 @dataclass(frozen=True, kw_only=True)

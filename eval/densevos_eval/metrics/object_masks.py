@@ -1,6 +1,6 @@
 """The masks that scores of objects are made from: which frames count, which ids there are, and what is refused."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,9 @@ from densevos.base.names import mask_file
 from densevos_eval.base.sizes import size_text
 from densevos_eval.metrics.object_rules import ObjectRules
 from densevos_eval.sequences.sequence import Sequence, merged, resized_ids
+
+Masks = Path | Mapping[str, np.ndarray]
+"""The masks to score: a folder with SEQUENCE/FRAME.png, or ids [H,W] uint8 of one sequence by the name of the frame."""
 
 
 def annotated_frames(sequence: Sequence) -> list[int]:
@@ -65,18 +68,33 @@ def read_truth(sequence: Sequence, index: int) -> np.ndarray:
     return merged(ids) if sequence.merge_objects else ids
 
 
-def read_prediction(sequence: Sequence, path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The mask at `path` as ids [H,W] = `shape` uint8; one id where the benchmark merges objects.
+def has_prediction(sequence: Sequence, masks: Masks, index: int) -> bool:
+    """Whether there is a mask of the frame of this index."""
+    name = sequence.frame_names[index]
+    return mask_file(masks / sequence.name, name).is_file() if isinstance(masks, Path) else name in masks
+
+
+def mask_title(sequence: Sequence, masks: Masks, index: int) -> str:
+    """How messages name the mask of a frame: its file, or sequence and frame."""
+    name = sequence.frame_names[index]
+    if isinstance(masks, Path):
+        return str(mask_file(masks / sequence.name, name))
+    return f"results: sequence {sequence.name}, frame {name}"
+
+
+def read_prediction(sequence: Sequence, masks: Masks, index: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask of a frame as ids [H,W] = `shape` uint8; one id where the benchmark merges objects.
 
     Raises InputError when it is missing, unreadable, or of another size and not to be resized.
     """
-    ids = read_mask(path)
+    name = sequence.frame_names[index]
+    ids = read_mask(mask_file(masks / sequence.name, name)) if isinstance(masks, Path) else masks[name]
     if sequence.resize_masks:
         ids = cv2.resize(ids, shape[::-1], interpolation=cv2.INTER_NEAREST)
     if ids.shape != shape:
         raise InputError(
-            f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but its annotation is {shape[1]}x{shape[0]};"
-            f" {_size_remedy(sequence, ids)}"
+            f"{mask_title(sequence, masks, index)}: mask is {ids.shape[1]}x{ids.shape[0]} but its annotation is "
+            f"{shape[1]}x{shape[0]}; {_size_remedy(sequence, ids)}"
         )
     return merged(ids) if sequence.merge_objects else ids
 
@@ -89,13 +107,16 @@ def _size_remedy(sequence: Sequence, ids: np.ndarray) -> str:
     return f"write masks at the size of the frames, or resize annotations with --annotation-size {size}"
 
 
-def numbered_prediction(sequence: Sequence, path: Path, ids: np.ndarray, allowed: Collection[int]) -> np.ndarray:
-    """The mask [H,W] that was read at `path`, its ids numbered from 1 on; InputError if it holds others than these."""
+def numbered_prediction(
+    sequence: Sequence, masks: Masks, index: int, ids: np.ndarray, allowed: Collection[int]
+) -> np.ndarray:
+    """The mask [H,W] of a frame, its ids numbered from 1 on; InputError if it holds others than these."""
     result = numbered(ids, allowed)
     if result is not ids and np.count_nonzero(result) < np.count_nonzero(ids):
         stray = ids[result == 0].max()
         raise InputError(
-            f"{path}: mask holds id {stray}, but {sequence.name} has the ids {', '.join(map(str, allowed))}"
+            f"{mask_title(sequence, masks, index)}: mask holds id {stray}, but {sequence.name} has the ids "
+            f"{', '.join(map(str, allowed))}"
         )
     return result
 

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -23,6 +24,30 @@ class ScoreTable:
     header: tuple[str, ...]
     overall: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """The table as plain text, as a console of Python shows it."""
+        header = tuple(cell.replace("\n", "-") for cell in self.header)
+        lines = [header, *self.overall, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        places = [(str.rjust if number else str.ljust) for number in range(len(header))]
+        drawn = [
+            "  ".join(place(cell, width) for place, cell, width in zip(places, line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        return "\n".join([self.title, "", drawn[0], rule, *drawn[1:]])
+
+    def html(self) -> str:
+        """The table as HTML, as a notebook shows it."""
+        head = _html_row("th", self.header)
+        body = [_html_row("th", row) for row in self.overall] + [_html_row("td", row) for row in self.rows]
+        caption = f"<caption>{escape(self.title)}</caption>"
+        return f"<table>{caption}<thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _html_row(tag: str, row: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in row)}</tr>"
 
 
 def decimals(values: Iterable[object]) -> list[str]:

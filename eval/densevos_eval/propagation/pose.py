@@ -12,6 +12,7 @@ from densevos.base.errors import InputError
 from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.frames import FrameSizes
+from densevos_eval.base.devices import to_device
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.joint_maps import cell_joint_maps, joint_maps, joints_of_cell_maps, joints_of_maps
 from densevos_eval.propagation.labels import LabelPropagation
@@ -41,7 +42,7 @@ def propagate_joints(
         given = None
         if index == 0:
             channels = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)
-            given = {id: torch.from_numpy(one).to(features) for id, one in enumerate(channels)}
+            given = {id: to_device(one.astype(np.float32), features.device) for id, one in enumerate(channels)}
         soft = labels.step(features, given)[1:].float().cpu().numpy()
         yield first if index == 0 else _read_out(soft, sizes, masks)
 

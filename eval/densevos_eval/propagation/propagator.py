@@ -10,7 +10,8 @@ from torch import Tensor
 
 from densevos.base.errors import InputError, RunError
 from densevos.base.masks import as_ids
-from densevos_eval.adapters.encoder import Encoder, check_array, check_frame
+from densevos_eval.adapters.arrays import check_array, check_frame
+from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.adapters.frames import FrameSizes, nearest
 from densevos_eval.adapters.stream import Stream
 from densevos_eval.base.sizes import Size

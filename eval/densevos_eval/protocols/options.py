@@ -62,6 +62,13 @@ class BenchmarkOptions:
             all_frames=self.frames == "all",
         )
 
+    def size_of_split(self) -> int | None:
+        """How many sequences the split has, whichever are chosen; None where files of others are missing."""
+        try:
+            return len(replace(self, sequences=()).load())
+        except InputError:
+            return None
+
     def load(self, *, annotated: bool = True) -> list[Sequence]:
         """The sequences that these options name.
 

@@ -46,6 +46,9 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
     notes = [f"[{number}] published: {source}" for number, source in enumerate(sources, start=1)]
     if published:
         notes.append("published figures are copied from the papers, over the whole split, and not measured here")
+    notes += [
+        f"{one.title}: annotations scored at {one.annotation_size}" for one in comparison.results if one.annotation_size
+    ]
     rows = [[first.title, *(percent(first.overall[column]) for column in first.columns), "", ""]]
     for result, differences in zip(comparison.results[1:], comparison.differences, strict=True):
         cells = [

@@ -1,6 +1,6 @@
 """Published figures, as printed in their papers, to show beside one's own; in per cent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from densevos.base.errors import InputError
@@ -55,6 +55,21 @@ def _ytobjects(method: str, training: str, j: float) -> Published:
     return Published(dataset="ytobjects", method=method, training=training, figures=figures, source=MUG_TABLE_3)
 
 
+VAL_2016 = (
+    *("blackswan", "bmx-trees", "breakdance", "camel", "car-roundabout", "car-shadow", "cows", "dance-twirl", "dog"),
+    *("drift-chicane", "drift-straight", "goat", "horsejump-high", "kite-surf", "libby", "motocross-jump"),
+    *("paragliding-launch", "parkour", "scooter-black", "soapbox"),
+)
+VAL_2017 = (
+    *VAL_2016,
+    *("bike-packing", "dogs-jump", "gold-fish", "india", "judo", "lab-coat", "loading", "mbike-trick", "pigs"),
+    "shooting",
+)
+NAMES = {("davis16", "val"): frozenset(VAL_2016), ("davis17", "val"): frozenset(VAL_2017)}
+"""The sequences that published figures are of, by benchmark and split."""
+COUNTS = {("ytvos18", "val"): 474}
+"""How many they are, where their names are not worth a list."""
+
 WEAK = "OxUvA + CAM"  # class activation maps come from image labels
 ROWS = (
     _davis17("random initialisation", "", 43.1),
@@ -95,3 +110,18 @@ def published_rows(dataset: str, split: str) -> list[Published]:
         known = ", ".join(dict.fromkeys(f"{row.dataset} {row.split}" for row in ROWS))
         raise InputError(f"--published: no figures are known for {dataset} {split}, only for {known}; leave it out")
     return rows
+
+
+def reason_against(dataset: str, split: str, sequences: Collection[str]) -> str | None:
+    """Why published figures cannot stand beside results of these sequences; None where they are the whole split."""
+    names, found = NAMES.get((dataset, split)), frozenset(sequences)
+    count = len(names) if names else COUNTS.get((dataset, split), len(found))
+    is_whole = found == names if names else len(found) == count
+    if is_whole:
+        return None
+    which = f"{len(found)} sequences"
+    if names and found & names:
+        which = f"{len(found & names)} of them" + (f" and {len(found - names)} others" if found - names else " alone")
+    elif names:
+        which = f"{len(found)} others"
+    return f"published figures are left out: they are of the {count} sequences of {dataset} {split}, not of {which}"

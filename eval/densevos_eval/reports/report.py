@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import made_folder, written_whole
 from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols.protocol import Protocol
@@ -22,12 +22,16 @@ WORST = 60  # Some 5 MB of curves and pictures.
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A result, what it is shown against, and the sequences both are of, worst first."""
+    """A result, what it is shown against, and the sequences both are of, worst first.
+
+    of: how many sequences the split has; None where that is not known.
+    """
 
     results: Results
     against: Results | None
     sequences: Sequence[benchmark.Sequence]
     protocol: Protocol
+    of: int | None = None
 
     def folders(self, name: str) -> dict[str, Path]:
         """Title -> folder that holds that of the masks of a sequence."""
@@ -35,7 +39,11 @@ class Judged:
 
 
 def judged(
-    results: Results, against: Results | None, sequences: Sequence[benchmark.Sequence], protocol: Protocol
+    results: Results,
+    against: Results | None,
+    sequences: Sequence[benchmark.Sequence],
+    protocol: Protocol,
+    of: int | None = None,
 ) -> Judged:
     """Results with the sequences they are of.
 
@@ -54,7 +62,7 @@ def judged(
             raise InputError(f"{path}: sequence {name} is not in this split; pass the --split or --sequences scored")
     chosen = [known[name] for name in sorted(results.sequences, key=lambda name: _rank(results, name))]
     check_fresh(results, chosen)
-    return Judged(results=results, against=against, sequences=chosen, protocol=protocol)
+    return Judged(results=results, against=against, sequences=chosen, protocol=protocol, of=of)
 
 
 def shown(subject: Judged, worst: int = WORST) -> Sequence[benchmark.Sequence]:
@@ -89,8 +97,8 @@ def write_report(
         stories.append(_story(subject, sequence, path.parent))
         on_sequence(sequence.name)
     names = [sequence.name for sequence in subject.sequences]
-    html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    html = page(subject.results, comparison, names, stories, own_ids=_own_ids(subject.protocol), of=subject.of)
+    made_folder(path.parent)
     with written_whole(path, "w") as file:
         file.write(html)
 
@@ -106,7 +114,7 @@ def write_movies(
     """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see movie.write_movie."""
     for sequence in shown(subject, worst):
         path = folder / f"{sequence.name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(path.parent)
         write_movie(sequence, subject.folders(sequence.name), path, fps=fps, width=1280, on_frame=on_frame)
 
 

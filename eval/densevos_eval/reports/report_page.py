@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from densevos_eval.reports import charts
+from densevos_eval.reports import charts, settings
 from densevos_eval.reports.compare import Comparison, Difference
 from densevos_eval.reports.compare_tables import percent
 from densevos_eval.reports.html import coloured_change, counted, document, heading, html_table, short_name
@@ -34,37 +34,64 @@ class Story:
 
 
 def page(
-    results: Results, comparison: Comparison | None, names: Sequence[str], stories: Sequence[Story], *, own_ids: bool
+    results: Results,
+    comparison: Comparison | None,
+    names: Sequence[str],
+    stories: Sequence[Story],
+    *,
+    own_ids: bool,
+    of: int | None = None,
 ) -> str:
     """The whole page. comparison: of the results (second) with others (first), if any.
 
     names: all sequences in the order of the table. stories: of those shown in detail, in their order. own_ids: objects
-    are not told apart.
+    are not told apart. of: how many sequences the split has, if that is known.
     """
     against = comparison.first if comparison else None
     title = escape(results.title)
     body = [
-        f"<header><h1>{title}</h1>{_subtitle(results, against)}</header>",
+        f"<header><h1>{title}</h1>{_subtitle(results, against, of)}</header>",
         f'<section class="tiles">{_tiles(results, comparison)}</section>',
         "<h2>All numbers</h2>",
         _overall(results, against),
         '<h2 id="sequences">Sequences, worst first</h2>',
         _sequence_table(results, against, names, [story.name for story in stories]),
         _details(results, against, stories, own_ids=own_ids),
+        *(_settings(one) for one in (results, against) if one and one.made_with),
     ]
     return document(f"{title}: {escape(f'{results.dataset} {results.split}')}", "\n".join(body))
 
 
-def _subtitle(results: Results, against: Results | None) -> str:
+def _subtitle(results: Results, against: Results | None, of: int | None) -> str:
     objects = sum(len(one.objects) for one in results.sequences.values())
     frames = sum(len(one.frames) for one in results.sequences.values())
     counts = [(len(results.sequences), "sequence"), (objects, "object"), (frames, "scored frame")]
     known = [counted(number, noun) for number, noun in counts if number]
+    if of is not None and of > len(results.sequences):
+        known[0] = f"<b>{len(results.sequences)} of {counted(of, 'sequence')}</b>"
     compared = f", against <b>{escape(against.title)}</b>" if against else ""
+    made = "".join(f"<p>{_made_with(one, named=against is not None)}</p>" for one in (results, against) if one)
     return (
         f"<p>{escape(results.dataset)} {escape(results.split)}{compared}</p>"
-        f'<p class="soft">{" · ".join(known)} · numbers in per cent</p>'
+        f'{made}<p class="soft">{" · ".join(known)} · numbers in per cent</p>'
     )
+
+
+def _made_with(results: Results, *, named: bool) -> str:
+    """What made the masks, in a line; named: the line says whose masks they are."""
+    title = f"{escape(results.title)}: " if named else ""
+    facts = settings.summary(results.made_with)
+    if results.annotation_size:
+        facts.append(f"annotations scored at {results.annotation_size}")
+    unknown = "" if results.made_with else "no record of what made the masks"
+    return f'<span class="soft">{title}{escape(" · ".join(filter(None, (unknown, *facts))))}</span>'
+
+
+def _settings(results: Results) -> str:
+    """Everything that made the masks, folded."""
+    rows = [[escape(name), escape(value)] for name, value in settings.listed(results.made_with).items()]
+    title = f"All settings of {escape(results.title)}"
+    return f"<details><summary>{title}</summary>{html_table(['setting', 'value'], rows, kind='reasons')}</details>"
 
 
 def _tiles(results: Results, comparison: Comparison | None) -> str:

@@ -38,6 +38,8 @@ class Results:
 
     metric: name of the metric; None for the one that the benchmark asks for.
     classes: IoU by name of the class, NaN for those without annotation; empty for what is not scored by classes.
+    annotation_size: HEIGHTxWIDTH that annotations were resized to; None for their own size.
+    made_with: encoder and settings that made the masks, empty where they are not known.
     """
 
     title: str
@@ -48,6 +50,8 @@ class Results:
     sequences: Mapping[str, SequenceResult]
     metric: str | None = None
     classes: Mapping[str, float] = field(default_factory=dict)
+    annotation_size: str | None = None
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -79,6 +83,8 @@ def read_results(folder: Path, title: str | None = None) -> Results:
             sequences={name: _sequence(one, folder) for name, one in everything["sequences"].items()},
             metric=everything.get("metric"),
             classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
+            annotation_size=everything.get("annotation_size"),
+            made_with=dict(everything.get("made_with", {})),
         )
     except NotADirectoryError:
         raise InputError(f"{folder}: is a file, not a folder of results; unpack it if it is an archive") from None

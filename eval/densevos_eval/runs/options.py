@@ -18,7 +18,8 @@ class RunOptions:
     """Empty the output folder first if it holds files."""
     resume: bool = False
     """Go on with the run in the output folder, if there is one: finished sequences are kept, unfinished ones are
-    redone, and other settings or inputs are an error."""
+    redone, and other settings or inputs are an error. If masks of a --video have changed, propagate computes only the
+    frames again that they can reach."""
     workers: int | None = None
     """Number of processes that share the sequences, on several GPUs in turn. Without this option there is one for each
     GPU; zero-shot segmentation with a CRF uses one for each CPU core, but at most four for each GPU."""

@@ -52,14 +52,15 @@ def run(
         RunError: Some sequences have no result; they have been listed by then.
     """
     from densevos_eval.base.devices import spread_over
-    from densevos_eval.base.progress import frame_progress
+    from densevos_eval.base.progress import frame_progress, run_header
 
     sequences = options.sequences(sequences)
     loads: list[Load] = [partial(load, place) for place in spread_over(device, options.workers or usual_workers)]
     writer = loads[0]()
 
     frames = sum(writer.steps(sequence) for sequence in sequences)
-    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, title) as on_frame:
+    header = run_header(title, len(sequences), frames, writer.settings()[""], *_where(options, loads))
+    with stopped_by_sigterm("go on with --resume"), frame_progress(frames, title, header) as on_frame:
         failed = write_all(
             sequences,
             writer,
@@ -76,6 +77,12 @@ def run(
     list_failures(failed, len(sequences))
     if movie and sequences:
         _write_movie(sequences[0], options, background=writer.background)
+
+
+def _where(options: RunOptions, loads: Several[Load]) -> list[str]:
+    """Where a run computes and writes, for its header."""
+    processes = [f"{len(loads)} processes"] if len(loads) > 1 else []
+    return [*processes, f"into {options.out}"]
 
 
 def write_all(

@@ -1,6 +1,6 @@
 """What masks are scored against: a benchmark, or a labelled set; options, without torch."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from densevos_eval.metrics.objects import ObjectsMetric
 from densevos_eval.metrics.registry import find_sequence_metric, find_shot_metric
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.protocol import Protocol
+from densevos_eval.scoring.two_folders import two_folders
 from densevos_eval.sequences.sequence import Sequence as VideoSequence
 
 USUAL = "miou"  # The metric of a labelled set unless another is named.
@@ -27,18 +28,25 @@ class Target:
     length: Number of frames of an item, by which shards are made equal.
     metric: How they are scored, bound to the rules of their benchmark or set.
     notes: What the user should know of a set, a line each.
+    places: The folder that holds the folder of masks of each item, by name; None: where --results says.
     """
 
     items: list[Any]
     length: Callable[[Any], int]
     metric: Metric[Any]
     notes: tuple[str, ...] = ()
+    places: Mapping[str, Path] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(BenchmarkOptions, ChosenSet):
-    """What to score against: a benchmark (--dataset, --root), or a labelled set (--set)."""
+    """What to score against: a benchmark (--dataset, --root), a labelled set (--set), or true masks (--truth)."""
 
+    truth: Path | None = None
+    """Folder of true masks, FRAME.png or SEQUENCE/FRAME.png, which the masks of the same names in --results are scored
+    against; no frames and no lists are needed. All frames with a true mask count, the first one too."""
+    skip_ends: bool = False
+    """With --truth: leave out the first and the last true mask of each sequence, as DAVIS does."""
     stability: bool = True
     """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per frame."""
     count_ends: bool = False
@@ -53,8 +61,13 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     def __post_init__(self) -> None:
         # The two kinds share their split; every other option belongs to one of them.
+        of_folders = {"truth", "skip_ends"}
         of_sets = {one.name for one in fields(ChosenSet)} - {"set", "split"}
-        of_benchmarks = {one.name for one in fields(self)} - of_sets - {"set", "split"}
+        of_benchmarks = {one.name for one in fields(self)} - of_sets - of_folders - {"set", "split"}
+        if self.truth:
+            self._check_left_out(of_sets | of_benchmarks | {"set", "split"}, "a benchmark or a set, not for --truth")
+            return
+        self._check_left_out(of_folders, "two folders of masks (--truth)")
         if self.set:
             self._check_left_out(of_benchmarks, "a benchmark (--dataset), not for a labelled set")
             return
@@ -62,7 +75,8 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         if self.dataset is None or self.root is None:
             missing = "--dataset" if self.dataset is None else "--root"
             raise InputError(
-                f"{missing}: is missing; name a benchmark with --dataset and --root, or a labelled set with --set"
+                f"{missing}: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or a"
+                " folder of true masks with --truth"
             )
         super().__post_init__()
 
@@ -73,13 +87,33 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
                 flag = ("no-" if option.default is True else "") + option.name.replace("_", "-")
                 raise InputError(f"--{flag}: is for {whose}; leave it out")
 
-    def target(self, metric: str | None) -> Target:
+    @property
+    def part(self) -> str:
+        """Name of what is scored, for the tables: the split, or all of a folder."""
+        return "all" if self.truth else self.split
+
+    def target(self, metric: str | None, results: Sequence[Path] = ()) -> Target:
         """What these options name, with the metric named or the usual one.
+
+        results: Folders of the masks to score, which two folders (--truth) are compared by.
 
         Raises:
             InputError: Files are missing, or the metric does not score what the options name.
         """
+        if self.truth:
+            return self._two_folders(metric, self.truth, results[0])
         return self._labelled_set(metric or USUAL) if self.set else self._benchmark(metric)
+
+    def _two_folders(self, metric: str | None, truth: Path, results: Path) -> Target:
+        found = two_folders(truth, results, skip_ends=self.skip_ends)
+        chosen = find_sequence_metric(metric or found.protocol.measure)(benchmark=found.protocol)
+        return Target(
+            items=found.sequences,
+            length=lambda sequence: len(sequence.frame_names),
+            metric=chosen,
+            notes=found.notes,
+            places=found.places,
+        )
 
     def _benchmark(self, metric: str | None) -> Target:
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)

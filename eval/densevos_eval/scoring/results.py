@@ -10,8 +10,11 @@ from rich import box
 from rich.table import Table
 
 import densevos
-from densevos.base.files import write_json, written_whole
+from densevos.base.files import made_folder, write_json, written_whole
+from densevos_eval.base.sizes import size_text
 from densevos_eval.metrics.metric import Provenance, Scores
+from densevos_eval.runs.records import FILE as MASKS
+from densevos_eval.runs.records import SEGMENTED, read_settings
 
 FILE = "results.json"
 
@@ -21,7 +24,7 @@ def write_scores(scores: Scores, folder: Path) -> None:
 
     The files of the metric cannot say that items are broken, so then there are none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     write_json(folder / FILE, results_json(scores, folder))
     for name, content in scores.metric.files(scores).items():
         if scores.broken:
@@ -51,6 +54,7 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
     for name, row in scores.rows.sequences.items():
         details = scores.rows.sequence_details.get(name, {})
         sequences[name] = {**row, **_origin(scores.provenance.get(name), folder), **details}
+    everything.update(_settings(scores))
     everything["overall"] = dict(scores.rows.overall)
     everything["sequences"] = sequences
 
@@ -58,6 +62,21 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
         everything["metric"] = scores.metric.name
     everything.update(scores.rows.details)
     return {name: _plain(value) for name, value in everything.items()}
+
+
+def _settings(scores: Scores) -> dict[str, object]:
+    """The size of the annotations unless it is their own, and what the masks were made with as far as it is known."""
+    settings: dict[str, object] = {}
+    sizes = {one.annotation_size for one in scores.provenance.values() if one.annotation_size}
+    if sizes:
+        settings["annotation_size"] = ", ".join(sorted(map(size_text, sizes)))
+
+    # Folders of one result were made with the same settings, see scoring.folders.
+    records = [one.folder / name for one in scores.provenance.values() for name in (MASKS, SEGMENTED)]
+    record = next((record for record in records if record.is_file()), None)
+    if record:
+        settings["made_with"] = read_settings(record)
+    return settings
 
 
 def scores_table(scores: Scores) -> Table:

@@ -19,8 +19,8 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
         InputError: Nothing can be scored.
         RunError: Some items cannot be scored; they have been listed by then.
     """
-    out = scoring.folder(several=against.set is None)
-    target = against.target(metric)
+    out = scoring.folder(several=against.set is None and against.truth is None)
+    target = against.target(metric, scoring.results)
     print_notes(target.notes)
     items = shard_of(target.items, scoring.shard, target.length)
     if not items:
@@ -28,12 +28,16 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
         return
 
     kept = KeptArrays(out=out, reuse=scoring.resume)
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items)) as on_item:
+    folders = ", ".join(map(str, scoring.results))
+    header = (
+        f"score: {len(items)} of {target.metric.dataset} {against.part} in {folders}, {target.metric.name}, into {out}"
+    )
+    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items), header) as on_item:
         scores = score(
             items,
-            located(items, scoring.results),
+            target.places or located(items, scoring.results),
             target.metric,
-            split=against.split,
+            split=against.part,
             kept=kept,
             workers=scoring.workers or os.cpu_count() or 1,
             on_item=on_item,

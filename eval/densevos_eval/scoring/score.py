@@ -112,7 +112,12 @@ def _measure(
 ) -> ItemResult:
     """Measure one item, or take the arrays that an earlier run measured from the very same files."""
     folder = folders[item.name]
-    provenance = Provenance(frames=metric.frames(item), folder=folder, fingerprints=metric.fingerprints(item, folder))
+    provenance = Provenance(
+        frames=metric.frames(item),
+        folder=folder,
+        fingerprints=metric.fingerprints(item, folder),
+        annotation_size=getattr(item, "annotation_size", None),  # Shots of a labelled set have none.
+    )
     hashes = provenance.fingerprints
     facts = [densevos.__version__, metric.name, metric.facts(item), hashes.masks, hashes.annotations]
     key = fingerprint([], facts)

@@ -13,6 +13,7 @@ from densevos.base.errors import InputError
 from densevos.data.sources.source import FrameReader
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.network import SegmentationNetwork, load_network
+from densevos_eval.base.devices import to_device
 
 STRIDE = 32  # Pixels of a cell of the last stage.
 FILE = "model.safetensors"
@@ -64,7 +65,7 @@ class Classifier:
         height, width = seen_size(frames.shape[1:3], self.size)
         box, how = (width, height), Image.Resampling.BILINEAR
         small = np.stack([np.asarray(Image.fromarray(frame).resize(box, how)) for frame in frames])
-        pixels = torch.from_numpy(small).to(self.device, non_blocking=True)
+        pixels = to_device(small, self.device)
         return normalise(pixels.permute(0, 3, 1, 2).float() / 255)
 
 

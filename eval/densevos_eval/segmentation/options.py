@@ -91,7 +91,7 @@ class NetworkOptions:
     overlays: bool = False
     """Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac (mps)."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 32:

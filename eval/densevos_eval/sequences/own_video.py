@@ -1,13 +1,14 @@
 """One's own video as a sequence: which of its frames are used, and which masks belong to them."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import made_folder, written_whole
 from densevos.base.names import image_files
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
@@ -28,9 +29,17 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
     last = len(reader) - 1 if end is None else frame_index("--end", end, reader)
     if first > last:
         raise InputError(f"--start {start} --end {end}: the end lies before the start; exchange them")
+    if mask and not mask.exists():
+        raise InputError(f"{mask}: mask is missing; paint it over the frame that densevos-eval frame writes")
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(f"{mask}: lies among the frames and would be one of them; move it out of {video}")
+    if mask and mask.stem in reader.names and mask.stem != reader.names[first] and not mask.is_dir():
+        warnings.warn(
+            f"{mask}: is taken as the mask of the first frame, {reader.names[first]}; if it is that of frame"
+            f" {mask.stem}, name its folder as --mask",
+            stacklevel=2,
+        )
     if mask and mask.is_dir():
         masks = _masks_by_frame(mask, reader)
         given = {index - first: file for index, file in masks.items() if first <= index <= last}
@@ -68,7 +77,7 @@ def write_frame(video: Path, out: Path, at: str | None = None) -> str:
     index = 0 if at is None else frame_index("--at", at, reader)
     picture = Image.fromarray(reader.read([index])[0])
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(out.parent)
     with written_whole(out) as file:
         picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
     return f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}"

@@ -12,6 +12,7 @@ from densevos.base.images import size_remedy
 from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
+from densevos.video import Video
 from densevos_eval.sequences.annotations import AnnotationReader, IdReader
 from densevos_eval.sequences.flat_colours import flat
 from densevos_eval.sequences.painted import PaintedMasks, read_painted
@@ -67,6 +68,14 @@ class Sequence:
         reader = open_frames(self.source)
         stop = self.start + len(self.frame_names)
         return Excerpt(reader, self.start, stop) if self.start or stop < len(reader) else reader
+
+    def video(self) -> Video:
+        """The frames, to go through or to pick from; InputError when the source is missing or unreadable."""
+        return Video(self.frames())
+
+    def masks(self) -> dict[int, np.ndarray]:
+        """The masks that are given, see `read_given`."""
+        return read_given(self)
 
     @property
     def inputs(self) -> list[Path]:

@@ -11,7 +11,8 @@ from densevos.base.errors import InputError
 from densevos.base.files import written_whole
 from densevos.base.names import mask_files
 from densevos.data.sources.source import iterate_frames
-from densevos_eval.drawing.overlay import bright_palette, even, movie, overlay, scaled_to
+from densevos_eval.drawing.movie_file import movie
+from densevos_eval.drawing.overlay import bright_palette, even, overlay, scaled_to
 from densevos_eval.sequences.sequence import resized_ids
 from densevos_eval.studio.jobs import Job
 from densevos_eval.studio.project import Project, TrackedObject

@@ -46,6 +46,8 @@ def sweep(
     """
     for sequence in sequences:
         _check(sequence, protocol)
+    # Frames before the first mask are not scored, and features are kept of one way through a video.
+    sequences = [replace(sequence, both_ways=False) for sequence in sequences]
     inputs = [path for sequence in sequences for path in (sequence.source, *sequence.given.values())]
     new_folder(out, overwrite=overwrite, inputs=inputs)
     features, seconds = 0.0, dict.fromkeys(setups, 0.0)

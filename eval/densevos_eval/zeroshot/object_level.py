@@ -13,7 +13,7 @@ import torch
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
-from densevos.data.foreground.crf import CrfConfig, refine, require
+from densevos.data.foreground.crf import CrfConfig, refine
 from densevos_eval.propagation.soft_masks import write_soft_masks
 from densevos_eval.runs.records import FILE
 from densevos_eval.sequences.sequence import Sequence
@@ -51,10 +51,6 @@ class ObjectLevel:
     threshold: float = 0.5
     crf: CrfConfig | None = None
     probabilities: bool = False
-
-    def __post_init__(self) -> None:
-        if self.crf:
-            require()
 
     @classmethod
     def loaded(cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None) -> "ObjectLevel":

@@ -18,7 +18,7 @@ class CrfOptions(_Overrides):
     """The dense CRF that refines masks; what is left out comes from the preset. See CrfConfig."""
 
     crf: bool = True
-    """Refine masks with a dense CRF (pip install pydensecrf2); the masks before it go to OUT/no-crf."""
+    """Refine masks with a dense CRF; the masks before it go to OUT/no-crf."""
     crf_preset: Literal["mug", "cosnet", "matnet"] = "mug"
     """Parameters of a publication."""
 
@@ -72,7 +72,7 @@ class ZeroShotOptions:
     """Sizes to segment every frame at, as multiples of the size of training; the probabilities are averaged. Without
     this option they are 1 and 1.5; `--no-flip --scales 1` segments every frame once, as the paper does."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac (mps)."""
     save_probabilities: bool = False
     """Write soft masks too, 0 (no) to 255 (yes): OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: background)."""
 

@@ -64,6 +64,24 @@ def test_long_steps_have_a_time_left() -> None:
     assert recorded.lines[:2] == ["videos 1/4 steps", "videos 2/4 steps, 0:03:20 left"]
 
 
+def test_a_header_tenths_and_a_rate() -> None:
+    lines: list[str] = []
+    now = 100.0
+    options = {"header": "propagate: 1 sequence", "rate": True, "quiet": 5, "seconds": 30}
+    bar = LineProgress(unit="frames", ends=False, write=lines.append, clock=lambda: now, **options)
+    task = bar.add_task("dog", total=40)
+    for _ in range(16):
+        now += 2
+        bar.advance(task)
+    assert lines == [
+        "propagate: 1 sequence",
+        "dog 3/40 frames, 0.5 frames/s, 0:01:14 left",
+        "dog 7/40 frames, 0.5 frames/s, 0:01:06 left",
+        "dog 11/40 frames, 0.5 frames/s, 0:00:58 left",
+        "dog 15/40 frames, 0.5 frames/s, 0:00:50 left",
+    ]
+
+
 def test_ends_may_go_without_a_line() -> None:
     lines: list[str] = []
     with LineProgress(ends=False, seconds=0, write=lines.append) as bar:

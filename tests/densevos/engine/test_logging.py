@@ -84,3 +84,15 @@ def test_without_wandb_it_says_what_to_install(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(InputError, match=r"pip install 'densevos\[wandb\]'"):
         MetricsLog(tmp_path, wandb="videos")
+
+
+def test_without_tensorboard_a_note_says_so_and_losses_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # Its import fails.
+    with MetricsLog(tmp_path) as log:
+        log.write(1, {"loss": 0.5})
+        log.show(1, {"frames": torch.zeros(3, 4, 4)})
+    assert "pip install 'densevos[tensorboard]'" in capsys.readouterr().err
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "loss": 0.5}
+    assert not (tmp_path / "tensorboard").exists()

@@ -200,3 +200,13 @@ def test_a_run_that_waits_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> Non
         read(Numbers(lambda: time.sleep(60)), stop_asked=lambda: True)
     assert not multiprocessing.active_children()
     assert read(Numbers(lambda: None), stop_asked=lambda: True)  # what comes in time is still trained on
+
+
+def test_without_reading_processes_training_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "readers_can_start", lambda: False)
+    sampler, config = ClipSampler(8, 2, 1, 0), LoopConfig(workers=2)
+    with pytest.warns(UserWarning, match=r"need Linux, and this is .*: training reads in its own process"):
+        batches = Readers(Many(), sampler, config, lambda: False)
+    with batches:
+        assert next(batches).frames.shape == (2, 1000, 1000)
+        assert not multiprocessing.active_children()

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -364,15 +363,6 @@ def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(tmp_path: Pat
     np.testing.assert_allclose(runs[0], runs[1], atol=1e-5)
     assert middle_frames(9, 4) == [1, 3, 5, 7]
     assert middle_frames(2, 4) == [0, 1]
-
-
-def test_a_crf_that_is_not_installed_is_missed_before_training(
-    tiny_mug: MugConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    with pytest.raises(InputError, match="pip install pydensecrf2"):
-        train(dataclasses.replace(tiny_mug, relabel_crf=True), tmp_path / "run")
-    assert not (tmp_path / "run" / "round1").exists()
 
 
 def test_missing_maps_are_listed_and_refused(tiny_mug: MugConfig, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def reflecting(network: nn.Module) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("prefix", ["encoder.", "module.encoder.model."])
+@pytest.mark.parametrize("prefix", ["encoder.", "module.encoder.model.", "model.encoder."])
 def test_crw_snapshots_by_key_mapping(tmp_path: Path, prefix: str) -> None:
     network, path = resnet(), tmp_path / "crw.pth"
     torch.save({"model": as_crw(network, prefix), "args": argparse.Namespace(lr=1e-4), "epoch": 24}, path)
@@ -155,13 +155,47 @@ def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> 
     assert torch.equal(chosen(FRAMES), expected)
 
 
-def test_safetensors_of_others_are_sent_to_their_networks(tmp_path: Path) -> None:
-    safetensors.torch.save_file(resnet().state_dict(), tmp_path / "model.safetensors")
-    message = (
-        r"model\.safetensors: has no densevos encoder card; .*network: --encoder torchvision:resnet18:.*safetensors"
-    )
-    with pytest.raises(InputError, match=message):
-        load_encoder(str(tmp_path / "model.safetensors"), device="cpu")
+def test_plain_files_of_a_resnet_whatever_stands_before_its_names(tmp_path: Path) -> None:
+    state = resnet().state_dict()
+    named = [{prefix + name: tensor for name, tensor in state.items()} for prefix in ("model.encoder.", "encoder.")]
+    torch.save({"state_dict": named[0], "pytorch-lightning_version": "2.4.0"}, tmp_path / "last.ckpt")
+    safetensors.torch.save_file(named[1], tmp_path / "model.safetensors")
+    for name in ("last.ckpt", "model.safetensors"):
+        source = load_encoder(tmp_path / name, device="cpu").source
+        assert source is not None
+        assert source.module is not None
+        assert (source.kind, source.files) == ("torchvision", (tmp_path / name,))
+        assert all(torch.equal(tensor, state[key]) for key, tensor in source.module.state_dict().items())
+
+
+def test_our_weights_without_a_card_are_not_taken_for_another_network(tmp_path: Path) -> None:
+    weights = DenseEncoder(EncoderConfig()).state_dict()
+    for name, content in {
+        "best.pt": {"learner": {f"encoder.{k}": v for k, v in weights.items()}, "step": 3},
+        "last.ckpt": {"state_dict": {f"model.{k}": v for k, v in weights.items()}},
+    }.items():
+        torch.save(content, tmp_path / name)
+        with pytest.raises(InputError, match=rf"{name}: holds weights of densevos without the card .*densevos export"):
+            load_encoder(tmp_path / name, device="cpu")
+
+
+def test_files_of_several_networks_say_which_there_are(tmp_path: Path) -> None:
+    state, path = resnet().state_dict(), tmp_path / "both.pth"
+    torch.save({f"{name}.{k}": v for name in "ab" for k, v in state.items()}, path)
+    with pytest.raises(InputError, match=r"several networks \(a, b\); say which one with --weights-of"):
+        load_encoder(path, device="cpu")
+    assert load_encoder(path, weights_of="b", device="cpu").layer == "res4"
+    torch.save({"model": as_crw(resnet())}, path)
+    with pytest.raises(InputError, match=r"--weights-of b: .*both\.pth is a released snapshot of one network"):
+        load_encoder(path, weights_of="b", device="cpu")
+
+
+def test_files_of_other_networks_say_what_they_hold(tmp_path: Path) -> None:
+    torch.save({"model.stem.0.weight": torch.zeros(3)}, tmp_path / "last.ckpt")
+    with pytest.raises(
+        InputError, match=r"VFS \(but model\.stem\.0\.weight, \.\.\.\); name the network .*module:function"
+    ):
+        load_encoder(tmp_path / "last.ckpt", device="cpu")
 
 
 def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +251,10 @@ def fit(frames):
     assert frames.shape[2] % 7 == 0, "height must be divisible by window"
     return frames[:, :, ::8, ::8]
 def bad_mean(): m = Means(); m.mean = 3; return m
+def tokens(): return lambda frames: frames[:, :, ::8, ::8].flatten(2).transpose(1, 2)
+def named(): return lambda frames: {"res4": frames, "res5": frames}
+made = convolution()
+constant = 3
 """
 
 
@@ -233,10 +271,22 @@ def test_own_functions(here: Path) -> None:
     assert (means.stride, means.layer) == (4, "output")
     torch.testing.assert_close(means(FRAMES), F.normalize(F.avg_pool2d(FRAMES, 4), dim=1))
     convolution = load_encoder("my_networks:convolution", device="cpu")
+    assert load_encoder("my_networks:made", device="cpu").source is not None
     assert convolution.stride == 16
     assert convolution.of_frame(np.zeros((40, 50, 3), np.uint8)).shape == (5, 3, 4)
     assert convolution.source is not None
     assert convolution.source.architecture == "Convolution"
+
+
+def test_a_network_of_ones_own_needs_no_file() -> None:
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 5, kernel_size=8, stride=8)
+    encoder = load_encoder(network, device="cpu")
+    assert (encoder.name, encoder.layer, encoder.stride) == ("Conv2d", "output", 8)
+    expected = F.normalize(network(normalise(FRAMES)), dim=1)
+    torch.testing.assert_close(encoder(FRAMES), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="returned features instead of a network"):
+        load_encoder(torch.zeros(1, 5, 8, 12), device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -250,6 +300,9 @@ def test_own_functions(here: Path) -> None:
         ("my_networks:fixed", "fails on a frame of 224x448"),
         ("my_networks:pair", r"returns a list for frames .*must return features"),
         ("my_networks:half", r"RuntimeError: .*Half.*its weights are float16 and frames are float32.*float\(\)"),
+        ("my_networks:tokens", r"returns \[1, 1568, 3\] .*of tokens .* leave out the class token"),
+        ("my_networks:named", "returns a dict .*; pick one of res4, res5"),
+        ("my_networks:constant", "is a int; name a function that returns a callable"),
         ("my_networks:bad_mean", "mean must be three numbers"),
         ("broken_networks:make", "nothing_of_this_name"),
         ("no_such_module:make", "no_such_module.*importable from the working directory"),
@@ -281,12 +334,31 @@ def test_networks_of_half_precision_are_right_under_autocast(here: Path) -> None
 
 def test_frames_that_are_none_are_told() -> None:
     encoder = load_encoder("random:resnet18", device="cpu", layer="res3")
-    for frames in (FRAMES[0], FRAMES.mul(255).byte(), FRAMES.numpy(), FRAMES[:, :1]):
-        with pytest.raises(InputError, match=r"frames: must be a tensor \[B,3,H,W\] of floats, RGB in 0 to 1"):
+    for frames in (FRAMES[0], FRAMES.mul(255).int(), FRAMES.numpy(), FRAMES[:, :1], FRAMES[:0]):
+        with pytest.raises(InputError, match=r"frames: must be a tensor \[B,3,H,W\] of RGB, floats in 0 to 1 or uint8"):
             encoder(frames)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"frame: must be \[H,W,3\] uint8, is \[64, 96, 3\] float32"):
         encoder.of_frame(FRAMES[0].permute(1, 2, 0).numpy())
-    torch.testing.assert_close(encoder(FRAMES.double()), encoder(FRAMES))
+    with pytest.raises(InputError, match="video: has no frames"):
+        encoder.features([])
+
+
+def test_frames_of_any_size_and_type_are_encoded_as_propagation_encodes_them() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 37, 50, 3), np.uint8)
+    frames = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    for spec, cells in (("random:resnet18", (5, 7)), ("timm:vit_tiny_patch16_224:none", (3, 4))):
+        encoder = load_encoder(spec, device="cpu")
+        features = encoder(frames)
+        assert features.shape[2:] == cells
+        assert torch.equal(features, encoder(frames.float() / 255))
+        assert torch.equal(features, encoder(frames.double() / 255))
+        torch.testing.assert_close(features[1], encoder.of_frame(pixels[1]), rtol=1e-4, atol=1e-5)
+        assert torch.equal(encoder.features(pixels), torch.stack([encoder.of_frame(frame) for frame in pixels]))
+
+
+def test_an_encoder_is_printed_in_a_line() -> None:
+    text = repr(load_encoder("random:resnet18", device="cpu"))
+    assert text == "Encoder('random:resnet18', layer='res4', stride=8, device='cpu')"
 
 
 def test_options_out_of_range_are_told() -> None:

@@ -14,6 +14,7 @@ from densevos_eval import cli
 from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.matrix.plan import read_plan
 from densevos_eval.matrix.run import run
+from densevos_eval.reports import published
 from densevos_eval.runs.records import written_sequence
 from densevos_eval.sequences.sequence import read_given
 
@@ -108,8 +109,10 @@ def test_every_cell_is_made_and_all_are_in_the_tables(plan: Path, capsys) -> Non
     assert not (out / "second" / "several" / "crw" / ".scores").exists()
 
 
-def test_page_needs_no_other_file_and_marks_published_figures(plan: Path) -> None:
-    out = made(plan, Recorder(), published=True)
+def test_page_needs_no_other_file_and_marks_published_figures(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as whole:
+        whole.setattr(published, "NAMES", {})
+        out = made(plan, Recorder(), published=True)
     page = (out / "matrix.html").read_text()
     assert page.count("<table") == 3
     assert "<h1>plan</h1>" in page
@@ -117,6 +120,12 @@ def test_page_needs_no_other_file_and_marks_published_figures(plan: Path) -> Non
     assert "<i>MAST, stride 4 (OxUvA)</i>" in page
     assert "http" not in page
     assert "*MAST, stride 4 (OxUvA)*" in (out / "matrix.md").read_text()
+
+    out = made(plan, Recorder(), published=True)
+    for name in ("matrix.html", "matrix.md"):
+        text = (out / name).read_text()
+        assert "MAST" not in text
+        assert "published figures are left out: they are of the 30 sequences of davis17 val" in text
 
 
 def test_presets_that_score_at_another_size_are_noted(plan: Path) -> None:

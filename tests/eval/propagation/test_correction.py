@@ -17,11 +17,14 @@ from densevos.data.synthetic.sequences import SyntheticConfig, SyntheticSequence
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation import both_ways
 from densevos_eval.propagation.both_ways import Span, frames_of
-from densevos_eval.propagation.propagate import Propagation
+from densevos_eval.propagation.propagate import Propagation, _spans
 from densevos_eval.propagation.settings import PropagationConfig
+from densevos_eval.protocols.folder import FOLDER
+from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.sequences.sequence import Sequence
+from tests.eval.conftest import Benchmark
 
 FRAMES = 8
 CONTEXT = 2
@@ -89,8 +92,9 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     assert all(mask.any() for mask in masks)
     np.testing.assert_array_equal(masks[middle], truth(middle))
 
+    write_mask(tmp_path / "middle.png", truth(middle))
     # What leads away from the mask is what a clip is that starts there, in either direction.
-    forward = own_video(clip, tmp_path / "given" / f"{middle:05d}.png", start=str(middle))
+    forward = own_video(clip, tmp_path / "middle.png", start=str(middle))
     write_all([forward], writer(), tmp_path / "forward")
     for t in range(middle, FRAMES):
         np.testing.assert_array_equal(read_mask(tmp_path / "forward" / "clip" / f"{t:05d}.png"), masks[t])
@@ -98,7 +102,7 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     turned.mkdir()
     for t, frame in enumerate(open_frames(clip).read(range(middle, -1, -1))):
         iio.imwrite(turned / f"{t:05d}.png", frame)
-    backward = own_video(turned, tmp_path / "given" / f"{middle:05d}.png")
+    backward = own_video(turned, tmp_path / "middle.png")
     write_all([backward], writer(), tmp_path / "backward")
     for t in range(middle + 1):
         np.testing.assert_array_equal(read_mask(tmp_path / "backward" / "turned" / f"{middle - t:05d}.png"), masks[t])
@@ -169,3 +173,15 @@ def test_a_mask_that_is_stored_in_another_way_changes_nothing(clip: Path, tmp_pa
     write_all([sequence], writer(), tmp_path / "out", resume=True)
     assert f"{FRAMES} frames are kept, 0 are computed again" in capsys.readouterr().err
     assert files(tmp_path / "out") == expected
+
+
+def test_folders_of_ones_own_go_both_ways_and_benchmarks_forward(benchmark: Benchmark) -> None:
+    for sequence in load_sequences(FOLDER, benchmark.root, "val", ("one", "two")):
+        assert not sequence.both_ways  # the first frame has a mask
+    for frame in (0, 1):
+        benchmark.annotation("one", frame).unlink()
+    late, _ = load_sequences(FOLDER, benchmark.root, "val", ("one", "two"))
+    assert (list(late.given), late.both_ways) == ([2], True)
+    assert [list(span.written) for span in _spans(late, late.given)] == [[2, 3, 4, 5], [1, 0]]
+    ytvos = replace(late, both_ways=False)
+    assert [list(span.written) for span in _spans(ytvos, ytvos.given)] == [[0, 1, 2, 3, 4, 5]]

@@ -15,7 +15,7 @@ from densevos.base.errors import InputError
 from densevos_eval import cli
 from densevos_eval.reports.compare import bootstrap_interval, compare
 from densevos_eval.reports.compare_tables import as_csv, latex, markdown, percent
-from densevos_eval.reports.published import ROWS, published_rows
+from densevos_eval.reports.published import ROWS, VAL_2016, VAL_2017, published_rows, reason_against
 from densevos_eval.reports.results import read_all, read_results, titles
 
 
@@ -170,6 +170,17 @@ def test_published_figures_are_consistent() -> None:
         published_rows("davis16", "dev")
 
 
+def test_published_figures_stand_beside_results_of_the_whole_split_alone(golden: Path) -> None:
+    assert set(VAL_2017) == set(json.loads((golden / "davis2017_classes.json").read_text())["val"])
+    assert len(VAL_2016) == 20
+    assert reason_against("davis16", "val", reversed(VAL_2016)) is None
+    assert reason_against("ytobjects", "val", ["cat/1"]) is None
+    message = "they are of the 20 sequences of davis16 val, not of 19 of them alone"
+    assert reason_against("davis16", "val", VAL_2016[1:]) == f"published figures are left out: {message}"
+    assert "not of 20 of them and 10 others" in str(reason_against("davis16", "val", VAL_2017))
+    assert "the 474 sequences of ytvos18 val, not of 8 sequences" in str(reason_against("ytvos18", "val", VAL_2016[:8]))
+
+
 def test_percent() -> None:
     assert [percent(v, sign=True) for v in (0.0251, -0.0004, float("nan"), None)] == ["+2.5", "+0.0", "–", "–"]
 
@@ -219,9 +230,19 @@ def test_unreadable_results_are_named(tmp_path) -> None:
 
 def test_command(pair, tmp_path, monkeypatch, capsys) -> None:
     assert run(monkeypatch, *pair, "--published") == 0
-    shown = capsys.readouterr().out
-    assert "| other | 57.5 (-2.5)" in shown
-    assert "*MuG (OxUvA)*" in shown
+    shown = capsys.readouterr()
+    assert "| other | 57.5 (-2.5)" in shown.out
+    assert "*MuG (OxUvA)*" not in shown.out
+    assert (
+        "note: published figures are left out: they are of the 30 sequences of davis17 val, not of 3 others"
+        in shown.err
+    )
+    whole = write_results(tmp_path / "whole", {name: [0.5] for name in VAL_2017}, annotation_size="480x880")
+    assert run(monkeypatch, whole, "--published") == 0
+    shown = capsys.readouterr()
+    assert "*MuG (OxUvA)*" in shown.out
+    assert "* whole: annotations scored at 480x880" in shown.out
+    assert not shown.err
     assert run(monkeypatch, *pair, "--format", "csv", "--out", tmp_path / "new" / "table.csv") == 0
     assert (tmp_path / "new" / "table.csv").read_text().startswith("result,sequence,metric")
     assert run(monkeypatch) == 2

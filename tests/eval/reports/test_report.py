@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -15,10 +16,13 @@ from PIL import Image
 
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
+from densevos_eval.drawing.movie import panels
+from densevos_eval.inputs.sequences import load_sequences
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.reports import charts
 from densevos_eval.reports.report import mean_curves, worst_frame
 from densevos_eval.reports.results import SequenceResult, read_results
+from densevos_eval.reports.settings import listed, summary
 from densevos_eval.reports.thumbnails import FALSE, MISSED, SWAPPED, close_up, data_uri, disagreement
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
@@ -139,6 +143,14 @@ def test_movies_are_written(scored, monkeypatch, tmp_path) -> None:
     assert all((out.parent / link).stat().st_size > 500 for link in links)
 
 
+def test_masks_of_another_size_are_drawn_at_that_of_their_frames(benchmark, tmp_path) -> None:
+    (one, _) = load_sequences("davis17", benchmark.root)
+    frame = one.video()[2]
+    write_masks(tmp_path / "large" / "one", moving_rectangles({1: 8}).repeat(2, axis=1).repeat(3, axis=2))
+    drawn = [panels(one, {"": folder}, 2, frame, width=400) for folder in (benchmark.results, tmp_path / "large")]
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_alone_and_with_one_object(scored, monkeypatch) -> None:
     benchmark, _ = scored
     fixed = ("--dataset", "davis16", "--root", benchmark.root)
@@ -148,6 +160,41 @@ def test_alone_and_with_one_object(scored, monkeypatch) -> None:
     assert len(Page(html).values("img", "src")) == 2 * 3
     assert "another object" not in html
     assert "difference" not in html
+
+
+def test_the_page_says_what_made_the_masks_and_of_how_many_sequences(scored, monkeypatch) -> None:
+    benchmark, other = scored
+    made = {"encoder": "runs/<b>/encoder.safetensors", "layer": "res4", "stride": 8, "propagation": {"context": 20}}
+    (benchmark.results / "propagation.json").write_text(json.dumps(made))
+    fixed = ("--dataset", "davis17", "--root", benchmark.root)
+    for results in (benchmark.results, other):
+        command = ("score", *fixed, "--results", results, "--sequences", "two", "--workers", 1)
+        assert run(monkeypatch, *command, "--annotation-size", "24x40") == 0
+    everything = json.loads((benchmark.results / "results.json").read_text())
+    assert (everything["made_with"], everything["annotation_size"]) == (made, "24x40")
+    assert report(monkeypatch, scored) == 0
+    html = (benchmark.results / "report.html").read_text(encoding="utf-8")
+    assert "<b>1 of 2 sequences</b>" in html
+    assert (
+        "results: encoder runs/&lt;b&gt;/encoder.safetensors · layer res4 · context 20 · annotations scored at 24x40"
+        in html
+    )
+    assert "&lt;i&gt;other: no record of what made the masks · annotations scored at 24x40" in html
+    assert "<td>propagation.context</td><td>20</td>" in html
+    assert html.count("<details>") == 1
+
+
+def test_settings_in_short() -> None:
+    made = {
+        "method": "zero-shot, object level",
+        "precision": "bf16",
+        "stride": 4,
+        "frames": {"short_side": 480},
+        "crf": None,
+    }
+    assert summary(made) == ["zero-shot, object level", "stride 4", "precision bf16", "short side 480"]
+    assert listed({"a": None, "b": {"c": [1, 2], "d": {"e": False}}}) == {"b.c": "1, 2", "b.d.e": "False"}
+    assert summary({}) == []
 
 
 @pytest.mark.parametrize(
@@ -319,11 +366,13 @@ def test_browser_shows_the_page(scored, monkeypatch, tmp_path) -> None:
     picture = tmp_path / "page.png"
     for number, wanted in enumerate(("--dump-dom", f"--screenshot={picture}")):
         profile = f"--user-data-dir={tmp_path / f'profile{number}'}"
-        command = [str(CHROMIUM), *QUIET, profile, "--window-size=1000,1400", wanted, address]
+        size = ("--window-size=500,900", "--window-size=1000,1400")[number]
+        command = [str(CHROMIUM), *QUIET, profile, size, wanted, address]
         finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert finished.returncode == 0, finished.stderr
         if number == 0:
             assert "<button>J&amp;F</button>" in finished.stdout  # the script has run
+            assert 'class="scroll wide cut"' in finished.stdout  # a curve that is cut says so
             assert "Uncaught" not in finished.stderr
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100

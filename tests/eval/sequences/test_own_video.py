@@ -67,6 +67,13 @@ def test_masks_of_several_frames(clip: Path) -> None:
     assert later.given == {4: masks / "7.png"}
 
 
+def test_a_single_mask_that_has_the_name_of_another_frame_is_reported(clip: Path) -> None:
+    write_mask(clip.parent / "masks" / "00007.png", np.ones((48, 64), np.uint8))
+    with pytest.warns(UserWarning, match=r"00007\.png: is taken as the mask of the first frame, 00000; .* its folder"):
+        assert list(own_video(clip, clip.parent / "masks" / "00007.png").given) == [0]
+    own_video(clip, clip.parent / "masks" / "00007.png", start="7")
+
+
 def test_what_cannot_be_used(clip: Path) -> None:
     masks = clip.parent / "masks"
     for options, reason in (
@@ -130,7 +137,9 @@ def test_propagate_writes_soft_masks_and_a_movie_of_the_frames_used(clip: Path, 
     assert evaluator("propagate", *ENCODER, *where, "--max-side", 40, "--save-probabilities", "--out", out) == 0
     names = ["00003.png", "00004.png", "00005.png", "00006.png"]
     assert sorted(file.name for file in (out / "clip").glob("*.png")) == names
-    assert f"{out / 'clip'}: 4 masks" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"{out / 'clip'}: 4 masks" in printed.out
+    assert "first.png: number 1, (128, 0, 0), is object 1" in printed.err
     first = read_mask(clip.parent / "first.png")
     np.testing.assert_array_equal(read_mask(out / "clip" / names[0]), first)
     soft_masks = out / "clip" / "probabilities"

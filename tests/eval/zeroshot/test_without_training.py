@@ -54,7 +54,6 @@ def zeroshot(root: Path, out: Path, *more: object) -> int:
 
 
 def test_consensus_is_what_finds_objects_where_no_model_is_named(davis, tmp_path: Path, capsys) -> None:
-    pytest.importorskip("pydensecrf")
     out = tmp_path / "out"
     assert zeroshot(davis, out) == 0
     printed = capsys.readouterr().out

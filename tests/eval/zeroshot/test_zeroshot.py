@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -111,7 +110,6 @@ def masks(out: Path) -> dict[str, bytes]:
 
 
 def test_both_kinds_of_masks_are_scored_compared_and_reported(model, davis, tmp_path: Path, capsys) -> None:
-    pytest.importorskip("pydensecrf")
     out = tmp_path / "out"
     assert zeroshot(model, davis, out, "--threshold", 0.45, "--crf-preset", "matnet", "--crf-iterations", 2) == 0
     assert sorted(masks(out)) == sorted(
@@ -141,7 +139,6 @@ def test_both_kinds_of_masks_are_scored_compared_and_reported(model, davis, tmp_
 
 
 def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatch) -> None:
-    pytest.importorskip("pydensecrf")
     seen = []
 
     def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray:
@@ -335,16 +332,6 @@ def test_unusable_models_say_what_to_give(model, davis, tmp_path: Path, capsys) 
         assert zeroshot(path, davis, tmp_path / "out", "--no-crf") == 2
         assert said in one_line(capsys)
         assert not (tmp_path / "out").exists()
-
-
-def test_without_pydensecrf_the_way_out_is_named(model, davis, tmp_path: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    assert zeroshot(model, davis, tmp_path / "out") == 2
-    said = one_line(capsys)
-    assert "pip install pydensecrf2" in said
-    assert "--no-crf" in said
-    assert not (tmp_path / "out").exists()
-    assert zeroshot(model, davis, tmp_path / "out", "--no-crf") == 0
 
 
 @pytest.mark.parametrize(

@@ -18,3 +18,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
         });
     });
 }
+
+// What is wider than the page says so, and fades at the side on which more of it lies.
+for (const box of document.querySelectorAll(".scroll")) {
+    const mark = () => {
+        box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+        box.classList.toggle("cut", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    };
+    box.addEventListener("scroll", mark, { passive: true });
+    new ResizeObserver(mark).observe(box);
+    mark();
+}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -125,22 +124,7 @@ def test_unusable_options_are_refused(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "maps").exists()
 
 
-@pytest.mark.slow
-def test_without_the_crf_module_the_command_says_so_and_no_crf_works(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    command = ["data", "foreground", str(root / "one"), "--out", str(tmp_path / "maps"), "--method", "saliency"]
-    command += ["--short-side", "40", "--workers", "1"]
-    assert console.run(lambda: dispatch(command)) == 2
-    assert "pip install pydensecrf2" in capsys.readouterr().err
-    assert not (tmp_path / "maps").exists()
-    assert console.run(lambda: dispatch([*command, "--no-crf"])) == 0
-    assert len(maps_of(tmp_path / "maps")) == 3
-
-
 def test_the_crf_sharpens_the_map() -> None:
-    pytest.importorskip("pydensecrf")
     found = foreground_probability(frame(0), ForegroundConfig(method="saliency")) > 0.5
     assert (found & disk(0)).sum() / (found | disk(0)).sum() > 0.95
 

@@ -14,7 +14,13 @@ from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.render import render_instant
 from densevos.data.synthetic.scene import Scene, Sprite, random_scene, random_wave
 from densevos.data.synthetic.sequences import SMALLEST_VISIBLE, SyntheticConfig, make_sequence, write_davis
-from densevos.data.synthetic.textures import PHOTOGRAPHS, load_photographs, random_outline, signed_distance
+from densevos.data.synthetic.textures import (
+    PHOTOGRAPHS,
+    load_photographs,
+    random_outline,
+    read_photographs,
+    signed_distance,
+)
 
 SMALL = SyntheticConfig(height=48, width=80, frames=4)
 STEADY = {"speed": 0, "turn": 0, "stretch": 0, "ripple": 0, "pan": 0, "light": 0, "noise": 0}
@@ -121,6 +127,43 @@ def test_pools_share_no_photograph():
         photographs = load_photographs(pool)
         assert len(photographs) == len(names)
         assert all(p.ndim == 3 and p.shape[2] == 3 and p.dtype == np.uint8 for p in photographs)
+
+
+def colours(folder: Path, count: int) -> list[np.ndarray]:
+    """Photographs of one colour each, larger than a texture needs."""
+    folder.mkdir()
+    flat = [np.full((600, 800, 3), (40 * number, 200 - 40 * number, 90), np.uint8) for number in range(count)]
+    for number, photograph in enumerate(flat):
+        Image.fromarray(photograph).save(folder / f"{number}.png")
+    return flat
+
+
+def test_own_photographs_are_shrunk_and_every_fifth_is_held_out(tmp_path):
+    flat = colours(tmp_path / "photographs", 6)
+    (tmp_path / "photographs/notes.txt").write_text("not a photograph")
+    read = read_photographs(tmp_path / "photographs")
+    assert [len(read[pool]) for pool in ("train", "val")] == [5, 1]
+    assert all(photograph.shape == (480, 640, 3) for pool in read.values() for photograph in pool)
+    assert [tuple(photograph[0, 0]) for photograph in read["val"]] == [tuple(flat[4][0, 0])]
+
+
+def test_sequences_are_made_of_own_photographs(tmp_path):
+    (tmp_path / "photographs").mkdir()
+    for number in range(5):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"photographs/{number}.png")
+    write_davis(
+        tmp_path / "set", train=1, val=1, seed=0, config=replace(SMALL, **STEADY), photographs=tmp_path / "photographs"
+    )
+    for name in ("train-000", "val-000"):
+        assert not np.asarray(Image.open(tmp_path / f"set/JPEGImages/480p/{name}/00000.jpg")).any()
+
+
+def test_unusable_photographs_are_refused(tmp_path):
+    colours(tmp_path / "photographs", 4)
+    for folder, message in ((tmp_path / "none", "no such folder"), (tmp_path / "photographs", "holds 4 photographs")):
+        with pytest.raises(InputError, match=f"--photographs .*{message}"):
+            write_davis(tmp_path / "set", train=1, val=0, seed=0, config=SMALL, photographs=folder)
+    assert not (tmp_path / "set").exists()
 
 
 def test_outline_has_the_wanted_area():

@@ -1,0 +1,179 @@
+"""One line for a command line that cannot be used: it names the option and the fix.
+
+tyro answers a mistake with a box of 6 to 30 lines. What is read here is that box and the help page of the command, both
+without their frames: text that tyro shows to users, and no private part of it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+SYNONYMS = {
+    "--input": ("--video", "--data", "--results", "--root"),
+    "--images": ("--video", "--data", "--root"),
+    "--dataset": ("--data", "--set"),
+    "--data": ("--video", "--root"),
+    "--output": ("--out",),
+    "--output-dir": ("--out",),
+    "--model": ("--encoder", "--network"),
+    "--checkpoint": ("--encoder", "--resume"),
+    "--weights": ("--encoder",),
+    "--masks": ("--mask", "--results"),
+    "--force": ("--overwrite",),
+    "--gpu": ("--device",),
+    "--batch-size": ("--loop.batch",),
+    "--learning-rate": ("--optimiser.lr",),
+}
+"""Names that other programs have for an option -> ours, of which a command has some."""
+
+KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
+"""What a help page calls a kind of value -> what it is."""
+
+OPTION = r"--?[a-zA-Z][\w.-]*"
+
+
+def no_command(name: str, commands: Sequence[str], program: str, elsewhere: Mapping[str, Iterable[str]]) -> str:
+    """What to say of a command that there is not.
+
+    Args:
+        name: What the user typed; empty for nothing.
+        commands: Those that there are.
+        program: What the user typed before it.
+        elsewhere: Another program -> names of its commands.
+    """
+    if not name:
+        return f"{program}: no command; write one of {', '.join(commands)}"
+    if name.startswith("-"):
+        return f"{program} {name}: a command must come first; write one of {', '.join(commands)}"
+
+    owners = {command: other for other, names in elsewhere.items() for command in names}
+    if name in owners:
+        return f"{program} {name}: is a command of {owners[name]}; write {owners[name]} {name}"
+
+    near = nearest(name, [*commands, *owners])
+    if not near:
+        return f"{program} {name}: unknown command; known are {', '.join(commands)}"
+    return f"{program} {name}: unknown command; did you mean {owners.get(near[0], program)} {near[0]}?"
+
+
+def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str]) -> str:
+    """What is wrong with `arguments`, in words that follow the name of the command.
+
+    Args:
+        said: The lines that tyro prints of them; an empty line between two parts.
+        arguments: What the user typed after the command.
+        options: All options of the command, from `options_on`.
+    """
+    unknown = next((word for word in arguments if _is_unknown(word, options)), None)
+    if unknown is not None:
+        name = unknown.partition("=")[0]
+        return f" {name}: unknown option; {_advice(name, options)}"
+
+    text = " ".join(" ".join(said).split())
+    if "Missing from" in text:
+        return _missing(said)
+    if match := re.search(r"Unrecognized options: (\S+)", text):
+        return f" {match[1]}: unexpected argument; --help lists the options, and quotes keep words together"
+    if match := re.search(rf"Missing value for argument [^-]*({OPTION})", text):
+        return f" {match[1]}: has no value; write one after it"
+    if match := re.search(r"invalid choice '(.*?)' for argument \W*([\w.-]+)\W*\. Expected one of \((.*?)\)", text):
+        name = match[2] if f"--{match[2]}" not in options else f"--{match[2]}"
+        choices = sorted(set(re.findall(r"'([^']*)'", match[3])) - {"None"})
+        meant = "".join(f"; did you mean {near}?" for near in nearest(match[1], choices))
+        return f" {name} {match[1]}: must be {_either(choices)}{meant}"
+    if match := re.search(r"Error parsing (\S+):", text):
+        return _wrong_value(match[1].partition("/")[0], said, arguments)
+    return f": {text}"
+
+
+def options_on(page: Sequence[str]) -> list[str]:
+    """The options on a help page: at the start of rows, before the explanation.
+
+    >>> options_on([" --out PATH  As --video.", " --crf, --no-crf", "       Whether to."])
+    ['--out', '--crf', '--no-crf']
+    """
+    rows = [line for line in page if re.match(rf" {OPTION}", line)]
+    names = [name for row in rows for name in re.findall(rf"(?:^ |, )({OPTION})", row)]
+    return list(dict.fromkeys(names))
+
+
+def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
+    """Those of `known` that look most like `word`; empty if none does.
+
+    >>> nearest("propogate", ["propagate", "score"])
+    ['propagate']
+    """
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.7)
+
+
+def _is_unknown(word: str, options: Sequence[str]) -> bool:
+    """Whether a word looks like an option and is none; tyro takes _ for - in names."""
+    name = word.partition("=")[0].replace("_", "-")
+    return bool(re.fullmatch(OPTION, name)) and name not in {option.replace("_", "-") for option in options}
+
+
+def _advice(name: str, options: Sequence[str]) -> str:
+    """The options that a user may have meant by `name`; without any, where all are listed."""
+    ends = {option: f"--{option.rpartition('.')[2].lstrip('-')}" for option in options}
+    near_ends = nearest(name, ends.values(), count=2)
+
+    synonyms = [option for option in SYNONYMS.get(name, ()) if option in options]
+    same_end = [option for option in options if ends[option] == name]
+    similar_end = [option for option in options if ends[option] in near_ends]
+
+    near = synonyms or same_end or nearest(name, options, count=2) or similar_end
+    return f"did you mean {' or '.join(near[:2])}?" if near else "--help lists all options"
+
+
+def _missing(said: Sequence[str]) -> str:
+    """The options that the box says are required; and of a word without a name, what it is."""
+    end = said.index("") if "" in said else len(said)
+    names, explained = [], []
+    for line in said[:end]:
+        if re.match(r" {5}\S", line):
+            names.append(line.split()[0])
+        elif line.startswith(" " * 9) and names == names[:1]:
+            explained.append(line.strip())
+    if len(names) > 1:
+        return f": {', '.join(names[:-1])} and {names[-1]} are missing; --help tells what they take"
+
+    help_text = " ".join(explained).removesuffix("(required)").strip().rstrip(".")
+    is_word = not names[0].startswith("-") and bool(help_text)
+    return f": {names[0]} is missing; {f'write {help_text}' if is_word else '--help tells what it takes'}"
+
+
+def _wrong_value(name: str, said: Sequence[str], arguments: Sequence[str]) -> str:
+    """What to say of a value of the wrong kind; tyro tells the kind where it repeats the help of the option."""
+    row = next((line.split() for line in said if re.match(rf" {{5}}{re.escape(name)}(\W|$)", line)), [name])
+    kinds = [KINDS.get(kind, kind) for word in row[1:] for kind in _alternatives(word) if kind != "None"]
+    wanted = _either(kinds) if kinds else "of another kind"
+    return f" {name}{_value_of(name, arguments)}: must be {wanted}; --help tells more"
+
+
+def _alternatives(metavar: str) -> list[str]:
+    """Kinds that one word of a help page allows.
+
+    >>> _alternatives("{None,all}|INT")
+    ['None', 'all', 'INT']
+    """
+    return [kind for part in metavar.strip("[]").split("|") for kind in part.strip("{}").split(",")]
+
+
+def _value_of(name: str, arguments: Sequence[str]) -> str:
+    """The value of an option, after a space; empty if it has none."""
+    for position, word in enumerate(arguments):
+        given, equals, value = word.partition("=")
+        if given.replace("_", "-") == name:
+            values = [value] if equals else arguments[position + 1 : position + 2]
+            return "".join(f" {value}" for value in values)
+    return ""
+
+
+def _either(words: Sequence[str]) -> str:
+    """Words as a choice.
+
+    >>> _either(["a", "b", "c"])
+    'a, b or c'
+    """
+    words = list(dict.fromkeys(words))
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

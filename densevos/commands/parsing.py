@@ -1,0 +1,122 @@
+"""Command lines of both programs: which command is meant, what its options say, and the page that lists commands."""
+
+import contextlib
+import functools
+import io
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import tyro
+
+from densevos.base.errors import InputError
+from densevos.commands.mistakes import mistake, no_command, options_on
+
+Command = Callable[..., object]
+
+
+def run_command(
+    commands: Mapping[str, Command],
+    of_words: Mapping[str, Callable[[list[str]], object]],
+    arguments: Sequence[str],
+    *,
+    program: str,
+    about: str,
+    elsewhere: Mapping[str, Iterable[str]] | None = None,
+    config: tuple[Any, ...] = (),
+) -> None:
+    """Run the command that `arguments` names, or print the list of commands or the version.
+
+    Args:
+        commands: Name -> function whose parameters are the command's options.
+        of_words: Name -> function that reads the words after the name itself.
+        arguments: What the user typed after `program`.
+        program: What the user typed before them.
+        about: What the program is for, on the page that lists commands.
+        elsewhere: Another program -> names of its commands, for users who took the one for the other.
+        config: Switches of tyro.
+
+    Raises:
+        InputError: There is no such command, or its options cannot be used.
+    """
+    name, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    if name in ("-h", "--help"):
+        print(commands_page({**commands, **of_words}, program=program, about=about))
+    elif name == "--version":
+        print(program.split()[0], own_version())
+    elif name in of_words:
+        of_words[name](rest)
+    elif name in commands:
+        parse_call(commands[name], rest, program=f"{program} {name}", config=config)()
+    else:
+        raise InputError(no_command(name, [*commands, *of_words], program, elsewhere or {}))
+
+
+def parse_call(
+    command: Command, arguments: Sequence[str], *, program: str, config: tuple[Any, ...] = ()
+) -> Callable[[], object]:
+    """Read the options of a command; returns what runs it. InputError is raised for options that cannot be used."""
+
+    # tyro calls the function that it reads options for: a mistake must end before the command starts.
+    @functools.wraps(command)
+    def bound(*positional: Any, **named: Any) -> Callable[[], object]:
+        return functools.partial(command, *positional, **named)
+
+    return parse(bound, arguments, program=program, config=config)
+
+
+def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> Any:
+    """Read options as `tyro.cli` does; a mistake becomes an InputError of one line.
+
+    Args:
+        kind: The type to make, or the function to call.
+        arguments: What the user typed after `program`.
+        program: What the user typed before them.
+        more: Further arguments of `tyro.cli`.
+    """
+    read = functools.partial(tyro.cli, kind, prog=program, **more)
+    aside = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(aside):
+            parsed = read(args=list(arguments))
+    except SystemExit as end:
+        if end.code != 2:  # --help
+            raise
+    else:
+        sys.stderr.write(aside.getvalue())  # warnings
+        return parsed
+    options = options_on(_printed(read, ["--help"]))
+    raise InputError(program + mistake(_printed(read, arguments), arguments, options))
+
+
+def own_version() -> str:
+    """The version of densevos; "(not installed)" for a copy of the source that was never installed."""
+    try:
+        return version("densevos")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def commands_page(commands: Mapping[str, Command], *, program: str, about: str) -> str:
+    """The list of commands, each with the first line of its docstring."""
+    width = min(shutil.get_terminal_size().columns, 120)
+    indent = max(map(len, commands)) + 4
+    lines = [f"usage: {program} COMMAND [options]", "", *textwrap.wrap(about, width), "", "commands:"]
+    for name, command in commands.items():
+        summary = (command.__doc__ or name).strip().splitlines()[0]
+        start = f"  {name}".ljust(indent)
+        lines += textwrap.wrap(summary, width, initial_indent=start, subsequent_indent=" " * indent)
+    return "\n".join([*lines, "", f"all options of one: {program} COMMAND --help"])
+
+
+def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:
+    """The lines that tyro prints of `arguments`, out of their box; a rule between two parts becomes an empty line."""
+    page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # In other encodings tyro draws no boxes.
+    with contextlib.redirect_stdout(page), contextlib.redirect_stderr(page), contextlib.suppress(SystemExit):
+        read(args=list(arguments))
+    page.seek(0)
+    inside = [line.rstrip("\n")[1:-1].rstrip() for line in page if line.startswith("│")]
+    return ["" if set(line) <= set(" ─") else line for line in inside]

@@ -1,0 +1,32 @@
+"""Frames with their masks as pictures that a notebook shows."""
+
+import numpy as np
+from PIL import Image
+
+from densevos.base.errors import InputError
+from densevos.base.masks import as_ids
+from densevos_eval.drawing import overlay as drawing
+
+
+def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
+    """A frame with each object tinted in its colour of the DAVIS palette; a notebook shows it, `save` writes it.
+
+    Args:
+        frame: [H,W,3] uint8 RGB.
+        labels: Ids [H,W] of its objects, 0 for the background.
+
+    Raises:
+        InputError: The two have other shapes or types.
+
+    >>> frame = np.zeros((48, 64, 3), np.uint8)
+    >>> labels = np.zeros((48, 64), np.uint8)
+    >>> labels[10:30, 20:40] = 1
+    >>> overlay(frame, labels).size
+    (64, 48)
+    """
+    frame, labels = np.asarray(frame), np.asarray(labels)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255")
+    if labels.shape != frame.shape[:2]:
+        raise InputError(f"labels: must be of the frame's size {list(frame.shape[:2])}, are {list(labels.shape)}")
+    return Image.fromarray(drawing.overlay(frame, as_ids(labels, "labels: must hold ids 0 to 255")))
