@@ -1,6 +1,6 @@
 """Masks of one video as paint programs save them: indexed, black and white, or one flat colour for each object."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,22 +8,11 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, VOID
-from densevos_eval.sequences.flat_colours import ALIKE, CODE, FIX, WHITE, MaskPicture, as_rgb, distances, read_picture
+from densevos_eval.sequences.flat_colours import ALIKE, CODE, FIX, WHITE, MaskPicture, distances, read_picture
+from densevos_eval.sequences.mask_report import colour_text, inverted_lines, rounded_lines
 
 DAVIS = {int(code): id for id, code in enumerate(PALETTE.astype(np.int32) @ CODE)}
 SIMILAR = 100  # Distance of RGB below which somebody may have meant one colour.
-NAMES = {
-    "red": 0xFF0000,
-    "green": 0x00FF00,
-    "blue": 0x0000FF,
-    "yellow": 0xFFFF00,
-    "magenta": 0xFF00FF,
-    "cyan": 0x00FFFF,
-    "white": 0xFFFFFF,
-    "orange": 0xFF8000,
-}
-NAMED = 80  # Distance of RGB within which a colour has a name.
-MOST_OF_FRAME, MOST_OF_BORDER = 0.5, 0.75  # An object with more of both than this may be the background.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +81,8 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
 
     return PaintedMasks(
         ids=tuple(masks),
-        notes=(*objects.notes, *_rounded(files, pictures)),
-        warnings=(*objects.warnings, *_inverted(files, masks)),
+        notes=(*objects.notes, *rounded_lines(files, pictures)),
+        warnings=(*objects.warnings, *inverted_lines(files, masks)),
     )
 
 
@@ -146,11 +135,13 @@ def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first:
         if apart < ALIKE:
             id = objects.by_colour[other]
             if apart > 0:
-                objects.notes.append(f"{file}: colour {_text(colour)} counts as {_text(other)}, object {id}")
+                objects.notes.append(
+                    f"{file}: colour {colour_text(colour)} counts as {colour_text(other)}, object {id}"
+                )
         else:
             id = numbers[colour]
             near = (other, objects.by_colour[other]) if apart < SIMILAR and colour not in DAVIS else None
-            _join(file, _text(colour), id, int(is_colour.sum()), objects, is_first=is_first, near=near)
+            _join(file, colour_text(colour), id, int(is_colour.sum()), objects, is_first=is_first, near=near)
         mask[is_colour] = id
     for colour, id in numbers.items():
         objects.by_colour[colour] = id
@@ -189,12 +180,13 @@ def _take_ids(file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Obje
         colour = picture.colours.get(int(id))
         other, apart = objects.nearest(colour) if colour is not None else (0, np.inf)
         if apart < ALIKE and objects.by_colour[other] != id:
+            before = f"object {objects.by_colour[other]} had this colour before"
             objects.warnings.append(
-                f"{file}: {_text(colour or 0)} is number {id} of its palette, but object {objects.by_colour[other]} had"
-                " this colour before; numbers count, so save it in RGB if colours should"
+                f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but {before}; numbers count, so"
+                " save it in RGB if colours should"
             )
         if id not in objects.ids:
-            what = f"number {id}" if colour is None else f"number {id}, {_text(colour)},"
+            what = f"number {id}" if colour is None else f"number {id}, {colour_text(colour)},"
             _join(file, what, int(id), int(count), objects, is_first=is_first)
         # Some palettes have a grey or nearly black for small numbers: these say nothing.
         if colour is not None and apart >= ALIKE and distances(np.array([colour]), np.zeros(1, int))[0, 0] >= ALIKE:
@@ -218,7 +210,7 @@ def _join(
         return
     hint = ""
     if near:
-        hint = f"; it is near {_text(near[0])} of object {near[1]}: paint both alike if they are one object"
+        hint = f"; it is near {colour_text(near[0])} of object {near[1]}: paint both alike if they are one object"
     objects.warnings.append(f"{file}: {what} is new and becomes object {id}, {pixels:,} pixels{hint}")
 
 
@@ -245,38 +237,7 @@ def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(mask > 0, np.searchsorted(ids, mask) + 1, 0).astype(np.uint8)
 
 
-def _rounded(files: list[Path], pictures: list[MaskPicture]) -> Iterator[str]:
-    """One line on all pixels that have the nearest colour instead of their own."""
-    rounded = [(file, picture.rounded) for file, picture in zip(files, pictures, strict=True) if picture.rounded]
-    if rounded:
-        file, count = rounded[0]
-        others = f", and so in {len(rounded) - 1} more masks" if len(rounded) > 1 else ""
-        yield f"{file}: {count:,} pixels of soft edges or rounded colours count as the nearest colour{others}"
-
-
-def _inverted(files: list[Path], masks: list[np.ndarray]) -> Iterator[str]:
-    """A line on the first mask whose object looks like the background."""
-    for file, mask in zip(files, masks, strict=True):
-        border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
-        counts = np.bincount(mask.ravel(), minlength=2)
-        id = int(counts[1:].argmax()) + 1
-        of_frame, of_border = counts[id] / mask.size, float((border == id).mean())
-        if of_frame > MOST_OF_FRAME and of_border > MOST_OF_BORDER:
-            yield (
-                f"{file}: object {id} covers {of_frame:.0%} of the frame and {of_border:.0%} of its border; if it is"
-                " the background, invert the mask: objects in white or colours, background black"
-            )
-            return
-
-
 def _in_order(colours: np.ndarray) -> list[int]:
     """The colours other than background, in the order in which rows of pixels show them."""
     present, first = np.unique(colours, return_index=True)
     return [int(present[i]) for i in first.argsort() if present[i]]
-
-
-def _text(colour: int) -> str:
-    """A colour in words, as far as it has a name, and numbers: red (255, 0, 0)."""
-    numbers = "({}, {}, {})".format(*as_rgb(np.array([colour]))[0])
-    apart = distances(np.array([colour]), np.array(list(NAMES.values())))[0]
-    return f"{list(NAMES)[apart.argmin()]} {numbers}" if apart.min() <= NAMED else numbers

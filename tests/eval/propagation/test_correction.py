@@ -92,8 +92,9 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     assert all(mask.any() for mask in masks)
     np.testing.assert_array_equal(masks[middle], truth(middle))
 
+    write_mask(tmp_path / "middle.png", truth(middle))
     # What leads away from the mask is what a clip is that starts there, in either direction.
-    forward = own_video(clip, tmp_path / "given" / f"{middle:05d}.png", start=str(middle))
+    forward = own_video(clip, tmp_path / "middle.png", start=str(middle))
     write_all([forward], writer(), tmp_path / "forward")
     for t in range(middle, FRAMES):
         np.testing.assert_array_equal(read_mask(tmp_path / "forward" / "clip" / f"{t:05d}.png"), masks[t])
@@ -101,7 +102,7 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     turned.mkdir()
     for t, frame in enumerate(open_frames(clip).read(range(middle, -1, -1))):
         iio.imwrite(turned / f"{t:05d}.png", frame)
-    backward = own_video(turned, tmp_path / "given" / f"{middle:05d}.png")
+    backward = own_video(turned, tmp_path / "middle.png")
     write_all([backward], writer(), tmp_path / "backward")
     for t in range(middle + 1):
         np.testing.assert_array_equal(read_mask(tmp_path / "backward" / "turned" / f"{middle - t:05d}.png"), masks[t])
