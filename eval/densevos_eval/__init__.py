@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from densevos_eval.adapters.encoder import load_encoder
     from densevos_eval.drawing.picture import overlay
     from densevos_eval.inputs.sequences import load_sequences
+    from densevos_eval.propagation.propagate import propagate
     from densevos_eval.propagation.propagator import Propagator
     from densevos_eval.propagation.settings import PropagationConfig
     from densevos_eval.scoring.memory import evaluate
@@ -22,6 +23,7 @@ __all__ = [
     "load_encoder",
     "load_sequences",
     "overlay",
+    "propagate",
     "read_masks",
 ]
 
@@ -32,6 +34,7 @@ _HOMES = {
     "load_encoder": "adapters.encoder:load_encoder",
     "load_sequences": "inputs.sequences:load_sequences",
     "overlay": "drawing.picture:overlay",
+    "propagate": "propagation.propagate:propagate",
     "read_masks": "sequences.painted:read_painted",
 }
 

@@ -173,16 +173,21 @@ class Propagation:
 
 
 def propagate(
-    sequence: Sequence, encoder: Encoder, config: PropagationConfig, masks: MaskConfig | None = None
+    sequence: Sequence,
+    encoder: Encoder,
+    config: PropagationConfig | None = None,
+    masks: MaskConfig | None = None,
+    *,
+    max_side: int | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks.
 
     Frames are in their order, but those before the first mask of a sequence that is propagated both ways come last,
-    backward.
+    backward. config, masks, max_side: See Propagator.
     """
     given = read_given(sequence)
     for span in _spans(sequence, given):
-        propagator = Propagator(for_sequence(encoder, sequence), config, masks)
+        propagator = Propagator(for_sequence(encoder, sequence), config, masks, max_side=max_side)
         for index, ids in _steps(sequence, propagator, span, given):
             yield sequence.frame_names[index], ids
 

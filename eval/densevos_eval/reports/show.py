@@ -27,7 +27,7 @@ def show(
 
     The columns are the truth, where a sequence has one, then every folder of `results` under its title; a
     row of them is at most `width` pixels wide. `on_frame` is called with the sequence's name after each
-    frame of its movie. Raises InputError naming a mask that is missing or of another size.
+    frame of its movie. Raises InputError naming a mask that is missing.
     """
     _write_overview(sequences, results, out / "overview.png", width)
     for sequence in sequences if movies else []:

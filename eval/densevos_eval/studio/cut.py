@@ -6,62 +6,28 @@ leads from a place on the object and not from one beside it. All of this happens
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from densevos_eval.studio.marks import Box, Click, Mark, Stroke
+from densevos_eval.studio.geodesic import geodesic_distances
+from densevos_eval.studio.marks import Box, Clear, Click, Mark, Stroke
+from densevos_eval.studio.window import Window, window_around
 
-COARSE, FINE = 96, 200
-"""Longest side of the window, in pixels, in which an object is searched and then outlined."""
-ROUNDS = 2
-"""Rounds of GrabCut for a box; clicks say more, and take one or two."""
+COARSE, FINE, BOXED = 96, 160, 200
+"""Longest side of the window, in pixels: where a clicked object is searched, where it is cut out, and that of a box."""
 MARGIN = 0.3
 """Share of the object's size by which the window is wider on each side."""
 SHARES = (0.06, 0.15, 0.4)
+"""How far windows reach from a click, as shares of the frame's longer side."""
 SMALLEST = 60
+"""Parts of fewer pixels are rarely what somebody clicks, however sharp their outline is."""
 SLACK = 4
+"""Pixels by which a cut may go beyond the first guess."""
 LEAST = 0.3
+"""A cut of a smaller share of the first guess has lost the object; the guess is taken."""
 DOUBT = 0.1
 """What it costs to start from the mask before, of which a click says that it is wrong somewhere."""
-STEP = 0.01
-"""Cost of a step of one pixel where colours do not change at all; colours are in 0..1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Window:
-    """A part of the frame, rows `top` to `bottom` and columns `left` to `right`, shrunk by `scale`."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-    scale: float
-
-    def part(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
-        """The window's part of a picture [H,W,...], shrunk."""
-        inside = np.ascontiguousarray(picture[self.top : self.bottom, self.left : self.right])
-        return inside if self.scale == 1 else cv2.resize(inside, self._small(), interpolation=interpolation)
-
-    def back(self, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """A mask [h,w] bool of the window as one [H,W] bool of the frame, with a smooth outline."""
-        wide = (self.right - self.left, self.bottom - self.top)
-        large = cv2.resize(mask.astype(np.float32), wide, interpolation=cv2.INTER_LINEAR) > 0.5
-        whole = np.zeros(size, bool)
-        whole[self.top : self.bottom, self.left : self.right] = large
-        return whole
-
-    def place(self, place: tuple[float, float]) -> tuple[int, int]:
-        """Row and column in the window of a place of the frame."""
-        width, height = self._small()
-        column = min(max(int((place[0] - self.left) * self.scale), 0), width - 1)
-        row = min(max(int((place[1] - self.top) * self.scale), 0), height - 1)
-        return row, column
-
-    def _small(self) -> tuple[int, int]:
-        width, height = self.right - self.left, self.bottom - self.top
-        return max(1, round(width * self.scale)), max(1, round(height * self.scale))
 
 
 def cut(frame: np.ndarray, marks: Sequence[Mark], before: np.ndarray | None = None) -> np.ndarray:
@@ -83,7 +49,8 @@ def cut(frame: np.ndarray, marks: Sequence[Mark], before: np.ndarray | None = No
 def changed(frame: np.ndarray, mask: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     """The mask [H,W] bool after the last of the marks; `mask` is that after all others."""
     mark = marks[-1]
-    clicks = [other for other in marks if isinstance(other, Click)]
+    start = max((index for index, other in enumerate(marks) if isinstance(other, Clear)), default=0)
+    clicks = [other for other in marks[start:] if isinstance(other, Click)]
     if isinstance(mark, Stroke):
         return painted(mask, mark)
     if isinstance(mark, Box):
@@ -111,13 +78,13 @@ def _in_box(frame: np.ndarray, box: Box) -> np.ndarray:
     """The object [H,W] bool that a box holds."""
     size = (frame.shape[0], frame.shape[1])
     inside = _box_mask(box, size)
-    window = _window(inside, size, FINE, MARGIN)
+    window = window_around(inside, size, BOXED, MARGIN)
     picture = window.part(frame, cv2.INTER_AREA)
     inside = window.part(inside.astype(np.uint8), cv2.INTER_NEAREST) > 0
     # What lies at the corners of a box is rarely the object.
     core = window.part(_box_ellipse(box, size).astype(np.uint8), cv2.INTER_NEAREST) > 0
     labels = np.where(core, cv2.GC_PR_FGD, np.where(inside, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(np.uint8)
-    refined = _refined(picture, labels, ROUNDS)
+    refined = _refined(picture, labels, 2)
     return window.back(_largest(refined if refined.sum() > LEAST * core.sum() else core), size)
 
 
@@ -131,7 +98,7 @@ def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.nda
     if click.adds and not mask[row, column]:
         wanted |= _around(frame, mask, clicks)
 
-    window = _window(wanted, size, FINE, MARGIN)
+    window = window_around(wanted, size, FINE, MARGIN)
     change = window.back(_change(frame, window, mask, clicks, rounds=1)[0], size)
     return mask | change if click.adds else mask & ~change
 
@@ -143,7 +110,7 @@ def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndar
     best, rough = -1.0, np.zeros(size, bool)
     for share in SHARES:
         reach = max(8, round(share * max(size)))
-        window = _Window(
+        window = Window(
             top=max(0, row - reach),
             bottom=min(size[0], row + reach),
             left=max(0, column - reach),
@@ -157,7 +124,7 @@ def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndar
 
 
 def _change(
-    frame: np.ndarray, window: _Window, mask: np.ndarray, clicks: list[Click], *, rounds: int
+    frame: np.ndarray, window: Window, mask: np.ndarray, clicks: list[Click], *, rounds: int
 ) -> tuple[np.ndarray, float]:
     """Pixels [h,w] bool of a window that the last click adds or takes away, and how sharp their outline is.
 
@@ -193,7 +160,7 @@ def _sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
     return float(gradient[inner].mean()) * min(1.0, area / SMALLEST) if inner.any() else 0.0
 
 
-def _discs(window: _Window, clicks: list[Click], radius: int, small: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _discs(window: Window, clicks: list[Click], radius: int, small: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Pixels [h,w] bool around the clicks on the object, and around those beside it; later ones cover earlier ones."""
     drawn = np.zeros(small, np.uint8)
     for click in clicks:
@@ -215,36 +182,11 @@ def _first_guess(picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np
     costs_off[rim] = 0
     costs_on[on], costs_off[on] = 0, np.inf
     costs_on[off], costs_off[off] = np.inf, 0
-    guess = _distances(picture, costs_on) < _distances(picture, costs_off)
+    guess = geodesic_distances(picture, costs_on) < geodesic_distances(picture, costs_off)
     labels = np.where(guess, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[rim | off] = cv2.GC_BGD
     labels[on] = cv2.GC_FGD
     return labels
-
-
-def _distances(picture: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """Geodesic distance [h,w] float32 of each pixel from places that cost so much [h,w] to start from.
-
-    Passes over rows, down and up, as in Toivanen (Pattern Recognition Letters, 1996).
-    """
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab) / 100
-    distance = np.minimum(costs, np.float32(1e6))
-    down, right = (np.linalg.norm(np.diff(lab, axis=axis), axis=-1) + np.float32(STEP) for axis in (0, 1))
-    along = np.pad(np.cumsum(right, 1), ((0, 0), (1, 0)))
-    for _ in range(3):
-        for rows in (range(len(lab)), range(len(lab) - 1, -1, -1)):
-            previous = None
-            for row in rows:
-                if previous is not None:
-                    np.minimum(distance[row], distance[previous] + down[min(row, previous)], out=distance[row])
-                # The cheapest way along a row, from the left and from the right, without a loop over pixels.
-                way = along[row]
-                distance[row] = np.minimum(
-                    np.minimum.accumulate(distance[row] - way) + way,
-                    np.minimum.accumulate((distance[row] + way)[::-1])[::-1] - way,
-                )
-                previous = row
-    return distance
 
 
 def _refined(picture: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
@@ -287,22 +229,6 @@ def _box_ellipse(box: Box, size: tuple[int, int]) -> np.ndarray:
     drawn = np.zeros(size, np.uint8)
     cv2.ellipse(drawn, centre, axes, 0, 0, 360, 1, -1)
     return drawn > 0
-
-
-def _window(wanted: np.ndarray, size: tuple[int, int], longest: int, margin: float) -> _Window:
-    """The window around all that is wanted [H,W] bool, with a margin of its size."""
-    rows, columns = np.flatnonzero(wanted.any(1)), np.flatnonzero(wanted.any(0))
-    (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
-    extra = round(margin * max(bottom - top, right - left)) + (8 if margin else 0)
-    top, left = max(0, top - extra), max(0, left - extra)
-    bottom, right = min(size[0], bottom + extra), min(size[1], right + extra)
-    return _Window(
-        top=int(top),
-        bottom=int(bottom),
-        left=int(left),
-        right=int(right),
-        scale=min(1.0, longest / max(bottom - top, right - left)),
-    )
 
 
 def _box_mask(box: Box, size: tuple[int, int]) -> np.ndarray:

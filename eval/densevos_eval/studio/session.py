@@ -1,7 +1,6 @@
 """What the page can do: one project, all tabs that show it, and one job at a time."""
 
 import shlex
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.data.sources.source import frame_rate
 from densevos_eval.propagation.both_ways import affected
-from densevos_eval.studio.cut import changed
+from densevos_eval.studio.drafts import Drafts
 from densevos_eval.studio.exports import Exports
 from densevos_eval.studio.frames import Frames
 from densevos_eval.studio.jobs import Job, Worker
-from densevos_eval.studio.marks import Clear, Mark, parse_marks
+from densevos_eval.studio.marks import parse_marks
 from densevos_eval.studio.project import (
     MOST_OBJECTS,
     Project,
@@ -32,8 +31,6 @@ from densevos_eval.studio.project import (
 
 if TYPE_CHECKING:
     from densevos_eval.propagation.propagate import Propagation
-
-REMEMBERED = 12
 
 
 class ConflictError(Exception):
@@ -55,7 +52,7 @@ class Session:
         self._objects = read_objects(project, self._given)
         self._fresh = up_to_date(project)
         self._rewritten = False
-        self._cuts: OrderedDict[tuple[Any, ...], np.ndarray] = OrderedDict()
+        self._drafts = Drafts()
         self._exports = Exports(project)
         self._rate = frame_rate(project.clip.frames()) or 24
 
@@ -118,7 +115,7 @@ class Session:
         with self._lock:
             self._known(id)
             key = (self._revision, frame, id, frame in self._fresh)
-        return self._cut(key, marks)
+        return self._drafts.mask(key, marks, lambda: self.frames.full(frame), lambda: self.mask(frame) == id)
 
     def accept(self, revision: object, frame: int, id: int, values: object) -> None:
         """Give the mask of an object in a frame, as its marks say."""
@@ -208,24 +205,6 @@ class Session:
     def exported(self, name: str) -> Path:
         """The file of an export."""
         return self._exports.file(name)
-
-    def _cut(self, key: tuple[Any, ...], marks: tuple[Mark, ...]) -> np.ndarray:
-        """The mask after the marks; that after all but the last is usually remembered."""
-        if not marks:
-            return self.mask(key[1]) == key[2]
-        with self._lock:
-            if (key, marks) in self._cuts:
-                return self._cuts[key, marks]
-        if isinstance(marks[-1], Clear):
-            mask = np.zeros(self.frames.size, bool)
-        else:
-            last = next((i + 1 for i in range(len(marks) - 1, -1, -1) if isinstance(marks[i], Clear)), 0)
-            mask = changed(self.frames.full(key[1]), self._cut(key, marks[:-1]), marks[last:])
-        with self._lock:
-            self._cuts[key, marks] = mask
-            while len(self._cuts) > REMEMBERED:
-                self._cuts.popitem(last=False)
-        return mask
 
     def _begin(self, job: Job, work: Callable[[Job], str]) -> None:
         def saved(job: Job) -> str:

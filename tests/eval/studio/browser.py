@@ -65,8 +65,12 @@ class Browser:
 
         places: x and y as shares of the element's width and height.
         """
-        script = "document.getElementById(arguments[0]).scrollIntoView({block: 'nearest'});"
-        script += "const r = document.getElementById(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
+        script = """
+            const found = document.getElementById(arguments[0]);
+            found.scrollIntoView({block: "nearest"});
+            const box = found.getBoundingClientRect();
+            return [box.x, box.y, box.width, box.height];
+        """
         x, y, width, height = self.run(script, id)
         moves = [
             {"type": "pointerMove", "duration": 0, "x": round(x + u * width), "y": round(y + v * height)}

@@ -86,5 +86,5 @@ def test_marks_of_a_page() -> None:
     ],
 )
 def test_other_values_are_no_marks(values: object) -> None:
-    with pytest.raises(InputError, match="^marks: "):
+    with pytest.raises(InputError, match=r"^marks: "):
         parse_marks(values, SIZE)

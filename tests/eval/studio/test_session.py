@@ -171,7 +171,7 @@ def test_objects_are_named_removed_and_found_in_given_masks(session: Session, tm
     with pytest.raises(InputError, match="mask is empty"):
         session.accept(revision(session), 0, 1, [{"kind": "clear"}])
     for name, colour in (("", None), ("x" * 61, None), (None, "red")):
-        with pytest.raises(InputError, match="^(name|colour): "):
+        with pytest.raises(InputError, match=r"^(name|colour): "):
             session.set_object(revision(session), None, name, colour)
 
     # A folder without project.json, as somebody makes it for the command line.

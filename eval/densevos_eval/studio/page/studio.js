@@ -6,7 +6,7 @@ import { countFresh, drawStrip, isFresh } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const stage = new Stage($("stage"));
-const ui = { frame: 0, object: 0, tool: "click", adds: true, marks: [], drawing: null, playing: null, shown: "" };
+const ui = { frame: 0, object: 0, tool: "click", adds: true, marks: [], drawing: null, playing: null, shown: "", waiting: false };
 let state = null;
 let asked = 0; // the number of the last cut; older answers are not shown
 let loading = 0; // likewise of the last frame
@@ -83,7 +83,7 @@ function showPanels() {
     $("folder").textContent = state.folder;
     $("command").textContent = state.command;
     $("frame").value = ui.frame;
-    $("number").textContent = `frame ${ui.frame} of 0 to ${state.frames - 1}`;
+    $("number").textContent = `frame ${ui.frame} of ${state.frames - 1}`;
     drawStrip($("strip"), state, colours());
     showObjects();
     showJob();
@@ -145,7 +145,8 @@ function showDraft() {
     const drawn = ui.marks.length > 0;
     const given = state.given[ui.frame] ?? [];
     $("decision").hidden = !drawn;
-    $("draft").textContent = drawn ? `${current()?.name ?? "object"} in frame ${ui.frame}` : "";
+    const doing = ui.waiting ? ": the outline is being found ..." : "";
+    $("draft").textContent = drawn ? `${current()?.name ?? "object"} in frame ${ui.frame}${doing}` : "";
     $("accept").disabled = busy();
     $("undo").disabled = !drawn;
     $("forget").disabled = busy() || !given.includes(ui.object);
@@ -170,6 +171,7 @@ function choose(id) {
 function discard() {
     ui.marks = stage.marks = [];
     stage.cut = null;
+    ui.waiting = false;
     asked++;
     if (state) {
         showPanels();
@@ -181,6 +183,7 @@ function discard() {
 async function cut() {
     const number = ++asked;
     if (!ui.marks.length) return discard();
+    ui.waiting = true;
     showPanels();
     stage.marks = ui.marks;
     stage.draw();
@@ -191,6 +194,10 @@ async function cut() {
         stage.cut = mask;
         stage.paint();
     });
+    if (number === asked) {
+        ui.waiting = false;
+        showPanels();
+    }
     return undefined;
 }
 
