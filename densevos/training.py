@@ -10,6 +10,7 @@ import torch
 
 from densevos.base.errors import InputError
 from densevos.base.files import name_bytes
+from densevos.base.progress import print_header
 from densevos.config import LoopConfig, RunConfig, to_dict
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.engine.checkpoint import State
@@ -85,6 +86,8 @@ def train(
         # What lies on disk is looked at once: two machines may see it differently.
         resume_from = distributed.on_first(lambda: prepare_folder(config, job, out, resume, overwrite))
         if distributed.rank() == 0:
+            how = f"{device}, {precision}, {config.loop.workers} reading processes"
+            print_header(f"training on {job.data.videos} videos of {job.data.source} into {out}; {how}")
             _say_what_a_step_takes(config.loop, job)
             provenance.record(
                 out,

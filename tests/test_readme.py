@@ -16,9 +16,7 @@ import densevos.cli
 import densevos_eval.cli
 from densevos.base import console
 from densevos.base.masks import read_mask, write_mask
-from densevos.config import EncoderConfig
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence, write_davis
-from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.conftest import ROOT
 from tests.densevos.data.segmentation.segmentation_copies import coco, put_text, videos
 from tests.densevos.data.segmentation.segmentation_copies import folder as own
@@ -76,10 +74,10 @@ QUICK_I2V = [
 
 
 def shortened(command: list[str]) -> list[str]:
-    """Options that make a command quick, and independent of what is not installed for the tests."""
+    """Options that make a training quick."""
     if command[:2] == ["densevos", "train"] and "--config" not in command:
         return {"mug": QUICK_MUG, "i2v": QUICK_I2V}.get(command[2].split("_")[0], QUICK)
-    return ["--no-crf"] if command[1] in ("zeroshot", "data") and command[2] != "frames" else []
+    return []
 
 
 DISPATCH = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cli.dispatch}
@@ -117,11 +115,8 @@ def test_readme_example_in_python(folder: Path, tmp_path: Path, monkeypatch: pyt
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     for name in ("clip.mp4", "first.png"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (tmp_path / "runs" / "mine").mkdir(parents=True)
-    encoder = tmp_path / "runs" / "mine" / "encoder.safetensors"
-    save_encoder(encoder, DenseEncoder(EncoderConfig()), {})
     subprocess.run([sys.executable, "-W", "error", "-c", example], cwd=tmp_path, check=True)
-    command = ["propagate", "--encoder", encoder, "--video", "clip.mp4", "--mask", "first.png", "--out", "out"]
+    command = ["propagate", "--video", "clip.mp4", "--mask", "first.png", "--out", "out"]
     monkeypatch.chdir(tmp_path)
     densevos_eval.cli.dispatch([str(argument) for argument in command])
     for t in range(SMALL.frames):

@@ -33,7 +33,8 @@ def run(command: Callable[[], object]) -> int:
     is printed (as `| head` does), 143 stopped by SIGTERM.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: names of files may be of any encoding.
+        # Like standard error: names of files may be of any encoding, and log files get each line at once.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         try:
             with _warnings_as_lines():

@@ -51,6 +51,12 @@ def progress_bar(unit: str = "") -> Progress:
     return Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS)
 
 
+def print_header(line: str) -> None:
+    """Print what a long command is about to do, at once, where standard error is no terminal and shows no bar."""
+    if not sys.stderr.isatty():
+        _to_stderr(line)
+
+
 class LineProgress(Progress):
     """Progress as plain lines, for log files: one every `seconds` at most, and one of each task at the end.
 

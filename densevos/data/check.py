@@ -18,7 +18,7 @@ from densevos.base.parallel import (
     in_processes,
     named,
 )
-from densevos.base.progress import progress_bar
+from densevos.base.progress import print_header, progress_bar
 from densevos.data.index import TIMEOUT, status_of
 from densevos.data.sources.index_file import Status, VideoIndex
 from densevos.data.sources.indexed import IndexedSource
@@ -60,6 +60,7 @@ def check_videos(
 
     status, frames = index.status.copy(), index.frames.copy()
     reasons = {row: reason for row, reason in enumerate(index.reasons) if reason}
+    print_header(f"decoding frames of {count} videos")
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=count, status="")
         decode = partial(_decode, source=source)

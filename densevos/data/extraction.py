@@ -12,7 +12,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.images import shrink
 from densevos.base.parallel import BROKEN, OnStep, check_timeout, in_processes, named, shard_range
-from densevos.base.progress import progress_bar
+from densevos.base.progress import print_header, progress_bar
 from densevos.base.resumable import check_shard_alone, open_resumable
 from densevos.data.sources.open import open_source
 from densevos.data.sources.source import VideoSource, iterate_frames
@@ -74,6 +74,7 @@ def extract_frames(
     reasons: dict[int, str] = {}
     written = 0
     missing = (index for index in share if not (out / names[index]).is_dir())
+    print_header(f"decoding {len(share)} videos of {source} into {out}, frames of short side {short_side}")
     with progress_bar("videos") as bar:
         task = bar.add_task("frames", total=len(share), status="")
         extract = partial(_extract, source=videos, short_side=short_side, every=every)

@@ -23,7 +23,7 @@ from densevos.base.parallel import (
     named,
     shard_range,
 )
-from densevos.base.progress import progress_bar
+from densevos.base.progress import print_header, progress_bar
 from densevos.data.catalogue.layout import Layout
 from densevos.data.catalogue.registry import find_videos
 from densevos.data.probe import Probed, probe
@@ -160,6 +160,7 @@ def _probe_all(rows: _Rows, root: Path, rate: float, workers: int | None, timeou
     """Look at the videos that nothing is known of. Yields when it is time to save what is known."""
     saved = time.monotonic()
     unknown = ((int(row), rows.paths[int(row)]) for row in np.flatnonzero(~rows.known))
+    print_header(f"looking at {len(rows.paths)} videos below {root}")
     with progress_bar() as bar:
         task = bar.add_task("looking at videos", total=len(rows.paths), completed=int(rows.known.sum()), status="")
         look = partial(_look, root=root, rate=rate)

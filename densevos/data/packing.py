@@ -25,7 +25,7 @@ from densevos.base.parallel import (
     in_processes,
     shard_of,
 )
-from densevos.base.progress import progress_bar
+from densevos.base.progress import print_header, progress_bar
 from densevos.data.packed_video import Format, PackedVideo, write_video
 from densevos.data.sources.open import open_source
 from densevos.data.sources.shard_index import (
@@ -168,6 +168,7 @@ def _write_shards(
     outcomes: dict[int, dict[int, PackedVideo | Broken]] = {number: {} for number in groups}
     pack = partial(_pack_video, source=videos, folder=out / UNJOINED, config=config)
     items = [(video, names[video]) for video in shard_of_video]
+    print_header(f"packing {len(items)} videos as {config.format} of short side {config.short_side} into {out}")
     with progress_bar() as bar:
         task = bar.add_task("packing", total=len(items), status="")
         for (video, _), outcome in in_processes(pack, items, workers, timeout=timeout):

@@ -30,7 +30,8 @@ def copy(source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any
         out: The .safetensors file to write; its card goes beside it.
         half: Write weights as float16. Biases and BatchNorm's statistics, which are few, stay float32. Networks are
             float32 again once they are loaded.
-        about: Facts for the card, by their titles, such as the sources of the data and their licences.
+        about: Facts for the card, by their titles, such as the sources of the data and their licences. A file with
+            such facts is for others, so the folder of the training data, which only this machine has, is left out.
 
     Raises:
         InputError: `source` is missing, no whole safetensors file, or has no card.
@@ -43,7 +44,16 @@ def copy(source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any
 
     if half:
         weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()}
-    save(out, weights, {**card, "about": dict(about)} if about else card)
+    save(out, weights, {**_without_place(card), "about": dict(about)} if about else card)
+
+
+def _without_place(card: dict[str, Any]) -> dict[str, Any]:
+    """A card that names the data of its training without the folders above it."""
+    training = dict(card.get("training", {}))
+    config = dict(training.get("config", {}))
+    if "data" in config:
+        training["config"] = {**config, "data": Path(config["data"]).name}
+    return {**card, "training": training}
 
 
 def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.base.parallel import BROKEN, Growing, OnStep, check_timeout, in_processes, named, shard_range
-from densevos.base.progress import progress_bar
+from densevos.base.progress import print_header, progress_bar
 from densevos.base.resumable import check_shard_alone, open_resumable
 from densevos.data.foreground.features import pixel_features
 from densevos.data.foreground.map_files import MapFolder, waiting
@@ -133,6 +133,7 @@ def make_maps(
     tally = _Tally()
     tasks: Growing[Task] = Growing(Opening(index, names[index]) for index in share)
     work = partial(_work, source=videos, config=config, maps=MapFolder(out), pack=pack)
+    print_header(f"making maps of {len(share)} videos of {source} by {config.method} into {out}")
     with progress_bar("videos") as bar:
         task = bar.add_task("foreground", total=len(share), status="")
         for done, outcome in in_processes(work, tasks, workers, timeout=timeout):

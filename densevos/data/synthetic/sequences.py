@@ -12,6 +12,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.files import new_folder, written_whole
 from densevos.base.masks import write_mask
+from densevos.base.progress import progress_bar
 from densevos.data.synthetic.render import render_frame, render_instant
 from densevos.data.synthetic.scene import Scene, SyntheticConfig, random_scene
 from densevos.data.synthetic.textures import PHOTOGRAPHS, Pool, load_photographs, read_photographs
@@ -92,14 +93,15 @@ def write_davis(
     root = new_folder(root, overwrite=overwrite)
     counts: dict[Pool, int] = {"train": train, "val": val}
     names = {pool: [f"{pool}-{number:03d}" for number in range(count)] for pool, count in counts.items()}
-    with ThreadPoolExecutor(workers) as threads:
+    with ThreadPoolExecutor(workers) as threads, progress_bar("sequences") as bar:
+        task = bar.add_task("drawing", total=train + val, status="")
         for key, pool in enumerate(counts):
             seeds = [(seed, key, number) for number in range(counts[pool])]
             written = threads.map(
                 _write_sequence, repeat(root), names[pool], seeds, repeat(config), repeat(textures[pool])
             )
             for _ in written:
-                pass  # Taking the results raises what went wrong in a thread.
+                bar.advance(task)  # Taking the results raises what went wrong in a thread.
     for pool in counts:
         for year in ("2016", "2017"):
             _write_lines(root / "ImageSets" / year / f"{pool}.txt", names[pool])
