@@ -61,6 +61,8 @@ def of_network(network: Any, spec: str | None = None, *, files: tuple[Path, ...]
 
     spec: how messages name it; the name of its type when left out.
     """
+    if isinstance(network, type):
+        raise InputError(f"--encoder {spec or network.__name__}: is a class; give a network, {network.__name__}()")
     spec = spec or type(network).__name__
     kind = _kind(spec, network)
     stride = getattr(network, "stride", None)

@@ -161,7 +161,8 @@ def report(
 
     result, *others = read_all([results, against] if against else [results])
     sequences = benchmark.load()
-    subject = judged(result, others[0] if others else None, sequences, benchmark.protocol(), benchmark.size_of_split())
+    of = benchmark.size_of_split() if benchmark.sequences else len(sequences)
+    subject = judged(result, others[0] if others else None, sequences, benchmark.protocol(), of)
     page = out or results / "report.html"
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0

@@ -285,6 +285,8 @@ def test_a_network_of_ones_own_needs_no_file() -> None:
     assert (encoder.name, encoder.layer, encoder.stride) == ("Conv2d", "output", 8)
     expected = F.normalize(network(normalise(FRAMES)), dim=1)
     torch.testing.assert_close(encoder(FRAMES), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"--encoder Conv2d: is a class; give a network, Conv2d\(\)"):
+        load_encoder(nn.Conv2d, device="cpu")
     with pytest.raises(InputError, match="returned features instead of a network"):
         load_encoder(torch.zeros(1, 5, 8, 12), device="cpu")  # type: ignore[arg-type]
 
