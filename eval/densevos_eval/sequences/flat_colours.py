@@ -166,11 +166,14 @@ def _painted(present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid
     known = np.isin(present, colours)
     if counts[is_object & known].sum() >= FLAT * total:
         return colours
-    if soft.size:
-        # Of a grey photograph all colours are mixes of black and white, but few are black or white.
+    if len(colours) <= FEW:
+        # A soft edge may be wider than what it surrounds. But of a grey photograph all colours are mixes of black and
+        # white, and few are black or white.
         vivid = [colour for colour in colours.tolist() if np.ptp(as_rgb(np.array([colour]))) > VIVID]
-        is_mix = np.any([_mixes(present, colour) for colour in vivid] or [known], axis=0)
-        if counts[known].sum() >= MOSTLY * counts.sum() or counts[known | is_mix].sum() >= ROUNDED * counts.sum():
+        is_dark = distances(present, np.zeros(1, np.int32))[:, 0] < ALIKE
+        is_mix = np.any([is_dark, *(_mixes(present, colour) for colour in vivid)], axis=0)
+        is_flat = soft.size and counts[known].sum() >= MOSTLY * counts.sum()
+        if is_flat or (vivid and counts[known | is_mix].sum() >= ROUNDED * counts.sum()):
             return colours
 
     # JPEG rounds the colours, and leaves specks of others along edges.

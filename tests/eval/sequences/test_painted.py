@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, write_mask
@@ -238,6 +238,11 @@ def test_a_wide_soft_brush_is_one_object(tmp_path: Path) -> None:
     read = read_painted([saved(tmp_path / "soft.png", wide)])
     np.testing.assert_array_equal(read.ids[0], wide[..., 0] >= 128)
     assert "pixels of soft edges or rounded colours count as the nearest colour" in read.notes[-1]
+
+    disc = Image.fromarray(np.where(distance[..., None] < 60, RED, 0).astype(np.uint8))
+    disc.filter(ImageFilter.GaussianBlur(15)).save(tmp_path / "blurred.png")
+    ids = read_painted([tmp_path / "blurred.png"]).ids[0]
+    assert (ids != (distance < 60)).mean() < 0.05
 
     # Shades that many pixels have are objects, whatever edges are like.
     large = Image.fromarray(painted(tuple(PALETTE[1]), tuple(PALETTE[9]))).resize((800, 600), Image.Resampling.BICUBIC)

@@ -235,7 +235,6 @@ def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path:
 
 def test_a_resumed_run_makes_both_kinds_where_one_is_missing(model, davis, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(object_level, "refine", lambda probability, image, config: 1 - probability)
-    monkeypatch.setattr(object_level, "require", lambda: None)
     out = tmp_path / "out"
     assert zeroshot(model, davis, out) == 0
     expected = masks(out)
