@@ -143,5 +143,5 @@ def test_unknown_random_networks(spec: str) -> None:
 
 @pytest.mark.parametrize("device", ["foo", "cuda:99", "cuda:x"])
 def test_devices_that_are_not_there_are_told_in_one_line(device: str) -> None:
-    with pytest.raises(InputError, match=f"--device {device}: cannot be used .*; take cpu, cuda or auto"):
+    with pytest.raises(InputError, match=f"--device {device}: cannot be used .*; take cpu, cuda, mps or auto"):
         load_encoder("random:resnet18", device=device)
