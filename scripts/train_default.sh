@@ -3,7 +3,7 @@
 #
 #   bash scripts/train_default.sh [options of densevos train]
 #
-# It learns from synthetic clips made of 39 photographs; benchmarks/experiments/train_default/stills.tsv lists each file
+# It learns from synthetic clips made of photographs; benchmarks/experiments/train_default/stills.tsv lists each file
 # with its licence, author and SHA-256, which is checked. They come from
 #   github.com/BuddiesOfBudgie/budgie-backgrounds      CC0 1.0
 #   Debian's lomiri-wallpapers-16.04, 20.04.0-2        CC BY 4.0 and CC0 1.0

@@ -113,4 +113,4 @@ def test_tables_and_card_have_every_encoder(tmp_path: Path, capsys: pytest.Captu
     assert "| sequence | J random | J default | J other | F random | F default | F other |" in said.splitlines()
     assert "| bear | 12.5 | 50.0 | 25.0 | 50.0 | 50.0 | 50.0 |" in said.splitlines()
     assert (result["steps"], result["config"]) == (4, {"data": "OUT/clips"})
-    assert about.about(tmp_path)["scores"][1] == "davis, default: J 50.0, F 50.0"
+    assert about.about(tmp_path)["scores"][1] == "DAVIS-2016 sequences (1), this encoder: J 50.0, F 50.0"

@@ -17,6 +17,7 @@ from densevos.base.console import run as ended
 from densevos.base.errors import InputError
 from densevos.base.files import write_json
 from experiments.reports import Result, read_json
+from experiments.train_default.run import CLIPS
 from experiments.train_default.stills import rows
 
 SOURCES = {
@@ -24,6 +25,13 @@ SOURCES = {
     "lomiri": "Debian package lomiri-wallpapers-16.04, 20.04.0-2",
     "skimage": "scikit-image wheel, skimage/data",
     "sklearn": "scikit-learn wheel, sklearn/datasets/images",
+}
+SETS = {"davis": "DAVIS-2016 sequences", "objects": "sequences with several objects"}
+ENCODERS = {
+    "default": "this encoder",
+    "random": "an untrained one",
+    "demo": "the demo's",
+    "trained": "one trained on 70 real clips",
 }
 CHOSEN = (
     "Between two sets of clips, on eight DAVIS-2016 training sequences at 240 pixels: J 71.0 with clips that change"
@@ -36,7 +44,8 @@ def about(folder: Path) -> dict[str, str | list[str]]:
     """Titles and texts of all facts; scores only where the folder has them."""
     facts: dict[str, str | list[str]] = {
         "licence": "Apache-2.0, as the package; photographs below were changed (cropped, recoloured, drawn over)",
-        "learned from": "synthetic clips rendered by densevos data synth from 39 photographs; no labels, no real video",
+        "learned from": "synthetic clips of 32 of 39 photographs, the others being held out; no labels, no real video",
+        "clips": f"densevos data synth --photographs stills {' '.join(CLIPS)}",
         "photographs": list(photographs()),
         "chosen": CHOSEN,
     }
@@ -58,7 +67,8 @@ def scores(result: Result) -> Iterator[str]:
     """A line for each set and encoder, in per cent."""
     for title, encoders in result["sets"].items():
         for name, means in encoders.items():
-            yield f"{title}, {name}: J {100 * means['J']:.1f}, F {100 * means['F']:.1f}"
+            where = f"{SETS[title]} ({len(means['sequences'])})"
+            yield f"{where}, {ENCODERS.get(name, name)}: J {100 * means['J']:.1f}, F {100 * means['F']:.1f}"
 
 
 def main(arguments: list[str]) -> None:

@@ -92,4 +92,4 @@ def test_the_file_in_the_package_is_small_and_says_what_it_learned_from() -> Non
     assert card["training"]["git_commit"]
     assert card["training"]["config"]["loop"]["seed"] == 0
     assert all("(CC" in line or "(public domain)" in line for line in card["about"]["photographs"])
-    assert any(line.startswith("davis, default: J ") for line in card["about"]["scores"])
+    assert any(line.startswith("DAVIS-2016 sequences (10), this encoder: J ") for line in card["about"]["scores"])
