@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from densevos import demo
-from densevos.base.errors import RunError
+from densevos.base.errors import RunError, Stopped
 from densevos.models.encoder import load_encoder
 
 
@@ -29,6 +29,16 @@ def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (out / "overlays" / "overview.png").stat().st_size > 1000
     assert len(list((out / "overlays").glob("*.mp4"))) == 2
     assert "J&F" in capsys.readouterr().out
+
+
+def test_a_demo_that_is_stopped_advises_an_option_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object) -> None:
+        raise Stopped("go on with --resume auto")
+
+    monkeypatch.setattr(demo, "write_davis", lambda *arguments, **options: None)
+    monkeypatch.setattr(demo, "train", stopped)
+    with pytest.raises(Stopped, match=r"start it again with --out .*out --overwrite"):
+        demo.run_demo(tmp_path / "out", seed=0, epochs=1, overwrite=False)
 
 
 def test_failure_of_the_evaluator_is_told(tmp_path: Path) -> None:

@@ -199,8 +199,8 @@ def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "--dataset: is missing; name a benchmark with --dataset and --root, or a labelled set with --set"),
-        (("--dataset", "davis17"), "--root: is missing; name a benchmark with --dataset and --root, or a labelled set"),
+        ((), "--dataset: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or"),
+        (("--dataset", "davis17"), "--root: is missing; name a benchmark with --dataset and --root, a labelled set"),
         (
             ("--dataset", "davis17", "--root", ".", "--wanted", "dog"),
             "--wanted: is for a labelled set (--set SET:ROOT)",

@@ -98,6 +98,7 @@ def test_a_folder_of_frames_has_names_but_no_times(tmp_path: Path) -> None:
     write_frames(tmp_path / "my.clip")
     for t in range(6):
         (tmp_path / "my.clip" / f"{t:05d}.jpg").rename(tmp_path / "my.clip" / f"{100 + 5 * t}.jpg")
+    write_mask(tmp_path / "x.png", np.ones((24, 40), np.uint8))
     sequence = own_video(tmp_path / "my.clip", tmp_path / "x.png", start="105", end="115")
     assert (sequence.name, sequence.frame_names) == ("my.clip", ("105", "110", "115"))
     for start, reason in (("1s", "have no times"), ("106", "has frames 100 to 125")):

@@ -126,6 +126,8 @@ function showJob() {
     $("propagate").disabled = busy() || !marked || !missing || !state.encoder.ready || ui.marks.length > 0;
     $("propagate").textContent = missing < state.frames && missing ? "Propagate on" : "Propagate";
     $("cancel").hidden = $("progress").hidden = !busy();
+    const card = $(job === null || job.kind === "propagate" ? "todo" : "exports").parentElement;
+    if ($("run").parentElement !== card) card.append($("run"));
     $("job").className = job?.state === "failed" ? "bad" : "";
     if (job) $("progress").value = Math.min(1, job.done / Math.max(1, job.total));
     $("job").textContent = !job ? "" : busy() ? `${job.kind}: ${job.done} of ${job.total} frames${left(job)}` : job.message;
