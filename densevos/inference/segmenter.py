@@ -106,7 +106,7 @@ class Segmenter:
         """Frames [B,H,W,3] uint8 as the network takes them, [B,3,S,S]."""
         size = (view.size, view.size)
         small = np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in frames])
-        pixels = torch.from_numpy(small).to(self.device)
+        pixels = torch.from_numpy(small).to(self.device, non_blocking=self.device.type == "cuda")
         images = normalise(pixels.permute(0, 3, 1, 2).float() / 255)
         return images.flip(-1) if view.mirrored else images
 

@@ -68,9 +68,9 @@ def arithmetic(*, tf32: bool = False) -> Iterator[None]:
 def to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
     """An array as a tensor on a device; a CUDA GPU fetches it from pinned memory while the host goes on."""
     tensor = torch.from_numpy(array)
-    if torch.device(device).type == "cuda" and torch.cuda.is_available():
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)  # A Mac's GPU would read memory that is freed meanwhile.
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)  # A Mac's GPU would read memory that is freed meanwhile.
+    return (tensor.pin_memory() if torch.cuda.is_available() else tensor).to(device, non_blocking=True)
 
 
 def numbers(values: Sequence[int], device: torch.device) -> Tensor:
