@@ -84,6 +84,8 @@ class App:
             return _json({"error": str(error)}, status=409)
         except InputError as error:
             return _json({"error": str(error)}, status=400)
+        except OSError as error:  # A full disk, say, or a folder that may not be written.
+            return _json({"error": f"The studio cannot go on: {error}"}, status=500)
 
     def _is_known(self, request: Request) -> bool:
         """Whether the request names this server and the token; other web sites know neither."""

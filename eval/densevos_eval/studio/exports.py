@@ -33,8 +33,11 @@ class Exports:
         self._files = {"masks": f"{name}-masks.zip", "movie": f"{name}.mp4", "soft": f"{name}-soft-masks.zip"}
 
     def names(self) -> dict[str, str]:
-        """Kind and file name of the exports that are there."""
-        return {kind: name for kind, name in self._files.items() if (self._project.exports / name).is_file()}
+        """Kind and file name of the exports that are there, and as new as the masks."""
+        files = {kind: self._project.exports / name for kind, name in self._files.items()}
+        there = {kind: file for kind, file in files.items() if file.is_file() and self._project.results.is_dir()}
+        changed = self._project.results.stat().st_mtime_ns if there else 0
+        return {kind: file.name for kind, file in there.items() if file.stat().st_mtime_ns >= changed}
 
     def file(self, name: str) -> Path:
         """The file of an export; InputError for any other name."""

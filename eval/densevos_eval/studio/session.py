@@ -47,7 +47,8 @@ class Session:
         self._encoder = encoder
         self._propagation: Propagation | None = None
         self._lock = RLock()
-        self._revision = 1
+        self._revision = 1  # counts what users change, not what jobs do
+        self._runs = 0
         self._given = project.read_given()
         self._objects = read_objects(project, self._given)
         self._fresh = up_to_date(project)
@@ -64,7 +65,6 @@ class Session:
             self._propagation = propagation
             if self._fresh and not has_same_settings(self.project, propagation):
                 self._fresh.clear()
-            self._revision += 1
 
     def close(self) -> None:
         """End the job after its frame, and write down what is done."""
@@ -114,7 +114,7 @@ class Session:
         marks = tuple(parse_marks(values, self.frames.size))
         with self._lock:
             self._known(id)
-            key = (self._revision, frame, id, frame in self._fresh)
+            key = (self._revision, self._runs, frame, id, frame in self._fresh)
         return self._drafts.mask(key, marks, lambda: self.frames.full(frame), lambda: self.mask(frame) == id)
 
     def accept(self, revision: object, frame: int, id: int, values: object) -> None:
@@ -212,10 +212,10 @@ class Session:
                 return work(job)
             finally:
                 with self._lock:
-                    self._changed()
+                    self._runs += 1
+                    self._save()
 
         self.worker.start(job, saved)
-        self._revision += 1
 
     def _give(self, masks: dict[int, np.ndarray]) -> None:
         """Write given masks, and note which results they make out of date."""

@@ -48,6 +48,7 @@ def test_from_a_click_to_an_export(session: Session, tmp_path: Path) -> None:
 
         # Propagation; the tab is closed meanwhile, and shows the result when it is opened again.
         page.press("propagate")
+        page.wait(lambda: session.worker.job)
         page.open("about:blank")
         page.open(address)
         page.wait(lambda: session.state()["fresh"] == [[0, FRAMES]])

@@ -6,13 +6,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
 
 from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
+from densevos.data.sources.video import open_frames
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.studio.jobs import Job
@@ -144,7 +144,7 @@ def test_exports(session: Session, tmp_path: Path) -> None:
         assert archive.read("objects.txt").decode() == "1\tred disc\t#00ff00\n"
         archive.extract("00003.png", tmp_path)
     assert (read_mask(tmp_path / "00003.png") == session.mask(3)).all()
-    movie = iio.imread(session.exported("clip.mp4"))
+    movie = open_frames(session.exported("clip.mp4")).read(range(FRAMES))
     assert movie.shape == (FRAMES, HEIGHT, WIDTH, 3)
     red, green, _ = movie[0][disc(0)].mean(0)
     assert green > red  # The object has the colour that it was given.
@@ -155,6 +155,10 @@ def test_exports(session: Session, tmp_path: Path) -> None:
     assert soft[disc(3)].mean() > soft[~disc(3)].mean() + 50
     with pytest.raises(InputError, match="no export"):
         session.exported("../project.json")
+
+    # What was exported before the masks changed is no longer offered.
+    write_mask(session.project.results / "00003.png", session.mask(3))
+    assert session.state()["exports"] == {}
 
 
 def test_objects_are_named_removed_and_found_in_given_masks(session: Session, tmp_path: Path) -> None:

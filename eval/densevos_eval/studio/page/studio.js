@@ -33,12 +33,16 @@ async function attempt(work) {
     }
 }
 
-async function change(action, value = {}) {
-    return attempt(async () => {
+// One change after another: each must know the revision that the one before led to.
+let changes = Promise.resolve();
+
+function change(action, value = {}) {
+    changes = changes.catch(() => undefined).then(() => attempt(async () => {
         const next = await post(action, { revision: state.revision, ...value });
         await show(next);
         return next;
-    });
+    }));
+    return changes;
 }
 
 async function refresh() {
@@ -47,6 +51,7 @@ async function refresh() {
 
 async function show(next) {
     const first = state === null;
+    if (!first && next.revision < state.revision) return; // an answer that has been overtaken
     state = next;
     if (first) {
         stage.resize(state.view, state.size);
@@ -59,14 +64,15 @@ async function show(next) {
     if (!current()) ui.object = state.objects[0]?.id ?? 0;
     showPanels();
     // A mask may have changed when the project has, or when a job has come on.
-    const key = `${ui.frame} ${state.revision} ${state.job?.kind === "propagate" ? state.job.done : 0}`;
-    if (key !== ui.shown) await showFrame();
+    if (keyOf(ui.frame) !== ui.shown) await showFrame();
 }
+
+const keyOf = (frame) => `${frame} ${state.revision} ${state.job?.kind} ${state.job?.state} ${state.job?.done}`;
 
 async function showFrame() {
     const number = ++loading;
     const frame = ui.frame;
-    const key = `${frame} ${state.revision} ${state.job?.kind === "propagate" ? state.job.done : 0}`;
+    const key = keyOf(frame);
     const [image, ids] = await Promise.all([getFrame(frame), getMask(frame)]);
     if (number !== loading) return;
     ui.shown = key;
