@@ -95,7 +95,7 @@ MISTAKES = [
     (f"{OWN_VIDEO} --video empty --mask good.png", "empty: folder holds no images"),
     (f"{OWN_VIDEO} --video text.mp4 --mask good.png", "text.mp4: video cannot be decoded .* re-encode or remove it"),
     (f"{OWN_VIDEO} --video clip", "--video clip: give a --mask too"),
-    (f"{OWN_VIDEO} --video clip --mask none.png", "none.png: mask is missing; paint it over the frame"),
+    (f"{OWN_VIDEO} --video clip --mask none.png", "none.png: mask is missing; paint it over what"),
     (f"{OWN_VIDEO} --video clip --mask text.png", "text.png: mask cannot be read .* write it again"),
     (f"{OWN_VIDEO} --video clip --mask small.png", "small.png: mask is 20x20 but the frames of clip are 56x40; resize"),
     (f"{OWN_VIDEO} --video clip --mask black.png", "black.png: mask holds no object .* give each object an id"),

@@ -65,6 +65,8 @@ class Videos(Footage):
     def find(self) -> list[Sequence]:
         """The sequences; InputError when neither or both kinds are named, or files are missing."""
         if self.of_own_video and self.video and self.mask:
+            if self.video.exists() and not self.mask.exists():
+                raise InputError(f"{self.mask}: mask is missing; paint it over what `densevos-eval frame` writes")
             return [own_video(self.video, self.mask, start=self.start, end=self.end)]
 
         if self.of_benchmark and not self.mask:

@@ -29,8 +29,6 @@ def own_video(video: Path, mask: Path | None, *, start: str | None = None, end: 
     last = len(reader) - 1 if end is None else frame_index("--end", end, reader)
     if first > last:
         raise InputError(f"--start {start} --end {end}: the end lies before the start; exchange them")
-    if mask and not mask.exists():
-        raise InputError(f"{mask}: mask is missing; paint it over the frame that densevos-eval frame writes")
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(f"{mask}: lies among the frames and would be one of them; move it out of {video}")
