@@ -1,6 +1,7 @@
 """How both commands speak of trouble: a line for each warning, and at the end one line and an exit status."""
 
 import errno
+import os
 import select
 import sys
 import warnings
@@ -43,7 +44,10 @@ def run(command: Callable[[], object]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError as error:
-        return 141 if _nobody_reads_on() else _fail(f"error: {error}", 1)
+        if not _nobody_reads_on():
+            return _fail(f"error: {error}", 1)
+        _discard_output()
+        return 141
     except InputError as error:
         return _fail(f"error: {error}", 2)
     except RunError as error:
@@ -136,6 +140,13 @@ def _nobody_reads_on() -> bool:
     except (OSError, ValueError):  # standard output is no file
         return False
     return bool(state.poll(0))
+
+
+def _discard_output() -> None:
+    """Give what is not written yet to nobody: Python would report at its end that it could not write it."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, sys.stdout.fileno())
+    os.close(nobody)
 
 
 def _fail(line: str, status: int) -> int:

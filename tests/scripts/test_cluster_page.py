@@ -91,5 +91,6 @@ def test_commands_for_a_cluster_are_understood(tmp_path: Path, monkeypatch: pyte
 
 def test_the_page_names_every_script_that_it_is_about() -> None:
     for script in (ROOT / "scripts").glob("*.sh"):
-        if script.name.startswith(("prepare_", "train", "submit_", "slurm")):
+        is_long = script.name.startswith(("prepare_", "train", "submit_", "slurm"))
+        if is_long and script.name != "train_default.sh":  # That one takes a quarter of an hour on one machine.
             assert f"scripts/{script.name}" in PAGE

@@ -100,7 +100,9 @@ def test_the_index_tells_sizes_and_lengths(folder: Path, format: str, size: tupl
 def test_clips_begin_a_group_every_12_frames_and_may_be_read_in_any_order(folder: Path, tmp_path: Path) -> None:
     with tarfile.open(folder / "clips" / "shard-00001.tar") as shard:
         assert shard.getnames() == ["00000002.mp4", "00000002.json", "00000003.mp4", "00000003.json"]
-        shard.extract("00000002.mp4", tmp_path, filter="data")
+        member = shard.extractfile("00000002.mp4")
+        assert member is not None
+        (tmp_path / "00000002.mp4").write_bytes(member.read())
     assert proved_times(tmp_path / "00000002.mp4") is not None
     assert frame_index(tmp_path / "00000002.mp4").keys.tolist() == [0, 12, 24]
 

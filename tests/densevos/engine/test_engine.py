@@ -283,8 +283,9 @@ def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_p
     process = start(short, tmp_path / "run", "never")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert errors.startswith("error: none of the 4 videos can be used; the first: ")
-    assert len(errors.splitlines()) == 1
+    header, line = errors.splitlines()
+    assert header.startswith("training on 4 videos of ")
+    assert line.startswith("error: none of the 4 videos can be used; the first: ")
 
 
 def test_loss_that_is_not_finite_stops_and_names_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -356,7 +356,10 @@ def test_one_network_of_segmentation_makes_proposals_and_tells_how_they_look(roo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--embedding", "nowhere.safetensors"), "nowhere.safetensors: no such encoder file; --embedding takes our"),
+        (
+            ("--embedding", "nowhere.safetensors"),
+            "nowhere.safetensors: no such encoder file; --embedding takes default, our",
+        ),
         (("--embedding", "random:resnet18", "--embedding-layer", "x"), "--embedding random:resnet18: has no layer x;"),
         (("--embedding-pooling", "box"), "--embedding-pooling box: is for the features of an encoder; name one with"),
         (("--embedding", "colour", "--embedding-layer", "x"), "--embedding-layer x: is for the features of an encoder"),
