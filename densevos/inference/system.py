@@ -18,7 +18,7 @@ PACKAGES = (
     *("densevos", "torch", "torchvision", "numpy", "scipy", "pillow", "scikit-image"),
     *("opencv-contrib-python-headless", "safetensors", "tyro", "rich"),
 )
-OPTIONAL = ("tensorboard", "transformers", "timm", "pydensecrf2", "submitit", "wandb", "torchcodec")
+OPTIONAL = ("tensorboard", "transformers", "timm", "submitit", "wandb", "torchcodec")
 DECODING_PACKAGES = {"torchcodec": ("torchcodec",), "decord": ("decord", "decord2"), "pyav": ("av",)}
 SHARED_MEMORY = Path("/dev/shm")
 
