@@ -21,7 +21,7 @@ def test_info_tells_versions_decoders_and_memory(
     assert set(told["decoders"]) == {"torchcodec", "decord", "pyav"}
     assert told["videos_are_read_by"] == ["DecordReader", "AvReader"]
     assert told["movies_are_written_with"] == "libx264"
-    assert {"tensorboard", "pydensecrf2"} <= set(told["optional_packages"])
+    assert {"tensorboard", "timm"} <= set(told["optional_packages"])
     assert isinstance(told["encoders_that_come_along"], list)
     assert isinstance(told["mps"], bool)
     assert 1 <= told["cores"] <= (os.cpu_count() or 1)
