@@ -122,6 +122,8 @@ MISTAKES = [
     (f"{OWN_VIDEO} --video clip --mask good.png --out text.mp4", "text.mp4: is a file, not a folder; choose another"),
     ("densevos data synth --out /proc/x", "/proc/x: this folder cannot be made .* choose another --out"),
     ("densevos-eval frame clip --out /proc/x/first.png", "/proc/x: this folder cannot be made .* choose another --out"),
+    ("densevos-eval features clip --out /proc/x/f.npz", "/proc/x: this folder cannot be made .* choose another --out"),
+    ("densevos-eval studio clip --out /proc/x", "/proc/x.*: this folder cannot be made .* choose another --out"),
 ]
 
 

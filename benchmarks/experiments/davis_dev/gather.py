@@ -10,10 +10,15 @@ from harness import table
 
 def gather(folder: Path) -> dict[str, Any]:
     """Join scores, card and provenance of one working folder."""
+    results = {name: scores(read_json(folder / name / "results.json")) for name in ("random_init", "trained")}
+    return {**results, **training(folder)}
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """How the encoder of a working folder was trained, and where."""
     card = read_json(folder / "run" / "encoder.json")["training"]
     provenance = read_json(folder / "run" / "provenance.json")
     return {
-        **{name: scores(read_json(folder / name / "results.json")) for name in ("random_init", "trained")},
         "steps": card["steps"],
         "train_minutes": round(card["seconds"] / 60, 1),
         "videos": card["videos"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.davis_dev.gather import scores, without_place
+from experiments.davis_dev.gather import scores, training
 from experiments.reports import read_json
 from harness import table
 
@@ -14,18 +14,8 @@ FIRST = ("random", "demo", "default", "trained")
 
 def gather(folder: Path) -> dict[str, Any]:
     """Join the scores of all encoders on all sets, and how the default one was trained."""
-    card = read_json(folder / "run" / "encoder.json")["training"]
-    provenance = read_json(folder / "run" / "provenance.json")
-    return {
-        "sets": {title: _scores(folder / title) for title in ("davis", "objects") if (folder / title).is_dir()},
-        "steps": card["steps"],
-        "train_minutes": round(card["seconds"] / 60, 1),
-        "videos": card["videos"],
-        "machine": provenance["machine"],
-        "versions": provenance["versions"],
-        "commit": provenance["git_commit"],
-        "config": without_place(card["config"], folder),
-    }
+    sets = {title: _scores(folder / title) for title in ("davis", "objects") if (folder / title).is_dir()}
+    return {"sets": sets, **training(folder)}
 
 
 def _scores(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from densevos.base.errors import InputError
+from densevos.base.files import made_folder
 from densevos.data.sources.source import iterate_frames
 from densevos_eval.adapters.choices import Positions
 from densevos_eval.adapters.options import EncoderOptions
@@ -110,8 +111,8 @@ def features(
     from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.propagation.propagator import fitted
 
+    made_folder(out.parent)
     network = fitted(encoder.load(), size, max_side)
-    out.parent.mkdir(parents=True, exist_ok=True)
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
     header = run_header("features", 1, len(names), facts, f"into {out}")
     with frame_progress(len(names), "features", header) as on_frame:

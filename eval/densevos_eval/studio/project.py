@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import write_json
+from densevos.base.files import made_folder, write_json
 from densevos.base.masks import read_mask, write_mask
 from densevos.base.names import mask_files
 from densevos_eval.propagation.both_ways import affected
@@ -133,7 +133,7 @@ def open_project(folder: Path, video: Path) -> Project:
     if known != clip.name:
         raise InputError(f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder")
     for part in (project.given, project.masks, project.exports):
-        part.mkdir(parents=True, exist_ok=True)
+        made_folder(part)
     return project
 
 
