@@ -1,4 +1,4 @@
-"""What the tables of `scripts/i2v_dev.sh` and `scripts/i2v_tables.sh` have in common: runs, budgets, numbers."""
+"""What the tables of `scripts/adaptation.sh` and `scripts/i2v_tables.sh` have in common: runs, budgets, numbers."""
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -14,14 +14,14 @@ def trained(run: Path, recipe: str, *options: str, more: Sequence[str] = ()) -> 
         yield commands.train(recipe, *options, out=run, more=more)
 
 
-def evaluated(run: Path, results: Path, labelled_set: LabelledSet) -> Steps:
-    """Segment a set and score it; scores are kept unless the model was trained anew since."""
+def evaluated(run: Path, results: Path, labelled_set: LabelledSet, *options: str) -> Steps:
+    """Segment a set, with `options`, and score it; scores are kept unless the model was trained anew since."""
     how = _how(run, results, record="segment.json")
     if how is None:
         return
 
     where = labelled_set.options()
-    yield ("densevos-eval", "segment", "--model", str(run), *where, "--out", str(results), how)
+    yield ("densevos-eval", "segment", "--model", str(run), *where, *options, "--out", str(results), how)
     yield ("densevos-eval", "score", "--metric", "miou", *where, "--results", str(results))
 
 

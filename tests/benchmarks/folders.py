@@ -90,28 +90,10 @@ def write_results(folder: Path, miou: float) -> None:
     (folder / "results.json").write_text(json.dumps({"overall": {"mIoU": miou}, "classes": classes}))
 
 
-def write_run(folder: Path, target: float, config: I2VConfig, metrics: dict[str, list[float]]) -> None:
-    """A run of 40 steps: metrics that hold at first, and, if there are two, in the last tenth."""
-    write_results(folder / "target", target)
-    write_results(folder / "source", target + 0.2)
+def write_run(folder: Path, scores: dict[str, float], config: I2VConfig, metrics: dict[str, list[float]]) -> None:
+    """A run of 40 steps, scored: metrics that hold at first, and, if there are two, in the last tenth."""
+    for judged, score in scores.items():
+        write_results(folder / judged, score)
     write_trained(folder / "run", config)
     lines = [{"step": k, **{name: one[0 if k <= 36 else -1] for name, one in metrics.items()}} for k in range(1, 41)]
     (folder / "run" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def write_experiment(runs: Path) -> None:
-    """camvid, cnn: two seeds of three methods; of a third seed nothing is finished."""
-    general = {"adversarial": [0.0, 0.7], "chance": [0.69], "accuracy_source": [1.0, 0.4], "accuracy_target": [0.6]}
-    methods: dict[str, tuple[dict[str, Any], dict[str, list[float]], list[float]]] = {
-        "none": ({"loss": "none"}, {}, [0.3, 0.4]),
-        "mixed": ({"loss": "general"}, general, [0.36, 0.38]),
-        "spatial": ({"loss": "general", "placement": "stage1"}, general, [0.35, 0.39]),
-    }
-    for method, (options, known, scores) in methods.items():
-        for seed, score in enumerate(scores):
-            config = make_config("i2v_small_cnn", seed, **options)
-            write_run(
-                runs / "camvid" / "cnn" / method / f"seed{seed}", score, config, {"segmentation": [2, 1], **known}
-            )
-    (runs / "camvid" / "cnn" / "spatial" / "seed2" / "run").mkdir(parents=True)
-    (runs / "data" / "camvid").mkdir(parents=True)

@@ -16,8 +16,8 @@ WITH_RESULT = [name for name in reports.names() if (EXPERIMENTS / name / "result
 
 def test_every_experiment_keeps_the_contract() -> None:
     assert reports.names() == [
+        "adaptation",
         "davis_dev",
-        "i2v_dev",
         "i2v_tables",
         "mug_dev",
         "protocol_effects",

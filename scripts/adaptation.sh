@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# From a trained network: which adversarial loss closes a domain gap? Sharp labelled images against degraded unlabelled
+# frames, at small size. Some hours on two cores; what was stopped goes on.
+#
+#   CAMVID=/data/CamVid bash scripts/adaptation.sh [options of densevos train]
+#
+# CAMVID         root of CamVid (train, trainannot, val, valannot); not needed for GAPS=shapes
+# GAPS           default "camvid shapes": street images against copies with motion blur, in low light, compressed;
+#                still images of textured shapes against blurred videos of them
+# NETWORKS       default "cnn swin"
+# STAGES         default "source grid seeds statistics extras", in this order: the network that all go on from; all
+#                settings with the first seed; the best setting of each method with the other seeds; the same networks
+#                with BatchNorm's statistics of the target; settings that answer one question each
+# METHODS        default "none mixed ceiling spatial stage3 global clustered clustered-global"; a CNN's early features,
+#                for spatial and clustered, are its stage1
+# SEEDS          default "0 1 2": of the order of samples and of the discriminator's first weights
+# SOURCE_EPOCHS  default 40        EPOCHS  of what follows, default 4; the same for every method
+# RAMP_BATCHES   over which mu rises where it does, default 76: half of the training
+# JOBS           runs at a time, default 1: several share a GPU well
+# OUT            working folder, default runs/adaptation; what was trained and judged stays
+# RESULT         file to copy OUT/adaptation.json to: benchmarks/experiments/adaptation/result.json for one to be kept
+#
+# none trains on with the labelled images alone, for as long as the others. mixed sees both domains, but its network has
+# no gradient of the discriminator (mu = 0): what BatchNorm alone does. ceiling learns from the labels of the target.
+#
+# Limits of camvid: the unlabelled frames are degraded copies of the very images that are labelled, each frame by itself,
+# so the domains show the same scenes and differ by degradation alone. The drive at dusk is in no training.
+set -euo pipefail
+EXTRAS="${EXTRAS:-[segmentation]}"
+source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+exec "$BIN/python" "$ROOT/benchmarks" run adaptation "$@"
