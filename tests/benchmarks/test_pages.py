@@ -59,7 +59,7 @@ def test_an_experiment_without_result_has_no_page() -> None:
     ("arguments", "message"),
     [
         (["gather"], "error: name run, gather or page"),
-        (["page", "x"], "error: x: is no experiment; known are davis_dev, "),
+        (["page", "x"], "error: x: is no experiment; known are adaptation, "),
         (["run", "davis_dev"], "error: VIDEOS: set VIDEOS to a folder of videos to learn from"),
     ],
 )
