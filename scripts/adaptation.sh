@@ -15,6 +15,7 @@
 #                for spatial and clustered, are its stage1
 # SEEDS          default "0 1 2": of the order of samples and of the discriminator's first weights
 # SOURCE_EPOCHS  default 40        EPOCHS  of what follows, default 4; the same for every method
+# RATE           learning rate of what follows, default 1e-4: a fifth of the source's
 # RAMP_BATCHES   over which mu rises where it does, default 76: half of the training
 # JOBS           runs at a time, default 1: several share a GPU well
 # OUT            working folder, default runs/adaptation; what was trained and judged stays

@@ -50,7 +50,7 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     ceiling = next(one for one in trained if f"{here}/ceiling/" in one)
     assert ceiling.startswith(
         f"densevos train i2v_small_swin --labelled folder:{data}/camvid --network.weights {here}/source/seed0/run"
-        " --loss none --loop.seed 0 "
+        " --optimiser.lr 1e-4 --loss none --loop.seed 0 "
     )
     assert f"python {ROOT}/benchmarks/experiments/adaptation/drives.py /camvid {data}/sharp.part" in pretended.called
 
@@ -58,7 +58,7 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     found = [command for command in pretended.called if str(clustered) in command]
     assert found[0] == (
         f"densevos train i2v_small_swin --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
-        f" --network.weights {here}/source/seed0/run --loss clustered --adversarial.discriminator siamese"
+        f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered --adversarial.discriminator siamese"
         " --placement spatial --adversarial.mu 0.1 --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
         f" --loop.epochs 2 --out {clustered}/run --resume auto --clips.size 96"
     )

@@ -32,6 +32,7 @@ class Settings:
     seeds: Sequence[str] = ("0", "1", "2")
     source_epochs: str = "40"
     epochs: str = "4"
+    rate: str = "1e-4"
     ramp_batches: str = "76"
     at_once: int = 1
     train_options: Sequence[str] = ()
@@ -80,6 +81,7 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
         seeds=settings.words(environ, "SEEDS", "0 1 2"),
         source_epochs=settings.text(environ, "SOURCE_EPOCHS", "40"),
         epochs=settings.text(environ, "EPOCHS", "4"),
+        rate=settings.text(environ, "RATE", "1e-4"),
         ramp_batches=settings.text(environ, "RAMP_BATCHES", "76"),
         at_once=settings.number(environ, "JOBS", 1),
         train_options=train_options,
@@ -177,7 +179,8 @@ def run_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | No
         if setting.method == "ceiling":
             data = ("--labelled", domains.unlabelled)
         method = setting.options(network, chosen.ramp_batches)
-        options = (*data, "--network.weights", str(source), *method, *loop, chosen.epochs)
+        start = ("--network.weights", str(source), "--optimiser.lr", chosen.rate)
+        options = (*data, *start, *method, *loop, chosen.epochs)
 
     model = folder / "run"
     return chain(
