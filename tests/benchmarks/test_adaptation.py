@@ -11,7 +11,7 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 from experiments import reports
-from experiments.adaptation import drives, gather, run
+from experiments.adaptation import curves, drives, gather, run
 from experiments.adaptation.tried import CONTROLS, Setting, extras, grid
 from experiments.jobs import Command
 from tests.benchmarks.folders import Pretended, gathered, leave_of_segmentation, make_config, write_run
@@ -58,8 +58,8 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     found = [command for command in pretended.called if str(clustered) in command]
     assert found[0] == (
         f"densevos train i2v_small_swin --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
-        f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered --adversarial.discriminator siamese"
-        " --placement spatial --adversarial.mu 0.1 --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
+        f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered"
+        " --adversarial.discriminator siamese --placement spatial --adversarial.mu 0.1 --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
         f" --loop.epochs 2 --out {clustered}/run --resume auto --clips.size 96"
     )
     judged = [command.split("--set ")[1].split(" --results ")[0] for command in found if " score " in command]
@@ -223,3 +223,14 @@ def write_experiment(runs: Path) -> None:
         (adapted / judged / "results.json").write_text(json.dumps(results))
     (runs / "data" / "shapes").mkdir(parents=True)
     (runs / "data" / "shapes_report").mkdir(parents=True)
+
+
+def test_curves_draw_a_line_for_each_method_with_a_discriminator(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_experiment(tmp_path)
+    _, result = gathered(capsys, "adaptation", str(tmp_path))
+    svg = curves.draw(result)
+    assert svg.count("<polyline") == 2  # mixed, and global in the setting that was chosen
+    (points,) = [part.split('"')[0].split() for part in svg.split('<polyline points="')[1:2]]
+    # Right in 80 % of cases at first and in 50 % in the last tenth: (1 + .6) / 2 and (.4 + .6) / 2.
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights == pytest.approx([curves.height_of(0.8)] * 18 + [curves.height_of(0.5)] * 2, abs=0.1)
