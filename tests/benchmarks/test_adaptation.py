@@ -59,7 +59,8 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     assert found[0] == (
         f"densevos train i2v_small_swin --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
         f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered"
-        " --adversarial.discriminator siamese --placement spatial --adversarial.mu 0.1 --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
+        " --adversarial.discriminator siamese --placement spatial --adversarial.mu 0.1"
+        " --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
         f" --loop.epochs 2 --out {clustered}/run --resume auto --clips.size 96"
     )
     judged = [command.split("--set ")[1].split(" --results ")[0] for command in found if " score " in command]
