@@ -1,13 +1,14 @@
-"""densevos-eval score | submit | show | compare | report: masks become numbers, tables, pages, uploads."""
+"""densevos-eval score | submit | show | compare | gap | report: masks become numbers, tables, pages, uploads."""
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from densevos.base.console import print_notes
+from densevos.base.console import print_notes, print_table
 from densevos.base.errors import InputError
-from densevos.base.files import made_folder, new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, write_json, written_whole
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -129,6 +130,45 @@ def compare(
     made_folder(out.parent)
     with written_whole(out, "w") as file:
         file.write(text)
+
+
+def gap(
+    before: Path,
+    after: Path,
+    ceiling: Path | None = None,
+    control: Path | None = None,
+    statistics: Path | None = None,
+    source_before: Path | None = None,
+    source_after: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Tell how much of a domain gap an adaptation closed, and whether the adversary deserves the credit.
+
+    All are folders with the results.json of densevos-eval score on one target set, by mIoU. Only that file is read.
+    Prints a table and one line of judgement. A warning says if something simpler does as well, or if the source
+    collapsed. Two results count as the same if they differ by 0.5 points or less.
+
+    Args:
+        before: Of the network that was trained on the source alone.
+        after: Of the adapted network.
+        ceiling: Of a network that was trained with the target's labels, for the share of the gap that is closed.
+        control: Of a network that was trained like the adapted one, but with --adversarial.mu 0.
+        statistics: Of the network before, by segment --adapt-statistics.
+        source_before: Of the network before, on the source's own validation set.
+        source_after: Of the adapted network on that set.
+        out: File for all numbers as JSON.
+    """
+    from densevos_eval.reports.gap import gap_json, gap_table, judgement, read_gap, warnings_of
+
+    target = {"before": before, "after": after, "ceiling": ceiling, "control": control, "statistics": statistics}
+    measured = read_gap(target, {"source_before": source_before, "source_after": source_after})
+    print_table(gap_table(measured))
+    print(judgement(measured))
+    for line in warnings_of(measured):
+        warnings.warn(line, stacklevel=2)
+    if out is not None:
+        made_folder(out.parent)
+        write_json(out, gap_json(measured))
 
 
 def report(
