@@ -4,16 +4,18 @@ Nothing is trained and no label is read: the baseline of every domain adaptation
 """
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from densevos.base.errors import InputError
+from densevos.base.errors import InputError, RunError
 from densevos.base.files import name_bytes
-from densevos.base.parallel import BROKEN, OnStep, check_any
+from densevos.base.parallel import BROKEN, Broken, OnStep, check_any
 from densevos_eval.segmentation.classifier import Classifier, groups
 from densevos_eval.segmentation.options import Material
 from densevos_eval.segmentation.statistics import batch_norm_layers, estimate_statistics
@@ -52,7 +54,7 @@ class Glimpse:
 def adapt(classifier: Classifier, material: Material, on_step: OnStep = lambda name: None) -> Statistics:
     """The statistics of what `classifier` is to segment, which stays as it is.
 
-    Frames of sequences that cannot be read are left out, and so is a frame that alone has its size.
+    Frames that cannot be read are left out.
 
     Args:
         classifier: Frames are shown to it at its size, in clips if its network sees clips, and in its batches.
@@ -60,23 +62,25 @@ def adapt(classifier: Classifier, material: Material, on_step: OnStep = lambda n
         on_step: Called with the sequence's name for each frame.
 
     Raises:
-        InputError: The network has no BatchNorm, or there are not two frames of one size.
+        InputError: The network has no BatchNorm.
+        InputError, RunError: Nothing can be read.
+        RunError: The device's memory is too short for a batch.
     """
     if not batch_norm_layers(classifier.network):
         raise InputError(
             "--adapt-statistics: this network has no BatchNorm, whose statistics it estimates; leave it out"
         )
-    check_any(material.broken, [sequence.name for sequence in material.sequences])
-
-    glimpses = list(_glimpses(classifier, material))
+    broken = dict(material.broken)
+    glimpses = list(_glimpses(classifier, material, broken))
+    check_any(broken, [sequence.name for sequence in material.sequences])
     batches = mixed_batches(glimpses, classifier.batch)
-    if not batches:
-        raise InputError(
-            "--adapt-statistics: needs two frames of one size or more, since one has no variance; leave it out"
-        )
 
     def show(batch: Several[Glimpse]) -> None:
-        classifier.see(np.stack([one.frames for one in batch]))
+        try:
+            classifier.see(np.stack([one.frames for one in batch]))
+        except (MemoryError, torch.cuda.OutOfMemoryError) as error:
+            frames = sum(len(one.frames) for one in batch)
+            raise RunError(f"--adapt-statistics: memory is too short for {frames} frames; take a --size") from error
         for one in batch:
             for _ in one.indices:
                 on_step(one.sequence)
@@ -116,9 +120,9 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def mixed_batches(glimpses: Several[Glimpse], size: int) -> list[list[Glimpse]]:
-    """Batches of about `size` frames, each from all over the material and none much smaller than the others.
+    """Batches of glimpses of one shape, each from all over the material, that hold at most `size` frames or one clip.
 
-    A batch has frames of one size. One that would hold a single frame is left out.
+    Batches of one shape are equally large, or differ by one glimpse.
     """
     alike: dict[tuple[int, ...], list[Glimpse]] = defaultdict(list)
     for glimpse in glimpses:
@@ -126,9 +130,8 @@ def mixed_batches(glimpses: Several[Glimpse], size: int) -> list[list[Glimpse]]:
 
     batches = []
     for (frames, *_), members in alike.items():
-        count = -(-len(members) * frames // size)
-        dealt = [members[first::count] for first in range(min(count, len(members)))]
-        batches += [batch for batch in dealt if len(batch) * frames > 1]
+        count = math.ceil(len(members) / max(1, size // frames))
+        batches += [members[first::count] for first in range(count)]
     return batches
 
 
@@ -137,11 +140,12 @@ def _wanted(sequence: Sequence) -> list[int]:
     return [index for index, name in enumerate(sequence.frame_names) if name in written]
 
 
-def _glimpses(classifier: Classifier, material: Material) -> Iterator[Glimpse]:
+def _glimpses(classifier: Classifier, material: Material, broken: dict[str, Broken]) -> Iterator[Glimpse]:
+    """The frames that are looked at; sequences that cannot be read are added to `broken`, which the run lists too."""
     for name, clips in frames_to_see(classifier, material).items():
         try:
             reader = material.open[name]()
             for indices in clips:
                 yield Glimpse(sequence=name, indices=indices, frames=classifier.shrink(reader.read(list(indices))))
-        except BROKEN:
-            continue  # The run lists it, when it comes to the sequence.
+        except BROKEN as error:
+            broken[name] = error

@@ -14,8 +14,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 Batch = TypeVar("Batch")
 
-RUNNING = ("running_mean", "running_var")
-
 
 def batch_norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     """All layers of BatchNorm by name."""
@@ -26,17 +24,19 @@ def batch_norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
 def estimate_statistics(
     network: nn.Module, forward: Callable[[Batch], object], batches: Iterable[Batch]
 ) -> dict[str, np.ndarray]:
-    """Mean and variance of the input of every BatchNorm layer, over the frames of all batches.
+    """Mean and variance of the input of BatchNorm layers, over the frames of all batches.
 
     Meanwhile each layer normalises by its own batch, as in training, so that what a layer sees does not depend on
     the statistics of training. Variances are those of all frames together, also between batches. Each frame counts
     the same, whatever its size and its batch. If all frames are one batch, the network then computes in eval mode
     what it computed here.
 
+    A layer that sees a single value of each channel in a frame, as behind a global pooling, keeps its statistics of
+    training: frames of one video are so alike there that their variance is nearly nothing.
+
     Args:
         network: In eval mode. It is left as it was.
-        forward: Shows one batch to the network. A batch needs two frames or more: a layer that sees a single value
-            of each channel has no variance.
+        forward: Shows one batch to the network.
         batches: What to show.
 
     Returns:
@@ -50,9 +50,10 @@ def estimate_statistics(
 
     statistics = {}
     for name, one in moments.items():
-        mean, variance = one.mean_and_variance()
-        statistics[f"{name}.running_mean"] = mean.astype(np.float32)
-        statistics[f"{name}.running_var"] = variance.astype(np.float32)
+        if one.frames:
+            mean, variance = one.mean_and_variance()
+            statistics[f"{name}.running_mean"] = mean.astype(np.float32)
+            statistics[f"{name}.running_var"] = variance.astype(np.float32)
     return statistics
 
 
@@ -81,13 +82,21 @@ class Moments:
 @contextmanager
 def _normalised_by_batch(layers: Mapping[str, _BatchNorm], moments: Mapping[str, Moments]) -> Iterator[None]:
     """Layers without running statistics normalise by the batch, and nothing is updated; see nn.BatchNorm2d."""
-    kept = {name: [getattr(layer, buffer) for buffer in RUNNING] for name, layer in layers.items()}
-    hooks = []
+    kept = {name: (layer.running_mean, layer.running_var) for name, layer in layers.items()}
+
+    def look(name: str, x: Tensor) -> None:
+        layer = layers[name]
+        if x[0, 0].numel() == 1:
+            layer.running_mean, layer.running_var = kept[name]
+            return
+        layer.running_mean = layer.running_var = None
+        moments[name].add(x)
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: look(name, inputs[0]))
+        for name, layer in layers.items()
+    ]
     try:
-        for name, layer in layers.items():
-            layer.running_mean = layer.running_var = None
-            add = moments[name].add
-            hooks.append(layer.register_forward_pre_hook(lambda _, inputs, add=add: add(inputs[0])))
         yield
     finally:
         for hook in hooks:
