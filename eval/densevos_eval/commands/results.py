@@ -144,19 +144,20 @@ def gap(
 ) -> None:
     """Tell how much of a domain gap an adaptation closed, and whether the adversary deserves the credit.
 
-    All are folders with the results.json of densevos-eval score on one target set, by mIoU. Only that file is read.
-    Prints a table and one line of judgement. A warning says if something simpler does as well, or if the source
-    collapsed. Two results count as the same if they differ by 0.5 points or less.
+    Each option names a folder with the results.json of densevos-eval score; that file alone is read. Results on the
+    target must be of the same set, split, classes and frames. The command prints a table and one line of judgement. A
+    warning says if something simpler does as well as the adversary, or if the source collapsed. Two results count as
+    the same if they differ by 0.5 points of mIoU or less.
 
     Args:
-        before: Of the network that was trained on the source alone.
-        after: Of the adapted network.
-        ceiling: Of a network that was trained with the target's labels, for the share of the gap that is closed.
-        control: Of a network that was trained like the adapted one, but with --adversarial.mu 0.
-        statistics: Of the network before, by segment --adapt-statistics.
-        source_before: Of the network before, on the source's own validation set.
-        source_after: Of the adapted network on that set.
-        out: File for all numbers as JSON.
+        before: Results on the target of the network that was trained on the source alone.
+        after: Results on the target of the adapted network.
+        ceiling: Results on the target of a network that was trained with the target's labels: the end of the gap.
+        control: Results on the target of a network that was adapted with --adversarial.mu 0.
+        statistics: Results on the target of the source's network by segment --adapt-statistics.
+        source_before: Results of the source's network on the source's validation set.
+        source_after: Results of the adapted network on the source's validation set.
+        out: JSON file for all numbers.
     """
     from densevos_eval.reports.gap import gap_json, gap_table, judgement, read_gap, warnings_of
 

@@ -89,8 +89,8 @@ class NetworkOptions:
     """Frames are scaled to this short side, pixels, for the network. Without this option it is the side of the crops in
     training, which is the least that the recipes scale short sides to there."""
     adapt_statistics: bool = False
-    """First estimate BatchNorm's running statistics anew on the frames to segment, without labels or training (AdaBN):
-    the least that an adaptation must beat. At most 256 frames are looked at, spread over all that is given."""
+    """First estimate BatchNorm's running statistics anew on the frames to segment (AdaBN). This needs no labels and no
+    training; it is what any adaptation has to beat. At most 256 frames are read for it, evenly spread."""
     overlays: bool = False
     """Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg."""
     device: str = "auto"
