@@ -14,6 +14,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask
 from densevos.config.image_to_video import NetworkConfig
 from densevos.models.segmentation.network import make_network, save_network
+from densevos_eval.segmentation import adaptation
 from densevos_eval.segmentation.adaptation import FRAMES, Glimpse, adapt, frames_to_see, mixed_batches, spread
 from densevos_eval.segmentation.classifier import Classifier, load_classifier
 from densevos_eval.segmentation.options import Material, Pictures
@@ -196,7 +197,9 @@ def test_of_clips_the_decoder_alone_is_adapted(tmp_path: Path) -> None:
     assert found.frames == len(steps)
 
 
-def test_shards_and_resumed_runs_use_the_same_statistics(images: Path, model: Path, tmp_path: Path, capsys) -> None:
+def test_shards_and_resumed_runs_use_the_same_statistics(
+    images: Path, model: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
     out, parts = tmp_path / "out", tmp_path / "parts"
     assert run(*where, "--adapt-statistics", "--out", out) == 0
@@ -211,6 +214,9 @@ def test_shards_and_resumed_runs_use_the_same_statistics(images: Path, model: Pa
 
     assert run(*where, "--out", out, "--resume") == 2
     assert "has statistics of 3 frames" in capsys.readouterr().err
+    monkeypatch.setattr(adaptation, "adapt", None)  # Nothing is estimated for a run that cannot be.
+    assert run(*where, "--adapt-statistics", "--out", out) == 2
+    assert "out: holds a run; pass --resume" in capsys.readouterr().err
     assert run(*where, "--out", tmp_path / "plain") == 0
     pairs = [[read_mask(each / name / f"{name}.png") for each in (out, tmp_path / "plain")] for name in "abc"]
     assert not all(np.array_equal(*pair) for pair in pairs)
