@@ -14,7 +14,7 @@ ABOUT = "Learn dense video representations from unlabelled video. densevos-eval 
 
 EVALUATOR = (
     *("propagate", "zeroshot", "segment", "frame", "score", "sweep", "show", "submit", "compare", "report", "matrix"),
-    *("watch", "features", "studio"),
+    *("gap", "watch", "features", "studio"),
 )
 """Commands of densevos-eval that densevos does not have: users take one program for the other."""
 

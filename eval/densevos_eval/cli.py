@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": results.show,
     "submit": results.submit,
     "compare": results.compare,
+    "gap": results.gap,
     "report": results.report,
     "matrix": studies.matrix,
 }

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -13,9 +14,12 @@ from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
-from densevos_eval.segmentation.options import NetworkOptions, Pictures
+from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures
 from densevos_eval.sequences.sequence import Sequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
+
+if TYPE_CHECKING:
+    from densevos_eval.segmentation.adaptation import Statistics
 
 
 def propagate(
@@ -127,9 +131,28 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    load = partial(SemanticSegmentation.loaded, options=options, material=material)
+    # Here, once, so that all processes use the same; and shards of all the material, so that they agree.
+    statistics = _estimated_statistics(options, material, run) if options.adapt_statistics else None
+    load = partial(SemanticSegmentation.loaded, options=options, material=material, statistics=statistics)
     own = pictures.video is not None
     run_all("segment", material.sequences, load, run, device=options.device, movie=own, broken=material.broken)
+
+
+def _estimated_statistics(options: NetworkOptions, material: Material, run: RunOptions) -> "Statistics":
+    """BatchNorm's statistics of the frames to segment; InputError at once for what would end the run later."""
+    from densevos_eval.base.progress import frame_progress, run_header
+    from densevos_eval.runs.records import check_choice
+    from densevos_eval.segmentation.adaptation import adapt, frames_to_see
+    from densevos_eval.segmentation.segment import SemanticSegmentation
+
+    writer = SemanticSegmentation.loaded(options.device, options=options, material=material)
+    check_choice(run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None)
+
+    clips = frames_to_see(writer.classifier, material)
+    frames = sum(len(clip) for each in clips.values() for clip in each)
+    header = run_header("statistics", len(clips), frames, {"model": str(options.model)})
+    with frame_progress(frames, "statistics", header) as on_frame:
+        return adapt(writer.classifier, material, on_frame)
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:

@@ -1,13 +1,14 @@
-"""densevos-eval score | submit | show | compare | report: masks become numbers, tables, pages, uploads."""
+"""densevos-eval score | submit | show | compare | gap | report: masks become numbers, tables, pages, uploads."""
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from densevos.base.console import print_notes
+from densevos.base.console import print_notes, print_table
 from densevos.base.errors import InputError
-from densevos.base.files import made_folder, new_folder, written_whole
+from densevos.base.files import made_folder, new_folder, write_json, written_whole
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
@@ -129,6 +130,46 @@ def compare(
     made_folder(out.parent)
     with written_whole(out, "w") as file:
         file.write(text)
+
+
+def gap(
+    before: Path,
+    after: Path,
+    ceiling: Path | None = None,
+    control: Path | None = None,
+    statistics: Path | None = None,
+    source_before: Path | None = None,
+    source_after: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Tell how much of a domain gap an adaptation closed, and whether the adversary deserves the credit.
+
+    Each option names a folder with the results.json of densevos-eval score; that file alone is read. Results on the
+    target must be of the same set, split, classes and frames. The command prints a table and one line of judgement. A
+    warning says if something simpler does as well as the adversary, or if the source collapsed. Two results count as
+    the same if they differ by 0.5 points of mIoU or less.
+
+    Args:
+        before: Results on the target of the network that was trained on the source alone.
+        after: Results on the target of the adapted network.
+        ceiling: Results on the target of a network that was trained with the target's labels: the end of the gap.
+        control: Results on the target of a network that was adapted with --adversarial.mu 0.
+        statistics: Results on the target of the source's network by segment --adapt-statistics.
+        source_before: Results of the source's network on the source's validation set.
+        source_after: Results of the adapted network on the source's validation set.
+        out: JSON file for all numbers.
+    """
+    from densevos_eval.reports.gap import gap_json, gap_table, judgement, read_gap, warnings_of
+
+    target = {"before": before, "after": after, "ceiling": ceiling, "control": control, "statistics": statistics}
+    measured = read_gap(target, {"source_before": source_before, "source_after": source_after})
+    print_table(gap_table(measured))
+    print(judgement(measured))
+    for line in warnings_of(measured):
+        warnings.warn(line, stacklevel=2)
+    if out is not None:
+        made_folder(out.parent)
+        write_json(out, gap_json(measured))
 
 
 def report(

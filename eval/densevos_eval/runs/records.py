@@ -49,11 +49,8 @@ def begin(
     file: name of the file in it that holds the settings.
     Raises InputError when the folder holds files that are not to be touched, or a run with other settings.
     """
-    if overwrite and resume:
-        raise InputError("--overwrite: deletes what --resume and --shard go on with; leave it out")
     kept = out / file
-    if kept.is_file() and not (overwrite or resume):
-        raise InputError(f"{out}: holds a run; pass --resume to go on with it, --overwrite, or choose another --out")
+    check_choice(kept, overwrite=overwrite, resume=resume)
     if not (resume and kept.is_file()):
         new_folder(out, overwrite=overwrite, inputs=inputs)
         write_json(kept, settings)
@@ -61,6 +58,16 @@ def begin(
         if source.resolve().is_relative_to(out.resolve()):
             raise InputError(f"{out}: holds {source}, which is read; choose another --out")
     check_same_settings(kept, settings, "pass the same, or choose another --out")
+
+
+def check_choice(kept: Path, *, overwrite: bool, resume: bool) -> None:
+    """Raise InputError if the file `kept` holds a run's settings, and it is not clear what becomes of that run."""
+    if overwrite and resume:
+        raise InputError("--overwrite: deletes what --resume and --shard go on with; leave it out")
+    if kept.is_file() and not (overwrite or resume):
+        raise InputError(
+            f"{kept.parent}: holds a run; pass --resume to go on with it, --overwrite, or choose another --out"
+        )
 
 
 def check_same_settings(file: Path, settings: Settings, cure: str) -> None:

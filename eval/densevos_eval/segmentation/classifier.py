@@ -50,23 +50,28 @@ class Classifier:
             for place, index in kept:
                 yield index, class_of_pixels(logits[place], frames.shape[1:3]).cpu().numpy()
 
-    @torch.inference_mode()
     def logits(self, frames: np.ndarray) -> Tensor:
         """Frames [T,H,W,3] uint8 -> logits [T,K,h,w] at the size that the network sees."""
-        x = self._prepared(frames)
-        clip = self.network.clip_frames
-        if clip > len(x):  # An image is a clip whose other frames are empty (image-to-video paper A, Sec. 3).
-            x = torch.cat([x, x.new_zeros(clip - len(x), *x.shape[1:])])
-        features = self.network.encode(x[None])
-        shown = {name: feature[:, : len(frames)] for name, feature in features.items()}
-        return self.network.decode(shown, (x.shape[-2], x.shape[-1]))[0].float()
+        return self.see(self.shrink(frames)[None])[0]
 
-    def _prepared(self, frames: np.ndarray) -> Tensor:
+    def shrink(self, frames: np.ndarray) -> np.ndarray:
+        """Frames [T,H,W,3] uint8 -> [T,h,w,3] uint8 at the size that the network sees."""
         height, width = seen_size(frames.shape[1:3], self.size)
         box, how = (width, height), Image.Resampling.BILINEAR
-        small = np.stack([np.asarray(Image.fromarray(frame).resize(box, how)) for frame in frames])
-        pixels = to_device(small, self.device)
-        return normalise(pixels.permute(0, 3, 1, 2).float() / 255)
+        return np.stack([np.asarray(Image.fromarray(frame).resize(box, how)) for frame in frames])
+
+    @torch.inference_mode()
+    def see(self, clips: np.ndarray) -> Tensor:
+        """Clips [B,T,h,w,3] uint8 of that size -> logits [B,T,K,h,w]; a 2D network sees each frame by itself."""
+        pixels = to_device(clips, self.device).permute(0, 1, 4, 2, 3)
+        x = normalise(pixels.float() / 255)
+        shown, clip = x.shape[1], self.network.clip_frames
+        if clip > shown:  # An image is a clip whose other frames are empty (image-to-video paper A, Sec. 3).
+            x = torch.cat([x, x.new_zeros(len(x), clip - shown, *x.shape[2:])], dim=1)
+
+        features = self.network.encode(x)
+        features = {name: feature[:, :shown] for name, feature in features.items()}
+        return self.network.decode(features, (x.shape[-2], x.shape[-1])).float()
 
 
 def model_file(path: Path) -> Path:

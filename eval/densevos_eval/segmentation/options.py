@@ -88,6 +88,9 @@ class NetworkOptions:
     size: int | None = None
     """Frames are scaled to this short side, pixels, for the network. Without this option it is the side of the crops in
     training, which is the least that the recipes scale short sides to there."""
+    adapt_statistics: bool = False
+    """First estimate BatchNorm's running statistics anew on the frames to segment (AdaBN). This needs no labels and no
+    training; it is what any adaptation has to beat. At most 256 frames are read for it, evenly spread."""
     overlays: bool = False
     """Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg."""
     device: str = "auto"

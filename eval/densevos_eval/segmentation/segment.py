@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from PIL import Image
 
 from densevos.base.errors import InputError
@@ -18,6 +19,7 @@ from densevos_eval.drawing.legend import legend
 from densevos_eval.drawing.overlay import overlay, stacked
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import SEGMENTED
+from densevos_eval.segmentation.adaptation import Statistics
 from densevos_eval.segmentation.classifier import Classifier, load_classifier, model_file
 from densevos_eval.segmentation.options import Material, NetworkOptions, ids_by_name
 from densevos_eval.sequences.sequence import Sequence
@@ -32,7 +34,7 @@ class SemanticSegmentation:
     Raises InputError when the network does not know the classes of the material.
 
     model: The file that `classifier` is from. overlays: Masks are drawn over the frames too, with a legend, in a folder
-    within.
+    within. statistics: What the network's BatchNorm normalises by instead of its own.
     """
 
     record: ClassVar[str] = SEGMENTED
@@ -42,16 +44,28 @@ class SemanticSegmentation:
     model: Path
     material: Material
     overlays: bool = False
+    statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
         ids_by_name(self.classifier.classes, self.classes)
 
     @classmethod
-    def loaded(cls, device: str, *, options: NetworkOptions, material: Material) -> "SemanticSegmentation":
+    def loaded(
+        cls, device: str, *, options: NetworkOptions, material: Material, statistics: Statistics | None = None
+    ) -> "SemanticSegmentation":
         """The writer with the network that the options name, on a device."""
         model = model_file(options.model)
         classifier = load_classifier(model, chosen(device), options.size)
-        return cls(classifier=classifier, model=model, material=material, overlays=options.overlays)
+        if statistics:
+            values = {name: torch.from_numpy(value) for name, value in statistics.values.items()}
+            classifier.network.load_state_dict(values, strict=False)
+        return cls(
+            classifier=classifier,
+            model=model,
+            material=material,
+            overlays=options.overlays,
+            statistics=statistics,
+        )
 
     @property
     def inputs(self) -> list[Path]:
@@ -80,6 +94,7 @@ class SemanticSegmentation:
             "weights": fingerprint([self.model]),
             "size": classifier.size,
             **clips,
+            **({"statistics": str(self.statistics)} if self.statistics else {}),
             "device": classifier.device.type,
             **self.material.facts,
             "classes": list(self.classes),

@@ -1,0 +1,175 @@
+"""How much of a domain gap an adaptation closed, and whether it was the adversary that closed it.
+
+All numbers are mIoU, as shares 0 to 1. An adaptation without labels starts from a network that knows the source alone
+(`before`) and at best does as well as one that was trained with the target's labels (`ceiling`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from densevos.base.errors import InputError
+from densevos_eval.reports.compare_tables import percent
+from densevos_eval.reports.results import FILE, Results, check_same, read_results
+
+METRIC = "mIoU"
+SAME = 0.005
+"""Two results that differ by no more are taken for the same: other seeds differ by that much and more."""
+COLLAPSED = 0.2
+"""An adaptation that loses more than this share of the source's mIoU has destroyed what both domains need."""
+
+
+TITLES = {
+    "before": "before",
+    "statistics": "before, statistics of the target",
+    "control": "control (mu 0)",
+    "after": "after",
+    "ceiling": "with the target's labels",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """mIoU on the target, and before and after adaptation also on the source; None for what was not measured.
+
+    control: Trained as `after` was, with a mu of 0. statistics: `before` with BatchNorm's statistics of the target.
+    """
+
+    before: float
+    after: float
+    ceiling: float | None = None
+    control: float | None = None
+    statistics: float | None = None
+    source_before: float | None = None
+    source_after: float | None = None
+
+    @property
+    def exists(self) -> bool | None:
+        """Whether the target's labels help at all; None where that is not known."""
+        return None if self.ceiling is None else self.ceiling - self.before > SAME
+
+    @property
+    def rows(self) -> dict[str, float]:
+        """What was measured on the target, in the order of the table."""
+        measured = {name: getattr(self, name) for name in TITLES}
+        return {name: value for name, value in measured.items() if value is not None}
+
+    def closed(self, value: float) -> float | None:
+        """The share of the gap that `value` closes; None without a gap."""
+        if self.ceiling is None or not self.exists:
+            return None
+        return (value - self.before) / (self.ceiling - self.before)
+
+
+def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None]) -> Gap:
+    """The gap between the results in these folders, by their names in `Gap`; None for what was not measured.
+
+    Raises:
+        InputError: A result cannot be read, is no mIoU, or is not of the same set, split, classes, frames and
+            annotations as the first of its domain; or one on the source lacks the other.
+    """
+    if [path is None for path in source.values()] in ([True, False], [False, True]):
+        raise InputError("--source-before, --source-after: belong together; give both, or neither")
+
+    numbers: dict[str, float] = {}
+    for domain in (target, source):
+        every = {name: _read(name, path) for name, path in domain.items() if path is not None}
+        first = next(iter(every.values()), None)
+        for name, results in every.items():
+            if first:
+                check_same(first, results)
+            numbers[name] = results.overall[METRIC]
+    return Gap(**numbers)
+
+
+def _read(name: str, path: Path) -> Results:
+    """One result, from its folder or file."""
+    option = f"--{name.replace('_', '-')}"
+    results = read_results(path.parent if path.name == FILE else path)
+    if METRIC not in results.overall:
+        raise InputError(f"{option} {path}: has no {METRIC}; score it with --set SET:ROOT")
+    if results.overall[METRIC] != results.overall[METRIC]:
+        raise InputError(f"{option} {path}: its {METRIC} is no number, since nothing is annotated; score another split")
+    if name == "statistics" and results.made_with and "statistics" not in results.made_with:
+        raise InputError(f"{option} {path}: was segmented without --adapt-statistics; segment and score again with it")
+    return results
+
+
+def judgement(gap: Gap) -> str:
+    """One line: what the adaptation did to the target."""
+    change = f"{percent(gap.before)} -> {percent(gap.after)}"
+    gain = gap.after - gap.before
+    if gap.ceiling is not None and not gap.exists:
+        return (
+            f"there is no gap to close: {percent(gap.before)} before, {percent(gap.ceiling)} with the target's labels"
+        )
+    if abs(gain) <= SAME:
+        return f"changes nothing: {change}{_ceiling(gap)}"
+    if gain < 0:
+        return f"does harm: {change}{_ceiling(gap)}"
+
+    share = gap.closed(gap.after)
+    if share is None:
+        return f"gains {percent(gain)} points: {change}; --ceiling tells how much of the gap that is"
+    if share >= 1:
+        return f"closes the whole gap: {change}{_ceiling(gap)}"
+    return f"closes {100 * share:.0f} % of the gap: {change}{_ceiling(gap)}"
+
+
+def warnings_of(gap: Gap) -> list[str]:
+    """What speaks against the adversary, a line each."""
+    lines = []
+    if gap.control is not None and gap.control >= gap.after - SAME:
+        lines.append(f"the control does {_rank(gap.control, gap)}: the adversary adds nothing")
+    if gap.statistics is not None and gap.statistics >= gap.after - SAME:
+        lines.append(
+            f"BatchNorm's statistics of the target do {_rank(gap.statistics, gap)} without training:"
+            " segment --adapt-statistics is enough"
+        )
+    if gap.source_before is not None and gap.source_after is not None:
+        change = f"source mIoU {percent(gap.source_before)} -> {percent(gap.source_after)}"
+        if gap.source_after < (1 - COLLAPSED) * gap.source_before:
+            lines.append(f"{change}: the adversary took what both domains need; lower --adversarial.mu")
+    return lines
+
+
+def gap_table(gap: Gap) -> Table:
+    """Table for the screen, in per cent."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("target", no_wrap=True)
+    for heading in (f"{METRIC} %", "change", "gap closed %"):
+        table.add_column(heading, justify="right")
+
+    for name, value in gap.rows.items():
+        change = "" if name == "before" else percent(value - gap.before, sign=True)
+        closed = gap.closed(value)
+        share = "" if closed is None or name in ("before", "ceiling") else f"{100 * closed:.0f}"
+        table.add_row(TITLES[name], percent(value), change, share, end_section=name == list(gap.rows)[-1])
+    if gap.source_before is not None and gap.source_after is not None:
+        table.add_row("source before", percent(gap.source_before))
+        table.add_row(
+            "source after", percent(gap.source_after), percent(gap.source_after - gap.source_before, sign=True)
+        )
+    return table
+
+
+def gap_json(gap: Gap) -> dict[str, object]:
+    """All that is printed, at full precision; null where there is no number."""
+    target = {
+        name: {METRIC: value, "difference": value - gap.before, "closed": gap.closed(value)}
+        for name, value in gap.rows.items()
+    }
+    source = {"before": gap.source_before, "after": gap.source_after}
+    return {"target": target, "source": source, "judgement": judgement(gap), "warnings": warnings_of(gap)}
+
+
+def _rank(value: float, gap: Gap) -> str:
+    """How a result compares with `after`, which is not better."""
+    return f"{'better' if value > gap.after + SAME else 'as well'} ({percent(value)})"
+
+
+def _ceiling(gap: Gap) -> str:
+    return "" if gap.ceiling is None else f", {percent(gap.ceiling)} with the target's labels"
