@@ -15,7 +15,7 @@ from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
 from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetOptions
 from densevos.engine import checkpoint
-from densevos.methods.image_to_video import open_domains
+from densevos.methods.domains import open_domains
 from densevos.methods.registry import read_config, write_config
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.recipes import RECIPES
@@ -284,7 +284,7 @@ def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(tiny_i
     other = make_network(SWIN, 5)
     save_network(tmp_path / "other.safetensors", other, config=SWIN, classes=[*"abcde"], size=64, training={})
     network = dataclasses.replace(SWIN, weights=str(tmp_path / "other.safetensors"))
-    with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer begins anew"):
+    with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer starts from random weights"):
         train(dataclasses.replace(tiny_i2v, network=network), tmp_path / "run")
 
 
