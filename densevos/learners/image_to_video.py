@@ -1,6 +1,6 @@
 """Image-to-video: segmentation learned from labels, and features that do not tell images from videos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,19 +21,26 @@ from densevos.objectives.segmentation import segmentation_loss
 
 
 @dataclass(frozen=True, kw_only=True)
+class DomainFeatures:
+    """What the discriminator sees of n images and m clips, images first."""
+
+    tap: Tensor
+    """[n+m,T,C,h,w]"""
+    is_source: Tensor
+    """[n+m] bool: images."""
+    judged: Tensor
+    """[n+m,T] bool: frames that it judges."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the network makes of n images and m clips, images first; R of their frames are labelled."""
+    """What the network makes of a batch, of which R frames are labelled, those of images first."""
 
     logits: Tensor
     """[R,K,H,W]"""
     labels: Tensor
     """[R,H,W] uint8"""
-    tap: Tensor
-    """[n+m,T,C,h,w]: the features that the discriminator sees."""
-    is_source: Tensor
-    """[n+m] bool: images."""
-    judged: Tensor
-    """[n+m,T] bool: frames that the discriminator judges."""
+    features: DomainFeatures
 
 
 class ImageToVideo(Learner[DomainBatch]):
@@ -53,6 +60,8 @@ class ImageToVideo(Learner[DomainBatch]):
         self.register_buffer("class_weights", class_weights)
         self.adversary: Adversary | None = None
         self.warming_up = False
+        self.diagnosis: Mapping[str, Any] | None = None
+        """What an examination after training found, for the card."""
         if config.loss != "none":
             if config.placement not in self.network.taps:
                 raise InputError(f"--placement {config.placement}: choose one of {', '.join(self.network.taps)}")
@@ -65,7 +74,8 @@ class ImageToVideo(Learner[DomainBatch]):
         losses = {"segmentation": segmentation_loss(seen.logits, seen.labels, self.class_weights)}
         total = losses["segmentation"]
         if self.adversary is not None and not self.warming_up:
-            losses |= self.adversary(seen.tap, seen.is_source, seen.judged, generator)
+            features = seen.features
+            losses |= self.adversary(features.tap, features.is_source, features.judged, generator)
             total = total + losses["adversarial"]
         return {"loss": total, **losses}
 
@@ -84,9 +94,11 @@ class ImageToVideo(Learner[DomainBatch]):
         return Outputs(
             logits=self._decode(features, labelled, labels.shape[-2:]),
             labels=labels.to(device, non_blocking=True),
-            tap=features["global" if self.adversary is None else self.config.placement],
-            is_source=torch.arange(len(real)) < count,
-            judged=real if self.config.adversarial.padded == "masked" else torch.ones_like(real),
+            features=DomainFeatures(
+                tap=features["global" if self.adversary is None else self.config.placement],
+                is_source=torch.arange(len(real)) < count,
+                judged=real if self.config.adversarial.padded == "masked" else torch.ones_like(real),
+            ),
         )
 
     def warm_up(self, wanted: bool) -> None:

@@ -2,18 +2,16 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from densevos.config import I2VConfig, OptimiserConfig, to_dict
+from densevos.config import I2VConfig, to_dict
 from densevos.data.segmentation.sets.registry import parse_spec
 from densevos.methods.domains import Domains, find_class_weights, open_domains
+from densevos.methods.examination import Examination
 from densevos.methods.method import Data, Method, Product, Round, Training, TrainingJob
 
 if TYPE_CHECKING:
-    import torch
-
     from densevos.data.segmentation.samples import DomainSamples
     from densevos.engine.checkpoint import State
     from densevos.learners.image_to_video import ImageToVideo
@@ -87,8 +85,12 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
 
         return DomainSamples(domains.source, domains.target, config.clips, config.loop.seed)
 
+    examined: dict[str, Any] = {}
+    if learner.adversary is not None:
+        examination = Examination(config=config, learner=learner, samples=samples)
+        examined = {"before": examination.before, "after": examination.after}
     if not config.warm_epochs:
-        return (Round(data=samples),)
+        return (Round(data=samples, **examined),)
 
     def labelled_samples(_: Path) -> "DomainSamples":
         from densevos.data.segmentation.samples import DomainSamples
@@ -108,7 +110,11 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         product=product,
     )
     adaptation = Round(
-        data=samples, folder=ADAPTATION, begin=functools.partial(learner.warm_up, False), product=product
+        data=samples,
+        folder=ADAPTATION,
+        begin=functools.partial(learner.warm_up, False),
+        product=product,
+        **examined,
     )
     return warm_start, adaptation
 
@@ -129,13 +135,14 @@ def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
     from densevos.models.segmentation.network import save_network
 
     network = learner.network
+    examined = {} if learner.diagnosis is None else {"diagnosis": learner.diagnosis}
     save_network(
         path,
         network,
         config=learner.config.network,
         classes=learner.classes,
         size=learner.config.clips.size,
-        training={**training, "began": network.began},
+        training={**training, **examined, "began": network.began},
     )
 
 

@@ -125,7 +125,7 @@ def run_steps(chosen: Settings, *, gap: str, network: str, method: str, seed: st
     data = ("--labelled", domains.labelled, "--unlabelled", domains.unlabelled)
     # Every step is logged: a mean over several would hide those in which no pair could be drawn.
     loop = ("--loop.seed", seed, "--loop.epochs", chosen.epochs, "--loop.log-every", "1")
-    options = (*data, *loss_options(network, method), *loop)
+    options = ("--published", *data, *loss_options(network, method), *loop)
 
     model = folder / "run"
     return chain(

@@ -68,7 +68,10 @@ def load_initial(
         return None
     last = f"{network.classifier_name}.weight"
     if last in state and all(name.startswith(f"{network.classifier_name}.") for name in lost):
-        return f"{config.weights} has {len(state[last])} classes, not {network.classes}: the last layer starts from random weights"
+        return (
+            f"{config.weights} has {len(state[last])} classes, not {network.classes}:"
+            " the last layer starts from random weights"
+        )
     return f"{config.weights} has no decoder that fits: {len(lost)} of its tensors start from random weights"
 
 
