@@ -49,7 +49,8 @@ def test_experiment_trains_and_judges_every_method_with_one_budget(tmp_path: Pat
     target, source = f"--set folder:{data} --split val", "--set camvid:/camvid --split val"
     assert [command for command in pretended.called if str(here) in command] == [
         f"densevos train i2v_small_cnn --published --labelled camvid:/camvid --unlabelled folder:{data}"
-        " --loss clustered --placement stage1 --adversarial.discriminator siamese --loop.seed 1 --loop.epochs 2 --loop.log-every 1"
+        " --loss clustered --placement stage1 --adversarial.discriminator siamese"
+        " --loop.seed 1 --loop.epochs 2 --loop.log-every 1"
         f" --out {here}/run --resume auto --clips.size 96",
         f"densevos-eval segment --model {here}/run {target} --out {here}/target --resume",
         f"densevos-eval score --metric miou {target} --results {here}/target",

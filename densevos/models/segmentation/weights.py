@@ -52,9 +52,6 @@ def load_initial(
     except UnreachableError as error:
         return f"{config.weights} cannot be fetched: a run that begins now begins at random ({error.reason})"
     own = network.state_dict()
-    facts = _card(config)
-    if "classes" in facts:
-        _check_own_model(facts, config, classes, unknown=set(state) - set(own))
     fitting = {n: t for n, t in own.items() if n in state and state[n].shape == t.shape}
     lost = [name for name in own if name not in fitting and not name.endswith(COUNTERS)]
     encoder = [name for name in lost if not name.startswith(f"{network.head_name}.")]
@@ -63,6 +60,9 @@ def load_initial(
             f"{FLAG} {config.weights}: is not of this {config.architecture} ({encoder[0]} does not fit); "
             "give the architecture that it was trained with"
         )
+    facts = _card(config)
+    if "classes" in facts:
+        _check_own_model(facts, config, classes, unknown=set(state) - set(own))
     network.load_state_dict({name: state[name] for name in fitting}, strict=False)
     if not lost:
         return None
@@ -89,7 +89,7 @@ def _check_own_model(
     extra = sorted(name for name in unknown if not name.endswith(COUNTERS))
     if extra:
         raise InputError(
-            f"{FLAG} {config.weights}: is not of this {config.architecture} ({extra[0]} is too much); "
+            f"{FLAG} {config.weights}: is not of this {config.architecture}, which has no {extra[0]}; "
             "give the --network options that it was trained with"
         )
     theirs = tuple(facts["classes"])
