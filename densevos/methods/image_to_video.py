@@ -27,8 +27,8 @@ def prepare(config: I2VConfig) -> TrainingJob:
     learner = make_adapter(config, domains)
     names = (*config.labelled, *config.unlabelled)
     inputs = [parse_spec(name)[1] for name in names]
-    if config.network.weights is not None:
-        inputs.append(Path(config.network.weights))  # A name of published weights is no file, and in no folder.
+    if config.network.weights is not None and Path(config.network.weights).exists():
+        inputs.append(Path(config.network.weights))
 
     optimisers = {"network": config.optimiser}
     if learner.adversary is not None:
