@@ -17,7 +17,7 @@ from densevos.engine.learner import Losses
 from densevos.learners.adversary import Adversary
 from densevos.learners.diagnosis import Findings
 from densevos.learners.image_to_video import DomainFeatures, ImageToVideo
-from densevos.models.discriminators import PAIRED
+from densevos.models.discriminators import PAIRED, Discriminator
 
 STEPS = 100
 """Steps of the fresh discriminator: enough for what is plain, too few to learn some dozens of frames by heart."""
@@ -98,7 +98,7 @@ def fresh_adversary(learner: ImageToVideo, tap: Tensor) -> Adversary:
     """A new discriminator for a tap [B,T,C,h,w] of a learner: like its own, but of the general loss."""
     own, config = learner.adversary, learner.config.adversarial
     assert own is not None, "examine has looked"
-    kind = config.unit if own.kind in PAIRED else own.kind
+    kind: Discriminator = config.unit if own.kind in PAIRED else own.kind
     channels, height, width = tap.shape[2:]
     return Adversary(kind, (channels, height, width), replace(config, ramp_batches=0)).to(tap.device)
 
