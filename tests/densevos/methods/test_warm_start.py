@@ -12,6 +12,8 @@ from densevos.base.errors import InputError
 from densevos.config import AdversarialConfig, I2VConfig
 from densevos.engine import checkpoint
 from densevos.inference.info import describe
+from densevos.learners import probe
+from densevos.methods import examination
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.training import export, train
 from tests.densevos.data.segmentation.test_domain_samples import labelled_images
@@ -138,6 +140,7 @@ def test_a_warm_start_without_an_adversary_is_a_mistake(warm: I2VConfig) -> None
 
 def _train_one_of_two(rank: int, config: I2VConfig, out: Path) -> None:
     torch.set_num_threads(1)
+    examination.MOST_BATCHES = probe.STEPS = 2  # This process is a new one.
     train(config, out)
 
 
