@@ -1,7 +1,9 @@
 """One function per published row, and the small ones for CPUs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from densevos.config import (
     AdversarialConfig,
@@ -120,15 +122,34 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
     )
 
 
-# A row of the image-to-video papers' tables is one of these three with other sets, --loss and --placement; rows without
-# an adversarial loss are --loss none. A batch of n is n labelled images and n clips: the papers' 8 is n = 4 (Fig. 3).
-# They give networks, sizes, batches and learning rates; optimisers, schedules and lengths are ours.
+# Image-to-video: where each recipe starts. --published sets what the papers say: their loss and placement, mu 1 from
+# the first step, no warm start. Without it the recipes hold what helped on networks that were trained before.
+_MU_OF_CNN, _MU_OF_SWIN = 0.1, 1.0
+_RAMP_BATCHES = None  # as many as one epoch has
+_WARM_START = None  # densevos.config.image_to_video.WARM_START_EPOCHS for random initial weights, 0 for any others
+_LOSS: Literal["general"] = "general"
+_PLACEMENT: Literal["global"] = "global"
+
+# A row of the image-to-video papers' tables is one of the first three with --published, other sets, --loss and
+# --placement; rows without an adversarial loss are --loss none. A batch of n is n labelled images and n clips: the
+# papers' 8 is n = 4 (Fig. 3). They give networks, sizes, batches and learning rates; optimisers, schedules and lengths
+# are ours.
 _DISCRIMINATOR = OptimiserConfig(name="adam", lr=1e-4, weight_decay=0, bias_lr_factor=1, schedule="poly")
 
 
-def i2v_cnn(labelled: tuple[str, ...]) -> I2VConfig:
-    """Image-to-video, DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder (Table 1)."""
-    return I2VConfig(
+def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
+    """A published configuration with the loss, placement, mu, ramp and warm start that were measured to help."""
+    adversarial = replace(config.adversarial, mu=mu, ramp_batches=_RAMP_BATCHES)
+    return replace(config, loss=_LOSS, placement=_PLACEMENT, warm_start=_WARM_START, adversarial=adversarial)
+
+
+def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
+    """Image-to-video, DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder (Table 1).
+
+    Args:
+        published: Set the adversary as the papers do: mu 1 from the first step.
+    """
+    config = I2VConfig(
         labelled=labelled,
         loss="general",
         placement="global",
@@ -137,11 +158,16 @@ def i2v_cnn(labelled: tuple[str, ...]) -> I2VConfig:
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=4, epochs=4, workers=8),
     )
+    return config if published else _measured(config, mu=_MU_OF_CNN)
 
 
-def i2v_swin(labelled: tuple[str, ...]) -> I2VConfig:
-    """Image-to-video, Swin-T + UperNet from ADE20k weights: clustered loss at the patch embedding (Table 2)."""
-    return I2VConfig(
+def i2v_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
+    """Image-to-video, Swin-T + UperNet from ADE20k weights: general loss at the end of the encoder (Table 2).
+
+    Args:
+        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1 from the first step.
+    """
+    config = I2VConfig(
         labelled=labelled,
         loss="clustered",
         placement="spatial",
@@ -150,11 +176,16 @@ def i2v_swin(labelled: tuple[str, ...]) -> I2VConfig:
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=16, epochs=10, workers=8),
     )
+    return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
-def i2v_videoswin(labelled: tuple[str, ...]) -> I2VConfig:
-    """Image-to-video, Video Swin-T + UperNet a frame, clips of 4 at 512 px: general loss at the patches (Table 3)."""
-    return I2VConfig(
+def i2v_videoswin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
+    """Image-to-video, Video Swin-T + UperNet a frame, clips of 4 at 512 px: general loss at the end (Table 3).
+
+    Args:
+        published: Set the adversary as the papers do: at the patch embedding, mu 1 from the first step.
+    """
+    config = I2VConfig(
         labelled=labelled,
         loss="general",
         placement="spatial",
@@ -164,11 +195,17 @@ def i2v_videoswin(labelled: tuple[str, ...]) -> I2VConfig:
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=2, accumulate=4, epochs=4, workers=8),
     )
+    return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
-def i2v_small_swin(labelled: tuple[str, ...]) -> I2VConfig:
-    """Image-to-video for two CPU cores and some hundreds of images: a small Swin + UperNet from scratch, 128 px."""
-    return I2VConfig(
+def i2v_small_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
+    """Image-to-video for two CPU cores and some hundreds of images: a small Swin + UperNet, 128 px, with a warm start.
+
+    Args:
+        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1 from the first step,
+            no warm start.
+    """
+    config = I2VConfig(
         labelled=labelled,
         loss="clustered",
         placement="spatial",
@@ -181,11 +218,16 @@ def i2v_small_swin(labelled: tuple[str, ...]) -> I2VConfig:
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=8, epochs=30),
     )
+    return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
-def i2v_small_cnn(labelled: tuple[str, ...]) -> I2VConfig:
-    """The same with DeepLabV3-ResNet18: general loss at the end of the encoder."""
-    return I2VConfig(
+def i2v_small_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
+    """Image-to-video for two CPU cores and some hundreds of images: DeepLabV3-ResNet18, 128 px, with a warm start.
+
+    Args:
+        published: Set the adversary as the papers do: mu 1 from the first step, no warm start.
+    """
+    config = I2VConfig(
         labelled=labelled,
         loss="general",
         placement="global",
@@ -195,6 +237,7 @@ def i2v_small_cnn(labelled: tuple[str, ...]) -> I2VConfig:
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=8, epochs=30),
     )
+    return config if published else _measured(config, mu=_MU_OF_CNN)
 
 
 _SMALL_CLIPS = ClipConfig(frames=1, gap=1, size=128, short_side=(128, 192))
@@ -223,4 +266,5 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
         demo,
     )
 }
-"""What each takes is asked for as options: the folders or sets it works on."""
+"""What each takes without a default is asked for as options: the folders or sets it works on. What it takes by keyword
+alone, with a default, is an option too."""

@@ -1,6 +1,7 @@
 """The run folder of a training that begins or goes on: what may differ from when it began, and what must not."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from densevos.base.errors import InputError
@@ -9,7 +10,7 @@ from densevos.config import LoopConfig, RunConfig, flag, to_dict
 from densevos.data.clips import Remaining, VideoDataset
 from densevos.engine import checkpoint, distributed, provenance
 from densevos.methods.method import Data, TrainingJob
-from densevos.methods.registry import read_config, write_config
+from densevos.methods.registry import method_of, read_config, write_config
 
 WITHOUT_EFFECT = {
     *("workers", "reader_timeout", "rank_timeout", "max_broken"),
@@ -23,6 +24,8 @@ TOGETHER = {"batch", "global_batch"}
 
 def prepare_folder(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool) -> Path | None:
     """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
+    if resume not in ("never", "auto") and len(job.rounds) > 1:
+        _check_own(Path(resume), job, out)
     # The last round that has a checkpoint is the one that goes on.
     resume_from = None
     for round_ in reversed(job.rounds):
@@ -43,6 +46,16 @@ def prepare_folder(config: RunConfig, job: TrainingJob, out: Path, resume: str, 
     elif provenance.data_hash(out) not in (None, job.data.sha256):
         _check_videos(out, job.data)
     return resume_from
+
+
+def _check_own(named: Path, job: TrainingJob, out: Path) -> None:
+    """Raise InputError if a checkpoint is of no round of the run in `out`: no round would go on from it."""
+    folders = [(out / round_.folder).resolve() for round_ in job.rounds]
+    if named.exists() and named.resolve().parent.parent not in folders:
+        raise InputError(
+            f"--resume {named}: is a checkpoint of another run, and this one trains in rounds; choose one below {out},"
+            " or pass --resume auto"
+        )
 
 
 def _check_videos(out: Path, data: Data) -> None:
@@ -84,6 +97,15 @@ def run_folder(path: Path) -> Path:
     return folder.parent if in_round else folder
 
 
+def _rounds_of(run: Path) -> Sequence[str]:
+    """The folders of the rounds of a run, in order; none if `run` is a folder below it."""
+    file = run / "config.json"
+    if not file.exists():
+        return ()
+    config = read_config(file)
+    return method_of(config).folders(config)
+
+
 def named_checkpoint(path: Path) -> Path:
     """The checkpoint that `path` names: itself, or of a run folder the newest one that can be read.
 
@@ -91,8 +113,8 @@ def named_checkpoint(path: Path) -> Path:
         InputError: There is none.
     """
     if path.is_dir():
-        # MuG has checkpoints in each of its rounds; the last round has the newest.
-        rounds = sorted(path.glob("round*"), key=lambda folder: (len(folder.name), folder.name), reverse=True)
+        # Each of several rounds has checkpoints of its own; those of the last round are the newest.
+        rounds = [path / name for name in reversed(_rounds_of(path))]
         for folder in (path / "checkpoints", path, *(folder / "checkpoints" for folder in rounds)):
             found = checkpoint.latest_whole(folder)
             if found is not None:

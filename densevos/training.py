@@ -1,5 +1,6 @@
 """From a configuration to an encoder or segmentation model on disk, whatever the method."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,9 +46,12 @@ class Totals:
     steps: int = 0
     seconds: float = 0.0
     skipped: set[str] = field(default_factory=set)
+    rounds: dict[str, int] = field(default_factory=dict)
+    """Steps of each round, by its folder."""
 
-    def add(self, state: State) -> None:
+    def add(self, folder: str, state: State) -> None:
         """Count one round, by its last state."""
+        self.rounds[folder] = state["step"]
         self.steps += state["step"]
         self.seconds += state["seconds"]
         self.skipped.update(state["skipped"])
@@ -109,8 +113,10 @@ def train(
 
 def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) -> dict[str, object]:
     """How an encoder or model was trained, for its card."""
+    by_round = {"steps_by_round": totals.rounds} if len(totals.rounds) > 1 else {}
     return {
         "steps": totals.steps,
+        **by_round,
         "checkpoint": "the last step",
         "seconds": round(totals.seconds, 1),
         "videos": videos,
@@ -167,8 +173,11 @@ def _train_rounds(
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
+        if round_.before is not None:
+            round_.before(out, device)
+            distributed.wait()
         with _printed_profile(device, wanted=profile) as timer:
-            totals.add(_train_round(job, round_, method, config, device, out, resume, timer))
+            totals.add(round_.folder, _train_round(job, round_, method, config, device, out, resume, timer))
         if round_.after is not None:
             round_.after(out, device)
             distributed.wait()
@@ -212,8 +221,8 @@ def _train_round(
     run = fit(
         job.learner,
         as_it_began(round_.data(out), job.data, out),
-        job.optimisers,
-        config.loop,
+        round_.optimisers or job.optimisers,
+        dataclasses.replace(config.loop, epochs=round_.epochs or config.loop.epochs),
         device,
         folder,
         resume_from,

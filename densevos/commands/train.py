@@ -1,11 +1,13 @@
 """densevos train: a recipe's own options, which depend on the method."""
 
+import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
@@ -19,6 +21,7 @@ from densevos.methods.registry import read_config
 from densevos.recipes import RECIPES
 
 Config = TypeVar("Config")
+Options = TypeVar("Options")
 
 # Options of a set are spelled without the name of their group, on every command line alike.
 tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
@@ -28,14 +31,7 @@ SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 def train(arguments: list[str]) -> None:
     """Learn an encoder from unlabelled videos (`densevos train --help` lists the recipes)."""
-    config, name, rest = _starting_point(arguments)
-    console.refuse_old_spellings(rest, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS})
-    parsed = parse(
-        _TrainArguments.__class_getitem__(type(config)),  # type: ignore[attr-defined]  # options depend on the method
-        rest,
-        program=f"densevos train {name}",
-        default=_TrainArguments(config=config, out=tyro.MISSING),
-    )
+    parsed = parsed_arguments(arguments)
     from densevos.engine import distributed
     from densevos.training import train as run_training
 
@@ -52,9 +48,34 @@ def train(arguments: list[str]) -> None:
     print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
 
 
+def parsed_arguments(arguments: list[str]) -> "_TrainArguments[RunConfig, object]":
+    """The command line of `densevos train` as a configuration, which is not checked yet, and options of the run."""
+    start = _starting_point(arguments)
+    console.refuse_old_spellings(start.arguments, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS})
+
+    parsed = _parsed(start, _from_recipe(start.recipe))
+    chosen = vars(parsed.recipe)
+    if chosen == vars(start.options()):
+        return parsed
+    # Options of the recipe change what all others default to.
+    return _parsed(start, _from_recipe(start.recipe, **chosen))
+
+
+def _parsed(start: "_Start", config: RunConfig) -> "_TrainArguments[RunConfig, object]":
+    parsed: _TrainArguments[RunConfig, object] = parse(
+        _TrainArguments.__class_getitem__((type(config), start.options)),  # type: ignore[attr-defined]
+        start.arguments,
+        program=f"densevos train {start.name}",
+        default=_TrainArguments(config=config, recipe=start.options(), out=tyro.MISSING),
+    )
+    return parsed
+
+
 @dataclass(frozen=True, kw_only=True)
-class _TrainArguments(Generic[Config]):
+class _TrainArguments(Generic[Config, Options]):
+    # What they hold depends on the method and on the recipe.
     config: Annotated[Config, tyro.conf.arg(name="")]
+    recipe: Annotated[Options, tyro.conf.arg(name="")]
     out: Path
     """Run folder to write."""
     resume: str = "never"
@@ -65,16 +86,47 @@ class _TrainArguments(Generic[Config]):
     """Print at the end which of data, transfer, network and loss a step waits for."""
 
 
-def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
-    """The configuration to start from, what it was named by, and the arguments that are left."""
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where a command line starts from."""
+
+    recipe: Callable[..., RunConfig]
+    name: str
+    """What the user named it by."""
+    arguments: list[str]
+    """What is left of the command line."""
+
+    @functools.cached_property
+    def options(self) -> type[Any]:
+        """A dataclass of the recipe's own options: what it takes by keyword alone."""
+        parameters = inspect.signature(self.recipe).parameters.values()
+        own = [one for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is not one.empty]
+        return make_dataclass(
+            "RecipeOptions",
+            [(one.name, Annotated[one.annotation, _help_on(self.recipe, one.name)], one.default) for one in own],
+            frozen=True,
+            kw_only=True,
+        )
+
+
+def _help_on(recipe: Callable[..., RunConfig], parameter: str) -> Any:
+    """What the docstring of a recipe says of a parameter."""
+    text = inspect.getdoc(recipe) or ""
+    found = re.search(rf"^    {parameter}: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
+    return tyro.conf.arg(help=" ".join(found[1].split()) if found else None)
+
+
+def _starting_point(arguments: list[str]) -> _Start:
+    """The recipe that the command line names, or a file that stands for one."""
     first = arguments[0] if arguments else "--help"
     known = f"known are {', '.join(RECIPES)}, package.module:RECIPE of your own, or --config FILE"
     if first in RECIPES:
-        return _from_recipe(RECIPES[first]), first, arguments[1:]
+        return _Start(recipe=RECIPES[first], name=first, arguments=arguments[1:])
     if is_outside(first):
-        return _from_outside(first), first, arguments[1:]
+        return _Start(recipe=_from_outside(first), name=first, arguments=arguments[1:])
     if first == "--config" and len(arguments) > 1:
-        return read_config(Path(arguments[1])), f"--config {arguments[1]}", arguments[2:]
+        config = read_config(Path(arguments[1]))
+        return _Start(recipe=lambda: config, name=f"--config {arguments[1]}", arguments=arguments[2:])
     if first in ("--help", "-h"):
         print(_train_usage())
         raise SystemExit(0)
@@ -86,20 +138,20 @@ def _starting_point(arguments: list[str]) -> tuple[RunConfig, str, list[str]]:
     raise InputError(f"densevos train {first}: unknown recipe; {known}{meant}")
 
 
-def _from_outside(spec: str) -> RunConfig:
-    """The configuration of a recipe that lives outside the repository; InputError when it is no recipe."""
+def _from_outside(spec: str) -> Callable[..., RunConfig]:
+    """A recipe that lives outside the repository; InputError when it is none."""
     recipe = from_outside(spec, "densevos train")
     config = _from_recipe(recipe) if callable(recipe) else None
     if config is None or not hasattr(config, "METHOD"):
         raise InputError(f"densevos train {spec}: is no recipe; a recipe is a function that returns a configuration")
-    return config
+    return recipe
 
 
-def _from_recipe(recipe: Callable[..., RunConfig]) -> RunConfig:
-    """The recipe's configuration; what the recipe takes becomes a required option."""
+def _from_recipe(recipe: Callable[..., RunConfig], **options: object) -> RunConfig:
+    """The recipe's configuration with its own options; what it takes besides becomes a required option."""
     parameters = inspect.signature(recipe).parameters.values()
     asked_for = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    return recipe(**dict.fromkeys(asked_for, tyro.MISSING))
+    return recipe(**dict.fromkeys(asked_for, tyro.MISSING), **options)
 
 
 def _train_usage() -> str:
@@ -108,7 +160,7 @@ def _train_usage() -> str:
         "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite]"
         " [--any.option value]\n"
         "       densevos train i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN"
-        " [--loss none|general|clustered] [--placement spatial|global|stageK] [...]\n"
+        " [--loss none|general|clustered] [--placement spatial|global|stageK] [--published] [...]\n"
         "       densevos train package.module:RECIPE --out RUN [...]   (a recipe of your own)\n"
         "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
         f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"

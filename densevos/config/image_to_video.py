@@ -4,12 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from densevos.config.parts import LoopConfig, OptimiserConfig, Rule, loop_rules, optimiser_rules, require
+from densevos.config.parts import (
+    ADDED_LATER,
+    LoopConfig,
+    OptimiserConfig,
+    Rule,
+    loop_rules,
+    optimiser_rules,
+    require,
+)
 from densevos.config.self_training import ClipConfig
 from densevos.config.sets import SetOptions
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101"]
+WARM_START_EPOCHS = 20
+"""What --warm-start None means for a network that starts from random weights."""
+
 Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
 
 
@@ -40,8 +51,9 @@ class NetworkConfig:
     checkpointing: bool = False
     """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
     weights: str | None = None
-    """Begin with these: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), or a local .pth or
-    .safetensors file; random otherwise, and with a warning where the two that have names cannot be fetched."""
+    """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), the run folder of a
+    network that was trained here, or a local .pth or .safetensors file. None: random. If one of the two named
+    checkpoints cannot be downloaded, training warns and starts from random weights."""
 
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:
@@ -74,8 +86,9 @@ class AdversarialConfig:
     itself (B), or its tokens (A)."""
     mu: float = 1.0
     """Factor of the reversed gradient."""
-    ramp_batches: int = 0
-    """Batches over which mu rises from 0 as Ganin's does; 0: constant."""
+    ramp_batches: int | None = 0
+    """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: the batches of one epoch. A warm
+    start does not count."""
     clusters: int = 11
     """K of the k-means of the clustered loss."""
     iterations: int = 20
@@ -117,6 +130,9 @@ class I2VConfig:
     class_weights: Literal["none", "source", "target"] = "source"
     """Weigh classes by how rare they are in the labelled images, or in the videos (the papers: it uses the videos'
     labels, even of unlabelled sets), or not at all."""
+    warm_start: int | None = field(default=0, metadata=ADDED_LATER)
+    """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs with the adversary.
+    None: 20 if the network starts from random weights and --loss is not none, otherwise 0."""
     weight_frames: int = 500
     """Labelled frames of each set, drawn at random, in which classes are counted before training."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -132,6 +148,14 @@ class I2VConfig:
     def clip_frames(self) -> int:
         """T, the frames that the network sees at once."""
         return self.network.clip_frames if self.network.architecture == "video_swin" else 1
+
+    @property
+    def warm_epochs(self) -> int:
+        """Epochs of the warm start, with None resolved."""
+        if self.warm_start is not None:
+            return self.warm_start
+        needed = self.loss != "none" and self.network.weights is None
+        return WARM_START_EPOCHS if needed else 0
 
     def check(self) -> None:
         """Raise InputError for values that cannot work, alone or together; the message names the flag."""
@@ -161,6 +185,11 @@ class I2VConfig:
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
             (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
             (self.clips.size <= low <= high, "--clips.short-side must rise and not be smaller than --clips.size"),
+            (self.warm_epochs >= 0, "--warm-start must not be negative"),
+            (
+                self.loss != "none" or self.warm_epochs == 0,
+                f"--warm-start {self.warm_start}: --loss none has no adversary to prepare for; leave one of them out",
+            ),
             (self.weight_frames >= 1, "--weight-frames must be at least 1"),
             (
                 self.loss == "none"
@@ -170,7 +199,7 @@ class I2VConfig:
                 " siamese judge two features, for clustered, the others one",
             ),
             (adversarial.mu >= 0, "--adversarial.mu must not be negative: the reversal layer turns the sign"),
-            (adversarial.ramp_batches >= 0, "--adversarial.ramp-batches must not be negative"),
+            ((adversarial.ramp_batches or 0) >= 0, "--adversarial.ramp-batches must not be negative"),
             (adversarial.clusters >= 1, "--adversarial.clusters must be at least 1"),
             (adversarial.iterations >= 1, "--adversarial.iterations must be at least 1"),
             (min(adversarial.ratio) >= 0, "--adversarial.ratio must not be negative"),

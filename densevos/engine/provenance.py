@@ -24,7 +24,7 @@ def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
     """Write `provenance.json`, and `git.diff` when the source differs from its commit.
 
     What a resumed run ran with stands beside them, named after its checkpoint: `provenance-step-N.json`,
-    `provenance-roundK-step-N.json`.
+    `provenance-ROUND-step-N.json`.
     """
     git = _git_state()
     again = ""

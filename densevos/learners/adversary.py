@@ -41,12 +41,17 @@ class Adversary(CountingModule):
         first centres of the clusters, and pairs.
         """
         mu = self._mu()
+        losses = self.judge(tap, is_source, valid, generator, mu)
+        return {**losses, "mu": torch.full((), mu, device=tap.device)}
+
+    def judge(
+        self, tap: Tensor, is_source: Tensor, valid: Tensor, generator: torch.Generator, mu: float = 0.0
+    ) -> Losses:
+        """As `forward`, with a given mu; the ramp does not advance."""
         source = is_source.to(tap.device, non_blocking=True)
         if self.kind in PAIRED:
-            losses = self._clustered(tap, source, valid, mu, generator)
-        else:
-            losses = self._general(tap, source, valid, mu)
-        return {**losses, "mu": torch.full((), mu, device=tap.device)}
+            return self._clustered(tap, source, valid, mu, generator)
+        return self._general(tap, source, valid, mu)
 
     def _mu(self) -> float:
         if not self.config.ramp_batches:

@@ -1,6 +1,7 @@
 """Image-to-video: segmentation learned from labels, and features that do not tell images from videos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -19,6 +20,29 @@ from densevos.models.segmentation.network import make_network
 from densevos.objectives.segmentation import segmentation_loss
 
 
+@dataclass(frozen=True, kw_only=True)
+class DomainFeatures:
+    """What the discriminator sees of n images and m clips, images first."""
+
+    tap: Tensor
+    """[n+m,T,C,h,w]"""
+    is_source: Tensor
+    """[n+m] bool: images."""
+    judged: Tensor
+    """[n+m,T] bool: frames that it judges."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What the network makes of a batch, of which R frames are labelled, those of images first."""
+
+    logits: Tensor
+    """[R,K,H,W]"""
+    labels: Tensor
+    """[R,H,W] uint8"""
+    features: DomainFeatures
+
+
 class ImageToVideo(Learner[DomainBatch]):
     """Unsupervised image-to-video domain adaptation, Eq. 5: L_seg + L_a, L_a behind a gradient reversal layer.
 
@@ -32,9 +56,12 @@ class ImageToVideo(Learner[DomainBatch]):
         """classes: names, the index is the id; class_weights [K], or None for equal ones."""
         super().__init__()
         self.config, self.classes = config, tuple(classes)
-        self.network = make_network(config.network, len(self.classes))
+        self.network = make_network(config.network, len(self.classes), self.classes)
         self.register_buffer("class_weights", class_weights)
         self.adversary: Adversary | None = None
+        self.warming_up = False
+        self.diagnosis: Mapping[str, Any] | None = None
+        """What an examination after training found, for the card."""
         if config.loss != "none":
             if config.placement not in self.network.taps:
                 raise InputError(f"--placement {config.placement}: choose one of {', '.join(self.network.taps)}")
@@ -43,6 +70,17 @@ class ImageToVideo(Learner[DomainBatch]):
 
     def forward(self, batch: DomainBatch, generator: torch.Generator) -> Losses:
         """One batch's losses with their diagnostics; `generator` draws clusters and pairs."""
+        seen = self.look(batch)
+        losses = {"segmentation": segmentation_loss(seen.logits, seen.labels, self.class_weights)}
+        total = losses["segmentation"]
+        if self.adversary is not None and not self.warming_up:
+            features = seen.features
+            losses |= self.adversary(features.tap, features.is_source, features.judged, generator)
+            total = total + losses["adversarial"]
+        return {"loss": total, **losses}
+
+    def look(self, batch: DomainBatch) -> "Outputs":
+        """What the network makes of a batch."""
         device = next(self.parameters()).device
         count, frames = len(batch.images), self.config.clips.frames
         first = torch.arange(frames).expand(count, -1) == 0
@@ -53,15 +91,22 @@ class ImageToVideo(Learner[DomainBatch]):
         shown = batch.real.to(device, non_blocking=True)[..., None, None, None]
         clips = normalise(batch.clips.to(device, non_blocking=True).float() / 255) * shown
         features = self._encode(images, clips)
-        logits = self._decode(features, labelled, labels.shape[-2:])
-        losses = {"segmentation": segmentation_loss(logits, labels.to(device, non_blocking=True), self.class_weights)}
-        total = losses["segmentation"]
+        return Outputs(
+            logits=self._decode(features, labelled, labels.shape[-2:]),
+            labels=labels.to(device, non_blocking=True),
+            features=DomainFeatures(
+                tap=features["global" if self.adversary is None else self.config.placement],
+                is_source=torch.arange(len(real)) < count,
+                judged=real if self.config.adversarial.padded == "masked" else torch.ones_like(real),
+            ),
+        )
+
+    def warm_up(self, wanted: bool) -> None:
+        """Leave the adversary out of the next steps, as --loss none does, or let it join in."""
+        self.warming_up = wanted
         if self.adversary is not None:
-            is_source = torch.arange(len(real)) < count
-            judged = real if self.config.adversarial.padded == "masked" else torch.ones_like(real)
-            losses |= self.adversary(features[self.config.placement], is_source, judged, generator)
-            total = total + losses["adversarial"]
-        return {"loss": total, **losses}
+            # Several processes would wait for gradients of parameters that have no part in the loss.
+            self.adversary.requires_grad_(not wanted)
 
     def _encode(self, images: Tensor, clips: Tensor) -> dict[str, Tensor]:
         """Features [n+m,T,C,h,w] by tap, in one batch or in one of each domain."""

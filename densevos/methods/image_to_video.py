@@ -1,28 +1,24 @@
 """Image-to-video adaptation: from sets on disk to a learner that is trained on both domains."""
 
 import dataclasses
-import hashlib
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from densevos.base.errors import InputError
-from densevos.base.files import name_bytes
-from densevos.config import I2VConfig
-from densevos.data.segmentation.segmentation_set import SegmentationSet
-from densevos.data.segmentation.sets.registry import open_set, parse_spec
-from densevos.methods.method import Data, Method, Round, Training, TrainingJob
+from densevos.config import I2VConfig, to_dict
+from densevos.data.segmentation.sets.registry import parse_spec
+from densevos.methods.domains import Domains, find_class_weights, open_domains
+from densevos.methods.examination import Examination
+from densevos.methods.method import Data, Method, Product, Round, Training, TrainingJob
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from densevos.data.segmentation.samples import DomainSamples
     from densevos.engine.checkpoint import State
     from densevos.learners.image_to_video import ImageToVideo
+
+WARM_START, ADAPTATION = "warm_start", "adaptation"
+"""Folders of the two rounds of a run with --warm-start; any other run has a single round."""
+MODEL = "model.safetensors"
 
 
 def prepare(config: I2VConfig) -> TrainingJob:
@@ -30,26 +26,25 @@ def prepare(config: I2VConfig) -> TrainingJob:
     domains = open_domains(config)
     learner = make_adapter(config, domains)
     names = (*config.labelled, *config.unlabelled)
+    inputs = [parse_spec(name)[1] for name in names]
+    if config.network.weights is not None and Path(config.network.weights).exists():
+        inputs.append(Path(config.network.weights))
 
     optimisers = {"network": config.optimiser}
     if learner.adversary is not None:
         optimisers["adversary"] = config.discriminator_optimiser
 
-    def samples(_: Path) -> "DomainSamples":
-        from densevos.data.segmentation.samples import DomainSamples
-
-        return DomainSamples(domains.source, domains.target, config.clips, config.loop.seed)
-
     data = Data(
         source=" ".join(names),
-        inputs=tuple(parse_spec(name)[1] for name in names),
+        inputs=tuple(inputs),
         videos=domains.shots,
         sha256=domains.fingerprint(),
     )
-    return TrainingJob(learner=learner, optimisers=optimisers, data=data, rounds=(Round(data=samples),))
+    rounds = _rounds(config, domains, learner)
+    return TrainingJob(learner=learner, optimisers=optimisers, data=data, rounds=rounds)
 
 
-def make_adapter(config: I2VConfig, domains: "Domains") -> "ImageToVideo":
+def make_adapter(config: I2VConfig, domains: Domains) -> "ImageToVideo":
     """The learner with freshly initialised weights, the same for the same seed."""
     import torch
 
@@ -58,7 +53,70 @@ def make_adapter(config: I2VConfig, domains: "Domains") -> "ImageToVideo":
     weights = find_class_weights(config, domains)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
-        return ImageToVideo(config, domains.classes, weights)
+        return ImageToVideo(_with_ramp(config, domains), domains.classes, weights)
+
+
+def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
+    """The configuration with the batches over which mu rises: those of one process in an epoch, unless it says."""
+    from densevos.engine import distributed
+    from densevos.engine.loop import batch_of_one
+
+    if config.adversarial.ramp_batches is not None:
+        return config
+    ranks = distributed.started()
+    batches = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
+    return dataclasses.replace(
+        config, adversarial=dataclasses.replace(config.adversarial, ramp_batches=max(batches, 1))
+    )
+
+
+def folders(config: I2VConfig) -> tuple[str, ...]:
+    """The folders of the rounds, in order."""
+    return (WARM_START, ADAPTATION) if config.warm_epochs else ("",)
+
+
+def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tuple[Round, ...]:
+    """One round; or with --warm-start two, of which each leaves its model."""
+
+    # Both a round and its diagnosis read the same data set, which knows the videos that cannot be read.
+    @functools.cache
+    def samples(_: Path) -> "DomainSamples":
+        from densevos.data.segmentation.samples import DomainSamples
+
+        return DomainSamples(domains.source, domains.target, config.clips, config.loop.seed)
+
+    examined: dict[str, Any] = {}
+    if learner.adversary is not None:
+        examination = Examination(config=config, learner=learner, samples=samples)
+        examined = {"before": examination.before, "after": examination.after}
+    if not config.warm_epochs:
+        return (Round(data=samples, **examined),)
+
+    def labelled_samples(_: Path) -> "DomainSamples":
+        from densevos.data.segmentation.samples import DomainSamples
+
+        return DomainSamples(domains.source, domains.videos, config.clips, config.loop.seed)
+
+    def write_model(path: Path, training: Training) -> None:
+        save(path, learner, {**training, "config": to_dict(config)})
+
+    product = Product(name=MODEL, write=write_model)
+    warm_start = Round(
+        data=labelled_samples,
+        folder=WARM_START,
+        epochs=config.warm_epochs,
+        optimisers={"network": config.optimiser},
+        begin=functools.partial(learner.warm_up, True),
+        product=product,
+    )
+    adaptation = Round(
+        data=samples,
+        folder=ADAPTATION,
+        begin=functools.partial(learner.warm_up, False),
+        product=product,
+        **examined,
+    )
+    return warm_start, adaptation
 
 
 def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
@@ -77,13 +135,14 @@ def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
     from densevos.models.segmentation.network import save_network
 
     network = learner.network
+    examined = {} if learner.diagnosis is None else {"diagnosis": learner.diagnosis}
     save_network(
         path,
         network,
         config=learner.config.network,
         classes=learner.classes,
         size=learner.config.clips.size,
-        training={**training, "began": network.began},
+        training={**training, **examined, "began": network.began},
     )
 
 
@@ -92,131 +151,9 @@ METHOD = Method(
     config=I2VConfig,
     shown=("loss", "segmentation", "adversarial"),
     best="segmentation",  # An adversary's loss is high where it is well deceived.
-    file="model.safetensors",
+    folders=folders,
+    file=MODEL,
     prepare=prepare,
     restore=restore,
     save=save,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Domains:
-    """The sets of a run."""
-
-    source: tuple[SegmentationSet, ...]
-    """Labelled images."""
-    target: tuple[SegmentationSet, ...]
-    """Labelled videos, and unlabelled sets of either kind without their labels."""
-    classes: tuple[str, ...]
-    """Names, the index is the id."""
-
-    @property
-    def shots(self) -> int:
-        """Images and videos."""
-        return sum(len(each.shots) for each in (*self.source, *self.target))
-
-    def fingerprint(self) -> str:
-        """SHA-256 over sets, shots and labelled frames: tells whether two runs saw the same list."""
-        digest = hashlib.sha256("\n".join(self.classes).encode())
-        for each in (*self.source, *self.target):
-            for shot in each.shots:
-                digest.update(name_bytes(f"{each.name}\t{shot.name}\t{shot.labelled}\n"))
-        return digest.hexdigest()
-
-
-def open_domains(config: I2VConfig) -> Domains:
-    """Open the sets that `config` names; those that its loss does not need stay closed.
-
-    Raises InputError for sets that cannot be used, or not together.
-    """
-    from densevos.engine import distributed
-
-    options = _options(config)
-    labelled = [open_set(spec, config.sets.split, **options) for spec in config.labelled]
-    plain = {**options, "labels": False, "names": None, "wanted": None}
-    needed = config.unlabelled if config.loss != "none" else ()
-    unlabelled = [open_set(spec, config.sets.split, **plain) for spec in needed]
-    source = tuple(each for each in labelled if each.kind == "images")
-    target = (*(each for each in labelled if each.kind == "video"), *unlabelled)
-    _check_classes(config.labelled, labelled)
-    if config.loss != "none" and not (source and target):
-        lacking = "images" if not source else "videos"
-        raise InputError(
-            f"--loss {config.loss}: {' '.join(config.labelled)} holds no {lacking} to tell domains apart; "
-            f"{'add a set of images to --labelled' if not source else 'give --unlabelled a set'}"
-        )
-    frames = sum(len(shot.labelled) for each in (source or target) for shot in each.shots)
-    ranks = distributed.started()
-    if frames // ranks < 2 and config.batchnorm != "frozen":
-        shared = f" for {ranks} processes" if ranks > 1 else ""
-        raise InputError(
-            f"labelled sub-batch of one: {' '.join(config.labelled)} holds {frames} labelled frames{shared}, and "
-            f"BatchNorm in the decoder needs two{' in each' if shared else ''}; give more"
-        )
-    for note in [note for each in (*labelled, *unlabelled) for note in each.notes]:
-        warnings.warn(note, stacklevel=2)
-    return Domains(source=source, target=target, classes=labelled[0].classes)
-
-
-def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
-    """Weights [K] by the configuration's choice, from labelled frames drawn with its seed; None for equal ones.
-
-    Warns when none of these frames shows a class of the run. Raises InputError for labels that are wrong.
-    """
-    from densevos.objectives.segmentation import class_weights
-
-    frames, seed = config.weight_frames, config.loop.seed
-    pixels = count_pixels(domains.source or domains.target, len(domains.classes), frames, seed)
-    absent = [name for name, count in zip(domains.classes, pixels.tolist(), strict=True) if not count]
-    if absent:
-        warnings.warn(
-            f"{' '.join(config.labelled)}: no labelled image with {', '.join(absent)} among those that were looked at, "
-            f"at most {frames} of each set (--weight-frames)",
-            stacklevel=2,
-        )
-    if config.class_weights == "target":
-        pixels = count_pixels(_with_labels(config, domains), len(domains.classes), frames, seed)
-    return None if config.class_weights == "none" else class_weights(pixels)
-
-
-def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed: int) -> "Tensor":
-    """Pixels [K] of each class in at most `most` labelled frames of each set."""
-    import torch
-
-    total = np.zeros(classes, np.int64)
-    for each in sets:
-        frames = [(shot, index) for shot in each.shots for index in shot.labelled]
-        for number in np.random.default_rng(seed).permutation(len(frames))[:most]:
-            shot, index = frames[number]
-            total += np.bincount(shot.labels(index).ravel(), minlength=256)[:classes]
-    return torch.from_numpy(total)
-
-
-def _with_labels(config: I2VConfig, domains: Domains) -> list[SegmentationSet]:
-    """The target's sets with labels, unlabelled ones too: what the papers weigh classes by."""
-    options = {**_options(config), "names": None}
-    try:
-        opened = [open_set(spec, config.sets.split, **options) for spec in config.unlabelled]
-    except InputError as error:
-        raise InputError(f"--class-weights target: {error}; or choose source or none") from error
-    opened += [each for each in domains.target if any(shot.labelled for shot in each.shots)]
-    if any(each.classes != domains.classes for each in opened):
-        raise InputError("--class-weights target: the videos have other classes than --labelled; choose source or none")
-    return opened
-
-
-def _options(config: I2VConfig) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(config.sets).items() if name != "split"}
-
-
-def _check_classes(specs: Sequence[str], opened: Sequence[SegmentationSet]) -> None:
-    first = opened[0]
-    for spec, each in zip(specs, opened, strict=True):
-        if not each.classes:
-            raise InputError(f"--labelled {spec}: has no labels to learn from; give it to --unlabelled")
-        if each.classes != first.classes:
-            odd = sorted(set(each.classes) ^ set(first.classes)) or ["their order"]
-            raise InputError(
-                f"--labelled {specs[0]} and {spec} have different classes ({', '.join(odd[:5])}); "
-                "name those to learn with --wanted"
-            )

@@ -64,6 +64,11 @@ def _nothing() -> None:
     """What happens before a round by default."""
 
 
+def _single_round(config: RunConfig) -> Sequence[str]:
+    """The folders of a method that trains in the run folder itself."""
+    return ("",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Product:
     """A file that a round leaves, by which a resumed run knows that the round is finished."""
@@ -76,7 +81,7 @@ class Product:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One stretch of training over a data set: all epochs of the configuration, with new optimisers.
+    """One stretch of training over a data set, with new optimisers and schedules.
 
     Most methods have a single round, which trains in the run folder itself. Rounds follow one another on the
     same learner.
@@ -86,8 +91,15 @@ class Round:
     """Makes the data set when the round begins: data(run folder)."""
     folder: str = ""
     """Where its checkpoints and logs go, below the run folder; each of several rounds has its own."""
+    epochs: int | None = None
+    """Its epochs; None: those of --loop.epochs."""
+    optimisers: Mapping[str, OptimiserConfig] | None = None
+    """How the parts that it trains are optimised; None: as the job says."""
     begin: Callable[[], None] = _nothing
     """Called before the round, to start with fresh weights, say."""
+    before: "Callable[[Path, torch.device], None] | None" = None
+    """Called before the first step, to measure the initial network, say: before(run folder, device). A resumed run
+    calls it again, when the learner has its initial weights and not yet those of the checkpoint."""
     product: Product | None = None
     """What the round leaves besides checkpoints. Each of several rounds needs one."""
     after: "Callable[[Path, torch.device], None] | None" = None
@@ -123,6 +135,8 @@ class Method:
     """Losses that the progress bar shows, in this order; those that a step does not have are left out."""
     best: str = "loss"
     """The loss that picks the best checkpoint: the lowest mean between two checkpoints wins."""
+    folders: Callable[[Any], Sequence[str]] = _single_round
+    """Folders of the rounds of a configuration, below the run folder, in the order of training."""
     file: str = "encoder.safetensors"
     """The file that a finished run leaves in its folder."""
     prepare: Callable[[Any], TrainingJob]

@@ -80,9 +80,15 @@ def save(path: Path, learner: "Mug", training: Training) -> None:
     save_encoder(path, learner.encoder, training)
 
 
+def folders(config: MugConfig) -> tuple[str, ...]:
+    """The folders of the rounds: round1, round2, ..."""
+    return tuple(f"round{number}" for number in range(1, config.rounds + 1))
+
+
 METHOD = Method(
     name=MugConfig.METHOD,
     config=MugConfig,
+    folders=folders,
     shown=("loss", "frame", "readout", "short", "long", "video"),
     prepare=prepare,
     restore=restore,
@@ -123,12 +129,12 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
     return tuple(
         Round(
             data=functools.partial(samples, number=number),
-            folder=f"round{number}",
+            folder=folder,
             begin=begin,
             product=Product(name=MODEL, write=write_model),
             after=functools.partial(label_anew, number=number) if number < config.rounds else None,
         )
-        for number in range(1, config.rounds + 1)
+        for number, folder in enumerate(folders(config), start=1)
     )
 
 

@@ -76,6 +76,12 @@ def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
+def read(path: Path, what: str) -> Mapping[str, Any]:
+    """A file's card; empty without one. Raises InputError when it is no whole safetensors file."""
+    with _opened(path, what) as file:
+        return _card(file)
+
+
 def format_of(path: Path, what: str) -> str | None:
     """What a file's card says it is; None without card. Raises InputError when it is no whole safetensors file."""
     with _opened(path, what) as file:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tyro
 
 from densevos.base import console
 from densevos.base.errors import InputError
-from densevos.commands.train import _starting_point, _TrainArguments
+from densevos.commands.train import parsed_arguments
 from densevos_eval import cli
 from experiments import reports
 from experiments.i2v_tables import run
@@ -128,11 +127,10 @@ def test_commands_are_understood() -> None:
     found = commands("--loop.device", "cpu")
     kinds = {shape_of(command): command.split()[2:] for command in found if command.startswith(TRAIN)}
     for words in kinds.values():
-        config, _, rest = _starting_point(words)
-        arguments = _TrainArguments.__class_getitem__(type(config))
-        parsed = tyro.cli(arguments, default=_TrainArguments(config=config, out=tyro.MISSING), args=rest)
-        parsed.config.check()
-        assert parsed.config.loop.device == "cpu"
+        config = parsed_arguments(words).config
+        config.check()
+        assert config.loop.device == "cpu"
+        assert (config.warm_epochs, config.adversarial.mu, config.adversarial.ramp_batches) == (0, 1, 0)
 
 
 def shape_of(command: str) -> tuple[str, ...]:

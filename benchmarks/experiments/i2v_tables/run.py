@@ -196,7 +196,7 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
     if row.unlabelled:
         data += ["--unlabelled", spec(chosen, row.unlabelled)]
     choice = choice_options(wanted=row.wanted, names=train_names)
-    options = (*data, *row.loss, *choice, "--loop.seed", seed)
+    options = ("--published", *data, *row.loss, *choice, "--loop.seed", seed)
 
     training = chain(
         names_listed(chosen, row, "train", train_names),

@@ -27,15 +27,23 @@ ARCHITECTURES: dict[str, Callable[[NetworkConfig, int], SegmentationNetwork]] = 
 }
 
 
-def make_network(config: NetworkConfig, classes: int) -> SegmentationNetwork:
-    """A network of `classes` classes that begins with the configuration's weights, or at random.
+def make_network(config: NetworkConfig, classes: int, names: Sequence[str] | None = None) -> SegmentationNetwork:
+    """A network of `classes` classes that starts from the configuration's weights, or from random ones.
 
-    Warns when a part of it begins at random all the same, such as the last layer for another number of classes, or all
-    of it, as where the weights cannot be fetched. Its `began` says so too.
+    Warns when a part of it starts from random weights all the same, such as the last layer for another number of
+    classes, or all of it, if the weights cannot be downloaded. Its `began` says so too.
+
+    Args:
+        config: The architecture and the initial weights.
+        classes: Number of classes.
+        names: Their names, with which a model that was trained here must agree; None to take any.
+
+    Raises:
+        InputError: The weights cannot be read, or are of another network or of other classes.
     """
     network = ARCHITECTURES[config.architecture](config, classes)
     if config.weights is not None:
-        note = load_initial(network, config)
+        note = load_initial(network, config, names)
         network.began = note or config.weights
         if note:
             warnings.warn(f"--network.weights {note}", stacklevel=2)

@@ -1,17 +1,21 @@
 """Segmentation networks that begin with weights trained on COCO (DeepLabV3) or ADE20k (Swin + UperNet)."""
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig
+from densevos.models import card
 from densevos.models.pretrained import UnreachableError, local_state, torchvision_state
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.inflation import inflate, renamed
 from densevos.models.segmentation.mmseg import from_mmseg, is_mmseg
 
 FLAG = "--network.weights"
+MODEL = "model.safetensors"  # of a run folder
 USUAL = "openmmlab/upernet-swin-"  # of ADE20k, on the hub of transformers
 COUNTERS = ("relative_position_index", "num_batches_tracked")  # made anew, or of no weight
 UNUSED = ("auxiliary_head.", "aux_classifier.", "backbone.swin.layernorm.", "fc.")
@@ -26,12 +30,22 @@ OLDER_SWIN = (
 """Names of transformers before version 5, which files on its hub have."""
 
 
-def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | None:
-    """Fill `network` with the weights that its configuration names, and say what still begins at random, if anything.
+def load_initial(
+    network: SegmentationNetwork, config: NetworkConfig, classes: Sequence[str] | None = None
+) -> str | None:
+    """Fill `network` with the weights that its configuration names, and say what stays random, if anything.
 
     The encoder's must all be there. The decoder's may be of another number of classes, or missing, as in weights of a
-    classifier: then it keeps its random ones. All of it does where the usual weights cannot be fetched.
-    Raises InputError when the weights are unknown, are a file that cannot be read, or are of another encoder.
+    classifier: then it keeps its random ones. All of it does if the usual weights cannot be downloaded.
+
+    Args:
+        network: The network to fill.
+        config: Its configuration.
+        classes: Names of its classes; None if they do not matter.
+
+    Raises:
+        InputError: The weights are unknown, are a file that cannot be read, or are of another encoder; or a model that
+            was trained here has as many classes, but others.
     """
     try:
         state = _of_architecture(_read(config), config)
@@ -46,20 +60,56 @@ def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | N
             f"{FLAG} {config.weights}: is not of this {config.architecture} ({encoder[0]} does not fit); "
             "give the architecture that it was trained with"
         )
+    facts = _card(config)
+    if "classes" in facts:
+        _check_own_model(facts, config, classes, unknown=set(state) - set(own))
     network.load_state_dict({name: state[name] for name in fitting}, strict=False)
     if not lost:
         return None
     last = f"{network.classifier_name}.weight"
     if last in state and all(name.startswith(f"{network.classifier_name}.") for name in lost):
-        return f"{config.weights} has {len(state[last])} classes, not {network.classes}: the last layer begins anew"
-    return f"{config.weights} has no decoder that fits: {len(lost)} of its tensors begin anew"
+        return (
+            f"{config.weights} has {len(state[last])} classes, not {network.classes}:"
+            " the last layer starts from random weights"
+        )
+    return f"{config.weights} has no decoder that fits: {len(lost)} of its tensors start from random weights"
+
+
+def _card(config: NetworkConfig) -> Mapping[str, Any]:
+    """The card of a model that was trained here; empty for any other weights."""
+    file = Path(config.weights or "")
+    file = file / MODEL if file.is_dir() else file
+    return card.read(file, "model") if file.suffix == ".safetensors" else {}
+
+
+def _check_own_model(
+    facts: Mapping[str, Any], config: NetworkConfig, classes: Sequence[str] | None, *, unknown: Collection[str]
+) -> None:
+    """Raise InputError if a model of ours has layers that this network lacks, or as many classes, but others."""
+    extra = sorted(name for name in unknown if not name.endswith(COUNTERS))
+    if extra:
+        raise InputError(
+            f"{FLAG} {config.weights}: is not of this {config.architecture}, which has no {extra[0]}; "
+            "give the --network options that it was trained with"
+        )
+    theirs = tuple(facts["classes"])
+    if classes is not None and len(theirs) == len(classes) and theirs != tuple(classes):
+        first = next(k for k, name in enumerate(theirs) if name != classes[k])
+        raise InputError(
+            f"{FLAG} {config.weights}: its class {first} is {theirs[first]}, and that of --labelled is "
+            f"{classes[first]}; name the classes that it knows with --wanted, or give other weights"
+        )
 
 
 def _read(config: NetworkConfig) -> dict[str, Tensor]:
     name = config.weights or ""
     path = Path(name)
     if path.is_dir():
-        return local_state(path / "model.safetensors", FLAG)
+        if not (path / MODEL).exists():
+            raise InputError(
+                f"{FLAG} {path}: holds no {MODEL}; finish its training with --resume auto, or give another folder"
+            )
+        return local_state(path / MODEL, FLAG)
     if path.suffix or path.is_file():
         return local_state(path, FLAG)
     if config.architecture == "deeplabv3":

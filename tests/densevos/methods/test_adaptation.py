@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from densevos import cli
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
+from densevos.commands.train import parsed_arguments
 from densevos.config import I2VConfig, LoopConfig, OptimiserConfig, SetOptions
 from densevos.engine import checkpoint
-from densevos.methods.image_to_video import open_domains
+from densevos.methods.domains import open_domains
 from densevos.methods.registry import read_config, write_config
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.recipes import RECIPES
@@ -194,9 +196,11 @@ TINY = [
 
 def test_the_command_trains(tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     sets = ("--labelled", *tiny_i2v.labelled, "--unlabelled", *tiny_i2v.unlabelled)
-    options = ("--loss", "general", "--placement", "stage2", "--out", tmp_path / "run", *TINY)
+    options = ("--loss", "general", "--placement", "stage2", "--warm-start", 0, "--out", tmp_path / "run", *TINY)
     assert run_cli("train", "i2v_small_swin", *sets, *options) == 0
-    assert "model.safetensors: 2 steps" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "model.safetensors: 2 steps" in said.out
+    assert re.search(r"^diagnosis: .*; source mIoU \d+\.\d before, \d+\.\d after$", said.err, re.MULTILINE)
     config = read_config(tmp_path / "run" / "config.json")
     assert isinstance(config, I2VConfig)
     assert (config.loss, config.placement, config.labelled) == ("general", "stage2", tiny_i2v.labelled)
@@ -284,7 +288,7 @@ def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(tiny_i
     other = make_network(SWIN, 5)
     save_network(tmp_path / "other.safetensors", other, config=SWIN, classes=[*"abcde"], size=64, training={})
     network = dataclasses.replace(SWIN, weights=str(tmp_path / "other.safetensors"))
-    with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer begins anew"):
+    with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer starts from random weights"):
         train(dataclasses.replace(tiny_i2v, network=network), tmp_path / "run")
 
 
@@ -320,9 +324,24 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", [*PUBLISHED, "i2v_small_swin", "i2v_small_cnn"])
+def test_recipes_start_from_a_trained_network(name: str) -> None:
+    options = ("--labelled", "coco:x", "--unlabelled", "davis:x", "--out", "run")
+    config = parsed_arguments([name, *options]).config
+    assert isinstance(config, I2VConfig)
+    config.check()
+    assert (config.loss, config.placement) == ("general", "global")
+    assert config.warm_epochs == (20 if "small" in name else 0)
+    assert config.adversarial.ramp_batches is None
+    published = parsed_arguments([name, *options, "--published", "--weight-frames", "7"]).config
+    expected = RECIPES[name](("coco:x",), published=True)
+    assert published == dataclasses.replace(expected, unlabelled=("davis:x",), weight_frames=7)
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, "i2v_small_swin", "i2v_small_cnn"])
 def test_recipes(name: str, tmp_path: Path) -> None:
-    config = RECIPES[name](("coco:x",))
+    config = RECIPES[name](("coco:x",), published=True)
     config = dataclasses.replace(config, unlabelled=("davis:x",))
+    assert (config.warm_epochs, config.adversarial.mu, config.adversarial.ramp_batches) == (0, 1, 0)
     config.check()
     write_config(tmp_path / "config.json", config)
     assert read_config(tmp_path / "config.json") == config

@@ -195,7 +195,7 @@ def test_weights_of_another_number_of_classes_keep_all_but_the_last_layer(config
     other = seeded(config, 21)
     unused = {"aux_classifier.4.weight": torch.zeros(1), "auxiliary_head.classifier.weight": torch.zeros(1)}
     torch.save({**other.state_dict(), **unused}, tmp_path / "other.pth")
-    with pytest.warns(UserWarning, match=r"other.pth has 21 classes, not 5: the last layer begins anew"):
+    with pytest.warns(UserWarning, match=r"other.pth has 21 classes, not 5: the last layer starts from random weights"):
         network = make_network(dataclasses.replace(config, weights=str(tmp_path / "other.pth")), 5)
     given, own = other.state_dict(), network.state_dict()
     differ = {name for name in own if own[name].shape != given[name].shape or not torch.equal(own[name], given[name])}
@@ -205,7 +205,7 @@ def test_weights_of_another_number_of_classes_keep_all_but_the_last_layer(config
 def test_a_trunk_of_a_classifier_leaves_the_decoder_as_it_began(tmp_path: Path) -> None:
     reference = resnet18(weights=None)
     torch.save(reference.state_dict(), tmp_path / "imagenet.pth")
-    with pytest.warns(UserWarning, match=r"no decoder that fits: \d+ of its tensors begin anew"):
+    with pytest.warns(UserWarning, match=r"no decoder that fits: \d+ of its tensors start from random weights"):
         network = make_network(dataclasses.replace(CNN, weights=str(tmp_path / "imagenet.pth")), 5)
     assert torch.equal(network.state_dict()["backbone.layer4.1.conv2.weight"], reference.layer4[1].conv2.weight)
 

@@ -1,0 +1,102 @@
+"""The examination of an adversarial run before its first step and after its last one, and what it says at the end.
+
+The main process alone examines. What it found before training is in RUN/diagnosis.json, where a resumed run finds it.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from densevos.base.files import write_json
+from densevos.config import I2VConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from densevos.data.segmentation.samples import DomainBatch, DomainSamples
+    from densevos.learners.diagnosis import Findings
+    from densevos.learners.image_to_video import ImageToVideo
+
+FILE = "diagnosis.json"
+MOST_BATCHES = 16
+MOST_IMAGES = 128
+"""As many clips come with them; the share of right answers on half of them is known to some per cent."""
+MOST_NUMBERS = 2**28
+"""Of the features of all batches, which are in memory at once: a gigabyte."""
+FAR_EPOCH = 10**6
+"""The batches are of an epoch that no training comes to, so that training has not seen these very crops."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """The two looks at a learner; both are hooks of a `Round`."""
+
+    config: I2VConfig
+    learner: "ImageToVideo"
+    samples: "Callable[[Path], DomainSamples]"
+    """Makes the data set of the adversarial steps: samples(run folder)."""
+
+    def before(self, out: Path, device: "torch.device") -> None:
+        """Examine the initial network, unless the run in `out` did so when it started."""
+        from densevos.engine import distributed
+
+        if distributed.rank() == 0 and not (out / FILE).exists():
+            write_json(out / FILE, {"before": asdict(self._findings(out, device, own=False))})
+
+    def after(self, out: Path, device: "torch.device") -> None:
+        """Examine the trained network, print the diagnosis, and keep it for the card."""
+        from densevos.engine import distributed
+        from densevos.learners.diagnosis import Findings, diagnose
+
+        if distributed.rank() != 0:
+            return
+        before = Findings(**json.loads((out / FILE).read_text(encoding="utf-8"))["before"])
+        after = self._findings(out, device, own=True)
+        diagnosis = diagnose(before, after, mu=self.config.adversarial.mu, placement=self.config.placement)
+
+        print(f"diagnosis: {diagnosis.summary}", file=sys.stderr)
+        if diagnosis.warning is not None:
+            print(f"warning: {diagnosis.warning}", file=sys.stderr)
+        record = {"case": diagnosis.case, "before": asdict(before), "after": asdict(after)}
+        write_json(out / FILE, record)
+        self.learner.diagnosis = record
+
+    def _findings(self, out: Path, device: "torch.device", *, own: bool) -> "Findings":
+        from densevos.learners.probe import examine
+
+        batches = self._batches(self.samples(out))
+        return examine(self.learner.to(device), batches, self.config.loop.seed, own=own)
+
+    def _batches(self, samples: "DomainSamples") -> "list[DomainBatch]":
+        """Batches as in training, the same for the same seed; reading processes guard against broken videos."""
+        from densevos.data.clips import ClipSampler
+        from densevos.engine.loop import batch_of_one
+        from densevos.engine.readers import Readers
+
+        loop = self.config.loop
+        batch = min(batch_of_one(loop, 1), len(samples))
+        size = self.config.clips.size
+        shape = self.learner.network.tap_shape(self.config.placement, (size, size))
+        count = number_of_batches(batch, self.config.clips.frames * math.prod(shape))
+        per_epoch = len(samples) // batch
+        epochs = math.ceil(count / per_epoch)
+        first = FAR_EPOCH * per_epoch
+        shares = ClipSampler(len(samples), batch, FAR_EPOCH + epochs, loop.seed, start=first)
+
+        with Readers(samples, list(shares)[:count], loop, lambda: False) as readers:
+            return list(readers)
+
+
+def number_of_batches(batch: int, numbers: int) -> int:
+    """How many batches are looked at: an even number, for half of them are held out.
+
+    Args:
+        batch: Images, and clips, of a batch.
+        numbers: Numbers in the features of one of them.
+    """
+    most = min(MOST_BATCHES, MOST_IMAGES // batch, MOST_NUMBERS // (2 * batch * numbers))
+    return max(most - most % 2, 2)
