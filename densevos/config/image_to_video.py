@@ -9,7 +9,7 @@ from densevos.config.self_training import ClipConfig
 from densevos.config.sets import SetOptions
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
-Backbone = Literal["resnet18", "resnet50", "resnet101"]
+Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0"]
 Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
 
 
@@ -20,7 +20,7 @@ class NetworkConfig:
     architecture: Architecture = "swin_upernet"
     """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of each frame)."""
     backbone: Backbone = "resnet101"
-    """ResNet of deeplabv3."""
+    """Encoder of deeplabv3: a ResNet, or the smaller EfficientNet-lite0."""
     stride: Literal[8, 16] = 8
     """Pixels per cell of its last features."""
     embed_dim: int = 96
@@ -40,8 +40,9 @@ class NetworkConfig:
     checkpointing: bool = False
     """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
     weights: str | None = None
-    """Begin with these: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), or a local .pth or
-    .safetensors file; random otherwise, and with a warning where the two that have names cannot be fetched."""
+    """Start from these: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), imagenet (the encoder
+    of deeplabv3), a local .pth or .safetensors file, or the folder of a run. None starts from random weights, and so
+    do, with a warning, names whose weights cannot be downloaded."""
 
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:

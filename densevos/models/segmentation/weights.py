@@ -1,4 +1,4 @@
-"""Segmentation networks that begin with weights trained on COCO (DeepLabV3) or ADE20k (Swin + UperNet)."""
+"""Segmentation networks that begin with weights trained on COCO (DeepLabV3), ADE20k (Swin + UperNet) or ImageNet."""
 
 from pathlib import Path
 
@@ -6,12 +6,14 @@ from torch import Tensor
 
 from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig
+from densevos.models.efficientnet import LITE0, imagenet_file
 from densevos.models.pretrained import UnreachableError, local_state, torchvision_state
 from densevos.models.segmentation.base import SegmentationNetwork
 from densevos.models.segmentation.inflation import inflate, renamed
 from densevos.models.segmentation.mmseg import from_mmseg, is_mmseg
 
 FLAG = "--network.weights"
+IMAGENET = "imagenet"  # of the encoder of deeplabv3
 USUAL = "openmmlab/upernet-swin-"  # of ADE20k, on the hub of transformers
 COUNTERS = ("relative_position_index", "num_batches_tracked")  # made anew, or of no weight
 UNUSED = ("auxiliary_head.", "aux_classifier.", "backbone.swin.layernorm.", "fc.")
@@ -57,15 +59,25 @@ def load_initial(network: SegmentationNetwork, config: NetworkConfig) -> str | N
 
 def _read(config: NetworkConfig) -> dict[str, Tensor]:
     name = config.weights or ""
+    if config.architecture == "deeplabv3" and name == IMAGENET:
+        return _imagenet_state(config)
     path = Path(name)
     if path.is_dir():
         return local_state(path / "model.safetensors", FLAG)
     if path.suffix or path.is_file():
         return local_state(path, FLAG)
     if config.architecture == "deeplabv3":
+        if config.backbone == LITE0:
+            raise InputError(f"{FLAG} {name}: unknown; {LITE0} has {IMAGENET}, or give a file, or None")
         trunk = name.startswith("IMAGENET")
         return torchvision_state(config.backbone if trunk else f"deeplabv3_{config.backbone}", name, FLAG)
     return _hub_state(name)
+
+
+def _imagenet_state(config: NetworkConfig) -> dict[str, Tensor]:
+    if config.backbone == LITE0:
+        return local_state(imagenet_file(f"{FLAG} {IMAGENET}"), FLAG)
+    return torchvision_state(config.backbone, "IMAGENET1K_V1", FLAG)
 
 
 def _hub_state(name: str) -> dict[str, Tensor]:
