@@ -63,6 +63,10 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
             not (network.checkpointing and network.architecture == "deeplabv3"),
             "--network.checkpointing: deeplabv3's BatchNorm would count every batch twice; leave it off",
         ),
+        (
+            network.weights != "imagenet" or network.architecture == "deeplabv3",
+            "--network.weights imagenet: is for --network.architecture deeplabv3 alone; give another start",
+        ),
     )
 
 

@@ -5,7 +5,9 @@ Parameters have the names of `efficientnet-lite-pytorch`, so that its weights lo
 """
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class EfficientNetLite0(nn.Module):
     those of stride 32, for frames whose sides 32 divides.
     """
 
-    channels = {"res1": 24, "res2": 40, "res3": 112, "res4": 320}  # noqa: RUF012
+    channels: ClassVar[Mapping[str, int]] = {"res1": 24, "res2": 40, "res3": 112, "res4": 320}
     """Of each stage."""
     _scale: Tensor
     _shift: Tensor

@@ -1,5 +1,7 @@
-"""Segmentation networks that begin with weights trained on COCO (DeepLabV3), ADE20k (Swin + UperNet) or ImageNet, or
-with an encoder of our own."""
+"""Initial weights of segmentation networks: of COCO (DeepLabV3), of ADE20k (Swin + UperNet), or of an encoder alone.
+
+An encoder is one that learned ImageNet's classes, or one of our own.
+"""
 
 from pathlib import Path
 

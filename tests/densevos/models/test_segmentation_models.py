@@ -345,6 +345,7 @@ def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         ({"depths": (2, 0, 2, 2)}, "--network.depths"),
         ({"drop_path": 1.0}, "--network.drop-path"),
         ({"architecture": "deeplabv3", "checkpointing": True}, "--network.checkpointing"),
+        ({"weights": "imagenet"}, "--network.weights imagenet"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(change: dict, flag: str) -> None:
