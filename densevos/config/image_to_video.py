@@ -17,11 +17,11 @@ from densevos.config.self_training import ClipConfig
 from densevos.config.sets import SetOptions
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
-Backbone = Literal["resnet18", "resnet50", "resnet101"]
+Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0"]
+Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
+
 WARM_START_EPOCHS = 20
 """What --warm-start None means for a network that starts from random weights."""
-
-Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class NetworkConfig:
     architecture: Architecture = "swin_upernet"
     """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of each frame)."""
     backbone: Backbone = "resnet101"
-    """ResNet of deeplabv3."""
+    """Encoder of deeplabv3: a ResNet, or the smaller EfficientNet-lite0."""
     stride: Literal[8, 16] = 8
     """Pixels per cell of its last features."""
     embed_dim: int = 96
@@ -51,9 +51,9 @@ class NetworkConfig:
     checkpointing: bool = False
     """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
     weights: str | None = None
-    """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), the run folder of a
-    network that was trained here, or a local .pth or .safetensors file. None: random. If one of the two named
-    checkpoints cannot be downloaded, training warns and starts from random weights."""
+    """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), imagenet (the encoder
+    of deeplabv3), the run folder of a network or encoder that was trained here, or a local .pth or .safetensors file.
+    None: random. If a named checkpoint cannot be downloaded, training warns and starts from random weights."""
 
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:
@@ -73,6 +73,10 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
         (
             not (network.checkpointing and network.architecture == "deeplabv3"),
             "--network.checkpointing: deeplabv3's BatchNorm would count every batch twice; leave it off",
+        ),
+        (
+            network.weights != "imagenet" or network.architecture == "deeplabv3",
+            "--network.weights imagenet: is for --network.architecture deeplabv3 alone; give another start",
         ),
     )
 

@@ -47,14 +47,14 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
 
 def _misfit(weights: str, architecture: str, last: str, parameter: str) -> str:
     """Why a file's weights are not those of a trunk, and what to do; an encoder of our own says what it is."""
-    config = _encoder_config(Path(weights))
+    config = encoder_config(Path(weights))
     if config is None:
         return f"is not of a {architecture} ({parameter} does not fit); take its own"
     theirs = f"{config.get('architecture')} up to {config.get('last')}"
     return f"is an encoder of {theirs}, the trunk is {architecture} up to {last}; pass the --encoder options of its run"
 
 
-def _encoder_config(path: Path) -> Mapping[str, Any] | None:
+def encoder_config(path: Path) -> Mapping[str, Any] | None:
     """The configuration on the card of an encoder that densevos trained; None for any other file."""
     if path.suffix != ".safetensors":
         return None

