@@ -127,6 +127,7 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
 _MU_OF_CNN, _MU_OF_SWIN = 0.1, 1.0
 _RAMP_BATCHES = None  # as many as one epoch has
 _WARM_START = None  # densevos.config.image_to_video.WARM_START_EPOCHS for random initial weights, 0 for any others
+_ADAPTATION_RATE = 0.2  # at the full rate a Swin forgets more than it adapts
 _LOSS: Literal["general"] = "general"
 _PLACEMENT: Literal["global"] = "global"
 
@@ -140,7 +141,14 @@ _DISCRIMINATOR = OptimiserConfig(name="adam", lr=1e-4, weight_decay=0, bias_lr_f
 def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
     """A published configuration with the loss, placement, mu, ramp and warm start that were measured to help."""
     adversarial = replace(config.adversarial, mu=mu, ramp_batches=_RAMP_BATCHES)
-    return replace(config, loss=_LOSS, placement=_PLACEMENT, warm_start=_WARM_START, adversarial=adversarial)
+    return replace(
+        config,
+        loss=_LOSS,
+        placement=_PLACEMENT,
+        warm_start=_WARM_START,
+        adaptation_rate=_ADAPTATION_RATE,
+        adversarial=adversarial,
+    )
 
 
 def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:

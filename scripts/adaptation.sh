@@ -7,7 +7,8 @@
 # CAMVID         root of CamVid (train, trainannot, val, valannot); not needed for GAPS=shapes
 # GAPS           default "camvid shapes": street images against copies with motion blur, in low light, compressed;
 #                still images of textured shapes against blurred videos of them
-# NETWORKS       default "cnn swin"
+# NETWORKS       default "cnn swin"; also lite, a CNN on EfficientNet-lite0 with ImageNet's weights, and dul, the CNN
+#                whose source training starts from ENCODER (an encoder.safetensors of densevos train dul_small)
 # STAGES         default "source grid seeds statistics extras", in this order: the network that all go on from; all
 #                settings with the first seed; the best setting of each method with the other seeds; the same networks
 #                with BatchNorm's statistics of the target; settings that answer one question each

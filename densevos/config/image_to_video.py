@@ -137,6 +137,8 @@ class I2VConfig:
     warm_start: int | None = field(default=0, metadata=ADDED_LATER)
     """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs with the adversary.
     None: 20 if the network starts from random weights and --loss is not none, otherwise 0."""
+    adaptation_rate: float = field(default=1.0, metadata=ADDED_LATER)
+    """Learning rate of the network after a warm start, as a part of --optimiser.lr."""
     weight_frames: int = 500
     """Labelled frames of each set, drawn at random, in which classes are counted before training."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -194,6 +196,7 @@ class I2VConfig:
                 self.loss != "none" or self.warm_epochs == 0,
                 f"--warm-start {self.warm_start}: --loss none has no adversary to prepare for; leave one of them out",
             ),
+            (self.adaptation_rate > 0, "--adaptation-rate must be positive"),
             (self.weight_frames >= 1, "--weight-frames must be at least 1"),
             (
                 self.loss == "none"

@@ -109,9 +109,14 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         begin=functools.partial(learner.warm_up, True),
         product=product,
     )
+    rate = config.optimiser.lr * config.adaptation_rate
+    optimisers = {"network": dataclasses.replace(config.optimiser, lr=rate)}
+    if learner.adversary is not None:
+        optimisers["adversary"] = config.discriminator_optimiser
     adaptation = Round(
         data=samples,
         folder=ADAPTATION,
+        optimisers=optimisers,
         begin=functools.partial(learner.warm_up, False),
         product=product,
         **examined,

@@ -49,15 +49,15 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     data, here = tmp_path / "data", tmp_path / "camvid" / "swin"
     ceiling = next(one for one in trained if f"{here}/ceiling/" in one)
     assert ceiling.startswith(
-        f"densevos train i2v_small_swin --labelled folder:{data}/camvid --network.weights {here}/source/seed0/run"
-        " --optimiser.lr 1e-4 --loss none --loop.seed 0 "
+        f"densevos train i2v_small_swin --published --labelled folder:{data}/camvid"
+        f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss none --loop.seed 0 "
     )
     assert f"python {ROOT}/benchmarks/experiments/adaptation/drives.py /camvid {data}/sharp.part" in pretended.called
 
     clustered = here / "clustered-mu0.1-ramp" / "seed0"
     found = [command for command in pretended.called if str(clustered) in command]
     assert found[0] == (
-        f"densevos train i2v_small_swin --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
+        f"densevos train i2v_small_swin --published --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
         f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered"
         " --adversarial.discriminator siamese --placement spatial --adversarial.mu 0.1"
         " --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
@@ -71,6 +71,18 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     before = len(pretended.called)
     run.run(variables, ("--clips.size", "96"))
     assert pretended.called[before:] == pretended.called[before - 1 : before]  # finished runs are not repeated
+
+
+def test_better_starts_are_those_of_the_source_training(tmp_path: Path, pretended: Pretended) -> None:
+    variables = {"OUT": str(tmp_path), "GAPS": "shapes", "STAGES": "source grid", "METHODS": "none"}
+    run.run(variables | {"NETWORKS": "lite dul", "ENCODER": "encoder.safetensors"}, ())
+    lite, dul, after_lite, after_dul = pretended.starting(TRAIN)
+    assert " --network.backbone efficientnet_lite0 --network.weights imagenet --loss none " in lite
+    assert " --network.weights encoder.safetensors --loss none " in dul
+    source = f"--network.weights {tmp_path}/shapes"
+    assert f" --network.backbone efficientnet_lite0 {source}/lite/source/seed0/run " in after_lite
+    assert f" {source}/dul/source/seed0/run " in after_dul
+    assert "efficientnet" not in after_dul
 
 
 def test_other_seeds_take_the_setting_that_was_chosen(tmp_path: Path, pretended: Pretended) -> None:
@@ -101,9 +113,10 @@ def test_statistics_of_the_target_are_a_second_evaluation(tmp_path: Path, preten
     [
         ({"GAPS": "x"}, "GAPS: there is no x; known are camvid, shapes"),
         ({"METHODS": "x"}, "METHODS: there is no x; known are none, mixed, ceiling"),
-        ({"NETWORKS": "x"}, "NETWORKS: there is no x; known are cnn, swin"),
+        ({"NETWORKS": "x"}, "NETWORKS: there is no x; known are cnn, swin, lite, dul"),
         ({"STAGES": "x"}, "STAGES: there is no x; known are source, grid"),
         ({"JOBS": "0"}, "JOBS: 0 is not a whole number of at least 1"),
+        ({"NETWORKS": "dul", "GAPS": "shapes"}, "ENCODER: set ENCODER to an encoder"),
         ({}, "CAMVID: set CAMVID to the root of CamVid, or GAPS=shapes"),
     ],
 )

@@ -25,9 +25,10 @@ class Settings:
 
     out: Path
     camvid: str = ""
+    encoder: str = ""
     stages: Sequence[str] = STAGES
     gaps: Sequence[str] = GAPS
-    networks: Sequence[str] = NETWORKS
+    networks: Sequence[str] = ("cnn", "swin")
     methods: Sequence[str] = ()
     seeds: Sequence[str] = ("0", "1", "2")
     source_epochs: str = "40"
@@ -76,7 +77,8 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
         camvid=environ.get("CAMVID", ""),
         stages=settings.words(environ, "STAGES", " ".join(STAGES)),
         gaps=settings.words(environ, "GAPS", " ".join(GAPS)),
-        networks=settings.words(environ, "NETWORKS", " ".join(NETWORKS)),
+        encoder=environ.get("ENCODER", ""),
+        networks=settings.words(environ, "NETWORKS", "cnn swin"),
         methods=settings.words(environ, "METHODS", ""),
         seeds=settings.words(environ, "SEEDS", "0 1 2"),
         source_epochs=settings.text(environ, "SOURCE_EPOCHS", "40"),
@@ -93,6 +95,8 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
 
     if "camvid" in chosen.gaps and not chosen.camvid:
         raise InputError("CAMVID: set CAMVID to the root of CamVid, or GAPS=shapes")
+    if "dul" in chosen.networks and not chosen.encoder:
+        raise InputError("ENCODER: set ENCODER to an encoder of densevos train dul_small, or leave dul out of NETWORKS")
     return chosen
 
 
@@ -172,19 +176,22 @@ def run_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | No
 
     # Every step is logged: a mean over several would hide those in which no pair could be drawn.
     loop = ("--loop.seed", seed, "--loop.log-every", "1", "--loop.epochs")
-    data = ("--labelled", domains.labelled, "--unlabelled", domains.unlabelled)
+    # As published, so that nothing depends on what the recipes take from this very experiment.
+    data = ("--published", "--labelled", domains.labelled, "--unlabelled", domains.unlabelled)
     if setting is None:
-        options: Command = (*data, "--loss", "none", *loop, chosen.source_epochs)
+        start = ("--network.weights", chosen.encoder) if network == "dul" else tried.STARTS[network]
+        options: Command = (*data, *start, "--loss", "none", *loop, chosen.source_epochs)
     else:
         if setting.method == "ceiling":
-            data = ("--labelled", domains.unlabelled)
+            data = ("--published", "--labelled", domains.unlabelled)
         method = setting.options(network, chosen.ramp_batches)
-        start = ("--network.weights", str(source), "--optimiser.lr", chosen.rate)
+        backbone = tried.STARTS[network][:2]
+        start = (*backbone, "--network.weights", str(source), "--optimiser.lr", chosen.rate)
         options = (*data, *start, *method, *loop, chosen.epochs)
 
     model = folder / "run"
     return chain(
-        trained(model, f"i2v_small_{network}", *options, more=chosen.train_options),
+        trained(model, tried.recipe(network), *options, more=chosen.train_options),
         *(evaluated(model, folder / judged, labelled) for judged, labelled in domains.judged.items()),
     )
 

@@ -1,11 +1,18 @@
 """What is tried from a trained start: methods, and the settings of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.jobs import Command
 
-NETWORKS = ("cnn", "swin")
+STARTS: Mapping[str, Command] = {
+    "cnn": (),
+    "swin": (),
+    "lite": ("--network.backbone", "efficientnet_lite0", "--network.weights", "imagenet"),
+    "dul": (),
+}
+"""Networks, by what their source training starts from: random weights, those of ImageNet, or a DUL encoder's."""
+NETWORKS = tuple(STARTS)
 CONTROLS = ("none", "mixed", "ceiling")
 """none: more training on the source. mixed: both domains are seen, but mu is 0. ceiling: the target's labels."""
 ADVERSARIES = ("spatial", "stage3", "global", "clustered", "clustered-global")
@@ -53,6 +60,11 @@ class Setting:
         if self.batchnorm:
             options += ("--batchnorm", self.batchnorm)
         return options
+
+
+def recipe(network: str) -> str:
+    """The recipe of a network; those with a better start are the small CNN with it."""
+    return "i2v_small_swin" if network == "swin" else "i2v_small_cnn"
 
 
 def grid(method: str) -> list[Setting]:
