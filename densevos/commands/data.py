@@ -12,6 +12,7 @@ from densevos.base.errors import RunError
 from densevos.base.files import written_whole
 from densevos.base.parallel import stopped_by_sigterm
 from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
+from densevos.commands.help import Overview
 from densevos.commands.parsing import run_command
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
@@ -301,6 +302,40 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+OVERVIEW = Overview(
+    about="Make, list, index, decode and label videos.",
+    groups={
+        "look": {
+            "list": "List videos with their lengths, and those that cannot be read.",
+            "classes": "Count the frames that have each class of a labelled set.",
+            "layouts": "List the datasets whose folders this command knows.",
+        },
+        "index a large set": {
+            "index": "Write an index of the videos of a set.",
+            "merge": "Join the indexes of several machines.",
+            "check": "Decode some frames of some videos, and mark broken videos in the index.",
+            "stats": "Print an index in numbers: hours, sizes, frame rates, broken videos.",
+        },
+        "read faster": {
+            "frames": "Decode videos into folders of small JPEG frames.",
+            "pack": "Pack videos into indexed tar files.",
+        },
+        "find foreground": {
+            "foreground": "Write a foreground map for every frame, which MuG learns from.",
+        },
+        "make data": {
+            "synth": "Write synthetic sequences with exact masks in DAVIS layout.",
+            "synth-classes": "Write sharp stills and degraded videos of five classes of objects.",
+            "degrade": "Write a degraded copy of a segmentation dataset.",
+        },
+    },
+    examples=(
+        "densevos data list my_videos",
+        "densevos data foreground my_videos --method consensus --out maps",
+    ),
+)
+
+
 def dispatch(arguments: list[str]) -> None:
-    """Make, list, index, decode, pack and label videos (`densevos data --help` lists the commands)."""
-    run_command(COMMANDS, {}, arguments, program="densevos data", about="Make, list, index, decode and label videos.")
+    """Run one command of `densevos data`."""
+    run_command(COMMANDS, {}, arguments, program="densevos data", overview=OVERVIEW)
