@@ -9,7 +9,7 @@ from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, Optimi
 
 @dataclass(frozen=True, kw_only=True)
 class MugClipConfig:
-    """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; specification 1.6)."""
+    """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; decision D30)."""
 
     size: int = 256
     """Frames are scaled to size x size pixels."""
@@ -27,7 +27,7 @@ class MugClipConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MugObjectiveConfig:
-    """The four granularities (MuG, Eqs. 2-16) and what the specification decides about them."""
+    """The four granularities (MuG, Eqs. 2-16; decisions D14 to D32)."""
 
     short_weight: float = 0.1
     """beta_1 of Eq. 16."""

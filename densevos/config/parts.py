@@ -33,7 +33,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """Optimiser and learning rate schedule (specification section 4)."""
+    """Optimiser and learning rate schedule (decisions D10, D31 and D49)."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4

@@ -9,7 +9,7 @@ from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, Optimi
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
-    """Which frames and which part of them make a clip (DUL, Sec. 4; specification section 2)."""
+    """Which frames and which part of them make a clip (DUL, Sec. 4; decisions D3 to D5)."""
 
     frames: int = 5
     """T, frames of one clip."""

@@ -162,7 +162,7 @@ def test_checkpointing_keeps_less() -> None:
 
 
 def test_the_papers_costs() -> None:
-    """Specification 0.2 and 1.3: the papers' "60.1 GFLOPS" are multiply-accumulates."""
+    """Decision D46: the papers' "60.1 GFLOPS" are multiply-accumulates."""
     with torch.device("meta"):
         swin = make_network(NetworkConfig(), 11)
         cnn = make_network(NetworkConfig(architecture="deeplabv3"), 11)
