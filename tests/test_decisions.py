@@ -12,7 +12,7 @@ SOURCES = ("densevos", "eval", "tests", "benchmarks")
 
 
 def test_entries_are_numbered_in_order_and_listed_by_group() -> None:
-    assert NUMBERS == list(range(1, len(NUMBERS) + 1))
+    assert list(range(1, len(NUMBERS) + 1)) == NUMBERS
     ranges = re.findall(r"^\| \[.*\]\(#.*\) \| D(\d+) to D(\d+) \|$", PAGE, re.MULTILINE)
     listed = [number for first, last in ranges for number in range(int(first), int(last) + 1)]
     assert listed == NUMBERS
