@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import io
+import os
 from collections.abc import Callable, Mapping
+from unittest import mock
 
 from densevos import cli
 from densevos.commands import data
@@ -20,7 +22,12 @@ PROGRAMS: dict[str, tuple[Callable[[list[str]], None], Overview]] = {
 
 @functools.cache
 def help_pages() -> Mapping[str, str]:
-    """Command line without --help -> the page that --help prints."""
+    """Command line without --help -> the page that --help prints on a wide terminal."""
+    with mock.patch.dict(os.environ, COLUMNS="200"):
+        return _pages()
+
+
+def _pages() -> dict[str, str]:
     pages = {}
     for program, (dispatch, overview) in PROGRAMS.items():
         pages[program] = _page(dispatch, [])

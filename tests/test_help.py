@@ -12,11 +12,6 @@ from densevos_eval import cli as evaluator_cli
 from tests.help_pages import PROGRAMS, help_pages
 
 
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-
-
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_list_of_commands_has_one_line_each(program: str) -> None:
     page, (_, overview) = help_pages()[program], PROGRAMS[program]

@@ -34,6 +34,8 @@ PRIVATE = {
 }
 """Pattern -> what to write instead."""
 
+ANY = re.compile("|".join(PRIVATE))
+
 FRAGMENTS = r"(The same|Its|Of the|Of a|Of an) |(tau|beta_\d|lambda)\b"
 """How no help text starts: it must make sense alone."""
 
@@ -63,6 +65,8 @@ SPEAKING = {
 def private_words(text: str) -> list[str]:
     """Private words of a text, each with what to write instead."""
     plain = " ".join(text.split())
+    if not ANY.search(plain):
+        return []
     matches = ((re.search(pattern, plain), instead) for pattern, instead in PRIVATE.items())
     return [f"{match[0]!r}: write {instead}" for match, instead in matches if match]
 
