@@ -29,6 +29,13 @@ def test_decisions_that_the_code_names_exist() -> None:
     assert named <= set(NUMBERS)
 
 
+def test_the_glossary_is_short_and_in_the_order_of_the_alphabet() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| ([^|]+) \| [A-Z]", text, re.MULTILINE)
+    assert words == sorted(words, key=str.lower)
+    assert len(words) == len(set(words)) <= 60
+
+
 @pytest.mark.parametrize("page", ["decisions.md", "glossary.md"])
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

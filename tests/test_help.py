@@ -9,6 +9,7 @@ from densevos.commands import data, train
 from densevos.commands.help import WIDTH, Overview, plain_kind, plain_text
 from densevos.recipes import RECIPES
 from densevos_eval import cli as evaluator_cli
+from tests.conftest import ROOT
 from tests.help_pages import PROGRAMS, help_pages
 
 
@@ -60,6 +61,14 @@ def test_paragraphs_are_wrapped_anew() -> None:
         for line, below in zip(page.splitlines(), page.splitlines()[1:], strict=False):
             if line.startswith(" " * 24) and below.startswith(" " * 24):
                 assert len(line) + 1 + len(below.split()[0]) > WIDTH or "(default:" in below, (command, line)
+
+
+@pytest.mark.parametrize("page", ["decisions.md", "glossary.md"])
+def test_options_that_the_manual_names_exist(page: str) -> None:
+    known = {name for text in help_pages().values() for name in re.findall(r"--[a-z][\w.-]*", text)}
+    named = set(re.findall(r"--[a-z][\w.-]*", (ROOT / "docs" / page).read_text(encoding="utf-8")))
+    assert named
+    assert {name.replace("--no-", "--") for name in named} <= known
 
 
 @pytest.mark.parametrize(
