@@ -1,20 +1,45 @@
-"""densevos demo | train | launch | data | export | info: which command runs; see `densevos.commands`."""
+"""densevos COMMAND: which command runs; see `densevos.commands`."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from densevos.base import console
+from densevos.base.errors import InputError
 from densevos.commands import data, models
+from densevos.commands.help import Overview
 from densevos.commands.launch import launch
 from densevos.commands.parsing import run_command
 from densevos.commands.train import train
 
-ABOUT = "Learn dense video representations from unlabelled video. densevos-eval then propagates masks and scores them."
+OVERVIEW = Overview(
+    about="Learn dense video representations from videos without labels. densevos-eval then propagates masks with "
+    "them and scores the result.",
+    groups={
+        "try it": {
+            "demo": "Train a small encoder on synthetic clips and compare it with random weights.",
+        },
+        "prepare videos": {
+            "data": "List, check, index, pack and label videos: densevos data --help.",
+        },
+        "train": {
+            "train": "Train an encoder or a segmentation model: densevos train --help.",
+            "launch": "Run a command as a job of a cluster.",
+        },
+        "use the result": {
+            "describe": "Print what an encoder, a segmentation model or this machine is.",
+            "export": "Write the encoder of a checkpoint to a file.",
+        },
+    },
+    examples=(
+        "densevos train dul_small --data my_videos --out runs/mine",
+        "densevos export runs/mine --out mine.safetensors",
+    ),
+)
 
 EVALUATOR = (
     *("propagate", "zeroshot", "segment", "frame", "score", "sweep", "show", "submit", "compare", "report", "matrix"),
-    *("gap", "watch", "features", "studio"),
+    *("gap", "watch", "info", "features", "studio"),
 )
 """Commands of densevos-eval that densevos does not have: users take one program for the other."""
 
@@ -28,17 +53,21 @@ def dispatch(arguments: list[str]) -> None:
     """Run one command. The options of `train` depend on the recipe, and `data` has commands of its own."""
     words = {"train": train, "launch": launch, "data": data.dispatch}
     elsewhere = {"densevos-eval": EVALUATOR}
-    run_command(COMMANDS, words, arguments, program="densevos", about=ABOUT, elsewhere=elsewhere)
+    if arguments[:1] == ["info"]:
+        raise InputError("densevos info: is called describe now; write densevos describe")
+    run_command(COMMANDS, words, arguments, program="densevos", overview=OVERVIEW, elsewhere=elsewhere)
 
 
 def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
-    """Learn from synthetic clips and beat random initialisation at propagating masks, in a few minutes.
+    """Train a small encoder on synthetic clips, and compare it with random weights at propagating masks.
+
+    It takes a few minutes on two CPU cores.
 
     Args:
         out: Folder to write.
         seed: Seed of clips, weights and training.
-        epochs: Train shorter or longer than the recipe.
-        overwrite: Empty the output folder first when it holds files.
+        epochs: Number of epochs; without this option it is that of the recipe.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.demo import run_demo
 
@@ -48,6 +77,6 @@ def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "export": models.export,
-    "info": models.info,
+    "describe": models.describe,
 }
 """Commands whose parameters are their options."""

@@ -33,7 +33,7 @@ SCORES = {"J": "J-Mean", "F": "F-Mean", "J&F": "J&F-Mean"}
 def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> None:
     """Write clips, encoder, masks, scores, pictures and movies into `out`, and print the scores."""
     new_folder(out, overwrite=overwrite)
-    print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to judge on")
+    print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to evaluate on")
     write_davis(out / "clips", train=TRAINING, val=0, seed=seed, config=TRAINING_CLIPS)
     write_davis(out / "held-out", train=0, val=HELD_OUT, seed=seed, config=HELD_OUT_CLIPS)
 

@@ -34,7 +34,10 @@ STOPPED = (143, -signal.SIGTERM)
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Where jobs run, and what each of them gets."""
+    """Run a command as a job of a cluster. The command and its options follow after --.
+
+    An example: densevos launch --gpus 8 --requeue -- train dul_ytvos --data ytvos --out runs/ytvos
+    """
 
     cluster: Literal["slurm", "local", "debug"] | None = None
     """slurm; local: processes of this machine; debug: here and now, in one process. Without this option it is slurm

@@ -84,7 +84,7 @@ def dul_default(data: Path) -> TrainConfig:
 
 def mug_oxuva(data: Path, foreground: Path) -> MugConfig:
     """MuG on OxUvA: ResNet-50 at stride 4 from scratch, N = 16 videos, two rounds of 20,000 steps (Sec. 4.1)."""
-    # 366 videos are 22 steps of 16 an epoch; the learning rate is the specification's, the paper gives none.
+    # 366 videos are 22 steps of 16 an epoch; the paper gives no learning rate (decision D31).
     return MugConfig(data=data, foreground=foreground, loop=LoopConfig(workers=8, epochs=909))
 
 

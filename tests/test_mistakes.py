@@ -61,12 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 MISTAKES = [
     # Which command.
-    ("densevos", "densevos: no command; write one of demo, export, info, train"),
+    ("densevos", "densevos: no command; write one of demo, export, describe, train"),
     ("densevos --data clip", "densevos --data: a command must come first; write one of"),
     ("densevos trian", "densevos trian: unknown command; did you mean densevos train?"),
     ("densevos propogate", "densevos propogate: unknown command; did you mean densevos-eval propagate?"),
     ("densevos propagate --help", "densevos propagate: is a command of densevos-eval"),
     ("densevos-eval demo", "densevos-eval demo: is a command of densevos"),
+    ("densevos info", "densevos info: is called describe now; write densevos describe"),
     ("densevos data lst data", "densevos data lst: unknown command; did you mean densevos data list?"),
     # Which recipe.
     ("densevos train --data data --out new", "densevos train --data: a recipe must come first; known are dul_ytvos"),
@@ -81,8 +82,8 @@ MISTAKES = [
     (f"{TRAIN} --data data --zzz 2", "train dul_small --zzz: unknown option; --help lists all options"),
     (TRAIN, "densevos train dul_small: --data is missing; --help tells what it takes"),
     ("densevos-eval score --dataset davis17", "densevos-eval score: --results is missing"),
-    ("densevos export", "densevos export: PATH and --out are missing; --help tells what they take"),
-    ("densevos export --out e.safetensors", "densevos export: PATH is missing; write A run folder"),
+    ("densevos export", "densevos export: CHECKPOINT and --out are missing; --help tells what they take"),
+    ("densevos export --out e.safetensors", "densevos export: CHECKPOINT is missing; write A run folder"),
     ("densevos data synth --out", "densevos data synth --out: has no value; write one after it"),
     (f"{OWN_VIDEO} --radius many", "propagate --radius many: must be a number"),
     (f"{TRAIN} --data data --loop.batch=x", "train dul_small --loop.batch x: must be a whole number"),

@@ -80,7 +80,7 @@ def print_notes(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def list_failures(broken: Mapping[str, object], count: int, hint: str = "mend and pass --resume") -> None:
+def list_failures(broken: Mapping[str, object], count: int, hint: str = "fix them and pass --resume") -> None:
     """Print a line on standard error for each sequence that failed; nothing if there is none.
 
     Args:

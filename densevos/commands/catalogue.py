@@ -32,12 +32,12 @@ def index(
 
     Args:
         root: Folder that the set was unpacked to.
-        dataset: How it lies there: a layout that `densevos data layouts` lists, or module:NAME of your own.
+        dataset: Layout of the folder: one that `densevos data layouts` lists, or module:NAME of your own.
         out: FILE.npz to write. If it lies in the data's folder, both can move together.
-        split: Part of the set; the one that is trained on by default.
-        shard: I/N, to look at every N-th video alone; `densevos data merge` joins the files of all shards.
-        workers: Processes; all cores by default.
-        timeout: Give up a video that gave nothing for so many seconds.
+        split: Part of the set. Without this option it is the part that is trained on.
+        shard: Look only at every N-th video, written I/N; `densevos data merge` joins the files of all shards.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without an answer after which a video is given up.
         overwrite: Look at all videos again.
     """
     from densevos.data.catalogue.registry import find_layout
@@ -85,12 +85,12 @@ def check(
 
     Args:
         index: What `densevos data index` wrote.
-        sample: Number of videos, chosen at random.
-        all: Decode frames of every video instead.
+        sample: Number of videos that are decoded, chosen at random.
+        all: Decode frames of every video.
         out: FILE.npz to write, to train on instead; it may be the index itself.
-        seed: Seed of the choice.
-        workers: Processes; all cores by default.
-        timeout: Give up a video that gave nothing for so many seconds.
+        seed: Seed of the random choice of videos.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without an answer after which a video is given up.
     """
     from densevos.data.check import broken_lines, check_videos
     from densevos.data.sources.index_file import write_index
@@ -163,8 +163,8 @@ def list_videos(source: tyro.conf.Positional[Path], workers: int | None = None, 
 
     Args:
         source: What `--data` of `densevos train` takes. Of an index nothing is opened.
-        workers: Processes; all cores by default.
-        timeout: Give up a video that gave nothing for so many seconds.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without an answer after which a video is given up.
     """
     from densevos.data.check import lengths
     from densevos.data.sources.open import open_source

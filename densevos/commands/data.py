@@ -12,6 +12,7 @@ from densevos.base.errors import RunError
 from densevos.base.files import written_whole
 from densevos.base.parallel import stopped_by_sigterm
 from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
+from densevos.commands.help import Overview
 from densevos.commands.parsing import run_command
 from densevos.config import SetOptions
 from densevos.data.synthetic.classes import SyntheticClassesConfig, SyntheticCounts
@@ -38,7 +39,7 @@ def synth(
         photographs: Folder of your own photographs, from which backgrounds and objects are cut; every fifth is kept
             for the validation sequences. Without it, the photographs of the scikit-image wheel are used.
         config: Size, length and difficulty.
-        overwrite: Empty the output folder first when it holds files.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.synthetic.sequences import write_davis
 
@@ -62,14 +63,14 @@ def synth_classes(
         seed: Seed of all scenes.
         counts: How many.
         config: Size and difficulty.
-        overwrite: Empty the output folder first when it holds files.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.synthetic.classes import write_classes_sets
 
     write_classes_sets(out, counts=counts, seed=seed, config=config, overwrite=overwrite)
     print(
-        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} frames to learn from,"
-        f" {counts.val_stills} and {counts.val_videos} to judge on"
+        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} frames to train on,"
+        f" {counts.val_stills} and {counts.val_videos} to evaluate on"
     )
 
 
@@ -83,17 +84,19 @@ def degrade(
     workers: int = 2,
     overwrite: bool = False,
 ) -> None:
-    """Write a copy of a segmentation set as bad video would show it, for use as folder:OUT; labels stay as they are.
+    """Write a degraded copy of a segmentation dataset: motion blur, low light, compression. Labels are not changed.
+
+    Training takes the copy as folder:OUT.
 
     Args:
         source: SET:ROOT, as --labelled of densevos train takes it.
         out: Folder to write.
         split: Parts of the set.
-        labels: Copy the labels too; with --no-labels none are needed.
-        seed: Seed of all amounts and directions.
-        config: What is lost: light, resolution, sharpness. Least and greatest of each.
-        workers: Threads.
-        overwrite: Empty the output folder first when it holds files.
+        labels: Copy the labels too; with --no-labels the set needs none.
+        seed: Seed of the random amounts and directions.
+        config: How much is lost: least and greatest amount.
+        workers: Number of threads.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.synthetic.degraded_set import degrade_set
 
@@ -115,17 +118,17 @@ def frames(
 ) -> None:
     """Decode videos into folders of small JPEG frames, which training reads several times faster.
 
-    Repeat a command that was stopped and it goes on.
+    A command that was stopped goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
-        out: Folder to write: one folder of frames a video. Or to go on with.
+        out: Folder to write, or to go on with; it gets a folder of frames for each video.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
-        every: Keep the first of so many frames.
-        shard: I/N, to decode every N-th video alone: several machines may share one output folder.
-        workers: Processes; all cores by default.
-        timeout: Give up a video that gave no frame for so many seconds.
-        overwrite: Empty the output folder first when it holds files.
+        every: Keep one frame of so many.
+        shard: Decode only every N-th video, written I/N. Several machines may share one output folder.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without a frame after which a video is given up.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.extraction import extract_frames
 
@@ -160,7 +163,7 @@ def pack(
 ) -> None:
     """Pack videos into indexed tar shards, which training reads at random: few large files instead of many small ones.
 
-    Repeat a command that was stopped and it goes on.
+    A command that was stopped goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
@@ -168,12 +171,12 @@ def pack(
         format: clips: H.264 with a key frame every 12 frames, decoded about twice as fast as usual video files. jpeg:
             JPEG frames, read several times faster, but several times larger.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
-        every: Keep the first of so many frames.
-        shard_size: Videos in a shard.
+        every: Keep one frame of so many.
+        shard_size: Number of videos in a shard.
         shard: Write only every N-th shard, from the I-th on, given as I/N: so N machines share the work.
-        workers: Processes; all cores by default.
-        timeout: Leave out a video that gives no frame for so many seconds.
-        overwrite: Empty the output folder first when it holds files.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without a frame after which a video is left out.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.packing import PackConfig, pack_videos
 
@@ -205,7 +208,7 @@ def foreground(
 ) -> None:
     """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
 
-    Repeat a command that was stopped and it goes on.
+    A command that was stopped goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
@@ -214,15 +217,15 @@ def foreground(
             the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
         crf: Sharpen maps with a dense CRF.
         short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
-        uncertain: Foreground probabilities within this of 0.5 are written as 255; 0: none.
+        uncertain: Pixels whose probability of foreground is within this of 0.5 are written as 255; 0 writes none.
         network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
-        weights: Its weights: a file with a state dict, or a name that torchvision knows.
-        encoder: An encoder.safetensors: consensus compares parts of frames by its features instead of by colours.
-        pack: Write one archive a video, OUT/VIDEO.zip, instead of a file a frame. MuG reads both.
-        shard: I/N, to do every N-th video alone: several machines may share one output folder.
-        workers: Processes; all cores by default.
-        timeout: Give up a part of a video that gave no map for so many seconds.
-        overwrite: Empty the output folder first when it holds files.
+        weights: Weights of the classifier of cam: a file with a state dict, or a name that torchvision knows.
+        encoder: An encoder.safetensors, by whose features consensus compares parts of frames instead of by colours.
+        pack: Write one archive for each video, OUT/VIDEO.zip, instead of a file for each frame. MuG reads both.
+        shard: Make the maps of every N-th video only, written I/N. Several machines may share one output folder.
+        workers: Number of processes; without this option it is the number of cores.
+        timeout: Seconds without a map after which a part of a video is given up.
+        overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.foreground.crf import CrfConfig
     from densevos.data.foreground.maps import make_maps
@@ -245,7 +248,9 @@ def foreground(
         print(f"skipped: {reason}", file=sys.stderr)
     print(f"{out}: {made.written} maps written, {made.kept} kept")
     if made.broken:
-        raise RunError(f"{source}: {len(made.broken)} videos could not be read whole (see above); the others are done")
+        raise RunError(
+            f"{source}: {len(made.broken)} videos could not be read completely (see above); all others are done"
+        )
 
 
 def classes(
@@ -261,11 +266,11 @@ def classes(
     Args:
         source: A set as SET:ROOT, as --labelled of densevos train takes it.
         options: Which part of the set, and which classes.
-        unlabelled: Do without labels, as --unlabelled of training does.
+        unlabelled: Read no labels, as --unlabelled of training does.
         masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
         write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
             on it spares reading all masks of COCO again.
-        workers: Processes that read masks; all cores by default.
+        workers: Number of processes that read masks; without this option it is the number of cores.
     """
     from densevos.data.segmentation.presence import class_counts
     from densevos.data.segmentation.sets.registry import open_set
@@ -301,6 +306,40 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+OVERVIEW = Overview(
+    about="Make, list, index, decode and label videos.",
+    groups={
+        "look": {
+            "list": "List videos with their lengths, and those that cannot be read.",
+            "classes": "Count the frames that have each class of a labelled set.",
+            "layouts": "List the datasets whose folders this command knows.",
+        },
+        "index a large set": {
+            "index": "Write an index of the videos of a set.",
+            "merge": "Join the indexes of several machines.",
+            "check": "Decode some frames of some videos, and mark broken videos in the index.",
+            "stats": "Print an index in numbers: hours, sizes, frame rates, broken videos.",
+        },
+        "read faster": {
+            "frames": "Decode videos into folders of small JPEG frames.",
+            "pack": "Pack videos into indexed tar files.",
+        },
+        "find foreground": {
+            "foreground": "Write a foreground map for every frame, which MuG learns from.",
+        },
+        "make data": {
+            "synth": "Write synthetic sequences with exact masks in DAVIS layout.",
+            "synth-classes": "Write sharp stills and degraded videos of five classes of objects.",
+            "degrade": "Write a degraded copy of a segmentation dataset.",
+        },
+    },
+    examples=(
+        "densevos data list my_videos",
+        "densevos data foreground my_videos --method consensus --out maps",
+    ),
+)
+
+
 def dispatch(arguments: list[str]) -> None:
-    """Make, list, index, decode, pack and label videos (`densevos data --help` lists the commands)."""
-    run_command(COMMANDS, {}, arguments, program="densevos data", about="Make, list, index, decode and label videos.")
+    """Run one command of `densevos data`."""
+    run_command(COMMANDS, {}, arguments, program="densevos data", overview=OVERVIEW)

@@ -1,7 +1,7 @@
 """One line for a command line that cannot be used: it names the option and the fix.
 
-tyro answers a mistake with a box of 6 to 30 lines. What is read here is that box and the help page of the command, both
-without their frames: text that tyro shows to users, and no private part of it.
+tyro answers a mistake with a box of 6 to 30 lines. What is read here is that box without its frame:
+text that tyro shows to users, and no private part of it.
 """
 
 import difflib
@@ -56,13 +56,14 @@ def no_command(name: str, commands: Sequence[str], program: str, elsewhere: Mapp
     return f"{program} {name}: unknown command; did you mean {owners.get(near[0], program)} {near[0]}?"
 
 
-def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str]) -> str:
+def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str], words: Sequence[str]) -> str:
     """What is wrong with `arguments`, in words that follow the name of the command.
 
     Args:
         said: The lines that tyro prints of them; an empty line between two parts.
         arguments: What the user typed after the command.
-        options: All options of the command, from `options_on`.
+        options: All options of the command.
+        words: Names of the values that the command takes without an option, in order.
     """
     unknown = next((word for word in arguments if _is_unknown(word, options)), None)
     if unknown is not None:
@@ -71,7 +72,7 @@ def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str
 
     text = " ".join(" ".join(said).split())
     if "Missing from" in text:
-        return _missing(said)
+        return _missing(said, words)
     if match := re.search(r"Unrecognized options: (\S+)", text):
         return f" {match[1]}: unexpected argument; --help lists the options, and quotes keep words together"
     if match := re.search(rf"Missing value for argument [^-]*({OPTION})", text):
@@ -84,17 +85,6 @@ def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str
     if match := re.search(r"Error parsing (\S+):", text):
         return _wrong_value(match[1].partition("/")[0], said, arguments)
     return f": {text}"
-
-
-def options_on(page: Sequence[str]) -> list[str]:
-    """The options on a help page: at the start of rows, before the explanation.
-
-    >>> options_on([" --out PATH  As --video.", " --crf, --no-crf", "       Whether to."])
-    ['--out', '--crf', '--no-crf']
-    """
-    rows = [line for line in page if re.match(rf" {OPTION}", line)]
-    names = [name for row in rows for name in re.findall(rf"(?:^ |, )({OPTION})", row)]
-    return list(dict.fromkeys(names))
 
 
 def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
@@ -125,13 +115,15 @@ def _advice(name: str, options: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near[:2])}?" if near else "--help lists all options"
 
 
-def _missing(said: Sequence[str]) -> str:
-    """The options that the box says are required; and of a word without a name, what it is."""
+def _missing(said: Sequence[str], words: Sequence[str]) -> str:
+    """The options that the box says are required; for a value without an option, also what it is."""
     end = said.index("") if "" in said else len(said)
+    unnamed = iter(words)
     names, explained = [], []
     for line in said[:end]:
         if re.match(r" {5}\S", line):
-            names.append(line.split()[0])
+            name = line.split()[0]
+            names.append(name if name.startswith("-") else next(unnamed, name))
         elif line.startswith(" " * 9) and names == names[:1]:
             explained.append(line.strip())
     if len(names) > 1:

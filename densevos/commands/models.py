@@ -1,4 +1,4 @@
-"""densevos export and info: what a run left, as a file and in words, and what the machine has."""
+"""densevos export and describe: what a run left, as a file and in words, and what the machine has."""
 
 import json
 import tempfile
@@ -11,13 +11,13 @@ from densevos.base.files import made_folder
 
 
 def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False, about: Path | None = None) -> None:
-    """Write the encoder in a checkpoint of a run as a file of its own, or copy an encoder in half the size.
+    """Write the encoder of a checkpoint to a file, or copy an encoder file.
 
     Args:
-        checkpoint: A run folder, of which the newest checkpoint is taken; or one checkpoint,
-            RUN/checkpoints/step-N.pt or best.pt, MuG's below RUN/roundK; or an encoder.safetensors.
-        out: The .safetensors file to write; its card goes beside it.
-        half: Write weights as float16, in half the size. Whoever loads the file gets float32.
+        checkpoint: A run folder, whose newest checkpoint is taken; or one checkpoint, RUN/checkpoints/step-N.pt or
+            best.pt (of MuG, in RUN/roundK); or an encoder.safetensors.
+        out: The .safetensors file to write; its card is written beside it.
+        half: Write weights as float16, which halves the file. Loading the file gives float32.
         about: A JSON file with more facts for the card: an object of titles, each with a text or a list of texts, such
             as the sources of the data and their licences.
     """
@@ -52,7 +52,7 @@ def _read_about(path: Path) -> dict[str, str | list[str]]:
     return facts
 
 
-def info(
+def describe(
     model: tyro.conf.Positional[str | None] = None,
     system: bool = False,
     size: int | None = None,
@@ -64,16 +64,17 @@ def info(
         model: An encoder.safetensors or model.safetensors, or deeplabv3, swin_upernet or video_swin.
         system: Print what this machine has instead: versions, decoders of video files and why others do not load,
             cores, memory, shared memory, GPUs, bfloat16.
-        size: Count the operations of a segmentation network at size x size pixels; by default what it was trained on.
-        classes: Of an architecture.
+        size: Count the operations of a segmentation network at this width and height in pixels. Without this option
+            it is the size that the network was trained on.
+        classes: Number of classes of deeplabv3, swin_upernet or video_swin.
     """
     if (model is None) != system:
-        raise InputError("densevos info: give a model, or --system alone")
+        raise InputError("densevos describe: give a model, or --system alone")
     if model is None:
         from densevos.inference.system import describe_system
 
         print(json.dumps(describe_system(), indent=2))
         return
-    from densevos.inference.info import describe
+    from densevos.inference.info import describe as facts
 
-    print(json.dumps(describe(model, size, classes), indent=2))
+    print(json.dumps(facts(model, size, classes), indent=2))

@@ -1,11 +1,11 @@
-"""Command lines of both programs: which command is meant, what its options say, and the page that lists commands."""
+"""Command lines of both programs: which command is meant, and what its options say."""
 
+import argparse
 import contextlib
 import functools
 import io
-import shutil
 import sys
-import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import tyro
 
 from densevos.base.errors import InputError
-from densevos.commands.mistakes import mistake, no_command, options_on
+from densevos.commands.help import Overview, options_page, overview_page, value_name
+from densevos.commands.mistakes import mistake, no_command
 
 Command = Callable[..., object]
 
@@ -24,7 +25,7 @@ def run_command(
     arguments: Sequence[str],
     *,
     program: str,
-    about: str,
+    overview: Overview,
     elsewhere: Mapping[str, Iterable[str]] | None = None,
     config: tuple[Any, ...] = (),
 ) -> None:
@@ -35,7 +36,7 @@ def run_command(
         of_words: Name -> function that reads the words after the name itself.
         arguments: What the user typed after `program`.
         program: What the user typed before them.
-        about: What the program is for, on the page that lists commands.
+        overview: The page that lists commands.
         elsewhere: Another program -> names of its commands, for users who took the one for the other.
         config: Switches of tyro.
 
@@ -44,7 +45,7 @@ def run_command(
     """
     name, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if name in ("-h", "--help"):
-        print(commands_page({**commands, **of_words}, program=program, about=about))
+        print(overview_page(overview, program))
     elif name == "--version":
         print(program.split()[0], own_version())
     elif name in of_words:
@@ -69,7 +70,7 @@ def parse_call(
 
 
 def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> Any:
-    """Read options as `tyro.cli` does; a mistake becomes an InputError of one line.
+    """Read options as `tyro.cli` does; a mistake becomes an InputError of one line, and --help prints our page.
 
     Args:
         kind: The type to make, or the function to call.
@@ -77,19 +78,36 @@ def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> 
         program: What the user typed before them.
         more: Further arguments of `tyro.cli`.
     """
+    if {"-h", "--help"} & set(arguments):
+        print(options_page(_parser(kind, program, more), program))
+        raise SystemExit(0)
+
     read = functools.partial(tyro.cli, kind, prog=program, **more)
     aside = io.StringIO()
     try:
         with contextlib.redirect_stderr(aside):
             parsed = read(args=list(arguments))
     except SystemExit as end:
-        if end.code != 2:  # --help
+        if end.code != 2:  # The user asked for shell completion.
             raise
     else:
         sys.stderr.write(aside.getvalue())  # warnings
         return parsed
-    options = options_on(_printed(read, ["--help"]))
-    raise InputError(program + mistake(_printed(read, arguments), arguments, options))
+
+    actions = _parser(kind, program, more)._actions
+    options = [name for action in actions for name in action.option_strings]
+    words = [value_name(action) for action in actions if not action.option_strings]
+    raise InputError(program + mistake(_printed(read, arguments), arguments, options, words))
+
+
+def _parser(kind: Any, program: str, more: Mapping[str, Any]) -> argparse.ArgumentParser:
+    """The parser of argparse that is nearest to what `tyro.cli` reads."""
+    of_help = {name: value for name, value in more.items() if name in ("default", "config")}
+    with warnings.catch_warnings():
+        # tyro discourages parsing with this parser. It is the only public list of a command's options.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parser: Any = tyro.extras.get_parser(kind, prog=program, **of_help)
+    return parser  # type: ignore[no-any-return]  # a copy of argparse's class, with the same attributes
 
 
 def own_version() -> str:
@@ -98,18 +116,6 @@ def own_version() -> str:
         return version("densevos")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-def commands_page(commands: Mapping[str, Command], *, program: str, about: str) -> str:
-    """The list of commands, each with the first line of its docstring."""
-    width = min(shutil.get_terminal_size().columns, 120)
-    indent = max(map(len, commands)) + 4
-    lines = [f"usage: {program} COMMAND [options]", "", *textwrap.wrap(about, width), "", "commands:"]
-    for name, command in commands.items():
-        summary = (command.__doc__ or name).strip().splitlines()[0]
-        start = f"  {name}".ljust(indent)
-        lines += textwrap.wrap(summary, width, initial_indent=start, subsequent_indent=" " * indent)
-    return "\n".join([*lines, "", f"all options of one: {program} COMMAND --help"])
 
 
 def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import tyro
 from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside, is_outside
+from densevos.commands.help import Overview, overview_page
 from densevos.commands.mistakes import nearest
 from densevos.commands.parsing import parse
 from densevos.config import RunConfig, SetOptions
@@ -25,12 +26,12 @@ Options = TypeVar("Options")
 
 # Options of a set are spelled without the name of their group, on every command line alike.
 tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
-FEW = 10  # So many videos that were skipped are told at the end.
+FEW = 10  # So many videos that were skipped are listed at the end.
 SET_FLAGS = [one.name for one in fields(SetOptions)]
 
 
 def train(arguments: list[str]) -> None:
-    """Learn an encoder from unlabelled videos (`densevos train --help` lists the recipes)."""
+    """Run `densevos train` with what follows it: a recipe or --config, and options."""
     parsed = parsed_arguments(arguments)
     from densevos.engine import distributed
     from densevos.training import train as run_training
@@ -73,15 +74,17 @@ def _parsed(start: "_Start", config: RunConfig) -> "_TrainArguments[RunConfig, o
 
 @dataclass(frozen=True, kw_only=True)
 class _TrainArguments(Generic[Config, Options]):
-    # What they hold depends on the method and on the recipe.
+    """Train with the settings of this recipe, except for those that are given here."""
+
+    # Types of both depend on the method and on the recipe.
     config: Annotated[Config, tyro.conf.arg(name="")]
     recipe: Annotated[Options, tyro.conf.arg(name="")]
     out: Path
     """Run folder to write."""
     resume: str = "never"
-    """never, auto (go on from the latest checkpoint in --out) or the path of a checkpoint."""
+    """never; auto, to go on from the latest checkpoint in --out; or the path of a checkpoint."""
     overwrite: bool = False
-    """Empty --out first when it holds files."""
+    """Empty --out first if it holds files."""
     profile: bool = False
     """Print at the end which of data, transfer, network and loss a step waits for."""
 
@@ -128,7 +131,7 @@ def _starting_point(arguments: list[str]) -> _Start:
         config = read_config(Path(arguments[1]))
         return _Start(recipe=lambda: config, name=f"--config {arguments[1]}", arguments=arguments[2:])
     if first in ("--help", "-h"):
-        print(_train_usage())
+        print(overview_page(OVERVIEW, "densevos train"))
         raise SystemExit(0)
     if first == "--config":
         raise InputError("densevos train --config: has no value; name the config.json of a run")
@@ -154,14 +157,41 @@ def _from_recipe(recipe: Callable[..., RunConfig], **options: object) -> RunConf
     return recipe(**dict.fromkeys(asked_for, tyro.MISSING), **options)
 
 
-def _train_usage() -> str:
-    recipes = "\n".join(f"  {name:16} {(recipe.__doc__ or '').splitlines()[0]}" for name, recipe in RECIPES.items())
-    return (
-        "usage: densevos train RECIPE --data ROOT --out RUN [--resume never|auto|PATH] [--overwrite]"
-        " [--any.option value]\n"
-        "       densevos train i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN"
-        " [--loss none|general|clustered] [--placement spatial|global|stageK] [--published] [...]\n"
-        "       densevos train package.module:RECIPE --out RUN [...]   (a recipe of your own)\n"
-        "       densevos train --config RUN/config.json --out RUN2 [...]\n\n"
-        f"recipes:\n{recipes}\n\nall options of one: densevos train RECIPE --help"
-    )
+OVERVIEW = Overview(
+    usage=(
+        "RECIPE --data VIDEOS --out RUN [options]",
+        "mug_RECIPE --data VIDEOS --foreground MAPS --out RUN [options]",
+        "i2v_RECIPE --labelled SET:ROOT ... --unlabelled SET:ROOT ... --out RUN [options]",
+        "package.module:RECIPE --out RUN [options]   (a recipe of your own)",
+        "--config RUN/config.json --out RUN2 [options]",
+    ),
+    about="Train an encoder on videos without labels (dul, mug), or a segmentation model on labelled images and "
+    "unlabelled videos (i2v). A recipe sets every option; the command line changes single ones.",
+    groups={
+        "DUL: an encoder for label propagation": {
+            "dul_small": "Train on some dozens of videos with two CPU cores, in 45 minutes.",
+            "dul_default": "Train the encoder `default` again, in 15 minutes on one CPU core.",
+            "dul_ytvos": "Train on YouTube-VOS for 500 epochs, as in the paper.",
+            "dul_oxuva": "Train on OxUvA for 500 epochs, as in the paper.",
+            "dul_kinetics": "Train on Kinetics-400 for 80 epochs, as in the paper.",
+            "dul_trackingnet": "Train on TrackingNet for 250 epochs, as in the paper.",
+            "demo": "Train as `densevos demo` does, in two minutes on two CPU cores.",
+        },
+        "MuG: an encoder that also finds the primary objects": {
+            "mug_small": "Train on some dozens of videos with two CPU cores, in an hour.",
+            "mug_oxuva": "Train on OxUvA for two rounds of 20,000 steps, as in the paper.",
+        },
+        "image-to-video: a segmentation model that is adapted to video": {
+            "i2v_small_swin": "Train a small Swin + UperNet with two CPU cores: first on labels, then adapt it.",
+            "i2v_small_cnn": "Train a small DeepLabV3 with two CPU cores: first on labels, then adapt it.",
+            "i2v_cnn": "Adapt DeepLabV3-ResNet101 from COCO weights (Table 1 of the papers).",
+            "i2v_swin": "Adapt Swin-T + UperNet from ADE20k weights (Table 2).",
+            "i2v_videoswin": "Adapt Video Swin-T + UperNet on clips of four frames (Table 3).",
+        },
+    },
+    examples=(
+        "densevos train dul_small --data my_videos --out runs/mine",
+        "densevos train dul_small --data my_videos --out runs/mine --resume auto",
+    ),
+    more="options of a recipe: densevos train RECIPE --help",
+)

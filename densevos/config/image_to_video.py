@@ -26,7 +26,7 @@ WARM_START_EPOCHS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """A segmentation network; the defaults are the papers' (specification 1.3)."""
+    """A segmentation network; the defaults are the papers' (decision D46)."""
 
     architecture: Architecture = "swin_upernet"
     """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of each frame)."""
@@ -83,7 +83,7 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialConfig:
-    """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; specification 1.3)."""
+    """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; decisions D34 to D45)."""
 
     unit: Literal["maps", "tokens"] = "maps"
     """What a domain is told by at spatial and stageK, and what is clustered: the feature maps of a frame, each by

@@ -9,67 +9,68 @@ from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, Optimi
 
 @dataclass(frozen=True, kw_only=True)
 class MugClipConfig:
-    """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; specification 1.6)."""
+    """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; decision D30)."""
 
     size: int = 256
-    """Frames are scaled to size x size pixels."""
+    """Width and height that frames are scaled to, pixels."""
     segments: int = 8
-    """K: one frame of each of K equal segments is the abstract of a video."""
+    """Number of equal parts of a video, one frame of each of which is seen (K)."""
     pair_gap: int = 6
-    """Fewest frames between the two of a long-term pair, where the video is long enough."""
+    """Fewest frames between the two frames of a long-term pair, in videos that are long enough."""
     window: int = 6
-    """The three frames of the short-term clip are drawn from so many successive ones."""
+    """Number of successive frames that the three frames of the short-term clip are drawn from."""
     zoom: tuple[float, float] = (1.0, 1.0)
-    """Sides of the part of a video's frames that is used, as a fraction drawn from this range; 1: the whole frame."""
+    """Range of the side of the crop, as a fraction of the frame; 1 is the whole frame."""
     flip: bool = True
     """Mirror half of the videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MugObjectiveConfig:
-    """The four granularities (MuG, Eqs. 2-16) and what the specification decides about them."""
+    """The four granularities (MuG, Eqs. 2-16; decisions D14 to D32)."""
 
     short_weight: float = 0.1
-    """beta_1 of Eq. 16."""
+    """Weight of the short-term loss (beta_1 in Eq. 16)."""
     long_weight: float = 0.02
-    """beta_2."""
+    """Weight of the long-term loss (beta_2 in Eq. 16)."""
     video_weight: float = 0.5
-    """beta_3."""
+    """Weight of the video loss (beta_3 in Eq. 16)."""
     frame_weight: float = 1.0
-    """Of Eqs. 2 and 15 for rho, which reads single frames."""
+    """Weight of the foreground loss of rho, which reads single frames (Eqs. 2 and 15)."""
     readout_weight: float = 1.0
-    """Of the same for nu, which reads aggregated features and makes the masks."""
+    """Weight of the foreground loss of nu, which reads aggregated features and makes the masks."""
     alpha: float = 0.05
-    """Trust in the initial maps from the second round on (Eq. 15)."""
+    """Weight of the initial maps from the second round on (alpha in Eq. 15)."""
     patch: int = 64
     """Side of the tracked patch, pixels."""
     crop: Literal["image", "feature"] = "image"
-    """Cut the tracked patch from the image and embed it anew, as the paper does, or from the embedding of its frame. A
-    patch no larger than what a cell of the encoder sees has another embedding than its place in the frame: it is then
-    not found again (missed_by tells), and the feature's is."""
+    """Cut the tracked patch from the image and encode it, as the paper does (image), or cut it from the features of its
+    frame (feature). A small patch encoded alone has other features than its place in the frame, and is then not found
+    again; missed_by in the log shows it."""
     drop_worst: float = 0.1
-    """Share of a batch's tracks that is left out for large errors, whole ones: .1 of fewer than ten is none."""
+    """Share of the tracks of a batch that is left out for large errors, rounded down."""
     balance: bool = False
-    """Weigh the place of the patch and the rest of the response alike."""
+    """Give the place of the patch and the rest of the response the same weight."""
     match_size: int = 16
-    """Cells a side at which two frames are matched; 64 in the paper."""
+    """Cells along each side when two frames are matched; the paper has 64."""
     match_temperature: float = 0.07
-    """Of the softmax of Eq. 6."""
+    """Temperature of the softmax of Eq. 6."""
     match_reduction: Literal["mean", "sum"] = field(default="mean", metadata=ADDED_LATER)
-    """Inliers of Eq. 8 per cell, or summed over cells as in the paper: then match_size squared times as heavy."""
+    """Mean of the inliers of Eq. 8 over cells, or their sum as in the paper, which is match_size squared times as
+    large."""
     aggregate_temperature: float = 0.07
-    """Of the softmax of Eq. 9."""
+    """Temperature of the softmax of Eq. 9."""
     instance_temperature: float = 0.1
-    """Of the softmax of Eqs. 12 and 13."""
+    """Temperature of the softmax of Eqs. 12 and 13."""
     readout: Literal["conv", "refine", "fine"] = "conv"
-    """nu: one convolution of r (conv); the release's, which joins the second and third stage of the trunk (refine); or
-    one that joins the second and the first, and whose masks have cells of 4 pixels whatever --encoder.stride is
-    (fine)."""
+    """Layers of nu. conv: one convolution of r. refine: those of the release, which join the second and third stage of
+    the backbone. fine: layers that join the second and the first stage, and whose masks have cells of 4 pixels whatever
+    --encoder.stride is."""
     supervision: Literal["cells", "pixels"] = field(default="cells", metadata=ADDED_LATER)
     """Where masks are compared with foreground maps. cells: on the cells of the mask, each with the share of foreground
     among the pixels that the map knows; pixels: on the pixels of the frame, to which the mask is enlarged."""
     round_robin: bool = False
-    """One granularity a step, in turn: slower to learn, with less memory."""
+    """Compute one granularity in each step, in turn. It learns more slowly and needs less memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,21 +85,22 @@ class MugConfig:
     foreground: Path
     """Folder of foreground maps VIDEO/FRAME.png (0, 1, 255: unknown), as `densevos data foreground` writes them."""
     rounds: int = 2
-    """Bootstrap rounds: each begins with the last one's network and its maps of the training videos."""
+    """Number of rounds. Each starts from the network of the round before and its maps of the training videos."""
     reinit: bool = False
-    """Begin later rounds with fresh weights."""
+    """Start later rounds from new random weights."""
     relabel_crf: bool = False
-    """Refine the maps that a round's network makes with a CRF."""
+    """Refine the maps between two rounds with a CRF."""
     relabel_area: bool = False
-    """Cut these maps of a video so low that they are on average at least as large as its initial maps, instead of at
-    0.5: a network that is seldom sure loses foreground from round to round."""
+    """Choose the threshold of the maps between two rounds for each video, so that they are on average at least as large
+    as its initial maps. Otherwise it is 0.5, and a network that is seldom sure loses foreground from round to round."""
     relabel_flip: bool = field(default=False, metadata=ADDED_LATER)
-    """Average these maps over each frame and its mirror image."""
+    """Average the maps between two rounds over each frame and its mirror image."""
     relabel_scales: tuple[float, ...] = field(default=(1.0,), metadata=ADDED_LATER)
-    """Average these maps over frames of several sizes, multiples of --clips.size."""
+    """Sizes, as multiples of --clips.size, that the maps between two rounds are averaged over."""
     weights: str | None = None
-    """Trunk to start from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the encoder.safetensors of
-    densevos train dul_small with the same --encoder.architecture. Without this option weights are random."""
+    """Weights that the backbone starts from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the
+    encoder.safetensors of densevos train dul_small with this --encoder.architecture. Without this option weights are
+    random."""
     encoder: EncoderConfig = field(
         default_factory=lambda: EncoderConfig(
             architecture="resnet50", stride=4, last="res3", dilated=True, channels=512, key_channels=64, head="linear"

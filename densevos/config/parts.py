@@ -15,44 +15,49 @@ class EncoderConfig:
     """Architecture of an encoder."""
 
     architecture: Literal["resnet18", "resnet50"] = "resnet18"
+    """Backbone."""
     stride: Literal[4, 8, 16, 32] = 8
     """Pixels per feature cell."""
     key_channels: int = 128
-    """K, the width of the embedding that the objectives compare."""
+    """Number of channels of the embedding that the objectives compare (K)."""
     last: Literal["res3", "res4"] = "res4"
     """Last stage of the ResNet that is used."""
     dilated: bool = False
     """Dilate the convolutions of the stages that lost their stride, so that they see as much as before."""
     channels: int | None = None
-    """Reduce the last stage to this width before the head; none leaves it as it is."""
+    """Reduce the last stage to this number of channels before the head. Without this option it stays as it is."""
     head: Literal["mlp", "linear"] = "mlp"
-    """From features to embedding: two layers (DUL), or one (MuG)."""
+    """Layers from features to embedding: mlp has two (DUL), linear has one (MuG)."""
     input: Literal["rgb", "lab_l"] = field(default="rgb", metadata=ADDED_LATER)
-    """What the trunk sees: colours, or lightness alone (L of CIE Lab three times over, as in MuG's release)."""
+    """What the backbone sees: colours (rgb), or three times the lightness of CIE Lab (lab_l, as in MuG's release)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """Optimiser and learning rate schedule (specification section 4)."""
+    """Optimiser and learning rate schedule (decisions D10, D31 and D49)."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
     lr: float = 1e-4
+    """Learning rate at the start."""
     betas: tuple[float, float] = (0.5, 0.999)
-    """Adam and AdamW only."""
+    """Betas of Adam and AdamW."""
     momentum: float = 0.9
-    """SGD only."""
+    """Momentum of SGD."""
     weight_decay: float = 5e-4
-    """Coupled L2, decoupled with adamw, of weights; biases have none."""
+    """Weight decay of weights: L2 in the gradient, or decoupled for adamw. Biases have none."""
     bias_lr_factor: float = 2.0
+    """Learning rate of biases, as a multiple of that of weights."""
     schedule: Literal["step", "cosine", "poly"] = "step"
-    """step, cosine, or poly: (1 - step / steps) to the power of 0.9."""
+    """How the learning rate falls: step, cosine, or poly, (1 - step / steps) to the power of 0.9."""
     decay_every: int = 100
-    """Epochs between two steps of the schedule."""
+    """Epochs between two decays of the schedule step."""
     decay_factor: float = 0.5
+    """Factor of each decay of the schedule step."""
     warmup: int = 0
-    """Epochs of linear warm-up."""
+    """Number of epochs of linear warm-up."""
     clip_gradient: float | None = None
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient. Without this option the gradient is not clipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,46 +65,48 @@ class LoopConfig:
     """How long, how fast, where, and what is kept."""
 
     batch: int = 16
-    """B, clips a step (of one process, unless --loop.global-batch is given)."""
+    """Clips in each step of one process (B)."""
     epochs: int = 500
-    """One epoch takes one clip of each video."""
+    """Number of epochs; an epoch takes one clip of each video."""
     seed: int = 0
+    """Seed of weights, clips and all other random choices."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, ..."""
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """auto is bf16 where the processor multiplies it natively, else fp32."""
+    """Precision of products and convolutions; auto is bf16 where the processor multiplies it natively, else fp32."""
     channels_last: bool = True
+    """Store images with their channels last, which most processors compute faster."""
     workers: int = 1
     """Processes that read clips; 0 reads in the training process. The result does not depend on it."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_every: int | None = None
-    """Steps between two checkpoints, instead of minutes."""
+    """Steps between two checkpoints. Without this option --loop.checkpoint-minutes counts."""
     keep_last: int = 2
-    """Checkpoints kept besides the best."""
+    """Number of newest checkpoints that are kept besides the best."""
     accumulate: int = field(default=1, metadata=ADDED_LATER)
-    """Batches whose gradients make one step, so that a step learns from --loop.batch times as many clips."""
+    """Number of batches whose gradients make one step."""
     reader_timeout: int = field(default=180, metadata=ADDED_LATER)
     """Seconds that a reading process (--loop.workers) may spend on one video. One that takes longer is killed, and
     the video left out."""
     global_batch: int | None = field(default=None, metadata=ADDED_LATER)
-    """Clips a step of all processes together, each of which takes its part, instead of --loop.batch in each."""
+    """Clips in each step of all processes together. Without this option each process takes --loop.batch."""
     sync_batchnorm: bool = field(default=False, metadata=ADDED_LATER)
-    """BatchNorm's statistics are of the batch of all processes; each of its own part otherwise, as in the release."""
+    """Compute the statistics of BatchNorm over all processes. Without this option each process has its own."""
     checkpoint_minutes: float = field(default=10.0, metadata=ADDED_LATER)
     """Minutes between two checkpoints."""
     encoder_every: int = field(default=0, metadata=ADDED_LATER)
-    """Keep the encoder, or model, of every so many epochs in encoders/; 0: the last one alone."""
+    """Epochs between two encoders, or models, that are kept in encoders/; 0 keeps the last one only."""
     max_broken: float = field(default=0.05, metadata=ADDED_LATER)
-    """Share of the videos, or one, that may be of no use; a run that finds more of them stops with their list."""
+    """Share of videos that may be broken. A run that finds more of them, and more than one, stops and lists them."""
     rank_timeout: int = field(default=600, metadata=ADDED_LATER)
-    """Seconds after which processes that wait for another one (torchrun) end and name it."""
+    """Seconds that processes of torchrun wait for another one before they stop and name it."""
     compile: bool = field(default=False, metadata=ADDED_LATER)
-    """Compile what can be of a step with torch.compile: minutes once, and other roundings. DUL alone has such parts."""
+    """Compile parts of a step of DUL with torch.compile. It takes minutes once, and results are rounded differently."""
     panels_every: int = field(default=500, metadata=ADDED_LATER)
-    """Steps between two pictures of what the objective sees, in TensorBoard, where the method has such; 0: none."""
+    """Steps between two pictures of what the objective of DUL sees, in TensorBoard; 0 draws none."""
     wandb: str | None = field(default=None, metadata=ADDED_LATER)
-    """Project of Weights & Biases to log in too (pip install 'densevos[wandb]')."""
+    """Project of Weights & Biases that the run is also logged in (pip install 'densevos[wandb]')."""
 
 
 class RunConfig(Protocol):

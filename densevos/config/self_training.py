@@ -9,23 +9,23 @@ from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, Optimi
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
-    """Which frames and which part of them make a clip (DUL, Sec. 4; specification section 2)."""
+    """Which frames and which part of them make a clip (DUL, Sec. 4; decisions D3 to D5)."""
 
     frames: int = 5
-    """T, frames of one clip."""
+    """Number of frames of a clip (T)."""
     gap: int = 2
-    """Frames between two neighbours of a clip, where the video is long enough."""
+    """Frames from one frame of a clip to the next, in videos that are long enough."""
     spacing: Literal["whole", "fraction"] = field(default="whole", metadata=ADDED_LATER)
-    """Gap in a video that is shorter than frames x gap: the largest whole number that fits (whole), or its length /
-    frames, rounded at each frame (fraction). Videos shorter than a clip are left out (whole) or repeat frames
-    (fraction)."""
+    """Gap in videos of fewer than frames x gap frames. whole: the largest whole number that fits; videos shorter than a
+    clip are skipped. fraction: length / frames, rounded at each frame; videos shorter than a clip repeat frames."""
     order: Literal["shuffled", "ascending"] = field(default="shuffled", metadata=ADDED_LATER)
-    """Order of the frames of a clip; the first is its reference frame."""
+    """Order of the frames of a clip. The first one is its reference frame."""
     size: int = 256
     """Side of the square crop, pixels."""
     short_side: tuple[int, int] = (256, 320)
-    """The short side is scaled to a length drawn from this range, pixels."""
+    """Range of the short side, pixels; frames are scaled to a length drawn from it before they are cropped."""
     crop: Literal["random", "centre"] = "random"
+    """Place of the square crop."""
     flip: bool = True
     """Mirror half of the clips."""
 
@@ -45,20 +45,20 @@ class SelfTrainingConfig:
     """Space-time self-training with cross-view consistency (DUL, Eqs. 1-6)."""
 
     anchor_grid: int = 8
-    """N: N x N anchors a clip."""
+    """Anchors of a clip along each side (N)."""
     cross_view_grid: int = 4
-    """M: M x M cells a clip in the cross-view term."""
+    """Cells of a clip along each side in the cross-view term (M)."""
     temperature: float = 0.05
-    """tau of Eqs. 1 and 4."""
+    """Temperature of the softmax (tau in Eqs. 1 and 4)."""
     cross_view_weight: float = 0.1
-    """lambda of Eq. 6."""
+    """Weight of the cross-view term (lambda in Eq. 6)."""
     anchor_jitter: bool = True
     """Shift the anchor grid at random; without it the network finds shortcuts."""
     regularising_bn: Literal["train", "eval"] = "train"
     """Mode of BatchNorm in the branch that makes pseudo-labels."""
     regularising_gradient: bool = True
-    """Encode the second view's reference frame with gradient, as the release does; without it the cross-view term
-    teaches the first view alone. Pseudo-labels never carry a gradient."""
+    """Encode the reference frame of the second view with gradient, as the release does. Without it the cross-view term
+    trains the first view only. Pseudo-labels never carry a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)

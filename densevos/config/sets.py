@@ -7,12 +7,12 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SetOptions:
-    """Which part of a set is read, and which of its classes are told apart; a set itself is spelled SET:ROOT."""
+    """Which part of a set is read, and which of its classes are learned; the set itself is written SET:ROOT."""
 
     split: str = "train"
     """Name of the part of the set."""
     wanted: tuple[str, ...] | None = None
-    """Names of the classes to tell apart besides background. Without this option they are the ten classes that COCO and
+    """Names of the classes besides background. Without this option they are the ten classes that COCO and
     DAVIS share for coco, davis and ytbb, and the set's own for others. A class goes by the set's name for it or, where
     no class has that, by COCO's. Images and videos without any of them are left out."""
     others: Literal["background", "ignore"] = "background"

@@ -142,7 +142,7 @@ class ImageToVideo(Learner[DomainBatch]):
 
 
 def discriminator_of(config: I2VConfig) -> Discriminator:
-    """The kind of discriminator that the configuration means (specification 1.3)."""
+    """The kind of discriminator that the configuration means (decision D44)."""
     if config.adversarial.discriminator != "auto":
         return config.adversarial.discriminator
     if config.loss == "clustered":

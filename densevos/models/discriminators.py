@@ -1,7 +1,7 @@
 """Discriminators: which domain does a feature come from? Logits, positive for source, or for the same domain of pairs.
 
 None has BatchNorm: a batch of both domains would tell by its statistics. Widths, which the papers do not state, are
-ours (specification 1.3).
+ours (decision D44).
 """
 
 import math

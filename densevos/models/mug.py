@@ -1,6 +1,6 @@
 """MuG's network: an encoder, global aggregation over frames, and what reads foreground out of it.
 
-Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (specification 1.0): features x
+Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (decision D12): features x
 [512,64,64], matching embedding e [64,64,64] (the encoder's keys), aggregated features r [256,64,64].
 """
 

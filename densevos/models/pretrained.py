@@ -20,7 +20,7 @@ class UnreachableError(InputError):
 
     def __init__(self, flag: str, name: str, error: Exception):
         self.reason = (str(error) or type(error).__name__).splitlines()[0]
-        cure = "give a local file, or None to begin at random"
+        cure = "give a local file, or None to start from random weights"
         super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {cure}")
 
 
@@ -72,7 +72,7 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
         known = {}
     if name not in known:
         offered = f"{architecture} has {', '.join(known)}, or give" if known else f"{architecture} has none; give"
-        raise InputError(f"{flag} {name}: unknown; {offered} a file, or None to begin at random")
+        raise InputError(f"{flag} {name}: unknown; {offered} a file, or None to start from random weights")
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
@@ -133,6 +133,6 @@ def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
     try:
         return weights_in(read_foreign(path))
     except FileNotFoundError:
-        raise InputError(f"{flag} {path}: no such file; give the path of one, or None to begin at random") from None
+        raise InputError(f"{flag} {path}: no such file; give the path of one, or None for random weights") from None
     except UnreadableError as error:
         raise InputError(f"{flag} {path}: is no plain state dict ({error.reason}); {error.fix}") from error

@@ -6,13 +6,47 @@ from collections.abc import Callable
 import tyro
 
 from densevos.base import console
+from densevos.commands.help import Overview
 from densevos.commands.parsing import run_command
 from densevos_eval.commands import encoders, masks, results, studies, studio
 
-TRAINER = ("demo", "train", "data", "export")
+TRAINER = ("demo", "train", "data", "export", "describe")
 """Commands of densevos that densevos-eval does not have: users take one program for the other."""
 
-ABOUT = "Propagate masks through video with a trained encoder, find objects without masks, and score the result."
+OVERVIEW = Overview(
+    about="Propagate masks through video with a trained encoder, find objects without masks, and score the result.",
+    groups={
+        "follow an object": {
+            "frame": "Write one frame of a video, to paint the objects over.",
+            "propagate": "Propagate given masks through a video or a benchmark.",
+            "studio": "Mark objects in the browser, propagate, correct and export.",
+        },
+        "find objects": {
+            "zeroshot": "Find the primary objects of a video without any mask.",
+            "segment": "Find the class of every pixel with a trained segmentation model.",
+        },
+        "score": {
+            "score": "Score masks against a benchmark, a labelled set or true masks.",
+            "compare": "Compare scored results, with bootstrap intervals.",
+            "gap": "Measure how much of a domain gap an adaptation closed.",
+            "report": "Write an HTML page about a result, with its worst frames.",
+            "show": "Draw results over their frames, side by side.",
+            "submit": "Pack masks for the server of a benchmark.",
+        },
+        "study encoders": {
+            "info": "Print what an encoder or a published protocol is.",
+            "features": "Write the features of every frame of a video to a file.",
+            "sweep": "Propagate and score with every combination of settings.",
+            "matrix": "Propagate and score every encoder on every benchmark of a plan.",
+            "watch": "Score each encoder that a training run writes.",
+            "launch": "Run a command as jobs of a cluster.",
+        },
+    },
+    examples=(
+        "densevos-eval propagate --video clip.mp4 --mask first.png --out out",
+        "densevos-eval score --dataset davis17 --root DAVIS --results out",
+    ),
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": masks.propagate,
@@ -59,7 +93,9 @@ def dispatch(arguments: list[str]) -> None:
     words = {"launch": studies.launch, "watch": studies.watch}  # What follows them is not all theirs.
     flat = (tyro.conf.OmitArgPrefixes,)
     elsewhere = {"densevos": TRAINER}
-    run_command(COMMANDS, words, arguments, program="densevos-eval", about=ABOUT, elsewhere=elsewhere, config=flat)
+    run_command(
+        COMMANDS, words, arguments, program="densevos-eval", overview=OVERVIEW, elsewhere=elsewhere, config=flat
+    )
 
 
 def main() -> None:

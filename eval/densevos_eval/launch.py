@@ -14,7 +14,10 @@ SHARED = (*RESUMED, "matrix")
 
 @dataclass(frozen=True, kw_only=True)
 class SharedOptions(ClusterOptions):
-    """Where jobs run, what each of them gets, and how many share the command."""
+    """Run a command as one or several jobs of a cluster. The command and its options follow after --.
+
+    An example: densevos-eval launch --shards 8 -- propagate --dataset davis17 --root DAVIS --out masks
+    """
 
     shards: int = 1
     """Number of jobs that share the sequences of propagate, zeroshot or segment, or the cells of matrix."""

@@ -37,7 +37,7 @@ def submit(
     served = ", ".join(name for name, other in PROTOCOLS.items() if other.submission)
     if protocol.submission is None or all(sequence.truth for sequence in sequences):
         raise InputError(
-            f"--dataset {protocol.name}: has no server to submit to, for these annotations are public; judge the masks"
+            f"--dataset {protocol.name}: has no server to submit to, for these annotations are public; score the masks"
             f" with densevos-eval score, or choose one of {served}"
         )
     _check_out(out, [*masks.values(), *(sequence.source for sequence in sequences)], overwrite)

@@ -59,13 +59,13 @@ def test_a_run_does_not_go_on_with_other_settings(run: Path, capsys: pytest.Capt
     assert "differs from this command in --optimiser.lr" in capsys.readouterr().err
 
 
-def test_export_and_info(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_export_and_describe(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "best.safetensors"
     assert densevos("export", run / "checkpoints" / "best.pt", "--out", out) == 0
     assert densevos("export", run, "--out", tmp_path / "made" / "newest.safetensors") == 0
     assert "newest.safetensors: from " in (text := capsys.readouterr().out)
     assert "step-00000002.pt" in text
-    assert densevos("info", out) == 0
+    assert densevos("describe", out) == 0
     text = capsys.readouterr().out
     described = json.loads(text[text.index("{") :])
     assert described["encoder"]["architecture"] == "resnet18"
@@ -100,7 +100,7 @@ def test_data_synth_frames_and_list(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("train", "dul_small", "--data", "nowhere", "--out", "x"), "nowhere: no such data folder"),
         (("train", "--config", "none.json", "--out", "x"), "none.json: no such configuration file"),
         (("train", "dul_small", "--data", ".", "--out", "x", "--clips.size", "33"), "--clips.size must be a multiple"),
-        (("info", "none.safetensors"), "none.safetensors: no such encoder file"),
+        (("describe", "none.safetensors"), "none.safetensors: no such encoder file"),
         (("export", "run/none.pt", "--out", "x.safetensors"), "run/none.pt: no such checkpoint; give a run folder"),
         (("export", "none.pt", "--out", "x.pt"), "must end in .safetensors"),
         (("data", "list", "nowhere"), "nowhere: no such data folder"),
@@ -126,7 +126,7 @@ def test_train_help_lists_the_recipes(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_exit_status_of_the_process() -> None:
-    command = [sys.executable, "-m", "densevos", "info", "none.safetensors"]
+    command = [sys.executable, "-m", "densevos", "describe", "none.safetensors"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
     assert finished.stderr.startswith("error: none.safetensors")

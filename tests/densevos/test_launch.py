@@ -85,8 +85,8 @@ def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]
     ("arguments", "message"),
     [
         (("--gpus", 2), "no command; write densevos launch [options] -- COMMAND"),
-        (("--slurm", "account", "--", "info"), "each must be NAME=VALUE"),
-        (("--cluster", "local", "--nodes", 2, "--", "info"), "LocalExecutor can use only one node"),
+        (("--slurm", "account", "--", "describe"), "each must be NAME=VALUE"),
+        (("--cluster", "local", "--nodes", 2, "--", "describe"), "LocalExecutor can use only one node"),
     ],
 )
 def test_bad_options_are_refused(
@@ -99,7 +99,7 @@ def test_bad_options_are_refused(
 
 def test_without_submitit_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
-    assert densevos("launch", "--", "info", "swin_upernet") == 2
+    assert densevos("launch", "--", "describe", "swin_upernet") == 2
     assert "pip install 'densevos[slurm]'" in capsys.readouterr().err
 
 

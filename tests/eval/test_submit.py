@@ -189,7 +189,7 @@ def test_other_benchmarks_are_judged_here(dataset: str, tmp_path: Path) -> None:
     COPIES[dataset](tmp_path / "root")
     sequences = load_sequences(PROTOCOLS[dataset], tmp_path / "root", "val")
     with pytest.raises(
-        InputError, match=f"{dataset}: has no server .* public; judge the masks with densevos-eval score"
+        InputError, match=f"{dataset}: has no server .* public; score the masks with densevos-eval score"
     ):
         submit(sequences, {}, PROTOCOLS[dataset], tmp_path / "up.zip")
 

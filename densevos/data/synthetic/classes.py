@@ -39,14 +39,17 @@ class SyntheticClassesConfig:
     """What the stills and the frames of the videos look like."""
 
     height: int = 144
+    """Height of an image, pixels."""
     width: int = 192
+    """Width of an image, pixels."""
     frames: int = 8
-    """Length of a video."""
+    """Number of frames of a video."""
     max_objects: int = 4
+    """Most objects of an image or a video."""
     speed: float = 0.06
     """Motion of objects in videos, fraction of the frame's width from one frame to the next."""
     pan: float = 0.03
-    """Motion of the camera in videos, the same."""
+    """Motion of the camera in videos, fraction of the frame's width from one frame to the next."""
     shutter: float = 0.9
     """How long the shutter of the videos is open, in frame intervals: the length of the motion blur."""
     recording: DegradationConfig = _RECORDING
@@ -92,12 +95,16 @@ def make_video(config: SyntheticClassesConfig, pool: Pool, rng: np.random.Genera
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCounts:
-    """How many stills and videos there are to learn from, and to judge on."""
+    """How many stills and videos are written."""
 
     train_stills: int = 300
+    """Number of stills to train on."""
     val_stills: int = 60
+    """Number of stills to evaluate on."""
     train_videos: int = 60
+    """Number of videos to train on."""
     val_videos: int = 20
+    """Number of videos to evaluate on."""
 
 
 def write_classes_sets(

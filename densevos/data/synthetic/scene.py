@@ -27,8 +27,11 @@ class SyntheticConfig:
     """What synthetic sequences look like; rates are typical changes from one frame to the next."""
 
     height: int = 240
+    """Height of a frame, pixels."""
     width: int = 427
+    """Width of a frame, pixels."""
     frames: int = 30
+    """Number of frames of a sequence."""
     max_objects: int = 3
     """A sequence has one to this many labelled objects."""
     max_distractors: int = 2
@@ -36,6 +39,7 @@ class SyntheticConfig:
     min_area: float = 0.06
     """Area of the smallest object in frame 0, as a fraction of the frame."""
     max_area: float = 0.16
+    """Area of the largest object in frame 0, as a fraction of the frame."""
     smallest_crop: float = 0.4
     """Side of the smallest part of a photograph that becomes a texture, as a fraction of the photograph."""
     camouflage: float = 0.6

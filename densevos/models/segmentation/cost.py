@@ -16,7 +16,7 @@ def parameters(network: torch.nn.Module) -> int:
 def gmacs(network: SegmentationNetwork, size: int) -> float:
     """Billions of multiply-accumulates for one frame (one clip, of a 3D network) of size x size pixels.
 
-    The papers' "GFLOPS" are these (specification, headline 2); floating point operations are twice as many. Nothing is
+    The papers' "GFLOPS" are these (decision D46); floating point operations are twice as many. Nothing is
     computed: the network is followed on tensors without values.
     """
     described = copy.deepcopy(network).to("meta").eval()

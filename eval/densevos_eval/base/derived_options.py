@@ -50,16 +50,16 @@ def descriptions(config: type) -> dict[str, str]:
 
 
 def _values(name: str, presets: Mapping[str, Any]) -> str:
-    """The values that the presets have for a field: ` (dul, crw: 20; dino: 7)`, or ` (20)` where all agree."""
+    """The values of a field by preset: ` (default: dul, crw: 20; dino: 7)`, or ` (default: 20)` where all agree."""
     by_value: dict[str, list[str]] = {}
     for preset, config in presets.items():
         by_value.setdefault(f"{getattr(config, name)}", []).append(preset)
-    if not by_value:
+    if set(by_value) <= {"None"}:
         return ""
     if len(by_value) == 1:
-        return f" ({next(iter(by_value))})"
+        return f" (default: {next(iter(by_value))})"
     listed = [f"{', '.join(names)}: {value}" for value, names in by_value.items()]
-    return f" ({'; '.join(listed)})"
+    return f" (default: {'; '.join(listed)})"
 
 
 def _names(config: Any) -> list[str]:

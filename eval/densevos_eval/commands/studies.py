@@ -67,7 +67,7 @@ def sweep(
         )
     write_sweep(result, out)
     console.print_table(sweep_table(result))
-    console.list_failures(result.broken, len(sequences), "mend and sweep again")
+    console.list_failures(result.broken, len(sequences), "fix them and sweep again")
 
 
 def matrix(

@@ -70,7 +70,8 @@ def run(
         print(" ".join(f"{cell.name}: {reason}".split()), file=sys.stderr)
     if broken:
         raise RunError(
-            f"{len(broken)} of {len(cells)} cells have no scores, the others do; mend and run the same command again"
+            f"{len(broken)} of {len(cells)} cells have no scores, the others do; fix them and run the same"
+            " command again"
         )
 
 

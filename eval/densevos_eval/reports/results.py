@@ -73,7 +73,7 @@ def read_results(folder: Path, title: str | None = None) -> Results:
     try:
         everything = json.loads(path.read_text(encoding="utf-8"))
         for name, reason in everything.get("broken", {}).items():
-            raise InputError(f"{path}: is not of the whole split, {name} is broken ({reason}); mend and score again")
+            raise InputError(f"{path}: is not of the whole split, {name} is broken ({reason}); fix it and score again")
         return Results(
             title=title or folder.resolve().name,
             folder=folder,

@@ -109,7 +109,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceOptions:
-    """Whether every object gets an id of its own, and how objects are told apart."""
+    """Whether every object gets an id of its own, and how objects are distinguished."""
 
     instances: bool = False
     """Write one id for each object, at most 20, instead of one for all, and OUT/SEQUENCE/tracks.json."""

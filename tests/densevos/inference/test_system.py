@@ -1,4 +1,4 @@
-"""densevos info --system: what the machine has."""
+"""densevos describe --system: what the machine has."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def test_info_tells_versions_decoders_and_memory(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(video.READER, "decord")
-    assert console.run(lambda: cli.dispatch(["info", "--system"])) == 0
+    assert console.run(lambda: cli.dispatch(["describe", "--system"])) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["packages"]["torch"].startswith("2.")
     assert set(told["decoders"]) == {"torchcodec", "decord", "pyav"}
@@ -36,7 +36,7 @@ def test_a_decoder_that_does_not_load_is_told_with_the_reason(monkeypatch: pytes
     assert told["pyav"][0].isdigit()
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["info", "a.safetensors", "--system"]])
+@pytest.mark.parametrize("arguments", [["describe"], ["describe", "a.safetensors", "--system"]])
 def test_a_model_or_the_system(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     assert console.run(lambda: cli.dispatch(arguments)) == 2
-    assert capsys.readouterr().err == "error: densevos info: give a model, or --system alone\n"
+    assert capsys.readouterr().err == "error: densevos describe: give a model, or --system alone\n"

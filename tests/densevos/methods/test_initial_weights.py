@@ -54,8 +54,8 @@ def encoder_run(folder: Path, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("network", "start", "note"),
     [
-        (CNN, coco_file, "coco.pth has 21 classes, not 3: the last layer begins anew"),
-        (SWIN, ade20k_file, "model.safetensors has 150 classes, not 3: the last layer begins anew"),
+        (CNN, coco_file, "coco.pth has 21 classes, not 3: the last layer starts from random weights"),
+        (SWIN, ade20k_file, "model.safetensors has 150 classes, not 3: the last layer starts from random weights"),
         (LITE, imagenet, "imagenet has no decoder that fits"),
         (CNN, encoder_run, "has no decoder that fits"),
     ],

@@ -177,7 +177,7 @@ def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, 
 def test_videos_of_a_steps_batches_are_told_apart(
     tiny_mug: MugConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Specification 1.6: accumulated batches share one softmax of the instance loss."""
+    """Decision D30: accumulated batches share one softmax of the instance loss."""
     torch.manual_seed(0)
     learner = Mug(SMALL, tiny_mug.objective).train()
     seen = []

@@ -85,7 +85,7 @@ def test_a_siamese_learns_at_once_what_pairs_side_by_side_must_discover() -> Non
         ("patch2d", (96, 128, 128), 0.76),
     ],
 )
-def test_sizes_of_the_specification(kind, shape, millions: float) -> None:
+def test_sizes_that_the_papers_leave_open(kind, shape, millions: float) -> None:
     with torch.device("meta"):
         discriminator = make_discriminator(kind, shape)
     assert sum(p.numel() for p in discriminator.parameters()) / 1e6 == pytest.approx(millions, rel=0.03)

@@ -164,7 +164,7 @@ def test_checkpointing_keeps_less() -> None:
 
 
 def test_the_papers_costs() -> None:
-    """Specification 0.2 and 1.3: the papers' "60.1 GFLOPS" are multiply-accumulates."""
+    """Decision D46: the papers' "60.1 GFLOPS" are multiply-accumulates."""
     with torch.device("meta"):
         swin = make_network(NetworkConfig(), 11)
         cnn = make_network(NetworkConfig(architecture="deeplabv3"), 11)
@@ -393,16 +393,16 @@ def test_a_file_whose_card_names_another_network_is_refused(tmp_path: Path) -> N
 
 
 def test_info_of_a_model_and_of_an_architecture(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert console.run(lambda: cli.dispatch(["info", str(saved(tmp_path, SWIN))])) == 0
+    assert console.run(lambda: cli.dispatch(["describe", str(saved(tmp_path, SWIN))])) == 0
     described = json.loads(capsys.readouterr().out)
     assert described["cost"]["size"] == 64
     assert described["parameters"] == parameters(seeded(SWIN, 3))
     assert described["classes"] == ["background", "car", "dog"]
     (tmp_path / "run").mkdir()
     saved(tmp_path, SWIN).rename(tmp_path / "run" / "model.safetensors")
-    assert console.run(lambda: cli.dispatch(["info", str(tmp_path / "run")])) == 0
+    assert console.run(lambda: cli.dispatch(["describe", str(tmp_path / "run")])) == 0
     assert json.loads(capsys.readouterr().out) == described
-    assert console.run(lambda: cli.dispatch(["info", "swin_upernet", "--size", "256"])) == 0
+    assert console.run(lambda: cli.dispatch(["describe", "swin_upernet", "--size", "256"])) == 0
     assert json.loads(capsys.readouterr().out)["cost"]["gmacs"] == pytest.approx(59.9, abs=0.5)
-    assert console.run(lambda: cli.dispatch(["info", "swin"])) == 2
+    assert console.run(lambda: cli.dispatch(["describe", "swin"])) == 2
     assert "known are deeplabv3, swin_upernet, video_swin" in capsys.readouterr().err

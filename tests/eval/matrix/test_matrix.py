@@ -179,7 +179,7 @@ def test_plan_may_grow_but_not_change(plan: Path) -> None:
 
 def test_broken_cells_are_listed_and_the_others_made(plan: Path, capsys) -> None:
     broken = ("first/several/dul", "second/merged/crw")
-    with pytest.raises(RunError, match="2 of 8 cells have no scores, the others do; mend and run the same command"):
+    with pytest.raises(RunError, match="2 of 8 cells have no scores, the others do; fix them and run the same command"):
         made(plan, Recorder(fails=broken))
     out = plan.parent / "out"
     assert capsys.readouterr().err.splitlines() == [f"{name}: 1 of 2 sequences have no result" for name in broken]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -144,11 +143,10 @@ def loaded(protocol: Protocol, root: Path, split: str = "val") -> object:
 
 
 def test_help_lists_every_benchmark(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
     for name in ("score", "propagate", "submit", "zeroshot"):
         assert run(monkeypatch, name, "--help") == 0
-        said = re.sub(r"[\s│]", "", capsys.readouterr().out)  # Older versions of tyro break lines anywhere.
-        assert all(f"{protocol}," in said or f"{protocol}}}|STR" in said for protocol in PROTOCOLS), name
+        page = " ".join(capsys.readouterr().out.split())
+        assert f"Choices: {', '.join(PROTOCOLS)}." in page, name
 
 
 def test_unknown_benchmark_is_answered_with_the_known_ones(monkeypatch, capsys) -> None:

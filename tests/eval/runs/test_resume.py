@@ -176,7 +176,7 @@ def test_a_broken_sequence_does_not_lose_the_others(three, benchmark, tmp_path: 
     assert evaluator(*options(benchmark, out)) == 1
     broken, last = capsys.readouterr().err.splitlines()
     assert broken.startswith(f"two: {frame}: image cannot be read")
-    assert last == "error: 1 of 3 sequences have no result, the others do; mend and pass --resume"
+    assert last == "error: 1 of 3 sequences have no result, the others do; fix them and pass --resume"
     assert sorted(path.name for path in out.iterdir()) == [".propagation", "one", "propagation.json", "zebra"]
     frame.write_bytes(whole)
     assert evaluator(*options(benchmark, out, "--resume")) == 0

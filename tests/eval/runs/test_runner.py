@@ -119,7 +119,7 @@ def test_a_command_lists_failures_and_its_shards_share_a_folder(three, tmp_path:
     assert said.out.splitlines() == [f"{out}: flooded"] * 2
     assert said.err.splitlines() == [
         f"a: {three[0].source}: memory is too short; flood less",
-        "error: 1 of 2 sequences have no result, the others do; mend and pass --resume",
+        "error: 1 of 2 sequences have no result, the others do; fix them and pass --resume",
     ]
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [".propagation", "b", "c", "half"]
 

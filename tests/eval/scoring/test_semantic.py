@@ -163,7 +163,7 @@ def test_a_bad_mask_is_one_line_and_loses_nothing(spoil, root: Path, results: Pa
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"c: {told}")
-    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; mend and pass --resume")
+    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; fix them and pass --resume")
     kept = json.loads((results / "results.json").read_text())
     assert list(kept["broken"]) == ["c"]
     assert list(kept["sequences"]) == ["a", "b"]

@@ -199,7 +199,7 @@ def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_pa
     assert "WITHOUT 1 that are broken" in " ".join(said.out.split())
     reason, last = said.err.splitlines()
     assert reason.startswith(f"{broken}: {frame}: ")
-    assert last == "error: 1 of 2 sequences have no result, the others do; mend and sweep again"
+    assert last == "error: 1 of 2 sequences have no result, the others do; fix them and sweep again"
     alone = ("--sequences", other, "--out", tmp_path / "alone")
     assert evaluator("sweep", *ENCODER, *where(benchmark), *grid, *alone) == 0
     found, expected = (json.loads((tmp_path / out / "sweep.json").read_text()) for out in ("out", "alone"))

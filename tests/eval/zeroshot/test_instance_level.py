@@ -310,7 +310,7 @@ def test_functions_of_ones_own(root: Path, tmp_path: Path, capsys) -> None:
     for more, said in {
         ("my_proposals:number",): "is a int; must be a function",
         ("my_proposals:small_boxes",): "returned a proposal without a mask [48, 64] of bool",
-        ("my_proposals:broken_boxes",): "failed (KeyError: 'no\\nboxes'); mend the function",
+        ("my_proposals:broken_boxes",): "failed (KeyError: 'no\\nboxes'); fix the function",
         ("edgebox", "--edge-map", "my_proposals:number"): "is a int; must be a function of a frame",
         ("edgebox", "--edge-map", "my_proposals:white"): "returned [3, 3] for a frame of [48, 64]",
     }.items():

@@ -254,7 +254,7 @@ def test_a_broken_sequence_does_not_lose_the_others(model, davis, tmp_path: Path
     assert zeroshot(model, davis, out, "--no-crf") == 1
     broken, last = capsys.readouterr().err.splitlines()
     assert broken.startswith(f"boat: {frame}: image cannot be read")
-    assert last == "error: 1 of 2 sequences have no result, the others do; mend and pass --resume"
+    assert last == "error: 1 of 2 sequences have no result, the others do; fix them and pass --resume"
     assert {path.name for path in out.iterdir()} == {".propagation", "camel", "propagation.json"}
     frame.write_bytes(whole)
     assert zeroshot(model, davis, out, "--no-crf", "--resume") == 0

@@ -185,4 +185,4 @@ def _guarded_edges(spec: str, function: Any) -> EdgeMap:
 
 def _failed(flag: str, spec: str, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:160]
-    return InputError(f"{flag} {spec}: failed ({type(error).__name__}: {reason}); mend the function")
+    return InputError(f"{flag} {spec}: failed ({type(error).__name__}: {reason}); fix the function")

@@ -81,7 +81,7 @@ def test_broken_videos_are_told_and_the_others_finished(
     told = capsys.readouterr().err
     assert "00001.png: image cannot be read" in told
     assert "clip.mp4: video cannot be decoded" in told
-    assert "2 videos could not be read whole" in told
+    assert "2 videos could not be read completely" in told
 
 
 @pytest.mark.slow
