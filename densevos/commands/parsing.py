@@ -7,11 +7,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import tyro
 
+from densevos import __version__
 from densevos.base.errors import InputError
 from densevos.commands.mistakes import mistake, no_command, options_on
 
@@ -46,7 +46,7 @@ def run_command(
     if name in ("-h", "--help"):
         print(commands_page({**commands, **of_words}, program=program, about=about))
     elif name == "--version":
-        print(program.split()[0], own_version())
+        print(program.split()[0], __version__)
     elif name in of_words:
         of_words[name](rest)
     elif name in commands:
@@ -90,14 +90,6 @@ def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> 
         return parsed
     options = options_on(_printed(read, ["--help"]))
     raise InputError(program + mistake(_printed(read, arguments), arguments, options))
-
-
-def own_version() -> str:
-    """The version of densevos; "(not installed)" for a copy of the source that was never installed."""
-    try:
-        return version("densevos")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def commands_page(commands: Mapping[str, Command], *, program: str, about: str) -> str:
