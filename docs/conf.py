@@ -7,6 +7,10 @@ script works in the built manual as it does where the repository is browsed.
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -17,7 +21,7 @@ author = "densevos developers"
 copyright = "densevos developers, Apache-2.0"
 version = release
 
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/results/*.md")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/*.md", "benchmarks/results/*.md")
 extensions = ["myst_parser"]
 include_patterns = list(PAGES)
 # Sphinx walks every folder that is not excluded, and virtual environments hold tens of thousands of files.
@@ -31,4 +35,16 @@ html_theme = "furo"
 html_title = f"densevos {release}"
 html_extra_path = ["_start"]  # index.html at the top of the built manual leads to docs/index.html.
 html_copy_source = False
-pygments_style = "default"
+
+
+def folders_as_text(app: Sphinx, page: nodes.document) -> None:
+    """Replace links to folders by their text: a code host lists a folder, and the built manual does not hold it."""
+    here = Path(page["source"]).parent
+    for link in list(page.findall(addnodes.pending_xref)):
+        if (here / link["reftarget"]).is_dir():
+            link.replace_self(link.children)
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("doctree-read", folders_as_text)

@@ -3,8 +3,8 @@
 A page is one line in PAGES. Commands that several pages have run once, so that a new page costs little.
 """
 
-import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,8 +42,7 @@ RUN = {"bash", "python", "pycon"}
 
 QUICK_MUG = [
     *("--rounds", "1", "--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.precision", "fp32"),
-    *("--clips.size", "64", "--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"),
-    *("--objective.match-size", "4", "--objective.patch", "16"),
+    *("--clips.size", "96", "--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"),
 ]
 
 
@@ -118,7 +117,7 @@ def test_every_page_is_tested_and_every_kind_of_block_is_known() -> None:
 
 def test_benchmarks_are_those_of_the_registry() -> None:
     table = [line for line in pages.page("benchmarks.md").splitlines() if line.startswith("| `")]
-    named = [name for line in table for name in re.findall(r"`([\w-]+)`", line.split("|")[1])]
+    named = [name for line in table for name in re.findall(r"`(\w[\w-]*)`", line.split("|")[1])]
     assert set(named) == PROTOCOLS.keys()
     for name in named:
         address = PROTOCOLS[name].source.split()[0].partition("#")[0].rstrip(",")
@@ -129,16 +128,14 @@ def test_benchmarks_are_those_of_the_registry() -> None:
 def test_files_that_a_page_names_are_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     named = re.findall(r"`((?:densevos|eval|tests|scripts|docs)/[\w./-]+)`", text)
-    assert len(named) > 5
+    assert len(named) >= 5
     assert not [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
 
 
 def test_messages_that_the_page_explains_are_those_of_the_source() -> None:
     """A message that was reworded must be reworded in the manual too."""
     files = [*(ROOT / "densevos").rglob("*.py"), *(ROOT / "eval" / "densevos_eval").rglob("*.py")]
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    said = "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    said = "\n".join(file.read_text(encoding="utf-8") for file in files)
 
     messages = re.findall(r"^\| `([^`]+)` \|", pages.page("troubleshooting.md"), re.M)
     assert len(messages) > 30
@@ -148,8 +145,6 @@ def test_messages_that_the_page_explains_are_those_of_the_source() -> None:
 
 @pytest.mark.slow
 def test_bash_completes_commands_and_options() -> None:
-    import subprocess
-
     (function,) = (block for block in pages.blocks(pages.page("troubleshooting.md"), "text") if "COMPREPLY" in block)
     script = f"""
     densevos-eval() {{ {sys.executable} -m densevos_eval "$@"; }}
