@@ -7,11 +7,11 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import tyro
 
+from densevos import __version__
 from densevos.base.errors import InputError
 from densevos.commands.help import Overview, options_page, overview_page, value_name
 from densevos.commands.mistakes import mistake, no_command
@@ -47,7 +47,7 @@ def run_command(
     if name in ("-h", "--help"):
         print(overview_page(overview, program))
     elif name == "--version":
-        print(program.split()[0], own_version())
+        print(program.split()[0], __version__)
     elif name in of_words:
         of_words[name](rest)
     elif name in commands:
@@ -108,14 +108,6 @@ def _parser(kind: Any, program: str, more: Mapping[str, Any]) -> argparse.Argume
         warnings.simplefilter("ignore", DeprecationWarning)
         parser: Any = tyro.extras.get_parser(kind, prog=program, **of_help)
     return parser  # type: ignore[no-any-return]  # a copy of argparse's class, with the same attributes
-
-
-def own_version() -> str:
-    """The version of densevos; "(not installed)" for a copy of the source that was never installed."""
-    try:
-        return version("densevos")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:

@@ -1,29 +1,19 @@
 """The page about large sets of videos: its table is that of the catalogue, and its commands run as they stand."""
 
-import re
-import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from densevos.base import console
-from densevos.cli import dispatch
 from densevos.data.catalogue.layout import Layout
 from densevos.data.catalogue.registry import known_layouts
 from densevos.data.foreground.map_files import MapFolder
 from densevos.data.sources.index_file import read_index
-from tests.conftest import ROOT
+from tests import pages
 from tests.densevos.data.catalogue import layout_copies as copies
 from tests.densevos.test_cli import QUICK
 
-PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    """The code blocks of the page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = pages.page("data.md")
 
 
 def row_of(layout: Layout) -> str:
@@ -46,24 +36,26 @@ def test_the_table_is_that_of_the_catalogue() -> None:
     assert rows == [row_of(layout) for layout in known_layouts().values()]
 
 
+def quick(words: list[str]) -> list[str]:
+    """Options that make a command of the page quick."""
+    if words[1] == "train":
+        return [*QUICK, "--clips.gap", "1"]
+    options = ["--no-crf", "--short-side", "32"] if words[2] == "foreground" else []
+    if words[2] in ("index", "check", "frames", "foreground"):
+        options += ["--workers", "1"]
+    return options
+
+
 @pytest.mark.slow
-def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.oxuva(tmp_path / "oxuva")
     for day in ("monday", "tuesday"):
         copies.frames(tmp_path / "drives" / day / "front1", ["000000.png", "000001.png"])
-    (example,) = blocks("python")
+    (example,) = pages.blocks(PAGE, "python")
     (tmp_path / "my_layouts.py").write_text(example)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])  # the working directory joins it
-    for command in "".join(blocks("bash")).splitlines():
-        _, *arguments = shlex.split(command)
-        if arguments[0] == "train":
-            arguments += [*QUICK, "--clips.gap", "1"]
-        if arguments[1] == "foreground":
-            arguments += ["--no-crf", "--short-side", "32"]
-        if arguments[1] in ("index", "check", "frames", "foreground"):
-            arguments += ["--workers", "1"]
-        assert console.run(partial(dispatch, arguments)) == 0, capsys.readouterr().err
+    pages.call_all(pages.commands(PAGE), quick)
 
     assert list(read_index(tmp_path / "all.npz").paths) == ["images/dev/vid0001", "images/test/vid0002"]
     assert len(read_index(tmp_path / "drives.npz")) == 2

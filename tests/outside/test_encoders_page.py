@@ -1,34 +1,22 @@
 """Encoders in one file outside the package, from the page of the manual to masks."""
 
-import re
-import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import densevos.cli
-import densevos_eval.cli
-from densevos.base import console
 from densevos_eval.adapters.encoder import load_encoder
-from tests.conftest import ROOT
+from tests import pages
 
 FILE = Path(__file__).parent / "encoders.py"
-PAGE = ROOT / "docs" / "encoders.md"
+PAGE = pages.page("encoders.md")
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 32, 48, 3), np.uint8)
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of the page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
 def test_the_page_quotes_the_file_from_its_first_line_to_its_last() -> None:
-    quoted = [line for block in blocks("python") for line in block.splitlines() if line.strip()]
-    assert quoted == [line for line in FILE.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert pages.quotes(PAGE, FILE)
 
 
 def test_its_networks_see_what_the_page_says() -> None:
@@ -48,11 +36,7 @@ def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "encoders.py").write_bytes(FILE.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])  # the working directory joins it
-    programs = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cli.dispatch}
-    (commands,) = blocks("bash")
-    for command in commands.splitlines():
-        program, *arguments = shlex.split(command)
-        assert console.run(partial(programs[program], arguments)) == 0, capsys.readouterr().err
+    pages.call_all(pages.commands(PAGE))
 
     assert "clips of 4 frames that end with it" in capsys.readouterr().out
     for name in ("patches", "memory", "tubelets", "smooth"):

@@ -1,6 +1,5 @@
 """The blocks of the page about one's own video run as they stand, in its order, on a small clip."""
 
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -13,19 +12,13 @@ from PIL import Image
 
 from densevos.base.masks import read_mask
 from densevos.data.synthetic.sequences import SyntheticConfig, make_sequence
-from densevos_eval import cli
-from tests.conftest import ROOT
+from tests import pages
 
-PAGE = (ROOT / "docs" / "own-video.md").read_text(encoding="utf-8").replace("120", "004").replace("121", "5")
+PAGE = pages.page("own-video.md").replace("120", "004").replace("121", "5")
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu")
 COLOURS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 0), (0, 255, 0)], np.uint8)
 
 pytestmark = pytest.mark.slow
-
-
-def blocks(language: str) -> list[str]:
-    """The code blocks of the page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_blocks_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -35,15 +28,14 @@ def test_the_blocks_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     iio.imwrite("clip.mp4", np.asarray(sequence.frames), fps=5, codec="libx264", macro_block_size=2)
     painted = {"frame.png": ("first.png", 0), "frame-00004.png": ("masks/00004.png", 4)}
 
-    for line in "".join(blocks("bash")).splitlines():
+    for line in pages.commands(PAGE):
         program, *arguments = shlex.split(line)
         if program == "mkdir":
             Path(arguments[-1]).mkdir()
         elif program == "cp":
             shutil.copy(*arguments)
         else:
-            assert program == "densevos-eval"
-            cli.dispatch([*arguments, *(ENCODER if arguments[0] in ("propagate", "features") else ())])
+            pages.call(line, ENCODER if arguments[0] in ("propagate", "features") else ())
         if arguments[0] == "frame":
             name, frame = painted[arguments[-1]]
             Image.fromarray(COLOURS[sequence.masks[frame]]).save(name)
@@ -57,7 +49,7 @@ def test_the_blocks_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert Path("scores/results.json").is_file()
 
     names: dict[str, object] = {}
-    for block in blocks("python"):
+    for block in pages.blocks(PAGE, "python"):
         exec(block, names)
     assert names["features"].shape == np.load("features.npz")["features"].shape  # type: ignore[attr-defined]
     assert "is object 1" in capsys.readouterr().out

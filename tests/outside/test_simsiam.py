@@ -8,27 +8,18 @@ import shlex
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-import densevos.cli
-import densevos_eval.cli
-from densevos.base import console
 from densevos.engine import checkpoint
 from densevos.models.encoder import load_encoder
+from tests import pages
 from tests.conftest import ROOT
 
 FILE = Path(__file__).parent / "simsiam.py"
-PAGE = ROOT / "docs" / "extending-method.md"
-PROGRAMS = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cli.dispatch}
-
-
-def blocks(language: str) -> list[str]:
-    """The code blocks of the page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+PAGE = pages.page("extending-method.md")
 
 
 def started(folder: Path, *arguments: object) -> subprocess.Popen:
@@ -55,32 +46,25 @@ def run(folder: Path, *arguments: object) -> str:
     return errors + output
 
 
-def here(folder: Path, program: str, *arguments: str) -> None:
-    """Run a command in this process, where torch is loaded already."""
-    with contextlib.chdir(folder):
-        assert console.run(partial(PROGRAMS[program], [*arguments])) == 0
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of the file, in which the commands of the page ran; their output is in output.txt."""
     folder = tmp_path_factory.mktemp("mine")
     (folder / "simsiam.py").write_bytes(FILE.read_bytes())
-    (commands,) = blocks("bash")
     outputs = []
-    for command in map(shlex.split, commands.splitlines()):
-        if command[:2] == ["densevos", "train"]:
-            outputs.append(run(folder, *command))  # A process of its own must find the file too.
+    for command in pages.commands(PAGE):
+        if command.startswith("densevos train"):
+            outputs.append(run(folder, *shlex.split(command)))  # A process of its own must find the file too.
         else:
-            here(folder, *command)
+            with contextlib.chdir(folder):
+                pages.call(command)
     (folder / "output.txt").write_text("".join(outputs), encoding="utf-8")
     return folder
 
 
 @pytest.mark.slow
 def test_the_page_quotes_the_file_from_its_first_line_to_its_last() -> None:
-    quoted = [line for block in blocks("python") for line in block.splitlines() if line.strip()]
-    assert quoted == [line for line in FILE.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert pages.quotes(PAGE, FILE)
 
 
 @pytest.mark.slow

@@ -1,21 +1,18 @@
 """The page about the studio: its commands run, and the command line goes on with a project."""
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from densevos_eval import cli
 from densevos_eval.studio import server
 from densevos_eval.studio.project import open_project
 from densevos_eval.studio.session import Session
+from tests import pages
 from tests.conftest import ROOT
 from tests.eval.studio.clips import FRAMES, write_clip
 
-PAGE = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu")
 
 
@@ -26,8 +23,8 @@ def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     opened: list[tuple[Any, ...]] = []
     monkeypatch.setattr(server, "serve", lambda *arguments, **options: opened.append(arguments))
 
-    studio, propagate = "".join(re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)).splitlines()
-    cli.dispatch([*shlex.split(studio)[1:], *ENCODER])
+    studio, propagate = pages.commands(pages.page("studio.md"))
+    pages.call(studio, ENCODER)
     video, out, _ = opened[0]
     assert (video, out) == (Path("clip.mp4"), Path("clip-studio"))
 
@@ -35,7 +32,7 @@ def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     session.set_object(1, None, None, None)
     session.accept(2, 0, 1, [{"kind": "brush", "places": [[24, 30]], "radius": 14}])
     session.close()
-    cli.dispatch([*shlex.split(propagate)[1:], *ENCODER])
+    pages.call(propagate, ENCODER)
     again = Session(open_project(out, video), encoder="random:resnet18")
     assert again.state()["fresh"] == [[0, FRAMES]]
 

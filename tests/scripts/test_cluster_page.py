@@ -1,38 +1,21 @@
 """docs/cluster.md: its commands run as they stand, on small data of the same layout."""
 
 import os
-import re
 import shlex
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("submitit")
 
-import densevos.cli
-import densevos_eval.cli
-from densevos.base import console
+from tests import pages
 from tests.conftest import ROOT
 from tests.densevos.data.catalogue import layout_copies
 from tests.eval import copies
 from tests.scripts.starting import QUICK, environment
 
-PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-PROGRAMS = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cli.dispatch}
-
-
-def commands(language: str) -> list[str]:
-    """The commands of the page's blocks in a language: bash runs here, sh needs a cluster."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-
-
-def call(command: str) -> None:
-    """Run a command of densevos in this process: starting it would load torch each time."""
-    program, *arguments = shlex.split(command)
-    assert console.run(partial(PROGRAMS[program], arguments)) == 0, command
+PAGE = pages.page("cluster.md")
 
 
 def do(command: str) -> None:
@@ -41,7 +24,7 @@ def do(command: str) -> None:
     while "=" in words[0]:
         variables.append(words.pop(0).split("=", 1))
     if words[0] != "bash":
-        return call(command)
+        return pages.call(command)
     done = subprocess.run(
         ["bash", str(ROOT / words[1]), *words[2:], "--dry-run"],
         env=environment(**dict(variables)),
@@ -56,7 +39,7 @@ def do(command: str) -> None:
         program, *arguments = shlex.split(line)
         if "--module" in arguments:
             program, *arguments = [*arguments[arguments.index("--module") + 1 :], *QUICK, "--clips.gap", "1"]
-        call(shlex.join([Path(program).name, *arguments]))
+        pages.call(shlex.join([Path(program).name, *arguments]))
     return None
 
 
@@ -66,7 +49,7 @@ def test_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     copies.davis(tmp_path / "DAVIS", "ImageSets/2017/val.txt", names={"one": copies.MASKS["one"]})
     copies.davis(tmp_path / "DAVIS-test-dev", "ImageSets/2017/test-dev.txt", annotated=range(1))
     monkeypatch.chdir(tmp_path)
-    ran = commands("bash")
+    ran = pages.commands(PAGE)
     for command in ran:
         do(command)
     assert len(ran) == 10
@@ -80,10 +63,10 @@ def test_commands_for_a_cluster_are_understood(tmp_path: Path, monkeypatch: pyte
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    slurm, *launched = commands("sh")
+    slurm, *launched = pages.commands(PAGE, "sh")  # These need a cluster.
     assert slurm.endswith("scripts/slurm.sh")
     for command in launched:
-        call(command)
+        pages.call(command)
     said = capsys.readouterr().out
     assert said.count("job 77_") == 16
     assert said.count("job 77: densevos train dul_ytvos") == 1
