@@ -24,6 +24,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.config import AdversarialConfig, ClipConfig, I2VConfig
 from densevos.config.image_to_video import NetworkConfig
 from densevos.data.segmentation.samples import DomainBatch
@@ -31,7 +32,7 @@ from densevos.learners.image_to_video import ImageToVideo
 from densevos.models.encoder import normalise
 from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain_samples import maps_of, tokens_of
-from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table, timed
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, timed
 
 CLASSES, CLUSTERS, ITERATIONS = 11, 11, 20
 LOSSES = ("none", "general", "clustered")
@@ -61,7 +62,8 @@ def main() -> None:
         row["peak_mb"] = measured(f"memory {row['step']}", options)[0]["peak_mb"]
     clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
     figures = {**ratios(steps, clusterings), **conditions(options), "steps": steps, "kmeans": clusterings}
-    report(figures, table_of(steps), table_of(clusterings), out=options.out)
+    tables = [page_tables.adversarial_step(figures), page_tables.kmeans(figures)]
+    report(figures, *tables, out=options.out)
 
 
 def measured(kind: str, options: argparse.Namespace) -> list[Row]:
@@ -245,11 +247,6 @@ def conditions(options: argparse.Namespace) -> Row:
     """What it was measured with."""
     settings = {name: value for name, value in vars(options).items() if name not in ("one", "out", "device")}
     return {**settings, "device": device_name(options.device), "torch": torch.__version__}
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    return table(rows[0], (row.values() for row in rows))
 
 
 if __name__ == "__main__":

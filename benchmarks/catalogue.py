@@ -23,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
+import page_tables
 from densevos.base.packed import PackedStrings
 from densevos.data.sources.index_file import VideoIndex, write_index
 from densevos.data.sources.open import open_source
-from harness import Row, in_own_process, parser_of, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, report, resident_mb
 
 KINDS = ("plain", "folder", "index")
 
@@ -67,15 +68,7 @@ def main() -> None:
         "commit": commit(),
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
     }
-    cells = [
-        [kind, *(row[name] for name in ("load", "identity", "seconds", "cpu", "mb", "reader_mb"))]
-        for kind, row in rows.items()
-    ]
-    report(
-        figures,
-        table(["", "load, s", "identity, s", "both, s", "CPU, s", "MB", "a reader, MB"], cells),
-        out=options.out,
-    )
+    report(figures, page_tables.catalogue(figures), out=options.out)
 
 
 def make_tree(root: Path, videos: int, classes: int) -> None:

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import page_tables
 from densevos.data.foreground.crf import PRESETS, CrfConfig, colour_features, position_features
 from densevos.data.foreground.mean_field import infer, pairwise_term
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 MANUAL = CrfConfig(bilateral_sxy=80.0, bilateral_srgb=13.0, bilateral_compat=10.0)
 SETTINGS = {**PRESETS, "manual": MANUAL}
@@ -50,7 +51,8 @@ def main() -> None:
         for labels in options.labels
     ]
     grown = {side: in_own_process([__file__, "--one", side, "--images", str(options.images)]) for side in SIDES}
-    report(figures_of(rows, grown, images, options), table_of(rows), out=options.out)
+    figures = figures_of(rows, grown, images, options)
+    report(figures, page_tables.crf(figures), out=options.out)
 
 
 def middle_frames(folder: Path, count: int) -> list[np.ndarray]:
@@ -164,15 +166,6 @@ def figures_of(
         "commit": commit(),
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
     }
-
-
-def table_of(rows: list[Row]) -> str:
-    """One line for each setting and number of labels."""
-    header = ["setting", "labels", "ours, s", "pydensecrf2, s", "times faster", "by CPU time"]
-    header += ["largest difference", "pixels of another label"]
-    names = ["setting", "labels", "seconds_ours", "seconds_pydensecrf2", "times_faster", "times_faster_cpu"]
-    names += ["largest_difference", "pixels_of_another_label"]
-    return table(header, [[row[name] for name in names] for row in rows])
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import page_tables
 from densevos.config import ClipConfig
 from densevos.data.clips import crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
@@ -45,7 +46,7 @@ from densevos.data.sources.open import open_source
 from densevos.data.sources.paths import PathSource
 from densevos.data.sources.source import VideoSource, iterate_frames
 from densevos.data.sources.video import DECODERS, QUICK, READER, loading_problem, open_frames
-from harness import Row, parser_of, report, table
+from harness import Row, parser_of, report
 
 RATE, CRF = 30, 23
 SIZES = {"340x256": (340, 256), "1280x720": (1280, 720)}
@@ -87,11 +88,10 @@ def main() -> None:
     load = round(os.getloadavg()[0], 2)
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": load, "torchcodec": torchcodec()}
     settings = {"clips": options.clips, "videos": options.videos, "seconds": options.seconds}
-    titles = {"rows": "Clips of videos", "opening": "Opening of videos", "whole": "All frames, in order, of videos"}
     tables = [
-        table_of(f"{titles[what]} of {name}", [row for row in rows if row["video"] == name])
-        for what, rows in measured.items()
-        for name in options.sizes
+        page_tables.data_loading(measured),
+        page_tables.opening(measured),
+        page_tables.whole_video(measured),
     ]
     report(settings | measured | {"machine": machine}, *tables, out=options.out)
 
@@ -275,14 +275,6 @@ def environment(name: str, value: str) -> Iterator[None]:
         del os.environ[name]
         if before is not None:
             os.environ[name] = before
-
-
-def table_of(title: str, rows: list[Row]) -> str:
-    """Markdown."""
-    header = {"way": "way", "cpu_ms": "CPU ms", "per_second_and_core": "a second and core", "ratio": "times by hand"}
-    if "cores_a_gpu" in rows[0]:
-        header["cores_a_gpu"] = "cores a GPU"
-    return f"{title}\n\n{table(header.values(), ([row[column] for column in header] for row in rows))}"
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+import page_tables
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.sequences.sequence import Sequence
-from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb
 
 
 def main() -> None:
@@ -47,10 +48,7 @@ def main() -> None:
         draw(Path(folder), max(options.frames), (options.height, options.width))
         rows = [row_of(folder, frames, p) for p in options.precision for frames in options.frames]
     figures = {"rows": rows, "threads": options.threads, "torch": torch.__version__}
-    shown = ("frames", "precision", "frames_per_second", "peak_mb")
-    header = ["frames", "features in", "frames/s", "peak MB beyond the imports"]
-    cells = [[row[name] for name in shown] for row in rows]
-    report(figures, table(header, cells), out=options.out)
+    report(figures, page_tables.end_to_end(figures), out=options.out)
 
 
 def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:

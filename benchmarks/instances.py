@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 import torch
 
+import page_tables
 from densevos.base.errors import InputError
 from densevos.base.files import write_json
 from densevos.base.masks import VOID, read_mask
@@ -45,7 +46,7 @@ from densevos_eval.zeroshot.linking.registry import load_linker
 from densevos_eval.zeroshot.object_level import ObjectLevel
 from densevos_eval.zeroshot.options import ZeroShotOptions
 from densevos_eval.zeroshot.proposals.registry import load_proposals
-from harness import Row, parser_of, report, table
+from harness import Row, parser_of, report
 
 ONE = "(one object)"
 """Name of the row without instances."""
@@ -78,7 +79,7 @@ def main() -> None:
             figures = {"rows": rows, "not_measured": notes, **circumstances()}
             if options.out:
                 write_json(options.out, figures)  # What is measured so far stays when a long run is ended.
-    report(figures, table_of(rows), *notes, out=options.out)
+    report(figures, page_tables.instances(figures), *notes, out=options.out)
 
 
 def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Namespace) -> tuple[list[Row], list[str]]:
@@ -174,13 +175,6 @@ def circumstances() -> dict[str, Any]:
         "command": shlex.join(["python", *sys.argv]),
         "versions": {"opencv": cv2.__version__, "numpy": np.__version__, "torch": torch.__version__},
     }
-
-
-def table_of(rows: Sequence[Row]) -> str:
-    """Markdown."""
-    header = ["set", "foreground", "proposals", "J&F", "J", "F", "s a frame: foreground", "objects told apart"]
-    names = ("set", "foreground", "proposals", "J&F", "J", "F", "foreground_seconds", "seconds")
-    return table(header, [[row[name] for name in names] for row in rows])
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from costs import H200, Costs, costs_of
 from densevos_eval.adapters.frames import FrameSizes
 from densevos_eval.adapters.specs import load_backbone
@@ -328,13 +329,9 @@ def floor_seconds(case: Case, device: torch.device) -> float:
 
 def table_of(figures: Row) -> str:
     """The figures that compare, and the estimate beside the goal."""
-    rows = []
-    for name in ("dense", "ours", "floor"):
-        seconds = float(figures[f"seconds_{name}"])
-        rows.append([name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}"])
     text = f"{figures['estimate_frames_per_second']} frames/s, {figures['estimate_peak_mb']} MB"
     estimate = table(["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]])
-    return table(["", "seconds/frame", "times the floor"], rows) + "\n\n" + estimate
+    return page_tables.label_propagation(figures) + "\n\n" + estimate
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.data.foreground.crf import refine
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.inference.segmenter import Segmenter
@@ -35,7 +36,7 @@ from densevos.objectives.matching import affinity, cosines, inlier_score
 from densevos.objectives.tracking import gaussian_map, response, tracking_loss
 from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 SEGMENTS, CELLS, PATCH, EMBEDDING = 8, 64, 16, 64
 GB = 2**30
@@ -65,7 +66,8 @@ def main() -> None:
         figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
         if plain["seconds"]:
             figures[f"time_ratio_{name}"] = round(float(plain["seconds"]) / float(ours["seconds"]), 2)
-    report(figures, table_of(rows), out=options.out)
+    tables = [page_tables.mug_step(figures), page_tables.granularities(figures)]
+    report(figures, *tables, out=options.out)
 
 
 def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
@@ -261,16 +263,6 @@ def inference(frames: int) -> Row:
         "crf_seconds_per_frame": round(crf, 3),
         "by": "measured",
     }
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    shown = (*(f"{name} share" for name in GRANULARITIES), "frames_per_second", "crf_seconds_per_frame")
-    cells = []
-    for row in rows:
-        more = ", ".join(f"{name.replace('_', ' ')} {row[name]}" for name in shown if name in row)
-        cells.append([row["kind"], row["videos"], row["seconds"], row["peak_mb"], more or row["by"]])
-    return table(["", "videos", "seconds", "peak MB", ""], cells)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import page_tables
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.metrics.metric import Scores
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence
-from harness import parser_of, report, table
+from harness import parser_of, report
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25
 Curves = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]  # (sequence, object) -> J, F [frames]
@@ -40,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sequences = draw(Path(folder), options.frames, options.objects)
         result = measure(sequences, Path(folder) / "results", options.workers)
-    report(result, table_of(result), out=options.out)
+    report(result, page_tables.scoring(result), out=options.out)
 
 
 def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
@@ -155,16 +156,6 @@ def plain_outline(mask: np.ndarray) -> np.ndarray:
     east[:, :-1], south[:-1], south_east[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
     south_east[-1, :-1], south_east[:-1, -1] = mask[-1, 1:], mask[1:, -1]
     return (mask ^ east) | (mask ^ south) | (mask ^ south_east)
-
-
-def table_of(result: dict) -> str:
-    """Markdown."""
-    plain = result["seconds_plain"]
-    rows = [["straightforward", 1, f"{plain:.2f}", "1.0"]]
-    for workers, seconds in result["seconds_ours"].items():
-        rows.append(["densevos_eval", workers, f"{seconds:.2f}", f"{plain / seconds:.1f}"])
-    title = f"J and F of {result['frames']} frames, {result['objects']} objects each"
-    return f"{title}\n\n{table(['side', 'workers', 'seconds', 'speedup'], rows)}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.optimisation import choose_precision
@@ -39,7 +40,7 @@ from densevos.learners.self_training import SelfTraining, losses_at
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import gather_cells, grid_indices
-from harness import Row, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, parser_of, peak_mb, report, resident_mb
 
 STRIDE, KEYS = 8, 128
 GB = 2**30
@@ -65,7 +66,8 @@ def main() -> None:
     alone = affinity_rows(options)
     figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
     about = {name: getattr(options, name) for name in ("device", "batch", "frames", "size", "rounds", "threads")}
-    report({**figures, **about, **circumstances()}, *tables_of(step, alone), out=options.out)
+    tables = [page_tables.training_step(figures), page_tables.affinity(figures)]
+    report({**figures, **about, **circumstances()}, *tables, out=options.out)
 
 
 def circumstances() -> dict[str, str | None]:
@@ -330,21 +332,6 @@ def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
             figures[f"speedup_{key}"] = round(float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2)
             figures[f"cpu_speedup_{key}"] = round(float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2)
     return figures
-
-
-def tables_of(step: list[Row], alone: list[Row]) -> list[str]:
-    """Markdown: the step, and the affinity."""
-    columns = ("clips", "frames", "seconds", "peak_mb", "peak_per_logit", "ns_per_logit")
-    tables = [
-        table(
-            ["step", "seconds", "CPU seconds", "frames/s", "loss"],
-            [[r["side"], r["seconds"], r["cpu_seconds"], r["frames_per_second"], r["loss"]] for r in step],
-        )
-    ]
-    if alone:
-        header = ["affinity", "clips", "frames", "seconds", "peak MB", "peak per logit", "ns per logit"]
-        tables.append(table(header, [[row["side"], *(row.get(name, "-") for name in columns)] for row in alone]))
-    return tables
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ import decord
 import imageio_ffmpeg
 import numpy as np
 
+import page_tables
 from densevos.data.sources.video import open_frames
-from harness import Row, parser_of, report, table, timed
+from harness import Row, parser_of, report, timed
 
 HEIGHT, WIDTH, RATE, BITS = 360, 640, 30, 10
 SPAN = 10  # frames that a clip spans, one more than needed
@@ -55,7 +56,7 @@ def main() -> None:
 
     result = {"clips": options.clips, "frames": options.seconds * RATE, "rows": rows}
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
-    report(result | {"machine": machine}, table_of(rows), out=options.out)
+    report(result | {"machine": machine}, page_tables.video_reading(result), out=options.out)
 
 
 def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
@@ -118,13 +119,6 @@ def by_hand(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
 def ours(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
     """A clip as training reads it."""
     found.extend(open_frames(path).read(indices))
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    header = ["file", "reader", "by hand", "ours", "ratio", "first, by hand", "first, ours", "wrong by hand", "wrong"]
-    title = "Clips a second; seconds of the first clip; clips with a wrong frame"
-    return f"{title}\n\n{table(header, (row.values() for row in rows))}"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+import page_tables
 from densevos.data.foreground import consensus
 from densevos.data.foreground.crf import refine
 from densevos.data.foreground.flow import dis_flow
@@ -29,7 +30,7 @@ from densevos.data.foreground.motion import own_motion
 from densevos.data.foreground.superpixels import superpixels
 from densevos.data.foreground.video import SHORT_SIDE, small_frame, window_foreground, windows
 from densevos.engine.provenance import commit
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 SIZE = (480, 854)
 OBJECT = (180, 240)
@@ -264,13 +265,8 @@ def main() -> None:
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
     command = " ".join(["python", "benchmarks/zero_shot.py", *sys.argv[1:]])
     made = {"date": date.today().isoformat(), "commit": commit(), "command": command, "machine": machine}
-    report({**made, "size": SIZE, "rows": rows}, table_of(rows), out=options.out)
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    cells = [[row["part"], row["frames"], row["seconds"], row.get("peak_mb", "")] for row in rows]
-    return table(["480x854, one core", "frames", "seconds a frame", "peak MB"], cells)
+    figures = {**made, "size": SIZE, "rows": rows}
+    report(figures, page_tables.zero_shot(figures), out=options.out)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def rounds_table(result: Mapping[str, Any]) -> str:
     kinds = {kind: of for kind, of in KINDS.items() if kind in result}
     header = ["J (F, T)"]
     for kind in kinds:
-        header += [title(kind), "of the paper"] if kind in PAPER else [title(kind)]
+        header += [title(kind), "paper"] if kind in PAPER else [title(kind)]
 
     rows = []
     for label, pattern in ROWS.items():
@@ -207,7 +207,7 @@ def left_out_table(result: Mapping[str, Any]) -> str:
     for name in LEFT_OUT:
         rounds = [f"mug_without_{name}_round{number}" for number in (1, 2)]
         rows.append([name, *(figures(result, key) for key in rounds), published(rounds[1])])
-    return table(["without: J (F, T)", "round 1", "round 2", "of the paper"], rows)
+    return table(["without: J (F, T)", "round 1", "round 2", "paper"], rows)
 
 
 def figures(result: Mapping[str, Any], name: str) -> str:
@@ -228,4 +228,4 @@ def published(name: str) -> str:
 def agreement_table(learned: Mapping[str, Mapping[str, float]]) -> str:
     """IoU of each run's first masks with its first maps, in per cent."""
     rows = [[name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"] for name, row in learned.items()]
-    return table(["IoU with the first maps", "trained frames", "judged frames"], rows)
+    return table(["IoU with the first maps", "training frames", "evaluated frames"], rows)
