@@ -43,15 +43,21 @@ UNITS = ("maps", "tokens")
 def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)
-    parser.add_argument("--samples", type=int, default=4, help="images, and as many frames of videos")
+    parser.add_argument(
+        "--samples", type=int, default=4, help="images, and as many frames of videos"
+    )
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin")
+    parser.add_argument(
+        "--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin"
+    )
     parser.add_argument("--video-size", type=int, default=256, help="the paper: 512")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--tiny", action="store_true", help="a small network, to try this script out")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a small network, to try this script out"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
@@ -61,7 +67,12 @@ def main() -> None:
     for row in steps:
         row["peak_mb"] = measured(f"memory {row['step']}", options)[0]["peak_mb"]
     clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
-    figures = {**ratios(steps, clusterings), **conditions(options), "steps": steps, "kmeans": clusterings}
+    figures = {
+        **ratios(steps, clusterings),
+        **conditions(options),
+        "steps": steps,
+        "kmeans": clusterings,
+    }
     tables = [page_tables.adversarial_step(figures), page_tables.kmeans(figures)]
     report(figures, *tables, out=options.out)
 
@@ -122,7 +133,9 @@ def memory(name: str, options: argparse.Namespace) -> Row:
 def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
     """One training step of a learner on a batch that is always the same."""
     config = configuration(name, options)
-    learner = ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
+    learner = (
+        ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
+    )
     optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-5)
     batch = a_batch(options.video_samples if name in VIDEO else options.samples, config.clips)
     generator = torch.Generator().manual_seed(0)
@@ -144,7 +157,9 @@ def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
     size = options.video_size if video else options.size
     small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "hidden": 16} if options.tiny else {}
     network = NetworkConfig(
-        architecture="video_swin" if video else "swin_upernet", checkpointing=name.endswith("checkpointed"), **small
+        architecture="video_swin" if video else "swin_upernet",
+        checkpointing=name.endswith("checkpointed"),
+        **small,
     )
     return I2VConfig(
         labelled=("none",),
@@ -158,13 +173,17 @@ def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
 def a_batch(samples: int, clips: ClipConfig) -> DomainBatch:
     """Images with labels, and clips without."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(
+        0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8
+    )
     pixels = textures(samples * (1 + clips.frames), clips.size, generator)
     return DomainBatch(
         images=pixels[:samples],
         image_labels=labels,
         clips=pixels[samples:].unflatten(0, (samples, clips.frames)),
-        clip_labels=torch.full((samples, clips.frames, clips.size, clips.size), 255, dtype=torch.uint8),
+        clip_labels=torch.full(
+            (samples, clips.frames, clips.size, clips.size), 255, dtype=torch.uint8
+        ),
         real=torch.ones(samples, clips.frames, dtype=torch.bool),
         labelled=torch.zeros(samples, clips.frames, dtype=torch.bool),
         names=("",) * samples,
@@ -194,7 +213,9 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
 
     methods: dict[str, Callable[[], Tensor]] = {
         "ours": lambda: kmeans(points, CLUSTERS, ITERATIONS, torch.Generator().manual_seed(0))[1],
-        "scikit-learn n_init=1, as many iterations": lambda: scikit_learn(n_init=1, max_iter=ITERATIONS, tol=0),
+        "scikit-learn n_init=1, as many iterations": lambda: scikit_learn(
+            n_init=1, max_iter=ITERATIONS, tol=0
+        ),
         "scikit-learn": lambda: scikit_learn(),
         "scikit-learn n_init=10": lambda: scikit_learn(n_init=10),
     }
@@ -203,7 +224,13 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
         centres = method()
         seconds = min(timed(method, options.device) for _ in range(options.rounds))
         row: Row = {"unit": unit, "points": "x".join(map(str, points.shape)), "k-means": name}
-        rows.append({**row, "seconds": round(seconds, 4), "inertia": float(f"{inertia(points, centres):.5g}")})
+        rows.append(
+            {
+                **row,
+                "seconds": round(seconds, 4),
+                "inertia": float(f"{inertia(points, centres):.5g}"),
+            }
+        )
     return rows
 
 
@@ -228,7 +255,9 @@ def inertia(points: Tensor, centres: Tensor) -> float:
 def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
     """The figures that a claim is made of."""
     by_step = {str(row["step"]): row for row in steps}
-    maps = {str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"}
+    maps = {
+        str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"
+    }
     general, clustered = (float(by_step[name]["seconds"]) for name in ("general", "clustered"))
     theirs = clustered - maps["ours"] + maps["scikit-learn n_init=10"]
     checkpointed = by_step["video_swin checkpointed"]
@@ -245,7 +274,9 @@ def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
 
 def conditions(options: argparse.Namespace) -> Row:
     """What it was measured with."""
-    settings = {name: value for name, value in vars(options).items() if name not in ("one", "out", "device")}
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("one", "out", "device")
+    }
     return {**settings, "device": device_name(options.device), "torch": torch.__version__}
 
 

@@ -37,7 +37,9 @@ def main() -> None:
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--videos", type=int, default=300_000)
     parser.add_argument("--classes", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=2, help="each row is run so often; the fastest counts")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="each row is run so often; the fastest counts"
+    )
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -52,7 +54,9 @@ def main() -> None:
             for kind in KINDS:
                 row = in_own_process([__file__, "--one", kind, "--root", str(root)])
                 rows[kind] = min(rows.get(kind, row), row, key=lambda row: row["cpu"])
-    assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, "they know different videos"
+    assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, (
+        "they know different videos"
+    )
 
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
@@ -66,14 +70,21 @@ def main() -> None:
         "command": f"python benchmarks/catalogue.py --videos {options.videos} --classes {options.classes}",
         "date": f"{datetime.date.today()}",
         "commit": commit(),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
     }
     report(figures, page_tables.catalogue(figures), out=options.out)
 
 
 def make_tree(root: Path, videos: int, classes: int) -> None:
     """Empty files ROOT/CLASS/ID.mp4, and an index of them beside ROOT."""
-    paths = [f"class number {k % classes:03d}/{hash_of(k)}_{k % 300:06d}_{k % 300 + 10:06d}.mp4" for k in range(videos)]
+    paths = [
+        f"class number {k % classes:03d}/{hash_of(k)}_{k % 300:06d}_{k % 300 + 10:06d}.mp4"
+        for k in range(videos)
+    ]
     for number in range(min(videos, classes)):
         (root / f"class number {number:03d}").mkdir(parents=True)
     for path in paths:
@@ -109,7 +120,9 @@ def index_of(root: Path) -> Path:
 def one_row(kind: str, root: Path) -> Row:
     """Time and memory of one way to know the videos."""
     before, start, busy = resident_mb(), time.perf_counter(), time.process_time()
-    titles, identity = (plain if kind == "plain" else ours)(root if kind != "index" else index_of(root))
+    titles, identity = (plain if kind == "plain" else ours)(
+        root if kind != "index" else index_of(root)
+    )
     loaded = time.perf_counter()
     identity()
     done, cpu = time.perf_counter(), time.process_time() - busy
@@ -130,7 +143,9 @@ def plain(root: Path) -> tuple[Callable[[], Iterable[str]], Callable[[], object]
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() == ".mp4")
 
     def identity() -> str:
-        return hashlib.sha256("\n".join(f"{path} {path.stat().st_size}" for path in paths).encode()).hexdigest()
+        return hashlib.sha256(
+            "\n".join(f"{path} {path.stat().st_size}" for path in paths).encode()
+        ).hexdigest()
 
     return lambda: map(str, paths), identity
 

@@ -78,7 +78,11 @@ class Counted(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         inputs = on_meta((args, kwargs))
         self.costs.state += sum(self._new(tensor) for tensor in inputs)
@@ -119,7 +123,12 @@ class Counted(TorchDispatchMode):
         costs.bf16, costs.fp32 = costs.bf16 + flop * is_bf16, costs.fp32 + flop * (not is_bf16)
         costs.bytes += read + written
         costs.kernels += 1
-        costs.gpu += max(flop / rate, (read + written) / self.card.bytes, self.card.kernel, self._sorting(name, inputs))
+        costs.gpu += max(
+            flop / rate,
+            (read + written) / self.card.bytes,
+            self.card.kernel,
+            self._sorting(name, inputs),
+        )
 
     def _sorting(self, name: str, inputs: list[Tensor]) -> float:
         """Seconds of a top-k, whose passes over a row are a block's own."""
@@ -142,7 +151,11 @@ def flops_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any
 
 def on_meta(arguments: Any) -> list[Tensor]:
     """The tensors without values among some arguments."""
-    return [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.device.type == "meta"]
+    return [
+        leaf
+        for leaf in tree_leaves(arguments)
+        if isinstance(leaf, Tensor) and leaf.device.type == "meta"
+    ]
 
 
 @torch.no_grad()

@@ -34,10 +34,16 @@ SETTINGS = {**PRESETS, "manual": MANUAL}
 def main() -> None:
     """Time every setting and number of labels, then the memory of both sides; or be one process of the latter."""
     parser = parser_of(__doc__, own_processes=True)
-    parser.add_argument("--images", type=Path, required=True, help="folder with a folder of frames per sequence")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["mug", "cosnet", "manual"])
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder with a folder of frames per sequence"
+    )
+    parser.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=["mug", "cosnet", "manual"]
+    )
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
-    parser.add_argument("--sequences", type=int, default=10, help="the first so many sequences of the folder")
+    parser.add_argument(
+        "--sequences", type=int, default=10, help="the first so many sequences of the folder"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     images = middle_frames(options.images, options.sequences)
@@ -46,11 +52,18 @@ def main() -> None:
         return
 
     rows: list[Row] = [
-        {"setting": name, "labels": labels, **compare(images, SETTINGS[name], labels, options.rounds)}
+        {
+            "setting": name,
+            "labels": labels,
+            **compare(images, SETTINGS[name], labels, options.rounds),
+        }
         for name in options.settings
         for labels in options.labels
     ]
-    grown = {side: in_own_process([__file__, "--one", side, "--images", str(options.images)]) for side in SIDES}
+    grown = {
+        side: in_own_process([__file__, "--one", side, "--images", str(options.images)])
+        for side in SIDES
+    }
     figures = figures_of(rows, grown, images, options)
     report(figures, page_tables.crf(figures), out=options.out)
 
@@ -66,7 +79,9 @@ def energy_of(image: np.ndarray, labels: int, seed: int) -> np.ndarray:
     height, width, _ = image.shape
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
-    centres = generator.uniform([0.2 * height, 0.2 * width], [0.8 * height, 0.8 * width], (labels, 2))
+    centres = generator.uniform(
+        [0.2 * height, 0.2 * width], [0.8 * height, 0.8 * width], (labels, 2)
+    )
     distances = np.stack([np.hypot(y - cy, x - cx) for cy, cx in centres]) / (0.1 * height)
     score = -distances + generator.normal(0, 0.5, distances.shape)
     probability = np.exp(score - score.max(axis=0))
@@ -78,7 +93,10 @@ def ours(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray
     """Probabilities [L,H*W] by densevos."""
     positions = position_features(*image.shape[:2], config.gaussian_sxy)
     colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
-    terms = [pairwise_term(positions, config.gaussian_compat), pairwise_term(colours, config.bilateral_compat)]
+    terms = [
+        pairwise_term(positions, config.gaussian_compat),
+        pairwise_term(colours, config.bilateral_compat),
+    ]
     return infer(energy, terms, config.iterations)
 
 
@@ -91,7 +109,10 @@ def theirs(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarr
     crf.setUnaryEnergy(energy)
     crf.addPairwiseGaussian(sxy=config.gaussian_sxy, compat=config.gaussian_compat)
     crf.addPairwiseBilateral(
-        sxy=config.bilateral_sxy, srgb=config.bilateral_srgb, rgbim=image, compat=config.bilateral_compat
+        sxy=config.bilateral_sxy,
+        srgb=config.bilateral_srgb,
+        rgbim=image,
+        compat=config.bilateral_compat,
     )
     return np.array(crf.inference(config.iterations))
 
@@ -119,7 +140,9 @@ def compare(images: list[np.ndarray], config: CrfConfig, labels: int, rounds: in
         difference = np.abs(results["ours"] - results["pydensecrf2"]).max(axis=0)
         largest = max(largest, float(difference.max()))
         far += int((difference > 1e-4).sum())
-        changed += int((results["ours"].argmax(axis=0) != results["pydensecrf2"].argmax(axis=0)).sum())
+        changed += int(
+            (results["ours"].argmax(axis=0) != results["pydensecrf2"].argmax(axis=0)).sum()
+        )
     return {
         **{f"seconds_{side}": round(seconds, 4) for side, seconds in wall.items()},
         # On a machine that others use, only the time of the processor says how much work there is.
@@ -164,7 +187,11 @@ def figures_of(
         f" --rounds {options.rounds}",
         "date": f"{datetime.date.today()}",
         "commit": commit(),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
     }
 
 

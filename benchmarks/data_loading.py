@@ -71,7 +71,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         videos = [
-            encode(Path(folder) / "videos" / f"{name}-{number}.mp4", SIZES[name], options.seconds * RATE, seed=number)
+            encode(
+                Path(folder) / "videos" / f"{name}-{number}.mp4",
+                SIZES[name],
+                options.seconds * RATE,
+                seed=number,
+            )
             for name in options.sizes
             for number in range(options.videos)
         ]
@@ -80,13 +85,26 @@ def main() -> None:
         openings, passes = ways_to_open(videos, sources), ways_to_go_through(videos, sources)
         few = max(2, options.clips // 8)
         measured = {
-            "rows": [with_cores(row) for name in options.sizes for row in compare(name, videos, ways, options.clips)],
-            "opening": [row for name in options.sizes for row in compare(name, videos, openings, options.clips)],
+            "rows": [
+                with_cores(row)
+                for name in options.sizes
+                for row in compare(name, videos, ways, options.clips)
+            ],
+            "opening": [
+                row
+                for name in options.sizes
+                for row in compare(name, videos, openings, options.clips)
+            ],
             "whole": [row for name in options.sizes for row in compare(name, videos, passes, few)],
         }
 
     load = round(os.getloadavg()[0], 2)
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": load, "torchcodec": torchcodec()}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": load,
+        "torchcodec": torchcodec(),
+    }
     settings = {"clips": options.clips, "videos": options.videos, "seconds": options.seconds}
     tables = [
         page_tables.data_loading(measured),
@@ -107,16 +125,28 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
     width, height = size
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 16, width // 8, 3), dtype=np.uint8)
-    texture = np.asarray(Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC), np.int16)
+    texture = np.asarray(
+        Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC), np.int16
+    )
     noise = rng.normal(0, 4, (2 * height, 2 * width, 1)).astype(np.int16)
     with av.open(path, mode="w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(CRF), "preset": "veryfast"})
+        stream = container.add_stream(
+            "libx264", rate=RATE, options={"crf": str(CRF), "preset": "veryfast"}
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
-            x, y = (int(side / 2 * (1 + math.sin(number / speed))) for side, speed in ((width, 40), (height, 70)))
+            x, y = (
+                int(side / 2 * (1 + math.sin(number / speed)))
+                for side, speed in ((width, 40), (height, 70))
+            )
             left, top = (int(rng.integers(side)) for side in (width, height))
-            image = texture[y : y + height, x : x + width] + noise[top : top + height, left : left + width]
-            frame = av.VideoFrame.from_ndarray(np.clip(image, 0, 255).astype(np.uint8), format="rgb24")
+            image = (
+                texture[y : y + height, x : x + width]
+                + noise[top : top + height, left : left + width]
+            )
+            frame = av.VideoFrame.from_ndarray(
+                np.clip(image, 0, 255).astype(np.uint8), format="rgb24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -139,7 +169,9 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
 
-    warm = {way: times[1:] or times for way, times in seconds.items()}  # The first call loads and looks at files.
+    warm = {
+        way: times[1:] or times for way, times in seconds.items()
+    }  # The first call loads and looks at files.
     return [
         {
             "video": name,
@@ -180,12 +212,19 @@ def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]
 
     decoders = [decoder for decoder in DECODERS if loading_problem(decoder) is None]
     return {
-        BY_HAND: lambda video, rng: cropped(frames_by_hand(videos[video], rng, ascending=True), rng),
-        f"{BY_HAND}, not cropped": lambda video, rng: frames_by_hand(videos[video], rng, ascending=True),
+        BY_HAND: lambda video, rng: cropped(
+            frames_by_hand(videos[video], rng, ascending=True), rng
+        ),
+        f"{BY_HAND}, not cropped": lambda video, rng: frames_by_hand(
+            videos[video], rng, ascending=True
+        ),
         f"{BY_HAND}, in the order as drawn": lambda video, rng: cropped(
             frames_by_hand(videos[video], rng, ascending=False), rng
         ),
-        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
+        **{
+            f"video files ({decoder})": asking_for(decoder, ours("video files"))
+            for decoder in decoders
+        },
         "video files, first time": first_time(root / "links", videos),
         **{source: ours(source) for source in sources if source != "video files"},
     }
@@ -200,7 +239,10 @@ def ways_to_open(videos: list[Path], sources: dict[str, VideoSource]) -> dict[st
     decoders = [decoder for decoder in QUICK if loading_problem(decoder) is None]
     return {
         BY_HAND: lambda video, rng: len(decord.VideoReader(str(videos[video]), num_threads=1)),
-        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
+        **{
+            f"video files ({decoder})": asking_for(decoder, ours("video files"))
+            for decoder in decoders
+        },
         **{source: ours(source) for source in sources if source != "video files"},
     }
 
@@ -215,7 +257,9 @@ def ways_to_go_through(videos: list[Path], sources: dict[str, VideoSource]) -> d
         BY_HAND: lambda video, rng: through(
             frame.asnumpy() for frame in decord.VideoReader(str(videos[video]), num_threads=1)
         ),
-        "video files": lambda video, rng: through(iterate_frames(sources["video files"].open(video))),
+        "video files": lambda video, rng: through(
+            iterate_frames(sources["video files"].open(video))
+        ),
     }
 
 
@@ -236,7 +280,9 @@ def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
     mirror = rng.random() < 0.5
     box, images = (left, top, left + side, top + side), []
     for frame in frames:
-        image = Image.fromarray(frame).resize((CLIP.size, CLIP.size), Image.Resampling.BILINEAR, box=box)
+        image = Image.fromarray(frame).resize(
+            (CLIP.size, CLIP.size), Image.Resampling.BILINEAR, box=box
+        )
         images.append(np.asarray(image)[:, ::-1] if mirror else np.asarray(image))
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 

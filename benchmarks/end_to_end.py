@@ -32,9 +32,15 @@ from harness import Row, device_name, in_own_process, parser_of, peak_mb, report
 def main() -> None:
     """Draw the frames, run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)  # --one has the folder of frames
-    parser.add_argument("--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos")
     parser.add_argument(
-        "--precision", nargs="+", default=["fp32"], choices=["fp32", "tf32", "bf16"], help="of the encoder"
+        "--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos"
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        default=["fp32"],
+        choices=["fp32", "tf32", "bf16"],
+        help="of the encoder",
     )
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--width", type=int, default=854)
@@ -65,9 +71,14 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
         sway = np.sin(t / 15)
         ids = np.zeros(size, np.uint8)
         for i, side in enumerate((0.3, 0.7), start=1):
-            ids[np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway)) < height / 5] = i
+            ids[
+                np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway))
+                < height / 5
+            ] = i
         shift = round((1 + sway) * height / 4)
-        frame = np.choose(ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures])
+        frame = np.choose(
+            ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures]
+        )
         Image.fromarray(frame).save(folder / "frames" / f"{t:05d}.jpg")
         if t == 0:
             write_mask(folder / "first.png", ids)
@@ -87,7 +98,10 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
     encoder = load_encoder("random:resnet18", device=options.device, precision=precision)
     names = tuple(f"{t:05d}" for t in range(frames))
     sequence = Sequence(
-        name="drift", source=some_frames(folder, names), frame_names=names, given={0: folder / "first.png"}
+        name="drift",
+        source=some_frames(folder, names),
+        frame_names=names,
+        given={0: folder / "first.png"},
     )
     config, moments = PropagationConfig(), [time.perf_counter()]
     out = folder / f"masks-{frames}-{precision}"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from densevos.base.files import write_json
-from densevos.engine.provenance import commit, processor
 from harness import parser_of, table
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -127,6 +126,8 @@ def main() -> None:
 
 def gathered(folder: Path) -> dict[str, Any]:
     """All figures that are in a folder, with the command of each, the machine and the commit."""
+    from densevos.engine.provenance import commit, processor  # Imports torch; pages do without.
+
     figures, commands = {}, {}
     for path in sorted(folder.glob("*.command")):
         commands[path.stem] = path.read_text(encoding="utf-8").strip()

@@ -55,9 +55,18 @@ ONE = "(one object)"
 def main() -> None:
     """Measure every kind of proposals on every set, with every kind of foreground."""
     parser = parser_of(__doc__)
-    parser.add_argument("--set", nargs="+", action="append", required=True, help="TITLE ROOT ANNOTATIONS SEQUENCE ...")
     parser.add_argument(
-        "--foreground", nargs="+", default=["truth", "consensus"], help="truth, a --method, or a --model"
+        "--set",
+        nargs="+",
+        action="append",
+        required=True,
+        help="TITLE ROOT ANNOTATIONS SEQUENCE ...",
+    )
+    parser.add_argument(
+        "--foreground",
+        nargs="+",
+        default=["truth", "consensus"],
+        help="truth, a --method, or a --model",
     )
     parser.add_argument("--proposals", nargs="+", default=["parts", "edgebox", "maskrcnn"])
     parser.add_argument("--linking", default="association")
@@ -68,7 +77,10 @@ def main() -> None:
     rows, notes = [], []
     for title, root, annotations, *names in options.set:
         benchmark = BenchmarkOptions(
-            dataset="davis17-unsupervised", root=Path(root), annotations=annotations, sequences=tuple(names)
+            dataset="davis17-unsupervised",
+            root=Path(root),
+            annotations=annotations,
+            sequences=tuple(names),
         )
         for foreground in options.foreground:
             print(f"{title}, {foreground}", file=sys.stderr)
@@ -78,16 +90,26 @@ def main() -> None:
 
             figures = {"rows": rows, "not_measured": notes, **circumstances()}
             if options.out:
-                write_json(options.out, figures)  # What is measured so far stays when a long run is ended.
+                write_json(
+                    options.out, figures
+                )  # What is measured so far stays when a long run is ended.
     report(figures, page_tables.instances(figures), *notes, out=options.out)
 
 
-def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Namespace) -> tuple[list[Row], list[str]]:
+def measure(
+    benchmark: BenchmarkOptions, foreground: str, options: argparse.Namespace
+) -> tuple[list[Row], list[str]]:
     """The rows of one set with one kind of foreground, and the kinds of proposals that cannot be had."""
     sequences = benchmark.load()
     kept = found(sequences, foreground)
     objects = ObjectLevel(source=kept)
-    rows = [{"proposals": ONE, **measured(objects, sequences, benchmark), "foreground_seconds": kept.seconds}]
+    rows = [
+        {
+            "proposals": ONE,
+            **measured(objects, sequences, benchmark),
+            "foreground_seconds": kept.seconds,
+        }
+    ]
 
     missing = []
     for kind in options.proposals:
@@ -98,11 +120,19 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
             missing.append(f"{kind}: {error}")
             continue
         writer = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
-        rows.append({"proposals": kind, **measured(writer, sequences, benchmark), "foreground_seconds": kept.seconds})
+        rows.append(
+            {
+                "proposals": kind,
+                **measured(writer, sequences, benchmark),
+                "foreground_seconds": kept.seconds,
+            }
+        )
     return rows, missing
 
 
-def measured(writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions) -> Row:
+def measured(
+    writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions
+) -> Row:
     """J&F of the masks that a writer makes, in per cent, and its seconds of one core a frame."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
@@ -110,7 +140,9 @@ def measured(writer: MaskWriter, sequences: list[VideoSequence], benchmark: Benc
             raise InputError(str(failed))
         seconds = time.process_time() - start
         masks = Path(folder) / "masks"
-        scores = score(sequences, masks, benchmark_metric(benchmark.protocol()), split="val", workers=1)
+        scores = score(
+            sequences, masks, benchmark_metric(benchmark.protocol()), split="val", workers=1
+        )
 
     overall = scores.rows.overall
     frames = sum(len(sequence.frame_names) for sequence in sequences)
@@ -140,7 +172,9 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
     """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds a frame."""
     start = time.process_time()
     if foreground == "truth":
-        maps = {sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences}
+        maps = {
+            sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences
+        }
     else:
         objects = ObjectLevel(source=source_of(foreground), crf=CrfConfig())
         maps = {}
@@ -167,13 +201,23 @@ def of_truth(file: Path) -> np.ndarray:
 
 def circumstances() -> dict[str, Any]:
     """Machine, date, commit and command."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
         "date": date.today().isoformat(),
         "commit": commit.stdout.strip(),
         "command": shlex.join(["python", *sys.argv]),
-        "versions": {"opencv": cv2.__version__, "numpy": np.__version__, "torch": torch.__version__},
+        "versions": {
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
     }
 
 

@@ -60,7 +60,11 @@ class Case:
     goal: int
 
 
-SEARCHES = {"tiles": tile_search, "windows": window_search, "windows-bf16": partial(window_search, bf16=True)}
+SEARCHES = {
+    "tiles": tile_search,
+    "windows": window_search,
+    "windows-bf16": partial(window_search, bf16=True),
+}
 CASES = {
     "davis": Case(
         height=60,
@@ -177,7 +181,9 @@ def estimates() -> dict[str, Row]:
     for precision, bf16 in (("fp32", False), ("bf16", True)):
         for name, case in CASES.items():
             rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
-        rows[f"frame {precision}"] = known(estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18"))
+        rows[f"frame {precision}"] = known(
+            estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18")
+        )
     return rows
 
 
@@ -205,7 +211,7 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
         if t == 0:
             before = peak_mb(device)
         given = masks if t == 0 else None
-        seconds.append(timed(lambda: soft.append(propagation.step(features, given)), device))  # noqa: B023
+        seconds.append(timed(lambda: soft.append(propagation.step(features, given)), device))
         if t == case.config.context + 1:
             full = resident_mb(device)
     return Ours(
@@ -236,7 +242,9 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
 
     backbone = load_backbone(encoder)
     assert backbone.module is not None
-    pixels = torch.empty(1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta")
+    pixels = torch.empty(
+        1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta"
+    )
     backbone.module.eval().to(pixels)
 
     def frame() -> None:
@@ -246,7 +254,9 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
     return costs_of(frame)
 
 
-def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -> tuple[list[float], float, float]:
+def run_plain(
+    case: Case, soft: list[Tensor], full: int, device: torch.device
+) -> tuple[list[float], float, float]:
     """Seconds of the plain formulation, its largest difference, and the share of pixels that are alike.
 
     full: number of the first frame that has a full context.
@@ -262,7 +272,9 @@ def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -
             context = torch.stack([first, *recent])
             labels = torch.stack([soft[0], *soft[t - case.config.context : t]])
             result: list[Tensor] = []
-            seconds.append(timed(lambda: result.append(plain(features, context, labels, near, case)), device))  # noqa: B023
+            seconds.append(
+                timed(lambda: result.append(plain(features, context, labels, near, case)), device)
+            )
             difference = max(difference, (result[0] - soft[t]).abs().max().item())
             equal += (at_pixels(result[0]) == at_pixels(soft[t])).float().mean().item()
         recent.append(features)
@@ -279,7 +291,9 @@ def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Ca
     table = labels.flatten(2).permute(1, 0, 2).flatten(1)
     free = near.shape[1] if config.reference == "everywhere" else 0
     rows = []
-    for queries, reachable in zip(query.flatten(1).T.split(case.block), near.split(case.block), strict=True):
+    for queries, reachable in zip(
+        query.flatten(1).T.split(case.block), near.split(case.block), strict=True
+    ):
         similarity = queries @ keys
         restricted = similarity[:, free:].view(len(queries), -1, near.shape[1])
         restricted.masked_fill_(~reachable[:, None], -torch.inf)
@@ -296,7 +310,9 @@ def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[T
     """Unit features [C,h,w] that vary smoothly in space and drift over time around a common direction."""
     generator = torch.Generator().manual_seed(0)
     size = (case.height, case.width)
-    coarse = torch.randn(2, case.channels, case.height // 4 + 2, case.width // 4 + 2, generator=generator)
+    coarse = torch.randn(
+        2, case.channels, case.height // 4 + 2, case.width // 4 + 2, generator=generator
+    )
     start, drift = F.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
     common = torch.randn(case.channels, 1, 1, generator=generator)
     for t in range(frames):
@@ -306,7 +322,9 @@ def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[T
 
 def first_masks(case: Case, device: torch.device) -> dict[int, Tensor]:
     """Background and objects as vertical stripes."""
-    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(case.height, case.width)
+    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(
+        case.height, case.width
+    )
     return {label: (stripe == label).float() for label in range(case.labels)}
 
 
@@ -330,7 +348,9 @@ def floor_seconds(case: Case, device: torch.device) -> float:
 def table_of(figures: Row) -> str:
     """The figures that compare, and the estimate beside the goal."""
     text = f"{figures['estimate_frames_per_second']} frames/s, {figures['estimate_peak_mb']} MB"
-    estimate = table(["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]])
+    estimate = table(
+        ["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]]
+    )
     return page_tables.label_propagation(figures) + "\n\n" + estimate
 
 

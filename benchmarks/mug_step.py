@@ -46,7 +46,9 @@ def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--videos", type=int, nargs="+", default=[4, 16])
-    parser.add_argument("--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64")
+    parser.add_argument(
+        "--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64"
+    )
     parser.add_argument("--limit-gb", type=float, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
@@ -60,12 +62,19 @@ def main() -> None:
         for videos in options.videos
     ]
     rows.append(row_of("inference", 1, options))
-    figures = {"rows": rows, "cells": CELLS, "match_size": options.match_size, "threads": options.threads}
+    figures = {
+        "rows": rows,
+        "cells": CELLS,
+        "match_size": options.match_size,
+        "threads": options.threads,
+    }
     for ours, plain in pairs(rows):
         name = f"n{ours['videos']}"
         figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
         if plain["seconds"]:
-            figures[f"time_ratio_{name}"] = round(float(plain["seconds"]) / float(ours["seconds"]), 2)
+            figures[f"time_ratio_{name}"] = round(
+                float(plain["seconds"]) / float(ours["seconds"]), 2
+            )
     tables = [page_tables.mug_step(figures), page_tables.granularities(figures)]
     report(figures, *tables, out=options.out)
 
@@ -73,14 +82,26 @@ def main() -> None:
 def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
     """Rows of ours and of the plain formulation for as many videos."""
     kinds = {(row["kind"], row["videos"]): row for row in rows}
-    return [(row, kinds["objectives plain", n]) for (kind, n), row in kinds.items() if kind == "objectives ours"]
+    return [
+        (row, kinds["objectives plain", n])
+        for (kind, n), row in kinds.items()
+        if kind == "objectives ours"
+    ]
 
 
 def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
     """One row; where the plain affinities alone are over the limit, their size in the place of a measurement."""
-    needed = 2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4  # products and softmax
+    needed = (
+        2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4
+    )  # products and softmax
     if kind == "objectives plain" and needed > options.limit_gb * GB:
-        return {"kind": kind, "videos": videos, "seconds": 0, "peak_mb": round(needed / 2**20), "by": "size alone"}
+        return {
+            "kind": kind,
+            "videos": videos,
+            "seconds": 0,
+            "peak_mb": round(needed / 2**20),
+            "by": "size alone",
+        }
     chosen = ["--match-size", str(options.match_size), "--threads", str(options.threads)]
     return in_own_process([__file__, "--one", kind, "--videos", str(videos), *chosen])
 
@@ -94,7 +115,9 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
         return inference(128)
     features = inputs(videos)
     regressor = GeometricRegressor(match_size)
-    parts = (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
+    parts = (
+        (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
+    )
 
     def step() -> float:
         loss = parts[0](features) + parts[1](features, regressor) + parts[2](features)
@@ -111,7 +134,11 @@ def measured(step: Callable[[], float]) -> Row:
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": round(min(seconds), 3), "peak_mb": round(peak_mb() - before), "loss": round(loss, 4)}
+    return {
+        "seconds": round(min(seconds), 3),
+        "peak_mb": round(peak_mb() - before),
+        "loss": round(loss, 4),
+    }
 
 
 def inputs(videos: int) -> dict[str, Tensor]:
@@ -123,7 +150,10 @@ def inputs(videos: int) -> dict[str, Tensor]:
         "maps": (videos, EMBEDDING, CELLS, CELLS),
         "patches": (videos, EMBEDDING, PATCH, PATCH),
     }
-    return {name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_() for name, shape in shapes.items()}
+    return {
+        name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_()
+        for name, shape in shapes.items()
+    }
 
 
 def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -137,13 +167,17 @@ def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
-    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(0, features["value"].shape[:2])
+    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(
+        0, features["value"].shape[:2]
+    )
     means = r.mean((3, 4))
     return instance_loss(means[:, 0], means[:, 1], 0.1)
 
 
 def our_video(features: dict[str, Tensor]) -> Tensor:
-    return video_loss(aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features)
+    return video_loss(
+        aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features
+    )
 
 
 def plain_video(features: dict[str, Tensor]) -> Tensor:
@@ -163,16 +197,22 @@ def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
 
 def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
     side = regressor.side
-    scores = [inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)]
+    scores = [
+        inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)
+    ]
     return -torch.stack(scores).sum(0).mean()
 
 
 def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
     side = regressor.side
-    mask = F.max_pool2d(torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1)
+    mask = F.max_pool2d(
+        torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1
+    )
     scores = []
     for similarity in matched(features, side):
-        grid = F.affine_grid(regressor(similarity), [len(similarity), 1, side, side], align_corners=True)
+        grid = F.affine_grid(
+            regressor(similarity), [len(similarity), 1, side, side], align_corners=True
+        )
         warped = F.grid_sample(mask.expand(len(similarity), -1, -1, -1), grid, align_corners=True)
         scores.append((warped.flatten(2) * affinity(similarity, 0.07)).sum((1, 2)) / side**2)
     return -torch.stack(scores).sum(0).mean()
@@ -207,7 +247,9 @@ def whole_step(videos: int) -> Row:
         return float(loss.detach())
 
     row = measured(step)
-    without = {name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES}
+    without = {
+        name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ("whole", *GRANULARITIES)}
     for _ in range(3):  # in turn, so that other work on the machine touches all
         for name, times in seconds.items():
@@ -216,7 +258,10 @@ def whole_step(videos: int) -> Row:
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
-    shares = {f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2) for name in GRANULARITIES}
+    shares = {
+        f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2)
+        for name in GRANULARITIES
+    }
     return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
 
 
@@ -243,7 +288,9 @@ def inference(frames: int) -> Row:
     """Frames a second of zero-shot segmentation without CRF, and seconds of the CRF for one frame."""
     config = mug_small(Path(), Path())
     picture = cv2.resize(data.astronaut(), (854, 480))
-    network = MugNetwork(config.encoder, config.objective.readout, config.objective.aggregate_temperature)
+    network = MugNetwork(
+        config.encoder, config.objective.readout, config.objective.aggregate_temperature
+    )
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, torch.device("cpu"))
     probability = next(segmenter(Repeated(picture, 16)))
     before, start = resident_mb(), time.perf_counter()

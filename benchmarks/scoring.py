@@ -35,7 +35,9 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=2000, help="frames that are scored")
     parser.add_argument("--objects", type=int, default=3, help="objects in every frame")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)  # One process means one core, on both sides.
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +50,9 @@ def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
     """Sequences of at most LENGTH scored frames, their masks below `folder`: ellipses that drift, and a wobbly copy."""
     sequences = []
     for number, start in enumerate(range(0, frames, LENGTH)):
-        names = tuple(f"{t:05d}" for t in range(min(LENGTH, frames - start) + 2))  # both ends are not scored
+        names = tuple(
+            f"{t:05d}" for t in range(min(LENGTH, frames - start) + 2)
+        )  # both ends are not scored
         truth, results = folder / "truth" / f"video{number}", folder / "results" / f"video{number}"
         truth.mkdir(parents=True)
         results.mkdir(parents=True)
@@ -58,7 +62,9 @@ def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
         for t, name in enumerate(names):
             write_mask(truth / f"{name}.png", ellipses(centres + 1.5 * t, axes))
             noise = generator.normal(0, 4, (2, objects, 2))
-            write_mask(results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1]))
+            write_mask(
+                results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1])
+            )
         files = tuple(truth / f"{name}.png" for name in names)
         sequences.append(Sequence(name=truth.name, source=truth, frame_names=names, truth=files))
     return sequences
@@ -69,7 +75,14 @@ def ellipses(centres: np.ndarray, axes: np.ndarray) -> np.ndarray:
     ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     for i, (centre, axis) in enumerate(zip(centres.astype(int), axes.astype(int), strict=True)):
         cv2.ellipse(
-            ids, centre.tolist(), axis.tolist(), angle=30 * i, startAngle=0, endAngle=360, color=i + 1, thickness=-1
+            ids,
+            centre.tolist(),
+            axis.tolist(),
+            angle=30 * i,
+            startAngle=0,
+            endAngle=360,
+            color=i + 1,
+            thickness=-1,
         )
     return ids
 
@@ -99,8 +112,14 @@ def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dic
         "seconds_ours": {str(count): round(seconds, 3) for count, seconds in ours.items()},
         "seconds_cpu": cpu,
         "speedup": round(plain / ours[workers[0]], 2),
-        "scaling": {str(count): round(ours[workers[0]] / seconds, 2) for count, seconds in ours.items()},
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "scaling": {
+            str(count): round(ours[workers[0]] / seconds, 2) for count, seconds in ours.items()
+        },
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
     }
 
 
@@ -116,14 +135,20 @@ def check_identical(expected: Curves, scores: Scores) -> None:
 def straightforward(sequence: Sequence, results: Path) -> Curves:
     """J and F of every object by the definition, all masks of the video in memory."""
     truth = np.stack([read_mask(file) for file in sequence.truth[1:-1]])
-    prediction = np.stack([read_mask(results / sequence.name / f"{n}.png") for n in sequence.frame_names[1:-1]])
+    prediction = np.stack(
+        [read_mask(results / sequence.name / f"{n}.png") for n in sequence.frame_names[1:-1]]
+    )
     ids = range(1, int(read_mask(sequence.truth[0]).max()) + 1)
     wanted = np.stack([truth == i for i in ids]).astype(np.float64)  # [objects,frames,H,W]
     found = np.stack([prediction == i for i in ids]).astype(np.float64)
     return {
         (sequence.name, i): (
-            np.array([plain_region(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
-            np.array([plain_contour(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
+            np.array(
+                [plain_region(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]
+            ),
+            np.array(
+                [plain_contour(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]
+            ),
         )
         for i in ids
     }
@@ -141,7 +166,9 @@ def plain_contour(truth: np.ndarray, prediction: np.ndarray) -> float:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     footprint = (x**2 + y**2 <= radius**2).astype(np.uint8)
     wanted, found = plain_outline(truth), plain_outline(prediction)
-    wide_wanted, wide_found = (cv2.dilate(edge.astype(np.uint8), footprint) for edge in (wanted, found))
+    wide_wanted, wide_found = (
+        cv2.dilate(edge.astype(np.uint8), footprint) for edge in (wanted, found)
+    )
     if not wanted.any() or not found.any():
         return float(not wanted.any() and not found.any())
     precision = np.sum(found * wide_wanted) / np.sum(found)

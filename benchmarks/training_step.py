@@ -56,7 +56,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="T")
     parser.add_argument("--size", type=int, default=256, help="side of the frames, pixels")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clips", type=int, nargs="*", default=[4, 8, 16, 32], help="of the rows of the affinity")
+    parser.add_argument(
+        "--clips", type=int, nargs="*", default=[4, 8, 16, 32], help="of the rows of the affinity"
+    )
     parser.add_argument("--limit-gb", type=float, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--compile", action="store_true")
@@ -64,8 +66,15 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     step, breaks = step_rows(options)
     alone = affinity_rows(options)
-    figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
-    about = {name: getattr(options, name) for name in ("device", "batch", "frames", "size", "rounds", "threads")}
+    figures = (
+        figures_of(step, alone) | {"graph_breaks": breaks}
+        if options.compile
+        else figures_of(step, alone)
+    )
+    about = {
+        name: getattr(options, name)
+        for name in ("device", "batch", "frames", "size", "rounds", "threads")
+    }
     tables = [page_tables.training_step(figures), page_tables.affinity(figures)]
     report({**figures, **about, **circumstances()}, *tables, out=options.out)
 
@@ -135,7 +144,9 @@ def wait() -> None:
 def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[str, Side]:
     """Every side with the same weights; each has its own, as running statistics of BatchNorm move."""
     torch.manual_seed(0)
-    learner = SelfTraining(DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig())
+    learner = SelfTraining(
+        DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig()
+    )
     learner.to(device)
     native = choose_precision(LoopConfig(), device)
 
@@ -151,7 +162,9 @@ def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[
         return Side(step, own)
 
     sides = {
-        "plain": Side(lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner),
+        "plain": Side(
+            lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner
+        ),
         "ours fp32": ours(torch.float32),
         "ours": ours(native),
     }
@@ -175,7 +188,12 @@ def check(sides: dict[str, Side]) -> None:
         # Where bfloat16 makes another anchor the dominant one, its label differs.
         tolerance = 1e-3 if name == "ours fp32" else 3e-2
         for loss in ("loss", "self_training", "cross_view"):
-            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (name, loss, side.losses, plain)
+            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (
+                name,
+                loss,
+                side.losses,
+                plain,
+            )
 
 
 def row_of(name: str, side: Side, frames: int) -> Row:
@@ -210,13 +228,18 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     return plain_losses(first, second, views.theta, indices[0], indices[1])
 
 
-def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor) -> Losses:
+def plain_losses(
+    first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor
+) -> Losses:
     """Losses at given anchors and cells, with the affinity of all cells of both views to all anchors in memory."""
     clips, count = first.shape[:2]
     own = anchors.shape[1]
     q = gather_cells(first[:, 0], anchors).flatten(0, 1)
     v = torch.einsum("btkhw,ak->btahw", first, q).flatten(0, 1) / OBJECTIVE.temperature
-    v_hat = torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1) / OBJECTIVE.temperature
+    v_hat = (
+        torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1)
+        / OBJECTIVE.temperature
+    )
     aligned = moved(v, theta, count)
 
     numbers = torch.arange(clips, device=first.device)
@@ -228,14 +251,18 @@ def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, 
     self_training = errors[:, 1:].mean()
     r = gather_cells(moved(first[:, 0], theta, 1), cells).flatten(0, 1)
     r_hat = gather_cells(second[:, 0], cells).flatten(0, 1)
-    cross_view = F.cross_entropy(r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device))
+    cross_view = F.cross_entropy(
+        r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device)
+    )
     loss = self_training + OBJECTIVE.cross_view_weight * cross_view
     return {"loss": loss, "self_training": self_training, "cross_view": cross_view}
 
 
 def moved(maps: Tensor, theta: Tensor, count: int) -> Tensor:
     """Maps [B*count,C,h,w] of the first view onto the second."""
-    grid = F.affine_grid(theta.repeat_interleave(count, dim=0), list(maps.shape), align_corners=False)
+    grid = F.affine_grid(
+        theta.repeat_interleave(count, dim=0), list(maps.shape), align_corners=False
+    )
     return F.grid_sample(maps, grid, mode="nearest", align_corners=False)
 
 
@@ -249,7 +276,11 @@ def affinity_rows(options: argparse.Namespace) -> list[Row]:
         sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
     side, most = options.size // STRIDE, options.limit_gb * GB
     device = torch.device(options.device)
-    return [affinity_row(kind, *size, side, most, device) for size in sizes for kind in ("plain", "ours")]
+    return [
+        affinity_row(kind, *size, side, most, device)
+        for size in sizes
+        for kind in ("plain", "ours")
+    ]
 
 
 def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
@@ -258,13 +289,24 @@ def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
     return cells * clips * OBJECTIVE.anchor_grid**2
 
 
-def affinity_row(kind: str, clips: int, frames: int, side: int, most: float, device: torch.device) -> Row:
+def affinity_row(
+    kind: str, clips: int, frames: int, side: int, most: float, device: torch.device
+) -> Row:
     """Time (the faster of two) and memory of losses and gradients of given keys; the size alone beyond `most` bytes."""
     logits = logits_of("ours", clips, frames, side)
     if logits_of(kind, clips, frames, side) * 4 * 4 > most:
-        return {"side": kind, "clips": clips, "frames": frames, "logits": logits, "by": "size alone"}
+        return {
+            "side": kind,
+            "clips": clips,
+            "frames": frames,
+            "logits": logits,
+            "by": "size alone",
+        }
     torch.manual_seed(0)
-    first, second = (F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device) for _ in range(2))
+    first, second = (
+        F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device)
+        for _ in range(2)
+    )
     first.requires_grad_()
     theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1).to(device)
     draw = torch.Generator().manual_seed(0)
@@ -329,8 +371,12 @@ def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
     for name, row in by_side.items():
         if name != "plain":
             key = str(name).replace(" ", "_")
-            figures[f"speedup_{key}"] = round(float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2)
-            figures[f"cpu_speedup_{key}"] = round(float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2)
+            figures[f"speedup_{key}"] = round(
+                float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2
+            )
+            figures[f"cpu_speedup_{key}"] = round(
+                float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2
+            )
     return figures
 
 

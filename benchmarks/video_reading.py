@@ -32,10 +32,19 @@ SPAN = 10  # frames that a clip spans, one more than needed
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 FILES = {
     "H.264, MP4": ("clip.mp4", X264),
-    "VP9, WebM": ("clip.webm", ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "120")),
-    "H.264 with open GOPs, MP4": ("open.mp4", (*X264, "-x264-params", "open-gop=1:keyint=60:bframes=3")),
+    "VP9, WebM": (
+        "clip.webm",
+        ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "120"),
+    ),
+    "H.264 with open GOPs, MP4": (
+        "open.mp4",
+        (*X264, "-x264-params", "open-gop=1:keyint=60:bframes=3"),
+    ),
     "H.264, transport stream": ("clip.ts", (*X264, "-g", "60")),
-    "Xvid, AVI": ("clip.avi", ("-c:v", "mpeg4", "-vtag", "xvid", "-q:v", "4", "-g", "60", "-bf", "2")),
+    "Xvid, AVI": (
+        "clip.avi",
+        ("-c:v", "mpeg4", "-vtag", "xvid", "-q:v", "4", "-g", "60", "-bf", "2"),
+    ),
     "MPEG-2": ("clip.mpg", ("-c:v", "mpeg2video", "-q:v", "4", "-g", "15", "-bf", "2")),
 }
 
@@ -55,13 +64,28 @@ def main() -> None:
             rows.append(compare(name, path, options.seconds * RATE, options.clips))
 
     result = {"clips": options.clips, "frames": options.seconds * RATE, "rows": rows}
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
     report(result | {"machine": machine}, page_tables.video_reading(result), out=options.out)
 
 
 def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
     """A video of smooth texture that moves, with the bits of each frame's number as bars above it."""
-    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(RATE), "-i", "-")
+    source = (
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{WIDTH}x{HEIGHT}",
+        "-r",
+        str(RATE),
+        "-i",
+        "-",
+    )
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, *arguments, str(path)]
     coarse = np.random.default_rng(0).integers(0, 256, (24, 44, 3), dtype=np.uint8)
     texture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))

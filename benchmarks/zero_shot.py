@@ -114,7 +114,9 @@ def of_motion_map(frames: int) -> Row:
     small = small_frames(frames)
     flows = [dis_flow(small[t], small[t + 1], finest=0) for t in range(frames)]
     size = small[0].shape[:2]
-    return {"seconds": per_frame(lambda t: own_motion([flows[t], flows[t]], (size[0], size[1])), frames)}
+    return {
+        "seconds": per_frame(lambda t: own_motion([flows[t], flows[t]], (size[0], size[1])), frames)
+    }
 
 
 def of_superpixels(frames: int) -> Row:
@@ -127,8 +129,12 @@ def nodes_of(frames: int) -> list[consensus.Nodes]:
     """Nodes of successive frames."""
     small = small_frames(frames)
     size = (small[0].shape[0], small[0].shape[1])
-    motions = [own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)]
-    return [consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)]
+    motions = [
+        own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)
+    ]
+    return [
+        consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)
+    ]
 
 
 def of_votes(frames: int, *, dense: bool) -> Row:
@@ -138,12 +144,16 @@ def of_votes(frames: int, *, dense: bool) -> Row:
     if dense:
         features = np.concatenate([one.features for one in nodes])
         squares = (features**2).sum(axis=1)
-        similar = np.exp(-(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2)
+        similar = np.exp(
+            -(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2
+        )
         similar /= similar.sum(axis=1, keepdims=True)
         moving = np.concatenate([one.moving for one in nodes])
         votes = moving
         for _ in range(consensus.ROUNDS):
-            votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (consensus.NEIGHBOURS_SHARE + 1)
+            votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (
+                consensus.NEIGHBOURS_SHARE + 1
+            )
     else:
         consensus.consensus(nodes, [None] * (frames - 1))
     return {"seconds": (time.perf_counter() - start) / frames, "peak_mb": round(peak_mb() - before)}
@@ -246,14 +256,20 @@ def main() -> None:
     """Measure each row in a process of its own."""
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--frames", type=int, default=24, help="frames of each row")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[50, 500], help="frames of videos for the memory")
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[50, 500], help="frames of videos for the memory"
+    )
     parser.add_argument("--parts", nargs="+", default=list(ROWS), help="rows to measure, by name")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.one:
         name, frames = options.one.rsplit(":", 1)
         row = ROWS[name](int(frames))
-        print("{" + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items()) + "}")
+        print(
+            "{"
+            + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items())
+            + "}"
+        )
         return
 
     def measured(name: str, frames: int) -> Row:
@@ -262,9 +278,18 @@ def main() -> None:
 
     rows = [measured(name, options.frames) for name in options.parts]
     rows += [measured("consensus, all of it", length) for length in options.lengths]
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
     command = " ".join(["python", "benchmarks/zero_shot.py", *sys.argv[1:]])
-    made = {"date": date.today().isoformat(), "commit": commit(), "command": command, "machine": machine}
+    made = {
+        "date": date.today().isoformat(),
+        "commit": commit(),
+        "command": command,
+        "machine": machine,
+    }
     figures = {**made, "size": SIZE, "rows": rows}
     report(figures, page_tables.zero_shot(figures), out=options.out)
 

@@ -121,7 +121,9 @@ def index() -> str:
         for page_ in pages:
             if page_.entry["group"] == group:
                 link = f"[{page_.title}]({page_.name}.md)"
-                rows.append([link, *(page_.entry[key] for key in ("answer", "data", "quality", "time"))])
+                rows.append(
+                    [link, *(page_.entry[key] for key in ("answer", "data", "quality", "time"))]
+                )
         tables[group] = table(["experiment", "answer", "data", "how good", "how long"], rows)
 
     template = TEMPLATES / f"{INDEX}.md"
@@ -149,7 +151,9 @@ def values_of(name: str) -> Values:
     folder = EXPERIMENTS / name
     if not (folder / "result.json").is_file():
         missing = folder / "result.json"
-        raise InputError(f"{missing}: is not there; run the experiment with RESULT set to this file")
+        raise InputError(
+            f"{missing}: is not there; run the experiment with RESULT set to this file"
+        )
 
     results = {path.stem: reports.read_json(path) for path in folder.glob("*.json")}
     texts = {**facts(results["result"]), **reports.tables(name, results["result"])}
@@ -232,5 +236,7 @@ def _machine(machine: Any) -> str:
     if isinstance(machine, str):
         return machine
     if "threads" in machine:
-        return f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+        return (
+            f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+        )
     return f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}"

@@ -37,7 +37,9 @@ def mean_map(maps: Path, sequences: Path, out: Path) -> None:
             with Image.open(frame) as image:
                 width, height = image.size
             fitting = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-            write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(fitting).astype(np.uint8))
+            write_mask(
+                out / sequence.name / f"{frame.stem}.png", np.asarray(fitting).astype(np.uint8)
+            )
 
 
 def equal_area(results: Path, maps: Path, out: Path) -> None:
@@ -55,7 +57,9 @@ def equal_area(results: Path, maps: Path, out: Path) -> None:
 def mean_of(maps: Path) -> np.ndarray:
     """The mean over videos of each one's mean map, of SIDES, float."""
     videos = [sorted(video.glob("*.png")) for video in sorted(maps.iterdir()) if video.is_dir()]
-    mean: np.ndarray = np.mean([np.mean([small(path) for path in video], axis=0) for video in videos if video], axis=0)
+    mean: np.ndarray = np.mean(
+        [np.mean([small(path) for path in video], axis=0) for video in videos if video], axis=0
+    )
     return mean
 
 

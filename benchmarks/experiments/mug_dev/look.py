@@ -64,7 +64,11 @@ def picture(
             foreground, unknown = shares(column, name, file.stem)
             canvas.paste(Image.fromarray(painted(frame, foreground, unknown)), (k * WIDTH, y))
             if truth:
-                draw.text((4 + k * WIDTH, y + 2), f"{100 * overlap(column, truth, name, file.stem):.0f}", fill="yellow")
+                draw.text(
+                    (4 + k * WIDTH, y + 2),
+                    f"{100 * overlap(column, truth, name, file.stem):.0f}",
+                    fill="yellow",
+                )
     return canvas
 
 
@@ -122,7 +126,9 @@ def mean_overlap(column: Column, truth: Path, name: str) -> float:
 
 def main() -> None:
     """Read the command line and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=Path, required=True)
     parser.add_argument("--maps", type=Path, required=True)
     parser.add_argument("--size", type=int, default=160)
@@ -135,11 +141,16 @@ def main() -> None:
     given = parser.parse_args()
 
     cells = given.size // given.cell
-    columns = [Column("maps", given.maps), Column(f"maps on {cells}x{cells} cells", given.maps, cells)]
+    columns = [
+        Column("maps", given.maps),
+        Column(f"maps on {cells}x{cells} cells", given.maps, cells),
+    ]
     for pair in given.found:
         title, folder = pair.split("=", 1)
         columns.append(Column(title, Path(folder)))
-    names = given.sequences or sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
+    names = given.sequences or sorted(
+        folder.name for folder in given.frames.iterdir() if folder.is_dir()
+    )
     picture(given.frames, columns, given.truth, names, given.at).save(given.out)
 
 

@@ -108,7 +108,9 @@ def steps(chosen: Settings) -> Steps:
 
 def extracted(videos: str | Path, frames: Path, every: int) -> Steps:
     """Extract the first of `every` so many frames of videos."""
-    return commands.made(frames, "frames", str(videos), "--short-side", "192", "--every", str(every))
+    return commands.made(
+        frames, "frames", str(videos), "--short-side", "192", "--every", str(every)
+    )
 
 
 def evaluated_folders(chosen: Settings) -> Iterator[Path]:

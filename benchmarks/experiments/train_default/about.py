@@ -74,7 +74,9 @@ def scores(result: Result) -> Iterator[str]:
 def main(arguments: list[str]) -> None:
     """Write the facts."""
     if len(arguments) != 2:
-        raise InputError("name the working folder and the file to write: python about.py FOLDER OUT")
+        raise InputError(
+            "name the working folder and the file to write: python about.py FOLDER OUT"
+        )
     folder, out = map(Path, arguments)
     write_json(out, about(folder))
     print(out)

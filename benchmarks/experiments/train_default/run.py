@@ -10,9 +10,44 @@ from experiments.jobs import Job, Steps, run_jobs
 
 HERE = Path(__file__).resolve().parent
 CLIPS = (
-    *("--train", "192", "--val", "8", "--seed", "1", "--frames", "16", "--blur-steps", "1", "--smallest-crop", "0.15"),
-    *("--min-area", "0.03", "--max-area", "0.25", "--max-objects", "4", "--speed", "0.02", "--dashes", "0.25"),
-    *("--turn", "0.06", "--stretch", "0.03", "--ripple", "0.01", "--pan", "0.015", "--light", "0.03"),
+    *(
+        "--train",
+        "192",
+        "--val",
+        "8",
+        "--seed",
+        "1",
+        "--frames",
+        "16",
+        "--blur-steps",
+        "1",
+        "--smallest-crop",
+        "0.15",
+    ),
+    *(
+        "--min-area",
+        "0.03",
+        "--max-area",
+        "0.25",
+        "--max-objects",
+        "4",
+        "--speed",
+        "0.02",
+        "--dashes",
+        "0.25",
+    ),
+    *(
+        "--turn",
+        "0.06",
+        "--stretch",
+        "0.03",
+        "--ripple",
+        "0.01",
+        "--pan",
+        "0.015",
+        "--light",
+        "0.03",
+    ),
 )
 """Options of `densevos data synth`: objects, camera and light change about twice as fast as in the demo's clips."""
 
@@ -79,5 +114,14 @@ def evaluated(chosen: Settings, name: str, encoder: str) -> Steps:
         sets["objects"] = ("--dataset", "folder", "--root", chosen.objects)
     for title, sequences in sets.items():
         results = str(chosen.out / title / name)
-        yield ("densevos-eval", "propagate", "--encoder", encoder, *sequences, "--out", results, "--resume")
+        yield (
+            "densevos-eval",
+            "propagate",
+            "--encoder",
+            encoder,
+            *sequences,
+            "--out",
+            results,
+            "--resume",
+        )
         yield ("densevos-eval", "score", *sequences, "--results", results)

@@ -52,9 +52,13 @@ def copy_stills(out: Path, readers: dict[str, Callable[[str], bytes]]) -> int:
         try:
             content = readers[source](row["path"])
         except (OSError, ImportError, KeyError, subprocess.CalledProcessError) as error:
-            raise InputError(f"{row['file']}: {source} does not have {row['path']} ({error})") from error
+            raise InputError(
+                f"{row['file']}: {source} does not have {row['path']} ({error})"
+            ) from error
         if hashlib.sha256(content).hexdigest() != row["sha256"]:
-            raise InputError(f"{row['file']}: {source} has another photograph now; use the version in {LIST.name}")
+            raise InputError(
+                f"{row['file']}: {source} has another photograph now; use the version in {LIST.name}"
+            )
         with written_whole(out / row["file"]) as file:
             file.write(content)
     return len(rows())
@@ -72,10 +76,14 @@ def of_commit(repository: Path) -> Callable[[str], bytes]:
 
 def of_debian_package(package: Path) -> Callable[[str], bytes]:
     """Reads files of a Debian package: an ar archive that holds data.tar.xz."""
-    data = next(content for name, content in _members(package.read_bytes()) if name.startswith("data.tar"))
+    data = next(
+        content for name, content in _members(package.read_bytes()) if name.startswith("data.tar")
+    )
     with tarfile.open(fileobj=BytesIO(data)) as archive:
         contents = {
-            member.name.removeprefix("./"): file.read() for member in archive if (file := archive.extractfile(member))
+            member.name.removeprefix("./"): file.read()
+            for member in archive
+            if (file := archive.extractfile(member))
         }
     return contents.__getitem__
 

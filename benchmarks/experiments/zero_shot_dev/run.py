@@ -44,7 +44,9 @@ def steps(chosen: Settings) -> Steps:
     for method in METHODS:
         yield from found(chosen, method, "--method", method)
     if chosen.encoder:
-        yield from found(chosen, "consensus_encoder", "--method", "consensus", "--encoder", chosen.encoder)
+        yield from found(
+            chosen, "consensus_encoder", "--method", "consensus", "--encoder", chosen.encoder
+        )
     yield from commands.gathered("zero_shot_dev", chosen.out)
 
 
