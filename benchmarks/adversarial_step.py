@@ -1,15 +1,23 @@
-"""What the adversarial losses cost: a training step without one, with the general and with the clustered one.
+"""What the adversarial losses cost: a training step without one, with the general one, and with the
+clustered one.
 
-    python benchmarks/adversarial_step.py [--samples 4] [--rounds 5] [--device cuda] [--precision bf16]
+    python benchmarks/adversarial_step.py [--samples 4] [--rounds 5] [--device cuda]
+        [--precision bf16]
 
-Steps: Swin-T + UperNet at 256 pixels, discriminator behind the patch embedding, as many labelled images as frames of
-videos, forwards, backwards and optimiser. The three losses take turns on the same batch in one process, and a ratio is
-the median over rounds of two steps of one round, so that other work on the machine touches both. Video Swin: a step on
-clips of four frames with and without checkpointing, likewise. Memory: each of these again in a process of its own: the
-largest resident size (of a GPU: the largest allocated) less what there was before the network. k-means: ours against
-scikit-learn's on the feature maps and tokens of 16 frames; from a GPU scikit-learn's begins with a copy to the host.
-The ratio "as with scikit-learn" is computed: the clustered step with n_init=10 of scikit-learn for our k-means. Prints
-tables and, as the last line, one JSON object.
+Steps: forward and backward pass and optimiser of Swin-T + UperNet at 256 pixels, with the
+discriminator behind the patch embedding, and as many labelled images as frames of videos. The three
+losses take turns on the same batch in one process. A ratio is the median over rounds of two steps
+of one round, so other work on the machine touches both. Steps of Video Swin on clips of four
+frames, with and without checkpointing, are compared in the same way.
+
+Memory: each step runs again in a process of its own. Its memory is the largest resident size (of a
+GPU: the largest allocated) less what there was before the network.
+
+k-means: ours against scikit-learn's on the feature maps and tokens of 16 frames. On a GPU the time
+of scikit-learn's has the copy to the host in it. The ratio "as with scikit-learn" is computed: it
+is the clustered step with n_init=10 of scikit-learn in the place of our k-means.
+
+The script prints tables and, as the last line, one JSON object.
 """
 
 import argparse
@@ -63,9 +71,12 @@ def main() -> None:
     if options.one:
         print(json.dumps(rows_of(options.one, options)))
         return
+
     steps = measured("race losses", options) + measured("race video", options)
     for row in steps:
-        row["peak_mb"] = measured(f"memory {row['step']}", options)[0]["peak_mb"]
+        (memory_row,) = measured(f"memory {row['step']}", options)
+        row["peak_mb"] = memory_row["peak_mb"]
+
     clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
     figures = {
         **ratios(steps, clusterings),
@@ -79,7 +90,8 @@ def main() -> None:
 
 def measured(kind: str, options: argparse.Namespace) -> list[Row]:
     """The rows of one kind, measured by a new process."""
-    threads = {"OMP_NUM_THREADS": str(options.threads)}  # scikit-learn's
+    # scikit-learn reads its number of threads from the environment.
+    threads = {"OMP_NUM_THREADS": str(options.threads)}
     return in_own_process([__file__, *sys.argv[1:], "--one", kind], threads)
 
 
@@ -89,23 +101,28 @@ def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
     task, _, name = kind.partition(" ")
     if task == "race":
         return race(LOSSES if name == "losses" else VIDEO, options)
-    return [memory(name, options)] if task == "memory" else clusterings_of(name, options)
+    if task == "memory":
+        return [memory(name, options)]
+    return clusterings_of(name, options)
 
 
 # Steps
 
 
 def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
-    """Seconds of steps that take turns, the first of each left out; rounds begin with another one each."""
+    """Seconds of steps that take turns; the first step of each is left out."""
     steps = {name: step_of(name, options) for name in names}
     for step in steps.values():
         step()
+
+    # Each round starts with another step, so none always follows the same one.
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(options.rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             seconds[name].append(timed(steps[name], options.device))
-    base = seconds[names[1] if names == LOSSES else names[0]]
+
+    base = seconds["general" if names == LOSSES else names[0]]
     return [
         {
             "step": name,
@@ -122,7 +139,8 @@ def memory(name: str, options: argparse.Namespace) -> Row:
     """Peak memory of three steps: weights, gradients and optimiser included."""
     device = torch.device(options.device)
     if device.type == "cuda":
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device)  # The context of CUDA is not memory of the step.
+
     before = resident_mb(device)
     step = step_of(name, options)
     for _ in range(3):
@@ -152,7 +170,7 @@ def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
 
 
 def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
-    """The papers' networks; general and clustered loss judge feature maps of the patch embedding."""
+    """The papers' networks; both losses take feature maps of the patch embedding."""
     video = name in VIDEO
     size = options.video_size if video else options.size
     small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "hidden": 16} if options.tiny else {}
@@ -219,6 +237,7 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
         "scikit-learn": lambda: scikit_learn(),
         "scikit-learn n_init=10": lambda: scikit_learn(n_init=10),
     }
+
     rows = []
     for name, method in methods.items():
         centres = method()
@@ -259,6 +278,8 @@ def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
         str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"
     }
     general, clustered = (float(by_step[name]["seconds"]) for name in ("general", "clustered"))
+
+    # The step as it would be with scikit-learn's k-means in the place of ours.
     theirs = clustered - maps["ours"] + maps["scikit-learn n_init=10"]
     checkpointed = by_step["video_swin checkpointed"]
     return {

@@ -1,10 +1,13 @@
-"""What a piece of work would cost on a GPU, counted without one: operations, bytes, kernels, memory and seconds.
+"""What a piece of work would cost on a GPU, counted without one.
 
-`costs_of` runs the work on torch's device "meta", whose tensors have shapes and no values: it takes no time, and fails
-where the work would look at a value, which on a GPU makes the host wait. Every operation that is no view counts as one
-kernel that reads its inputs and writes its outputs. Seconds are a roofline: each kernel takes the time of its
-arithmetic or of its bytes, whichever is longer, and a shortest time; the host needs some time to start it, during which
-the GPU works. It is an estimate; sustained shares of the peaks are assumptions, written down in `Card`.
+`costs_of` counts operations, bytes, kernels and memory, and estimates seconds. It runs the work on
+torch's device "meta", whose tensors have shapes and no values: it takes no time, and fails where
+the work would look at a value, which on a GPU makes the host wait.
+
+Every operation that is no view counts as one kernel that reads its inputs and writes its outputs.
+Seconds are a roofline: each kernel takes the time of its arithmetic or of its bytes, whichever is
+longer, and at least a shortest time. The host needs some time to start a kernel, during which the
+GPU works. The result is an estimate: `Card` states which shares of the peaks it assumes.
 """
 
 import weakref
@@ -64,7 +67,7 @@ class Costs:
     """Estimated seconds of the card."""
 
     def seconds(self, card: Card) -> float:
-        """Estimated seconds: of the card, or of the host where it cannot start kernels fast enough."""
+        """Estimated seconds: those of the card, or of the host if it starts kernels too slowly."""
         return max(self.gpu, self.kernels * card.launch)
 
 

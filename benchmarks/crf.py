@@ -3,9 +3,10 @@
     pip install pydensecrf2
     python benchmarks/crf.py --images /data/DAVIS/JPEGImages/480p [--rounds 3]
 
-Both sides refine the middle frame of every sequence, on one thread, from a blurred map with noise. Times are the
-fastest of some rounds in which the sides take turns. A side's memory is what a process that refines the first frame
-grows by. Prints a table and, as the last line, one JSON object.
+Both sides refine the middle frame of every sequence, on one thread, from a blurred map with noise.
+Times are the fastest of some rounds in which the sides take turns. A side's memory is what a
+process that refines the first frame grows by. The script prints a table and, as the last line, one
+JSON object.
 """
 
 import argparse
@@ -32,7 +33,10 @@ SETTINGS = {**PRESETS, "manual": MANUAL}
 
 
 def main() -> None:
-    """Time every setting and number of labels, then the memory of both sides; or be one process of the latter."""
+    """Time every setting and number of labels, then measure the memory of both sides.
+
+    With --one this is a process that measures the memory of one side.
+    """
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument(
         "--images", type=Path, required=True, help="folder with a folder of frames per sequence"
@@ -51,19 +55,18 @@ def main() -> None:
         print(json.dumps(memory(SIDES[options.one], images[0])))
         return
 
-    rows: list[Row] = [
-        {
-            "setting": name,
-            "labels": labels,
-            **compare(images, SETTINGS[name], labels, options.rounds),
-        }
-        for name in options.settings
-        for labels in options.labels
-    ]
-    grown = {
-        side: in_own_process([__file__, "--one", side, "--images", str(options.images)])
-        for side in SIDES
-    }
+    rows: list[Row] = []
+    for name in options.settings:
+        for labels in options.labels:
+            compared = compare(images, SETTINGS[name], labels, options.rounds)
+            rows.append({"setting": name, "labels": labels, **compared})
+
+    # Memory is that of a new process for each side, which has not run the other one.
+    grown = {}
+    for side in SIDES:
+        arguments = [__file__, "--one", side, "--images", str(options.images)]
+        grown[side] = in_own_process(arguments)
+
     figures = figures_of(rows, grown, images, options)
     report(figures, page_tables.crf(figures), out=options.out)
 
@@ -137,12 +140,12 @@ def compare(images: list[np.ndarray], config: CrfConfig, labels: int, rounds: in
             wall[side] += fastest[side][0] / len(images)
             cpu[side] += fastest[side][1] / len(images)
 
-        difference = np.abs(results["ours"] - results["pydensecrf2"]).max(axis=0)
+        mine, other = results["ours"], results["pydensecrf2"]
+        difference = np.abs(mine - other).max(axis=0)
         largest = max(largest, float(difference.max()))
         far += int((difference > 1e-4).sum())
-        changed += int(
-            (results["ours"].argmax(axis=0) != results["pydensecrf2"].argmax(axis=0)).sum()
-        )
+        changed += int((mine.argmax(axis=0) != other.argmax(axis=0)).sum())
+
     return {
         **{f"seconds_{side}": round(seconds, 4) for side, seconds in wall.items()},
         # On a machine that others use, only the time of the processor says how much work there is.
@@ -177,14 +180,15 @@ def figures_of(
     """All that was measured, and where."""
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
+    command = ["python benchmarks/crf.py --images DAVIS/JPEGImages/480p"]
+    command += [f"--sequences {len(images)}", f"--rounds {options.rounds}"]
     return {
         "rows": rows,
         "peak_mb": grown,
         "images": len(images),
         "size": list(images[0].shape[:2]),
         "pixels": sum(image.shape[0] * image.shape[1] for image in images),
-        "command": f"python benchmarks/crf.py --images DAVIS/JPEGImages/480p --sequences {len(images)}"
-        f" --rounds {options.rounds}",
+        "command": " ".join(command),
         "date": f"{datetime.date.today()}",
         "commit": commit(),
         "machine": {

@@ -1,20 +1,25 @@
-"""CPU time of training clips from video files, frame folders and shards, against decord by hand, in one run.
+"""CPU time of training clips from video files, frame folders and shards, against decord by hand.
 
     nice python benchmarks/data_loading.py [--clips 30] [--videos 4] [--seconds 10]
 
-A clip is five frames in random order, ten apart, at a random place, cropped to 256 x 256, as training reads it; each
-clip opens its video anew. By hand: open the file with decord, get the frames in ascending order, put them back, crop
-and scale them with Pillow. In the order as drawn: the same with the frames in the order in which they were drawn. All
-others read the same clips through the sources of densevos: video files, frame folders as `densevos data frames` writes
-them, shards as `densevos data pack` writes them. First time: of a file that the process has not yet looked at. All ways
-take turns, clip by clip. What is measured is the CPU time of one process with one thread, as other jobs on the machine
-change it less: its median, and the median of its ratios to the same clips by hand. Files are in memory. Clips of video
-files must be those read by hand, bit for bit.
+A clip is five frames in random order, ten apart, at a random place, cropped to 256 x 256, as
+training reads it; each clip opens its video anew.
 
-Besides, opening a video and decoding all of its frames in order are compared with the same by hand.
+* By hand: open the file with decord, get the frames in ascending order, put them back in the order
+  as drawn, crop and scale them with Pillow.
+* In the order as drawn: the same, but decord gets the frames in that order.
+* All others read the same clips through the sources of densevos: video files, frame folders as
+  `densevos data frames` writes them, shards as `densevos data pack` writes them.
+* First time: of a file that the process has not yet looked at.
 
-Cores: so many of them feed one GPU that takes ten steps a second of 16 clips. Prints a table for each size of video
-and, as the last line, one JSON object.
+All ways take turns, clip by clip. Other jobs on the machine change CPU time less than time by the
+clock, so the script measures the CPU time of one process with one thread: its median, and the
+median of its ratios to the same clips by hand. Files are in memory. Clips of video files must be
+those read by hand, bit for bit. Opening a video and decoding all of its frames in order are
+compared with the same by hand as well.
+
+Cores: how many of them feed one GPU that takes ten steps a second of 16 clips. The script prints
+tables and, as the last line, one JSON object.
 """
 
 import math
@@ -70,33 +75,24 @@ def main() -> None:
     torch.set_num_threads(1)
 
     with tempfile.TemporaryDirectory() as folder:
-        videos = [
-            encode(
-                Path(folder) / "videos" / f"{name}-{number}.mp4",
-                SIZES[name],
-                options.seconds * RATE,
-                seed=number,
-            )
-            for name in options.sizes
-            for number in range(options.videos)
-        ]
-        sources = sources_of(Path(folder), videos)
-        ways = ways_to_read(Path(folder), videos, sources)
+        root = Path(folder)
+        videos = []
+        for name in options.sizes:
+            for number in range(options.videos):
+                path = root / "videos" / f"{name}-{number}.mp4"
+                videos.append(encode(path, SIZES[name], options.seconds * RATE, seed=number))
+
+        sources = sources_of(root, videos)
+        ways = ways_to_read(root, videos, sources)
         openings, passes = ways_to_open(videos, sources), ways_to_go_through(videos, sources)
-        few = max(2, options.clips // 8)
-        measured = {
-            "rows": [
-                with_cores(row)
-                for name in options.sizes
-                for row in compare(name, videos, ways, options.clips)
-            ],
-            "opening": [
-                row
-                for name in options.sizes
-                for row in compare(name, videos, openings, options.clips)
-            ],
-            "whole": [row for name in options.sizes for row in compare(name, videos, passes, few)],
-        }
+
+        few = max(2, options.clips // 8)  # A pass decodes the whole video.
+        measured: dict[str, list[Row]] = {"rows": [], "opening": [], "whole": []}
+        for name in options.sizes:
+            rows = compare(name, videos, ways, options.clips)
+            measured["rows"] += [with_cores(row) for row in rows]
+            measured["opening"] += compare(name, videos, openings, options.clips)
+            measured["whole"] += compare(name, videos, passes, few)
 
     load = round(os.getloadavg()[0], 2)
     machine = {
@@ -120,7 +116,10 @@ def torchcodec() -> str:
 
 
 def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
-    """A video of a camera that glides over smooth texture, with the noise of a sensor; x264 as most files are made."""
+    """A video of a camera that glides over smooth texture, with the noise of a sensor.
+
+    It is encoded by x264, as most files are.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
     rng = np.random.default_rng(seed)
@@ -135,6 +134,7 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
+            # Where the camera looks at, and where the noise is taken from.
             x, y = (
                 int(side / 2 * (1 + math.sin(number / speed)))
                 for side, speed in ((width, 40), (height, 70))
@@ -160,11 +160,14 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
     read = {}
     for number in range(clips):
         video = chosen[number % len(chosen)]
+
+        # A random order, so that no way always finds what another one left in a cache.
         for way in rng.sample(list(ways), len(ways)):
             draws = np.random.default_rng(number)
             begin = time.process_time()
             read[way] = ways[way](video, draws)
             seconds[way].append(time.process_time() - begin)
+
         for way in ways:
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"

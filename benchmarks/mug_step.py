@@ -1,13 +1,20 @@
-"""Time and peak memory of MuG's objectives against a plain formulation of the same losses, and of a whole step.
+"""Time and memory of MuG's objectives against a plain formulation, and of a whole training step.
 
     python benchmarks/mug_step.py [--videos 4 16] [--match-size 16] [--limit-gb 16]
 
-Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The plain formulation has
-every affinity in memory, and the mask of h*w x h*w cells of the long-term term. Step: one whole training step of the
-recipe `mug_small`, and the share of each granularity: what a step without it is shorter by. The shares leave encoding,
-which they have in common. Inference: zero-shot segmentation of 480x854 frames by that network, and the dense CRF on one
-core. Each row is a process of its own; its memory is the largest resident one less what imports and inputs take. A row
-that would need more than --limit-gb is left out by its size. Prints a table and, as the last line, one JSON object.
+* Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The
+  plain formulation has every affinity in memory, and the mask of h*w x h*w cells of the long-term
+  term.
+* Step: one whole training step of the recipe `mug_small`, and the share of each granularity: how
+  much shorter a step is without it. The shares leave out encoding, which they have in common.
+* Inference: zero-shot segmentation of 480x854 frames by that network, and the dense CRF on one
+  core.
+
+Each row is a process of its own; its memory is the largest resident one less what imports and
+inputs take. A row that would need more than --limit-gb is left out, and its size is given. The
+script prints tables and, as the last line, one JSON object.
+
+Shapes: N videos, K frames of a video, h x w cells.
 """
 
 import argparse
@@ -56,44 +63,41 @@ def main() -> None:
     if options.one:
         print(json.dumps(one_row(options.one, options.videos[0], options.match_size)))
         return
-    rows = [
-        row_of(kind, videos, options)
-        for kind in ("objectives plain", "objectives ours", "step")
-        for videos in options.videos
-    ]
+
+    rows = []
+    for kind in ("objectives plain", "objectives ours", "step"):
+        for videos in options.videos:
+            rows.append(row_of(kind, videos, options))
     rows.append(row_of("inference", 1, options))
+
     figures = {
         "rows": rows,
         "cells": CELLS,
         "match_size": options.match_size,
         "threads": options.threads,
     }
-    for ours, plain in pairs(rows):
-        name = f"n{ours['videos']}"
-        figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
+    by_kind = {(row["kind"], row["videos"]): row for row in rows}
+    for videos in options.videos:
+        plain = by_kind["objectives plain", videos]
+        ours = by_kind["objectives ours", videos]
+        figures[f"memory_ratio_n{videos}"] = ratio(plain["peak_mb"], ours["peak_mb"], digits=1)
         if plain["seconds"]:
-            figures[f"time_ratio_{name}"] = round(
-                float(plain["seconds"]) / float(ours["seconds"]), 2
-            )
+            figures[f"time_ratio_n{videos}"] = ratio(plain["seconds"], ours["seconds"], digits=2)
+
     tables = [page_tables.mug_step(figures), page_tables.granularities(figures)]
     report(figures, *tables, out=options.out)
 
 
-def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
-    """Rows of ours and of the plain formulation for as many videos."""
-    kinds = {(row["kind"], row["videos"]): row for row in rows}
-    return [
-        (row, kinds["objectives plain", n])
-        for (kind, n), row in kinds.items()
-        if kind == "objectives ours"
-    ]
+def ratio(plain: float | str, ours: float | str, *, digits: int) -> float:
+    """How many times as much the plain formulation takes."""
+    return round(float(plain) / float(ours), digits)
 
 
 def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
-    """One row; where the plain affinities alone are over the limit, their size in the place of a measurement."""
-    needed = (
-        2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4
-    )  # products and softmax
+    """Measure one row, or give its size where the plain affinities alone are over the limit."""
+    # float32 products and their softmax, of every cell with the pooled cells of all references.
+    affinities = videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4
+    needed = 2 * affinities * 4
     if kind == "objectives plain" and needed > options.limit_gb * GB:
         return {
             "kind": kind,
@@ -113,14 +117,14 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
         return whole_step(videos)
     if kind == "inference":
         return inference(128)
+
     features = inputs(videos)
     regressor = GeometricRegressor(match_size)
-    parts = (
-        (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
-    )
+    plain = kind.endswith("plain")
+    video, long = (plain_video, plain_long) if plain else (our_video, our_long)
 
     def step() -> float:
-        loss = parts[0](features) + parts[1](features, regressor) + parts[2](features)
+        loss = video(features) + long(features, regressor) + short(features)
         loss.backward()
         return float(loss.detach())
 
@@ -285,7 +289,7 @@ class Repeated:
 
 
 def inference(frames: int) -> Row:
-    """Frames a second of zero-shot segmentation without CRF, and seconds of the CRF for one frame."""
+    """Frames a second of zero-shot segmentation without CRF, and seconds a frame of the CRF."""
     config = mug_small(Path(), Path())
     picture = cv2.resize(data.astronaut(), (854, 480))
     network = MugNetwork(

@@ -23,7 +23,7 @@ class PageTable:
     Args:
         result: name of the JSON file in results/ that it shows, without .json.
         make: makes the Markdown of that JSON.
-        before: stands for the JSON before anybody has run the script; without it the file is needed.
+        before: stands for the JSON while nobody has run the script; None if there must be one.
     """
 
     result: str
@@ -32,7 +32,7 @@ class PageTable:
 
 
 def label_propagation(figures: Figures) -> str:
-    """Seconds a frame and memory of both formulations, and the floor that they are compared with."""
+    """Seconds a frame and memory of both formulations, and of the floor."""
     names = {
         "dense": "plain, all similarities",
         "ours": "densevos",

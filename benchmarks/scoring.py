@@ -2,9 +2,10 @@
 
     python benchmarks/scoring.py --frames 2000 --workers 1 2
 
-Straightforward means a stack of float64 masks per object and video, and a dilation of the full frame for every outline.
-Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides read them from there, in the time measured.
-Asserts that the numbers are identical, prints a table and, as the last line, one JSON object.
+Straightforward means a stack of float64 masks for each object and video, and a dilation of the full
+frame for every outline. Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides
+read them from there, in the time that is measured. The script checks that the numbers are
+identical, and prints a table and, as the last line, one JSON object.
 """
 
 import math
@@ -47,7 +48,10 @@ def main() -> None:
 
 
 def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
-    """Sequences of at most LENGTH scored frames, their masks below `folder`: ellipses that drift, and a wobbly copy."""
+    """Draw sequences of at most LENGTH scored frames.
+
+    Their masks lie below `folder`: ellipses that drift, and a wobbly copy of them as results.
+    """
     sequences = []
     for number, start in enumerate(range(0, frames, LENGTH)):
         names = tuple(

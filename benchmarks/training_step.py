@@ -1,21 +1,29 @@
-"""A training step of DUL against the plain formulation, side by side in one run, and its affinity and losses alone.
+"""A training step of DUL against the plain formulation, and its affinity and losses alone.
 
-    python benchmarks/training_step.py [--device cpu] [--batch 4] [--rounds 3] [--compile] [--clips 4 8 16 32]
+    python benchmarks/training_step.py [--device cpu] [--batch 4] [--rounds 3] [--compile]
+        [--clips 4 8 16 32]
 
-Step: forward and backward pass on the same clips, weights and draws. The plain side computes in float32 in contiguous
-layout, and has the affinity of all cells of both views to all anchors in memory, moved from view to view as logits, as
-the authors' release does. `ours fp32` is our formulation in float32, which must give the same losses; `ours` is what
-`densevos train` does on this machine (bfloat16 where it is multiplied natively, channels last), which must give them
-within that precision. The sides take turns, and the fastest of --rounds counts, so that other work on the machine
-touches all alike; CPU seconds are beside seconds of the clock for the same reason. --compile adds `ours compiled`:
-torch.compile of the encoder and of the losses, one graph each.
+Step: forward and backward pass on the same clips, weights and random draws.
 
-Affinity: losses and gradients of given keys, for more and more clips (T = 5) and more and more frames. Memory is the
-largest resident one of a row less what was there before. A row that would need more than --limit-gb is left out by its
-size. What bounds it is the number of logits: B (T - 1) h w cells times B N^2 anchors. `peak per logit` is how many
-float32 of memory each logit of ours takes, `ns per logit` how much time of a processor.
+* plain computes in float32 in contiguous layout. It has the affinity of all cells of both views to
+  all anchors in memory, moved from view to view as logits, as the authors' release does.
+* ours fp32 is our formulation in float32, which must give the same losses.
+* ours is what `densevos train` does on this machine (bfloat16 where it is multiplied natively,
+  channels last), which must give the same losses within that precision.
+* ours compiled, with --compile: torch.compile of the encoder and of the losses, one graph each.
 
-Prints tables and, as the last line, one JSON object.
+The sides take turns, and the fastest of --rounds counts, so other work on the machine touches all
+alike. CPU seconds stand beside seconds of the clock for the same reason.
+
+Affinity: losses and gradients of given keys, for more and more clips (T = 5) and more and more
+frames. Memory is the largest resident one of a row less what was there before. A row that would
+need more than --limit-gb is left out, and its size is given. The number of logits bounds it:
+B (T - 1) h w cells times B N^2 anchors. `peak per logit` is how many float32 of memory each logit
+of ours takes, `ns per logit` how much time of a processor.
+
+The script prints tables and, as the last line, one JSON object.
+
+Shapes: B clips, T frames, N anchors a side, h x w cells, C or K channels.
 """
 
 import argparse
@@ -117,7 +125,11 @@ class Side:
 
 
 def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
-    """A row of each side, and the graph breaks of the compiled one. AssertionError when losses differ."""
+    """A row of each side, and the graph breaks of the compiled one.
+
+    Raises:
+        AssertionError: losses differ.
+    """
     shape = (options.batch, options.frames, 3, options.size, options.size)
     draw = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
@@ -142,7 +154,10 @@ def wait() -> None:
 
 
 def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[str, Side]:
-    """Every side with the same weights; each has its own, as running statistics of BatchNorm move."""
+    """Every side, with the same weights.
+
+    Each has a copy of its own, because running statistics of BatchNorm move.
+    """
     torch.manual_seed(0)
     learner = SelfTraining(
         DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig()
@@ -180,7 +195,11 @@ def in_channels_last(learner: SelfTraining) -> SelfTraining:
 
 
 def check(sides: dict[str, Side]) -> None:
-    """AssertionError when a side's losses are not those of the plain formulation, within its precision."""
+    """Check that a side's losses are those of the plain formulation, within its precision.
+
+    Raises:
+        AssertionError: they differ by more.
+    """
     plain = sides["plain"].losses
     assert plain is not None
     for name, side in sides.items():
@@ -231,9 +250,21 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
 def plain_losses(
     first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor
 ) -> Losses:
-    """Losses at given anchors and cells, with the affinity of all cells of both views to all anchors in memory."""
+    """Losses at given anchors and cells.
+
+    The affinity of all cells of both views to all anchors is in memory.
+
+    Args:
+        first: keys [B,T,K,h,w] of the first view.
+        second: keys [B,T,K,h,w] of the second view.
+        theta: affine maps [B,2,3] from the first view to the second.
+        anchors: indices [B,N^2] of the anchors' cells.
+        cells: indices of the cells of the cross-view loss.
+    """
     clips, count = first.shape[:2]
     own = anchors.shape[1]
+
+    # Similarities of every cell of both views to every anchor, as logits.
     q = gather_cells(first[:, 0], anchors).flatten(0, 1)
     v = torch.einsum("btkhw,ak->btahw", first, q).flatten(0, 1) / OBJECTIVE.temperature
     v_hat = (
@@ -244,6 +275,8 @@ def plain_losses(
 
     numbers = torch.arange(clips, device=first.device)
     among = numbers.repeat_interleave(count)[:, None] == numbers.repeat_interleave(own)
+
+    # Labels come from the second view, among the anchors of the same clip.
     shares = torch.softmax(v_hat, dim=1) * among[:, :, None, None]
     labels = shares.argmax(dim=1)
 
@@ -270,7 +303,7 @@ def moved(maps: Tensor, theta: Tensor, count: int) -> Tensor:
 
 
 def affinity_rows(options: argparse.Namespace) -> list[Row]:
-    """More and more clips of five frames, then more and more frames of as many clips as the first row has twice."""
+    """Rows for more and more clips of five frames, then for fewer frames of half the most clips."""
     sizes = [(clips, 5) for clips in options.clips]
     if options.clips:
         sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
@@ -284,7 +317,10 @@ def affinity_rows(options: argparse.Namespace) -> list[Row]:
 
 
 def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
-    """Entries of the affinity that is in memory: the plain side's has the reference frame too, and both views."""
+    """Entries of the affinity that is in memory.
+
+    The plain side's has the reference frame as well, and both views.
+    """
     cells = clips * side**2 * (2 * frames if kind == "plain" else frames - 1)
     return cells * clips * OBJECTIVE.anchor_grid**2
 
@@ -292,7 +328,10 @@ def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
 def affinity_row(
     kind: str, clips: int, frames: int, side: int, most: float, device: torch.device
 ) -> Row:
-    """Time (the faster of two) and memory of losses and gradients of given keys; the size alone beyond `most` bytes."""
+    """Time (the faster of two) and memory of losses and gradients of given keys.
+
+    A row that would need more than `most` bytes has its size alone.
+    """
     logits = logits_of("ours", clips, frames, side)
     if logits_of(kind, clips, frames, side) * 4 * 4 > most:
         return {
@@ -344,7 +383,7 @@ def affinity_row(
 
 
 class Memory:
-    """The largest memory, of the device or else of the process, from now on, less what is used now."""
+    """The most memory from now on, less what is used now: of the GPU, or else of the process."""
 
     def __init__(self, device: torch.device) -> None:
         self.gpu = device.type == "cuda"

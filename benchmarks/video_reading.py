@@ -2,11 +2,12 @@
 
     python benchmarks/video_reading.py [--clips 60] [--seconds 20]
 
-By hand: open the file with decord and read the frames, as if every file could be read in any order. Ours: open the file
-as training does, and read the same frames. A clip is five frames, two apart, in random order, at a random place; each
-clip opens the file anew. The first clip of a file, which takes the look at its packets or the pass over its frames, is
-told apart. Both sides take turns. Frames carry their number, so that clips with a wrong frame are counted. Prints a
-table and, as the last line, one JSON object.
+By hand: open the file with decord and read the frames, as if every file could be read in any order.
+Ours: open the file as training does, and read the same frames. A clip is five frames, two apart, in
+random order, at a random place; each clip opens the file anew. The first clip of a file, which
+takes the look at its packets or the pass over its frames, has columns of its own. Both sides take
+turns. Frames carry their number, so clips with a wrong frame are counted. The script prints a table
+and, as the last line, one JSON object.
 """
 
 import contextlib
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
-    """A video of smooth texture that moves, with the bits of each frame's number as bars above it."""
+    """Write a video of smooth, moving texture; bars at the top are the bits of a frame's number."""
     source = (
         "-f",
         "rawvideo",
@@ -106,7 +107,7 @@ def number_of(frame: np.ndarray) -> int:
 
 
 def compare(name: str, path: Path, frames: int, clips: int) -> Row:
-    """Clips a second of the same clips read both ways, and how many frames are others than those asked for."""
+    """Clips a second of the same clips read both ways, and how many clips have a wrong frame."""
     sides = {"by_hand": by_hand, "ours": ours}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     wrong = dict.fromkeys(sides, 0)

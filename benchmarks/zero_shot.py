@@ -1,13 +1,15 @@
-"""Seconds and memory of zero-shot segmentation, part by part, on one core: frames of 480x854 pixels.
+"""Seconds and memory of zero-shot segmentation of 480x854 frames, part by part, on one core.
 
-    OMP_NUM_THREADS=1 python benchmarks/zero_shot.py [--frames 24] [--lengths 50 500] [--out FILE.json]
+    OMP_NUM_THREADS=1 python benchmarks/zero_shot.py [--frames 24] [--lengths 50 500]
+        [--out FILE.json]
 
-The video is rendered: the photograph of a cat moves before that of a motorcycle, which the camera passes by (both come
-with scikit-image). Motion, superpixels and votes work on frames of 240 pixels, as the commands do. Plain formulations
-stand beside where there are any: the similarity of all pairs of superpixels instead of the nearest, GrabCut of the
-whole frame at full size instead of the surroundings of a box, reduced. Mask R-CNN has random weights: its time is that
-of the network, without the masks of many detections. Each row runs in a process of its own. Prints a table and, as the
-last line, one JSON object.
+The video is rendered: the photograph of a cat moves before that of a motorcycle, which the camera
+passes by (both come with scikit-image). Motion, superpixels and votes work on frames of 240 pixels,
+as the commands do. Plain formulations stand beside where there are any: the similarity of all pairs
+of superpixels instead of the nearest, and GrabCut of the whole frame at full size instead of the
+reduced surroundings of a box. Mask R-CNN has random weights: its time is that of the network,
+without the masks of many detections. Each row runs in a process of its own. The script prints a
+table and, as the last line, one JSON object.
 """
 
 import os

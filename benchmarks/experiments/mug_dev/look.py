@@ -1,15 +1,16 @@
-"""What MuG is shown and what it returns, side by side: one picture with a row for each sequence.
+"""What MuG sees and what it returns, side by side: one image with a row for each sequence.
 
-    python benchmarks/experiments/mug_dev/look.py --frames FRAMES --maps MAPS [--size 160] [--cell 8] \
-        [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.png
+    python benchmarks/experiments/mug_dev/look.py --frames FRAMES --maps MAPS [--size 160]
+        [--cell 8] [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.png
 
-A row shows the middle frame of a sequence (`--at` tells which part of it), the foreground map that the network learns
-from, this map on the cells of the network (the share of foreground in each), and the masks of every folder that is
-given. Foreground is red, what a map does not know is blue. With --truth each column is headed by its mean J over the
-shown sequences, all frames counted, and each picture carries the J of its own frame.
+A row shows the middle frame of a sequence (`--at` chooses another part of it), the foreground map
+that the network learns from, this map on the cells of the network (the share of foreground in
+each), and the masks of every given folder. Foreground is red, and what a map does not know is blue.
+With --truth the head of each column has its mean J over the shown sequences, all frames counted,
+and each image carries the J of its own frame.
 
-FRAMES, MAPS, MASKS and ANNOTATIONS hold one folder a sequence: SEQUENCE/FRAME.jpg or .png. A folder of annotations may
-have other numbers of pixels.
+FRAMES, MAPS, MASKS and ANNOTATIONS hold one folder a sequence: SEQUENCE/FRAME.jpg or .png. A folder
+of annotations may have other numbers of pixels.
 """
 
 import argparse
@@ -28,7 +29,13 @@ RED, BLUE = np.array([255, 40, 40]), np.array([60, 90, 255])
 
 @dataclass(frozen=True)
 class Column:
-    """One kind of masks. `cells` is their number along each side where masks are shown as shares of cells."""
+    """One kind of masks.
+
+    Args:
+        title: its head.
+        folder: the masks, SEQUENCE/FRAME.png.
+        cells: show shares of so many cells along each side instead of the masks.
+    """
 
     title: str
     folder: Path
@@ -64,16 +71,16 @@ def picture(
             foreground, unknown = shares(column, name, file.stem)
             canvas.paste(Image.fromarray(painted(frame, foreground, unknown)), (k * WIDTH, y))
             if truth:
-                draw.text(
-                    (4 + k * WIDTH, y + 2),
-                    f"{100 * overlap(column, truth, name, file.stem):.0f}",
-                    fill="yellow",
-                )
+                score = f"{100 * overlap(column, truth, name, file.stem):.0f}"
+                draw.text((4 + k * WIDTH, y + 2), score, fill="yellow")
     return canvas
 
 
 def shares(column: Column, name: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
-    """Share of foreground and of what is unknown, [H,W] float of the shown size; nothing where there is no mask."""
+    """Share of foreground and of what is unknown, [H,W] float of the shown size.
+
+    Both are zero where there is no mask.
+    """
     file = column.folder / name / f"{frame}.png"
     if not file.is_file():
         return np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH))
@@ -148,9 +155,10 @@ def main() -> None:
     for pair in given.found:
         title, folder = pair.split("=", 1)
         columns.append(Column(title, Path(folder)))
-    names = given.sequences or sorted(
-        folder.name for folder in given.frames.iterdir() if folder.is_dir()
-    )
+
+    names = given.sequences
+    if not names:
+        names = sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
     picture(given.frames, columns, given.truth, names, given.at).save(given.out)
 
 

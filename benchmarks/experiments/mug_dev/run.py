@@ -12,7 +12,10 @@ from experiments.jobs import Command, Job, Steps, run_jobs
 
 KINDS = ("consensus", "saliency", "cam")
 EVERY = {"consensus": 1, "saliency": 3, "cam": 3}
-"""One of so many frames is used: what moves shows between neighbours; the other kinds look at single frames."""
+"""How many frames apart the used frames are.
+
+Consensus sees motion, which shows between neighbours; the other kinds look at single frames.
+"""
 GRANULARITIES = ("frame", "short", "long", "video")
 CONTROLS = ("python", str(EXPERIMENTS / "mug_dev" / "controls.py"))
 

@@ -1,4 +1,4 @@
-"""The tables of `scripts/zero_shot_dev.sh`: each method without and with the CRF, and by sequence."""
+"""The tables of `scripts/zero_shot_dev.sh`: each method with and without CRF, and by sequence."""
 
 import os
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def scores(path: Path) -> dict[str, Any]:
-    """Mean J, F and T in per cent, and J of each sequence; T is missing where no sequence has one."""
+    """Mean J, F and T (where a sequence has one) in per cent, and J of each sequence."""
     results = read_json(path)
 
     means = {}

@@ -1,4 +1,4 @@
-"""Objects found without a first mask and without training, on DAVIS-2016 (scripts/zero_shot_dev.sh)."""
+"""Objects found without a first mask or training, on DAVIS-2016 (scripts/zero_shot_dev.sh)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
