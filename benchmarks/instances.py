@@ -1,4 +1,4 @@
-"""J&F and seconds a frame of objects told apart without a first mask, for each kind of proposals.
+"""J&F and seconds a frame of several objects found without a first mask, by kind of proposals.
 
     python benchmarks/instances.py --set dogs-jump ROOT Annotations dogs-jump
         --foreground truth consensus

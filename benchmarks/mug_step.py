@@ -270,10 +270,10 @@ def whole_step(videos: int) -> Row:
 
 
 class Repeated:
-    """One picture again and again, as a reader of frames."""
+    """One image again and again, as a reader of frames."""
 
-    def __init__(self, picture: np.ndarray, length: int):
-        self.path, self.picture, self.length = Path("picture"), picture, length
+    def __init__(self, image: np.ndarray, length: int):
+        self.path, self.image, self.length = Path("image"), image, length
         self.names = [f"{index:05d}" for index in range(length)]
 
     def __len__(self) -> int:
@@ -281,7 +281,7 @@ class Repeated:
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """As many as are asked for."""
-        return np.stack([self.picture] * len(indices))
+        return np.stack([self.image] * len(indices))
 
     def seconds(self) -> np.ndarray | None:
         """A folder of frames has no times."""
@@ -291,19 +291,19 @@ class Repeated:
 def inference(frames: int) -> Row:
     """Frames a second of zero-shot segmentation without CRF, and seconds a frame of the CRF."""
     config = mug_small(Path(), Path())
-    picture = cv2.resize(data.astronaut(), (854, 480))
+    image = cv2.resize(data.astronaut(), (854, 480))
     network = MugNetwork(
         config.encoder, config.objective.readout, config.objective.aggregate_temperature
     )
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, torch.device("cpu"))
-    probability = next(segmenter(Repeated(picture, 16)))
+    probability = next(segmenter(Repeated(image, 16)))
     before, start = resident_mb(), time.perf_counter()
-    count = sum(1 for _ in segmenter(Repeated(picture, frames)))
+    count = sum(1 for _ in segmenter(Repeated(image, frames)))
     seconds = time.perf_counter() - start
     peak = round(peak_mb() - before)
     start = time.perf_counter()
     for _ in range(8):
-        refine(probability, picture)
+        refine(probability, image)
     crf = (time.perf_counter() - start) / 8
     return {
         "kind": "inference",

@@ -132,7 +132,7 @@ def mean_overlap(column: Column, truth: Path, name: str) -> float:
 
 
 def main() -> None:
-    """Read the command line and write the picture."""
+    """Read the command line and write the image."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

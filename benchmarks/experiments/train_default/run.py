@@ -9,15 +9,12 @@ from experiments import commands, settings
 from experiments.jobs import Job, Steps, run_jobs
 
 HERE = Path(__file__).resolve().parent
-CLIPS = tuple(
-    shlex.split(
-        """
-    --train 192 --val 8 --seed 1 --frames 16 --blur-steps 1 --smallest-crop 0.15
-    --min-area 0.03 --max-area 0.25 --max-objects 4 --speed 0.02 --dashes 0.25
-    --turn 0.06 --stretch 0.03 --ripple 0.01 --pan 0.015 --light 0.03
-    """
-    )
-)
+CLIPS_TEXT = """
+--train 192 --val 8 --seed 1 --frames 16 --blur-steps 1 --smallest-crop 0.15
+--min-area 0.03 --max-area 0.25 --max-objects 4 --speed 0.02 --dashes 0.25
+--turn 0.06 --stretch 0.03 --ripple 0.01 --pan 0.015 --light 0.03
+"""
+CLIPS = tuple(shlex.split(CLIPS_TEXT))
 """Options of `densevos data synth`.
 
 Objects, camera and light change about twice as fast as in the demo's clips.
