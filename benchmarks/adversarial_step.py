@@ -155,6 +155,8 @@ def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
         ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
     )
     optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-5)
+
+    # The same batch and draws at every step, so only the loss differs between steps.
     batch = a_batch(options.video_samples if name in VIDEO else options.samples, config.clips)
     generator = torch.Generator().manual_seed(0)
     lower = options.precision == "bf16"
@@ -225,6 +227,7 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
     """Seconds and inertia of four k-means of the same points."""
     points = points_of(unit, options)
 
+    # The same number of clusters for all; scikit-learn also in its default and its common setting.
     def scikit_learn(**settings: float | int) -> Tensor:
         found = KMeans(CLUSTERS, random_state=0, **settings).fit(points.cpu().numpy())
         return torch.from_numpy(found.cluster_centers_)

@@ -96,6 +96,7 @@ def make_tree(root: Path, videos: int, classes: int) -> None:
     ]
     for number in range(min(videos, classes)):
         (root / f"class number {number:03d}").mkdir(parents=True)
+    # Without buffers and encodings: there are hundreds of thousands.
     for path in paths:
         os.close(os.open(root / path, os.O_CREAT | os.O_WRONLY))
     paths.sort()
@@ -133,6 +134,8 @@ def one_row(kind: str, root: Path) -> Row:
         root if kind != "index" else index_of(root)
     )
     loaded = time.perf_counter()
+
+    # The identity is what a run records of its data.
     identity()
     done, cpu = time.perf_counter(), time.process_time() - busy
     grown = resident_mb() - before
@@ -171,15 +174,15 @@ def private_mb_of_a_fork(titles: Callable[[], Iterable[str]]) -> float:
     Memory that it shares with its parent does not count: Linux copies a page when one of the two
     writes to it, and counting references is writing.
     """
-    here, there = os.pipe()
+    reading_end, writing_end = os.pipe()
     if os.fork() == 0:
         before = private_mb()
         for _ in titles():
             pass
-        os.write(there, str(private_mb() - before).encode())
+        os.write(writing_end, str(private_mb() - before).encode())
         os._exit(0)
     os.wait()
-    return float(os.read(here, 100))
+    return float(os.read(reading_end, 100))
 
 
 def private_mb() -> float:

@@ -87,12 +87,16 @@ class Counted(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        # What the work did not make itself was there before.
         inputs = on_meta((args, kwargs))
         self.costs.state += sum(self._new(tensor) for tensor in inputs)
+
         out = func(*args, **(kwargs or {}))
         results = on_meta(out)
         for result in results:
             self._hold(result)
+
+        # A view and an empty tensor take no kernel.
         name = func.__name__.partition(".")[0]
         if results and name not in NO_KERNELS and not func.is_view:
             self._count(name, inputs, results, flops_of(func, args, kwargs or {}, out))
@@ -103,11 +107,14 @@ class Counted(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if storage._cdata in self._known:
             return 0
+
+        # Python may give the same address to a later storage, so forget it when it goes.
         self._known.add(storage._cdata)
         weakref.finalize(storage, self._known.discard, storage._cdata)
         return storage.nbytes()
 
     def _hold(self, tensor: Tensor) -> None:
+        """Count a tensor's memory as held until it is freed."""
         size = self._new(tensor)
         self.costs.held += size
         self.costs.peak = max(self.costs.peak, self.costs.held)
@@ -118,14 +125,21 @@ class Counted(TorchDispatchMode):
         self.costs.held -= size
 
     def _count(self, name: str, inputs: list[Tensor], results: list[Tensor], flop: float) -> None:
-        written = sum(map(size_of, results))
-        read = written if name in GATHERS else sum(map(size_of, inputs))
-        is_bf16 = bool(inputs) and inputs[0].dtype == torch.bfloat16
-        rate = self.card.bf16 if is_bf16 else self.card.fp32
+        """Add one kernel."""
+        written = sum(size_of(tensor) for tensor in results)
+        read = written if name in GATHERS else sum(size_of(tensor) for tensor in inputs)
+
         costs = self.costs
-        costs.bf16, costs.fp32 = costs.bf16 + flop * is_bf16, costs.fp32 + flop * (not is_bf16)
         costs.bytes += read + written
         costs.kernels += 1
+        if inputs and inputs[0].dtype == torch.bfloat16:
+            rate = self.card.bf16
+            costs.bf16 += flop
+        else:
+            rate = self.card.fp32
+            costs.fp32 += flop
+
+        # The roofline: whatever takes longest decides.
         costs.gpu += max(
             flop / rate,
             (read + written) / self.card.bytes,
@@ -137,6 +151,8 @@ class Counted(TorchDispatchMode):
         """Seconds of a top-k, whose passes over a row are a block's own."""
         if name != "topk":
             return 0
+
+        # A pass looks at two bits, so there are four for each byte of a value.
         rows = inputs[0].numel() / max(inputs[0].shape[-1], 1)
         return rows / self.card.blocks * 4 * inputs[0].element_size() * self.card.topk_pass
 
@@ -149,7 +165,9 @@ def size_of(tensor: Tensor) -> int:
 def flops_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> float:
     """Floating-point operations of a product, a convolution or attention; 0 for all else."""
     formula = flop_registry.get(func.overloadpacket)
-    return float(formula(*args, **kwargs, out_val=out)) if formula else 0.0
+    if formula is None:
+        return 0.0
+    return float(formula(*args, **kwargs, out_val=out))
 
 
 def on_meta(arguments: Any) -> list[Tensor]:

@@ -134,6 +134,8 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
 def measured(step: Callable[[], float]) -> Row:
     """Seconds and peak memory beyond now of a step that is run three times."""
     before, seconds, loss = resident_mb(), [], 0.0
+
+    # The first step also fills caches; the fastest counts.
     for _ in range(3):
         start = time.perf_counter()
         loss = step()
@@ -162,7 +164,9 @@ def inputs(videos: int) -> dict[str, Tensor]:
 
 def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Pooled keys and values of every frame's references [N*K,K-1,*,h/2,w/2]."""
+    # Every other frame of a video is a reference of a frame.
     others = [[j for j in range(SEGMENTS) if j != k] for k in range(SEGMENTS)]
+
     both = []
     for name in ("key", "value"):
         small = pooled(features[name].flatten(0, 1)).unflatten(0, features[name].shape[:2])
@@ -171,6 +175,7 @@ def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
+    """The loss of the video granularity, given the aggregated values [N*K,*,h,w]."""
     r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(
         0, features["value"].shape[:2]
     )
@@ -179,12 +184,14 @@ def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
 
 
 def our_video(features: dict[str, Tensor]) -> Tensor:
+    """The video objective as training computes it, block by block."""
     return video_loss(
         aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features
     )
 
 
 def plain_video(features: dict[str, Tensor]) -> Tensor:
+    """The video objective with the affinity of all cells in memory."""
     keys, values = references(features)
     rows = features["key"].flatten(0, 1).flatten(2).transpose(1, 2)
     weights = torch.softmax(rows @ keys.transpose(1, 2).flatten(2) / 0.07, dim=2)
@@ -193,6 +200,7 @@ def plain_video(features: dict[str, Tensor]) -> Tensor:
 
 
 def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
+    """Cosines of the cells of two frames, from the first to the second and back."""
     small = F.normalize(F.adaptive_avg_pool2d(features["pair"].flatten(0, 1), side), dim=1)
     first, second = small.unflatten(0, features["pair"].shape[:2]).unbind(1)
     there = cosines(first, second)
@@ -200,6 +208,7 @@ def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
 
 
 def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    """The long-term objective as training computes it, by box sums."""
     side = regressor.side
     scores = [
         inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)
@@ -208,6 +217,7 @@ def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tens
 
 
 def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    """The long-term objective with the inlier mask of every cell in memory."""
     side = regressor.side
     mask = F.max_pool2d(
         torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1
@@ -223,6 +233,7 @@ def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Te
 
 
 def short(features: dict[str, Tensor]) -> Tensor:
+    """The short-term objective: tracking a patch; both sides share it."""
     centres = torch.full((len(features["maps"]), 2), CELLS // 2)
     logits = 10 * response(features["patches"], features["maps"]) - 5
     return tracking_loss(logits, gaussian_map(centres, (CELLS, CELLS), 1.6))
@@ -251,11 +262,15 @@ def whole_step(videos: int) -> Row:
         return float(loss.detach())
 
     row = measured(step)
+
+    # A step without one granularity computes the other three.
     without = {
         name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES
     }
     seconds: dict[str, list[float]] = {name: [] for name in ("whole", *GRANULARITIES)}
-    for _ in range(3):  # in turn, so that other work on the machine touches all
+
+    # The steps take turns, so other work on the machine touches all alike.
+    for _ in range(3):
         for name, times in seconds.items():
             chosen = without.get(name, GRANULARITIES)
             learner._chosen = lambda chosen=chosen: chosen  # type: ignore[method-assign]
@@ -296,11 +311,14 @@ def inference(frames: int) -> Row:
         config.encoder, config.objective.readout, config.objective.aggregate_temperature
     )
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, torch.device("cpu"))
+
+    # One clip first: it warms up, and gives the CRF a map.
     probability = next(segmenter(Repeated(image, 16)))
     before, start = resident_mb(), time.perf_counter()
     count = sum(1 for _ in segmenter(Repeated(image, frames)))
     seconds = time.perf_counter() - start
     peak = round(peak_mb() - before)
+
     start = time.perf_counter()
     for _ in range(8):
         refine(probability, image)

@@ -60,6 +60,7 @@ def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
         truth, results = folder / "truth" / f"video{number}", folder / "results" / f"video{number}"
         truth.mkdir(parents=True)
         results.mkdir(parents=True)
+
         generator = np.random.default_rng(number)
         centres = generator.uniform([150, 100], [WIDTH - 150, HEIGHT - 100], (objects, 2))
         axes = generator.uniform(30, 110, (objects, 2))
@@ -93,12 +94,14 @@ def ellipses(centres: np.ndarray, axes: np.ndarray) -> np.ndarray:
 
 def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dict[str, object]:
     """Seconds of both sides, and that they agree to the last bit."""
+    # The straightforward program, in one process.
     start, busy = time.perf_counter(), time.process_time()
     expected: Curves = {}
     for sequence in sequences:
         expected |= straightforward(sequence, results)
     plain, plain_busy = time.perf_counter() - start, time.process_time() - busy
 
+    # Ours, with each number of processes; every run must give the same numbers.
     ours, ours_busy = {}, {}
     for count in workers:
         start, busy = time.perf_counter(), time.process_time()
@@ -175,6 +178,7 @@ def plain_contour(truth: np.ndarray, prediction: np.ndarray) -> float:
     )
     if not wanted.any() or not found.any():
         return float(not wanted.any() and not found.any())
+
     precision = np.sum(found * wide_wanted) / np.sum(found)
     recall = np.sum(wanted * wide_found) / np.sum(wanted)
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0

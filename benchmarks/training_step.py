@@ -138,7 +138,8 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     for number in range(options.rounds + 1):
         for side in sides.values():
             side.measure()
-            if number == 0:  # caches, and what is compiled at first use
+            # The first round fills caches and compiles, so it does not count.
+            if number == 0:
                 side.seconds = side.cpu_seconds = float("inf")
     if options.compile:
         breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
@@ -238,6 +239,7 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     def encoded(frames: Tensor) -> Tensor:
         return learner.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
+    # Only the first view and the reference frame of the second one need gradients.
     main = encoded(torch.cat([views.first, views.second[:, :1]], dim=1))
     with torch.no_grad():
         rest = encoded(views.second[:, 1:])
@@ -347,11 +349,14 @@ def affinity_row(
         for _ in range(2)
     )
     first.requires_grad_()
+
+    # A view that is a crop of the other, as augmentation gives it.
     theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1).to(device)
     draw = torch.Generator().manual_seed(0)
     grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
     anchors, cells = (grid_indices(clips, side, side, grid, draw) for grid in grids)
 
+    # Two turns: the first one also fills caches.
     memory = Memory(device)
     seconds, cpu_seconds, loss = [], [], 0.0
     for _ in range(2):

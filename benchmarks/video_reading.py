@@ -112,6 +112,8 @@ def compare(name: str, path: Path, frames: int, clips: int) -> Row:
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     wrong = dict.fromkeys(sides, 0)
     rng = random.Random(0)
+
+    # Both sides read the same clips in turn, so other work on the machine touches both.
     for _ in range(clips):
         start = rng.randrange(frames - SPAN)
         indices = [start + 2 * place for place in rng.sample(range(5), 5)]
@@ -121,6 +123,7 @@ def compare(name: str, path: Path, frames: int, clips: int) -> Row:
             right = [number_of(frame) for frame in found] == indices
             wrong[side] += not right
 
+    # The first clip of a file also takes a look at its packets, or a pass over its frames.
     later = {side: statistics.fmean(times[1:]) for side, times in seconds.items()}
     return {
         "file": name,

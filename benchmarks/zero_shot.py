@@ -144,13 +144,15 @@ def of_votes(frames: int, *, dense: bool) -> Row:
     nodes = nodes_of(frames)
     before, start = resident_mb(), time.perf_counter()
     if dense:
-        features = np.concatenate([one.features for one in nodes])
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, for all pairs of superpixels at once.
+        features = np.concatenate([node.features for node in nodes])
         squares = (features**2).sum(axis=1)
         similar = np.exp(
             -(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2
         )
         similar /= similar.sum(axis=1, keepdims=True)
-        moving = np.concatenate([one.moving for one in nodes])
+
+        moving = np.concatenate([node.moving for node in nodes])
         votes = moving
         for _ in range(consensus.ROUNDS):
             votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (
@@ -181,6 +183,7 @@ def of_proposals(kind: str, frames: int) -> Row:
     """One kind of proposals, with the true foreground."""
     reader = Rendered(frames)
     if kind == "maskrcnn":
+        # Random weights: nothing is downloaded, and the time of the network is the same.
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 

@@ -55,8 +55,8 @@ ROWS = {
     "MuG round 1, CRF": "mug{of}_round1",
     "MuG round 2, no CRF": "mug{of}_round2_no_crf",
     "MuG round 2, CRF": "mug{of}_round2",
-    "MuG round 1, no CRF, of the area of the maps": "mug{of}_round1_equal_area",
-    "MuG round 2, no CRF, of the area of the maps": "mug{of}_round2_equal_area",
+    "MuG round 1, no CRF, at the area of the maps": "mug{of}_round1_equal_area",
+    "MuG round 2, no CRF, at the area of the maps": "mug{of}_round2_equal_area",
     "one-shot, preset `mug` (previous frame)": "one_shot{of}",
     "one-shot, preset `mug-release` (first + previous, top 5)": "one_shot_release{of}",
 }

@@ -115,10 +115,13 @@ def overlap(column: Column, truth: Path, name: str, frame: str) -> float:
     file, annotation = (folder / name / f"{frame}.png" for folder in (column.folder, truth))
     if not (file.is_file() and annotation.is_file()):
         return np.nan
+
     real = read_mask(annotation) > 0
     share = (read_mask(file) == 1).astype(np.float32)
     if column.cells:
         share = on_grid(share, column.cells)
+
+    # Annotations may have other numbers of pixels than maps.
     size = (real.shape[1], real.shape[0])
     found = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR)) > 0.5
     union = np.count_nonzero(found | real)

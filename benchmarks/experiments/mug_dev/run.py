@@ -167,7 +167,7 @@ def learned(
     more = (*options, *chosen.train_options)
     yield commands.train(chosen.recipe, *data, out=model, more=more)
 
-    # How many rounds there are, the recipe and the options say; training has made their folders.
+    # The recipe and the options decide how many rounds there are; training has made their folders.
     for round_folder in sorted(model.glob("round[0-9]*")):
         results = chosen.out / f"{name}_{round_folder.name}"
         yield from found(chosen, model=round_folder, maps=maps, results=results)
