@@ -22,6 +22,7 @@ The script prints tables and, as the last line, one JSON object.
 
 import argparse
 import json
+import operator
 import os
 import statistics
 import sys
@@ -77,7 +78,10 @@ def main() -> None:
         (memory_row,) = measured(f"memory {row['step']}", options)
         row["peak_mb"] = memory_row["peak_mb"]
 
-    clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
+    clusterings = []
+    for unit in UNITS:
+        clusterings += measured(f"kmeans {unit}", options)
+
     figures = {
         **ratios(steps, clusterings),
         **conditions(options),
@@ -123,16 +127,18 @@ def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
             seconds[name].append(timed(steps[name], options.device))
 
     base = seconds["general" if names == LOSSES else names[0]]
-    return [
-        {
+    rows: list[Row] = []
+    for name, mine in seconds.items():
+        ratios = map(operator.truediv, mine, base)
+        row: Row = {
             "step": name,
             "seconds": round(statistics.median(mine), 4),
             "fastest": round(min(mine), 4),
-            "ratio": round(statistics.median(a / b for a, b in zip(mine, base, strict=True)), 4),
+            "ratio": round(statistics.median(ratios), 4),
             "ratio_fastest": round(min(mine) / min(base), 4),
         }
-        for name, mine in seconds.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def memory(name: str, options: argparse.Namespace) -> Row:
@@ -277,10 +283,13 @@ def inertia(points: Tensor, centres: Tensor) -> float:
 def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
     """The figures that a claim is made of."""
     by_step = {str(row["step"]): row for row in steps}
-    maps = {
-        str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"
-    }
-    general, clustered = (float(by_step[name]["seconds"]) for name in ("general", "clustered"))
+    general = float(by_step["general"]["seconds"])
+    clustered = float(by_step["clustered"]["seconds"])
+
+    maps = {}
+    for row in clusterings:
+        if row["unit"] == "maps":
+            maps[str(row["k-means"])] = float(row["seconds"])
 
     # The step as it would be with scikit-learn's k-means in the place of ours.
     theirs = clustered - maps["ours"] + maps["scikit-learn n_init=10"]

@@ -124,29 +124,26 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
     width, height = size
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 16, width // 8, 3), dtype=np.uint8)
-    texture = np.asarray(
-        Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC), np.int16
-    )
+    smooth = Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
+    texture = np.asarray(smooth, np.int16)
     noise = rng.normal(0, 4, (2 * height, 2 * width, 1)).astype(np.int16)
+
+    x264 = {"crf": str(CRF), "preset": "veryfast"}
     with av.open(path, mode="w") as container:
-        stream = container.add_stream(
-            "libx264", rate=RATE, options={"crf": str(CRF), "preset": "veryfast"}
-        )
+        stream = container.add_stream("libx264", rate=RATE, options=x264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
-            # Where the camera looks at, and where the noise is taken from.
-            x, y = (
-                int(side / 2 * (1 + math.sin(number / speed)))
-                for side, speed in ((width, 40), (height, 70))
-            )
-            left, top = (int(rng.integers(side)) for side in (width, height))
-            image = (
-                texture[y : y + height, x : x + width]
-                + noise[top : top + height, left : left + width]
-            )
-            frame = av.VideoFrame.from_ndarray(
-                np.clip(image, 0, 255).astype(np.uint8), format="rgb24"
-            )
+            # The camera swings over the texture.
+            x = int(width / 2 * (1 + math.sin(number / 40)))
+            y = int(height / 2 * (1 + math.sin(number / 70)))
+            seen = texture[y : y + height, x : x + width]
+
+            # Each frame takes its noise from another place.
+            left, top = int(rng.integers(width)), int(rng.integers(height))
+            grain = noise[top : top + height, left : left + width]
+
+            image = np.clip(seen + grain, 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -172,19 +169,21 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
 
-    warm = {
-        way: times[1:] or times for way, times in seconds.items()
-    }  # The first call loads and looks at files.
-    return [
-        {
+    # The first call loads libraries and looks at files.
+    warm = {way: times[1:] or times for way, times in seconds.items()}
+
+    rows: list[Row] = []
+    for way, times in warm.items():
+        ratios = map(operator.truediv, warm[BY_HAND], times)
+        row: Row = {
             "video": name,
             "way": way,
             "cpu_ms": round(1000 * statistics.median(times), 1),
             "per_second_and_core": round(1 / statistics.median(times), 1),
-            "ratio": round(statistics.median(map(operator.truediv, warm[BY_HAND], times)), 2),
+            "ratio": round(statistics.median(ratios), 2),
         }
-        for way, times in warm.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def with_cores(row: Row) -> Row:
@@ -210,60 +209,68 @@ def sources_of(root: Path, videos: list[Path]) -> dict[str, VideoSource]:
 def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to read a clip."""
 
+    def by_hand(video: int, rng: np.random.Generator) -> Tensor:
+        return cropped(frames_by_hand(videos[video], rng, ascending=True), rng)
+
+    def not_cropped(video: int, rng: np.random.Generator) -> np.ndarray:
+        return frames_by_hand(videos[video], rng, ascending=True)
+
+    def as_drawn(video: int, rng: np.random.Generator) -> Tensor:
+        return cropped(frames_by_hand(videos[video], rng, ascending=False), rng)
+
     def ours(source: str) -> Way:
         return lambda video, rng: read_clip(sources[source].open(video), CLIP, rng)
 
-    decoders = [decoder for decoder in DECODERS if loading_problem(decoder) is None]
-    return {
-        BY_HAND: lambda video, rng: cropped(
-            frames_by_hand(videos[video], rng, ascending=True), rng
-        ),
-        f"{BY_HAND}, not cropped": lambda video, rng: frames_by_hand(
-            videos[video], rng, ascending=True
-        ),
-        f"{BY_HAND}, in the order as drawn": lambda video, rng: cropped(
-            frames_by_hand(videos[video], rng, ascending=False), rng
-        ),
-        **{
-            f"video files ({decoder})": asking_for(decoder, ours("video files"))
-            for decoder in decoders
-        },
-        "video files, first time": first_time(root / "links", videos),
-        **{source: ours(source) for source in sources if source != "video files"},
+    ways: dict[str, Way] = {
+        BY_HAND: by_hand,
+        f"{BY_HAND}, not cropped": not_cropped,
+        f"{BY_HAND}, in the order as drawn": as_drawn,
     }
+    ways |= with_decoders(DECODERS, ours("video files"))
+    ways["video files, first time"] = first_time(root / "links", videos)
+    for source in sources:
+        if source != "video files":
+            ways[source] = ours(source)
+    return ways
 
 
 def ways_to_open(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to open a video."""
 
+    def by_hand(video: int, rng: np.random.Generator) -> int:
+        return len(decord.VideoReader(str(videos[video]), num_threads=1))
+
     def ours(source: str) -> Way:
         return lambda video, rng: len(sources[source].open(video))
 
-    decoders = [decoder for decoder in QUICK if loading_problem(decoder) is None]
-    return {
-        BY_HAND: lambda video, rng: len(decord.VideoReader(str(videos[video]), num_threads=1)),
-        **{
-            f"video files ({decoder})": asking_for(decoder, ours("video files"))
-            for decoder in decoders
-        },
-        **{source: ours(source) for source in sources if source != "video files"},
-    }
+    ways = {BY_HAND: by_hand, **with_decoders(QUICK, ours("video files"))}
+    for source in sources:
+        if source != "video files":
+            ways[source] = ours(source)
+    return ways
+
+
+def with_decoders(decoders: Iterable[str], way: Way) -> dict[str, Way]:
+    """A way to read video files, with each decoder that loads on this machine."""
+    ways = {}
+    for decoder in decoders:
+        if loading_problem(decoder) is None:
+            ways[f"video files ({decoder})"] = asking_for(decoder, way)
+    return ways
 
 
 def ways_to_go_through(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to decode a video from its first frame to its last."""
 
-    def through(frames: Iterable[object]) -> int:
-        return sum(1 for _ in frames)
+    def by_hand(video: int, rng: np.random.Generator) -> None:
+        for frame in decord.VideoReader(str(videos[video]), num_threads=1):
+            frame.asnumpy()
 
-    return {
-        BY_HAND: lambda video, rng: through(
-            frame.asnumpy() for frame in decord.VideoReader(str(videos[video]), num_threads=1)
-        ),
-        "video files": lambda video, rng: through(
-            iterate_frames(sources["video files"].open(video))
-        ),
-    }
+    def ours(video: int, rng: np.random.Generator) -> None:
+        for _ in iterate_frames(sources["video files"].open(video)):
+            pass
+
+    return {BY_HAND: by_hand, "video files": ours}
 
 
 def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> np.ndarray:
@@ -282,13 +289,14 @@ def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> 
 def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
     """A clip of frames, by Pillow alone."""
     left, top, side = crop_box(frames.shape[2], frames.shape[1], CLIP, rng)
+    box = (left, top, left + side, top + side)
+    size = (CLIP.size, CLIP.size)
     mirror = rng.random() < 0.5
-    box, images = (left, top, left + side, top + side), []
+
+    images = []
     for frame in frames:
-        image = Image.fromarray(frame).resize(
-            (CLIP.size, CLIP.size), Image.Resampling.BILINEAR, box=box
-        )
-        images.append(np.asarray(image)[:, ::-1] if mirror else np.asarray(image))
+        image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, box=box))
+        images.append(image[:, ::-1] if mirror else image)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 

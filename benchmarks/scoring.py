@@ -142,23 +142,21 @@ def check_identical(expected: Curves, scores: Scores) -> None:
 def straightforward(sequence: Sequence, results: Path) -> Curves:
     """J and F of every object by the definition, all masks of the video in memory."""
     truth = np.stack([read_mask(file) for file in sequence.truth[1:-1]])
-    prediction = np.stack(
-        [read_mask(results / sequence.name / f"{n}.png") for n in sequence.frame_names[1:-1]]
-    )
+    files = [results / sequence.name / f"{name}.png" for name in sequence.frame_names[1:-1]]
+    prediction = np.stack([read_mask(file) for file in files])
+
+    # All objects of the video at once, [objects,frames,H,W], as straightforward programs do.
     ids = range(1, int(read_mask(sequence.truth[0]).max()) + 1)
-    wanted = np.stack([truth == i for i in ids]).astype(np.float64)  # [objects,frames,H,W]
-    found = np.stack([prediction == i for i in ids]).astype(np.float64)
-    return {
-        (sequence.name, i): (
-            np.array(
-                [plain_region(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]
-            ),
-            np.array(
-                [plain_contour(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]
-            ),
-        )
-        for i in ids
-    }
+    wanted = np.stack([truth == id for id in ids]).astype(np.float64)
+    found = np.stack([prediction == id for id in ids]).astype(np.float64)
+
+    curves = {}
+    for number, id in enumerate(ids):
+        pairs = list(zip(wanted[number], found[number], strict=True))
+        region = np.array([plain_region(*pair) for pair in pairs])
+        contour = np.array([plain_contour(*pair) for pair in pairs])
+        curves[sequence.name, id] = (region, contour)
+    return curves
 
 
 def plain_region(truth: np.ndarray, prediction: np.ndarray) -> float:
