@@ -84,6 +84,20 @@ def test_a_page_shows_every_table_and_its_links_lead_somewhere(name: str) -> Non
         assert (RESULTS / link).is_file(), link
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_and_options_of_the_commands_are_there(name: str) -> None:
+    harness = (ROOT / "benchmarks" / "harness.py").read_text(encoding="utf-8")
+    for block in re.findall(r"^```\n(.+?)^```$", text_of(name), re.DOTALL | re.MULTILINE):
+        for command in block.replace("\\\n", " ").splitlines():
+            scripts = re.findall(r"(?:scripts|benchmarks)/\w+\.(?:sh|py)", command)
+            assert scripts or command.startswith("densevos"), command
+
+            for script in scripts:
+                source = (ROOT / script).read_text(encoding="utf-8")
+                for option in re.findall(r" (--[a-z-]+)", command) if script.endswith(".py") else ():
+                    assert f'"{option}"' in source + harness, (script, option)
+
+
 def test_every_kept_json_is_on_a_page() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in RESULTS.glob("*.md"))
     estimates = RESULTS / "gpu_estimates.json"  # The table of the page gpu has all that is in it.
