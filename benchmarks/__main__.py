@@ -1,11 +1,13 @@
-"""Experiments: run one, gather what a run left, or write its page.
+"""Experiments: run one, gather what a run left, or write result pages.
 
     python benchmarks run NAME [options of densevos train]
     python benchmarks gather NAME FOLDER [TABLE ...]
     python benchmarks page NAME
+    python benchmarks pages
 
 `run` does what scripts/NAME.sh documents. `gather` prints the tables of a working folder and writes
-FOLDER/NAME.json. `page` writes results/NAME.md from experiments/NAME.
+FOLDER/NAME.json. `page` writes results/NAME.md and the index results/README.md; `pages` writes all.
+NAME of a page is an experiment or a speed benchmark.
 
 RESULT=FILE makes `gather` write its JSON there, too. A result that is to be kept belongs into
 experiments/NAME/result.json.
@@ -18,6 +20,7 @@ import os
 import sys
 from importlib import import_module
 
+import page_tables
 from densevos.base.console import run as ended
 from densevos.base.errors import InputError
 from experiments import pages, reports
@@ -27,13 +30,18 @@ COMMANDS = ("run", "gather", "page")
 
 def main(arguments: list[str]) -> None:
     """Do what the first argument says to the experiment that the second one names."""
+    if arguments == ["pages"]:
+        pages.write(*pages.names())
+        return
     if len(arguments) < 2 or arguments[0] not in COMMANDS:
         raise InputError("name run, gather or page, and an experiment: python benchmarks run NAME")
     command, name, *more = arguments
 
     known = reports.names()
+    if command == "page":
+        known += page_tables.PAGES
     if name not in known:
-        raise InputError(f"{name}: is no experiment; known are {', '.join(known)}")
+        raise InputError(f"{name}: is not known; choose one of {', '.join(known)}")
 
     if command == "run":
         import_module(f"experiments.{name}.run").run(os.environ, more)

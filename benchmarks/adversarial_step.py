@@ -1,19 +1,28 @@
-"""What the adversarial losses cost: a training step without one, with the general and with the clustered one.
+"""What the adversarial losses cost: a training step without one, with the general one, and with the
+clustered one.
 
-    python benchmarks/adversarial_step.py [--samples 4] [--rounds 5] [--device cuda] [--precision bf16]
+    python benchmarks/adversarial_step.py [--samples 4] [--rounds 5] [--device cuda]
+        [--precision bf16]
 
-Steps: Swin-T + UperNet at 256 pixels, discriminator behind the patch embedding, as many labelled images as frames of
-videos, forwards, backwards and optimiser. The three losses take turns on the same batch in one process, and a ratio is
-the median over rounds of two steps of one round, so that other work on the machine touches both. Video Swin: a step on
-clips of four frames with and without checkpointing, likewise. Memory: each of these again in a process of its own: the
-largest resident size (of a GPU: the largest allocated) less what there was before the network. k-means: ours against
-scikit-learn's on the feature maps and tokens of 16 frames; from a GPU scikit-learn's begins with a copy to the host.
-The ratio "as with scikit-learn" is computed: the clustered step with n_init=10 of scikit-learn for our k-means. Prints
-tables and, as the last line, one JSON object.
+Steps: forward and backward pass and optimiser of Swin-T + UperNet at 256 pixels, with the
+discriminator behind the patch embedding, and as many labelled images as frames of videos. The three
+losses take turns on the same batch in one process. A ratio is the median over rounds of two steps
+of one round, so other work on the machine touches both. Steps of Video Swin on clips of four
+frames, with and without checkpointing, are compared in the same way.
+
+Memory: each step runs again in a process of its own. Its memory is the largest resident size (of a
+GPU: the largest allocated) less what there was before the network.
+
+k-means: ours against scikit-learn's on the feature maps and tokens of 16 frames. On a GPU the time
+of scikit-learn's has the copy to the host in it. The ratio "as with scikit-learn" is computed: it
+is the clustered step with n_init=10 of scikit-learn in the place of our k-means.
+
+The script prints tables and, as the last line, one JSON object.
 """
 
 import argparse
 import json
+import operator
 import os
 import statistics
 import sys
@@ -24,6 +33,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.config import AdversarialConfig, ClipConfig, I2VConfig
 from densevos.config.image_to_video import NetworkConfig
 from densevos.data.segmentation.samples import DomainBatch
@@ -31,7 +41,7 @@ from densevos.learners.image_to_video import ImageToVideo
 from densevos.models.encoder import normalise
 from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain_samples import maps_of, tokens_of
-from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table, timed
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, timed
 
 CLASSES, CLUSTERS, ITERATIONS = 11, 11, 20
 LOSSES = ("none", "general", "clustered")
@@ -42,31 +52,50 @@ UNITS = ("maps", "tokens")
 def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)
-    parser.add_argument("--samples", type=int, default=4, help="images, and as many frames of videos")
+    parser.add_argument(
+        "--samples", type=int, default=4, help="images, and as many frames of videos"
+    )
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin")
+    parser.add_argument(
+        "--video-samples", type=int, default=2, help="images, and as many clips, of Video Swin"
+    )
     parser.add_argument("--video-size", type=int, default=256, help="the paper: 512")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--tiny", action="store_true", help="a small network, to try this script out")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a small network, to try this script out"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
         print(json.dumps(rows_of(options.one, options)))
         return
+
     steps = measured("race losses", options) + measured("race video", options)
     for row in steps:
-        row["peak_mb"] = measured(f"memory {row['step']}", options)[0]["peak_mb"]
-    clusterings = [row for unit in UNITS for row in measured(f"kmeans {unit}", options)]
-    figures = {**ratios(steps, clusterings), **conditions(options), "steps": steps, "kmeans": clusterings}
-    report(figures, table_of(steps), table_of(clusterings), out=options.out)
+        (memory_row,) = measured(f"memory {row['step']}", options)
+        row["peak_mb"] = memory_row["peak_mb"]
+
+    clusterings = []
+    for unit in UNITS:
+        clusterings += measured(f"kmeans {unit}", options)
+
+    figures = {
+        **ratios(steps, clusterings),
+        **conditions(options),
+        "steps": steps,
+        "kmeans": clusterings,
+    }
+    tables = [page_tables.adversarial_step(figures), page_tables.kmeans(figures)]
+    report(figures, *tables, out=options.out)
 
 
 def measured(kind: str, options: argparse.Namespace) -> list[Row]:
     """The rows of one kind, measured by a new process."""
-    threads = {"OMP_NUM_THREADS": str(options.threads)}  # scikit-learn's
+    # scikit-learn reads its number of threads from the environment.
+    threads = {"OMP_NUM_THREADS": str(options.threads)}
     return in_own_process([__file__, *sys.argv[1:], "--one", kind], threads)
 
 
@@ -76,40 +105,48 @@ def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
     task, _, name = kind.partition(" ")
     if task == "race":
         return race(LOSSES if name == "losses" else VIDEO, options)
-    return [memory(name, options)] if task == "memory" else clusterings_of(name, options)
+    if task == "memory":
+        return [memory(name, options)]
+    return clusterings_of(name, options)
 
 
 # Steps
 
 
 def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
-    """Seconds of steps that take turns, the first of each left out; rounds begin with another one each."""
+    """Seconds of steps that take turns; the first step of each is left out."""
     steps = {name: step_of(name, options) for name in names}
     for step in steps.values():
         step()
+
+    # Each round starts with another step, so none always follows the same one.
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(options.rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             seconds[name].append(timed(steps[name], options.device))
-    base = seconds[names[1] if names == LOSSES else names[0]]
-    return [
-        {
+
+    base = seconds["general" if names == LOSSES else names[0]]
+    rows: list[Row] = []
+    for name, mine in seconds.items():
+        ratios = map(operator.truediv, mine, base)
+        row: Row = {
             "step": name,
             "seconds": round(statistics.median(mine), 4),
             "fastest": round(min(mine), 4),
-            "ratio": round(statistics.median(a / b for a, b in zip(mine, base, strict=True)), 4),
+            "ratio": round(statistics.median(ratios), 4),
             "ratio_fastest": round(min(mine) / min(base), 4),
         }
-        for name, mine in seconds.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def memory(name: str, options: argparse.Namespace) -> Row:
     """Peak memory of three steps: weights, gradients and optimiser included."""
     device = torch.device(options.device)
     if device.type == "cuda":
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device)  # The context of CUDA is not memory of the step.
+
     before = resident_mb(device)
     step = step_of(name, options)
     for _ in range(3):
@@ -120,8 +157,12 @@ def memory(name: str, options: argparse.Namespace) -> Row:
 def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
     """One training step of a learner on a batch that is always the same."""
     config = configuration(name, options)
-    learner = ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
+    learner = (
+        ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
+    )
     optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-5)
+
+    # The same batch and draws at every step, so only the loss differs between steps.
     batch = a_batch(options.video_samples if name in VIDEO else options.samples, config.clips)
     generator = torch.Generator().manual_seed(0)
     lower = options.precision == "bf16"
@@ -137,12 +178,14 @@ def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
 
 
 def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
-    """The papers' networks; general and clustered loss judge feature maps of the patch embedding."""
+    """The papers' networks; both losses take feature maps of the patch embedding."""
     video = name in VIDEO
     size = options.video_size if video else options.size
     small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "hidden": 16} if options.tiny else {}
     network = NetworkConfig(
-        architecture="video_swin" if video else "swin_upernet", checkpointing=name.endswith("checkpointed"), **small
+        architecture="video_swin" if video else "swin_upernet",
+        checkpointing=name.endswith("checkpointed"),
+        **small,
     )
     return I2VConfig(
         labelled=("none",),
@@ -156,13 +199,17 @@ def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
 def a_batch(samples: int, clips: ClipConfig) -> DomainBatch:
     """Images with labels, and clips without."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(
+        0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8
+    )
     pixels = textures(samples * (1 + clips.frames), clips.size, generator)
     return DomainBatch(
         images=pixels[:samples],
         image_labels=labels,
         clips=pixels[samples:].unflatten(0, (samples, clips.frames)),
-        clip_labels=torch.full((samples, clips.frames, clips.size, clips.size), 255, dtype=torch.uint8),
+        clip_labels=torch.full(
+            (samples, clips.frames, clips.size, clips.size), 255, dtype=torch.uint8
+        ),
         real=torch.ones(samples, clips.frames, dtype=torch.bool),
         labelled=torch.zeros(samples, clips.frames, dtype=torch.bool),
         names=("",) * samples,
@@ -186,22 +233,32 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
     """Seconds and inertia of four k-means of the same points."""
     points = points_of(unit, options)
 
+    # The same number of clusters for all; scikit-learn also in its default and its common setting.
     def scikit_learn(**settings: float | int) -> Tensor:
         found = KMeans(CLUSTERS, random_state=0, **settings).fit(points.cpu().numpy())
         return torch.from_numpy(found.cluster_centers_)
 
     methods: dict[str, Callable[[], Tensor]] = {
         "ours": lambda: kmeans(points, CLUSTERS, ITERATIONS, torch.Generator().manual_seed(0))[1],
-        "scikit-learn n_init=1, as many iterations": lambda: scikit_learn(n_init=1, max_iter=ITERATIONS, tol=0),
+        "scikit-learn n_init=1, as many iterations": lambda: scikit_learn(
+            n_init=1, max_iter=ITERATIONS, tol=0
+        ),
         "scikit-learn": lambda: scikit_learn(),
         "scikit-learn n_init=10": lambda: scikit_learn(n_init=10),
     }
+
     rows = []
     for name, method in methods.items():
         centres = method()
         seconds = min(timed(method, options.device) for _ in range(options.rounds))
         row: Row = {"unit": unit, "points": "x".join(map(str, points.shape)), "k-means": name}
-        rows.append({**row, "seconds": round(seconds, 4), "inertia": float(f"{inertia(points, centres):.5g}")})
+        rows.append(
+            {
+                **row,
+                "seconds": round(seconds, 4),
+                "inertia": float(f"{inertia(points, centres):.5g}"),
+            }
+        )
     return rows
 
 
@@ -226,8 +283,15 @@ def inertia(points: Tensor, centres: Tensor) -> float:
 def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
     """The figures that a claim is made of."""
     by_step = {str(row["step"]): row for row in steps}
-    maps = {str(row["k-means"]): float(row["seconds"]) for row in clusterings if row["unit"] == "maps"}
-    general, clustered = (float(by_step[name]["seconds"]) for name in ("general", "clustered"))
+    general = float(by_step["general"]["seconds"])
+    clustered = float(by_step["clustered"]["seconds"])
+
+    maps = {}
+    for row in clusterings:
+        if row["unit"] == "maps":
+            maps[str(row["k-means"])] = float(row["seconds"])
+
+    # The step as it would be with scikit-learn's k-means in the place of ours.
     theirs = clustered - maps["ours"] + maps["scikit-learn n_init=10"]
     checkpointed = by_step["video_swin checkpointed"]
     return {
@@ -243,13 +307,10 @@ def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
 
 def conditions(options: argparse.Namespace) -> Row:
     """What it was measured with."""
-    settings = {name: value for name, value in vars(options).items() if name not in ("one", "out", "device")}
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("one", "out", "device")
+    }
     return {**settings, "device": device_name(options.device), "torch": torch.__version__}
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    return table(rows[0], (row.values() for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""What a piece of work would cost on a GPU, counted without one: operations, bytes, kernels, memory and seconds.
+"""What a piece of work would cost on a GPU, counted without one.
 
-`costs_of` runs the work on torch's device "meta", whose tensors have shapes and no values: it takes no time, and fails
-where the work would look at a value, which on a GPU makes the host wait. Every operation that is no view counts as one
-kernel that reads its inputs and writes its outputs. Seconds are a roofline: each kernel takes the time of its
-arithmetic or of its bytes, whichever is longer, and a shortest time; the host needs some time to start it, during which
-the GPU works. It is an estimate; sustained shares of the peaks are assumptions, written down in `Card`.
+`costs_of` counts operations, bytes, kernels and memory, and estimates seconds. It runs the work on
+torch's device "meta", whose tensors have shapes and no values: it takes no time, and fails where
+the work would look at a value, which on a GPU makes the host wait.
+
+Every operation that is no view counts as one kernel that reads its inputs and writes its outputs.
+Seconds are a roofline: each kernel takes the time of its arithmetic or of its bytes, whichever is
+longer, and at least a shortest time. The host needs some time to start a kernel, during which the
+GPU works. The result is an estimate: `Card` states which shares of the peaks it assumes.
 """
 
 import weakref
@@ -64,7 +67,7 @@ class Costs:
     """Estimated seconds of the card."""
 
     def seconds(self, card: Card) -> float:
-        """Estimated seconds: of the card, or of the host where it cannot start kernels fast enough."""
+        """Estimated seconds: those of the card, or of the host if it starts kernels too slowly."""
         return max(self.gpu, self.kernels * card.launch)
 
 
@@ -78,14 +81,22 @@ class Counted(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        # What the work did not make itself was there before.
         inputs = on_meta((args, kwargs))
         self.costs.state += sum(self._new(tensor) for tensor in inputs)
+
         out = func(*args, **(kwargs or {}))
         results = on_meta(out)
         for result in results:
             self._hold(result)
+
+        # A view and an empty tensor take no kernel.
         name = func.__name__.partition(".")[0]
         if results and name not in NO_KERNELS and not func.is_view:
             self._count(name, inputs, results, flops_of(func, args, kwargs or {}, out))
@@ -96,11 +107,14 @@ class Counted(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if storage._cdata in self._known:
             return 0
+
+        # Python may give the same address to a later storage, so forget it when it goes.
         self._known.add(storage._cdata)
         weakref.finalize(storage, self._known.discard, storage._cdata)
         return storage.nbytes()
 
     def _hold(self, tensor: Tensor) -> None:
+        """Count a tensor's memory as held until it is freed."""
         size = self._new(tensor)
         self.costs.held += size
         self.costs.peak = max(self.costs.peak, self.costs.held)
@@ -111,20 +125,34 @@ class Counted(TorchDispatchMode):
         self.costs.held -= size
 
     def _count(self, name: str, inputs: list[Tensor], results: list[Tensor], flop: float) -> None:
-        written = sum(map(size_of, results))
-        read = written if name in GATHERS else sum(map(size_of, inputs))
-        is_bf16 = bool(inputs) and inputs[0].dtype == torch.bfloat16
-        rate = self.card.bf16 if is_bf16 else self.card.fp32
+        """Add one kernel."""
+        written = sum(size_of(tensor) for tensor in results)
+        read = written if name in GATHERS else sum(size_of(tensor) for tensor in inputs)
+
         costs = self.costs
-        costs.bf16, costs.fp32 = costs.bf16 + flop * is_bf16, costs.fp32 + flop * (not is_bf16)
         costs.bytes += read + written
         costs.kernels += 1
-        costs.gpu += max(flop / rate, (read + written) / self.card.bytes, self.card.kernel, self._sorting(name, inputs))
+        if inputs and inputs[0].dtype == torch.bfloat16:
+            rate = self.card.bf16
+            costs.bf16 += flop
+        else:
+            rate = self.card.fp32
+            costs.fp32 += flop
+
+        # The roofline: whatever takes longest decides.
+        costs.gpu += max(
+            flop / rate,
+            (read + written) / self.card.bytes,
+            self.card.kernel,
+            self._sorting(name, inputs),
+        )
 
     def _sorting(self, name: str, inputs: list[Tensor]) -> float:
         """Seconds of a top-k, whose passes over a row are a block's own."""
         if name != "topk":
             return 0
+
+        # A pass looks at two bits, so there are four for each byte of a value.
         rows = inputs[0].numel() / max(inputs[0].shape[-1], 1)
         return rows / self.card.blocks * 4 * inputs[0].element_size() * self.card.topk_pass
 
@@ -137,12 +165,18 @@ def size_of(tensor: Tensor) -> int:
 def flops_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> float:
     """Floating-point operations of a product, a convolution or attention; 0 for all else."""
     formula = flop_registry.get(func.overloadpacket)
-    return float(formula(*args, **kwargs, out_val=out)) if formula else 0.0
+    if formula is None:
+        return 0.0
+    return float(formula(*args, **kwargs, out_val=out))
 
 
 def on_meta(arguments: Any) -> list[Tensor]:
     """The tensors without values among some arguments."""
-    return [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.device.type == "meta"]
+    return [
+        leaf
+        for leaf in tree_leaves(arguments)
+        if isinstance(leaf, Tensor) and leaf.device.type == "meta"
+    ]
 
 
 @torch.no_grad()

@@ -3,9 +3,10 @@
     pip install pydensecrf2
     python benchmarks/crf.py --images /data/DAVIS/JPEGImages/480p [--rounds 3]
 
-Both sides refine the middle frame of every sequence, on one thread, from a blurred map with noise. Times are the
-fastest of some rounds in which the sides take turns. A side's memory is what a process that refines the first frame
-grows by. Prints a table and, as the last line, one JSON object.
+Both sides refine the middle frame of every sequence, on one thread, from a blurred map with noise.
+Times are the fastest of some rounds in which the sides take turns. A side's memory is what a
+process that refines the first frame grows by. The script prints a table and, as the last line, one
+JSON object.
 """
 
 import argparse
@@ -21,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import page_tables
 from densevos.data.foreground.crf import PRESETS, CrfConfig, colour_features, position_features
 from densevos.data.foreground.mean_field import infer, pairwise_term
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 MANUAL = CrfConfig(bilateral_sxy=80.0, bilateral_srgb=13.0, bilateral_compat=10.0)
 SETTINGS = {**PRESETS, "manual": MANUAL}
@@ -31,12 +33,21 @@ SETTINGS = {**PRESETS, "manual": MANUAL}
 
 
 def main() -> None:
-    """Time every setting and number of labels, then the memory of both sides; or be one process of the latter."""
+    """Time every setting and number of labels, then measure the memory of both sides.
+
+    With --one this is a process that measures the memory of one side.
+    """
     parser = parser_of(__doc__, own_processes=True)
-    parser.add_argument("--images", type=Path, required=True, help="folder with a folder of frames per sequence")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["mug", "cosnet", "manual"])
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder with a folder of frames per sequence"
+    )
+    parser.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=["mug", "cosnet", "manual"]
+    )
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
-    parser.add_argument("--sequences", type=int, default=10, help="the first so many sequences of the folder")
+    parser.add_argument(
+        "--sequences", type=int, default=10, help="the first so many sequences of the folder"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     images = middle_frames(options.images, options.sequences)
@@ -44,13 +55,20 @@ def main() -> None:
         print(json.dumps(memory(SIDES[options.one], images[0])))
         return
 
-    rows: list[Row] = [
-        {"setting": name, "labels": labels, **compare(images, SETTINGS[name], labels, options.rounds)}
-        for name in options.settings
-        for labels in options.labels
-    ]
-    grown = {side: in_own_process([__file__, "--one", side, "--images", str(options.images)]) for side in SIDES}
-    report(figures_of(rows, grown, images, options), table_of(rows), out=options.out)
+    rows: list[Row] = []
+    for name in options.settings:
+        for labels in options.labels:
+            compared = compare(images, SETTINGS[name], labels, options.rounds)
+            rows.append({"setting": name, "labels": labels, **compared})
+
+    # Memory is that of a new process for each side, which has not run the other one.
+    grown = {}
+    for side in SIDES:
+        arguments = [__file__, "--one", side, "--images", str(options.images)]
+        grown[side] = in_own_process(arguments)
+
+    figures = figures_of(rows, grown, images, options)
+    report(figures, page_tables.crf(figures), out=options.out)
 
 
 def middle_frames(folder: Path, count: int) -> list[np.ndarray]:
@@ -64,7 +82,9 @@ def energy_of(image: np.ndarray, labels: int, seed: int) -> np.ndarray:
     height, width, _ = image.shape
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
-    centres = generator.uniform([0.2 * height, 0.2 * width], [0.8 * height, 0.8 * width], (labels, 2))
+    centres = generator.uniform(
+        [0.2 * height, 0.2 * width], [0.8 * height, 0.8 * width], (labels, 2)
+    )
     distances = np.stack([np.hypot(y - cy, x - cx) for cy, cx in centres]) / (0.1 * height)
     score = -distances + generator.normal(0, 0.5, distances.shape)
     probability = np.exp(score - score.max(axis=0))
@@ -76,7 +96,10 @@ def ours(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray
     """Probabilities [L,H*W] by densevos."""
     positions = position_features(*image.shape[:2], config.gaussian_sxy)
     colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
-    terms = [pairwise_term(positions, config.gaussian_compat), pairwise_term(colours, config.bilateral_compat)]
+    terms = [
+        pairwise_term(positions, config.gaussian_compat),
+        pairwise_term(colours, config.bilateral_compat),
+    ]
     return infer(energy, terms, config.iterations)
 
 
@@ -89,7 +112,10 @@ def theirs(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarr
     crf.setUnaryEnergy(energy)
     crf.addPairwiseGaussian(sxy=config.gaussian_sxy, compat=config.gaussian_compat)
     crf.addPairwiseBilateral(
-        sxy=config.bilateral_sxy, srgb=config.bilateral_srgb, rgbim=image, compat=config.bilateral_compat
+        sxy=config.bilateral_sxy,
+        srgb=config.bilateral_srgb,
+        rgbim=image,
+        compat=config.bilateral_compat,
     )
     return np.array(crf.inference(config.iterations))
 
@@ -114,10 +140,12 @@ def compare(images: list[np.ndarray], config: CrfConfig, labels: int, rounds: in
             wall[side] += fastest[side][0] / len(images)
             cpu[side] += fastest[side][1] / len(images)
 
-        difference = np.abs(results["ours"] - results["pydensecrf2"]).max(axis=0)
+        mine, other = results["ours"], results["pydensecrf2"]
+        difference = np.abs(mine - other).max(axis=0)
         largest = max(largest, float(difference.max()))
         far += int((difference > 1e-4).sum())
-        changed += int((results["ours"].argmax(axis=0) != results["pydensecrf2"].argmax(axis=0)).sum())
+        changed += int((mine.argmax(axis=0) != other.argmax(axis=0)).sum())
+
     return {
         **{f"seconds_{side}": round(seconds, 4) for side, seconds in wall.items()},
         # On a machine that others use, only the time of the processor says how much work there is.
@@ -152,27 +180,23 @@ def figures_of(
     """All that was measured, and where."""
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
+    command = ["python benchmarks/crf.py --images DAVIS/JPEGImages/480p"]
+    command += [f"--sequences {len(images)}", f"--rounds {options.rounds}"]
     return {
         "rows": rows,
         "peak_mb": grown,
         "images": len(images),
         "size": list(images[0].shape[:2]),
         "pixels": sum(image.shape[0] * image.shape[1] for image in images),
-        "command": f"python benchmarks/crf.py --images DAVIS/JPEGImages/480p --sequences {len(images)}"
-        f" --rounds {options.rounds}",
+        "command": " ".join(command),
         "date": f"{datetime.date.today()}",
         "commit": commit(),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
     }
-
-
-def table_of(rows: list[Row]) -> str:
-    """One line for each setting and number of labels."""
-    header = ["setting", "labels", "ours, s", "pydensecrf2, s", "times faster", "by CPU time"]
-    header += ["largest difference", "pixels of another label"]
-    names = ["setting", "labels", "seconds_ours", "seconds_pydensecrf2", "times_faster", "times_faster_cpu"]
-    names += ["largest_difference", "pixels_of_another_label"]
-    return table(header, [[row[name] for name in names] for row in rows])
 
 
 if __name__ == "__main__":

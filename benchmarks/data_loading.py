@@ -1,20 +1,25 @@
-"""CPU time of training clips from video files, frame folders and shards, against decord by hand, in one run.
+"""CPU time of training clips from video files, frame folders and shards, against decord by hand.
 
     nice python benchmarks/data_loading.py [--clips 30] [--videos 4] [--seconds 10]
 
-A clip is five frames in random order, ten apart, at a random place, cropped to 256 x 256, as training reads it; each
-clip opens its video anew. By hand: open the file with decord, get the frames in ascending order, put them back, crop
-and scale them with Pillow. In the order as drawn: the same with the frames in the order in which they were drawn. All
-others read the same clips through the sources of densevos: video files, frame folders as `densevos data frames` writes
-them, shards as `densevos data pack` writes them. First time: of a file that the process has not yet looked at. All ways
-take turns, clip by clip. What is measured is the CPU time of one process with one thread, as other jobs on the machine
-change it less: its median, and the median of its ratios to the same clips by hand. Files are in memory. Clips of video
-files must be those read by hand, bit for bit.
+A clip is five frames in random order, ten apart, at a random place, cropped to 256 x 256, as
+training reads it; each clip opens its video anew.
 
-Besides, opening a video and decoding all of its frames in order are compared with the same by hand.
+* By hand: open the file with decord, get the frames in ascending order, put them back in the order
+  as drawn, crop and scale them with Pillow.
+* In the order as drawn: the same, but decord gets the frames in that order.
+* All others read the same clips through the sources of densevos: video files, frame folders as
+  `densevos data frames` writes them, shards as `densevos data pack` writes them.
+* First time: of a file that the process has not yet looked at.
 
-Cores: so many of them feed one GPU that takes ten steps a second of 16 clips. Prints a table for each size of video
-and, as the last line, one JSON object.
+All ways take turns, clip by clip. Other jobs on the machine change CPU time less than time by the
+clock, so the script measures the CPU time of one process with one thread: its median, and the
+median of its ratios to the same clips by hand. Files are in memory. Clips of video files must be
+those read by hand, bit for bit. Opening a video and decoding all of its frames in order are
+compared with the same by hand as well.
+
+Cores: how many of them feed one GPU that takes ten steps a second of 16 clips. The script prints
+tables and, as the last line, one JSON object.
 """
 
 import math
@@ -37,6 +42,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import page_tables
 from densevos.config import ClipConfig
 from densevos.data.clips import crop_box, frame_indices, read_clip
 from densevos.data.extraction import extract_frames
@@ -45,7 +51,7 @@ from densevos.data.sources.open import open_source
 from densevos.data.sources.paths import PathSource
 from densevos.data.sources.source import VideoSource, iterate_frames
 from densevos.data.sources.video import DECODERS, QUICK, READER, loading_problem, open_frames
-from harness import Row, parser_of, report, table
+from harness import Row, parser_of, report
 
 RATE, CRF = 30, 23
 SIZES = {"340x256": (340, 256), "1280x720": (1280, 720)}
@@ -69,29 +75,37 @@ def main() -> None:
     torch.set_num_threads(1)
 
     with tempfile.TemporaryDirectory() as folder:
-        videos = [
-            encode(Path(folder) / "videos" / f"{name}-{number}.mp4", SIZES[name], options.seconds * RATE, seed=number)
-            for name in options.sizes
-            for number in range(options.videos)
-        ]
-        sources = sources_of(Path(folder), videos)
-        ways = ways_to_read(Path(folder), videos, sources)
+        root = Path(folder)
+        videos = []
+        for name in options.sizes:
+            for number in range(options.videos):
+                path = root / "videos" / f"{name}-{number}.mp4"
+                videos.append(encode(path, SIZES[name], options.seconds * RATE, seed=number))
+
+        sources = sources_of(root, videos)
+        ways = ways_to_read(root, videos, sources)
         openings, passes = ways_to_open(videos, sources), ways_to_go_through(videos, sources)
-        few = max(2, options.clips // 8)
-        measured = {
-            "rows": [with_cores(row) for name in options.sizes for row in compare(name, videos, ways, options.clips)],
-            "opening": [row for name in options.sizes for row in compare(name, videos, openings, options.clips)],
-            "whole": [row for name in options.sizes for row in compare(name, videos, passes, few)],
-        }
+
+        few = max(2, options.clips // 8)  # A pass decodes the whole video.
+        measured: dict[str, list[Row]] = {"rows": [], "opening": [], "whole": []}
+        for name in options.sizes:
+            rows = compare(name, videos, ways, options.clips)
+            measured["rows"] += [with_cores(row) for row in rows]
+            measured["opening"] += compare(name, videos, openings, options.clips)
+            measured["whole"] += compare(name, videos, passes, few)
 
     load = round(os.getloadavg()[0], 2)
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": load, "torchcodec": torchcodec()}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": load,
+        "torchcodec": torchcodec(),
+    }
     settings = {"clips": options.clips, "videos": options.videos, "seconds": options.seconds}
-    titles = {"rows": "Clips of videos", "opening": "Opening of videos", "whole": "All frames, in order, of videos"}
     tables = [
-        table_of(f"{titles[what]} of {name}", [row for row in rows if row["video"] == name])
-        for what, rows in measured.items()
-        for name in options.sizes
+        page_tables.data_loading(measured),
+        page_tables.opening(measured),
+        page_tables.whole_video(measured),
     ]
     report(settings | measured | {"machine": machine}, *tables, out=options.out)
 
@@ -102,21 +116,34 @@ def torchcodec() -> str:
 
 
 def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
-    """A video of a camera that glides over smooth texture, with the noise of a sensor; x264 as most files are made."""
+    """A video of a camera that glides over smooth texture, with the noise of a sensor.
+
+    It is encoded by x264, as most files are.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 16, width // 8, 3), dtype=np.uint8)
-    texture = np.asarray(Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC), np.int16)
+    smooth = Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
+    texture = np.asarray(smooth, np.int16)
     noise = rng.normal(0, 4, (2 * height, 2 * width, 1)).astype(np.int16)
+
+    x264 = {"crf": str(CRF), "preset": "veryfast"}
     with av.open(path, mode="w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(CRF), "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=RATE, options=x264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
-            x, y = (int(side / 2 * (1 + math.sin(number / speed))) for side, speed in ((width, 40), (height, 70)))
-            left, top = (int(rng.integers(side)) for side in (width, height))
-            image = texture[y : y + height, x : x + width] + noise[top : top + height, left : left + width]
-            frame = av.VideoFrame.from_ndarray(np.clip(image, 0, 255).astype(np.uint8), format="rgb24")
+            # The camera swings over the texture.
+            x = int(width / 2 * (1 + math.sin(number / 40)))
+            y = int(height / 2 * (1 + math.sin(number / 70)))
+            seen = texture[y : y + height, x : x + width]
+
+            # Each frame takes its noise from another place.
+            left, top = int(rng.integers(width)), int(rng.integers(height))
+            grain = noise[top : top + height, left : left + width]
+
+            image = np.clip(seen + grain, 0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -130,26 +157,33 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
     read = {}
     for number in range(clips):
         video = chosen[number % len(chosen)]
+
+        # A random order, so that no way always finds what another one left in a cache.
         for way in rng.sample(list(ways), len(ways)):
             draws = np.random.default_rng(number)
             begin = time.process_time()
             read[way] = ways[way](video, draws)
             seconds[way].append(time.process_time() - begin)
+
         for way in ways:
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
 
-    warm = {way: times[1:] or times for way, times in seconds.items()}  # The first call loads and looks at files.
-    return [
-        {
+    # The first call loads libraries and looks at files.
+    warm = {way: times[1:] or times for way, times in seconds.items()}
+
+    rows: list[Row] = []
+    for way, times in warm.items():
+        ratios = map(operator.truediv, warm[BY_HAND], times)
+        row: Row = {
             "video": name,
             "way": way,
             "cpu_ms": round(1000 * statistics.median(times), 1),
             "per_second_and_core": round(1 / statistics.median(times), 1),
-            "ratio": round(statistics.median(map(operator.truediv, warm[BY_HAND], times)), 2),
+            "ratio": round(statistics.median(ratios), 2),
         }
-        for way, times in warm.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def with_cores(row: Row) -> Row:
@@ -175,48 +209,68 @@ def sources_of(root: Path, videos: list[Path]) -> dict[str, VideoSource]:
 def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to read a clip."""
 
+    def by_hand(video: int, rng: np.random.Generator) -> Tensor:
+        return cropped(frames_by_hand(videos[video], rng, ascending=True), rng)
+
+    def not_cropped(video: int, rng: np.random.Generator) -> np.ndarray:
+        return frames_by_hand(videos[video], rng, ascending=True)
+
+    def as_drawn(video: int, rng: np.random.Generator) -> Tensor:
+        return cropped(frames_by_hand(videos[video], rng, ascending=False), rng)
+
     def ours(source: str) -> Way:
         return lambda video, rng: read_clip(sources[source].open(video), CLIP, rng)
 
-    decoders = [decoder for decoder in DECODERS if loading_problem(decoder) is None]
-    return {
-        BY_HAND: lambda video, rng: cropped(frames_by_hand(videos[video], rng, ascending=True), rng),
-        f"{BY_HAND}, not cropped": lambda video, rng: frames_by_hand(videos[video], rng, ascending=True),
-        f"{BY_HAND}, in the order as drawn": lambda video, rng: cropped(
-            frames_by_hand(videos[video], rng, ascending=False), rng
-        ),
-        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
-        "video files, first time": first_time(root / "links", videos),
-        **{source: ours(source) for source in sources if source != "video files"},
+    ways: dict[str, Way] = {
+        BY_HAND: by_hand,
+        f"{BY_HAND}, not cropped": not_cropped,
+        f"{BY_HAND}, in the order as drawn": as_drawn,
     }
+    ways |= with_decoders(DECODERS, ours("video files"))
+    ways["video files, first time"] = first_time(root / "links", videos)
+    for source in sources:
+        if source != "video files":
+            ways[source] = ours(source)
+    return ways
 
 
 def ways_to_open(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to open a video."""
 
+    def by_hand(video: int, rng: np.random.Generator) -> int:
+        return len(decord.VideoReader(str(videos[video]), num_threads=1))
+
     def ours(source: str) -> Way:
         return lambda video, rng: len(sources[source].open(video))
 
-    decoders = [decoder for decoder in QUICK if loading_problem(decoder) is None]
-    return {
-        BY_HAND: lambda video, rng: len(decord.VideoReader(str(videos[video]), num_threads=1)),
-        **{f"video files ({decoder})": asking_for(decoder, ours("video files")) for decoder in decoders},
-        **{source: ours(source) for source in sources if source != "video files"},
-    }
+    ways = {BY_HAND: by_hand, **with_decoders(QUICK, ours("video files"))}
+    for source in sources:
+        if source != "video files":
+            ways[source] = ours(source)
+    return ways
+
+
+def with_decoders(decoders: Iterable[str], way: Way) -> dict[str, Way]:
+    """A way to read video files, with each decoder that loads on this machine."""
+    ways = {}
+    for decoder in decoders:
+        if loading_problem(decoder) is None:
+            ways[f"video files ({decoder})"] = asking_for(decoder, way)
+    return ways
 
 
 def ways_to_go_through(videos: list[Path], sources: dict[str, VideoSource]) -> dict[str, Way]:
     """Every way to decode a video from its first frame to its last."""
 
-    def through(frames: Iterable[object]) -> int:
-        return sum(1 for _ in frames)
+    def by_hand(video: int, rng: np.random.Generator) -> None:
+        for frame in decord.VideoReader(str(videos[video]), num_threads=1):
+            frame.asnumpy()
 
-    return {
-        BY_HAND: lambda video, rng: through(
-            frame.asnumpy() for frame in decord.VideoReader(str(videos[video]), num_threads=1)
-        ),
-        "video files": lambda video, rng: through(iterate_frames(sources["video files"].open(video))),
-    }
+    def ours(video: int, rng: np.random.Generator) -> None:
+        for _ in iterate_frames(sources["video files"].open(video)):
+            pass
+
+    return {BY_HAND: by_hand, "video files": ours}
 
 
 def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> np.ndarray:
@@ -225,6 +279,8 @@ def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> 
     indices = frame_indices(len(video), CLIP, rng)
     if not ascending:
         return video.get_batch(indices).asnumpy()
+
+    # decord is fastest in ascending order; the frames are then put back.
     order = sorted(indices)
     frames = video.get_batch(order).asnumpy()
     return frames[[order.index(index) for index in indices]]
@@ -233,11 +289,14 @@ def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> 
 def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
     """A clip of frames, by Pillow alone."""
     left, top, side = crop_box(frames.shape[2], frames.shape[1], CLIP, rng)
+    box = (left, top, left + side, top + side)
+    size = (CLIP.size, CLIP.size)
     mirror = rng.random() < 0.5
-    box, images = (left, top, left + side, top + side), []
+
+    images = []
     for frame in frames:
-        image = Image.fromarray(frame).resize((CLIP.size, CLIP.size), Image.Resampling.BILINEAR, box=box)
-        images.append(np.asarray(image)[:, ::-1] if mirror else np.asarray(image))
+        image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, box=box))
+        images.append(image[:, ::-1] if mirror else image)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -275,14 +334,6 @@ def environment(name: str, value: str) -> Iterator[None]:
         del os.environ[name]
         if before is not None:
             os.environ[name] = before
-
-
-def table_of(title: str, rows: list[Row]) -> str:
-    """Markdown."""
-    header = {"way": "way", "cpu_ms": "CPU ms", "per_second_and_core": "a second and core", "ratio": "times by hand"}
-    if "cores_a_gpu" in rows[0]:
-        header["cores_a_gpu"] = "cores a GPU"
-    return f"{title}\n\n{table(header.values(), ([row[column] for column in header] for row in rows))}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Frames a second and peak memory of propagation from frames on disk to masks on disk, for short and long videos.
+"""Frames a second and peak memory of propagation from frames on disk to masks on disk.
 
     python benchmarks/end_to_end.py --frames 50 500 [--precision fp32 tf32 bf16] [--device cpu]
 
-The published settings (ResNet-18, res4 features, context 20) on JPEG frames of 480x854 pixels with two objects. Each
-row is a process of its own; its memory is the largest resident one less what the imports take. Prints a table
-and, as the last line, one JSON object.
+The published settings (ResNet-18, res4 features, context 20) run on JPEG frames of 480x854 pixels
+with two objects, for short and long videos. Each row is a process of its own; its memory is the
+largest resident one less what the imports take. The script prints a table and, as the last line,
+one JSON object.
 """
 
 import argparse
@@ -20,20 +21,27 @@ import numpy as np
 import torch
 from PIL import Image
 
+import page_tables
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.sequences.sequence import Sequence
-from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb
 
 
 def main() -> None:
     """Draw the frames, run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)  # --one has the folder of frames
-    parser.add_argument("--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos")
     parser.add_argument(
-        "--precision", nargs="+", default=["fp32"], choices=["fp32", "tf32", "bf16"], help="of the encoder"
+        "--frames", type=int, nargs="+", default=[50, 500], help="lengths of the videos"
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        default=["fp32"],
+        choices=["fp32", "tf32", "bf16"],
+        help="of the encoder",
     )
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--width", type=int, default=854)
@@ -45,16 +53,16 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), max(options.frames), (options.height, options.width))
-        rows = [row_of(folder, frames, p) for p in options.precision for frames in options.frames]
+        rows = []
+        for precision in options.precision:
+            for frames in options.frames:
+                rows.append(row_of(folder, frames, precision))
     figures = {"rows": rows, "threads": options.threads, "torch": torch.__version__}
-    shown = ("frames", "precision", "frames_per_second", "peak_mb")
-    header = ["frames", "features in", "frames/s", "peak MB beyond the imports"]
-    cells = [[row[name] for name in shown] for row in rows]
-    report(figures, table(header, cells), out=options.out)
+    report(figures, page_tables.end_to_end(figures), out=options.out)
 
 
 def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
-    """JPEG frames and the mask of the first: two discs and their ground, textured, all three drifting."""
+    """Write JPEG frames, in which two textured discs and their ground drift, and the first mask."""
     height, width = size
     generator = np.random.default_rng(0)
     textures = [
@@ -67,9 +75,14 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
         sway = np.sin(t / 15)
         ids = np.zeros(size, np.uint8)
         for i, side in enumerate((0.3, 0.7), start=1):
-            ids[np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway)) < height / 5] = i
+            ids[
+                np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway))
+                < height / 5
+            ] = i
         shift = round((1 + sway) * height / 4)
-        frame = np.choose(ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures])
+        frame = np.choose(
+            ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures]
+        )
         Image.fromarray(frame).save(folder / "frames" / f"{t:05d}.jpg")
         if t == 0:
             write_mask(folder / "first.png", ids)
@@ -82,22 +95,32 @@ def row_of(folder: str, frames: int, precision: str) -> Row:
 
 
 def run(folder: Path, options: argparse.Namespace) -> Row:
-    """Propagate through the first frames of the folder, masks written; the first ones are not in the rate."""
+    """Propagate through the first frames of the folder and write the masks.
+
+    Frames before the context is full do not count in the rate.
+    """
     imports = resident_mb()
     torch.set_num_threads(options.threads)
     (frames,), (precision,) = options.frames, options.precision
     encoder = load_encoder("random:resnet18", device=options.device, precision=precision)
+
     names = tuple(f"{t:05d}" for t in range(frames))
     sequence = Sequence(
-        name="drift", source=some_frames(folder, names), frame_names=names, given={0: folder / "first.png"}
+        name="drift",
+        source=some_frames(folder, names),
+        frame_names=names,
+        given={0: folder / "first.png"},
     )
-    config, moments = PropagationConfig(), [time.perf_counter()]
+    config = PropagationConfig()
+    moments = [time.perf_counter()]
+
     out = folder / f"masks-{frames}-{precision}"
     out.mkdir()
     for name, ids in propagate(sequence, encoder, config):
         write_mask(out / f"{name}.png", ids)
         moments.append(time.perf_counter())
     assert len(np.unique(read_mask(out / f"{names[-1]}.png"))) > 1, "no object is left at the end"
+
     warm = min(config.context + 1, frames // 2)  # From here on the context is full.
     row: Row = {
         "frames": frames,

@@ -5,7 +5,7 @@
 # --tiny     tiny sizes, to try this script out; with DEVICE=cpu anywhere
 # OUT        folder for the JSON and the output of every figure and gpu.json, default runs/gpu
 # RESULT     file to write gpu.json to as well: benchmarks/results/gpu.json for figures that are to be kept; then
-#            `python benchmarks/gpu_page.py` writes their page
+#            `python benchmarks page gpu` writes their page
 # FIGURES    names of those that are wanted, default all
 # DEVICE     default cuda
 # LIMIT      seconds for all figures together, default 520; those for which no time is left are left out
@@ -13,7 +13,7 @@
 # BATCH      clips of a training step, default 16
 # PYTHON     default .venv/bin/python of the checkout, where there is one
 #
-# A figure that fails is told, and the others are done all the same; the status is then 1.
+# A figure that fails is reported, all others are still measured, and the exit status is then 1.
 set -euo pipefail
 ROOT="$(CDPATH="" cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || echo python3)}"
@@ -84,5 +84,5 @@ figure training_step training_step.py --device "$DEVICE" "${step[@]}"
 figure adversarial_step adversarial_step.py --device "$DEVICE" --precision bf16 "${rounds[@]}"
 figure data_loading data_loading.py "${clips[@]}"
 [ -z "$dry" ] || exit 0
-"$PYTHON" "$ROOT/benchmarks/gpu_page.py" "$OUT" ${RESULT:+--out "$RESULT"}
+"$PYTHON" "$ROOT/benchmarks/gpu_figures.py" "$OUT" ${RESULT:+--out "$RESULT"}
 [ -z "$failed" ]

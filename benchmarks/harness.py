@@ -1,8 +1,8 @@
 """What the scripts that measure speed and memory share: own processes, memory, tables and JSON.
 
-A script of several rows runs each in a process of its own, so that no row leaves memory or warm caches
-to the next. It starts itself again with the hidden option --one, and that process prints one line of
-JSON. Torch is imported only for a GPU.
+A script of several rows runs each in a process of its own, so no row leaves memory or warm caches
+to the next. It starts itself again with the hidden option --one, and that process prints one line
+of JSON. Torch is imported only for a GPU.
 """
 
 import argparse

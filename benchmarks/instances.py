@@ -1,14 +1,16 @@
-"""J&F and seconds a frame, on one core, of objects told apart without a first mask, for each kind of proposals.
+"""J&F and seconds a frame of several objects found without a first mask, by kind of proposals.
 
-    python benchmarks/instances.py --set dogs-jump ROOT Annotations dogs-jump --foreground truth consensus
+    python benchmarks/instances.py --set dogs-jump ROOT Annotations dogs-jump
+        --foreground truth consensus
 
-Each --set is a title, a root in the layout of DAVIS, its folder of annotations and the sequences. Scores follow DAVIS
-2017 unsupervised: all frames count, at most 20 ids, the best assignment of ids to objects. The foreground is found
-once for all kinds of proposals; `truth` takes it from the annotations, which shows what proposals and tracks lose by
-themselves. The first row of each set is the whole foreground as one object. Seconds are those of the processor, which
-other work on the machine hardly lengthens.
+Each --set is a title, a root in the layout of DAVIS, its folder of annotations and the sequences.
+Scores follow DAVIS-2017 unsupervised: all frames count, at most 20 ids, the best assignment of ids
+to objects. The foreground is found once for all kinds of proposals. `truth` takes it from the
+annotations, which shows what proposals and tracks lose by themselves. The first row of each set is
+the whole foreground as one object. Seconds are the processor's on one core, which other work on the
+machine hardly lengthens.
 
-Prints a table and, as the last line, one JSON object.
+The script prints a table and, as the last line, one JSON object.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import cv2
 import numpy as np
 import torch
 
+import page_tables
 from densevos.base.errors import InputError
 from densevos.base.files import write_json
 from densevos.base.masks import VOID, read_mask
@@ -45,7 +48,7 @@ from densevos_eval.zeroshot.linking.registry import load_linker
 from densevos_eval.zeroshot.object_level import ObjectLevel
 from densevos_eval.zeroshot.options import ZeroShotOptions
 from densevos_eval.zeroshot.proposals.registry import load_proposals
-from harness import Row, parser_of, report, table
+from harness import Row, parser_of, report
 
 ONE = "(one object)"
 """Name of the row without instances."""
@@ -54,9 +57,18 @@ ONE = "(one object)"
 def main() -> None:
     """Measure every kind of proposals on every set, with every kind of foreground."""
     parser = parser_of(__doc__)
-    parser.add_argument("--set", nargs="+", action="append", required=True, help="TITLE ROOT ANNOTATIONS SEQUENCE ...")
     parser.add_argument(
-        "--foreground", nargs="+", default=["truth", "consensus"], help="truth, a --method, or a --model"
+        "--set",
+        nargs="+",
+        action="append",
+        required=True,
+        help="TITLE ROOT ANNOTATIONS SEQUENCE ...",
+    )
+    parser.add_argument(
+        "--foreground",
+        nargs="+",
+        default=["truth", "consensus"],
+        help="truth, a --method, or a --model",
     )
     parser.add_argument("--proposals", nargs="+", default=["parts", "edgebox", "maskrcnn"])
     parser.add_argument("--linking", default="association")
@@ -67,7 +79,10 @@ def main() -> None:
     rows, notes = [], []
     for title, root, annotations, *names in options.set:
         benchmark = BenchmarkOptions(
-            dataset="davis17-unsupervised", root=Path(root), annotations=annotations, sequences=tuple(names)
+            dataset="davis17-unsupervised",
+            root=Path(root),
+            annotations=annotations,
+            sequences=tuple(names),
         )
         for foreground in options.foreground:
             print(f"{title}, {foreground}", file=sys.stderr)
@@ -77,17 +92,20 @@ def main() -> None:
 
             figures = {"rows": rows, "not_measured": notes, **circumstances()}
             if options.out:
-                write_json(options.out, figures)  # What is measured so far stays when a long run is ended.
-    report(figures, table_of(rows), *notes, out=options.out)
+                # What is measured so far stays when a long run is ended.
+                write_json(options.out, figures)
+    report(figures, page_tables.instances(figures), *notes, out=options.out)
 
 
-def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Namespace) -> tuple[list[Row], list[str]]:
-    """The rows of one set with one kind of foreground, and the kinds of proposals that cannot be had."""
+def measure(
+    benchmark: BenchmarkOptions, foreground: str, options: argparse.Namespace
+) -> tuple[list[Row], list[str]]:
+    """The rows of one set with one kind of foreground, and the proposals that failed to load."""
     sequences = benchmark.load()
     kept = found(sequences, foreground)
     objects = ObjectLevel(source=kept)
-    rows = [{"proposals": ONE, **measured(objects, sequences, benchmark), "foreground_seconds": kept.seconds}]
 
+    writers: dict[str, MaskWriter] = {ONE: objects}
     missing = []
     for kind in options.proposals:
         try:
@@ -96,20 +114,28 @@ def measure(benchmark: BenchmarkOptions, foreground: str, options: argparse.Name
         except InputError as error:
             missing.append(f"{kind}: {error}")
             continue
-        writer = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
-        rows.append({"proposals": kind, **measured(writer, sequences, benchmark), "foreground_seconds": kept.seconds})
+        writers[kind] = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
+
+    rows: list[Row] = []
+    for kind, writer in writers.items():
+        row = measured(writer, sequences, benchmark)
+        rows.append({"proposals": kind, **row, "foreground_seconds": kept.seconds})
     return rows, missing
 
 
-def measured(writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions) -> Row:
+def measured(
+    writer: MaskWriter, sequences: list[VideoSequence], benchmark: BenchmarkOptions
+) -> Row:
     """J&F of the masks that a writer makes, in per cent, and its seconds of one core a frame."""
     with tempfile.TemporaryDirectory() as folder:
+        masks = Path(folder) / "masks"
         start = time.process_time()
-        if failed := write_all(sequences, writer, Path(folder) / "masks"):
+        if failed := write_all(sequences, writer, masks):
             raise InputError(str(failed))
         seconds = time.process_time() - start
-        masks = Path(folder) / "masks"
-        scores = score(sequences, masks, benchmark_metric(benchmark.protocol()), split="val", workers=1)
+
+        metric = benchmark_metric(benchmark.protocol())
+        scores = score(sequences, masks, metric, split="val", workers=1)
 
     overall = scores.rows.overall
     frames = sum(len(sequence.frame_names) for sequence in sequences)
@@ -136,24 +162,29 @@ class Kept:
 
 
 def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
-    """The foreground of all sequences, refined by the dense CRF unless it is the truth, and its seconds a frame."""
+    """The foreground of all sequences, and its seconds a frame.
+
+    The dense CRF refines it, unless it is that of the annotations.
+    """
     start = time.process_time()
+    maps = {}
     if foreground == "truth":
-        maps = {sequence.name: [of_truth(file) for file in sequence.truth] for sequence in sequences}
+        for sequence in sequences:
+            maps[sequence.name] = [of_truth(file) for file in sequence.truth]
     else:
         objects = ObjectLevel(source=source_of(foreground), crf=CrfConfig())
-        maps = {}
         for sequence in sequences:
             frames = objects.foregrounds(sequence)
             maps[sequence.name] = [refined.probability.astype(np.float32) for refined, _ in frames]
 
-    count = sum(len(one) for one in maps.values())
-    return Kept(maps=maps, seconds=round((time.process_time() - start) / count, 3))
+    seconds = time.process_time() - start
+    count = sum(len(frames) for frames in maps.values())
+    return Kept(maps=maps, seconds=round(seconds / count, 3))
 
 
 def source_of(foreground: str) -> ForegroundSource:
-    """What the command line takes for a --method of this name, or for the --model of this folder."""
-    if foreground == "motion" or foreground == "consensus":
+    """The foreground of a --method of this name, or of the --model of this folder."""
+    if foreground in ("motion", "consensus"):
         return load_foreground(ZeroShotOptions(method=foreground), "cpu")
     return load_foreground(ZeroShotOptions(model=Path(foreground)), "cpu")
 
@@ -166,21 +197,24 @@ def of_truth(file: Path) -> np.ndarray:
 
 def circumstances() -> dict[str, Any]:
     """Machine, date, commit and command."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
         "date": date.today().isoformat(),
         "commit": commit.stdout.strip(),
         "command": shlex.join(["python", *sys.argv]),
-        "versions": {"opencv": cv2.__version__, "numpy": np.__version__, "torch": torch.__version__},
+        "versions": {
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
     }
-
-
-def table_of(rows: Sequence[Row]) -> str:
-    """Markdown."""
-    header = ["set", "foreground", "proposals", "J&F", "J", "F", "s a frame: foreground", "objects told apart"]
-    names = ("set", "foreground", "proposals", "J&F", "J", "F", "foreground_seconds", "seconds")
-    return table(header, [[row[name] for name in names] for row in rows])
 
 
 if __name__ == "__main__":

@@ -4,26 +4,37 @@
     python benchmarks/label_propagation.py --case dinov3
     python benchmarks/label_propagation.py --device cuda --search windows-bf16
 
-Both propagate the same features with a full context. davis is DUL's protocol on 480x854 at stride 8; dinov3 is that of
-DINOv3's notebook on 60x80 cells of 1,024 channels, 7 + 1 frames and 6 objects, where the plain side holds all
-similarities of a frame at once, as the notebook does. --height, --width and --channels replace those of the case.
+Both sides propagate the same features with a full context.
 
-Prints a table and, as the last line, one JSON object. The floor is what the similarities that can be chosen (all of the
-reference frame where it is not restricted, a disc in each other frame) cost at the float32 matrix speed measured in the
-same run. peak_mb is what ours takes beyond the first frame's features, grown_mb how much of it came after the context
-was full. --search chooses how cells are compared: tiles (the usual on a CPU), windows (the usual on a GPU), or
-windows-bf16, of which the share of cells is told whose matches may lack one.
+* davis is DUL's protocol on 480x854 at stride 8.
+* dinov3 is the protocol of DINOv3's notebook: 60x80 cells of 1,024 channels, 7 + 1 frames and
+  6 objects. There the plain side holds all similarities of a frame at once, as the notebook does.
 
-estimate: what the same would cost on an H200 by the windows, see costs.py. goal: frames a second that are aimed at
-there. --estimate prints the estimates of both cases in fp32 and bf16, and those of davis with a ResNet-18 before it and
-the labels of pixels after it, and measures nothing.
+--height, --width and --channels replace those of the case. --search chooses how cells are compared:
+tiles (the default on a CPU), windows (the default on a GPU), or windows-bf16. For the last one the
+JSON also has the share of cells whose matches may lack one (`doubtful`).
+
+The script prints a table and, as the last line, one JSON object:
+
+* floor: the time of the similarities that can be chosen, at the float32 matrix speed measured in
+  the same run. They are all of the reference frame where it is not restricted, and a disc in each
+  other frame.
+* peak_mb: what ours takes beyond the first frame's features; grown_mb: how much of it came after
+  the context was full.
+* estimate: what the same would cost on an H200 with windows, see costs.py; goal: the frames a
+  second that are aimed at there.
+
+--estimate measures nothing. It prints the estimates of both cases in fp32 and bf16, and those of
+davis with a ResNet-18 before it and the labels of pixels after it.
+
+Shapes: C channels, L labels, n context frames, h x w cells.
 """
 
 import argparse
 import os
 import statistics
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,6 +42,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from costs import H200, Costs, costs_of
 from densevos_eval.adapters.frames import FrameSizes
 from densevos_eval.adapters.specs import load_backbone
@@ -45,9 +57,15 @@ from harness import Row, device_name, parser_of, peak_mb, report, resident_mb, t
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is propagated: cells, channels, labels with the background, settings; queries of the plain side at once.
+    """What is propagated.
 
-    goal: Frames a second that are aimed at on an H200.
+    Args:
+        height, width: cells of a frame.
+        channels: channels of the features.
+        labels: labels, the background among them.
+        config: settings of the propagation.
+        block: queries that the plain side compares at once.
+        goal: frames a second that are aimed at on an H200.
     """
 
     height: int
@@ -59,7 +77,11 @@ class Case:
     goal: int
 
 
-SEARCHES = {"tiles": tile_search, "windows": window_search, "windows-bf16": partial(window_search, bf16=True)}
+SEARCHES = {
+    "tiles": tile_search,
+    "windows": window_search,
+    "windows-bf16": partial(window_search, bf16=True),
+}
 CASES = {
     "davis": Case(
         height=60,
@@ -96,12 +118,16 @@ def main() -> None:
     parser.add_argument("--estimate", action="store_true", help="estimate only, both cases")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    options.search = options.search or ("tiles" if options.device == "cpu" else "windows")
+
     if options.estimate:
         rows = estimates()
+        names = next(iter(rows.values()))
         cells = [[name, *row.values()] for name, row in rows.items()]
-        report(rows, table(["", *next(iter(rows.values()))], cells), out=options.out)
+        report(rows, table(["", *names], cells), out=options.out)
         return
+
+    if options.search is None:
+        options.search = "tiles" if options.device == "cpu" else "windows"
     figures = measure(options, case_of(options))
     report(figures, table_of(figures), out=options.out)
 
@@ -122,14 +148,18 @@ def at_pixels(soft: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def measure(options: argparse.Namespace, case: Case) -> Row:
-    """Seconds a frame, largest difference, share of pixels alike, memory and floor over the same frames."""
+    """Time, memory and agreement of both sides over the same frames, and the floor."""
     device = torch.device(options.device)
     full = case.config.context + 1
     ours = run_ours(case, options.search, full + options.frames, device)
     seconds, difference, equal = run_plain(case, ours.soft, full, device)
+
     floor = floor_seconds(case, device)
     estimate = estimated(case, bf16=options.search == "windows-bf16")
-    mine, theirs = statistics.median(ours.seconds[full:]), statistics.median(seconds)
+
+    # Only frames with a full context count, on both sides.
+    mine = statistics.median(ours.seconds[full:])
+    theirs = statistics.median(seconds)
     return {
         "case": options.case,
         "speedup": round(theirs / mine, 2),
@@ -176,14 +206,24 @@ def estimates() -> dict[str, Row]:
     for precision, bf16 in (("fp32", False), ("bf16", True)):
         for name, case in CASES.items():
             rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
-        rows[f"frame {precision}"] = known(estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18"))
+        rows[f"frame {precision}"] = known(
+            estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18")
+        )
     return rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ours:
-    """Soft masks [L,h,w] and seconds of every frame; memory before, at most, and what it grew by at the end; share of
-    the cells whose matches may lack one."""
+    """What our program gave and took.
+
+    Args:
+        soft: soft masks [L,h,w] of every frame.
+        seconds: seconds of every frame.
+        before_mb: memory before.
+        peak_mb: the most memory beyond that.
+        grown_mb: how much memory grew after the context was full.
+        doubtful: share of the cells whose matches may lack one.
+    """
 
     soft: list[Tensor]
     seconds: list[float]
@@ -200,11 +240,15 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
     soft: list[Tensor] = []
     seconds: list[float] = []
     before = full = 0.0
+
     for t, features in enumerate(smooth_features(case, frames, device)):
         if t == 0:
             before = peak_mb(device)
-        given = masks if t == 0 else None
-        seconds.append(timed(lambda: soft.append(propagation.step(features, given)), device))  # noqa: B023
+
+        def step(features: Tensor = features, first: bool = t == 0) -> None:
+            soft.append(propagation.step(features, masks if first else None))
+
+        seconds.append(timed(step, device))
         if t == case.config.context + 1:
             full = resident_mb(device)
     return Ours(
@@ -221,13 +265,19 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
 def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
     """What a frame with a full context costs on an H200, given its features.
 
-    encoder: Computes the features from the frame's pixels; the labels of its pixels then count, too.
+    Args:
+        case: what is propagated.
+        bf16: preselect candidates in bf16.
+        encoder: computes the features from the frame's pixels; the labels of its pixels then count
+            as well.
     """
     propagation = LabelPropagation(config=case.config, new_search=partial(window_search, bf16=bf16))
     size = (8 * case.height, 8 * case.width)
     sizes = FrameSizes(frame=size, encoded=size, covered=size)
     features = torch.empty(case.channels, case.height, case.width, device="meta")
     masks = dict.fromkeys(range(case.labels), features[0])
+
+    # Fill the context first: later frames cost more than early ones.
     for time in range(case.config.context + 1):
         propagation.step(features, masks if time == 0 else None)
     if encoder is None:
@@ -235,7 +285,9 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
 
     backbone = load_backbone(encoder)
     assert backbone.module is not None
-    pixels = torch.empty(1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta")
+    pixels = torch.empty(
+        1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta"
+    )
     backbone.module.eval().to(pixels)
 
     def frame() -> None:
@@ -245,10 +297,20 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
     return costs_of(frame)
 
 
-def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -> tuple[list[float], float, float]:
-    """Seconds of the plain formulation, its largest difference, and the share of pixels that are alike.
+def run_plain(
+    case: Case, soft: list[Tensor], full: int, device: torch.device
+) -> tuple[list[float], float, float]:
+    """Run the plain formulation on the frames that have a full context.
 
-    full: number of the first frame that has a full context.
+    Args:
+        case: what is propagated.
+        soft: our soft masks [L,h,w] of every frame.
+        full: number of the first frame that has a full context.
+        device: where to compute.
+
+    Returns:
+        Seconds of each of these frames, the largest difference from `soft`, and the share of pixels
+        that get the same label.
     """
     near = near_cells(case, device)
     seconds: list[float] = []
@@ -260,28 +322,48 @@ def run_plain(case: Case, soft: list[Tensor], full: int, device: torch.device) -
         if t >= full:
             context = torch.stack([first, *recent])
             labels = torch.stack([soft[0], *soft[t - case.config.context : t]])
-            result: list[Tensor] = []
-            seconds.append(timed(lambda: result.append(plain(features, context, labels, near, case)), device))  # noqa: B023
-            difference = max(difference, (result[0] - soft[t]).abs().max().item())
-            equal += (at_pixels(result[0]) == at_pixels(soft[t])).float().mean().item()
+            results: list[Tensor] = []
+            step = partial(plain, features, context, labels, near, case)
+            seconds.append(timed(partial(_keep, step, results), device))
+
+            (result,) = results
+            difference = max(difference, (result - soft[t]).abs().max().item())
+            equal += (at_pixels(result) == at_pixels(soft[t])).float().mean().item()
         recent.append(features)
     return seconds, difference, equal / len(seconds)
 
 
-def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Case) -> Tensor:
-    """The field's formulation: all similarities of a block of queries [C,h,w] with a context [n,C,h,w].
+def _keep(step: Callable[[], Tensor], results: list[Tensor]) -> None:
+    """Append what a step returns."""
+    results.append(step())
 
-    labels [n,L,h,w]; near [h*w,h*w] says which cells are, in the first frame too unless it may be matched everywhere.
+
+def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Case) -> Tensor:
+    """Propagate as the field does: all similarities of a block of queries with the whole context.
+
+    Args:
+        query: features [C,h,w] of the frame.
+        context: features [n,C,h,w] of the context, the first frame first.
+        labels: soft masks [n,L,h,w] of the context.
+        near: [h*w,h*w] bool, whether a query may match a cell. It also restricts the first frame,
+            unless that may be matched everywhere.
+        case: the settings.
     """
     config = case.config
     keys = context.flatten(2).permute(1, 0, 2).flatten(1)
     table = labels.flatten(2).permute(1, 0, 2).flatten(1)
+
+    # The cells of the first frame, which come first, are not restricted.
     free = near.shape[1] if config.reference == "everywhere" else 0
+
     rows = []
-    for queries, reachable in zip(query.flatten(1).T.split(case.block), near.split(case.block), strict=True):
+    for queries, reachable in zip(
+        query.flatten(1).T.split(case.block), near.split(case.block), strict=True
+    ):
         similarity = queries @ keys
         restricted = similarity[:, free:].view(len(queries), -1, near.shape[1])
         restricted.masked_fill_(~reachable[:, None], -torch.inf)
+
         best, index = similarity.topk(int(config.topk))
         if config.ties == "all":
             kept = torch.where(similarity >= best[:, -1:], similarity, -torch.inf)
@@ -292,10 +374,16 @@ def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Ca
 
 
 def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[Tensor]:
-    """Unit features [C,h,w] that vary smoothly in space and drift over time around a common direction."""
+    """Unit features [C,h,w] of successive frames.
+
+    They vary smoothly in space and drift over time around a common direction, as those of a
+    network do.
+    """
     generator = torch.Generator().manual_seed(0)
     size = (case.height, case.width)
-    coarse = torch.randn(2, case.channels, case.height // 4 + 2, case.width // 4 + 2, generator=generator)
+    coarse = torch.randn(
+        2, case.channels, case.height // 4 + 2, case.width // 4 + 2, generator=generator
+    )
     start, drift = F.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
     common = torch.randn(case.channels, 1, 1, generator=generator)
     for t in range(frames):
@@ -305,7 +393,9 @@ def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[T
 
 def first_masks(case: Case, device: torch.device) -> dict[int, Tensor]:
     """Background and objects as vertical stripes."""
-    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(case.height, case.width)
+    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(
+        case.height, case.width
+    )
     return {label: (stripe == label).float() for label in range(case.labels)}
 
 
@@ -328,13 +418,11 @@ def floor_seconds(case: Case, device: torch.device) -> float:
 
 def table_of(figures: Row) -> str:
     """The figures that compare, and the estimate beside the goal."""
-    rows = []
-    for name in ("dense", "ours", "floor"):
-        seconds = float(figures[f"seconds_{name}"])
-        rows.append([name, f"{seconds:.3f}", f"{seconds / float(figures['seconds_floor']):.1f}"])
     text = f"{figures['estimate_frames_per_second']} frames/s, {figures['estimate_peak_mb']} MB"
-    estimate = table(["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]])
-    return table(["", "seconds/frame", "times the floor"], rows) + "\n\n" + estimate
+    estimate = table(
+        ["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]]
+    )
+    return page_tables.label_propagation(figures) + "\n\n" + estimate
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
-"""Time and peak memory of MuG's objectives against a plain formulation of the same losses, and of a whole step.
+"""Time and memory of MuG's objectives against a plain formulation, and of a whole training step.
 
     python benchmarks/mug_step.py [--videos 4 16] [--match-size 16] [--limit-gb 16]
 
-Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The plain formulation has
-every affinity in memory, and the mask of h*w x h*w cells of the long-term term. Step: one whole training step of the
-recipe `mug_small`, and the share of each granularity: what a step without it is shorter by. The shares leave encoding,
-which they have in common. Inference: zero-shot segmentation of 480x854 frames by that network, and the dense CRF on one
-core. Each row is a process of its own; its memory is the largest resident one less what imports and inputs take. A row
-that would need more than --limit-gb is left out by its size. Prints a table and, as the last line, one JSON object.
+* Objectives: losses and gradients of given features at the paper's sizes (64x64 cells, K = 8). The
+  plain formulation has every affinity in memory, and the mask of h*w x h*w cells of the long-term
+  term.
+* Step: one whole training step of the recipe `mug_small`, and the share of each granularity: how
+  much shorter a step is without it. The shares leave out encoding, which they have in common.
+* Inference: zero-shot segmentation of 480x854 frames by that network, and the dense CRF on one
+  core.
+
+Each row is a process of its own; its memory is the largest resident one less what imports and
+inputs take. A row that would need more than --limit-gb is left out, and its size is given. The
+script prints tables and, as the last line, one JSON object.
+
+Shapes: N videos, K frames of a video, h x w cells.
 """
 
 import argparse
@@ -24,6 +31,7 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.data.foreground.crf import refine
 from densevos.data.video_samples import SHORT, VideoBatch
 from densevos.inference.segmenter import Segmenter
@@ -35,7 +43,7 @@ from densevos.objectives.matching import affinity, cosines, inlier_score
 from densevos.objectives.tracking import gaussian_map, response, tracking_loss
 from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 SEGMENTS, CELLS, PATCH, EMBEDDING = 8, 64, 16, 64
 GB = 2**30
@@ -45,7 +53,9 @@ def main() -> None:
     """Run every row in a process of its own, print; or be that process."""
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--videos", type=int, nargs="+", default=[4, 16])
-    parser.add_argument("--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64")
+    parser.add_argument(
+        "--match-size", type=int, default=16, help="cells a side of the long-term term; paper: 64"
+    )
     parser.add_argument("--limit-gb", type=float, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
@@ -53,32 +63,49 @@ def main() -> None:
     if options.one:
         print(json.dumps(one_row(options.one, options.videos[0], options.match_size)))
         return
-    rows = [
-        row_of(kind, videos, options)
-        for kind in ("objectives plain", "objectives ours", "step")
-        for videos in options.videos
-    ]
+
+    rows = []
+    for kind in ("objectives plain", "objectives ours", "step"):
+        for videos in options.videos:
+            rows.append(row_of(kind, videos, options))
     rows.append(row_of("inference", 1, options))
-    figures = {"rows": rows, "cells": CELLS, "match_size": options.match_size, "threads": options.threads}
-    for ours, plain in pairs(rows):
-        name = f"n{ours['videos']}"
-        figures[f"memory_ratio_{name}"] = round(float(plain["peak_mb"]) / float(ours["peak_mb"]), 1)
+
+    figures = {
+        "rows": rows,
+        "cells": CELLS,
+        "match_size": options.match_size,
+        "threads": options.threads,
+    }
+    by_kind = {(row["kind"], row["videos"]): row for row in rows}
+    for videos in options.videos:
+        plain = by_kind["objectives plain", videos]
+        ours = by_kind["objectives ours", videos]
+        figures[f"memory_ratio_n{videos}"] = ratio(plain["peak_mb"], ours["peak_mb"], digits=1)
         if plain["seconds"]:
-            figures[f"time_ratio_{name}"] = round(float(plain["seconds"]) / float(ours["seconds"]), 2)
-    report(figures, table_of(rows), out=options.out)
+            figures[f"time_ratio_n{videos}"] = ratio(plain["seconds"], ours["seconds"], digits=2)
+
+    tables = [page_tables.mug_step(figures), page_tables.granularities(figures)]
+    report(figures, *tables, out=options.out)
 
 
-def pairs(rows: list[Row]) -> list[tuple[Row, Row]]:
-    """Rows of ours and of the plain formulation for as many videos."""
-    kinds = {(row["kind"], row["videos"]): row for row in rows}
-    return [(row, kinds["objectives plain", n]) for (kind, n), row in kinds.items() if kind == "objectives ours"]
+def ratio(plain: float | str, ours: float | str, *, digits: int) -> float:
+    """How many times as much the plain formulation takes."""
+    return round(float(plain) / float(ours), digits)
 
 
 def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
-    """One row; where the plain affinities alone are over the limit, their size in the place of a measurement."""
-    needed = 2 * videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4 * 4  # products and softmax
+    """Measure one row, or give its size where the plain affinities alone are over the limit."""
+    # float32 products and their softmax, of every cell with the pooled cells of all references.
+    affinities = videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4
+    needed = 2 * affinities * 4
     if kind == "objectives plain" and needed > options.limit_gb * GB:
-        return {"kind": kind, "videos": videos, "seconds": 0, "peak_mb": round(needed / 2**20), "by": "size alone"}
+        return {
+            "kind": kind,
+            "videos": videos,
+            "seconds": 0,
+            "peak_mb": round(needed / 2**20),
+            "by": "size alone",
+        }
     chosen = ["--match-size", str(options.match_size), "--threads", str(options.threads)]
     return in_own_process([__file__, "--one", kind, "--videos", str(videos), *chosen])
 
@@ -90,12 +117,14 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
         return whole_step(videos)
     if kind == "inference":
         return inference(128)
+
     features = inputs(videos)
     regressor = GeometricRegressor(match_size)
-    parts = (plain_video, plain_long, short) if kind.endswith("plain") else (our_video, our_long, short)
+    plain = kind.endswith("plain")
+    video, long = (plain_video, plain_long) if plain else (our_video, our_long)
 
     def step() -> float:
-        loss = parts[0](features) + parts[1](features, regressor) + parts[2](features)
+        loss = video(features) + long(features, regressor) + short(features)
         loss.backward()
         return float(loss.detach())
 
@@ -105,11 +134,17 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
 def measured(step: Callable[[], float]) -> Row:
     """Seconds and peak memory beyond now of a step that is run three times."""
     before, seconds, loss = resident_mb(), [], 0.0
+
+    # The first step also fills caches; the fastest counts.
     for _ in range(3):
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": round(min(seconds), 3), "peak_mb": round(peak_mb() - before), "loss": round(loss, 4)}
+    return {
+        "seconds": round(min(seconds), 3),
+        "peak_mb": round(peak_mb() - before),
+        "loss": round(loss, 4),
+    }
 
 
 def inputs(videos: int) -> dict[str, Tensor]:
@@ -121,12 +156,17 @@ def inputs(videos: int) -> dict[str, Tensor]:
         "maps": (videos, EMBEDDING, CELLS, CELLS),
         "patches": (videos, EMBEDDING, PATCH, PATCH),
     }
-    return {name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_() for name, shape in shapes.items()}
+    return {
+        name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_()
+        for name, shape in shapes.items()
+    }
 
 
 def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Pooled keys and values of every frame's references [N*K,K-1,*,h/2,w/2]."""
+    # Every other frame of a video is a reference of a frame.
     others = [[j for j in range(SEGMENTS) if j != k] for k in range(SEGMENTS)]
+
     both = []
     for name in ("key", "value"):
         small = pooled(features[name].flatten(0, 1)).unflatten(0, features[name].shape[:2])
@@ -135,16 +175,23 @@ def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
-    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(0, features["value"].shape[:2])
+    """The loss of the video granularity, given the aggregated values [N*K,*,h,w]."""
+    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(
+        0, features["value"].shape[:2]
+    )
     means = r.mean((3, 4))
     return instance_loss(means[:, 0], means[:, 1], 0.1)
 
 
 def our_video(features: dict[str, Tensor]) -> Tensor:
-    return video_loss(aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features)
+    """The video objective as training computes it, block by block."""
+    return video_loss(
+        aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features
+    )
 
 
 def plain_video(features: dict[str, Tensor]) -> Tensor:
+    """The video objective with the affinity of all cells in memory."""
     keys, values = references(features)
     rows = features["key"].flatten(0, 1).flatten(2).transpose(1, 2)
     weights = torch.softmax(rows @ keys.transpose(1, 2).flatten(2) / 0.07, dim=2)
@@ -153,6 +200,7 @@ def plain_video(features: dict[str, Tensor]) -> Tensor:
 
 
 def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
+    """Cosines of the cells of two frames, from the first to the second and back."""
     small = F.normalize(F.adaptive_avg_pool2d(features["pair"].flatten(0, 1), side), dim=1)
     first, second = small.unflatten(0, features["pair"].shape[:2]).unbind(1)
     there = cosines(first, second)
@@ -160,23 +208,32 @@ def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
 
 
 def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    """The long-term objective as training computes it, by box sums."""
     side = regressor.side
-    scores = [inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)]
+    scores = [
+        inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)
+    ]
     return -torch.stack(scores).sum(0).mean()
 
 
 def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
+    """The long-term objective with the inlier mask of every cell in memory."""
     side = regressor.side
-    mask = F.max_pool2d(torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1)
+    mask = F.max_pool2d(
+        torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1
+    )
     scores = []
     for similarity in matched(features, side):
-        grid = F.affine_grid(regressor(similarity), [len(similarity), 1, side, side], align_corners=True)
+        grid = F.affine_grid(
+            regressor(similarity), [len(similarity), 1, side, side], align_corners=True
+        )
         warped = F.grid_sample(mask.expand(len(similarity), -1, -1, -1), grid, align_corners=True)
         scores.append((warped.flatten(2) * affinity(similarity, 0.07)).sum((1, 2)) / side**2)
     return -torch.stack(scores).sum(0).mean()
 
 
 def short(features: dict[str, Tensor]) -> Tensor:
+    """The short-term objective: tracking a patch; both sides share it."""
     centres = torch.full((len(features["maps"]), 2), CELLS // 2)
     logits = 10 * response(features["patches"], features["maps"]) - 5
     return tracking_loss(logits, gaussian_map(centres, (CELLS, CELLS), 1.6))
@@ -205,24 +262,33 @@ def whole_step(videos: int) -> Row:
         return float(loss.detach())
 
     row = measured(step)
-    without = {name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES}
+
+    # A step without one granularity computes the other three.
+    without = {
+        name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ("whole", *GRANULARITIES)}
-    for _ in range(3):  # in turn, so that other work on the machine touches all
+
+    # The steps take turns, so other work on the machine touches all alike.
+    for _ in range(3):
         for name, times in seconds.items():
             chosen = without.get(name, GRANULARITIES)
             learner._chosen = lambda chosen=chosen: chosen  # type: ignore[method-assign]
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
-    shares = {f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2) for name in GRANULARITIES}
+    shares = {
+        f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2)
+        for name in GRANULARITIES
+    }
     return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
 
 
 class Repeated:
-    """One picture again and again, as a reader of frames."""
+    """One image again and again, as a reader of frames."""
 
-    def __init__(self, picture: np.ndarray, length: int):
-        self.path, self.picture, self.length = Path("picture"), picture, length
+    def __init__(self, image: np.ndarray, length: int):
+        self.path, self.image, self.length = Path("image"), image, length
         self.names = [f"{index:05d}" for index in range(length)]
 
     def __len__(self) -> int:
@@ -230,7 +296,7 @@ class Repeated:
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """As many as are asked for."""
-        return np.stack([self.picture] * len(indices))
+        return np.stack([self.image] * len(indices))
 
     def seconds(self) -> np.ndarray | None:
         """A folder of frames has no times."""
@@ -238,19 +304,24 @@ class Repeated:
 
 
 def inference(frames: int) -> Row:
-    """Frames a second of zero-shot segmentation without CRF, and seconds of the CRF for one frame."""
+    """Frames a second of zero-shot segmentation without CRF, and seconds a frame of the CRF."""
     config = mug_small(Path(), Path())
-    picture = cv2.resize(data.astronaut(), (854, 480))
-    network = MugNetwork(config.encoder, config.objective.readout, config.objective.aggregate_temperature)
+    image = cv2.resize(data.astronaut(), (854, 480))
+    network = MugNetwork(
+        config.encoder, config.objective.readout, config.objective.aggregate_temperature
+    )
     segmenter = Segmenter(network, config.clips.size, config.clips.segments, torch.device("cpu"))
-    probability = next(segmenter(Repeated(picture, 16)))
+
+    # One clip first: it warms up, and gives the CRF a map.
+    probability = next(segmenter(Repeated(image, 16)))
     before, start = resident_mb(), time.perf_counter()
-    count = sum(1 for _ in segmenter(Repeated(picture, frames)))
+    count = sum(1 for _ in segmenter(Repeated(image, frames)))
     seconds = time.perf_counter() - start
     peak = round(peak_mb() - before)
+
     start = time.perf_counter()
     for _ in range(8):
-        refine(probability, picture)
+        refine(probability, image)
     crf = (time.perf_counter() - start) / 8
     return {
         "kind": "inference",
@@ -261,16 +332,6 @@ def inference(frames: int) -> Row:
         "crf_seconds_per_frame": round(crf, 3),
         "by": "measured",
     }
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    shown = (*(f"{name} share" for name in GRANULARITIES), "frames_per_second", "crf_seconds_per_frame")
-    cells = []
-    for row in rows:
-        more = ", ".join(f"{name.replace('_', ' ')} {row[name]}" for name in shown if name in row)
-        cells.append([row["kind"], row["videos"], row["seconds"], row["peak_mb"], more or row["by"]])
-    return table(["", "videos", "seconds", "peak MB", ""], cells)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python benchmarks/scoring.py --frames 2000 --workers 1 2
 
-Straightforward means a stack of float64 masks per object and video, and a dilation of the full frame for every outline.
-Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides read them from there, in the time measured.
-Asserts that the numbers are identical, prints a table and, as the last line, one JSON object.
+Straightforward means a stack of float64 masks for each object and video, and a dilation of the full
+frame for every outline. Masks of 480x854 pixels are drawn first and lie on disk as PNG; both sides
+read them from there, in the time that is measured. The script checks that the numbers are
+identical, and prints a table and, as the last line, one JSON object.
 """
 
 import math
@@ -17,13 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import page_tables
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval.metrics.metric import Scores
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import Sequence
-from harness import parser_of, report, table
+from harness import parser_of, report
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25
 Curves = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]  # (sequence, object) -> J, F [frames]
@@ -34,30 +36,40 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--frames", type=int, default=2000, help="frames that are scored")
     parser.add_argument("--objects", type=int, default=3, help="objects in every frame")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2], help="numbers of processes to score with"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)  # One process means one core, on both sides.
     with tempfile.TemporaryDirectory() as folder:
         sequences = draw(Path(folder), options.frames, options.objects)
         result = measure(sequences, Path(folder) / "results", options.workers)
-    report(result, table_of(result), out=options.out)
+    report(result, page_tables.scoring(result), out=options.out)
 
 
 def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
-    """Sequences of at most LENGTH scored frames, their masks below `folder`: ellipses that drift, and a wobbly copy."""
+    """Draw sequences of at most LENGTH scored frames.
+
+    Their masks lie below `folder`: ellipses that drift, and a wobbly copy of them as results.
+    """
     sequences = []
     for number, start in enumerate(range(0, frames, LENGTH)):
-        names = tuple(f"{t:05d}" for t in range(min(LENGTH, frames - start) + 2))  # both ends are not scored
+        names = tuple(
+            f"{t:05d}" for t in range(min(LENGTH, frames - start) + 2)
+        )  # both ends are not scored
         truth, results = folder / "truth" / f"video{number}", folder / "results" / f"video{number}"
         truth.mkdir(parents=True)
         results.mkdir(parents=True)
+
         generator = np.random.default_rng(number)
         centres = generator.uniform([150, 100], [WIDTH - 150, HEIGHT - 100], (objects, 2))
         axes = generator.uniform(30, 110, (objects, 2))
         for t, name in enumerate(names):
             write_mask(truth / f"{name}.png", ellipses(centres + 1.5 * t, axes))
             noise = generator.normal(0, 4, (2, objects, 2))
-            write_mask(results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1]))
+            write_mask(
+                results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1])
+            )
         files = tuple(truth / f"{name}.png" for name in names)
         sequences.append(Sequence(name=truth.name, source=truth, frame_names=names, truth=files))
     return sequences
@@ -68,19 +80,28 @@ def ellipses(centres: np.ndarray, axes: np.ndarray) -> np.ndarray:
     ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     for i, (centre, axis) in enumerate(zip(centres.astype(int), axes.astype(int), strict=True)):
         cv2.ellipse(
-            ids, centre.tolist(), axis.tolist(), angle=30 * i, startAngle=0, endAngle=360, color=i + 1, thickness=-1
+            ids,
+            centre.tolist(),
+            axis.tolist(),
+            angle=30 * i,
+            startAngle=0,
+            endAngle=360,
+            color=i + 1,
+            thickness=-1,
         )
     return ids
 
 
 def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dict[str, object]:
     """Seconds of both sides, and that they agree to the last bit."""
+    # The straightforward program, in one process.
     start, busy = time.perf_counter(), time.process_time()
     expected: Curves = {}
     for sequence in sequences:
         expected |= straightforward(sequence, results)
     plain, plain_busy = time.perf_counter() - start, time.process_time() - busy
 
+    # Ours, with each number of processes; every run must give the same numbers.
     ours, ours_busy = {}, {}
     for count in workers:
         start, busy = time.perf_counter(), time.process_time()
@@ -98,8 +119,14 @@ def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dic
         "seconds_ours": {str(count): round(seconds, 3) for count, seconds in ours.items()},
         "seconds_cpu": cpu,
         "speedup": round(plain / ours[workers[0]], 2),
-        "scaling": {str(count): round(ours[workers[0]] / seconds, 2) for count, seconds in ours.items()},
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+        "scaling": {
+            str(count): round(ours[workers[0]] / seconds, 2) for count, seconds in ours.items()
+        },
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 2),
+        },
     }
 
 
@@ -115,17 +142,21 @@ def check_identical(expected: Curves, scores: Scores) -> None:
 def straightforward(sequence: Sequence, results: Path) -> Curves:
     """J and F of every object by the definition, all masks of the video in memory."""
     truth = np.stack([read_mask(file) for file in sequence.truth[1:-1]])
-    prediction = np.stack([read_mask(results / sequence.name / f"{n}.png") for n in sequence.frame_names[1:-1]])
+    files = [results / sequence.name / f"{name}.png" for name in sequence.frame_names[1:-1]]
+    prediction = np.stack([read_mask(file) for file in files])
+
+    # All objects of the video at once, [objects,frames,H,W], as straightforward programs do.
     ids = range(1, int(read_mask(sequence.truth[0]).max()) + 1)
-    wanted = np.stack([truth == i for i in ids]).astype(np.float64)  # [objects,frames,H,W]
-    found = np.stack([prediction == i for i in ids]).astype(np.float64)
-    return {
-        (sequence.name, i): (
-            np.array([plain_region(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
-            np.array([plain_contour(a, b) for a, b in zip(wanted[i - 1], found[i - 1], strict=True)]),
-        )
-        for i in ids
-    }
+    wanted = np.stack([truth == id for id in ids]).astype(np.float64)
+    found = np.stack([prediction == id for id in ids]).astype(np.float64)
+
+    curves = {}
+    for number, id in enumerate(ids):
+        pairs = list(zip(wanted[number], found[number], strict=True))
+        region = np.array([plain_region(*pair) for pair in pairs])
+        contour = np.array([plain_contour(*pair) for pair in pairs])
+        curves[sequence.name, id] = (region, contour)
+    return curves
 
 
 def plain_region(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -140,9 +171,12 @@ def plain_contour(truth: np.ndarray, prediction: np.ndarray) -> float:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     footprint = (x**2 + y**2 <= radius**2).astype(np.uint8)
     wanted, found = plain_outline(truth), plain_outline(prediction)
-    wide_wanted, wide_found = (cv2.dilate(edge.astype(np.uint8), footprint) for edge in (wanted, found))
+    wide_wanted, wide_found = (
+        cv2.dilate(edge.astype(np.uint8), footprint) for edge in (wanted, found)
+    )
     if not wanted.any() or not found.any():
         return float(not wanted.any() and not found.any())
+
     precision = np.sum(found * wide_wanted) / np.sum(found)
     recall = np.sum(wanted * wide_found) / np.sum(wanted)
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
@@ -155,16 +189,6 @@ def plain_outline(mask: np.ndarray) -> np.ndarray:
     east[:, :-1], south[:-1], south_east[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
     south_east[-1, :-1], south_east[:-1, -1] = mask[-1, 1:], mask[1:, -1]
     return (mask ^ east) | (mask ^ south) | (mask ^ south_east)
-
-
-def table_of(result: dict) -> str:
-    """Markdown."""
-    plain = result["seconds_plain"]
-    rows = [["straightforward", 1, f"{plain:.2f}", "1.0"]]
-    for workers, seconds in result["seconds_ours"].items():
-        rows.append(["densevos_eval", workers, f"{seconds:.2f}", f"{plain / seconds:.1f}"])
-    title = f"J and F of {result['frames']} frames, {result['objects']} objects each"
-    return f"{title}\n\n{table(['side', 'workers', 'seconds', 'speedup'], rows)}"
 
 
 if __name__ == "__main__":

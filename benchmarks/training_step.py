@@ -1,21 +1,29 @@
-"""A training step of DUL against the plain formulation, side by side in one run, and its affinity and losses alone.
+"""A training step of DUL against the plain formulation, and its affinity and losses alone.
 
-    python benchmarks/training_step.py [--device cpu] [--batch 4] [--rounds 3] [--compile] [--clips 4 8 16 32]
+    python benchmarks/training_step.py [--device cpu] [--batch 4] [--rounds 3] [--compile]
+        [--clips 4 8 16 32]
 
-Step: forward and backward pass on the same clips, weights and draws. The plain side computes in float32 in contiguous
-layout, and has the affinity of all cells of both views to all anchors in memory, moved from view to view as logits, as
-the authors' release does. `ours fp32` is our formulation in float32, which must give the same losses; `ours` is what
-`densevos train` does on this machine (bfloat16 where it is multiplied natively, channels last), which must give them
-within that precision. The sides take turns, and the fastest of --rounds counts, so that other work on the machine
-touches all alike; CPU seconds are beside seconds of the clock for the same reason. --compile adds `ours compiled`:
-torch.compile of the encoder and of the losses, one graph each.
+Step: forward and backward pass on the same clips, weights and random draws.
 
-Affinity: losses and gradients of given keys, for more and more clips (T = 5) and more and more frames. Memory is the
-largest resident one of a row less what was there before. A row that would need more than --limit-gb is left out by its
-size. What bounds it is the number of logits: B (T - 1) h w cells times B N^2 anchors. `peak per logit` is how many
-float32 of memory each logit of ours takes, `ns per logit` how much time of a processor.
+* plain computes in float32 in contiguous layout. It has the affinity of all cells of both views to
+  all anchors in memory, moved from view to view as logits, as the authors' release does.
+* ours fp32 is our formulation in float32, which must give the same losses.
+* ours is what `densevos train` does on this machine (bfloat16 where it is multiplied natively,
+  channels last), which must give the same losses within that precision.
+* ours compiled, with --compile: torch.compile of the encoder and of the losses, one graph each.
 
-Prints tables and, as the last line, one JSON object.
+The sides take turns, and the fastest of --rounds counts, so other work on the machine touches all
+alike. CPU seconds stand beside seconds of the clock for the same reason.
+
+Affinity: losses and gradients of given keys, for more and more clips (T = 5) and more and more
+frames. Memory is the largest resident one of a row less what was there before. A row that would
+need more than --limit-gb is left out, and its size is given. The number of logits bounds it:
+B (T - 1) h w cells times B N^2 anchors. `peak per logit` is how many float32 of memory each logit
+of ours takes, `ns per logit` how much time of a processor.
+
+The script prints tables and, as the last line, one JSON object.
+
+Shapes: B clips, T frames, N anchors a side, h x w cells, C or K channels.
 """
 
 import argparse
@@ -31,6 +39,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import page_tables
 from densevos.config import EncoderConfig, LoopConfig, SelfTrainingConfig, ViewConfig
 from densevos.data.clips import ClipBatch
 from densevos.engine.optimisation import choose_precision
@@ -39,7 +48,7 @@ from densevos.learners.self_training import SelfTraining, losses_at
 from densevos.learners.views import make_views
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import gather_cells, grid_indices
-from harness import Row, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, parser_of, peak_mb, report, resident_mb
 
 STRIDE, KEYS = 8, 128
 GB = 2**30
@@ -55,7 +64,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="T")
     parser.add_argument("--size", type=int, default=256, help="side of the frames, pixels")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clips", type=int, nargs="*", default=[4, 8, 16, 32], help="of the rows of the affinity")
+    parser.add_argument(
+        "--clips", type=int, nargs="*", default=[4, 8, 16, 32], help="of the rows of the affinity"
+    )
     parser.add_argument("--limit-gb", type=float, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--compile", action="store_true")
@@ -63,9 +74,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     step, breaks = step_rows(options)
     alone = affinity_rows(options)
-    figures = figures_of(step, alone) | {"graph_breaks": breaks} if options.compile else figures_of(step, alone)
-    about = {name: getattr(options, name) for name in ("device", "batch", "frames", "size", "rounds", "threads")}
-    report({**figures, **about, **circumstances()}, *tables_of(step, alone), out=options.out)
+    figures = (
+        figures_of(step, alone) | {"graph_breaks": breaks}
+        if options.compile
+        else figures_of(step, alone)
+    )
+    about = {
+        name: getattr(options, name)
+        for name in ("device", "batch", "frames", "size", "rounds", "threads")
+    }
+    tables = [page_tables.training_step(figures), page_tables.affinity(figures)]
+    report({**figures, **about, **circumstances()}, *tables, out=options.out)
 
 
 def circumstances() -> dict[str, str | None]:
@@ -106,7 +125,11 @@ class Side:
 
 
 def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
-    """A row of each side, and the graph breaks of the compiled one. AssertionError when losses differ."""
+    """A row of each side, and the graph breaks of the compiled one.
+
+    Raises:
+        AssertionError: losses differ.
+    """
     shape = (options.batch, options.frames, 3, options.size, options.size)
     draw = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
@@ -115,7 +138,8 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     for number in range(options.rounds + 1):
         for side in sides.values():
             side.measure()
-            if number == 0:  # caches, and what is compiled at first use
+            # The first round fills caches and compiles, so it does not count.
+            if number == 0:
                 side.seconds = side.cpu_seconds = float("inf")
     if options.compile:
         breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
@@ -131,9 +155,14 @@ def wait() -> None:
 
 
 def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[str, Side]:
-    """Every side with the same weights; each has its own, as running statistics of BatchNorm move."""
+    """Every side, with the same weights.
+
+    Each has a copy of its own, because running statistics of BatchNorm move.
+    """
     torch.manual_seed(0)
-    learner = SelfTraining(DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig())
+    learner = SelfTraining(
+        DenseEncoder(EncoderConfig(stride=STRIDE, key_channels=KEYS)), OBJECTIVE, ViewConfig()
+    )
     learner.to(device)
     native = choose_precision(LoopConfig(), device)
 
@@ -149,7 +178,9 @@ def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[
         return Side(step, own)
 
     sides = {
-        "plain": Side(lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner),
+        "plain": Side(
+            lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner
+        ),
         "ours fp32": ours(torch.float32),
         "ours": ours(native),
     }
@@ -165,7 +196,11 @@ def in_channels_last(learner: SelfTraining) -> SelfTraining:
 
 
 def check(sides: dict[str, Side]) -> None:
-    """AssertionError when a side's losses are not those of the plain formulation, within its precision."""
+    """Check that a side's losses are those of the plain formulation, within its precision.
+
+    Raises:
+        AssertionError: they differ by more.
+    """
     plain = sides["plain"].losses
     assert plain is not None
     for name, side in sides.items():
@@ -173,7 +208,12 @@ def check(sides: dict[str, Side]) -> None:
         # Where bfloat16 makes another anchor the dominant one, its label differs.
         tolerance = 1e-3 if name == "ours fp32" else 3e-2
         for loss in ("loss", "self_training", "cross_view"):
-            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (name, loss, side.losses, plain)
+            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (
+                name,
+                loss,
+                side.losses,
+                plain,
+            )
 
 
 def row_of(name: str, side: Side, frames: int) -> Row:
@@ -199,6 +239,7 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     def encoded(frames: Tensor) -> Tensor:
         return learner.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
+    # Only the first view and the reference frame of the second one need gradients.
     main = encoded(torch.cat([views.first, views.second[:, :1]], dim=1))
     with torch.no_grad():
         rest = encoded(views.second[:, 1:])
@@ -208,17 +249,36 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     return plain_losses(first, second, views.theta, indices[0], indices[1])
 
 
-def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor) -> Losses:
-    """Losses at given anchors and cells, with the affinity of all cells of both views to all anchors in memory."""
+def plain_losses(
+    first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, cells: Tensor
+) -> Losses:
+    """Losses at given anchors and cells.
+
+    The affinity of all cells of both views to all anchors is in memory.
+
+    Args:
+        first: keys [B,T,K,h,w] of the first view.
+        second: keys [B,T,K,h,w] of the second view.
+        theta: affine maps [B,2,3] from the first view to the second.
+        anchors: indices [B,N^2] of the anchors' cells.
+        cells: indices of the cells of the cross-view loss.
+    """
     clips, count = first.shape[:2]
     own = anchors.shape[1]
+
+    # Similarities of every cell of both views to every anchor, as logits.
     q = gather_cells(first[:, 0], anchors).flatten(0, 1)
     v = torch.einsum("btkhw,ak->btahw", first, q).flatten(0, 1) / OBJECTIVE.temperature
-    v_hat = torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1) / OBJECTIVE.temperature
+    v_hat = (
+        torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1)
+        / OBJECTIVE.temperature
+    )
     aligned = moved(v, theta, count)
 
     numbers = torch.arange(clips, device=first.device)
     among = numbers.repeat_interleave(count)[:, None] == numbers.repeat_interleave(own)
+
+    # Labels come from the second view, among the anchors of the same clip.
     shares = torch.softmax(v_hat, dim=1) * among[:, :, None, None]
     labels = shares.argmax(dim=1)
 
@@ -226,14 +286,18 @@ def plain_losses(first: Tensor, second: Tensor, theta: Tensor, anchors: Tensor, 
     self_training = errors[:, 1:].mean()
     r = gather_cells(moved(first[:, 0], theta, 1), cells).flatten(0, 1)
     r_hat = gather_cells(second[:, 0], cells).flatten(0, 1)
-    cross_view = F.cross_entropy(r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device))
+    cross_view = F.cross_entropy(
+        r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device)
+    )
     loss = self_training + OBJECTIVE.cross_view_weight * cross_view
     return {"loss": loss, "self_training": self_training, "cross_view": cross_view}
 
 
 def moved(maps: Tensor, theta: Tensor, count: int) -> Tensor:
     """Maps [B*count,C,h,w] of the first view onto the second."""
-    grid = F.affine_grid(theta.repeat_interleave(count, dim=0), list(maps.shape), align_corners=False)
+    grid = F.affine_grid(
+        theta.repeat_interleave(count, dim=0), list(maps.shape), align_corners=False
+    )
     return F.grid_sample(maps, grid, mode="nearest", align_corners=False)
 
 
@@ -241,34 +305,58 @@ def moved(maps: Tensor, theta: Tensor, count: int) -> Tensor:
 
 
 def affinity_rows(options: argparse.Namespace) -> list[Row]:
-    """More and more clips of five frames, then more and more frames of as many clips as the first row has twice."""
+    """Rows for more and more clips of five frames, then for fewer frames of half the most clips."""
     sizes = [(clips, 5) for clips in options.clips]
     if options.clips:
         sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
     side, most = options.size // STRIDE, options.limit_gb * GB
     device = torch.device(options.device)
-    return [affinity_row(kind, *size, side, most, device) for size in sizes for kind in ("plain", "ours")]
+    return [
+        affinity_row(kind, *size, side, most, device)
+        for size in sizes
+        for kind in ("plain", "ours")
+    ]
 
 
 def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
-    """Entries of the affinity that is in memory: the plain side's has the reference frame too, and both views."""
+    """Entries of the affinity that is in memory.
+
+    The plain side's has the reference frame as well, and both views.
+    """
     cells = clips * side**2 * (2 * frames if kind == "plain" else frames - 1)
     return cells * clips * OBJECTIVE.anchor_grid**2
 
 
-def affinity_row(kind: str, clips: int, frames: int, side: int, most: float, device: torch.device) -> Row:
-    """Time (the faster of two) and memory of losses and gradients of given keys; the size alone beyond `most` bytes."""
+def affinity_row(
+    kind: str, clips: int, frames: int, side: int, most: float, device: torch.device
+) -> Row:
+    """Time (the faster of two) and memory of losses and gradients of given keys.
+
+    A row that would need more than `most` bytes has its size alone.
+    """
     logits = logits_of("ours", clips, frames, side)
     if logits_of(kind, clips, frames, side) * 4 * 4 > most:
-        return {"side": kind, "clips": clips, "frames": frames, "logits": logits, "by": "size alone"}
+        return {
+            "side": kind,
+            "clips": clips,
+            "frames": frames,
+            "logits": logits,
+            "by": "size alone",
+        }
     torch.manual_seed(0)
-    first, second = (F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device) for _ in range(2))
+    first, second = (
+        F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device)
+        for _ in range(2)
+    )
     first.requires_grad_()
+
+    # A view that is a crop of the other, as augmentation gives it.
     theta = torch.tensor([[0.75, 0, 0.1], [0, 0.75, -0.1]]).repeat(clips, 1, 1).to(device)
     draw = torch.Generator().manual_seed(0)
     grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
     anchors, cells = (grid_indices(clips, side, side, grid, draw) for grid in grids)
 
+    # Two turns: the first one also fills caches.
     memory = Memory(device)
     seconds, cpu_seconds, loss = [], [], 0.0
     for _ in range(2):
@@ -300,7 +388,7 @@ def affinity_row(kind: str, clips: int, frames: int, side: int, most: float, dev
 
 
 class Memory:
-    """The largest memory, of the device or else of the process, from now on, less what is used now."""
+    """The most memory from now on, less what is used now: of the GPU, or else of the process."""
 
     def __init__(self, device: torch.device) -> None:
         self.gpu = device.type == "cuda"
@@ -327,24 +415,13 @@ def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
     for name, row in by_side.items():
         if name != "plain":
             key = str(name).replace(" ", "_")
-            figures[f"speedup_{key}"] = round(float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2)
-            figures[f"cpu_speedup_{key}"] = round(float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2)
+            figures[f"speedup_{key}"] = round(
+                float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2
+            )
+            figures[f"cpu_speedup_{key}"] = round(
+                float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2
+            )
     return figures
-
-
-def tables_of(step: list[Row], alone: list[Row]) -> list[str]:
-    """Markdown: the step, and the affinity."""
-    columns = ("clips", "frames", "seconds", "peak_mb", "peak_per_logit", "ns_per_logit")
-    tables = [
-        table(
-            ["step", "seconds", "CPU seconds", "frames/s", "loss"],
-            [[r["side"], r["seconds"], r["cpu_seconds"], r["frames_per_second"], r["loss"]] for r in step],
-        )
-    ]
-    if alone:
-        header = ["affinity", "clips", "frames", "seconds", "peak MB", "peak per logit", "ns per logit"]
-        tables.append(table(header, [[row["side"], *(row.get(name, "-") for name in columns)] for row in alone]))
-    return tables
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
     python benchmarks/video_reading.py [--clips 60] [--seconds 20]
 
-By hand: open the file with decord and read the frames, as if every file could be read in any order. Ours: open the file
-as training does, and read the same frames. A clip is five frames, two apart, in random order, at a random place; each
-clip opens the file anew. The first clip of a file, which takes the look at its packets or the pass over its frames, is
-told apart. Both sides take turns. Frames carry their number, so that clips with a wrong frame are counted. Prints a
-table and, as the last line, one JSON object.
+By hand: open the file with decord and read the frames, as if every file could be read in any order.
+Ours: open the file as training does, and read the same frames. A clip is five frames, two apart, in
+random order, at a random place; each clip opens the file anew. The first clip of a file, which
+takes the look at its packets or the pass over its frames, has columns of its own. Both sides take
+turns. Frames carry their number, so clips with a wrong frame are counted. The script prints a table
+and, as the last line, one JSON object.
 """
 
 import contextlib
@@ -23,18 +24,28 @@ import decord
 import imageio_ffmpeg
 import numpy as np
 
+import page_tables
 from densevos.data.sources.video import open_frames
-from harness import Row, parser_of, report, table, timed
+from harness import Row, parser_of, report, timed
 
 HEIGHT, WIDTH, RATE, BITS = 360, 640, 30, 10
 SPAN = 10  # frames that a clip spans, one more than needed
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 FILES = {
     "H.264, MP4": ("clip.mp4", X264),
-    "VP9, WebM": ("clip.webm", ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "120")),
-    "H.264 with open GOPs, MP4": ("open.mp4", (*X264, "-x264-params", "open-gop=1:keyint=60:bframes=3")),
+    "VP9, WebM": (
+        "clip.webm",
+        ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "120"),
+    ),
+    "H.264 with open GOPs, MP4": (
+        "open.mp4",
+        (*X264, "-x264-params", "open-gop=1:keyint=60:bframes=3"),
+    ),
     "H.264, transport stream": ("clip.ts", (*X264, "-g", "60")),
-    "Xvid, AVI": ("clip.avi", ("-c:v", "mpeg4", "-vtag", "xvid", "-q:v", "4", "-g", "60", "-bf", "2")),
+    "Xvid, AVI": (
+        "clip.avi",
+        ("-c:v", "mpeg4", "-vtag", "xvid", "-q:v", "4", "-g", "60", "-bf", "2"),
+    ),
     "MPEG-2": ("clip.mpg", ("-c:v", "mpeg2video", "-q:v", "4", "-g", "15", "-bf", "2")),
 }
 
@@ -54,13 +65,28 @@ def main() -> None:
             rows.append(compare(name, path, options.seconds * RATE, options.clips))
 
     result = {"clips": options.clips, "frames": options.seconds * RATE, "rows": rows}
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
-    report(result | {"machine": machine}, table_of(rows), out=options.out)
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+    report(result | {"machine": machine}, page_tables.video_reading(result), out=options.out)
 
 
 def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
-    """A video of smooth texture that moves, with the bits of each frame's number as bars above it."""
-    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(RATE), "-i", "-")
+    """Write a video of smooth, moving texture; bars at the top are the bits of a frame's number."""
+    source = (
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{WIDTH}x{HEIGHT}",
+        "-r",
+        str(RATE),
+        "-i",
+        "-",
+    )
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, *arguments, str(path)]
     coarse = np.random.default_rng(0).integers(0, 256, (24, 44, 3), dtype=np.uint8)
     texture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
@@ -81,11 +107,13 @@ def number_of(frame: np.ndarray) -> int:
 
 
 def compare(name: str, path: Path, frames: int, clips: int) -> Row:
-    """Clips a second of the same clips read both ways, and how many frames are others than those asked for."""
+    """Clips a second of the same clips read both ways, and how many clips have a wrong frame."""
     sides = {"by_hand": by_hand, "ours": ours}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     wrong = dict.fromkeys(sides, 0)
     rng = random.Random(0)
+
+    # Both sides read the same clips in turn, so other work on the machine touches both.
     for _ in range(clips):
         start = rng.randrange(frames - SPAN)
         indices = [start + 2 * place for place in rng.sample(range(5), 5)]
@@ -95,6 +123,7 @@ def compare(name: str, path: Path, frames: int, clips: int) -> Row:
             right = [number_of(frame) for frame in found] == indices
             wrong[side] += not right
 
+    # The first clip of a file also takes a look at its packets, or a pass over its frames.
     later = {side: statistics.fmean(times[1:]) for side, times in seconds.items()}
     return {
         "file": name,
@@ -118,13 +147,6 @@ def by_hand(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
 def ours(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
     """A clip as training reads it."""
     found.extend(open_frames(path).read(indices))
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    header = ["file", "reader", "by hand", "ours", "ratio", "first, by hand", "first, ours", "wrong by hand", "wrong"]
-    title = "Clips a second; seconds of the first clip; clips with a wrong frame"
-    return f"{title}\n\n{table(header, (row.values() for row in rows))}"
 
 
 if __name__ == "__main__":

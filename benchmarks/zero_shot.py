@@ -1,13 +1,15 @@
-"""Seconds and memory of zero-shot segmentation, part by part, on one core: frames of 480x854 pixels.
+"""Seconds and memory of zero-shot segmentation of 480x854 frames, part by part, on one core.
 
-    OMP_NUM_THREADS=1 python benchmarks/zero_shot.py [--frames 24] [--lengths 50 500] [--out FILE.json]
+    OMP_NUM_THREADS=1 python benchmarks/zero_shot.py [--frames 24] [--lengths 50 500]
+        [--out FILE.json]
 
-The video is rendered: the photograph of a cat moves before that of a motorcycle, which the camera passes by (both come
-with scikit-image). Motion, superpixels and votes work on frames of 240 pixels, as the commands do. Plain formulations
-stand beside where there are any: the similarity of all pairs of superpixels instead of the nearest, GrabCut of the
-whole frame at full size instead of the surroundings of a box, reduced. Mask R-CNN has random weights: its time is that
-of the network, without the masks of many detections. Each row runs in a process of its own. Prints a table and, as the
-last line, one JSON object.
+The video is rendered: the photograph of a cat moves before that of a motorcycle, which the camera
+passes by (both come with scikit-image). Motion, superpixels and votes work on frames of 240 pixels,
+as the commands do. Plain formulations stand beside where there are any: the similarity of all pairs
+of superpixels instead of the nearest, and GrabCut of the whole frame at full size instead of the
+reduced surroundings of a box. Mask R-CNN has random weights: its time is that of the network,
+without the masks of many detections. Each row runs in a process of its own. The script prints a
+table and, as the last line, one JSON object.
 """
 
 import os
@@ -22,6 +24,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+import page_tables
 from densevos.data.foreground import consensus
 from densevos.data.foreground.crf import refine
 from densevos.data.foreground.flow import dis_flow
@@ -29,7 +32,7 @@ from densevos.data.foreground.motion import own_motion
 from densevos.data.foreground.superpixels import superpixels
 from densevos.data.foreground.video import SHORT_SIDE, small_frame, window_foreground, windows
 from densevos.engine.provenance import commit
-from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb, table
+from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
 SIZE = (480, 854)
 OBJECT = (180, 240)
@@ -113,7 +116,9 @@ def of_motion_map(frames: int) -> Row:
     small = small_frames(frames)
     flows = [dis_flow(small[t], small[t + 1], finest=0) for t in range(frames)]
     size = small[0].shape[:2]
-    return {"seconds": per_frame(lambda t: own_motion([flows[t], flows[t]], (size[0], size[1])), frames)}
+    return {
+        "seconds": per_frame(lambda t: own_motion([flows[t], flows[t]], (size[0], size[1])), frames)
+    }
 
 
 def of_superpixels(frames: int) -> Row:
@@ -126,8 +131,12 @@ def nodes_of(frames: int) -> list[consensus.Nodes]:
     """Nodes of successive frames."""
     small = small_frames(frames)
     size = (small[0].shape[0], small[0].shape[1])
-    motions = [own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)]
-    return [consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)]
+    motions = [
+        own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)
+    ]
+    return [
+        consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)
+    ]
 
 
 def of_votes(frames: int, *, dense: bool) -> Row:
@@ -135,14 +144,20 @@ def of_votes(frames: int, *, dense: bool) -> Row:
     nodes = nodes_of(frames)
     before, start = resident_mb(), time.perf_counter()
     if dense:
-        features = np.concatenate([one.features for one in nodes])
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, for all pairs of superpixels at once.
+        features = np.concatenate([node.features for node in nodes])
         squares = (features**2).sum(axis=1)
-        similar = np.exp(-(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2)
+        similar = np.exp(
+            -(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2
+        )
         similar /= similar.sum(axis=1, keepdims=True)
-        moving = np.concatenate([one.moving for one in nodes])
+
+        moving = np.concatenate([node.moving for node in nodes])
         votes = moving
         for _ in range(consensus.ROUNDS):
-            votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (consensus.NEIGHBOURS_SHARE + 1)
+            votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (
+                consensus.NEIGHBOURS_SHARE + 1
+            )
     else:
         consensus.consensus(nodes, [None] * (frames - 1))
     return {"seconds": (time.perf_counter() - start) / frames, "peak_mb": round(peak_mb() - before)}
@@ -168,6 +183,7 @@ def of_proposals(kind: str, frames: int) -> Row:
     """One kind of proposals, with the true foreground."""
     reader = Rendered(frames)
     if kind == "maskrcnn":
+        # Random weights: nothing is downloaded, and the time of the network is the same.
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
@@ -245,14 +261,20 @@ def main() -> None:
     """Measure each row in a process of its own."""
     parser = parser_of(__doc__, own_processes=True)
     parser.add_argument("--frames", type=int, default=24, help="frames of each row")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[50, 500], help="frames of videos for the memory")
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[50, 500], help="frames of videos for the memory"
+    )
     parser.add_argument("--parts", nargs="+", default=list(ROWS), help="rows to measure, by name")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.one:
         name, frames = options.one.rsplit(":", 1)
         row = ROWS[name](int(frames))
-        print("{" + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items()) + "}")
+        print(
+            "{"
+            + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items())
+            + "}"
+        )
         return
 
     def measured(name: str, frames: int) -> Row:
@@ -261,16 +283,20 @@ def main() -> None:
 
     rows = [measured(name, options.frames) for name in options.parts]
     rows += [measured("consensus, all of it", length) for length in options.lengths]
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
     command = " ".join(["python", "benchmarks/zero_shot.py", *sys.argv[1:]])
-    made = {"date": date.today().isoformat(), "commit": commit(), "command": command, "machine": machine}
-    report({**made, "size": SIZE, "rows": rows}, table_of(rows), out=options.out)
-
-
-def table_of(rows: list[Row]) -> str:
-    """Markdown."""
-    cells = [[row["part"], row["frames"], row["seconds"], row.get("peak_mb", "")] for row in rows]
-    return table(["480x854, one core", "frames", "seconds a frame", "peak MB"], cells)
+    made = {
+        "date": date.today().isoformat(),
+        "commit": commit(),
+        "command": command,
+        "machine": machine,
+    }
+    figures = {**made, "size": SIZE, "rows": rows}
+    report(figures, page_tables.zero_shot(figures), out=options.out)
 
 
 if __name__ == "__main__":

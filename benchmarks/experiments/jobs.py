@@ -1,8 +1,8 @@
 """Run the commands of an experiment, several jobs at a time, and end them cleanly.
 
-A job is a name and its *steps*: an iterator of commands. A generator is the natural way to write one.
-It looks at the disk only when its turn comes, and the code after a `yield` runs only if that command
-has succeeded:
+A job is a name and its *steps*: an iterator of commands. A generator is the natural way to write
+one. It looks at the disk only when its turn comes, and the code after a `yield` runs only if that
+command has succeeded:
 
     def made(folder: Path) -> Steps:
         if not folder.is_dir():                       # what is finished stays

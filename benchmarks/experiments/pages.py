@@ -1,67 +1,223 @@
-"""The page of an experiment: its words with the tables and facts of its result put in."""
+"""Result pages: words from a template, tables and figures from the JSON of the runs.
+
+A page belongs to an experiment (experiments/NAME/page.md) or to a benchmark beside it
+(templates/NAME.md, its tables in page_tables.PAGES). It begins with lines for the index:
+
+    ---
+    group: accuracy or speed
+    order: place in the index
+    answer: what works, in a few words
+    data: on what data
+    quality: how good
+    time: how long it takes, and on what
+    ---
+
+In a template {{NAME}} stands for a table or a fact (commit, machine, torch, date), and
+{{FILE.KEY.KEY:FORMAT}} for one value of a JSON file, formatted as Python does it: {{result.J:.1%}}.
+"""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import page_tables
 from densevos.base.errors import InputError
 from experiments import reports
 from experiments.commands import BENCHMARKS, EXPERIMENTS
 from experiments.reports import Result
+from harness import table
 
 PAGES = BENCHMARKS / "results"
+TEMPLATES = BENCHMARKS / "templates"
+INDEX = "README"
+GROUPS = ("accuracy", "speed")
+ENTRIES = ("group", "order", "answer", "data", "quality", "time")
 PLACEHOLDER = re.compile(r"{{(.+?)}}")
+HEAD = re.compile(r"---\n(.*?)\n---\n+(.*)", re.DOTALL)
 
 
-def write(name: str) -> None:
-    """Write results/NAME.md from experiments/NAME/result.json and page.md."""
-    text = page(name)
-    path = PAGES / f"{name}.md"
-    path.write_text(text, encoding="utf-8")
-    print(path)
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """What the placeholders of a template stand for.
+
+    Args:
+        texts: tables and facts by their names.
+        results: the JSON files of the page, by their names without .json.
+    """
+
+    texts: Mapping[str, str]
+    results: Mapping[str, Any] = field(default_factory=dict)
 
 
-def page(name: str) -> str:
-    """The text of an experiment's page.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A filled page: its text, and its line of the index by column."""
+
+    name: str
+    title: str
+    text: str
+    entry: Mapping[str, str]
+
+
+def names() -> list[str]:
+    """All pages that can be written: those of experiments that have a result, and all others."""
+    experiments = []
+    for name in reports.names():
+        folder = EXPERIMENTS / name
+        if (folder / "result.json").is_file() and (folder / "page.md").is_file():
+            experiments.append(name)
+    return [*experiments, *page_tables.PAGES]
+
+
+def write(*wanted: str) -> None:
+    """Write results/NAME.md of the wanted pages, and the index."""
+    texts = {name: page(name).text for name in wanted}
+    for name, text in {**texts, INDEX: index()}.items():
+        path = PAGES / f"{name}.md"
+        path.write_text(text, encoding="utf-8")
+        print(path)
+
+
+def page(name: str) -> Page:
+    """One page.
 
     Raises:
-        InputError: the experiment has no result yet, or page.md asks for a table that is not there.
+        InputError: the experiment has no result yet, or the template asks for what is not there.
     """
+    values = values_of(name)
+    template = template_of(name)
+    text = filled(template.read_text(encoding="utf-8"), values, source=str(template))
+
+    parts = HEAD.fullmatch(text)
+    if parts is None:
+        raise InputError(f"{template}: begin it with --- and the lines of the index")
+    head, body = parts.groups()
+
+    entry = {}
+    for line in head.splitlines():
+        key, _, value = line.partition(": ")
+        entry[key] = value
+    for key in ENTRIES:
+        if not entry.get(key):
+            raise InputError(f"{template}: add a line `{key}: ...` to its head")
+
+    parent = "templates" if name in page_tables.PAGES else f"experiments/{name}"
+    shown = f"{parent}/{template.name}"
+    note = f"<!-- Made by `python benchmarks page {name}`; change {shown} instead. -->"
+    title = body.partition("\n")[0].removeprefix("# ")
+    return Page(name=name, title=title, text=f"{note}\n\n{body}", entry=entry)
+
+
+def index() -> str:
+    """The text of results/README.md: one line for each page."""
+    pages = [page(name) for name in names()]
+    pages.sort(key=lambda page: (int(page.entry["order"]), page.name))
+
+    tables = {}
+    for group in GROUPS:
+        rows = []
+        for page_ in pages:
+            if page_.entry["group"] == group:
+                link = f"[{page_.title}]({page_.name}.md)"
+                rows.append(
+                    [link, *(page_.entry[key] for key in ("answer", "data", "quality", "time"))]
+                )
+        tables[group] = table(["experiment", "answer", "data", "how good", "how long"], rows)
+
+    template = TEMPLATES / f"{INDEX}.md"
+    note = f"<!-- Made by `python benchmarks pages`; change templates/{INDEX}.md instead. -->"
+    text = filled(template.read_text(encoding="utf-8"), Values(texts=tables), source=str(template))
+    return f"{note}\n\n{text}"
+
+
+def template_of(name: str) -> Path:
+    """The file that has the words of a page."""
+    if name in page_tables.PAGES:
+        return TEMPLATES / f"{name}.md"
+    return EXPERIMENTS / name / "page.md"
+
+
+def values_of(name: str) -> Values:
+    """The tables, facts and JSON files of a page.
+
+    Raises:
+        InputError: the experiment has no result yet.
+    """
+    if name in page_tables.PAGES:
+        return _values_of_benchmark(name)
+
     folder = EXPERIMENTS / name
     if not (folder / "result.json").is_file():
         missing = folder / "result.json"
-        raise InputError(f"{missing}: is not there; run the experiment with RESULT set to this file")
-    result = reports.read_json(folder / "result.json")
-    values = {**facts(result), **reports.tables(name, result)}
+        raise InputError(
+            f"{missing}: is not there; run the experiment with RESULT set to this file"
+        )
 
-    made_by = f"Made by `python benchmarks page {name}`"
-    note = f"<!-- {made_by}; change experiments/{name}/page.md instead. -->"
-    template = (folder / "page.md").read_text(encoding="utf-8")
-    return f"{note}\n\n{filled(template, values, source=str(folder / 'page.md'))}"
+    results = {path.stem: reports.read_json(path) for path in folder.glob("*.json")}
+    texts = {**facts(results["result"]), **reports.tables(name, results["result"])}
+
+    # Tables of trials whose runs were not kept lie beside the result, as tables.
+    for stem, result in results.items():
+        if "header" in result:
+            texts[stem] = page_tables.transcribed(result)
+    return Values(texts=texts, results=results)
 
 
-def filled(template: str, values: dict[str, str], *, source: str) -> str:
-    """The template with each {{NAME}} replaced by its value.
+def _values_of_benchmark(name: str) -> Values:
+    """Those of a page that is in page_tables.PAGES; the first table has the facts."""
+    results, texts = {}, {}
+    for title, shown in page_tables.PAGES[name].items():
+        path = PAGES / f"{shown.result}.json"
+        is_there = path.is_file() or shown.before is None
+        results[shown.result] = reports.read_json(path) if is_there else shown.before
+        texts[title] = shown.make(results[shown.result])
+
+    first = next(iter(results.values()))
+    return Values(texts={**facts(first), **texts}, results=results)
+
+
+def filled(template: str, values: Values, *, source: str) -> str:
+    """The template with each placeholder replaced.
 
     Raises:
-        InputError: there is no value of that name; the message names `source`.
+        InputError: a placeholder stands for nothing; the message names `source`.
     """
 
     def value(placeholder: re.Match[str]) -> str:
         name = placeholder[1]
-        if name not in values:
-            raise InputError(f"{source}: there is no {name}; known are {', '.join(values)}")
-        return values[name]
+        if name in values.texts:
+            return values.texts[name]
+
+        keys, _, style = name.partition(":")
+        try:
+            return format(_value_at(values.results, keys), style)
+        except (KeyError, IndexError, ValueError, TypeError):
+            known = ", ".join([*values.texts, *values.results])
+            raise InputError(f"{source}: there is no {name}; known are {known}") from None
 
     return PLACEHOLDER.sub(value, template)
 
 
+def _value_at(results: Mapping[str, Any], keys: str) -> Any:
+    """The value at a path such as crf.rows.0.labels."""
+    value: Any = results
+    for key in keys.split("."):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    if isinstance(value, (dict, list)):
+        raise KeyError(keys)
+    return value
+
+
 def facts(result: Result) -> dict[str, str]:
-    """Commit, machine and versions that made a result; one of each, or lists of several."""
+    """Commit, date, machine and versions that made a result; one of each, or lists of several."""
     commits = _all_of(result, "git_commits", "git_commit", "commit")
     machines = _all_of(result, "machines", "machine")
     versions = _all_of(result, "versions")
     return {
         "commit": ", ".join(commit[:7] for commit in commits),
+        "date": str(result.get("date", "")),
         "machine": ", ".join(_machine(machine) for machine in machines),
         "torch": ", ".join(dict.fromkeys(version["torch"] for version in versions)),
     }
@@ -70,11 +226,17 @@ def facts(result: Result) -> dict[str, str]:
 def _all_of(result: Result, *keys: str) -> list[Any]:
     """The values under the first key that there is, as a list."""
     for key in keys:
-        if key in result:
+        if result.get(key):
             return result[key] if isinstance(result[key], list) else [result[key]]
     return []
 
 
-def _machine(machine: dict[str, Any]) -> str:
-    """Processor and threads of one machine."""
-    return f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+def _machine(machine: Any) -> str:
+    """Processor and threads of one machine; benchmarks keep cores and load."""
+    if isinstance(machine, str):
+        return machine
+    if "threads" in machine:
+        return (
+            f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+        )
+    return f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}"

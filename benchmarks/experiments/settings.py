@@ -1,4 +1,4 @@
-"""Environment variables, with which the drivers of experiments are told what to do."""
+"""Environment variables that set what an experiment does."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -17,4 +17,4 @@ def test_last_line_is_json_of_three_ways() -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     assert set(result["rows"]) == {"plain", "folder", "index"}
     assert result["times_faster_than_plain"] > 0
-    assert "| index |" in done.stdout
+    assert "| `--data INDEX.npz` |" in done.stdout

@@ -23,4 +23,4 @@ def test_last_line_is_json_of_every_way() -> None:
     assert {row["video"] for row in rows} == {"340x256"}
     assert all(row["cpu_ms"] > 0 for row in rows)
     assert all(row["cores_a_gpu"] >= 1 for row in result["rows"])
-    assert "| way | CPU ms |" in "\n".join(tables)
+    assert "| video | way | CPU ms |" in "\n".join(tables)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-import gpu_page
+import gpu_figures
 from costs import H200, costs_of
 from tests.conftest import ROOT
 
@@ -39,7 +39,7 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path: Path) -> None:
     )
     run = {re.search(r"(\w+)\.json$", line)[1] for line in done.stdout.splitlines()}  # type: ignore[index]
     told = {line.partition(":")[0] for line in done.stderr.splitlines()}
-    assert run | told == {figure.file for figure in gpu_page.FIGURES}
+    assert run | told == {figure.file for figure in gpu_figures.FIGURES}
 
 
 def test_only_the_wanted_figures_are_run(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_rehearsal_at_tiny_size(tmp_path: Path) -> None:
     assert result["commands"]["label_propagation"].startswith(command)
     assert {"machine", "date", "commit"} <= result.keys()
     assert re.search(r"label propagation, 480x854, fp32 .* frames/s \(.*x plain\)", done.stdout)
-    assert gpu_page.NOT_RUN in done.stdout
+    assert gpu_figures.NOT_RUN in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_rehearsal_at_tiny_size(tmp_path: Path) -> None:
 )
 def test_a_figure_that_fails_is_told_and_so_is_one_without_time(tmp_path: Path, limit: str, told: str) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\ncase $1 in *gpu_page.py) exit 0 ;; esac\necho no such card\nexit 1\n")
+    python.write_text("#!/bin/sh\ncase $1 in *gpu_figures.py) exit 0 ;; esac\necho no such card\nexit 1\n")
     python.chmod(0o755)
     done = gpu_sh(tmp_path, FIGURES="label_propagation end_to_end", PYTHON=str(python), LIMIT=limit)
     assert done.returncode == 1
@@ -85,23 +85,18 @@ def test_a_figure_that_fails_is_told_and_so_is_one_without_time(tmp_path: Path, 
 @pytest.mark.slow
 def test_a_figure_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\ncase $1 in *gpu_page.py) exit 0 ;; esac\nexec sleep 60\n")
+    python.write_text("#!/bin/sh\ncase $1 in *gpu_figures.py) exit 0 ;; esac\nexec sleep 60\n")
     python.chmod(0o755)
     done = gpu_sh(tmp_path, FIGURES="end_to_end", PYTHON=str(python), LIMIT="6")
     assert done.returncode == 1
     assert re.match(r"end_to_end: stopped; it takes longer than the [56] s that were left of 6 s\n", done.stderr)
 
 
-def test_page_and_results_agree() -> None:
-    kept = (ROOT / "benchmarks" / "results" / "gpu.md").read_text(encoding="utf-8")
-    assert kept == gpu_page.page(), "run python benchmarks/gpu_page.py"
-
-
 def test_what_was_measured_stands_beside_goal_and_estimate() -> None:
     propagation = {"frames_per_second": 71.5, "speedup": 9.0, "peak_mb": 800}
     rows: list[dict[str, Any]] = [{"precision": "bf16", "frames_per_second": 66.0, "peak_mb": 4000, "peak_gpu_mb": 900}]
     result = {"figures": {"label_propagation": propagation, "end_to_end": {"rows": rows}}}
-    table = gpu_page.table_of(result, {"davis fp32": {"frames_per_second": 80, "peak_mb": 700}})
+    table = gpu_figures.table_of(result, {"davis fp32": {"frames_per_second": 80, "peak_mb": 700}})
     assert "| 60 frames/s | 80 frames/s, 700 MB | 71.5 frames/s (9.0x plain), 800 MB |" in table
     assert "from disk to disk, bf16 | 60 frames/s |  | 66.0 frames/s, 900 MB |" in table
     assert "from disk to disk, fp32 | 60 frames/s |  | not run: no GPU |" in table

@@ -16,4 +16,4 @@ def test_last_line_is_json_without_wrong_clips() -> None:
     rows = json.loads(last)["rows"]
     assert len(rows) == 6
     assert not any(row["wrong_clips"] for row in rows)
-    assert table[2].startswith("| file")
+    assert table[0].startswith("| file")

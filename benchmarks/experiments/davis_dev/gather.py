@@ -7,10 +7,17 @@ from typing import Any
 from experiments.reports import read_json
 from harness import table
 
+NETWORKS = ("random_init", "trained")
+MEASURES = ("J", "F", "J&F")
+
+Scores = Mapping[str, float]
+
 
 def gather(folder: Path) -> dict[str, Any]:
-    """Join scores, card and provenance of one working folder."""
-    results = {name: scores(read_json(folder / name / "results.json")) for name in ("random_init", "trained")}
+    """Join the scores, the model card and the provenance of one working folder."""
+    results = {}
+    for name in NETWORKS:
+        results[name] = scores(read_json(folder / name / "results.json"))
     return {**results, **training(folder)}
 
 
@@ -30,33 +37,46 @@ def training(folder: Path) -> dict[str, Any]:
 
 
 def without_place(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The configuration with OUT in the place of the working folder, which lies elsewhere on every machine."""
+    """The configuration with OUT instead of the working folder.
+
+    The folder lies elsewhere on every machine, so its path would make equal results differ.
+    """
     data = str(config.get("data", ""))
-    return {**config, "data": data.replace(str(folder), "OUT", 1)} if data else dict(config)
+    if not data:
+        return dict(config)
+    return {**config, "data": data.replace(str(folder), "OUT", 1)}
 
 
 def scores(results: dict[str, Any]) -> dict[str, Any]:
-    """J, F and J&F overall and per sequence."""
-    return {**means(results["overall"]), "sequences": {n: means(s) for n, s in results["sequences"].items()}}
+    """J, F and J&F overall and per sequence, from 0 to 1."""
+    sequences = {name: means(row) for name, row in results["sequences"].items()}
+    return {**means(results["overall"]), "sequences": sequences}
 
 
-def means(row: dict[str, float]) -> dict[str, float]:
+def means(row: Scores) -> dict[str, float]:
     """The three means of one row of results.json."""
-    return {"J": row["J-Mean"], "F": row["F-Mean"], "J&F": row["J&F-Mean"]}
+    return {measure: row[f"{measure}-Mean"] for measure in MEASURES}
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """`sequences`: J and F of every sequence and their means, in per cent."""
     before, after = result["random_init"], result["trained"]
-    pairs = {name: (means, after["sequences"][name]) for name, means in before["sequences"].items()}
-    pairs["**mean**"] = (before, after)
 
-    rows = [[name, *compared("J", *pair), *compared("F", *pair)] for name, pair in pairs.items()]
+    rows = []
+    for name, random in before["sequences"].items():
+        rows.append(_row(name, random, after["sequences"][name]))
+    rows.append(_row("**mean**", before, after))
+
     header = ["sequence", "J random", "J trained", "gain", "F random", "F trained", "gain"]
     return {"sequences": table(header, rows)}
 
 
-def compared(measure: str, before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+def _row(name: str, before: Scores, after: Scores) -> list[str]:
+    """One line of the table."""
+    return [name, *compared("J", before, after), *compared("F", before, after)]
+
+
+def compared(measure: str, before: Scores, after: Scores) -> list[str]:
     """Both values of one measure and the gain, in per cent."""
     old, new = 100 * before[measure], 100 * after[measure]
     return [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]

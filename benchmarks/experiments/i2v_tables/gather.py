@@ -1,9 +1,10 @@
 """The tables of `scripts/i2v_tables.sh`: the papers' rows with their published mIoU and one's own.
 
-Gathered is what the script left in its working folder, RUN/seedN/run and RUN/seedN/JUDGED/results.json, with the
-figures of published.json beside (mean and standard deviation over seeds; gains are over the row that the papers compare
-with). Seeds of a row that were not trained alike are refused, and rows compared with each other that differ in more
-than data and adversary.
+The JSON has what the script left in its working folder (RUN/seedN/run and
+RUN/seedN/JUDGED/results.json) beside the figures of published.json, with mean and standard
+deviation over seeds. Gains are over the row that the papers compare with. Gathering refuses seeds
+of a row that were trained differently, and compared rows that differ in more than data and
+adversary.
 """
 
 import statistics
@@ -16,7 +17,12 @@ from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, sprea
 from experiments.reports import read_json
 from harness import table
 
-NETWORKS = {"cnn": "CNN", "swin": "Swin", "fbms": "Swin", "videoswin": "VideoSwin"}  # by how names of runs begin
+NETWORKS = {
+    "cnn": "CNN",
+    "swin": "Swin",
+    "fbms": "Swin",
+    "videoswin": "VideoSwin",
+}  # by how names of runs begin
 PUBLISHED = Path(__file__).with_name("published.json")
 
 DATA = ("labelled", "unlabelled", "sets.names")
@@ -34,34 +40,48 @@ def gather(folder: Path, *wanted: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such table, or rows that it compares were trained differently.
     """
-    published = read_json(PUBLISHED)
+    published = read_json(PUBLISHED)["tables"]
     for name in wanted:
-        if name not in published["tables"]:
-            raise InputError(f"{name}: is no table of {PUBLISHED.name}; it has {', '.join(published['tables'])}")
-    tables = {name: published["tables"][name] for name in wanted or published["tables"]}
-    result = {name: [with_scores(row, folder) for row in table["rows"]] for name, table in tables.items()}
-    for rows in result.values():
+        if name not in published:
+            known = ", ".join(published)
+            raise InputError(f"{name}: is no table of {PUBLISHED.name}; it has {known}")
+
+    result, runs = {}, []
+    for name in wanted or published:
+        rows = [with_scores(row, folder) for row in published[name]["rows"]]
         check_budgets(rows, folder)
-    runs = dict.fromkeys(run for rows in result.values() for row in rows for run in runs_of(row, folder))
-    return {"tables": result, **origin(runs)}
+        result[name] = rows
+        for row in rows:
+            runs += runs_of(row, folder)
+
+    # One run may be a row of several tables.
+    return {"tables": result, **origin(dict.fromkeys(runs))}
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """Where the figures are from, a table by its name, and notes."""
     published = read_json(PUBLISHED)
-    shown = {
-        name: f"**{name}**: {published['tables'][name]['title']}\n\n{markdown(rows)}"
-        for name, rows in result["tables"].items()
-    }
-    notes = [BUDGETS, *weights(result["tables"].values()), "", *(f"* {doubt}" for doubt in published["doubts"])]
+
+    shown = {}
+    for name, rows in result["tables"].items():
+        shown[name] = f"**{name}**: {published['tables'][name]['title']}\n\n{markdown(rows)}"
+
+    doubts = [f"* {doubt}" for doubt in published["doubts"]]
+    notes = [BUDGETS, *weights(result["tables"].values()), "", *doubts]
     return {"source": published["source"], **shown, "notes": "\n".join(notes)}
 
 
 def with_scores(row: Row, folder: Path) -> dict[str, Any]:
-    """A published row, `scores`: one's own, in per cent, by seed; and the budget of the first."""
+    """A published row with one's own scores by seed, in per cent, and the budget of the first."""
     files = sorted((folder / row["run"]).glob(f"seed*/{row['judged']}/results.json"))
-    scores = {file.parent.parent.name: score(file) for file in files}
-    return {**row, "scores": scores, "budget": budget(files[0].parent.parent / "run") if files else None}
+
+    scores = {}
+    for file in files:
+        seed = file.parent.parent
+        scores[seed.name] = score(file)
+
+    first = budget(files[0].parent.parent / "run") if files else None
+    return {**row, "scores": scores, "budget": first}
 
 
 def score(results: Path) -> float:
@@ -76,51 +96,75 @@ def runs_of(row: Row, folder: Path) -> list[Path]:
 
 
 def check_budgets(rows: Sequence[Row], folder: Path) -> None:
-    """Raise InputError unless seeds differ in nothing, and rows that are compared in data and adversary alone."""
+    """Check that what a table compares was trained alike.
+
+    Raises:
+        InputError: seeds of a row differ in an option, or compared rows in one that is neither of
+            the data nor of the adversary.
+    """
     for row in rows:
         ours = runs_of(row, folder)
         check_alike(ours)
-        check_alike([*runs_of(compared(row, rows), folder), *ours], but=(*ADVERSARIAL, *DATA))
+
+        theirs = runs_of(compared(row, rows), folder)
+        check_alike([*theirs, *ours], but=(*ADVERSARIAL, *DATA))
 
 
 def compared(row: Row, rows: Sequence[Row]) -> Row:
     """The row that the papers compare this one with; one without numbers where there is none."""
     theirs = (row.get("against"), row["judged"])
-    return next((other for other in rows if (other["run"], other["judged"]) == theirs), {"scores": {}})
+    for other in rows:
+        if (other["run"], other["judged"]) == theirs:
+            return other
+    return {"scores": {}}
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows of one table, in per cent."""
-    names = ["network", "labelled", "unlabelled", "loss", "placement", "judged on", "published", "gain"]
-    names += ["ours", "gain", "seeds", "epochs (images)"]
     lines = []
     for row in rows:
         other = compared(row, rows)
-        ours, theirs = (list(one["scores"].values()) for one in (row, other))
-        cells = [
-            network(row),
-            *(row[key] for key in ("labelled", "unlabelled", "loss", "placement", "judged")),
-            *numbers([row["miou"]] if "miou" in row else [], [other["miou"]] if "miou" in other else []),
-            *numbers(ours, theirs),
-            str(len(ours)),
-            "–" if row["budget"] is None else f"{row['budget']['epochs']} ({row['budget']['samples']})",
-        ]
-        lines.append(cells)
+        published = numbers(_published(row), _published(other))
+        ours = numbers(list(row["scores"].values()), list(other["scores"].values()))
+        described = [row[key] for key in ("labelled", "unlabelled", "loss", "placement", "judged")]
+
+        seeds = str(len(row["scores"]))
+        training = "–"
+        if row["budget"] is not None:
+            training = f"{row['budget']['epochs']} ({row['budget']['samples']})"
+        lines.append([network(row), *described, *published, *ours, seeds, training])
+
+    names = ["network", "labelled", "unlabelled", "loss", "placement", "evaluated on"]
+    names += ["published", "gain", "ours", "gain", "seeds", "epochs (images)"]
     return table(names, lines)
+
+
+def _published(row: Row) -> list[float]:
+    """The published figure of a row, if it has one."""
+    return [row["miou"]] if "miou" in row else []
 
 
 def numbers(values: Sequence[float], against: Sequence[float]) -> tuple[str, str]:
     """Mean and deviation of values, and the gain of their mean; – for what there is none of."""
     if not values:
         return "–", "–"
-    return spread(values), f"{statistics.mean(values) - statistics.mean(against):+.2f}" if against else ""
+
+    gain = ""
+    if against:
+        gain = f"{statistics.mean(values) - statistics.mean(against):+.2f}"
+    return spread(values), gain
 
 
 def weights(tables: Iterable[Sequence[Row]]) -> Iterator[str]:
-    """For each network what its runs began with, as published or not."""
-    done = [row for rows in tables for row in rows if row["budget"]]
-    for name, began in unique((network(row), row["budget"]["began"]) for row in done):
-        yield f"{name} began with: {began}."
+    """For each network, which weights its runs started from."""
+    started = []
+    for rows in tables:
+        for row in rows:
+            if row["budget"]:
+                started.append((network(row), row["budget"]["began"]))
+
+    for name, began in unique(started):
+        yield f"{name} started from: {began}."
 
 
 def network(row: Row) -> str:

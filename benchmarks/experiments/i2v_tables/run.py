@@ -203,7 +203,9 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
         trained(folder / "run", row.recipe, *options, more=chosen.train_options),
     )
     if row.evaluated_on == UNSUPERVISED:
-        return chain(training, tracked(folder / "run", folder / "unovost", chosen.roots[UNSUPERVISED]))
+        return chain(
+            training, tracked(folder / "run", folder / "unovost", chosen.roots[UNSUPERVISED])
+        )
 
     evaluated_set = LabelledSet(
         name=row.evaluated_on.lower(),

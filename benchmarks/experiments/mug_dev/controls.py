@@ -2,17 +2,19 @@
 
     python benchmarks/experiments/mug_dev/controls.py mean-map MAPS SEQUENCES.txt OUT
 
-The mean of foreground maps as the mask of every frame: what is known of objects without a look at the frame. It
-writes OUT/SEQUENCE/FRAME.png for the frame folders that SEQUENCES.txt lists. The mean is over the videos of MAPS, each
-the mean of its frames; the mask is where it is highest, as large as the maps are on average. A network that does no
-better has learned where objects are, not what they are.
+The mean of foreground maps as the mask of every frame: what is known of objects without a look at
+the frame. It writes OUT/SEQUENCE/FRAME.png for the frame folders that SEQUENCES.txt lists. The mean
+is over the videos of MAPS, each the mean of its frames. The mask is where it is highest, as large
+as the maps are on average. A network that does no better has learned where objects are, not what
+they are.
 
     python benchmarks/experiments/mug_dev/controls.py equal-area RESULTS MAPS OUT
 
-Soft masks cut so that each frame has as much foreground as a folder of maps has on average. It reads
-RESULTS/SEQUENCE/probabilities/1/FRAME.png (densevos-eval zeroshot --save-probabilities) and writes
-OUT/SEQUENCE/FRAME.png. A network that is seldom sure finds little at a threshold of 0.5; what it knows of places shows
-when it is given the area, as the mean map is. Area needs no label: it is that of MAPS.
+Soft masks cut so that each frame has as much foreground as a folder of maps has on average. It
+reads RESULTS/SEQUENCE/probabilities/1/FRAME.png (densevos-eval zeroshot --save-probabilities) and
+writes OUT/SEQUENCE/FRAME.png. A network that is seldom sure finds little at a threshold of 0.5.
+With the area given, as the mean map has it, it shows what it knows of places. Area needs no label:
+it is that of MAPS.
 """
 
 import sys
@@ -23,7 +25,8 @@ from PIL import Image
 
 from densevos.base.masks import read_mask, write_mask
 
-SIDES = (72, 128)  # at which maps of all sizes are averaged
+SIDES = (72, 128)
+"""Height and width at which maps of all sizes are averaged."""
 
 
 def mean_map(maps: Path, sequences: Path, out: Path) -> None:
@@ -36,8 +39,10 @@ def mean_map(maps: Path, sequences: Path, out: Path) -> None:
         for frame in frames:
             with Image.open(frame) as image:
                 width, height = image.size
+
             fitting = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-            write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(fitting).astype(np.uint8))
+            ids = np.asarray(fitting).astype(np.uint8)
+            write_mask(out / sequence.name / f"{frame.stem}.png", ids)
 
 
 def equal_area(results: Path, maps: Path, out: Path) -> None:
@@ -53,9 +58,14 @@ def equal_area(results: Path, maps: Path, out: Path) -> None:
 
 
 def mean_of(maps: Path) -> np.ndarray:
-    """The mean over videos of each one's mean map, of SIDES, float."""
-    videos = [sorted(video.glob("*.png")) for video in sorted(maps.iterdir()) if video.is_dir()]
-    mean: np.ndarray = np.mean([np.mean([small(path) for path in video], axis=0) for video in videos if video], axis=0)
+    """The mean over videos of each one's mean map, [H,W] float of SIDES."""
+    means = []
+    for video in sorted(maps.iterdir()):
+        frames = [small(path) for path in sorted(video.glob("*.png"))]
+        if frames:
+            means.append(np.mean(frames, axis=0))
+
+    mean: np.ndarray = np.mean(means, axis=0)
     return mean
 
 

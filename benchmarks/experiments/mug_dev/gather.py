@@ -1,11 +1,15 @@
-"""The tables of `scripts/mug_dev.sh`: first foreground maps against MuG after each round, with and without CRF.
+"""The tables of `scripts/mug_dev.sh`: first foreground maps against MuG after each round.
 
-Gathered is what the script left in its working folder, with the paper's figures beside (Lu et al., CVPR 2020, Tables 1
-and 3, on the whole of DAVIS-2016 val). J, F and T are in per cent.
-Transductive: trained with the frames of the judged sequences too, unlabelled. saliency_mean and cam_mean: the mean of
-all maps as the mask of every frame. Equal area: without CRF, each frame's mask as large as the training maps are on
-average, as the mean map's is. Agreement tells what a network has learned of its maps: mean IoU of its masks after the
-first round, without CRF, with the first maps, on the frames it was trained with and on the judged ones.
+The JSON has the scores that the script left in its working folder. The tables show the paper's
+figures beside (Lu et al., CVPR 2020, Tables 1 and 3, on all of DAVIS-2016 val). J, F and T are in
+per cent. Words of the rows:
+
+* transductive: trained with the frames of the evaluated sequences too, without labels;
+* mean (saliency_mean, cam_mean): the mean of all maps as the mask of every frame;
+* equal area: without CRF, each frame's mask as large as the training maps are on average, as the
+  mean map's is;
+* agreement: how well a network has learned its maps. It is the mean IoU of its masks after the
+  first round, without CRF, with the first maps, on training frames and on evaluated frames.
 """
 
 import json
@@ -42,7 +46,7 @@ PAPER = {
 
 
 KINDS = {"consensus": "_consensus", "saliency": "", "cam": "_cam"}
-"""Kinds of first maps, and what names of rows that began with them end in."""
+"""Kinds of first maps, and what the names of their rows end in."""
 ROWS = {
     "first maps, CRF": "{kind}",
     "first maps, no CRF": "{kind}_no_crf",
@@ -51,8 +55,8 @@ ROWS = {
     "MuG round 1, CRF": "mug{of}_round1",
     "MuG round 2, no CRF": "mug{of}_round2_no_crf",
     "MuG round 2, CRF": "mug{of}_round2",
-    "MuG round 1, no CRF, of the area of the maps": "mug{of}_round1_equal_area",
-    "MuG round 2, no CRF, of the area of the maps": "mug{of}_round2_equal_area",
+    "MuG round 1, no CRF, at the area of the maps": "mug{of}_round1_equal_area",
+    "MuG round 2, no CRF, at the area of the maps": "mug{of}_round2_equal_area",
     "one-shot, preset `mug` (previous frame)": "one_shot{of}",
     "one-shot, preset `mug-release` (first + previous, top 5)": "one_shot_release{of}",
 }
@@ -62,33 +66,50 @@ TRANSDUCTIVE = {
     "round 1": "mug_transductive{of}_round1",
     "round 2": "mug_transductive{of}_round2",
     "round 2, `--relabel-crf`": "mug_transductive{of}_round2_relabel_crf",
-    "round 1 of 1,500 steps (`--loop.epochs 150`, 57.7 minutes)": "mug_transductive{of}_round1_1500_steps",
+    "round 1 of 1,500 steps (`--loop.epochs 150`, 57.7 minutes)": (
+        "mug_transductive{of}_round1_1500_steps"
+    ),
 }
 LEFT_OUT = ("frame", "short", "long", "video")
 
 
 def gather(folder: Path) -> dict[str, Any]:
     """Join the scores and runs of one working folder."""
-    rows = {name: scores(path) for name, path in results(folder) if path.is_file()}
-    runs = {path.parent.name: run(path.parent) for path in sorted(folder.glob("mug_*/encoder.json"))}
+    rows, runs, learned = {}, {}, {}
+    for name, path in results(folder):
+        if path.is_file():
+            rows[name] = scores(path)
+
+    for card in sorted(folder.glob("mug_*/encoder.json")):
+        name = card.parent.name
+        runs[name] = run(card.parent)
+        learned[name] = agreements(folder, name)
+
+    # All runs are of one machine and commit; the first one stands for all.
     provenance = read_json(min(folder.glob("mug_*/provenance.json")))
     made = {key: provenance[key] for key in ("machine", "versions", "git_commit")}
-    learned = {name: agreements(folder, name) for name in runs}
     return {**rows, "runs": runs, "agreement": learned, **made}
 
 
 def results(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names of rows, and where their results.json would lie. What began with saliency maps is named without it."""
+    """Names of all rows, and where their results.json would lie.
+
+    Rows that come from saliency maps do not have `saliency` in their names.
+    """
     for kind, of in KINDS.items():
         yield kind, folder / kind / "results.json"
         yield f"{kind}_no_crf", folder / f"{kind}_no_crf" / "results.json"
         yield f"{kind}_mean", folder / f"{kind}_mean" / "results.json"
         yield from zero_shot(folder, f"mug_{kind}", f"mug{of}")
+
         yield f"one_shot{of}", folder / f"mug_{kind}_one_shot_mug" / "results.json"
-        yield f"one_shot_release{of}", folder / f"mug_{kind}_one_shot_mug-release" / "results.json"
+        one_shot_release = folder / f"mug_{kind}_one_shot_mug-release"
+        yield f"one_shot_release{of}", one_shot_release / "results.json"
         yield from zero_shot(folder, f"mug_transductive_{kind}", f"mug_transductive{of}")
+
     for left_out in LEFT_OUT:
-        yield from zero_shot(folder, *[f"mug_without_{left_out}"] * 2)
+        name = f"mug_without_{left_out}"
+        yield from zero_shot(folder, name, name)
 
 
 def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
@@ -101,49 +122,92 @@ def zero_shot(folder: Path, run: str, name: str) -> Iterator[tuple[str, Path]]:
 
 
 def scores(path: Path) -> dict[str, Any]:
-    """Mean J and F in percent, T where it was scored, and J of each sequence."""
-    found = read_json(path)
-    sequences = {name: round(100 * row["J-Mean"], 1) for name, row in found["sequences"].items()}
-    overall = found["overall"]
-    means = {key: round(100 * overall[f"{key}-Mean"], 2) for key in "JFT" if overall.get(f"{key}-Mean") is not None}
+    """Mean J and F in per cent, T where it was scored, and J of each sequence."""
+    result = read_json(path)
+
+    means = {}
+    for measure in "JFT":
+        mean = result["overall"].get(f"{measure}-Mean")
+        if mean is not None:
+            means[measure] = round(100 * mean, 2)
+
+    sequences = {name: round(100 * row["J-Mean"], 1) for name, row in result["sequences"].items()}
     return {**means, "J_sequences": sequences}
 
 
 def run(folder: Path) -> dict[str, Any]:
-    """What a training run took, and its last line of the log."""
+    """How long a training run took, its configuration, and the last line of each round's log."""
+    last = {}
+    for log in sorted(folder.glob("round*/metrics.jsonl")):
+        lines = log.read_text(encoding="utf-8").splitlines()
+        last[log.parent.name] = json.loads(lines[-1])
+
+    # Folders lie elsewhere on every machine; their names are enough.
     training = read_json(folder / "encoder.json")["training"]
-    last = {
-        log.parent.name: json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
-        for log in sorted(folder.glob("round*/metrics.jsonl"))
+    config = dict(training["config"])
+    for key in ("data", "foreground"):
+        if key in config:
+            config[key] = Path(config[key]).name
+
+    return {
+        "git_commit": training.get("git_commit"),
+        "steps": training.get("steps"),
+        "videos": training.get("videos"),
+        "config": config,
+        "train_minutes": round(training["seconds"] / 60, 1),
+        "last": last,
     }
-    where = {key: Path(value).name for key, value in training["config"].items() if key in ("data", "foreground")}
-    kept = {name: training.get(name) for name in ("git_commit", "steps", "videos")}
-    kept["config"] = {**training["config"], **where}
-    return {**kept, "train_minutes": round(training["seconds"] / 60, 1), "last": last}
 
 
 def agreements(folder: Path, name: str) -> dict[str, float]:
-    """Agreement of one run's first round with its maps on training frames, and with such maps on judged ones."""
-    kind = next((kind for kind in KINDS if name.endswith(f"_{kind}")), "saliency")
+    """Agreement of a run's first round with its first maps.
+
+    Returns:
+        `trained`: on the frames it was trained with. `judged`: on the evaluated frames.
+    """
+    kind = "saliency"
+    for other in KINDS:
+        if name.endswith(f"_{other}"):
+            kind = other
+
     first = folder / f"maps_{name.removeprefix('mug_')}"
-    first = first if first.is_dir() else folder / f"maps_{kind}"
-    trained = agreement(folder / name / "round1" / "maps", first)
-    return {"trained": trained, "judged": agreement(folder / f"{name}_round1" / "no-crf", folder / kind)}
+    if not first.is_dir():
+        first = folder / f"maps_{kind}"
+    return {
+        "trained": agreement(folder / name / "round1" / "maps", first),
+        "judged": agreement(folder / f"{name}_round1" / "no-crf", folder / kind),
+    }
 
 
 def agreement(masks: Path, others: Path) -> float:
-    """Mean over frames VIDEO/FRAME.png of the foreground's IoU where both know, in percent; two empty masks agree."""
-    shared = [(path, others / path.relative_to(masks)) for path in sorted(masks.glob("*/*.png"))]
-    pairs = [sized_alike(read_mask(one), read_mask(other)) for one, other in shared if other.is_file()]
-    return round(100 * statistics.fmean(iou((a == 1)[b < 255], (b == 1)[b < 255]) for a, b in pairs), 1)
+    """Mean IoU of the foreground over the frames VIDEO/FRAME.png that both folders have.
+
+    Pixels that the other folder does not know are left out; two empty masks agree.
+
+    Returns:
+        Per cent.
+    """
+    ious = []
+    for path in sorted(masks.glob("*/*.png")):
+        other = others / path.relative_to(masks)
+        if other.is_file():
+            mine, theirs = sized_alike(read_mask(path), read_mask(other))
+            known = theirs < 255
+            ious.append(iou((mine == 1)[known], (theirs == 1)[known]))
+    return round(100 * statistics.fmean(ious), 1)
 
 
 def sized_alike(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two masks, the second resized (nearest) to the first: maps may have been made of larger frames."""
+    """Two masks, the second resized (nearest) to the first.
+
+    Maps may have been made of larger frames than masks.
+    """
     if first.shape == second.shape:
         return first, second
+
     height, width = first.shape
-    return first, np.asarray(Image.fromarray(second).resize((width, height), Image.Resampling.NEAREST))
+    resized = Image.fromarray(second).resize((width, height), Image.Resampling.NEAREST)
+    return first, np.asarray(resized)
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
@@ -155,13 +219,16 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """The tables of what was run.
 
-    `maps and rounds` and, for each kind of maps, `transductive KIND` have J (F, T) in per cent; `left out` has J of
-    runs without one granularity; `agreement` is IoU with the first maps.
+    `maps and rounds` and, for each kind of maps, `transductive KIND` have J (F, T) in per cent.
+    `left out` has J of runs without one granularity. `agreement` has IoU with the first maps.
     """
     shown = {"maps and rounds": rounds_table(result)}
     for kind, of in KINDS.items():
-        if any(f"mug_transductive{of}_round{number}" in result for number in (1, 2)):
-            shown[f"transductive {kind}"] = transductive_table({**result, **read_json(OTHER_OPTIONS)}, kind, of)
+        rounds = (f"mug_transductive{of}_round1", f"mug_transductive{of}_round2")
+        if any(name in result for name in rounds):
+            with_others = {**result, **read_json(OTHER_OPTIONS)}
+            shown[f"transductive {kind}"] = transductive_table(with_others, kind, of)
+
     if any(f"mug_without_{name}_round2" in result for name in LEFT_OUT):
         shown["left out"] = left_out_table(result)
     shown["agreement"] = agreement_table(result["agreement"])
@@ -171,16 +238,21 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
 def rounds_table(result: Mapping[str, Any]) -> str:
     """First maps, both rounds and one-shot propagation, for each kind of maps that was used."""
     kinds = {kind: of for kind, of in KINDS.items() if kind in result}
+
     header = ["J (F, T)"]
     for kind in kinds:
-        header += [title(kind), "of the paper"] if kind in PAPER else [title(kind)]
+        header.append(title(kind))
+        if kind in PAPER:
+            header.append("paper")
 
     rows = []
     for label, pattern in ROWS.items():
         row = [label]
         for kind, of in kinds.items():
             name = pattern.format(kind=kind, of=of)
-            row += [figures(result, name), published(name)] if kind in PAPER else [figures(result, name)]
+            row.append(figures(result, name))
+            if kind in PAPER:
+                row.append(published(name))
         rows.append(row)
     return table(header, rows)
 
@@ -191,13 +263,12 @@ def title(kind: str) -> str:
 
 
 def transductive_table(result: Mapping[str, Any], kind: str, of: str) -> str:
-    """Training with the judged frames: first maps and rounds, without and with the CRF."""
-    names = {label: pattern.format(kind=kind, of=of) for label, pattern in TRANSDUCTIVE.items()}
-    rows = [
-        [label, figures(result, f"{name}_no_crf"), figures(result, name)]
-        for label, name in names.items()
-        if name in result
-    ]
+    """Training with the evaluated frames: first maps and rounds, without and with the CRF."""
+    rows = []
+    for label, pattern in TRANSDUCTIVE.items():
+        name = pattern.format(kind=kind, of=of)
+        if name in result:
+            rows.append([label, figures(result, f"{name}_no_crf"), figures(result, name)])
     return table([f"transductive, {title(kind)}: J (F, T)", "no CRF", "CRF"], rows)
 
 
@@ -207,7 +278,7 @@ def left_out_table(result: Mapping[str, Any]) -> str:
     for name in LEFT_OUT:
         rounds = [f"mug_without_{name}_round{number}" for number in (1, 2)]
         rows.append([name, *(figures(result, key) for key in rounds), published(rounds[1])])
-    return table(["without: J (F, T)", "round 1", "round 2", "of the paper"], rows)
+    return table(["without: J (F, T)", "round 1", "round 2", "paper"], rows)
 
 
 def figures(result: Mapping[str, Any], name: str) -> str:
@@ -215,7 +286,7 @@ def figures(result: Mapping[str, Any], name: str) -> str:
     if name not in result:
         return ""
     row = result[name]
-    # With both digits that the result has: rounding them once more would not give the rounded measurement.
+    # With both digits that the result has: rounding a rounded value may give another digit.
     others = ", ".join(f"{row[key]:.2f}" for key in "FT" if key in row)
     return f"{row['J']:.2f} ({others})"
 
@@ -227,5 +298,7 @@ def published(name: str) -> str:
 
 def agreement_table(learned: Mapping[str, Mapping[str, float]]) -> str:
     """IoU of each run's first masks with its first maps, in per cent."""
-    rows = [[name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"] for name, row in learned.items()]
-    return table(["IoU with the first maps", "trained frames", "judged frames"], rows)
+    rows = [
+        [name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"] for name, row in learned.items()
+    ]
+    return table(["IoU with the first maps", "training frames", "evaluated frames"], rows)

@@ -1,15 +1,16 @@
-"""What MuG is shown and what it returns, side by side: one picture with a row for each sequence.
+"""What MuG sees and what it returns, side by side: one image with a row for each sequence.
 
-    python benchmarks/experiments/mug_dev/look.py --frames FRAMES --maps MAPS [--size 160] [--cell 8] \
-        [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.png
+    python benchmarks/experiments/mug_dev/look.py --frames FRAMES --maps MAPS [--size 160]
+        [--cell 8] [--found NAME=MASKS ...] [--truth ANNOTATIONS] [--sequences a b] --out look.png
 
-A row shows the middle frame of a sequence (`--at` tells which part of it), the foreground map that the network learns
-from, this map on the cells of the network (the share of foreground in each), and the masks of every folder that is
-given. Foreground is red, what a map does not know is blue. With --truth each column is headed by its mean J over the
-shown sequences, all frames counted, and each picture carries the J of its own frame.
+A row shows the middle frame of a sequence (`--at` chooses another part of it), the foreground map
+that the network learns from, this map on the cells of the network (the share of foreground in
+each), and the masks of every given folder. Foreground is red, and what a map does not know is blue.
+With --truth the head of each column has its mean J over the shown sequences, all frames counted,
+and each image carries the J of its own frame.
 
-FRAMES, MAPS, MASKS and ANNOTATIONS hold one folder a sequence: SEQUENCE/FRAME.jpg or .png. A folder of annotations may
-have other numbers of pixels.
+FRAMES, MAPS, MASKS and ANNOTATIONS hold one folder a sequence: SEQUENCE/FRAME.jpg or .png. A folder
+of annotations may have other numbers of pixels.
 """
 
 import argparse
@@ -28,7 +29,13 @@ RED, BLUE = np.array([255, 40, 40]), np.array([60, 90, 255])
 
 @dataclass(frozen=True)
 class Column:
-    """One kind of masks. `cells` is their number along each side where masks are shown as shares of cells."""
+    """One kind of masks.
+
+    Args:
+        title: its head.
+        folder: the masks, SEQUENCE/FRAME.png.
+        cells: show shares of so many cells along each side instead of the masks.
+    """
 
     title: str
     folder: Path
@@ -64,12 +71,16 @@ def picture(
             foreground, unknown = shares(column, name, file.stem)
             canvas.paste(Image.fromarray(painted(frame, foreground, unknown)), (k * WIDTH, y))
             if truth:
-                draw.text((4 + k * WIDTH, y + 2), f"{100 * overlap(column, truth, name, file.stem):.0f}", fill="yellow")
+                score = f"{100 * overlap(column, truth, name, file.stem):.0f}"
+                draw.text((4 + k * WIDTH, y + 2), score, fill="yellow")
     return canvas
 
 
 def shares(column: Column, name: str, frame: str) -> tuple[np.ndarray, np.ndarray]:
-    """Share of foreground and of what is unknown, [H,W] float of the shown size; nothing where there is no mask."""
+    """Share of foreground and of what is unknown, [H,W] float of the shown size.
+
+    Both are zero where there is no mask.
+    """
     file = column.folder / name / f"{frame}.png"
     if not file.is_file():
         return np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH))
@@ -104,10 +115,13 @@ def overlap(column: Column, truth: Path, name: str, frame: str) -> float:
     file, annotation = (folder / name / f"{frame}.png" for folder in (column.folder, truth))
     if not (file.is_file() and annotation.is_file()):
         return np.nan
+
     real = read_mask(annotation) > 0
     share = (read_mask(file) == 1).astype(np.float32)
     if column.cells:
         share = on_grid(share, column.cells)
+
+    # Annotations may have other numbers of pixels than maps.
     size = (real.shape[1], real.shape[0])
     found = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR)) > 0.5
     union = np.count_nonzero(found | real)
@@ -121,8 +135,10 @@ def mean_overlap(column: Column, truth: Path, name: str) -> float:
 
 
 def main() -> None:
-    """Read the command line and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Read the command line and write the image."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=Path, required=True)
     parser.add_argument("--maps", type=Path, required=True)
     parser.add_argument("--size", type=int, default=160)
@@ -135,11 +151,17 @@ def main() -> None:
     given = parser.parse_args()
 
     cells = given.size // given.cell
-    columns = [Column("maps", given.maps), Column(f"maps on {cells}x{cells} cells", given.maps, cells)]
+    columns = [
+        Column("maps", given.maps),
+        Column(f"maps on {cells}x{cells} cells", given.maps, cells),
+    ]
     for pair in given.found:
         title, folder = pair.split("=", 1)
         columns.append(Column(title, Path(folder)))
-    names = given.sequences or sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
+
+    names = given.sequences
+    if not names:
+        names = sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
     picture(given.frames, columns, given.truth, names, given.at).save(given.out)
 
 

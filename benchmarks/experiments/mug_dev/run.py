@@ -12,7 +12,10 @@ from experiments.jobs import Command, Job, Steps, run_jobs
 
 KINDS = ("consensus", "saliency", "cam")
 EVERY = {"consensus": 1, "saliency": 3, "cam": 3}
-"""One of so many frames is used: what moves shows between neighbours; the other kinds look at single frames."""
+"""How many frames apart the used frames are.
+
+Consensus sees motion, which shows between neighbours; the other kinds look at single frames.
+"""
 GRANULARITIES = ("frame", "short", "long", "video")
 CONTROLS = ("python", str(EXPERIMENTS / "mug_dev" / "controls.py"))
 
@@ -108,7 +111,9 @@ def steps(chosen: Settings) -> Steps:
 
 def extracted(videos: str | Path, frames: Path, every: int) -> Steps:
     """Extract the first of `every` so many frames of videos."""
-    return commands.made(frames, "frames", str(videos), "--short-side", "192", "--every", str(every))
+    return commands.made(
+        frames, "frames", str(videos), "--short-side", "192", "--every", str(every)
+    )
 
 
 def evaluated_folders(chosen: Settings) -> Iterator[Path]:
@@ -162,7 +167,7 @@ def learned(
     more = (*options, *chosen.train_options)
     yield commands.train(chosen.recipe, *data, out=model, more=more)
 
-    # How many rounds there are, the recipe and the options say; training has made their folders.
+    # The recipe and the options decide how many rounds there are; training has made their folders.
     for round_folder in sorted(model.glob("round[0-9]*")):
         results = chosen.out / f"{name}_{round_folder.name}"
         yield from found(chosen, model=round_folder, maps=maps, results=results)

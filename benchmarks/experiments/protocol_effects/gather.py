@@ -1,4 +1,7 @@
-"""The table of `scripts/protocol_effects.sh`: J and F of two encoders under every protocol, and what it changes."""
+"""The tables of `scripts/protocol_effects.sh`: two encoders under every protocol.
+
+One table has J and F, the other what each protocol changes.
+"""
 
 import os
 from collections.abc import Mapping
@@ -6,44 +9,60 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from densevos.engine.provenance import commit, processor
 from densevos_eval.presets.describe import differences
 from densevos_eval.presets.registry import PRESETS
 from experiments.reports import read_json
 from harness import table
 
 ENCODERS = ("random", "trained")
+MEASURES = ("J", "F", "J&F")
+LIBRARIES = ("torch", "numpy", "opencv-contrib-python-headless")
 BASE = "dul"
+"""The protocol that all others are compared with."""
 
 
 def gather(folder: Path) -> dict[str, Any]:
     """Scores of both encoders under every protocol that was run."""
-    names = [name for name in PRESETS if (folder / ENCODERS[1] / name / "results.json").is_file()]
-    rows = {name: {one: scores(folder / one / name / "results.json") for one in ENCODERS} for name in names}
-    first = read_json(folder / ENCODERS[0] / names[0] / "results.json")
+    from densevos.engine.provenance import commit, processor  # Imports torch; tables do without.
+
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for name in PRESETS:
+        # The trained encoder is scored last, so its results say that a protocol is done.
+        if (folder / "trained" / name / "results.json").is_file():
+            rows[name] = {
+                encoder: scores(folder / encoder / name / "results.json") for encoder in ENCODERS
+            }
+
+    first = read_json(folder / ENCODERS[0] / next(iter(rows)) / "results.json")
     return {
         "rows": rows,
         "sequences": list(first["sequences"]),
         "machine": {"processor": processor(), "threads": len(os.sched_getaffinity(0))},
         "commit": commit() or "unknown",
-        "versions": {name: version(name) for name in ("torch", "numpy", "opencv-contrib-python-headless")},
+        "versions": {name: version(name) for name in LIBRARIES},
     }
 
 
 def scores(path: Path) -> dict[str, float]:
     """Means of J, F and J&F in per cent."""
     overall = read_json(path)["overall"]
-    return {name: round(100 * overall[f"{name}-Mean"], 1) for name in ("J", "F", "J&F")}
+    return {name: round(100 * overall[f"{name}-Mean"], 1) for name in MEASURES}
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
-    """`scores`: J&F (J, F) of both encoders under every protocol. `switches`: what each changes against DUL's."""
-    rows = result["rows"]
-    scored = [[name, *(figures(row[one]) for one in ENCODERS), gain(row)] for name, row in rows.items()]
-    changes = [[name, ", ".join(differences(PRESETS[name], PRESETS[BASE]))] for name in rows if name != BASE]
+    """The tables of what was run.
+
+    `scores` has J&F (J, F) of both encoders under every protocol. `switches` has the options in
+    which each protocol differs from DUL's.
+    """
+    scored, changed = [], []
+    for name, row in result["rows"].items():
+        scored.append([name, figures(row["random"]), figures(row["trained"]), gain(row)])
+        if name != BASE:
+            changed.append([name, ", ".join(differences(PRESETS[name], PRESETS[BASE]))])
     return {
         "scores": table(["protocol", "random", "trained", "gain"], scored),
-        "switches": table(["protocol", f"what differs from {BASE}"], changes),
+        "switches": table(["protocol", f"what differs from {BASE}"], changed),
     }
 
 

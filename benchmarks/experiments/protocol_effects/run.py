@@ -70,4 +70,5 @@ def scored(chosen: Settings, preset: str, encoder: str, results: Path) -> Steps:
     if not (results / "results.json").is_file():
         size = PRESETS[preset].annotation_size
         at_size = ("--annotation-size", size_text(size)) if size else ()
-        yield ("densevos-eval", "score", *sequences, *at_size, "--no-stability", "--results", str(results))
+        options = ("--no-stability", "--results", str(results))
+        yield ("densevos-eval", "score", *sequences, *at_size, *options)

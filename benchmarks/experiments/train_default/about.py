@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-# This file is started by itself, so that the folder above is not on the path yet.
+# This file is started by itself, so the folder above is not on the path yet.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from densevos.base.console import run as ended
@@ -34,23 +34,31 @@ ENCODERS = {
     "trained": "one trained on 70 real clips",
 }
 CHOSEN = (
-    "Between two sets of clips, on eight DAVIS-2016 training sequences at 240 pixels: J 71.0 with clips that change"
-    " faster, 69.9 with calmer ones (an untrained network 51.7, one trained on 70 real clips 73.0). Nothing else was"
-    " swept, and the sequences scored below chose nothing."
+    "Between two sets of clips, on eight DAVIS-2016 training sequences at 240 pixels: J 71.0 with"
+    " clips that change faster, 69.9 with calmer ones (an untrained network 51.7, one trained on 70"
+    " real clips 73.0). Nothing else was swept, and the sequences scored below chose nothing."
+)
+LICENCE = (
+    "Apache-2.0, as the package; photographs below were changed (cropped, recoloured, drawn over)"
+)
+LEARNED_FROM = (
+    "synthetic clips of 32 of 39 photographs, the others being held out; no labels, no real video"
 )
 
 
 def about(folder: Path) -> dict[str, str | list[str]]:
     """Titles and texts of all facts; scores only where the folder has them."""
     facts: dict[str, str | list[str]] = {
-        "licence": "Apache-2.0, as the package; photographs below were changed (cropped, recoloured, drawn over)",
-        "learned from": "synthetic clips of 32 of 39 photographs, the others being held out; no labels, no real video",
+        "licence": LICENCE,
+        "learned from": LEARNED_FROM,
         "clips": f"densevos data synth --photographs stills {' '.join(CLIPS)}",
         "photographs": list(photographs()),
         "chosen": CHOSEN,
     }
     result = folder / "train_default.json"
-    return {**facts, "scores": list(scores(read_json(result)))} if result.exists() else facts
+    if result.exists():
+        facts["scores"] = list(scores(read_json(result)))
+    return facts
 
 
 def photographs() -> Iterator[str]:
@@ -68,13 +76,16 @@ def scores(result: Result) -> Iterator[str]:
     for title, encoders in result["sets"].items():
         for name, means in encoders.items():
             where = f"{SETS[title]} ({len(means['sequences'])})"
-            yield f"{where}, {ENCODERS.get(name, name)}: J {100 * means['J']:.1f}, F {100 * means['F']:.1f}"
+            scored = f"J {100 * means['J']:.1f}, F {100 * means['F']:.1f}"
+            yield f"{where}, {ENCODERS.get(name, name)}: {scored}"
 
 
 def main(arguments: list[str]) -> None:
     """Write the facts."""
     if len(arguments) != 2:
-        raise InputError("name the working folder and the file to write: python about.py FOLDER OUT")
+        raise InputError(
+            "name the working folder and the file to write: python about.py FOLDER OUT"
+        )
     folder, out = map(Path, arguments)
     write_json(out, about(folder))
     print(out)

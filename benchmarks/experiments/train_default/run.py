@@ -9,12 +9,16 @@ from experiments import commands, settings
 from experiments.jobs import Job, Steps, run_jobs
 
 HERE = Path(__file__).resolve().parent
-CLIPS = (
-    *("--train", "192", "--val", "8", "--seed", "1", "--frames", "16", "--blur-steps", "1", "--smallest-crop", "0.15"),
-    *("--min-area", "0.03", "--max-area", "0.25", "--max-objects", "4", "--speed", "0.02", "--dashes", "0.25"),
-    *("--turn", "0.06", "--stretch", "0.03", "--ripple", "0.01", "--pan", "0.015", "--light", "0.03"),
-)
-"""Options of `densevos data synth`: objects, camera and light change about twice as fast as in the demo's clips."""
+CLIPS_TEXT = """
+--train 192 --val 8 --seed 1 --frames 16 --blur-steps 1 --smallest-crop 0.15
+--min-area 0.03 --max-area 0.25 --max-objects 4 --speed 0.02 --dashes 0.25
+--turn 0.06 --stretch 0.03 --ripple 0.01 --pan 0.015 --light 0.03
+"""
+CLIPS = tuple(shlex.split(CLIPS_TEXT))
+"""Options of `densevos data synth`.
+
+Objects, camera and light change about twice as fast as in the demo's clips.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +34,10 @@ class Settings:
 
 
 def run(environ: settings.Environment, options: Sequence[str]) -> None:
-    """Copy photographs, make clips, train, evaluate where DAVIS is given, and write OUT/default.safetensors.
+    """Copy photographs, make clips, train, and write OUT/default.safetensors.
 
-    With --dry-run among the options, the commands are printed instead.
+    Where DAVIS is given, the encoder is evaluated as well. With --dry-run among the options, the
+    commands are printed instead.
     """
     chosen = Settings(
         out=settings.working_folder(environ, "train_default"),
@@ -52,7 +57,9 @@ def run(environ: settings.Environment, options: Sequence[str]) -> None:
 def steps(chosen: Settings) -> Steps:
     """All commands; what is finished is kept, and training goes on where it was stopped."""
     stills, clips, model = chosen.out / "stills", chosen.out / "clips", chosen.out / "run"
-    listed = clips / "train_videos.txt"  # written last
+
+    # The list is written last, so the clips are complete where it is there.
+    listed = clips / "train_videos.txt"
     if not listed.exists():
         yield ("python", str(HERE / "stills.py"), str(stills))
         synth = ("densevos", "data", "synth", "--photographs", str(stills), *CLIPS)
@@ -79,5 +86,6 @@ def evaluated(chosen: Settings, name: str, encoder: str) -> Steps:
         sets["objects"] = ("--dataset", "folder", "--root", chosen.objects)
     for title, sequences in sets.items():
         results = str(chosen.out / title / name)
-        yield ("densevos-eval", "propagate", "--encoder", encoder, *sequences, "--out", results, "--resume")
+        propagate = ("densevos-eval", "propagate", "--encoder", encoder, *sequences)
+        yield (*propagate, "--out", results, "--resume")
         yield ("densevos-eval", "score", *sequences, "--results", results)

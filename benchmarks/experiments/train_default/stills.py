@@ -2,9 +2,10 @@
 
     python stills.py OUT
 
-stills.tsv lists every file with its licence, whom to credit, and its SHA-256, which is checked. The photographs are
-those of the scikit-image and scikit-learn wheels, of a Debian package, and of a git repository. The last two are
-downloaded into OUT.sources, unless LOMIRI names the package and BUDGIE a clone of the repository.
+stills.tsv lists every file with its licence, whom to credit, and its SHA-256, which is checked. The
+photographs are those of the scikit-image and scikit-learn wheels, of a Debian package, and of a git
+repository. The last two are downloaded into OUT.sources, unless LOMIRI names the package and BUDGIE
+a clone of the repository.
 """
 
 import csv
@@ -26,7 +27,8 @@ from densevos.base.files import written_whole
 LIST = Path(__file__).with_name("stills.tsv")
 REPOSITORY = "https://github.com/BuddiesOfBudgie/budgie-backgrounds.git"
 PACKAGE = "lomiri-wallpapers-16.04_20.04.0-2_all.deb"
-# Once Debian has a newer version, this one is at https://snapshot.debian.org/package/lomiri-wallpapers/20.04.0-2/.
+# Once Debian has a newer version, this one is at
+# https://snapshot.debian.org/package/lomiri-wallpapers/20.04.0-2/.
 ADDRESS = f"https://deb.debian.org/debian/pool/main/l/lomiri-wallpapers/{PACKAGE}"
 
 
@@ -40,11 +42,12 @@ def copy_stills(out: Path, readers: dict[str, Callable[[str], bytes]]) -> int:
     """Copy every listed photograph to `out` and return their number.
 
     Args:
-        out: The folder to write.
-        readers: Of each source, which file names begin with, what returns the file of a path.
+        out: the folder to write.
+        readers: for each source, a function that returns the file at a path. The name of a listed
+            file starts with its source.
 
     Raises:
-        InputError: A photograph cannot be read, or is another one than that which is listed.
+        InputError: a photograph cannot be read, or is another one than the listed one.
     """
     out.mkdir(parents=True, exist_ok=True)
     for row in rows():
@@ -52,9 +55,13 @@ def copy_stills(out: Path, readers: dict[str, Callable[[str], bytes]]) -> int:
         try:
             content = readers[source](row["path"])
         except (OSError, ImportError, KeyError, subprocess.CalledProcessError) as error:
-            raise InputError(f"{row['file']}: {source} does not have {row['path']} ({error})") from error
+            raise InputError(
+                f"{row['file']}: {source} does not have {row['path']} ({error})"
+            ) from error
         if hashlib.sha256(content).hexdigest() != row["sha256"]:
-            raise InputError(f"{row['file']}: {source} has another photograph now; use the version in {LIST.name}")
+            fix = f"use the version in {LIST.name}"
+            raise InputError(f"{row['file']}: {source} has another photograph now; {fix}")
+
         with written_whole(out / row["file"]) as file:
             file.write(content)
     return len(rows())
@@ -72,11 +79,16 @@ def of_commit(repository: Path) -> Callable[[str], bytes]:
 
 def of_debian_package(package: Path) -> Callable[[str], bytes]:
     """Reads files of a Debian package: an ar archive that holds data.tar.xz."""
-    data = next(content for name, content in _members(package.read_bytes()) if name.startswith("data.tar"))
+    members = dict(_members(package.read_bytes()))
+    data = members["data.tar.xz"]
+
+    contents = {}
     with tarfile.open(fileobj=BytesIO(data)) as archive:
-        contents = {
-            member.name.removeprefix("./"): file.read() for member in archive if (file := archive.extractfile(member))
-        }
+        for member in archive:
+            # Folders and links have no content.
+            file = archive.extractfile(member)
+            if file is not None:
+                contents[member.name.removeprefix("./")] = file.read()
     return contents.__getitem__
 
 
@@ -87,7 +99,10 @@ def of_wheel(path: str) -> bytes:
 
 
 def _members(archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of an ar archive: headers of 60 bytes, contents padded to an even length."""
+    """Names and contents of an ar archive.
+
+    Headers have 60 bytes, and contents are padded to an even length.
+    """
     position = len(b"!<arch>\n")
     while position < len(archive):
         header = archive[position : position + 60]

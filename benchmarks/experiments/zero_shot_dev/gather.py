@@ -1,4 +1,4 @@
-"""The tables of `scripts/zero_shot_dev.sh`: each method with the CRF and without, and its J in every sequence."""
+"""The tables of `scripts/zero_shot_dev.sh`: each method with and without CRF, and by sequence."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from densevos.engine.provenance import commit, processor
 from experiments.reports import read_json
 from harness import table
 
@@ -16,45 +15,76 @@ ROWS = {
     "consensus_encoder": "consensus, votes between features of an encoder",
 }
 PUBLISHED = {"FST": 55.8, "NLC": 55.1, "MuG, round 2": 58.0}
-"""J on the whole of DAVIS-2016 val, as the papers print it: two without learning, one without labels."""
+"""J on all of DAVIS-2016 val, as the papers print it: two without learning, one without labels."""
+LIBRARIES = ("torch", "numpy", "scikit-image", "opencv-contrib-python-headless")
 
 
 def gather(folder: Path) -> dict[str, Any]:
     """Scores of all methods that were run."""
-    results = {name: folder / name for name in ROWS if (folder / name / "results.json").is_file()}
-    rows = {
-        name: {"crf": scores(path / "results.json"), "no_crf": scores(path / "no-crf" / "results.json")}
-        for name, path in results.items()
+    from densevos.engine.provenance import commit, processor  # Imports torch; tables do without.
+
+    rows = {}
+    for name in ROWS:
+        if (folder / name / "results.json").is_file():
+            rows[name] = {
+                "crf": scores(folder / name / "results.json"),
+                "no_crf": scores(folder / name / "no-crf" / "results.json"),
+            }
+
+    return {
+        "rows": rows,
+        "machine": {"processor": processor(), "threads": len(os.sched_getaffinity(0))},
+        "commit": commit() or "unknown",
+        "versions": versions(),
     }
-    machine = {"processor": processor(), "threads": len(os.sched_getaffinity(0))}
-    return {"rows": rows, "machine": machine, "commit": commit() or "unknown", "versions": versions()}
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that decide the result."""
-    return {name: version(name) for name in ("torch", "numpy", "scikit-image", "opencv-contrib-python-headless")}
+    """Versions of the libraries that decide the result."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def scores(path: Path) -> dict[str, Any]:
-    """Mean J, F and T in per cent, and J of each sequence."""
-    found = read_json(path)
-    overall = found["overall"]
-    means = {key: round(100 * overall[f"{key}-Mean"], 1) for key in "JFT" if overall.get(f"{key}-Mean") is not None}
-    return {**means, "sequences": {name: round(100 * row["J-Mean"], 1) for name, row in found["sequences"].items()}}
+    """Mean J, F and T (where a sequence has one) in per cent, and J of each sequence."""
+    results = read_json(path)
+
+    means = {}
+    for measure in "JFT":
+        mean = results["overall"].get(f"{measure}-Mean")
+        if mean is not None:
+            means[measure] = round(100 * mean, 1)
+
+    sequences = {name: round(100 * row["J-Mean"], 1) for name, row in results["sequences"].items()}
+    return {**means, "sequences": sequences}
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
-    """`methods`: J (F, T) without CRF and with it. `sequences`: J with CRF of each sequence. In per cent."""
-    rows = result["rows"]
-    methods = [[ROWS[name], figures(row["no_crf"]), figures(row["crf"])] for name, row in rows.items()]
-    methods += [[f"{name}, published (J, val)", "", f"{value:.1f}"] for name, value in PUBLISHED.items()]
+    """The tables of what was run, in per cent.
 
-    sequences = next(iter(rows.values()))["crf"]["sequences"]
-    each = [[name, *(f"{row['crf']['sequences'][name]:.1f}" for row in rows.values())] for name in sequences]
-    return {
-        "methods": table(["J (F, T)", "without CRF", "with CRF"], methods),
-        "sequences": table(["J with CRF", *(ROWS[name] for name in rows)], each),
-    }
+    `methods` has J (F, T) without and with the CRF, beside published figures. `sequences` has J
+    with the CRF of each sequence.
+    """
+    return {"methods": _methods(result["rows"]), "sequences": _sequences(result["rows"])}
+
+
+def _methods(rows: Mapping[str, Any]) -> str:
+    """One line for each method, and one for each published figure."""
+    lines = []
+    for name, row in rows.items():
+        lines.append([ROWS[name], figures(row["no_crf"]), figures(row["crf"])])
+    for name, published in PUBLISHED.items():
+        lines.append([f"{name}, published (J, val)", "", f"{published:.1f}"])
+    return table(["J (F, T)", "without CRF", "with CRF"], lines)
+
+
+def _sequences(rows: Mapping[str, Any]) -> str:
+    """One line for each sequence, one column for each method."""
+    by_method = [row["crf"]["sequences"] for row in rows.values()]
+
+    lines = []
+    for sequence in by_method[0]:
+        lines.append([sequence, *(f"{scores[sequence]:.1f}" for scores in by_method)])
+    return table(["J with CRF", *(ROWS[name] for name in rows)], lines)
 
 
 def figures(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Objects found without a first mask and without training, on DAVIS-2016 (scripts/zero_shot_dev.sh)."""
+"""Objects found without a first mask or training, on DAVIS-2016 (scripts/zero_shot_dev.sh)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,9 @@ def steps(chosen: Settings) -> Steps:
     for method in METHODS:
         yield from found(chosen, method, "--method", method)
     if chosen.encoder:
-        yield from found(chosen, "consensus_encoder", "--method", "consensus", "--encoder", chosen.encoder)
+        yield from found(
+            chosen, "consensus_encoder", "--method", "consensus", "--encoder", chosen.encoder
+        )
     yield from commands.gathered("zero_shot_dev", chosen.out)
 
 
