@@ -2,8 +2,8 @@
 
     python .ci/density.py [FOLDER ...]     (default: densevos eval)
 
-Guide values: at least 50 comments and at most 20 comprehensions, 10 conditional expressions and 10 lines over 100
-columns per 1,000 lines; 6 to 13 % blank lines inside functions.
+Guide values: at least 50 comments and at most 20 comprehensions, 10 conditional expressions and 10
+lines over 100 columns per 1,000 lines; 6 to 13 % blank lines inside functions.
 """
 
 import ast
@@ -46,7 +46,9 @@ def count(path: Path) -> Counts:
     lines = source.splitlines()
     tree = ast.parse(source)
     nodes = list(ast.walk(tree))
-    docstrings = [text for node in nodes if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node))]
+    docstrings = [
+        text for node in nodes if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node))
+    ]
     in_functions = set(function_lines(tree))
 
     return Counts(
@@ -82,9 +84,16 @@ def function_lines(tree: ast.Module) -> Iterator[int]:
 def row(name: str, counts: Counts) -> list[str]:
     """The figures of one folder, per 1,000 lines where nothing else is said."""
     thousand = max(counts.lines, 1) / 1000
-    per_thousand = (counts.comments, counts.comprehensions, counts.conditionals, counts.starred, counts.long_lines)
+    per_thousand = (
+        counts.comments,
+        counts.comprehensions,
+        counts.conditionals,
+        counts.starred,
+        counts.long_lines,
+    )
     blank = 100 * counts.blank_in_functions / max(counts.function_lines, 1)
     words = counts.docstring_words / max(counts.docstrings, 1)
+
     return [
         name,
         str(counts.lines),
@@ -96,17 +105,34 @@ def row(name: str, counts: Counts) -> list[str]:
 
 def main(folders: list[str]) -> None:
     """Print a row for each folder, and one for all."""
-    head = ["folder", "lines", "comments", "comprehensions", "conditionals", "starred", "long", "blank %", "doc words"]
+    head = [
+        "folder",
+        "lines",
+        "comments",
+        "comprehensions",
+        "conditionals",
+        "starred",
+        "long",
+        "blank %",
+        "doc words",
+    ]
     rows, total = [], Counts()
+
     for folder in folders:
         counts = Counts()
         for path in sorted(Path(folder).rglob("*.py")):
             counts.add(count(path))
+
         rows.append(row(folder, counts))
         total.add(counts)
 
     for line in (head, *rows, row("all", total)):
-        print("".join(cell.ljust(16) if number == 0 else cell.rjust(16) for number, cell in enumerate(line)))
+        print(
+            "".join(
+                cell.ljust(16) if number == 0 else cell.rjust(16)
+                for number, cell in enumerate(line)
+            )
+        )
 
 
 if __name__ == "__main__":

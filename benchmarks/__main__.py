@@ -33,8 +33,10 @@ def main(arguments: list[str]) -> None:
     if arguments == ["pages"]:
         pages.write(*pages.names())
         return
+
     if len(arguments) < 2 or arguments[0] not in COMMANDS:
         raise InputError("name run, gather or page, and an experiment: python benchmarks run NAME")
+
     command, name, *more = arguments
 
     known = reports.names()

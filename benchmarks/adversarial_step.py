@@ -107,6 +107,7 @@ def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
         return race(LOSSES if name == "losses" else VIDEO, options)
     if task == "memory":
         return [memory(name, options)]
+
     return clusterings_of(name, options)
 
 
@@ -138,6 +139,7 @@ def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
             "ratio_fastest": round(min(mine) / min(base), 4),
         }
         rows.append(row)
+
     return rows
 
 
@@ -151,6 +153,7 @@ def memory(name: str, options: argparse.Namespace) -> Row:
     step = step_of(name, options)
     for _ in range(3):
         step()
+
     return {"step": name, "peak_mb": round(peak_mb(device) - before)}
 
 
@@ -170,6 +173,7 @@ def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
     def step() -> None:
         with torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=lower):
             losses = learner(batch, generator)
+
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()
         optimiser.step()
@@ -187,6 +191,7 @@ def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
         checkpointing=name.endswith("checkpointed"),
         **small,
     )
+
     return I2VConfig(
         labelled=("none",),
         loss="general" if video else name,
@@ -203,6 +208,7 @@ def a_batch(samples: int, clips: ClipConfig) -> DomainBatch:
         0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8
     )
     pixels = textures(samples * (1 + clips.frames), clips.size, generator)
+
     return DomainBatch(
         images=pixels[:samples],
         image_labels=labels,
@@ -223,6 +229,7 @@ def textures(count: int, size: int, generator: torch.Generator) -> Tensor:
     for cells in (4, 16, 64):
         noise = torch.randn(count, 3, cells, cells, generator=generator) / cells**0.5
         frames += F.interpolate(noise, size=(size, size), mode="bilinear")
+
     return (255 * torch.sigmoid(2 * frames)).byte()
 
 
@@ -259,6 +266,7 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
                 "inertia": float(f"{inertia(points, centres):.5g}"),
             }
         )
+
     return rows
 
 
@@ -269,6 +277,7 @@ def points_of(unit: str, options: argparse.Namespace) -> Tensor:
     frames = textures(16, options.size, torch.Generator().manual_seed(0)).to(options.device)
     tap = learner.network.encode(normalise(frames.float() / 255)[:, None])["spatial"]
     chosen = maps_of if unit == "maps" else tokens_of
+
     return chosen(tap, torch.ones(16, 1, dtype=torch.bool)).contiguous()
 
 

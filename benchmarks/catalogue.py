@@ -55,6 +55,7 @@ def main() -> None:
         root = Path(folder) / "train"
         make_tree(root, options.videos, options.classes)
         rows: dict[str, Row] = {}
+
         for _ in range(options.rounds):
             for kind in KINDS:
                 row = in_own_process([__file__, "--one", kind, "--root", str(root)])
@@ -96,9 +97,11 @@ def make_tree(root: Path, videos: int, classes: int) -> None:
     ]
     for number in range(min(videos, classes)):
         (root / f"class number {number:03d}").mkdir(parents=True)
+
     # Without buffers and encodings: there are hundreds of thousands.
     for path in paths:
         os.close(os.open(root / path, os.O_CREAT | os.O_WRONLY))
+
     paths.sort()
     count = len(paths)
     index = VideoIndex(
@@ -139,6 +142,7 @@ def one_row(kind: str, root: Path) -> Row:
     identity()
     done, cpu = time.perf_counter(), time.process_time() - busy
     grown = resident_mb() - before
+
     return {
         "load": round(loaded - start, 3),
         "identity": round(done - loaded, 3),
@@ -179,8 +183,10 @@ def private_mb_of_a_fork(titles: Callable[[], Iterable[str]]) -> float:
         before = private_mb()
         for _ in titles():
             pass
+
         os.write(writing_end, str(private_mb() - before).encode())
         os._exit(0)
+
     os.wait()
     return float(os.read(reading_end, 100))
 

@@ -100,6 +100,7 @@ class Counted(TorchDispatchMode):
         name = func.__name__.partition(".")[0]
         if results and name not in NO_KERNELS and not func.is_view:
             self._count(name, inputs, results, flops_of(func, args, kwargs or {}, out))
+
         return out
 
     def _new(self, tensor: Tensor) -> int:
@@ -132,6 +133,7 @@ class Counted(TorchDispatchMode):
         costs = self.costs
         costs.bytes += read + written
         costs.kernels += 1
+
         if inputs and inputs[0].dtype == torch.bfloat16:
             rate = self.card.bf16
             costs.bf16 += flop
@@ -167,6 +169,7 @@ def flops_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any
     formula = flop_registry.get(func.overloadpacket)
     if formula is None:
         return 0.0
+
     return float(formula(*args, **kwargs, out_val=out))
 
 

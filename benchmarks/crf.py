@@ -89,6 +89,7 @@ def energy_of(image: np.ndarray, labels: int, seed: int) -> np.ndarray:
     score = -distances + generator.normal(0, 0.5, distances.shape)
     probability = np.exp(score - score.max(axis=0))
     probability /= probability.sum(axis=0)
+
     return -np.log(probability.clip(0.01, 1)).reshape(labels, -1).astype(np.float32)
 
 
@@ -100,6 +101,7 @@ def ours(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray
         pairwise_term(positions, config.gaussian_compat),
         pairwise_term(colours, config.bilateral_compat),
     ]
+
     return infer(energy, terms, config.iterations)
 
 
@@ -117,6 +119,7 @@ def theirs(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarr
         rgbim=image,
         compat=config.bilateral_compat,
     )
+
     return np.array(crf.inference(config.iterations))
 
 
@@ -132,10 +135,12 @@ def compare(images: list[np.ndarray], config: CrfConfig, labels: int, rounds: in
         energy = energy_of(image, labels, seed)
         fastest = {side: (float("inf"), float("inf")) for side in SIDES}
         results = {}
+
         for _ in range(rounds):
             for side, refine in SIDES.items():
                 results[side], seconds = timed(functools.partial(refine, energy, image, config))
                 fastest[side] = tuple(map(min, fastest[side], seconds))
+
         for side in SIDES:
             wall[side] += fastest[side][0] / len(images)
             cpu[side] += fastest[side][1] / len(images)
@@ -171,6 +176,7 @@ def memory(side: Side, image: np.ndarray) -> float:
     side(energy[:, :64].copy(), image[:8, :8].copy(), PRESETS["mug"])  # loads libraries
     before = resident_mb()
     side(energy, image, PRESETS["mug"])
+
     return round(peak_mb() - before, 1)
 
 

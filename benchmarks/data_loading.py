@@ -145,7 +145,9 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
             image = np.clip(seen + grain, 0, 255).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame))
+
         container.mux(stream.encode())
+
     return path
 
 
@@ -155,6 +157,7 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
     rng = random.Random(0)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     read = {}
+
     for number in range(clips):
         video = chosen[number % len(chosen)]
 
@@ -183,6 +186,7 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
             "ratio": round(statistics.median(ratios), 2),
         }
         rows.append(row)
+
     return rows
 
 
@@ -199,10 +203,12 @@ def sources_of(root: Path, videos: list[Path]) -> dict[str, VideoSource]:
         "frame folders": PathSource(root, tuple(root / "frames" / video.stem for video in videos)),
     }
     (root / "list.txt").write_text("".join(f"{video}\n" for video in videos))
+
     for format in ("clips", "jpeg"):
         config = PackConfig(format=format, short_side=CLIP.size, every=1, shard_size=256)
         pack_videos(root / "list.txt", root / format, config, workers=1)
         sources[f"shards of {format}"] = open_source(root / format)
+
     return sources
 
 
@@ -231,6 +237,7 @@ def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]
     for source in sources:
         if source != "video files":
             ways[source] = ours(source)
+
     return ways
 
 
@@ -247,6 +254,7 @@ def ways_to_open(videos: list[Path], sources: dict[str, VideoSource]) -> dict[st
     for source in sources:
         if source != "video files":
             ways[source] = ours(source)
+
     return ways
 
 
@@ -256,6 +264,7 @@ def with_decoders(decoders: Iterable[str], way: Way) -> dict[str, Way]:
     for decoder in decoders:
         if loading_problem(decoder) is None:
             ways[f"video files ({decoder})"] = asking_for(decoder, way)
+
     return ways
 
 
@@ -297,6 +306,7 @@ def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
     for frame in frames:
         image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, box=box))
         images.append(image[:, ::-1] if mirror else image)
+
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 

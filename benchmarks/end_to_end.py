@@ -26,7 +26,7 @@ from densevos.base.masks import read_mask, write_mask
 from densevos_eval.adapters.encoder import load_encoder
 from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb
 
 
@@ -51,12 +51,14 @@ def main() -> None:
     if options.one:
         print(json.dumps(run(Path(options.one), options)))
         return
+
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), max(options.frames), (options.height, options.width))
         rows = []
         for precision in options.precision:
             for frames in options.frames:
                 rows.append(row_of(folder, frames, precision))
+
     figures = {"rows": rows, "threads": options.threads, "torch": torch.__version__}
     report(figures, page_tables.end_to_end(figures), out=options.out)
 
@@ -71,6 +73,7 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
     ]
     y, x = np.mgrid[:height, :width]
     (folder / "frames").mkdir()
+
     for t in range(frames):
         sway = np.sin(t / 15)
         ids = np.zeros(size, np.uint8)
@@ -79,6 +82,7 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
                 np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway))
                 < height / 5
             ] = i
+
         shift = round((1 + sway) * height / 4)
         frame = np.choose(
             ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures]
@@ -105,7 +109,7 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
     encoder = load_encoder("random:resnet18", device=options.device, precision=precision)
 
     names = tuple(f"{t:05d}" for t in range(frames))
-    sequence = Sequence(
+    sequence = VideoSequence(
         name="drift",
         source=some_frames(folder, names),
         frame_names=names,
@@ -119,6 +123,7 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
     for name, ids in propagate(sequence, encoder, config):
         write_mask(out / f"{name}.png", ids)
         moments.append(time.perf_counter())
+
     assert len(np.unique(read_mask(out / f"{names[-1]}.png"))) > 1, "no object is left at the end"
 
     warm = min(config.context + 1, frames // 2)  # From here on the context is full.
@@ -132,6 +137,7 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
     }
     if encoder.device.type == "cuda":
         row["peak_gpu_mb"] = round(peak_mb(encoder.device))
+
     return row
 
 
@@ -141,6 +147,7 @@ def some_frames(folder: Path, names: tuple[str, ...]) -> Path:
     chosen.mkdir()
     for name in names:
         (chosen / f"{name}.jpg").symlink_to(folder / "frames" / f"{name}.jpg")
+
     return chosen
 
 

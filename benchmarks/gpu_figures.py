@@ -54,6 +54,7 @@ def rate_from_disk(precision: str) -> Callable[[Any], str]:
             if row["precision"] == precision:
                 memory = row.get("peak_gpu_mb", row["peak_mb"])
                 texts.append(f"{row['frames_per_second']} frames/s, {memory} MB")
+
         return "; ".join(texts) or NOT_RUN
 
     return value
@@ -121,6 +122,7 @@ def main() -> None:
     write_json(options.folder / "gpu.json", result)
     if options.out:
         write_json(options.out, result)
+
     print(json.dumps(result))
 
 
@@ -170,7 +172,9 @@ def table_of(result: Mapping[str, Any], estimated: Mapping[str, Any] | None = No
         if figure.estimate in estimated:
             estimate = estimated[figure.estimate]
             expected = f"{estimate['frames_per_second']} frames/s, {estimate['peak_mb']} MB"
+
         rows.append([figure.title, figure.goal, expected, measured])
+
     return table(["figure", "goal on an H200", "estimate for it", "measured"], rows)
 
 

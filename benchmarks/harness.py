@@ -27,6 +27,7 @@ def parser_of(description: str | None, *, own_processes: bool = False) -> argpar
     parser.add_argument("--out", type=Path, help="write the JSON here too")
     if own_processes:
         parser.add_argument("--one", help=argparse.SUPPRESS)
+
     return parser
 
 
@@ -44,6 +45,7 @@ def in_own_process(arguments: Sequence[str], environment: Mapping[str, str] | No
         check=True,
         env={**os.environ, **(environment or {})},
     )
+
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -52,6 +54,7 @@ def report(figures: object, *tables: str, out: Path | None) -> None:
     print(*tables, sep="\n\n", end="\n\n")
     if out:
         write_json(out, figures)
+
     print(json.dumps(figures))
 
 
@@ -73,6 +76,7 @@ def timed(work: Callable[[], object], device: object = "cpu") -> float:
     start = time.perf_counter()
     work()
     wait()
+
     return time.perf_counter() - start
 
 
@@ -82,6 +86,7 @@ def resident_mb(device: object = "cpu") -> float:
         import torch
 
         return torch.cuda.memory_allocated(str(device)) / 2**20
+
     return _status_mb("VmRSS")
 
 
@@ -91,6 +96,7 @@ def peak_mb(device: object = "cpu") -> float:
         import torch
 
         return torch.cuda.max_memory_allocated(str(device)) / 2**20
+
     # Not the maximum of getrusage: a new process takes over that of its parent.
     return _status_mb("VmHWM")
 
@@ -101,6 +107,7 @@ def device_name(device: object) -> str:
         import torch
 
         return torch.cuda.get_device_name(str(device))
+
     return "cpu"
 
 
@@ -116,6 +123,7 @@ def _wait_for(device: object) -> Callable[[], object]:
         import torch
 
         return torch.cuda.synchronize
+
     return lambda: None
 
 

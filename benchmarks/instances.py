@@ -41,7 +41,7 @@ from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.runner import write_all
 from densevos_eval.runs.writer import MaskWriter
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
 from densevos_eval.zeroshot.instance_level import InstanceLevel
 from densevos_eval.zeroshot.linking.registry import load_linker
@@ -84,6 +84,7 @@ def main() -> None:
             annotations=annotations,
             sequences=tuple(names),
         )
+
         for foreground in options.foreground:
             print(f"{title}, {foreground}", file=sys.stderr)
             measured, missing = measure(benchmark, foreground, options)
@@ -94,6 +95,7 @@ def main() -> None:
             if options.out:
                 # What is measured so far stays when a long run is ended.
                 write_json(options.out, figures)
+
     report(figures, page_tables.instances(figures), *notes, out=options.out)
 
 
@@ -114,12 +116,14 @@ def measure(
         except InputError as error:
             missing.append(f"{kind}: {error}")
             continue
+
         writers[kind] = InstanceLevel(objects=objects, proposals=proposals, linking=linking)
 
     rows: list[Row] = []
     for kind, writer in writers.items():
         row = measured(writer, sequences, benchmark)
         rows.append({"proposals": kind, **row, "foreground_seconds": kept.seconds})
+
     return rows, missing
 
 
@@ -132,6 +136,7 @@ def measured(
         start = time.process_time()
         if failed := write_all(sequences, writer, masks):
             raise InputError(str(failed))
+
         seconds = time.process_time() - start
 
         metric = benchmark_metric(benchmark.protocol())

@@ -124,10 +124,12 @@ def main() -> None:
         names = next(iter(rows.values()))
         cells = [[name, *row.values()] for name, row in rows.items()]
         report(rows, table(["", *names], cells), out=options.out)
+
         return
 
     if options.search is None:
         options.search = "tiles" if options.device == "cpu" else "windows"
+
     figures = measure(options, case_of(options))
     report(figures, table_of(figures), out=options.out)
 
@@ -160,6 +162,7 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
     # Only frames with a full context count, on both sides.
     mine = statistics.median(ours.seconds[full:])
     theirs = statistics.median(seconds)
+
     return {
         "case": options.case,
         "speedup": round(theirs / mine, 2),
@@ -206,9 +209,11 @@ def estimates() -> dict[str, Row]:
     for precision, bf16 in (("fp32", False), ("bf16", True)):
         for name, case in CASES.items():
             rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
+
         rows[f"frame {precision}"] = known(
             estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18")
         )
+
     return rows
 
 
@@ -251,6 +256,7 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
         seconds.append(timed(step, device))
         if t == case.config.context + 1:
             full = resident_mb(device)
+
     return Ours(
         soft=soft,
         seconds=seconds,
@@ -280,6 +286,7 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
     # Fill the context first: later frames cost more than early ones.
     for time in range(case.config.context + 1):
         propagation.step(features, masks if time == 0 else None)
+
     if encoder is None:
         return costs_of(lambda: propagation.step(features))
 
@@ -317,6 +324,7 @@ def run_plain(
     difference = equal = 0.0
     recent: deque[Tensor] = deque(maxlen=case.config.context)
     first = None
+
     for t, features in enumerate(smooth_features(case, len(soft), device)):
         first = features if first is None else first
         if t >= full:
@@ -329,7 +337,9 @@ def run_plain(
             (result,) = results
             difference = max(difference, (result - soft[t]).abs().max().item())
             equal += (at_pixels(result) == at_pixels(soft[t])).float().mean().item()
+
         recent.append(features)
+
     return seconds, difference, equal / len(seconds)
 
 
@@ -370,6 +380,7 @@ def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Ca
             rows.append(table @ (kept / config.temperature).softmax(1).T)
         else:
             rows.append((table[:, index] * (best / config.temperature).softmax(1)).sum(2))
+
     return torch.cat(rows, dim=1).view(-1, *query.shape[1:])
 
 
@@ -413,6 +424,7 @@ def floor_seconds(case: Case, device: torch.device) -> float:
     flop = cells * (of_first + case.config.context * reach) * 2 * case.channels
     matrix = torch.randn(cells, case.channels, device=device)
     product = min(timed(lambda: matrix @ matrix.T, device) for _ in range(5))
+
     return flop / (2 * cells * cells * case.channels / product)
 
 
@@ -422,6 +434,7 @@ def table_of(figures: Row) -> str:
     estimate = table(
         ["", "H200"], [["estimate", text], ["goal", f"{figures['goal_h200']} frames/s"]]
     )
+
     return page_tables.label_propagation(figures) + "\n\n" + estimate
 
 

@@ -68,6 +68,7 @@ def main() -> None:
     for kind in ("objectives plain", "objectives ours", "step"):
         for videos in options.videos:
             rows.append(row_of(kind, videos, options))
+
     rows.append(row_of("inference", 1, options))
 
     figures = {
@@ -77,6 +78,7 @@ def main() -> None:
         "threads": options.threads,
     }
     by_kind = {(row["kind"], row["videos"]): row for row in rows}
+
     for videos in options.videos:
         plain = by_kind["objectives plain", videos]
         ours = by_kind["objectives ours", videos]
@@ -106,6 +108,7 @@ def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
             "peak_mb": round(needed / 2**20),
             "by": "size alone",
         }
+
     chosen = ["--match-size", str(options.match_size), "--threads", str(options.threads)]
     return in_own_process([__file__, "--one", kind, "--videos", str(videos), *chosen])
 
@@ -140,6 +143,7 @@ def measured(step: Callable[[], float]) -> Row:
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
+
     return {
         "seconds": round(min(seconds), 3),
         "peak_mb": round(peak_mb() - before),
@@ -156,6 +160,7 @@ def inputs(videos: int) -> dict[str, Tensor]:
         "maps": (videos, EMBEDDING, CELLS, CELLS),
         "patches": (videos, EMBEDDING, PATCH, PATCH),
     }
+
     return {
         name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_()
         for name, shape in shapes.items()
@@ -171,6 +176,7 @@ def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     for name in ("key", "value"):
         small = pooled(features[name].flatten(0, 1)).unflatten(0, features[name].shape[:2])
         both.append(small[:, others].flatten(0, 1))
+
     return both[0], both[1]
 
 
@@ -180,6 +186,7 @@ def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
         0, features["value"].shape[:2]
     )
     means = r.mean((3, 4))
+
     return instance_loss(means[:, 0], means[:, 1], 0.1)
 
 
@@ -196,6 +203,7 @@ def plain_video(features: dict[str, Tensor]) -> Tensor:
     rows = features["key"].flatten(0, 1).flatten(2).transpose(1, 2)
     weights = torch.softmax(rows @ keys.transpose(1, 2).flatten(2) / 0.07, dim=2)
     found = weights @ values.transpose(1, 2).flatten(2).transpose(1, 2)
+
     return video_loss(found.transpose(1, 2).unflatten(2, (CELLS, CELLS)), features)
 
 
@@ -213,6 +221,7 @@ def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tens
     scores = [
         inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)
     ]
+
     return -torch.stack(scores).sum(0).mean()
 
 
@@ -223,12 +232,14 @@ def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Te
         torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1
     )
     scores = []
+
     for similarity in matched(features, side):
         grid = F.affine_grid(
             regressor(similarity), [len(similarity), 1, side, side], align_corners=True
         )
         warped = F.grid_sample(mask.expand(len(similarity), -1, -1, -1), grid, align_corners=True)
         scores.append((warped.flatten(2) * affinity(similarity, 0.07)).sum((1, 2)) / side**2)
+
     return -torch.stack(scores).sum(0).mean()
 
 
@@ -277,10 +288,12 @@ def whole_step(videos: int) -> Row:
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
+
     shares = {
         f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2)
         for name in GRANULARITIES
     }
+
     return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
 
 
@@ -322,6 +335,7 @@ def inference(frames: int) -> Row:
     start = time.perf_counter()
     for _ in range(8):
         refine(probability, image)
+
     crf = (time.perf_counter() - start) / 8
     return {
         "kind": "inference",

@@ -45,6 +45,7 @@ def label_propagation(figures: Figures) -> str:
         seconds = float(figures[f"seconds_{name}"])
         times = seconds / float(figures["seconds_floor"])
         rows.append([title, f"{seconds:.3f}", f"{times:.1f}", memory[name]])
+
     return table(["", "seconds a frame", "times the floor", "peak MB"], rows)
 
 
@@ -60,6 +61,7 @@ def crf(figures: Figures) -> str:
         "largest_difference": "largest difference",
         "pixels_of_another_label": "pixels with another label",
     }
+
     return _columns(figures["rows"], names)
 
 
@@ -71,6 +73,7 @@ def end_to_end(figures: Figures) -> str:
         "frames_per_second": "frames/s",
         "peak_mb": "peak MB beyond the imports",
     }
+
     return _columns(figures["rows"], names)
 
 
@@ -80,6 +83,7 @@ def scoring(figures: Figures) -> str:
     rows = [["straightforward", 1, f"{plain:.1f}", "1.0"]]
     for workers, seconds in figures["seconds_ours"].items():
         rows.append(["densevos-eval", workers, f"{seconds:.1f}", f"{plain / seconds:.1f}"])
+
     return table(["program", "workers", "seconds", "times as fast"], rows)
 
 
@@ -96,6 +100,7 @@ def video_reading(figures: Figures) -> str:
         "wrong_clips_by_hand": "wrong clips, decord alone",
         "wrong_clips": "wrong clips, densevos",
     }
+
     return _columns(figures["rows"], names)
 
 
@@ -108,6 +113,7 @@ def training_step(figures: Figures) -> str:
         "frames_per_second": "frames/s",
         "loss": "loss",
     }
+
     return _columns(figures["step"], names)
 
 
@@ -122,6 +128,7 @@ def affinity(figures: Figures) -> str:
         "peak_per_logit": "float32 a logit",
         "ns_per_logit": "CPU ns a logit",
     }
+
     return _columns(figures["affinity"], names)
 
 
@@ -150,6 +157,7 @@ def _reading(rows: Sequence[Figures]) -> str:
     }
     if "cores_a_gpu" in rows[0]:
         names["cores_a_gpu"] = "cores a GPU"
+
     return _columns(rows, names)
 
 
@@ -167,6 +175,7 @@ def catalogue(figures: Figures) -> str:
         "reader_mb": "MB of a reading process",
     }
     rows = [{"": titles[kind], **row} for kind, row in figures["rows"].items()]
+
     return _columns(rows, {"": "", **names})
 
 
@@ -178,6 +187,7 @@ def mug_step(figures: Figures) -> str:
         seconds = row["seconds"] if measured else "not run"
         memory = f"{row['peak_mb']:,}" if measured else f"over {row['peak_mb']:,}, by its size"
         rows.append([row["kind"], row["videos"], seconds, memory])
+
     return table(["", "videos", "seconds", "peak MB"], rows)
 
 
@@ -191,6 +201,7 @@ def granularities(figures: Figures) -> str:
         "video share": "video",
     }
     steps = [row for row in figures["rows"] if row["kind"] == "step"]
+
     return _columns(steps, names)
 
 
@@ -202,6 +213,7 @@ def zero_shot(figures: Figures) -> str:
         "seconds": "seconds a frame",
         "peak_mb": "peak MB",
     }
+
     return _columns(figures["rows"], names)
 
 
@@ -217,6 +229,7 @@ def instances(figures: Figures) -> str:
         "foreground_seconds": "foreground, CPU s a frame",
         "seconds": "proposals and linking, CPU s a frame",
     }
+
     return _columns(figures["rows"], names)
 
 
@@ -229,6 +242,7 @@ def adversarial_step(figures: Figures) -> str:
         "ratio_fastest": "ratio of the fastest",
         "peak_mb": "peak MB",
     }
+
     return _columns(figures["steps"], names)
 
 
@@ -241,6 +255,7 @@ def kmeans(figures: Figures) -> str:
         "seconds": "seconds",
         "inertia": "inertia",
     }
+
     return _columns(figures["kmeans"], names)
 
 
@@ -250,6 +265,7 @@ def demo(figures: Figures) -> str:
     for name, title in (("random_init", "random"), ("trained", "trained")):
         scores = figures[name]
         rows.append([title, *(f"{100 * scores[measure]:.1f}" for measure in ("J", "F", "J&F"))])
+
     return table(["network", "J", "F", "J&F"], rows)
 
 

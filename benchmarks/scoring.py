@@ -24,7 +24,7 @@ from densevos_eval.metrics.metric import Scores
 from densevos_eval.metrics.registry import benchmark_metric
 from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from harness import parser_of, report
 
 HEIGHT, WIDTH, LENGTH = 480, 854, 25
@@ -44,10 +44,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sequences = draw(Path(folder), options.frames, options.objects)
         result = measure(sequences, Path(folder) / "results", options.workers)
+
     report(result, page_tables.scoring(result), out=options.out)
 
 
-def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
+def draw(folder: Path, frames: int, objects: int) -> list[VideoSequence]:
     """Draw sequences of at most LENGTH scored frames.
 
     Their masks lie below `folder`: ellipses that drift, and a wobbly copy of them as results.
@@ -64,14 +65,19 @@ def draw(folder: Path, frames: int, objects: int) -> list[Sequence]:
         generator = np.random.default_rng(number)
         centres = generator.uniform([150, 100], [WIDTH - 150, HEIGHT - 100], (objects, 2))
         axes = generator.uniform(30, 110, (objects, 2))
+
         for t, name in enumerate(names):
             write_mask(truth / f"{name}.png", ellipses(centres + 1.5 * t, axes))
             noise = generator.normal(0, 4, (2, objects, 2))
             write_mask(
                 results / f"{name}.png", ellipses(centres + 1.5 * t + noise[0], axes + noise[1])
             )
+
         files = tuple(truth / f"{name}.png" for name in names)
-        sequences.append(Sequence(name=truth.name, source=truth, frame_names=names, truth=files))
+        sequences.append(
+            VideoSequence(name=truth.name, source=truth, frame_names=names, truth=files)
+        )
+
     return sequences
 
 
@@ -89,20 +95,23 @@ def ellipses(centres: np.ndarray, axes: np.ndarray) -> np.ndarray:
             color=i + 1,
             thickness=-1,
         )
+
     return ids
 
 
-def measure(sequences: list[Sequence], results: Path, workers: list[int]) -> dict[str, object]:
+def measure(sequences: list[VideoSequence], results: Path, workers: list[int]) -> dict[str, object]:
     """Seconds of both sides, and that they agree to the last bit."""
     # The straightforward program, in one process.
     start, busy = time.perf_counter(), time.process_time()
     expected: Curves = {}
     for sequence in sequences:
         expected |= straightforward(sequence, results)
+
     plain, plain_busy = time.perf_counter() - start, time.process_time() - busy
 
     # Ours, with each number of processes; every run must give the same numbers.
     ours, ours_busy = {}, {}
+
     for count in workers:
         start, busy = time.perf_counter(), time.process_time()
         scores = score(sequences, results, benchmark_metric(DAVIS17), split="val", workers=count)
@@ -139,7 +148,7 @@ def check_identical(expected: Curves, scores: Scores) -> None:
             np.testing.assert_array_equal(curves["F"], contour)
 
 
-def straightforward(sequence: Sequence, results: Path) -> Curves:
+def straightforward(sequence: VideoSequence, results: Path) -> Curves:
     """J and F of every object by the definition, all masks of the video in memory."""
     truth = np.stack([read_mask(file) for file in sequence.truth[1:-1]])
     files = [results / sequence.name / f"{name}.png" for name in sequence.frame_names[1:-1]]
@@ -156,6 +165,7 @@ def straightforward(sequence: Sequence, results: Path) -> Curves:
         region = np.array([plain_region(*pair) for pair in pairs])
         contour = np.array([plain_contour(*pair) for pair in pairs])
         curves[sequence.name, id] = (region, contour)
+
     return curves
 
 
@@ -188,6 +198,7 @@ def plain_outline(mask: np.ndarray) -> np.ndarray:
     east, south, south_east = mask.copy(), mask.copy(), mask.copy()
     east[:, :-1], south[:-1], south_east[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
     south_east[-1, :-1], south_east[:-1, -1] = mask[-1, 1:], mask[1:, -1]
+
     return (mask ^ east) | (mask ^ south) | (mask ^ south_east)
 
 

@@ -135,14 +135,17 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
     batch = ClipBatch(frames=frames, names=("clip",) * options.batch, skipped=())
     sides, breaks = sides_of(batch, torch.device(options.device), compiled=options.compile), 0
+
     for number in range(options.rounds + 1):
         for side in sides.values():
             side.measure()
             # The first round fills caches and compiles, so it does not count.
             if number == 0:
                 side.seconds = side.cpu_seconds = float("inf")
+
     if options.compile:
         breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
+
     check(sides)
     count = options.batch * options.frames
     return [row_of(name, side, count) for name, side in sides.items()], breaks
@@ -184,6 +187,7 @@ def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[
         "ours fp32": ours(torch.float32),
         "ours": ours(native),
     }
+
     return sides | {"ours compiled": ours(native, compiled=True)} if compiled else sides
 
 
@@ -192,6 +196,7 @@ def in_channels_last(learner: SelfTraining) -> SelfTraining:
     for tensor in (*learner.parameters(), *learner.buffers()):
         if tensor.dim() == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
     return learner
 
 
@@ -207,6 +212,7 @@ def check(sides: dict[str, Side]) -> None:
         assert side.losses is not None
         # Where bfloat16 makes another anchor the dominant one, its label differs.
         tolerance = 1e-3 if name == "ours fp32" else 3e-2
+
         for loss in ("loss", "self_training", "cross_view"):
             assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (
                 name,
@@ -243,6 +249,7 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     main = encoded(torch.cat([views.first, views.second[:, :1]], dim=1))
     with torch.no_grad():
         rest = encoded(views.second[:, 1:])
+
     first, second = main[:, :count], torch.cat([main[:, count:], rest], dim=1)
     grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
     indices = [grid_indices(len(first), *first.shape[-2:], cells, generator) for cells in grids]
@@ -290,6 +297,7 @@ def plain_losses(
         r @ r_hat.T / OBJECTIVE.temperature, torch.arange(len(r), device=r.device)
     )
     loss = self_training + OBJECTIVE.cross_view_weight * cross_view
+
     return {"loss": loss, "self_training": self_training, "cross_view": cross_view}
 
 
@@ -309,6 +317,7 @@ def affinity_rows(options: argparse.Namespace) -> list[Row]:
     sizes = [(clips, 5) for clips in options.clips]
     if options.clips:
         sizes += [(options.clips[-1] // 2 or 1, frames) for frames in (2, 3, 4)]
+
     side, most = options.size // STRIDE, options.limit_gb * GB
     device = torch.device(options.device)
     return [
@@ -343,6 +352,7 @@ def affinity_row(
             "logits": logits,
             "by": "size alone",
         }
+
     torch.manual_seed(0)
     first, second = (
         F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device)
@@ -359,19 +369,23 @@ def affinity_row(
     # Two turns: the first one also fills caches.
     memory = Memory(device)
     seconds, cpu_seconds, loss = [], [], 0.0
+
     for _ in range(2):
         first.grad = None
         wait()
         start, start_cpu = time.perf_counter(), time.process_time()
+
         if kind == "plain":
             losses = plain_losses(first, second, theta, anchors, cells)
         else:
             losses = losses_at(first, second, theta, anchors, cells, OBJECTIVE)
+
         losses["loss"].backward()
         wait()
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - start_cpu)
         loss = losses["loss"].item()
+
     peak = memory.peak_mb()
     return {
         "side": kind,
@@ -421,6 +435,7 @@ def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
             figures[f"cpu_speedup_{key}"] = round(
                 float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2
             )
+
     return figures
 
 

@@ -90,6 +90,7 @@ def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, *arguments, str(path)]
     coarse = np.random.default_rng(0).integers(0, 256, (24, 44, 3), dtype=np.uint8)
     texture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         for number in range(frames):
@@ -97,6 +98,7 @@ def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
             bars = np.where(number >> np.arange(BITS) & 1, 220, 30)
             frame[: HEIGHT // 6] = np.repeat(bars, WIDTH // BITS)[:, None]
             process.stdin.write(frame.tobytes())
+
         process.stdin.close()
 
 

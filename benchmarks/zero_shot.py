@@ -91,6 +91,7 @@ def per_frame(work: Callable[[int], object], frames: int) -> float:
     start = time.perf_counter()
     for index in range(frames):
         work(index)
+
     return (time.perf_counter() - start) / frames
 
 
@@ -134,6 +135,7 @@ def nodes_of(frames: int) -> list[consensus.Nodes]:
     motions = [
         own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)
     ]
+
     return [
         consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)
     ]
@@ -160,6 +162,7 @@ def of_votes(frames: int, *, dense: bool) -> Row:
             )
     else:
         consensus.consensus(nodes, [None] * (frames - 1))
+
     return {"seconds": (time.perf_counter() - start) / frames, "peak_mb": round(peak_mb() - before)}
 
 
@@ -170,6 +173,7 @@ def of_consensus(frames: int) -> Row:
     for window in windows(frames, "consensus"):
         for _ in window_foreground(reader, window, "consensus", SHORT_SIDE):
             pass
+
     return {"seconds": (time.perf_counter() - start) / frames, "peak_mb": round(peak_mb() - before)}
 
 
@@ -192,6 +196,7 @@ def of_proposals(kind: str, frames: int) -> Row:
         image = torch.from_numpy(reader.frame(0)).permute(2, 0, 1).float() / 255
         with torch.inference_mode():
             return {"seconds": per_frame(lambda t: network([image]), 2)}
+
     from densevos_eval.zeroshot.proposals.registry import load_proposals
 
     source = load_proposals(kind, device="cpu", threshold=0.5).of_sequence(None)  # type: ignore[arg-type]  # the same for all
@@ -237,6 +242,7 @@ def of_association(frames: int) -> Row:
     ]
     start = time.perf_counter()
     Association()(found)
+
     return {"seconds": (time.perf_counter() - start) / frames}
 
 
@@ -267,6 +273,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(ROWS), help="rows to measure, by name")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+
     if options.one:
         name, frames = options.one.rsplit(":", 1)
         row = ROWS[name](int(frames))
@@ -275,6 +282,7 @@ def main() -> None:
             + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items())
             + "}"
         )
+
         return
 
     def measured(name: str, frames: int) -> Row:

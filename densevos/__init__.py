@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from densevos.video import open_video
 
 __version__ = "0.1.0"
-__all__ = ["load_encoder", "load_model", "open_video", "read_mask", "recipes", "train", "write_mask"]
+__all__ = [
+    "load_encoder",
+    "load_model",
+    "open_video",
+    "read_mask",
+    "recipes",
+    "train",
+    "write_mask",
+]
 
 _HOMES = {
     "load_encoder": "models.encoder",
@@ -33,4 +41,5 @@ def __getattr__(name: str) -> Any:
         return import_module("densevos.recipes")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

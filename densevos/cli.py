@@ -38,7 +38,19 @@ OVERVIEW = Overview(
 )
 
 EVALUATOR = (
-    *("propagate", "zeroshot", "segment", "frame", "score", "sweep", "show", "submit", "compare", "report", "matrix"),
+    *(
+        "propagate",
+        "zeroshot",
+        "segment",
+        "frame",
+        "score",
+        "sweep",
+        "show",
+        "submit",
+        "compare",
+        "report",
+        "matrix",
+    ),
     *("gap", "watch", "info", "features", "studio"),
 )
 """Commands of densevos-eval that densevos does not have: users take one program for the other."""
@@ -50,16 +62,27 @@ def main() -> None:
 
 
 def dispatch(arguments: list[str]) -> None:
-    """Run one command. The options of `train` depend on the recipe, and `data` has commands of its own."""
+    """Run one command. The options of `train` depend on the recipe, and `data` has commands of its
+    own.
+    """
     words = {"train": train, "launch": launch, "data": data.dispatch}
     elsewhere = {"densevos-eval": EVALUATOR}
     if arguments[:1] == ["info"]:
         raise InputError("densevos info: is called describe now; write densevos describe")
-    run_command(COMMANDS, words, arguments, program="densevos", overview=OVERVIEW, elsewhere=elsewhere)
+
+    run_command(
+        COMMANDS, words, arguments, program="densevos", overview=OVERVIEW, elsewhere=elsewhere
+    )
 
 
-def demo(out: Path = Path("densevos-demo"), seed: int = 0, epochs: int | None = None, overwrite: bool = False) -> None:
-    """Train a small encoder on synthetic clips, and compare it with random weights at propagating masks.
+def demo(
+    out: Path = Path("densevos-demo"),
+    seed: int = 0,
+    epochs: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Train a small encoder on synthetic clips, and compare it with random weights at propagating
+    masks.
 
     It takes a few minutes on two CPU cores.
 

@@ -1,7 +1,9 @@
-"""Commands as jobs of a cluster, through submitit: SLURM, or processes of this machine that outlive the terminal.
+"""Commands as jobs of a cluster, through submitit: SLURM, or processes of this machine that outlive
+the terminal.
 
-A job that runs out of time or is preempted gets a signal. Its command then gets SIGTERM, saves and ends; the job is
-queued again and goes on. Training runs one process for each GPU, which find each other by the variables of torchrun.
+A job that runs out of time or is preempted gets a signal. Its command then gets SIGTERM, saves and
+ends; the job is queued again and goes on. Training runs one process for each GPU, which find each
+other by the variables of torchrun.
 """
 
 import os
@@ -40,8 +42,8 @@ class ClusterOptions:
     """
 
     cluster: Literal["slurm", "local", "debug"] | None = None
-    """slurm; local: processes of this machine; debug: here and now, in one process. Without this option it is slurm
-    if there is an srun, and local otherwise."""
+    """slurm; local: processes of this machine; debug: here and now, in one process. Without this
+    option it is slurm if there is an srun, and local otherwise."""
     nodes: int = 1
     """Machines of a job."""
     gpus: int = 0
@@ -81,12 +83,17 @@ class Work:
     goes_on_with: tuple[str, ...] = ()
     """Options with which a command goes on where it was stopped, such as --resume auto."""
     ranks: bool = False
-    """Whether all processes of the job are one run, each with a rank. Otherwise the first one works alone."""
+    """Whether all processes of the job are one run, each with a rank. Otherwise the first one works
+    alone.
+    """
 
     def resumed(self) -> "Work":
         """The command that goes on with what this one began."""
         kept = tuple(word for word in self.words if word != "--overwrite")
-        given = any(word.partition("=")[0] == option for word in kept for option in self.goes_on_with[:1])
+        given = any(
+            word.partition("=")[0] == option for word in kept for option in self.goes_on_with[:1]
+        )
+
         return replace(self, words=kept if given else (*kept, *self.goes_on_with))
 
     def first(self) -> "Work":
@@ -118,7 +125,8 @@ class CommandJob:
 
         place = JobEnvironment()
         variables = rank_variables(place) if self.work.ranks else {}
-        # The signal that queues the job again may reach the command, too, and would end it before it has saved.
+        # The signal that queues the job again may reach the command, too, and would end it before
+        # it has saved.
         ignored = place._usr_sig()
         self._process = subprocess.Popen(
             self.work.command(),
@@ -127,10 +135,12 @@ class CommandJob:
         )
         _until_ended(self._process)
         status = self._process.wait()
+
         if status in STOPPED:
-            # By the first process, which is about to be queued again, or by SLURM, which sends SIGTERM to all that
-            # runs in a job. The job then gets the signal to go on, or is ended.
+            # By the first process, which is about to be queued again, or by SLURM, which sends
+            # SIGTERM to all that runs in a job. The job then gets the signal to go on, or is ended.
             time.sleep(REQUEUE_SECONDS if place.global_rank == 0 else 0)
+
         if status != 0 and not (status in STOPPED and place.global_rank > 0):
             raise RunError(f"{self.work}: ended with status {status}; see the job's log")
 
@@ -141,11 +151,14 @@ class CommandJob:
         if self._process is not None:
             self._process.terminate()
             _until_ended(self._process)
+
         return DelayedSubmission(CommandJob(self.work.resumed()))
 
 
 def _until_ended(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a process without a lock: a signal's handler waits for the one that it interrupted the wait for."""
+    """Wait for a process without a lock: a signal's handler waits for the one that it interrupted
+    the wait for.
+    """
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
@@ -184,9 +197,11 @@ def launch(work: Sequence[Work], options: ClusterOptions) -> None:
     jobs: list[Job[None]] = []
     with executor.batch():
         jobs.extend(executor.submit(CommandJob(one.first())) for one in work)
+
     for job, one in zip(jobs, work, strict=True):
         print(f"job {job.job_id}: {one.first()}")
         print(f"    output: {job.paths.stdout}, {job.paths.stderr.name}", flush=True)
+
     if options.wait:
         _wait(jobs)
 
@@ -205,9 +220,12 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
     extra = dict(entry.partition("=")[::2] for entry in options.slurm)
     if not all(extra.values()):
         raise InputError(f"--slurm {' '.join(options.slurm)}: each must be NAME=VALUE")
+
     try:
         executor = AutoExecutor(
-            folder=options.logs / "%j", cluster=options.cluster, slurm_max_num_timeout=MANY * options.requeue
+            folder=options.logs / "%j",
+            cluster=options.cluster,
+            slurm_max_num_timeout=MANY * options.requeue,
         )
         executor.update_parameters(
             name=options.name,
@@ -223,7 +241,10 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
             slurm_additional_parameters={"requeue": True, **extra},
         )
     except (ValueError, NameError, AssertionError, RuntimeError) as error:
-        raise InputError(f"submitit refuses these options: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"submitit refuses these options: {' '.join(str(error).split())}"
+        ) from error
+
     return executor
 
 
@@ -234,6 +255,9 @@ def _wait(jobs: "Sequence[Job[None]]") -> None:
         job.wait()
         if job.exception() is not None:
             failed.append(job)
+
     if failed:
         names = ", ".join(job.job_id for job in failed)
-        raise RunError(f"{len(failed)} of {len(jobs)} jobs failed: {names}; see {failed[0].paths.stderr}")
+        raise RunError(
+            f"{len(failed)} of {len(jobs)} jobs failed: {names}; see {failed[0].paths.stderr}"
+        )

@@ -25,26 +25,44 @@ _ADAM = OptimiserConfig(name="adam", lr=1e-4, schedule="step", decay_every=100, 
 
 
 def _loop(*, epochs: int, encoder_every: int) -> LoopConfig:
-    """Of a published row, whose best snapshot is that of some epoch: encoders of every so many are kept."""
+    """Of a published row, whose best snapshot is that of some epoch: encoders of every so many are
+    kept.
+    """
     return LoopConfig(workers=8, epochs=epochs, encoder_every=encoder_every)
 
 
 def dul_ytvos(data: Path) -> TrainConfig:
-    """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there: epoch 60)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=2), optimiser=_ADAM, loop=_loop(epochs=500, encoder_every=10))
+    """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there:
+    epoch 60).
+    """
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(gap=2),
+        optimiser=_ADAM,
+        loop=_loop(epochs=500, encoder_every=10),
+    )
 
 
 def dul_oxuva(data: Path) -> TrainConfig:
     """DUL on OxUvA (best snapshot in the paper: epoch 430)."""
-    return TrainConfig(data=data, clips=ClipConfig(gap=10), optimiser=_ADAM, loop=_loop(epochs=500, encoder_every=10))
+    return TrainConfig(
+        data=data,
+        clips=ClipConfig(gap=10),
+        optimiser=_ADAM,
+        loop=_loop(epochs=500, encoder_every=10),
+    )
 
 
 def dul_kinetics(data: Path) -> TrainConfig:
     """DUL on Kinetics-400: SGD, centre crops, 80 epochs (best snapshot: 26)."""
     return TrainConfig(
         data=data,
-        clips=ClipConfig(gap=10, spacing="fraction", order="ascending", short_side=(256, 256), crop="centre"),
-        optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5),
+        clips=ClipConfig(
+            gap=10, spacing="fraction", order="ascending", short_side=(256, 256), crop="centre"
+        ),
+        optimiser=OptimiserConfig(
+            name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.5
+        ),
         loop=_loop(epochs=80, encoder_every=2),
     )
 
@@ -54,13 +72,17 @@ def dul_trackingnet(data: Path) -> TrainConfig:
     return TrainConfig(
         data=data,
         clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
-        optimiser=OptimiserConfig(name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.9),
+        optimiser=OptimiserConfig(
+            name="sgd", lr=1e-3, schedule="step", decay_every=20, decay_factor=0.9
+        ),
         loop=_loop(epochs=250, encoder_every=4),
     )
 
 
 def dul_small(data: Path) -> TrainConfig:
-    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about three quarters of an hour."""
+    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about three
+    quarters of an hour.
+    """
     return TrainConfig(
         data=data,
         clips=ClipConfig(gap=8, size=128, short_side=(144, 224)),
@@ -70,7 +92,9 @@ def dul_small(data: Path) -> TrainConfig:
 
 
 def dul_default(data: Path) -> TrainConfig:
-    """What `--encoder default` learned with: ResNet-18 without its last stage, 96 px crops, 15 minutes on a core."""
+    """What `--encoder default` learned with: ResNet-18 without its last stage, 96 px crops, 15
+    minutes on a core.
+    """
     # The last stage is two thirds of the work and three quarters of the file.
     return TrainConfig(
         data=data,
@@ -83,29 +107,42 @@ def dul_default(data: Path) -> TrainConfig:
 
 
 def mug_oxuva(data: Path, foreground: Path) -> MugConfig:
-    """MuG on OxUvA: ResNet-50 at stride 4 from scratch, N = 16 videos, two rounds of 20,000 steps (Sec. 4.1)."""
+    """MuG on OxUvA: ResNet-50 at stride 4 from scratch, N = 16 videos, two rounds of 20,000 steps
+    (Sec. 4.1).
+    """
     # 366 videos are 22 steps of 16 an epoch; the paper gives no learning rate (decision D31).
     return MugConfig(data=data, foreground=foreground, loop=LoopConfig(workers=8, epochs=909))
 
 
 def mug_small(data: Path, foreground: Path) -> MugConfig:
-    """MuG for two CPU cores and some dozens of videos: ResNet-18 at stride 8, masks at stride 4, 160 px, N = 8.
+    """MuG for two CPU cores and some dozens of videos: ResNet-18 at stride 8, masks at stride 4,
+    160 px, N = 8.
 
-    It takes about an hour. Foreground maps of all frames, as --method consensus makes them, are what it learns best.
+    It takes about an hour. Foreground maps of all frames, as --method consensus makes them, are
+    what it learns best.
     """
-    # The trunk ends where the paper's does, after four groups: a fifth at stride 8 would be two thirds of the work.
+    # The trunk ends where the paper's does, after four groups: a fifth at stride 8 would be two
+    # thirds of the work.
     return MugConfig(
         data=data,
         foreground=foreground,
         encoder=EncoderConfig(
-            architecture="resnet18", stride=8, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
+            architecture="resnet18",
+            stride=8,
+            last="res3",
+            dilated=True,
+            channels=512,
+            key_channels=64,
+            head="linear",
         ),
-        # Twice the videos with half the abstract each: frames less alike, from which maps are learned sooner.
+        # Twice the videos with half the abstract each: frames less alike, from which maps are
+        # learned sooner.
         clips=MugClipConfig(size=160, segments=4),
         relabel_area=True,
         relabel_flip=True,
         relabel_scales=(1.0, 1.5),
-        # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a network did as well.
+        # Some hundreds of steps are too few for the paper's weights: by the mean of its maps a
+        # network did as well.
         objective=MugObjectiveConfig(
             frame_weight=5,
             readout_weight=5,
@@ -113,17 +150,21 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
             crop="feature",
             match_size=12,
             balance=True,
-            # On cells of 8 pixels the truth itself scores 69 at this size, on soft ones of 4 pixels 87.
+            # On cells of 8 pixels the truth itself scores 69 at this size, on soft ones of 4 pixels
+            # 87.
             readout="fine",
             supervision="pixels",
         ),
-        optimiser=OptimiserConfig(name="adam", lr=1e-3, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10),
+        optimiser=OptimiserConfig(
+            name="adam", lr=1e-3, betas=(0.9, 0.999), schedule="cosine", clip_gradient=10
+        ),
         loop=LoopConfig(batch=8, epochs=60),
     )
 
 
-# Image-to-video: where each recipe starts. --published sets what the papers say: their loss and placement, mu 1 from
-# the first step, no warm start. Without it the recipes hold what helped on networks that were trained before.
+# Image-to-video: where each recipe starts. --published sets what the papers say: their loss and
+# placement, mu 1 from the first step, no warm start. Without it the recipes hold what helped on
+# networks that were trained before.
 _MU_OF_CNN, _MU_OF_SWIN = 0.1, 1.0
 _RAMP_BATCHES = None  # as many as one epoch has
 _WARM_START = None  # densevos.config.image_to_video.WARM_START_EPOCHS for random initial weights, 0 for any others
@@ -131,15 +172,20 @@ _ADAPTATION_RATE = 0.2  # at the full rate a Swin forgets more than it adapts
 _LOSS: Literal["general"] = "general"
 _PLACEMENT: Literal["global"] = "global"
 
-# A row of the image-to-video papers' tables is one of the first three with --published, other sets, --loss and
-# --placement; rows without an adversarial loss are --loss none. A batch of n is n labelled images and n clips: the
-# papers' 8 is n = 4 (Fig. 3). They give networks, sizes, batches and learning rates; optimisers, schedules and lengths
-# are ours.
-_DISCRIMINATOR = OptimiserConfig(name="adam", lr=1e-4, weight_decay=0, bias_lr_factor=1, schedule="poly")
+# A row of the image-to-video papers' tables is one of the first three with --published, other sets,
+# --loss and
+# --placement; rows without an adversarial loss are --loss none. A batch of n is n labelled images
+# and n clips: the papers' 8 is n = 4 (Fig. 3). They give networks, sizes, batches and learning
+# rates; optimisers, schedules and lengths are ours.
+_DISCRIMINATOR = OptimiserConfig(
+    name="adam", lr=1e-4, weight_decay=0, bias_lr_factor=1, schedule="poly"
+)
 
 
 def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
-    """A published configuration with the loss, placement, mu, ramp and warm start that were measured to help."""
+    """A published configuration with the loss, placement, mu, ramp and warm start that were
+    measured to help.
+    """
     adversarial = replace(config.adversarial, mu=mu, ramp_batches=_RAMP_BATCHES)
     return replace(
         config,
@@ -152,7 +198,8 @@ def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
 
 
 def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder (Table 1).
+    """Image-to-video, DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder
+    (Table 1).
 
     Args:
         published: Set the adversary as the papers do: mu 1 from the first step.
@@ -162,63 +209,83 @@ def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
         loss="general",
         placement="global",
         network=NetworkConfig(architecture="deeplabv3", weights="COCO_WITH_VOC_LABELS_V1"),
-        optimiser=OptimiserConfig(name="sgd", lr=1e-3, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"),
+        optimiser=OptimiserConfig(
+            name="sgd", lr=1e-3, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"
+        ),
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=4, epochs=4, workers=8),
     )
+
     return config if published else _measured(config, mu=_MU_OF_CNN)
 
 
 def i2v_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, Swin-T + UperNet from ADE20k weights: general loss at the end of the encoder (Table 2).
+    """Image-to-video, Swin-T + UperNet from ADE20k weights: general loss at the end of the encoder
+    (Table 2).
 
     Args:
-        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1 from the first step.
+        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1
+            from the first step.
     """
     config = I2VConfig(
         labelled=labelled,
         loss="clustered",
         placement="spatial",
         network=NetworkConfig(architecture="swin_upernet", weights="openmmlab/upernet-swin-tiny"),
-        optimiser=OptimiserConfig(name="sgd", lr=3.2e-3, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"),
+        optimiser=OptimiserConfig(
+            name="sgd", lr=3.2e-3, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"
+        ),
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=16, epochs=10, workers=8),
     )
+
     return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
 def i2v_videoswin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, Video Swin-T + UperNet a frame, clips of 4 at 512 px: general loss at the end (Table 3).
+    """Image-to-video, Video Swin-T + UperNet a frame, clips of 4 at 512 px: general loss at the end
+    (Table 3).
 
     Args:
-        published: Set the adversary as the papers do: at the patch embedding, mu 1 from the first step.
+        published: Set the adversary as the papers do: at the patch embedding, mu 1 from the first
+            step.
     """
     config = I2VConfig(
         labelled=labelled,
         loss="general",
         placement="spatial",
-        network=NetworkConfig(architecture="video_swin", weights="openmmlab/upernet-swin-tiny", checkpointing=True),
+        network=NetworkConfig(
+            architecture="video_swin", weights="openmmlab/upernet-swin-tiny", checkpointing=True
+        ),
         clips=ClipConfig(frames=4, gap=2, size=512, short_side=(512, 768)),
-        optimiser=OptimiserConfig(name="sgd", lr=1e-4, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"),
+        optimiser=OptimiserConfig(
+            name="sgd", lr=1e-4, weight_decay=1e-4, bias_lr_factor=1, schedule="poly"
+        ),
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=2, accumulate=4, epochs=4, workers=8),
     )
+
     return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
 def i2v_small_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video for two CPU cores and some hundreds of images: a small Swin + UperNet, 128 px, with a warm start.
+    """Image-to-video for two CPU cores and some hundreds of images: a small Swin + UperNet, 128 px,
+    with a warm start.
 
     Args:
-        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1 from the first step,
-            no warm start.
+        published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1
+            from the first step, no warm start.
     """
     config = I2VConfig(
         labelled=labelled,
         loss="clustered",
         placement="spatial",
         network=NetworkConfig(
-            architecture="swin_upernet", embed_dim=32, depths=(2, 2, 4, 2), heads=(2, 4, 8, 16), hidden=64
+            architecture="swin_upernet",
+            embed_dim=32,
+            depths=(2, 2, 4, 2),
+            heads=(2, 4, 8, 16),
+            hidden=64,
         ),
         clips=_SMALL_CLIPS,
         adversarial=AdversarialConfig(pairs=384),
@@ -226,11 +293,13 @@ def i2v_small_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2V
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=8, epochs=30),
     )
+
     return config if published else _measured(config, mu=_MU_OF_SWIN)
 
 
 def i2v_small_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video for two CPU cores and some hundreds of images: DeepLabV3-ResNet18, 128 px, with a warm start.
+    """Image-to-video for two CPU cores and some hundreds of images: DeepLabV3-ResNet18, 128 px,
+    with a warm start.
 
     Args:
         published: Set the adversary as the papers do: mu 1 from the first step, no warm start.
@@ -245,12 +314,19 @@ def i2v_small_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VC
         discriminator_optimiser=_DISCRIMINATOR,
         loop=LoopConfig(batch=8, epochs=30),
     )
+
     return config if published else _measured(config, mu=_MU_OF_CNN)
 
 
 _SMALL_CLIPS = ClipConfig(frames=1, gap=1, size=128, short_side=(128, 192))
 _SMALL_OPTIMISER = OptimiserConfig(
-    name="adamw", lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-2, bias_lr_factor=1, schedule="cosine", warmup=1
+    name="adamw",
+    lr=5e-4,
+    betas=(0.9, 0.999),
+    weight_decay=1e-2,
+    bias_lr_factor=1,
+    schedule="cosine",
+    warmup=1,
 )
 
 
@@ -274,5 +350,5 @@ RECIPES: dict[str, Callable[..., RunConfig]] = {
         demo,
     )
 }
-"""What each takes without a default is asked for as options: the folders or sets it works on. What it takes by keyword
-alone, with a default, is an option too."""
+"""What each takes without a default is asked for as options: the folders or sets it works on. What
+it takes by keyword alone, with a default, is an option too."""

@@ -1,4 +1,6 @@
-"""The run folder of a training that begins or goes on: what may differ from when it began, and what must not."""
+"""The run folder of a training that begins or goes on: what may differ from when it began, and what
+must not.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -22,14 +24,20 @@ TOGETHER = {"batch", "global_batch"}
 """Options of the loop that, with the number of processes, say how many clips a step takes."""
 
 
-def prepare_folder(config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool) -> Path | None:
-    """Make the run folder, or check that it belongs to this configuration; returns the checkpoint to resume from."""
+def prepare_folder(
+    config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool
+) -> Path | None:
+    """Make the run folder, or check that it belongs to this configuration; returns the checkpoint
+    to resume from.
+    """
     if resume not in ("never", "auto") and len(job.rounds) > 1:
         _check_own(Path(resume), job, out)
+
     # The last round that has a checkpoint is the one that goes on.
     resume_from = None
     for round_ in reversed(job.rounds):
         resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
+
     if resume_from is not None:
         _check_step(run_folder(resume_from), config.loop)
 
@@ -45,11 +53,14 @@ def prepare_folder(config: RunConfig, job: TrainingJob, out: Path, resume: str, 
         )
     elif provenance.data_hash(out) not in (None, job.data.sha256):
         _check_videos(out, job.data)
+
     return resume_from
 
 
 def _check_own(named: Path, job: TrainingJob, out: Path) -> None:
-    """Raise InputError if a checkpoint is of no round of the run in `out`: no round would go on from it."""
+    """Raise InputError if a checkpoint is of no round of the run in `out`: no round would go on
+    from it.
+    """
     folders = [(out / round_.folder).resolve() for round_ in job.rounds]
     if named.exists() and named.resolve().parent.parent not in folders:
         raise InputError(
@@ -59,13 +70,16 @@ def _check_own(named: Path, job: TrainingJob, out: Path) -> None:
 
 
 def _check_videos(out: Path, data: Data) -> None:
-    """Say how the videos differ from those that a run began with; InputError when there are others."""
+    """Say how the videos differ from those that a run began with; InputError when there are
+    others.
+    """
     before = provenance.recorded_videos(out)
     now = None if data.titles is None else set(data.titles())
     if before is None or now is None or not now <= set(before):
         raise InputError(
             f"{data.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
         )
+
     gone = sorted(set(before) - now)
     if gone:
         warnings.warn(
@@ -74,17 +88,23 @@ def _check_videos(out: Path, data: Data) -> None:
             stacklevel=2,
         )
     else:
-        warnings.warn(f"{data.source}: some videos are not what they were when {out} began", stacklevel=2)
+        warnings.warn(
+            f"{data.source}: some videos are not what they were when {out} began", stacklevel=2
+        )
 
 
 def as_it_began(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
-    """The data set with all videos that the run in `out` began with: draws of a step go by their number."""
+    """The data set with all videos that the run in `out` began with: draws of a step go by their
+    number.
+    """
     if provenance.data_hash(out) in (None, data.sha256):
         return videos
+
     before = provenance.recorded_videos(out)
     titles = [videos.title(index) for index in range(len(videos))]
     if before is None or before == titles or not set(titles) < set(before):
         return videos
+
     place = {title: index for index, title in enumerate(titles)}
     return Remaining(videos, before, [place.get(title) for title in before])
 
@@ -102,6 +122,7 @@ def _rounds_of(run: Path) -> Sequence[str]:
     file = run / "config.json"
     if not file.exists():
         return ()
+
     config = read_config(file)
     return method_of(config).folders(config)
 
@@ -119,31 +140,46 @@ def named_checkpoint(path: Path) -> Path:
             found = checkpoint.latest_whole(folder)
             if found is not None:
                 return found
-        raise InputError(f"{path}: holds no checkpoint; give a run folder that densevos train wrote")
+
+        raise InputError(
+            f"{path}: holds no checkpoint; give a run folder that densevos train wrote"
+        )
+
     if not path.exists():
-        raise InputError(f"{path}: no such checkpoint; give a run folder, RUN/checkpoints/step-N.pt or best.pt")
+        raise InputError(
+            f"{path}: no such checkpoint; give a run folder, RUN/checkpoints/step-N.pt or best.pt"
+        )
+
     if not (run_folder(path) / "config.json").exists():
-        raise InputError(f"{path}: lies in no run folder; give the folder of a run, or RUN/checkpoints/step-N.pt")
+        raise InputError(
+            f"{path}: lies in no run folder; give the folder of a run, or RUN/checkpoints/step-N.pt"
+        )
+
     return path
 
 
 def _check_step(run: Path, loop: LoopConfig) -> None:
-    """Raise InputError if the steps of a run took another number of clips: its order and schedule are made of steps."""
+    """Raise InputError if the steps of a run took another number of clips: its order and schedule
+    are made of steps.
+    """
     if not (run / "config.json").exists():
         return
+
     earlier, processes = read_config(run / "config.json").loop, provenance.processes(run)
     before = earlier.global_batch or earlier.batch * processes
-    now = loop.global_batch or loop.batch * distributed.ranks()
+    now = loop.global_batch or loop.batch * distributed.world_size()
+
     if before != now:
         raise InputError(
             f"{run}/provenance.json: a step of this run takes {before} clips in {processes} processes, but now it"
-            f" would take {now} in {distributed.ranks()}; pass --loop.global-batch {before}, or choose another --out"
+            f" would take {now} in {distributed.world_size()}; pass --loop.global-batch {before}, or choose another --out"
         )
 
 
 def _changed(before: RunConfig, now: RunConfig) -> str | None:
     if before.METHOD != now.METHOD:
         return f"the method ({before.METHOD} there, {now.METHOD} here)"
+
     for name, value in to_dict(before).items():
         other = to_dict(now)[name]
         if isinstance(value, dict):
@@ -152,4 +188,5 @@ def _changed(before: RunConfig, now: RunConfig) -> str | None:
                     return f"{flag(name, key)} ({part} there, {other[key]} here)"
         elif value != other:
             return f"--{name.replace('_', '-')} ({value} there, {other} here)"
+
     return None

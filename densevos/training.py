@@ -58,15 +58,20 @@ class Totals:
 
 
 def train(
-    config: RunConfig, out: Path, *, resume: str = "never", overwrite: bool = False, profile: bool = False
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: str = "never",
+    overwrite: bool = False,
+    profile: bool = False,
 ) -> TrainResult:
     """Train as `config` says into the run folder `out`.
 
     Args:
         config: The configuration; its METHOD says by which method.
         out: The run folder.
-        resume: never, auto (go on from the latest checkpoint in `out`, start from scratch when there is none) or
-            the path of a checkpoint.
+        resume: never, auto (go on from the latest checkpoint in `out`, start from scratch when
+            there is none) or the path of a checkpoint.
         overwrite: Empty `out` first when it holds files.
         profile: Print at the end, or when the run is stopped, what a step waited for.
 
@@ -77,7 +82,10 @@ def train(
     """
     config.check()
     if name_bytes(str(out)) != str(out).encode("utf-8", "replace"):
-        raise InputError(f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out")
+        raise InputError(
+            f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out"
+        )
+
     method = method_of(config)
     job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())
@@ -86,32 +94,46 @@ def train(
     precision = choose_precision(config.loop, device)
     arithmetic = tune(device, precision)
     distributed.start(device, config.loop.rank_timeout)
+
     try:
         # What lies on disk is looked at once: two machines may see it differently.
-        resume_from = distributed.on_first(lambda: prepare_folder(config, job, out, resume, overwrite))
+        resume_from = distributed.on_first(
+            lambda: prepare_folder(config, job, out, resume, overwrite)
+        )
+
         if distributed.rank() == 0:
             how = f"{device}, {precision}, {config.loop.workers} reading processes"
-            print_header(f"training on {job.data.videos} videos of {job.data.source} into {out}; {how}")
+            print_header(
+                f"training on {job.data.videos} videos of {job.data.source} into {out}; {how}"
+            )
             _say_what_a_step_takes(config.loop, job)
             provenance.record(
                 out,
                 resume_from,
-                data={"source": job.data.source, "videos": job.data.videos, "sha256": job.data.sha256},
+                data={
+                    "source": job.data.source,
+                    "videos": job.data.videos,
+                    "sha256": job.data.sha256,
+                },
                 device=str(device),
                 precision=str(precision),
                 arithmetic=arithmetic,
-                processes=distributed.ranks(),
+                processes=distributed.world_size(),
             )
+
         totals = _train_rounds(job, method, config, device, out, resume, profile=profile)
         file = out / method.file
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
     finally:
         distributed.stop()
+
     return TrainResult(file, totals.steps, totals.seconds, tuple(sorted(totals.skipped)))
 
 
-def summary(config: RunConfig, totals: Totals, videos: int, commit: str | None) -> dict[str, object]:
+def summary(
+    config: RunConfig, totals: Totals, videos: int, commit: str | None
+) -> dict[str, object]:
     """How an encoder or model was trained, for its card."""
     by_round = {"steps_by_round": totals.rounds} if len(totals.rounds) > 1 else {}
     return {
@@ -152,6 +174,7 @@ def export(path: Path, out: Path) -> Path:
         "config": to_dict(config),
     }
     method.save(out, learner, training)
+
     return path
 
 
@@ -167,20 +190,25 @@ def _train_rounds(
 ) -> Totals:
     """Train all rounds of `job` one after the other.
 
-    With `resume` a round that left its product is finished, and the round in between goes on from its latest
-    checkpoint.
+    With `resume` a round that left its product is finished, and the round in between goes on from
+    its latest checkpoint.
     """
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
         if round_.before is not None:
             round_.before(out, device)
-            distributed.wait()
+            distributed.barrier()
+
         with _printed_profile(device, wanted=profile) as timer:
-            totals.add(round_.folder, _train_round(job, round_, method, config, device, out, resume, timer))
+            totals.add(
+                round_.folder, _train_round(job, round_, method, config, device, out, resume, timer)
+            )
+
         if round_.after is not None:
             round_.after(out, device)
-            distributed.wait()
+            distributed.barrier()
+
     return totals
 
 
@@ -231,10 +259,14 @@ def _train_round(
         on_epoch=keep,
         timer=timer,
     )
+
     if product is not None:
-        distributed.share_buffers(job.learner)
+        distributed.broadcast_buffers(job.learner)
         if distributed.rank() == 0:
-            product.write(folder / product.name, {"steps": run.step, "seconds": round(run.seconds, 1)})
+            product.write(
+                folder / product.name, {"steps": run.step, "seconds": round(run.seconds, 1)}
+            )
+
     return run.state()
 
 
@@ -244,19 +276,23 @@ def _checkpoint_of(round_: Round, out: Path, resume: str) -> Path | None:
     if resume in ("never", "auto"):
         return checkpoint.find(resume, folder / "checkpoints")
 
-    # The named checkpoint is of one round; the other rounds go on from their own latest one. A run without
-    # rounds may also start from a checkpoint of another run.
+    # The named checkpoint is of one round; the other rounds go on from their own latest one. A run
+    # without rounds may also start from a checkpoint of another run.
     named = Path(resume)
     if round_.folder == "" or named.parent.parent.resolve() == folder.resolve():
         return named
+
     return checkpoint.latest(folder / "checkpoints")
 
 
-def _finished_round(job: TrainingJob, folder: Path, resume_from: Path, device: torch.device) -> State:
+def _finished_round(
+    job: TrainingJob, folder: Path, resume_from: Path, device: torch.device
+) -> State:
     """The last state of a finished round, loaded into the learner.
 
     Raises:
-        InputError: `resume_from` is not of the round's last step, from which everything after it followed.
+        InputError: `resume_from` is not of the round's last step, from which everything after it
+            followed.
     """
     state = checkpoint.load(resume_from)
     last = checkpoint.latest(folder / "checkpoints")
@@ -265,6 +301,7 @@ def _finished_round(job: TrainingJob, folder: Path, resume_from: Path, device: t
             f"{resume_from}: is of a round that is finished, and all that followed came of its last step;"
             " pass --resume auto, or choose another --out"
         )
+
     job.learner.load_state_dict(state["learner"])
     job.learner.to(device)
     return state
@@ -272,11 +309,19 @@ def _finished_round(job: TrainingJob, folder: Path, resume_from: Path, device: t
 
 def _say_what_a_step_takes(loop: LoopConfig, job: TrainingJob) -> None:
     """Tell what several processes make of a recipe that was made for one."""
-    ranks, videos = distributed.ranks(), job.data.videos
+    ranks, videos = distributed.world_size(), job.data.videos
     step = batch_of_one(loop, ranks) * ranks * loop.accumulate
     if ranks > 1:
-        cure = "" if loop.global_batch else f"; --loop.global-batch {loop.batch} keeps the recipe's batch and rate"
-        print(f"note: a step takes {step} clips, {step // ranks} in each of {ranks} processes{cure}", file=sys.stderr)
+        hint = (
+            ""
+            if loop.global_batch
+            else f"; --loop.global-batch {loop.batch} keeps the recipe's batch and rate"
+        )
+        print(
+            f"note: a step takes {step} clips, {step // ranks} in each of {ranks} processes{hint}",
+            file=sys.stderr,
+        )
+
     if step < videos and videos % step > 0.1 * videos:
         print(
             f"note: {videos % step} of the {videos} videos, others each time, are left out of an epoch, as they are"

@@ -21,8 +21,9 @@ def open_video(path: Path | str) -> "Video":
 class Video:
     """The frames of one video, [H,W,3] uint8 RGB each, to go through in order or to pick from.
 
-    `for frame in video` decodes one after the other, so that memory does not grow with the video. `video[3]` is one
-    frame, and `video[10:20:2]` are frames [n,H,W,3]. `names` are the stems of the masks that belong to the frames.
+    `for frame in video` decodes one after the other, so that memory does not grow with the video.
+    `video[3]` is one frame, and `video[10:20:2]` are frames [n,H,W,3]. `names` are the stems of the
+    masks that belong to the frames.
     """
 
     def __init__(self, reader: FrameReader):
@@ -52,9 +53,13 @@ class Video:
         return self.read(places) if isinstance(places, range) else self.read([places])[0]
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames [n,H,W,3] uint8 of these indices, in this order; InputError names the file that cannot be read."""
+        """Frames [n,H,W,3] uint8 of these indices, in this order; InputError names the file that
+        cannot be read.
+        """
         return self.reader.read(indices)
 
     def seconds(self) -> np.ndarray | None:
-        """When each frame is shown, [frames] in seconds; None where frames have no times, as in a folder."""
+        """When each frame is shown, [frames] in seconds; None where frames have no times, as in a
+        folder.
+        """
         return self.reader.seconds()

@@ -1,7 +1,7 @@
 """How Sphinx builds the manual: `sphinx-build -W --keep-going -b html -c docs . docs/_build/html`.
 
-The source is the whole checkout, so that a relative link from a page to the README, to a page of results or to a
-script works in the built manual as it does where the repository is browsed.
+The source is the whole checkout, so that a relative link from a page to the README, to a page of
+results or to a script works in the built manual as it does where the repository is browsed.
 """
 
 import sys
@@ -21,11 +21,22 @@ author = "densevos developers"
 copyright = "densevos developers, Apache-2.0"
 version = release
 
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/*.md", "benchmarks/results/*.md")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "benchmarks/*.md",
+    "benchmarks/results/*.md",
+)
 extensions = ["myst_parser"]
 include_patterns = list(PAGES)
-# Sphinx walks every folder that is not excluded, and virtual environments hold tens of thousands of files.
-exclude_patterns = ["docs/_build", *{path.name for path in ROOT.iterdir()} - {page.partition("/")[0] for page in PAGES}]
+# Sphinx walks every folder that is not excluded, and virtual environments hold tens of thousands of
+# files.
+exclude_patterns = [
+    "docs/_build",
+    *{path.name for path in ROOT.iterdir()} - {page.partition("/")[0] for page in PAGES},
+]
 root_doc = "docs/index"
 
 myst_heading_anchors = 3
@@ -38,7 +49,9 @@ html_copy_source = False
 
 
 def folders_as_text(app: Sphinx, page: nodes.document) -> None:
-    """Replace links to folders by their text: a code host lists a folder, and the built manual does not hold it."""
+    """Replace links to folders by their text: a code host lists a folder, and the built manual does
+    not hold it.
+    """
     here = Path(page["source"]).parent
     for link in list(page.findall(addnodes.pending_xref)):
         if (here / link["reftarget"]).is_dir():

@@ -17,7 +17,9 @@ def shared() -> Path:
     """The folder of large golden files and real videos, where it lies beside the checkout."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip("no ../shared folder beside the checkout: golden files and real videos are not there")
+        pytest.skip(
+            "no ../shared folder beside the checkout: golden files and real videos are not there"
+        )
     return folder
 
 

@@ -12,12 +12,15 @@ import torch.multiprocessing as mp
 from densevos.engine import distributed
 
 
-def run_ranks(count: int, work: Callable[..., None], folder: Path, *args: Any, timeout: int = 60) -> None:
-    """Call `work(rank, *args)` in `count` processes that are a group; the first error of any is raised here.
+def run_ranks(
+    count: int, work: Callable[..., None], folder: Path, *args: Any, timeout: int = 60
+) -> None:
+    """Call `work(rank, *args)` in `count` processes that are a group; the first error of any is
+    raised here.
 
-    The processes are spawned: a fork inherits locks that threads of this process hold, and may wait for them for ever.
-    They meet in a file of `folder`: a port may be taken by whatever else runs on the machine. Exchanges fail after
-    `timeout` seconds.
+    The processes are spawned: a fork inherits locks that threads of this process hold, and may wait
+    for them for ever. They meet in a file of `folder`: a port may be taken by whatever else runs on
+    the machine. Exchanges fail after `timeout` seconds.
     """
     arguments = (count, folder / "meeting", timeout, work, args)
     mp.start_processes(_joined, args=arguments, nprocs=count, start_method="spawn")
@@ -29,10 +32,17 @@ def run_two_ranks(work: Callable[..., None], folder: Path, *args: Any) -> None:
 
 
 def _joined(
-    rank: int, count: int, meeting: Path, timeout: int, work: Callable[..., None], args: tuple[Any, ...]
+    rank: int,
+    count: int,
+    meeting: Path,
+    timeout: int,
+    work: Callable[..., None],
+    args: tuple[Any, ...],
 ) -> None:
     torch.set_num_threads(1)
     patience = timedelta(seconds=timeout)
-    dist.init_process_group("gloo", f"file://{meeting}", world_size=count, rank=rank, timeout=patience)
+    dist.init_process_group(
+        "gloo", f"file://{meeting}", world_size=count, rank=rank, timeout=patience
+    )
     work(rank, *args)
     distributed.stop()

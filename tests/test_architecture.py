@@ -35,7 +35,9 @@ def imported(path: Path) -> set[str]:
 
 
 def room_of(module: str) -> str:
-    """The folder of a module, as a dotted name; the commands stand on the roof with the other entry points."""
+    """The folder of a module, as a dotted name; the commands stand on the roof with the other entry
+    points.
+    """
     room = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
     return room.removesuffix(".commands")
 
@@ -101,7 +103,9 @@ def test_the_trainer_never_imports_the_evaluator(name: str) -> None:
         ("runs", ("scoring", "reports", "propagation")),
     ],
 )
-def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(room: str, others: tuple[str, ...]) -> None:
+def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(
+    room: str, others: tuple[str, ...]
+) -> None:
     walls = tuple(f"densevos_eval.{other}" for other in others)
     for name, path in MODULES.items():
         if name.startswith(f"densevos_eval.{room}"):
@@ -111,7 +115,9 @@ def test_scores_know_nothing_of_what_is_made_of_them_or_of_masks(room: str, othe
 KNOWN_TO_TRAINING = {"densevos.methods.method", "densevos.methods.registry"}
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(("densevos.engine", "densevos.data"))])
+@pytest.mark.parametrize(
+    "name", [n for n in MODULES if n.startswith(("densevos.engine", "densevos.data"))]
+)
 def test_engine_and_data_know_no_method_and_data_no_engine(name: str) -> None:
     above = ("densevos.methods", "densevos.learners", "densevos.training")
     if name.startswith("densevos.data"):
@@ -122,12 +128,22 @@ def test_engine_and_data_know_no_method_and_data_no_engine(name: str) -> None:
 def test_training_knows_methods_by_their_contract_alone() -> None:
     used = imported(MODULES["densevos.training"])
     assert {name for name in used if name.startswith("densevos.methods")} == KNOWN_TO_TRAINING
-    assert not {name for name in used if name.startswith(("densevos.learners", "densevos.objectives"))}
+    assert not {
+        name for name in used if name.startswith(("densevos.learners", "densevos.objectives"))
+    }
 
 
 def test_only_the_command_lines_import_tyro() -> None:
-    users = {name for name, path in MODULES.items() if "tyro" in {i.split(".")[0] for i in imported(path)}}
-    commands = {name for name in MODULES if name.startswith(("densevos.commands.", "densevos_eval.commands."))}
+    users = {
+        name
+        for name, path in MODULES.items()
+        if "tyro" in {i.split(".")[0] for i in imported(path)}
+    }
+    commands = {
+        name
+        for name in MODULES
+        if name.startswith(("densevos.commands.", "densevos_eval.commands."))
+    }
     assert users <= {"densevos.cli", "densevos_eval.cli", *commands}
 
 
@@ -146,23 +162,45 @@ for name in sys.argv[1:]:
 def test_every_module_imports_without_a_warning() -> None:
     """In any order: there are no circles, so a module that imports here imports alone."""
     names = [name for name in MODULES if not name.endswith("__main__")]
-    finished = subprocess.run([sys.executable, "-c", IMPORT_ALL, *names], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *names], capture_output=True, text=True, check=False
+    )
     assert finished.returncode == 0, finished.stderr
 
 
 def test_judging_masks_and_parsing_commands_load_no_torch() -> None:
     parts = "cli commands drawing inputs matrix metrics presets protocols reports runs scoring sequences submit"
     options = ["adapters.options", "segmentation.options", "sweep.grid", "zeroshot.options"]
-    light = ["densevos.cli", "densevos.config", "densevos.recipes", "densevos.data.synthetic.sequences"]
-    light += [name for name in MODULES if name.startswith(("densevos.data.sources", "densevos.methods"))]
-    light += [name for name in MODULES if name.startswith(tuple(f"densevos_eval.{part}" for part in parts.split()))]
+    light = [
+        "densevos.cli",
+        "densevos.config",
+        "densevos.recipes",
+        "densevos.data.synthetic.sequences",
+    ]
+    light += [
+        name for name in MODULES if name.startswith(("densevos.data.sources", "densevos.methods"))
+    ]
+    light += [
+        name
+        for name in MODULES
+        if name.startswith(tuple(f"densevos_eval.{part}" for part in parts.split()))
+    ]
     light += [f"densevos_eval.{part}" for part in options]
-    base = [name for name in MODULES if name.startswith("densevos.base") and name != "densevos.base.devices"]
+    base = [
+        name
+        for name in MODULES
+        if name.startswith("densevos.base") and name != "densevos.base.devices"
+    ]
     sets = "densevos.data.segmentation"
-    light += [*base, *(name for name in MODULES if name.startswith(sets) and name != f"{sets}.samples")]
+    light += [
+        *base,
+        *(name for name in MODULES if name.startswith(sets) and name != f"{sets}.samples"),
+    ]
     code = f"import sys, {', '.join(light)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_test_or_script_is_importable_from_an_installation() -> None:
-    assert {p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init__.py").exists()} == {"densevos"}
+    assert {p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init__.py").exists()} == {
+        "densevos"
+    }

@@ -39,6 +39,9 @@ def test_the_glossary_is_short_and_in_the_order_of_the_alphabet() -> None:
 @pytest.mark.parametrize("page", ["decisions.md", "glossary.md"])
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    titles = {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in re.findall(r"^#+ (.*)$", text, re.M)}
+    titles = {
+        re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
+        for title in re.findall(r"^#+ (.*)$", text, re.M)
+    }
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert link[1:] in titles if link.startswith("#") else (ROOT / "docs" / link).exists(), link

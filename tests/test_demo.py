@@ -12,9 +12,16 @@ from densevos.models.encoder import load_encoder
 
 
 @pytest.mark.slow
-def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_demo_writes_all_it_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     small = dataclasses.replace(demo.TRAINING_CLIPS, height=64, width=96, frames=6)
-    for name, value in {"TRAINING": 6, "HELD_OUT": 2, "TRAINING_CLIPS": small, "HELD_OUT_CLIPS": small}.items():
+    for name, value in {
+        "TRAINING": 6,
+        "HELD_OUT": 2,
+        "TRAINING_CLIPS": small,
+        "HELD_OUT_CLIPS": small,
+    }.items():
         monkeypatch.setattr(demo, name, value)
     out = tmp_path / "demo"
     demo.run_demo(out, seed=0, epochs=1, overwrite=False)
@@ -31,7 +38,9 @@ def test_demo_writes_all_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "J&F" in capsys.readouterr().out
 
 
-def test_a_demo_that_is_stopped_advises_an_option_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_that_is_stopped_advises_an_option_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stopped(*arguments: object) -> None:
         raise Stopped("go on with --resume auto")
 
@@ -43,4 +52,6 @@ def test_a_demo_that_is_stopped_advises_an_option_that_it_has(tmp_path: Path, mo
 
 def test_failure_of_the_evaluator_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"densevos-eval score failed: error: .*nowhere"):
-        demo.evaluator("score", "--dataset", "davis17", "--root", tmp_path / "nowhere", "--results", tmp_path)
+        demo.evaluator(
+            "score", "--dataset", "davis17", "--root", tmp_path / "nowhere", "--results", tmp_path
+        )

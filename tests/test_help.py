@@ -42,8 +42,18 @@ def test_pages_fit_and_show_no_signs_of_the_parser() -> None:
     for command, page in help_pages().items():
         assert page.startswith(f"usage: {command} "), command
         for line in page.splitlines():
-            assert len(line) <= WIDTH or line.startswith(("usage:", "  --", "       ")), (command, line)
-        for sign in ("{None", "(default: None)", "(default: )", "(required)", "...]", "options options"):
+            assert len(line) <= WIDTH or line.startswith(("usage:", "  --", "       ")), (
+                command,
+                line,
+            )
+        for sign in (
+            "{None",
+            "(default: None)",
+            "(default: )",
+            "(required)",
+            "...]",
+            "options options",
+        ):
             assert sign not in page, (command, sign)
 
 
@@ -51,8 +61,12 @@ def test_required_options_stand_first_and_in_the_usage() -> None:
     page = help_pages()["densevos-eval propagate"]
     assert page.startswith("usage: densevos-eval propagate --out PATH [options]\n")
     assert page.index("required:\n  --out PATH") < page.index("--save-probabilities")
-    assert help_pages()["densevos describe"].startswith("usage: densevos describe [MODEL] [options]\n")
-    assert help_pages()["densevos-eval compare"].startswith("usage: densevos-eval compare RESULTS ... [options]\n")
+    assert help_pages()["densevos describe"].startswith(
+        "usage: densevos describe [MODEL] [options]\n"
+    )
+    assert help_pages()["densevos-eval compare"].startswith(
+        "usage: densevos-eval compare RESULTS ... [options]\n"
+    )
 
 
 def test_paragraphs_are_wrapped_anew() -> None:
@@ -60,7 +74,10 @@ def test_paragraphs_are_wrapped_anew() -> None:
     for command, page in help_pages().items():
         for line, below in zip(page.splitlines(), page.splitlines()[1:], strict=False):
             if line.startswith(" " * 24) and below.startswith(" " * 24):
-                assert len(line) + 1 + len(below.split()[0]) > WIDTH or "(default:" in below, (command, line)
+                assert len(line) + 1 + len(below.split()[0]) > WIDTH or "(default:" in below, (
+                    command,
+                    line,
+                )
 
 
 @pytest.mark.parametrize("page", ["decisions.md", "glossary.md"])
@@ -91,6 +108,9 @@ def test_kinds_of_values_read_naturally(metavar: str, kind: str) -> None:
 
 def test_defaults_that_are_values_stay() -> None:
     assert plain_text("Seconds\n    to wait. (default: 60)") == "Seconds to wait. (default: 60)"
-    assert plain_text("Mirror clips. (default: True)", ["--flip", "--no-flip"]) == "Mirror clips. (default: --flip)"
+    assert (
+        plain_text("Mirror clips. (default: True)", ["--flip", "--no-flip"])
+        == "Mirror clips. (default: --flip)"
+    )
     assert plain_text("(default: random)") == "(default: random)"
     assert plain_text("Radius. (default: 12) (default: None)") == "Radius. (default: 12)"

@@ -1,4 +1,6 @@
-"""Deliberate mistakes on both command lines: each gives one line that names the file or flag and the fix, status 2."""
+"""Deliberate mistakes on both command lines: each gives one line that names the file or flag and
+the fix, status 2.
+"""
 
 import os
 import re
@@ -33,7 +35,9 @@ def run(line: str) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good and bad inputs: a clip and its masks, a benchmark, files that are not what their names say."""
+    """Good and bad inputs: a clip and its masks, a benchmark, files that are not what their names
+    say.
+    """
     root = tmp_path_factory.mktemp("mistakes")
     write_frames(root / "clip", 5)
     write_frames(root / "data" / "video", 5)
@@ -64,48 +68,111 @@ MISTAKES = [
     ("densevos", "densevos: no command; write one of demo, export, describe, train"),
     ("densevos --data clip", "densevos --data: a command must come first; write one of"),
     ("densevos trian", "densevos trian: unknown command; did you mean densevos train?"),
-    ("densevos propogate", "densevos propogate: unknown command; did you mean densevos-eval propagate?"),
+    (
+        "densevos propogate",
+        "densevos propogate: unknown command; did you mean densevos-eval propagate?",
+    ),
     ("densevos propagate --help", "densevos propagate: is a command of densevos-eval"),
     ("densevos-eval demo", "densevos-eval demo: is a command of densevos"),
     ("densevos info", "densevos info: is called describe now; write densevos describe"),
-    ("densevos data lst data", "densevos data lst: unknown command; did you mean densevos data list?"),
+    (
+        "densevos data lst data",
+        "densevos data lst: unknown command; did you mean densevos data list?",
+    ),
     # Which recipe.
-    ("densevos train --data data --out new", "densevos train --data: a recipe must come first; known are dul_ytvos"),
-    ("densevos train dul_smal --data data", "unknown recipe; known are .*; did you mean dul_small?"),
-    ("densevos train --config", "densevos train --config: has no value; name the config.json of a run"),
-    ("densevos train --config broken.json --out new", "broken.json: is not valid JSON .* correct it"),
-    ("densevos train --config clip --out new", "clip: is a folder; name the file, such as clip/config.json"),
+    (
+        "densevos train --data data --out new",
+        "densevos train --data: a recipe must come first; known are dul_ytvos",
+    ),
+    (
+        "densevos train dul_smal --data data",
+        "unknown recipe; known are .*; did you mean dul_small?",
+    ),
+    (
+        "densevos train --config",
+        "densevos train --config: has no value; name the config.json of a run",
+    ),
+    (
+        "densevos train --config broken.json --out new",
+        "broken.json: is not valid JSON .* correct it",
+    ),
+    (
+        "densevos train --config clip --out new",
+        "clip: is a folder; name the file, such as clip/config.json",
+    ),
     # Options.
-    (f"{OWN_VIDEO} --input clip", "propagate --input: unknown option; did you mean --video or --root?"),
+    (
+        f"{OWN_VIDEO} --input clip",
+        "propagate --input: unknown option; did you mean --video or --root?",
+    ),
     (f"{OWN_VIDEO} --radus 3", "propagate --radus: unknown option; did you mean --radius?"),
-    (f"{TRAIN} --data data --epochs 2", "train dul_small --epochs: unknown option; did you mean --loop.epochs?"),
-    (f"{TRAIN} --data data --zzz 2", "train dul_small --zzz: unknown option; --help lists all options"),
+    (
+        f"{TRAIN} --data data --epochs 2",
+        "train dul_small --epochs: unknown option; did you mean --loop.epochs?",
+    ),
+    (
+        f"{TRAIN} --data data --zzz 2",
+        "train dul_small --zzz: unknown option; --help lists all options",
+    ),
     (TRAIN, "densevos train dul_small: --data is missing; --help tells what it takes"),
     ("densevos-eval score --dataset davis17", "densevos-eval score: --results is missing"),
-    ("densevos export", "densevos export: CHECKPOINT and --out are missing; --help tells what they take"),
-    ("densevos export --out e.safetensors", "densevos export: CHECKPOINT is missing; write A run folder"),
+    (
+        "densevos export",
+        "densevos export: CHECKPOINT and --out are missing; --help tells what they take",
+    ),
+    (
+        "densevos export --out e.safetensors",
+        "densevos export: CHECKPOINT is missing; write A run folder",
+    ),
     ("densevos data synth --out", "densevos data synth --out: has no value; write one after it"),
     (f"{OWN_VIDEO} --radius many", "propagate --radius many: must be a number"),
-    (f"{TRAIN} --data data --loop.batch=x", "train dul_small --loop.batch x: must be a whole number"),
-    ("densevos data pack data --out new --format jpg", "pack --format jpg: must be clips or jpeg; did you mean jpeg?"),
+    (
+        f"{TRAIN} --data data --loop.batch=x",
+        "train dul_small --loop.batch x: must be a whole number",
+    ),
+    (
+        "densevos data pack data --out new --format jpg",
+        "pack --format jpg: must be clips or jpeg; did you mean jpeg?",
+    ),
     ("densevos data pack data new", "densevos data pack: --out is missing"),
     ("densevos data list data new", "densevos data list new: unexpected argument"),
     (f"{BENCHMARK} --root DAVIS --shard 5/4", "--shard 5/4: must be I/N with I from 1 to N"),
     # Videos and masks.
-    (f"{OWN_VIDEO} --video none.mp4 --mask good.png", "none.mp4: no such frame folder or video file"),
+    (
+        f"{OWN_VIDEO} --video none.mp4 --mask good.png",
+        "none.mp4: no such frame folder or video file",
+    ),
     (f"{OWN_VIDEO} --video empty --mask good.png", "empty: folder holds no images"),
-    (f"{OWN_VIDEO} --video text.mp4 --mask good.png", "text.mp4: video cannot be decoded .* re-encode or remove it"),
+    (
+        f"{OWN_VIDEO} --video text.mp4 --mask good.png",
+        "text.mp4: video cannot be decoded .* re-encode or remove it",
+    ),
     (f"{OWN_VIDEO} --video clip", "--video clip: give a --mask too"),
     (f"{OWN_VIDEO} --video clip --mask none.png", "none.png: mask is missing; paint it over what"),
-    (f"{OWN_VIDEO} --video clip --mask text.png", "text.png: mask cannot be read .* write it again"),
-    (f"{OWN_VIDEO} --video clip --mask small.png", "small.png: mask is 20x20 but the frames of clip are 56x40; resize"),
-    (f"{OWN_VIDEO} --video clip --mask black.png", "black.png: mask holds no object .* give each object an id"),
+    (
+        f"{OWN_VIDEO} --video clip --mask text.png",
+        "text.png: mask cannot be read .* write it again",
+    ),
+    (
+        f"{OWN_VIDEO} --video clip --mask small.png",
+        "small.png: mask is 20x20 but the frames of clip are 56x40; resize",
+    ),
+    (
+        f"{OWN_VIDEO} --video clip --mask black.png",
+        "black.png: mask holds no object .* give each object an id",
+    ),
     # Benchmarks.
     (f"{BENCHMARK} --root none", "none: folder is missing; davis17 needs JPEGImages"),
     (f"{BENCHMARK} --root text.mp4", "text.mp4: is a file, not a folder"),
-    (f"{BENCHMARK} --root DAVIS --split vla", r"vla.txt: list of sequences is missing \(there: val\)"),
+    (
+        f"{BENCHMARK} --root DAVIS --split vla",
+        r"vla.txt: list of sequences is missing \(there: val\)",
+    ),
     (f"{BENCHMARK} --root DAVIS --sequences dgo", "DAVIS/JPEGImages/480p/dgo: folder is missing"),
-    ("densevos-eval compare empty", "empty/results.json: is missing; write it with densevos-eval score"),
+    (
+        "densevos-eval compare empty",
+        "empty/results.json: is missing; write it with densevos-eval score",
+    ),
     # Encoders and checkpoints.
     (
         f"{OWN_VIDEO} --video clip --mask good.png --encoder text.safetensors",
@@ -115,22 +182,47 @@ MISTAKES = [
         f"{OWN_VIDEO} --video clip --mask good.png --encoder random:resnet19",
         "random:resnet19: unknown; choose",
     ),
-    ("densevos export text.pt --out e.safetensors", "text.pt: lies in no run folder; give the folder of a run"),
+    (
+        "densevos export text.pt --out e.safetensors",
+        "text.pt: lies in no run folder; give the folder of a run",
+    ),
     ("densevos export empty --out e.safetensors", "empty: holds no checkpoint; give a run folder"),
     ("densevos export none --out e.safetensors", "none: no such checkpoint; give a run folder"),
     # Output folders.
-    (f"{OWN_VIDEO} --video clip --mask good.png --out full", "full: output folder exists and is not empty; pass"),
-    (f"{OWN_VIDEO} --video clip --mask good.png --out text.mp4", "text.mp4: is a file, not a folder; choose another"),
-    ("densevos data synth --out /proc/x", "/proc/x: this folder cannot be made .* choose another --out"),
-    ("densevos-eval frame clip --out /proc/x/first.png", "/proc/x: this folder cannot be made .* choose another --out"),
-    ("densevos-eval features clip --out /proc/x/f.npz", "/proc/x: this folder cannot be made .* choose another --out"),
-    ("densevos-eval studio clip --out /proc/x", "/proc/x.*: this folder cannot be made .* choose another --out"),
+    (
+        f"{OWN_VIDEO} --video clip --mask good.png --out full",
+        "full: output folder exists and is not empty; pass",
+    ),
+    (
+        f"{OWN_VIDEO} --video clip --mask good.png --out text.mp4",
+        "text.mp4: is a file, not a folder; choose another",
+    ),
+    (
+        "densevos data synth --out /proc/x",
+        "/proc/x: this folder cannot be made .* choose another --out",
+    ),
+    (
+        "densevos-eval frame clip --out /proc/x/first.png",
+        "/proc/x: this folder cannot be made .* choose another --out",
+    ),
+    (
+        "densevos-eval features clip --out /proc/x/f.npz",
+        "/proc/x: this folder cannot be made .* choose another --out",
+    ),
+    (
+        "densevos-eval studio clip --out /proc/x",
+        "/proc/x.*: this folder cannot be made .* choose another --out",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line for line, _ in MISTAKES])
 def test_a_mistake_gives_one_line_and_status_2(
-    line: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    line: str,
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.chdir(folder)
     before = sorted(os.listdir())
@@ -144,7 +236,9 @@ def test_a_mistake_gives_one_line_and_status_2(
     assert sorted(os.listdir()) == before
 
 
-def test_the_list_of_commands_names_each_and_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
+def test_the_list_of_commands_names_each_and_help_is_no_mistake(
+    capsys: pytest.CaptureFixture,
+) -> None:
     assert run("densevos --help") == run("densevos-eval --help") == run("densevos data --help") == 0
     pages = capsys.readouterr().out
     assert all(f"\n  {name} " in pages for name in ("demo", "train", "propagate", "watch", "pack"))

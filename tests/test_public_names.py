@@ -40,7 +40,9 @@ def test_pictures_of_frames_are_of_frames(tmp_path: Path) -> None:
     picture = densevos_eval.overlay(frame, labels > 0)
     assert np.asarray(picture)[10, 10].any()
     assert not np.asarray(picture)[20, 30].any()
-    with pytest.raises(InputError, match=r"labels: must be of the frame's size \[24, 40\], are \[40, 24\]"):
+    with pytest.raises(
+        InputError, match=r"labels: must be of the frame's size \[24, 40\], are \[40, 24\]"
+    ):
         densevos_eval.overlay(frame, labels.T)
     with pytest.raises(InputError, match=r"frame: must be \[H,W,3\] uint8"):
         densevos_eval.overlay(frame / 255, labels)

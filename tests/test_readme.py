@@ -29,7 +29,9 @@ SMALL = SyntheticConfig(height=48, width=64, frames=4)
 
 def blocks(language: str) -> list[str]:
     """The README's code blocks of a language; of none: what is typed in a shell."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+    found = re.findall(
+        r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M
+    )
     return [block for tagged, block in found if tagged == language]
 
 
@@ -48,12 +50,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sequences = [make_sequence(seed, SMALL) for seed in range(3)]
     (folder / "my_videos").mkdir()
     for k, sequence in enumerate(sequences):
-        iio.imwrite(folder / "my_videos" / f"{k}.mp4", np.asarray(sequence.frames), fps=8, codec="libx264")
+        iio.imwrite(
+            folder / "my_videos" / f"{k}.mp4", np.asarray(sequence.frames), fps=8, codec="libx264"
+        )
     (folder / "clip.mp4").write_bytes((folder / "my_videos" / "0.mp4").read_bytes())
     write_mask(folder / "first.png", sequences[0].masks[0])
     write_davis(folder / "DAVIS", train=1, val=1, seed=0, config=SMALL)
-    names = {str(number): name for number, name in enumerate(("person", "dog", "car", "bird", "horse"), start=1)}
-    put_text(folder / "DAVIS" / "davis_semantics.json", json.dumps({"train-000": names, "val-000": names}))
+    names = {
+        str(number): name
+        for number, name in enumerate(("person", "dog", "car", "bird", "horse"), start=1)
+    }
+    put_text(
+        folder / "DAVIS" / "davis_semantics.json",
+        json.dumps({"train-000": names, "val-000": names}),
+    )
     for copy, root in ((coco, "COCO"), (own, "mine"), (videos, "clips")):
         copy(folder / root)
     write_davis(folder / "ytvos" / "train", train=2, val=0, seed=1, config=SMALL)
@@ -61,15 +71,69 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 QUICK_MUG = [
-    *("--rounds", "1", "--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.device", "cpu"),
-    *("--clips.size", "96", "--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"),
+    *(
+        "--rounds",
+        "1",
+        "--loop.epochs",
+        "1",
+        "--loop.batch",
+        "2",
+        "--loop.workers",
+        "0",
+        "--loop.device",
+        "cpu",
+    ),
+    *(
+        "--clips.size",
+        "96",
+        "--clips.segments",
+        "3",
+        "--clips.window",
+        "3",
+        "--clips.pair-gap",
+        "1",
+    ),
 ]
 
 
 QUICK_I2V = [
-    *("--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.device", "cpu", "--network.heads"),
-    *("1", "1", "2", "2", "--network.embed-dim", "8", "--network.depths", "1", "1", "1", "1", "--network.hidden", "8"),
-    *("--clips.size", "64", "--clips.short-side", "64", "64", "--network.window", "4", "--network.weights", "None"),
+    *(
+        "--loop.epochs",
+        "1",
+        "--loop.batch",
+        "2",
+        "--loop.workers",
+        "0",
+        "--loop.device",
+        "cpu",
+        "--network.heads",
+    ),
+    *(
+        "1",
+        "1",
+        "2",
+        "2",
+        "--network.embed-dim",
+        "8",
+        "--network.depths",
+        "1",
+        "1",
+        "1",
+        "1",
+        "--network.hidden",
+        "8",
+    ),
+    *(
+        "--clips.size",
+        "64",
+        "--clips.short-side",
+        "64",
+        "64",
+        "--network.window",
+        "4",
+        "--network.weights",
+        "None",
+    ),
 ]
 
 
@@ -85,7 +149,9 @@ DISPATCH = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cl
 
 # The small copies of labelled sets show few of the classes that the README's commands learn.
 @pytest.mark.filterwarnings("ignore:.*no labelled image with:UserWarning")
-def test_readme_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_commands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     # All commands run in this process: starting one for each of them would load torch each time.
     monkeypatch.chdir(folder)
     ran = 0
@@ -109,7 +175,9 @@ def test_readme_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert (folder / "out" / "objects" / "clip.mp4").exists()
 
 
-def test_readme_example_in_python(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_example_in_python(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its ten lines run as they stand, and write what the command line writes."""
     (example,) = blocks("python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 10

@@ -1,4 +1,6 @@
-"""What an installation gets: the wheel and the source distribution hold what commands need, and nothing else."""
+"""What an installation gets: the wheel and the source distribution hold what commands need, and
+nothing else.
+"""
 
 import tarfile
 import zipfile
@@ -10,7 +12,16 @@ from hatchling.builders.wheel import WheelBuilder
 
 from tests.conftest import ROOT
 
-NEVER = ("tests/", "benchmarks/", "scripts/", "__pycache__", ".pyc", ".pytest_cache", ".git/", "shared/")
+NEVER = (
+    "tests/",
+    "benchmarks/",
+    "scripts/",
+    "__pycache__",
+    ".pyc",
+    ".pytest_cache",
+    ".git/",
+    "shared/",
+)
 SOURCES = {"densevos": ROOT / "densevos", "densevos_eval": ROOT / "eval" / "densevos_eval"}
 
 
@@ -49,7 +60,11 @@ def test_the_wheel_holds_both_packages_with_their_files_and_the_licence(wheel: P
     assert not [name for name in names if any(part in name for part in NEVER)]
     assert "densevos = densevos.cli:main" in commands
     assert "densevos-eval = densevos_eval.cli:main" in commands
-    for needed in ("License-Expression: Apache-2.0", "Requires-Python: >=3.11", "Provides-Extra: tensorboard"):
+    for needed in (
+        "License-Expression: Apache-2.0",
+        "Requires-Python: >=3.11",
+        "Provides-Extra: tensorboard",
+    ):
         assert needed in metadata
 
 
@@ -57,17 +72,36 @@ def test_files_of_the_packages_are_small_and_of_kinds_that_are_meant(wheel: Path
     """Results, weights and pictures that lie in a package by accident would be shipped."""
     with zipfile.ZipFile(wheel) as archive:
         sizes = {file.filename: file.file_size for file in archive.infolist()}
-    kinds = {".py", ".json", ".toml", ".txt", ".typed", ".safetensors", ".html", ".css", ".js", ".svg", ".png", ".md"}
+    kinds = {
+        ".py",
+        ".json",
+        ".toml",
+        ".txt",
+        ".typed",
+        ".safetensors",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+        ".png",
+        ".md",
+    }
     packed = {name: size for name, size in sizes.items() if ".dist-info/" not in name}
     assert not [name for name in packed if Path(name).suffix not in kinds]
-    assert not [name for name, size in packed.items() if size > 1e6 and not name.endswith(".safetensors")]
+    assert not [
+        name for name, size in packed.items() if size > 1e6 and not name.endswith(".safetensors")
+    ]
     assert sum(packed.values()) < 16e6
 
 
 def test_the_source_distribution_can_be_built_from(tmp_path: Path) -> None:
     with tarfile.open(built(SdistBuilder, tmp_path)) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/install.md"} <= set(names)
-    packages = [f"eval/{name}" if name.startswith("densevos_eval/") else name for name in carried_files()]
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/install.md"} <= set(
+        names
+    )
+    packages = [
+        f"eval/{name}" if name.startswith("densevos_eval/") else name for name in carried_files()
+    ]
     assert set(packages) <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "scripts/"))]

@@ -1,4 +1,6 @@
-"""One word per thing: private words do not occur in help, messages, pages of the manual and the README."""
+"""One word per thing: private words do not occur in help, messages, pages of the manual and the
+README.
+"""
 
 import ast
 import re
@@ -41,11 +43,21 @@ FRAGMENTS = r"(The same|Its|Of the|Of a|Of an) |(tau|beta_\d|lambda)\b"
 
 # Others work on these files and commands; both lists are to become empty.
 EXEMPT = (
-    *("densevos/methods", "densevos/learners", "densevos/config/image_to_video.py", "densevos/recipes.py"),
+    *(
+        "densevos/methods",
+        "densevos/learners",
+        "densevos/config/image_to_video.py",
+        "densevos/recipes.py",
+    ),
     *("densevos/training.py", "densevos/models/segmentation", "eval/densevos_eval/segmentation"),
     "eval/densevos_eval/commands/masks.py",
 )
-EXEMPT_HELP = ("densevos train i2v_", "densevos-eval zeroshot", "densevos-eval segment", "densevos-eval propagate")
+EXEMPT_HELP = (
+    "densevos train i2v_",
+    "densevos-eval zeroshot",
+    "densevos-eval segment",
+    "densevos-eval propagate",
+)
 
 SPEAKING = {
     "print",
@@ -75,17 +87,25 @@ def messages(source: str) -> Iterator[tuple[int, str]]:
     """Line and text of each string that is printed, warned of, or raised."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
             if name in SPEAKING:
                 yield from _strings(node)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.JoinedStr | ast.Constant):
-            yield from _strings(node.value)  # Texts that become parts of messages, such as what a benchmark needs.
+            yield from _strings(
+                node.value
+            )  # Texts that become parts of messages, such as what a benchmark needs.
 
 
 def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
     for part in ast.walk(node):
         if isinstance(part, ast.JoinedStr):
-            pieces = (piece.value if isinstance(piece, ast.Constant) else "X" for piece in part.values)
+            pieces = (
+                piece.value if isinstance(piece, ast.Constant) else "X" for piece in part.values
+            )
             yield part.lineno, "".join(map(str, pieces))
         elif isinstance(part, ast.Constant) and isinstance(part.value, str):
             yield part.lineno, part.value
@@ -107,7 +127,9 @@ def test_messages_have_no_private_words() -> None:
     assert not wrong, "\n".join(sorted(set(wrong)))
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
+)
 def test_pages_have_no_private_words(page: str) -> None:
     paragraphs = (ROOT / page).read_text(encoding="utf-8").split("\n\n")
     wrong = [f"{word} in: {text[:100]}" for text in paragraphs for word in private_words(text)]
@@ -115,7 +137,11 @@ def test_pages_have_no_private_words(page: str) -> None:
 
 
 def help_to_read() -> Iterator[tuple[str, str]]:
-    return ((command, page) for command, page in help_pages().items() if not command.startswith(EXEMPT_HELP))
+    return (
+        (command, page)
+        for command, page in help_pages().items()
+        if not command.startswith(EXEMPT_HELP)
+    )
 
 
 def test_help_has_no_private_words() -> None:

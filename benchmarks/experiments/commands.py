@@ -47,6 +47,7 @@ def choice_options(*, wanted: Sequence[str] = (), names: Path | None = None) -> 
         options += ["--wanted", *wanted]
     if names is not None:
         options += ["--names", str(names)]
+
     return tuple(options)
 
 
@@ -59,6 +60,7 @@ def made(folder: Path, *data_command: str) -> Steps:
     """Make a folder with `densevos data ...` unless it is there; it appears when complete."""
     if folder.is_dir():
         return
+
     part = folder.with_name(f"{folder.name}.part")
     yield ("densevos", "data", *data_command, "--out", str(part), "--overwrite")
     part.rename(folder)

@@ -1,4 +1,6 @@
-"""Steps that the image-to-video experiments share: train a segmentation model, and evaluate it or what it finds."""
+"""Steps that the image-to-video experiments share: train a segmentation model, and evaluate it or
+what it finds.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,21 +17,34 @@ def trained(run: Path, recipe: str, *options: str, more: Sequence[str] = ()) -> 
 
 
 def evaluated(run: Path, results: Path, labelled_set: LabelledSet, *options: str) -> Steps:
-    """Segment a set, with `options`, and score it; scores are kept unless the model was trained anew since."""
+    """Segment a set, with `options`, and score it; scores are kept unless the model was trained
+    anew since.
+    """
     how = _how(run, results, record="segment.json")
     if how is None:
         return
 
     where = labelled_set.options()
-    yield ("densevos-eval", "segment", "--model", str(run), *where, *options, "--out", str(results), how)
+    yield (
+        "densevos-eval",
+        "segment",
+        "--model",
+        str(run),
+        *where,
+        *options,
+        "--out",
+        str(results),
+        how,
+    )
     yield ("densevos-eval", "score", "--metric", "miou", *where, "--results", str(results))
 
 
 def tracked(run: Path, results: Path, root: str) -> Steps:
-    """Find the objects of DAVIS-2017 unsupervised by UnOVOST, with a model as its network, and score them.
+    """Find the objects of DAVIS-2017 unsupervised by UnOVOST, with a model as its network, and
+    score them.
 
-    The model's segments are the proposals, and the end of its encoder tells how they look. Scores are kept unless the
-    model was trained anew since.
+    The model's segments are the proposals, and the end of its encoder tells how they look. Scores
+    are kept unless the model was trained anew since.
     """
     how = _how(run, results, record="propagation.json")
     if how is None:
@@ -44,9 +59,12 @@ def tracked(run: Path, results: Path, root: str) -> Steps:
 
 
 def _how(run: Path, results: Path, *, record: str) -> str | None:
-    """How masks of a model are made: anew if it is newer than their record, or resumed; None: scores are there."""
+    """How masks of a model are made: anew if it is newer than their record, or resumed; None:
+    scores are there.
+    """
     if _is_newer(run / "model.safetensors", than=results / record):
         return "--overwrite"
+
     return None if (results / "results.json").is_file() else "--resume"
 
 

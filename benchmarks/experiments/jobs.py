@@ -115,6 +115,7 @@ class _RunningJob:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+
         return True
 
     def _failed(self, returncode: int) -> int:
@@ -126,6 +127,7 @@ class _RunningJob:
                 file=sys.stderr,
                 flush=True,
             )
+
         return status
 
 
@@ -137,6 +139,7 @@ def _end(running: Iterable[_RunningJob]) -> None:
     for process in still_running:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
+
     for process in still_running:
         process.wait()
 

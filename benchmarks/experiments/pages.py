@@ -68,6 +68,7 @@ def names() -> list[str]:
         folder = EXPERIMENTS / name
         if (folder / "result.json").is_file() and (folder / "page.md").is_file():
             experiments.append(name)
+
     return [*experiments, *page_tables.PAGES]
 
 
@@ -93,12 +94,14 @@ def page(name: str) -> Page:
     parts = HEAD.fullmatch(text)
     if parts is None:
         raise InputError(f"{template}: begin it with --- and the lines of the index")
+
     head, body = parts.groups()
 
     entry = {}
     for line in head.splitlines():
         key, _, value = line.partition(": ")
         entry[key] = value
+
     for key in ENTRIES:
         if not entry.get(key):
             raise InputError(f"{template}: add a line `{key}: ...` to its head")
@@ -107,6 +110,7 @@ def page(name: str) -> Page:
     shown = f"{parent}/{template.name}"
     note = f"<!-- Made by `python benchmarks page {name}`; change {shown} instead. -->"
     title = body.partition("\n")[0].removeprefix("# ")
+
     return Page(name=name, title=title, text=f"{note}\n\n{body}", entry=entry)
 
 
@@ -124,6 +128,7 @@ def index() -> str:
                 rows.append(
                     [link, *(page_.entry[key] for key in ("answer", "data", "quality", "time"))]
                 )
+
         tables[group] = table(["experiment", "answer", "data", "how good", "how long"], rows)
 
     template = TEMPLATES / f"{INDEX}.md"
@@ -162,6 +167,7 @@ def values_of(name: str) -> Values:
     for stem, result in results.items():
         if "header" in result:
             texts[stem] = page_tables.transcribed(result)
+
     return Values(texts=texts, results=results)
 
 
@@ -205,8 +211,10 @@ def _value_at(results: Mapping[str, Any], keys: str) -> Any:
     value: Any = results
     for key in keys.split("."):
         value = value[int(key)] if isinstance(value, list) else value[key]
+
     if isinstance(value, (dict, list)):
         raise KeyError(keys)
+
     return value
 
 
@@ -228,6 +236,7 @@ def _all_of(result: Result, *keys: str) -> list[Any]:
     for key in keys:
         if result.get(key):
             return result[key] if isinstance(result[key], list) else [result[key]]
+
     return []
 
 
@@ -239,4 +248,5 @@ def _machine(machine: Any) -> str:
         return (
             f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
         )
+
     return f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}"

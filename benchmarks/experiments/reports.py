@@ -39,6 +39,7 @@ def gather(name: str, *arguments: str, result: str | None = None) -> None:
     """
     if not arguments:
         raise InputError(f"gather {name}: name the working folder")
+
     folder, *wanted = arguments
 
     gathered = import_module(f"experiments.{name}.gather").gather(Path(folder), *wanted)
@@ -47,6 +48,7 @@ def gather(name: str, *arguments: str, result: str | None = None) -> None:
     write_json(Path(folder) / f"{name}.json", gathered)
     if result:
         write_json(Path(result), gathered)
+
     print(json.dumps(gathered))
 
 

@@ -18,6 +18,7 @@ def required(environ: Environment, name: str, meaning: str) -> str:
     value = environ.get(name)
     if not value:
         raise InputError(f"{name}: set {name} to {meaning}")
+
     return value
 
 
@@ -40,6 +41,7 @@ def number(environ: Environment, name: str, default: int) -> int:
     value = text(environ, name, str(default))
     if not value.isdecimal() or int(value) < 1:
         raise InputError(f"{name}: {value} is not a whole number of at least 1")
+
     return int(value)
 
 

@@ -1,4 +1,6 @@
-"""How both commands speak of trouble: a line for each warning, and at the end one line and an exit status."""
+"""How both commands speak of trouble: a line for each warning, and at the end one line and an exit
+status.
+"""
 
 import errno
 import os
@@ -30,12 +32,14 @@ HINTS = {
 def run(command: Callable[[], object]) -> int:
     """Run `command`, print what stopped it as one line, and return the exit status.
 
-    0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 141 nobody reads on what
-    is printed (as `| head` does), 143 stopped by SIGTERM.
+    0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 141
+    nobody reads on what is printed (as `| head` does), 143 stopped by SIGTERM.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        # Like standard error: names of files may be of any encoding, and log files get each line at once.
+        # Like standard error: names of files may be of any encoding, and log files get each line at
+        # once.
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+
     try:
         try:
             with _warnings_as_lines():
@@ -58,6 +62,7 @@ def run(command: Callable[[], object]) -> int:
         return _fail(f"stopped: {error}", 143)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+
     return 0
 
 
@@ -80,7 +85,9 @@ def print_notes(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def list_failures(broken: Mapping[str, object], count: int, hint: str = "fix them and pass --resume") -> None:
+def list_failures(
+    broken: Mapping[str, object], count: int, hint: str = "fix them and pass --resume"
+) -> None:
     """Print a line on standard error for each sequence that failed; nothing if there is none.
 
     Args:
@@ -93,6 +100,7 @@ def list_failures(broken: Mapping[str, object], count: int, hint: str = "fix the
     """
     for name, reason in broken.items():
         print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
+
     if broken:
         raise RunError(f"{len(broken)} of {count} sequences have no result, the others do; {hint}")
 
@@ -100,10 +108,12 @@ def list_failures(broken: Mapping[str, object], count: int, hint: str = "fix the
 def print_table(table: "Table") -> None:
     """Print a table on standard output: as wide as it needs to be, unless that is a terminal.
 
-    A terminal gets a table that fits into its width. A pipe and a file have no width, and what reads them wants every
-    column and every letter.
+    A terminal gets a table that fits into its width. A pipe and a file have no width, and what
+    reads them wants every column and every letter.
     """
-    from rich.console import Console  # Imported here: scripts print their commands before anything is installed.
+    from rich.console import (
+        Console,
+    )  # Imported here: scripts print their commands before anything is installed.
     from rich.measure import Measurement
 
     console = Console()
@@ -111,17 +121,24 @@ def print_table(table: "Table") -> None:
         unbounded = console.options.update(max_width=sys.maxsize)
         needed = Measurement.get(console, unbounded, table).maximum
         console = Console(width=max(console.width, needed))
+
     console.print(table)
 
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Show warnings meant for users, the UserWarnings, without the place in the source that gave them."""
+    """Show warnings meant for users, the UserWarnings, without the place in the source that gave
+    them.
+    """
     plain = warnings.formatwarning
 
     def formatted(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
         ours = category is UserWarning
-        return f"warning: {' '.join(str(message).split())}\n" if ours else plain(message, category, *place, **more)
+        return (
+            f"warning: {' '.join(str(message).split())}\n"
+            if ours
+            else plain(message, category, *place, **more)
+        )
 
     warnings.formatwarning = formatted
     try:
@@ -134,16 +151,20 @@ def _nobody_reads_on() -> bool:
     """Whether the reader of standard output is gone, so that it is this pipe that broke."""
     if not hasattr(select, "poll"):  # Windows
         return False
+
     state = select.poll()
     try:
         state.register(sys.stdout, 0)
     except (OSError, ValueError):  # standard output is no file
         return False
+
     return bool(state.poll(0))
 
 
 def _discard_output() -> None:
-    """Give what is not written yet to nobody: Python would report at its end that it could not write it."""
+    """Give what is not written yet to nobody: Python would report at its end that it could not
+    write it.
+    """
     nobody = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nobody, sys.stdout.fileno())
     os.close(nobody)

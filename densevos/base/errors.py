@@ -4,7 +4,7 @@
 class InputError(Exception):
     """Something the user gave cannot be used: exit status 2.
 
-    The message is one line that names the file or flag and the cure.
+    The message is one line that names the file or flag and the fix.
     """
 
 
@@ -15,5 +15,6 @@ class RunError(Exception):
 class Stopped(BaseException):
     """A run was asked to stop (SIGTERM) and has saved its state: exit status 143.
 
-    As KeyboardInterrupt, it may arrive anywhere, and what catches the failures of a user's code lets it pass.
+    As KeyboardInterrupt, it may arrive anywhere, and what catches the failures of a user's code
+    lets it pass.
     """

@@ -1,4 +1,6 @@
-"""The rule of names: in which order frames come, which files are images, and what nobody put there on purpose."""
+"""The rule of names: in which order frames come, which files are images, and what nobody put there
+on purpose.
+"""
 
 import os
 import re
@@ -8,7 +10,8 @@ from densevos.base.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 
-# What file managers, archives and disks leave behind, in lower case; besides all names that start with a dot.
+# What file managers, archives and disks leave behind, in lower case; besides all names that start
+# with a dot.
 SYSTEM_NAMES = frozenset(
     {
         "__macosx",
@@ -27,7 +30,8 @@ SYSTEM_NAMES = frozenset(
     }
 )
 
-# Folders of labels, in lower case and without digits and punctuation, as data sets and programs call them.
+# Folders of labels, in lower case and without digits and punctuation, as data sets and programs
+# call them.
 ANNOTATION_NAMES = frozenset(
     {
         "annotation",
@@ -60,10 +64,11 @@ WIDTH = 32  # digits; no number of a frame is longer
 
 
 def frame_order(name: str) -> tuple[str, str]:
-    """What to sort names of frames by: as text, but numbers within them by value, so that 2 comes before 10.
+    """What to sort names of frames by: as text, but numbers within them by value, so that 2 comes
+    before 10.
 
-    Names whose numbers are padded to one width keep the order of text. Of a decimal number such as 0.25 only the part
-    before the point is counted.
+    Names whose numbers are padded to one width keep the order of text. Of a decimal number such as
+    0.25 only the part before the point is counted.
 
     >>> sorted(["10", "9", "1"], key=frame_order)
     ['1', '9', '10']
@@ -77,7 +82,9 @@ def _padded(number: re.Match[str]) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or was put there by a system and not by the user."""
+    """Whether a file or folder of this name is hidden, or was put there by a system and not by the
+    user.
+    """
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
@@ -97,30 +104,49 @@ def is_annotation(name: str) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside `folder`, in the order of frames; InputError when it cannot be read."""
-    found = [entry.name for entry in _entries(folder) if is_image(entry.name) and not _is_folder(entry)]
+    """The image files directly inside `folder`, in the order of frames; InputError when it cannot
+    be read.
+    """
+    found = [
+        entry.name for entry in _entries(folder) if is_image(entry.name) and not _is_folder(entry)
+    ]
     return [folder / name for name in sorted(found, key=frame_order)]
 
 
-def frame_files(folder: Path, cure: str = "") -> list[Path]:
-    """The image files directly inside `folder`; InputError with the cure when two of them have one name."""
+def frame_files(folder: Path, hint: str = "") -> list[Path]:
+    """The image files directly inside `folder`; InputError with the fix when two of them have one
+    name.
+    """
     files = image_files(folder)
     first: dict[str, Path] = {}
     for file in files:
         other = first.setdefault(file.stem, file)
         if other is not file:
-            hint = f"remove one; {cure}" if cure else "remove one, or keep masks apart from frames"
-            raise InputError(f"{file}: has the name of {other.name}, by which masks are found; {hint}")
+            advice = (
+                f"remove one; {hint}" if hint else "remove one, or keep masks apart from frames"
+            )
+            raise InputError(
+                f"{file}: has the name of {other.name}, by which masks are found; {advice}"
+            )
+
     return files
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders directly inside `folder` that are not hidden, sorted by name; InputError when it cannot be read."""
-    return sorted(folder / entry.name for entry in _entries(folder) if _is_folder(entry) and not is_hidden(entry.name))
+    """The folders directly inside `folder` that are not hidden, sorted by name; InputError when it
+    cannot be read.
+    """
+    return sorted(
+        folder / entry.name
+        for entry in _entries(folder)
+        if _is_folder(entry) and not is_hidden(entry.name)
+    )
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The PNG files directly inside `folder`, in the order of frames; InputError when it cannot be read."""
+    """The PNG files directly inside `folder`, in the order of frames; InputError when it cannot be
+    read.
+    """
     return [file for file in image_files(folder) if is_png(file.name)]
 
 

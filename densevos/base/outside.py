@@ -1,4 +1,6 @@
-"""Things that live outside the repository: `package.module:NAME`, importable from the working directory."""
+"""Things that live outside the repository: `package.module:NAME`, importable from the working
+directory.
+"""
 
 import importlib
 import re
@@ -42,4 +44,5 @@ def from_outside(spec: str, flag: str) -> Any:
             f"{flag} {spec}: cannot be imported ({type(error).__name__}: {reason}); "
             "module:name must be importable from the working directory"
         ) from error
+
     return found

@@ -12,12 +12,14 @@ from densevos.base.files import name_bytes
 class PackedStrings(Sequence[str]):
     """Texts, such as paths, one after another in one buffer; one is made when it is asked for.
 
-    300,000 str objects take tens of MB, and forked processes copy them by looking at them, as Python then counts
-    references. A buffer stays shared.
+    300,000 str objects take tens of MB, and forked processes copy them by looking at them, as
+    Python then counts references. A buffer stays shared.
     """
 
     def __init__(self, content: bytes, offsets: np.ndarray):
-        """Text i is content[offsets[i]:offsets[i + 1]] in UTF-8, or in bytes that are none; offsets [n + 1] int64."""
+        """Text i is content[offsets[i]:offsets[i + 1]] in UTF-8, or in bytes that are none; offsets
+        [n + 1] int64.
+        """
         self.content, self.offsets = content, offsets
 
     @classmethod

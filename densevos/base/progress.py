@@ -21,7 +21,9 @@ LINE_SECONDS = 30
 """Least time between two lines of a log file."""
 
 SPEED_SECONDS = 600
-"""The time left follows from the speed over the last so many seconds: steps and videos differ in length."""
+"""The time left follows from the speed over the last so many seconds: steps and videos differ in
+length.
+"""
 
 
 def progress_bar(unit: str = "") -> Progress:
@@ -33,7 +35,8 @@ def progress_bar(unit: str = "") -> Progress:
         unit: What is counted, such as steps or videos.
 
     Returns:
-        The display. Its tasks have a field `status`, what is shown besides the count: add_task(..., status="").
+        The display. Its tasks have a field `status`, what is shown besides the count: add_task(...,
+        status="").
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -48,24 +51,28 @@ def progress_bar(unit: str = "") -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+
     return Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS)
 
 
 def print_header(line: str) -> None:
-    """Print what a long command is about to do, at once, where standard error is no terminal and shows no bar."""
+    """Print what a long command is about to do, at once, where standard error is no terminal and
+    shows no bar.
+    """
     if not sys.stderr.isatty():
         _to_stderr(line)
 
 
 class LineProgress(Progress):
-    """Progress as plain lines, for log files: one every `seconds` at most, and one of each task at the end.
+    """Progress as plain lines, for log files: one every `seconds` at most, and one of each task at
+    the end.
 
     Args:
         unit: What is counted.
         ends: Whether tasks have a line at their end; not where the command itself says what it did.
         seconds: Time after which there is another line.
-        quiet: Where given, there is also a line when a tenth of a task is done since the last one, and a first line
-            soon, but none within so many seconds of the start or of the last line.
+        quiet: Where given, there is also a line when a tenth of a task is done since the last one,
+            and a first line soon, but none within so many seconds of the start or of the last line.
         rate: Whether lines say how many steps a second takes.
         header: What to print before the first line.
         write: Takes a line; standard error by default.
@@ -85,7 +92,12 @@ class LineProgress(Progress):
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(auto_refresh=False, speed_estimate_period=SPEED_SECONDS, get_time=clock)
-        self._unit, self._ends, self._seconds, self._write = unit, ends, seconds, write or _to_stderr
+        self._unit, self._ends, self._seconds, self._write = (
+            unit,
+            ends,
+            seconds,
+            write or _to_stderr,
+        )
         self._quiet, self._rate, self._header = quiet, rate, header
         self._last_line, self._last_count = clock(), 0.0
 
@@ -98,6 +110,7 @@ class LineProgress(Progress):
         for task in self.tasks:
             if self._ends and (task.speed is not None or task.finished):
                 self._print(task, f"took {duration(task.elapsed or 0)}")
+
         self.disable = True  # a second stop prints nothing
 
     def update(self, task_id: TaskID, *args: Any, **fields: Any) -> None:
@@ -123,8 +136,11 @@ class LineProgress(Progress):
         waited = self.get_time() - self._last_line
         if waited >= self._seconds or self._quiet is None or waited < self._quiet:
             return waited >= self._seconds
+
         is_first = self._last_count == 0
-        return is_first or (task.total is not None and task.completed - self._last_count >= task.total / 10)
+        return is_first or (
+            task.total is not None and task.completed - self._last_count >= task.total / 10
+        )
 
     def _print(self, task: Task, time_spent_or_left: str) -> None:
         if self.disable:
@@ -132,6 +148,7 @@ class LineProgress(Progress):
         if self._header:
             self._write(self._header)
             self._header = ""
+
         total = "" if task.total is None else f"/{task.total:.0f}"
         count = f"{task.description} {task.completed:.0f}{total} {self._unit}".rstrip()
 

@@ -1,4 +1,6 @@
-"""Output folders that a repeated command goes on with: a record in them says how their content is made."""
+"""Output folders that a repeated command goes on with: a record in them says how their content is
+made.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,9 +11,16 @@ from densevos.base.files import new_folder, write_json
 
 
 def open_resumable(
-    out: Path, name: str, settings: Mapping[str, object], *, kind: str, overwrite: bool, inputs: Sequence[Path]
+    out: Path,
+    name: str,
+    settings: Mapping[str, object],
+    *,
+    kind: str,
+    overwrite: bool,
+    inputs: Sequence[Path],
 ) -> None:
-    """Make `out` and record in OUT/NAME how its content is made; or check that what is there was made alike.
+    """Make `out` and record in OUT/NAME how its content is made; or check that what is there was
+    made alike.
 
     Args:
         out: The folder.
@@ -22,7 +31,8 @@ def open_resumable(
         inputs: What is read, and so must not be emptied.
 
     Raises:
-        InputError: The folder holds anything else, or content made in another way, unless `overwrite`.
+        InputError: The folder holds anything else, or content made in another way, unless
+            `overwrite`.
     """
     record = json.loads(json.dumps(settings))
     file = out / name
@@ -30,12 +40,14 @@ def open_resumable(
         new_folder(out, overwrite=overwrite, inputs=inputs)
         write_json(file, record)
         return
+
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(
             f"{file}: is no record of {kind} ({error}); choose another --out or pass --overwrite"
         ) from error
+
     if changed := sorted(key for key in {*record, *earlier} if record.get(key) != earlier.get(key)):
         raise InputError(
             f"{out}: its {kind} were made with another {', '.join(changed)} ({name});"

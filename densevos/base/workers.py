@@ -20,10 +20,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
-Broken = InputError | RunError  # Why an item has no result; other errors are not the item's and end everything.
+Broken = (
+    InputError | RunError
+)  # Why an item has no result; other errors are not the item's and end everything.
 BROKEN = InputError, RunError
 LINGERING = 10.0
-"""Seconds that are waited for a killed process. One that waits for a disk or server that is gone cannot die."""
+"""Seconds that are waited for a killed process. One that waits for a disk or server that is gone
+cannot die.
+"""
 
 
 class HungError(RunError):
@@ -39,10 +43,13 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @contextmanager
 def _without_sigint() -> Iterator[None]:
-    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that ends them, too."""
+    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that
+    ends them, too.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread may choose what signals do.
         return
+
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -52,7 +59,9 @@ def _without_sigint() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started meanwhile load their numeric libraries with one thread; this process has loaded its own."""
+    """Processes started meanwhile load their numeric libraries with one thread; this process has
+    loaded its own.
+    """
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -97,9 +106,12 @@ class ThreadWorker(Generic[Item, Result]):
         self.item = item
         if self._thread is None:
             self.connection, there = multiprocessing.Pipe()
-            self._thread = threading.Thread(target=_answer_items, args=(partial(same, self._function), there))
+            self._thread = threading.Thread(
+                target=_answer_items, args=(partial(same, self._function), there)
+            )
             self._thread.daemon = True  # An interrupted run does not wait for it.
             self._thread.start()
+
         self.connection.send(item)
 
     def answer(self) -> tuple[str, Any]:
@@ -125,16 +137,22 @@ class ProcessWorker(Generic[Item, Result]):
     def begin(self, item: Item) -> None:
         self.item = item
         if self._process is None:
-            context = multiprocessing.get_context("spawn")  # A fork inherits locks of threads, and no GPU works in it.
+            context = multiprocessing.get_context(
+                "spawn"
+            )  # A fork inherits locks of threads, and no GPU works in it.
             self.connection, there = context.Pipe()
             self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
             with _without_sigint(), _one_thread() if self._single_threaded else nullcontext():
                 self._process.start()
+
             there.close()  # Held open here, its end would not be noticed.
+
         self.connection.send(item)
 
     def answer(self) -> tuple[str, Any]:
-        """What the process says next: "begun", "step", "done" or "error"; its death is an outcome too."""
+        """What the process says next: "begun", "step", "done" or "error"; its death is an outcome
+        too.
+        """
         try:
             return self.connection.recv()
         except (EOFError, ConnectionError):
@@ -147,10 +165,12 @@ class ProcessWorker(Generic[Item, Result]):
         process, self._process = self._process, None
         if process is None:
             return None
+
         process.join(timeout=0)
         process.kill()  # Without effect on one that ended by itself.
         process.join(timeout=LINGERING)
         self.connection.close()
+
         return process.exitcode
 
 
@@ -162,18 +182,24 @@ class BusyWorkers(Generic[Item]):
         self._timeout = timeout
 
     def begin(self, worker: Worker[Item], item: Item) -> None:
-        """Give an item to an idle worker. Its time begins when it says so, as processes take a while to start."""
+        """Give an item to an idle worker. Its time begins when it says so, as processes take a
+        while to start.
+        """
         worker.begin(item)
         self.workers[worker] = math.inf
 
     def answers(self) -> Iterator[tuple[Worker[Item], str, Any]]:
-        """What the workers say next, at least one of them, and the end of each whose time is over."""
+        """What the workers say next, at least one of them, and the end of each whose time is
+        over.
+        """
         soonest = min(self.workers.values())
         patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
         ready = wait([worker.connection for worker in self.workers], timeout=patience)
+
         for worker, deadline in list(self.workers.items()):
             late = deadline <= time.monotonic()
-            # Whoever takes the outcomes may have been slower than the limit: then there is an answer by now.
+            # Whoever takes the outcomes may have been slower than the limit: then there is an
+            # answer by now.
             if worker.connection in ready or (late and worker.connection.poll()):
                 answer = worker.answer()
                 self.workers[worker] = self._deadline(worker)
@@ -189,13 +215,17 @@ class BusyWorkers(Generic[Item]):
 
 
 def same(function: Function[Item, Result]) -> Function[Item, Result]:
-    """A maker, once its argument is bound: of a function that can be sent to another process as it is."""
+    """A maker, once its argument is bound: of a function that can be sent to another process as it
+    is.
+    """
     return function
 
 
 def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
     """What a process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where it was begun in another thread than the main one.
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Where it was begun in another thread than the main one.
     _answer_items(maker, connection)
 
 
@@ -207,10 +237,12 @@ def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Conne
             item = connection.recv()
             connection.send(("begun", None))
             outcome: Result | Broken
+
             try:
                 outcome = function(item, lambda title: connection.send(("step", title)))
             except BROKEN as error:
                 outcome = error
+
             connection.send(("done", outcome))
     except (EOFError, ConnectionError):
         return

@@ -1,1 +1,3 @@
-"""The commands of densevos, one file for each family; torch is imported where a command needs it."""
+"""The commands of densevos, one file for each family; torch is imported where a command needs
+it.
+"""

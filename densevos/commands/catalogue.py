@@ -25,17 +25,21 @@ def index(
     timeout: float = 60,
     overwrite: bool = False,
 ) -> None:
-    """Write an index of the videos of a set: path, frames, size, frame rate, and whether the video can be opened.
+    """Write an index of the videos of a set: path, frames, size, frame rate, and whether the video
+    can be opened.
 
-    Training takes it as --data and then neither searches nor opens anything at its start. A command that was stopped
-    goes on when it is repeated; repeated later, it looks only at videos that are new or could not be opened.
+    Training takes it as --data and then neither searches nor opens anything at its start. A command
+    that was stopped goes on when it is repeated; repeated later, it looks only at videos that are
+    new or could not be opened.
 
     Args:
         root: Folder that the set was unpacked to.
-        dataset: Layout of the folder: one that `densevos data layouts` lists, or module:NAME of your own.
+        dataset: Layout of the folder: one that `densevos data layouts` lists, or module:NAME of
+            your own.
         out: FILE.npz to write. If it lies in the data's folder, both can move together.
         split: Part of the set. Without this option it is the part that is trained on.
-        shard: Look only at every N-th video, written I/N; `densevos data merge` joins the files of all shards.
+        shard: Look only at every N-th video, written I/N; `densevos data merge` joins the files of
+            all shards.
         workers: Number of processes; without this option it is the number of cores.
         timeout: Seconds without an answer after which a video is given up.
         overwrite: Look at all videos again.
@@ -47,10 +51,19 @@ def index(
     layout = find_layout(dataset)
     with stopped_by_sigterm(GO_ON):
         made = make_index(
-            root, layout, out, split=split, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite
+            root,
+            layout,
+            out,
+            split=split,
+            shard=shard,
+            workers=workers,
+            timeout=timeout,
+            overwrite=overwrite,
         )
+
     for reason in filter(None, made.reasons):
         print(f"broken: {reason}", file=sys.stderr)
+
     print(left_out(out, made) or f"{out}: {len(made)} videos, all of them usable")
 
 
@@ -67,6 +80,7 @@ def merge(shards: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
         raise InputError("densevos data merge: name the indexes to join")
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
+
     joined = merged([read_index(file) for file in shards], [str(file) for file in shards])
     write_index(out, joined)
     print(f"{out}: {len(joined)} videos of {len(shards)} indexes")
@@ -81,7 +95,8 @@ def check(
     workers: int | None = None,
     timeout: float = 60,
 ) -> None:
-    """Decode some frames of some videos of an index, and write an index in which broken ones are marked.
+    """Decode some frames of some videos of an index, and write an index in which broken ones are
+    marked.
 
     Args:
         index: What `densevos data index` wrote.
@@ -98,22 +113,31 @@ def check(
 
     if out is not None and out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
+
     source = indexed_source(index)
-    count, found = check_videos(source, sample=None if all else sample, seed=seed, workers=workers, timeout=timeout)
+    count, found = check_videos(
+        source, sample=None if all else sample, seed=seed, workers=workers, timeout=timeout
+    )
     broken = broken_lines(found, source.index)
     for line in broken:
         print(f"broken: {line}", file=sys.stderr)
+
     if out is not None:
         write_index(out, found)
-        print(f"{out}: {count} videos decoded, {len(broken)} of them broken; training leaves those out")
+        print(
+            f"{out}: {count} videos decoded, {len(broken)} of them broken; training leaves those out"
+        )
     elif broken:
-        raise InputError(f"{index}: {len(broken)} of {count} videos are broken; pass --out to mark them in a new index")
+        raise InputError(
+            f"{index}: {len(broken)} of {count} videos are broken; pass --out to mark them in a new index"
+        )
     else:
         print(f"{index}: {count} videos decoded, none of them broken")
 
 
 def stats(index: tyro.conf.Positional[Path], recipe: str | None = None) -> None:
-    """Describe an index in numbers: videos, hours, frames, sizes, frame rates, what is broken or too short.
+    """Describe an index in numbers: videos, hours, frames, sizes, frame rates, what is broken or
+    too short.
 
     Args:
         index: What `densevos data index` wrote.
@@ -130,7 +154,9 @@ def stats(index: tyro.conf.Positional[Path], recipe: str | None = None) -> None:
 
 
 def _need_of(recipe: str | None, dataset: str) -> "ClipNeed | None":
-    """What the clips of a recipe need; None where the set has no recipe, or one whose videos need not be so long."""
+    """What the clips of a recipe need; None where the set has no recipe, or one whose videos need
+    not be so long.
+    """
     from densevos.config import TrainConfig
     from densevos.data.catalogue.registry import known_layouts
     from densevos.data.stats import ClipNeed
@@ -142,14 +168,18 @@ def _need_of(recipe: str | None, dataset: str) -> "ClipNeed | None":
         return None
     if name not in RECIPES:
         raise InputError(f"--recipe {name}: unknown; known are {', '.join(RECIPES)}")
+
     config = RECIPES[name](Path()) if name.startswith("dul") else None
     if not isinstance(config, TrainConfig):
         raise InputError(f"--recipe {name}: its clips have no gap; name one that starts with dul")
+
     return ClipNeed(recipe=name, frames=config.clips.frames, gap=config.clips.gap)
 
 
 def layouts() -> None:
-    """List the sets whose layout is known: their name for --dataset, where videos lie below ROOT, where to get them."""
+    """List the sets whose layout is known: their name for --dataset, where videos lie below ROOT,
+    where to get them.
+    """
     from densevos.data.catalogue.registry import known_layouts
 
     for layout in known_layouts().values():
@@ -158,8 +188,11 @@ def layouts() -> None:
         print(f"    from {layout.address}; {layout.licence}")
 
 
-def list_videos(source: tyro.conf.Positional[Path], workers: int | None = None, timeout: float = 60) -> None:
-    """List the videos of a data folder, list or index with their lengths, and those that cannot be read.
+def list_videos(
+    source: tyro.conf.Positional[Path], workers: int | None = None, timeout: float = 60
+) -> None:
+    """List the videos of a data folder, list or index with their lengths, and those that cannot be
+    read.
 
     Args:
         source: What `--data` of `densevos train` takes. Of an index nothing is opened.
@@ -170,11 +203,16 @@ def list_videos(source: tyro.conf.Positional[Path], workers: int | None = None, 
     from densevos.data.sources.open import open_source
 
     broken = 0
-    for title, found in lengths(open_source(source, "densevos data list"), workers=workers, timeout=timeout):
+    for title, found in lengths(
+        open_source(source, "densevos data list"), workers=workers, timeout=timeout
+    ):
         if isinstance(found, BROKEN):
             broken += 1
             print(f"      -  {named(title, found)}")
         else:
             print(f"{found:7d}  {title}")
+
     if broken:
-        raise InputError(f"{source}: {broken} videos cannot be read (marked -); training leaves them out")
+        raise InputError(
+            f"{source}: {broken} videos cannot be read (marked -); training leaves them out"
+        )

@@ -9,7 +9,7 @@ import tyro
 
 from densevos.base import console
 from densevos.base.errors import RunError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos.base.parallel import stopped_by_sigterm
 from densevos.commands.catalogue import GO_ON, check, index, layouts, list_videos, merge, stats
 from densevos.commands.help import Overview
@@ -36,14 +36,23 @@ def synth(
         train: Number of training sequences.
         val: Number of held-out sequences.
         seed: Seed of all sequences.
-        photographs: Folder of your own photographs, from which backgrounds and objects are cut; every fifth is kept
-            for the validation sequences. Without it, the photographs of the scikit-image wheel are used.
+        photographs: Folder of your own photographs, from which backgrounds and objects are cut;
+            every fifth is kept for the validation sequences. Without it, the photographs of the
+            scikit-image wheel are used.
         config: Size, length and difficulty.
         overwrite: Empty the output folder first if it holds files.
     """
     from densevos.data.synthetic.sequences import write_davis
 
-    write_davis(out, train=train, val=val, seed=seed, config=config, photographs=photographs, overwrite=overwrite)
+    write_davis(
+        out,
+        train=train,
+        val=val,
+        seed=seed,
+        config=config,
+        photographs=photographs,
+        overwrite=overwrite,
+    )
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 
@@ -54,7 +63,8 @@ def synth_classes(
     config: Annotated[SyntheticClassesConfig, tyro.conf.arg(name="")] = SyntheticClassesConfig(),  # noqa: B008 - frozen
     overwrite: bool = False,
 ) -> None:
-    """Write sharp stills and blurred, dark, compressed videos of five classes of objects: OUT/stills and OUT/videos.
+    """Write sharp stills and blurred, dark, compressed videos of five classes of objects:
+    OUT/stills and OUT/videos.
 
     Both are sets for folder:OUT/stills and folder:OUT/videos, with the splits train and val.
 
@@ -84,7 +94,8 @@ def degrade(
     workers: int = 2,
     overwrite: bool = False,
 ) -> None:
-    """Write a degraded copy of a segmentation dataset: motion blur, low light, compression. Labels are not changed.
+    """Write a degraded copy of a segmentation dataset: motion blur, low light, compression. Labels
+    are not changed.
 
     Training takes the copy as folder:OUT.
 
@@ -101,7 +112,14 @@ def degrade(
     from densevos.data.synthetic.degraded_set import degrade_set
 
     written = degrade_set(
-        source, out, splits=split, labels=labels, config=config, seed=seed, workers=workers, overwrite=overwrite
+        source,
+        out,
+        splits=split,
+        labels=labels,
+        config=config,
+        seed=seed,
+        workers=workers,
+        overwrite=overwrite,
     )
     print(f"{out}: {written} degraded frames of {source}")
 
@@ -125,7 +143,8 @@ def frames(
         out: Folder to write, or to go on with; it gets a folder of frames for each video.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
         every: Keep one frame of so many.
-        shard: Decode only every N-th video, written I/N. Several machines may share one output folder.
+        shard: Decode only every N-th video, written I/N. Several machines may share one output
+            folder.
         workers: Number of processes; without this option it is the number of cores.
         timeout: Seconds without a frame after which a video is given up.
         overwrite: Empty the output folder first if it holds files.
@@ -143,8 +162,10 @@ def frames(
             timeout=timeout,
             overwrite=overwrite,
         )
+
     for reason in done.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
+
     kept = f" and {done.kept} kept" if done.kept else ""
     print(f"{out}: {done.written} videos written{kept}, {len(done.skipped)} skipped")
 
@@ -161,19 +182,21 @@ def pack(
     timeout: float = 60,
     overwrite: bool = False,
 ) -> None:
-    """Pack videos into indexed tar shards, which training reads at random: few large files instead of many small ones.
+    """Pack videos into indexed tar shards, which training reads at random: few large files instead
+    of many small ones.
 
     A command that was stopped goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
         out: Folder to write, or to go on with. `--data` of `densevos train` takes it.
-        format: clips: H.264 with a key frame every 12 frames, decoded about twice as fast as usual video files. jpeg:
-            JPEG frames, read several times faster, but several times larger.
+        format: clips: H.264 with a key frame every 12 frames, decoded about twice as fast as usual
+            video files. jpeg: JPEG frames, read several times faster, but several times larger.
         short_side: Shrink frames to this short side, pixels; smaller ones stay as they are.
         every: Keep one frame of so many.
         shard_size: Number of videos in a shard.
-        shard: Write only every N-th shard, from the I-th on, given as I/N: so N machines share the work.
+        shard: Write only every N-th shard, from the I-th on, given as I/N: so N machines share the
+            work.
         workers: Number of processes; without this option it is the number of cores.
         timeout: Seconds without a frame after which a video is left out.
         overwrite: Empty the output folder first if it holds files.
@@ -182,9 +205,13 @@ def pack(
 
     config = PackConfig(format=format, short_side=short_side, every=every, shard_size=shard_size)
     with stopped_by_sigterm(GO_ON):
-        result = pack_videos(source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite)
+        result = pack_videos(
+            source, out, config, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite
+        )
+
     for reason in result.broken:
         print(f"skipped: {reason}", file=sys.stderr)
+
     print(f"{out}: {result.packed} videos, {len(result.broken)} skipped")
     if result.missing:
         print(f"{out}: {result.missing} shards are still to be written by other --shard")
@@ -206,23 +233,32 @@ def foreground(
     timeout: float = 600,
     overwrite: bool = False,
 ) -> None:
-    """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which MuG learns from.
+    """Write a foreground map for every frame, OUT/VIDEO/FRAME.png (0, 1, 255 = uncertain), which
+    MuG learns from.
 
     A command that was stopped goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
         out: Folder of maps to write, or to go on with.
-        method: consensus: moving objects, and what looks like them anywhere in the video. motion: what moves against
-            the scene. saliency: regions unlike the frame's border. cam: class activation of an ImageNet classifier.
+        method: consensus: moving objects, and what looks like them anywhere in the video. motion:
+            what moves against the scene. saliency: regions unlike the frame's border. cam: class
+                activation of an ImageNet classifier.
         crf: Sharpen maps with a dense CRF.
-        short_side: Compute maps on frames shrunk to this short side, pixels; they are written at the frames' size.
-        uncertain: Pixels whose probability of foreground is within this of 0.5 are written as 255; 0 writes none.
-        network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these families.
-        weights: Weights of the classifier of cam: a file with a state dict, or a name that torchvision knows.
-        encoder: An encoder.safetensors, by whose features consensus compares parts of frames instead of by colours.
-        pack: Write one archive for each video, OUT/VIDEO.zip, instead of a file for each frame. MuG reads both.
-        shard: Make the maps of every N-th video only, written I/N. Several machines may share one output folder.
+        short_side: Compute maps on frames shrunk to this short side, pixels; they are written at
+            the frames' size.
+        uncertain: Pixels whose probability of foreground is within this of 0.5 are written as 255;
+            0 writes none.
+        network: Classifier of cam: efficientnet_lite0, resnet50, densenet121 or another of these
+            families.
+        weights: Weights of the classifier of cam: a file with a state dict, or a name that
+            torchvision knows.
+        encoder: An encoder.safetensors, by whose features consensus compares parts of frames
+            instead of by colours.
+        pack: Write one archive for each video, OUT/VIDEO.zip, instead of a file for each frame. MuG
+            reads both.
+        shard: Make the maps of every N-th video only, written I/N. Several machines may share one
+            output folder.
         workers: Number of processes; without this option it is the number of cores.
         timeout: Seconds without a map after which a part of a video is given up.
         overwrite: Empty the output folder first if it holds files.
@@ -240,12 +276,22 @@ def foreground(
         weights=weights,
         encoder=encoder,
     )
+
     with stopped_by_sigterm(GO_ON):
         made = make_maps(
-            source, out, config, pack=pack, shard=shard, workers=workers, timeout=timeout, overwrite=overwrite
+            source,
+            out,
+            config,
+            pack=pack,
+            shard=shard,
+            workers=workers,
+            timeout=timeout,
+            overwrite=overwrite,
         )
+
     for reason in made.broken:
         print(f"skipped: {reason}", file=sys.stderr)
+
     print(f"{out}: {made.written} maps written, {made.kept} kept")
     if made.broken:
         raise RunError(
@@ -267,9 +313,10 @@ def classes(
         source: A set as SET:ROOT, as --labelled of densevos train takes it.
         options: Which part of the set, and which classes.
         unlabelled: Read no labels, as --unlabelled of training does.
-        masks: Read every mask and count the frames that show a class, instead of those of videos that hold it.
-        write_names: Write the names of the images or videos that are used, one a line. As the list of images to train
-            on it spares reading all masks of COCO again.
+        masks: Read every mask and count the frames that show a class, instead of those of videos
+            that hold it.
+        write_names: Write the names of the images or videos that are used, one a line. As the list
+            of images to train on it spares reading all masks of COCO again.
         workers: Number of processes that read masks; without this option it is the number of cores.
     """
     from densevos.data.segmentation.presence import class_counts
@@ -280,12 +327,15 @@ def classes(
     kind = "videos" if opened.kind == "video" else "images"
     frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
     counts = class_counts(opened, masks=masks, workers=workers)
-    print(f"{source}, {options.split}: {len(opened.shots)} {kind}, {frames}{'' if unlabelled else ' labelled'} frames")
+    print(
+        f"{source}, {options.split}: {len(opened.shots)} {kind}, {frames}{'' if unlabelled else ' labelled'} frames"
+    )
     for name in sorted(counts, key=lambda name: -counts[name]):
         if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.
             print(f"{counts[name]:8d}  {name}")
+
     if write_names:
-        with written_whole(write_names, "w") as file:
+        with atomic_write(write_names, "w") as file:
             file.writelines(f"{shot.name}\n" for shot in opened.shots)
 
 

@@ -68,17 +68,31 @@ def options_page(parser: argparse.ArgumentParser, program: str) -> str:
     groups = [(_title(group), _options(group)) for group in parser._action_groups]
     every = [option for _, options in groups for option in options]
     required = [option for option in every if option.required]
-    words = [f"[{option.usage}]" for option in every if not option.required and not option.name.startswith("-")]
+    words = [
+        f"[{option.usage}]"
+        for option in every
+        if not option.required and not option.name.startswith("-")
+    ]
 
-    usage = " ".join(["usage:", program, *words, *(option.usage for option in required), "[options]"])
+    usage = " ".join(
+        ["usage:", program, *words, *(option.usage for option in required), "[options]"]
+    )
     lines = [*_wrapped(usage, indent=" " * 7), ""]
     for paragraph in re.split(r"\n\s*\n", parser.description or ""):
         lines += [*_wrapped(paragraph), ""]
 
-    optional = [(title, [option for option in options if not option.required]) for title, options in groups]
+    optional = [
+        (title, [option for option in options if not option.required]) for title, options in groups
+    ]
+
     for title, options in [("required", required), *optional]:
         if options:
-            lines += [*_wrapped(f"{title}:"), *(line for option in options for line in _row(option)), ""]
+            lines += [
+                *_wrapped(f"{title}:"),
+                *(line for option in options for line in _row(option)),
+                "",
+            ]
+
     return "\n".join(lines).rstrip()
 
 
@@ -99,7 +113,8 @@ def plain_kind(metavar: str) -> str:
 
 
 def plain_text(text: str, names: Sequence[str] = ()) -> str:
-    """A help text without what says nothing: source line breaks, "(required)", and a default that is no value.
+    """A help text without what says nothing: source line breaks, "(required)", and a default that
+    is no value.
 
     Args:
         text: As tyro writes it.
@@ -111,6 +126,7 @@ def plain_text(text: str, names: Sequence[str] = ()) -> str:
     text = " ".join(text.split())
     if names:
         text = text.replace("(default: True)", f"(default: {names[0]})")
+
     return re.sub(r" ?\((required|default: (None|False|))\)$", "", text)
 
 
@@ -135,26 +151,37 @@ def _option(action: argparse.Action) -> Option:
 
     if not names:
         required = several or said.endswith("(required)")
-        return Option(name=value_name(action), kind="..." if several else "", text=text, required=required)
+        return Option(
+            name=value_name(action), kind="..." if several else "", text=text, required=required
+        )
+
     name = ", ".join(names[:1] if is_switch and is_off else names)  # One name turns on what is off.
     return Option(name=name, kind=kind, text=text, required=said.endswith("(required)"))
 
 
 def _title(group: argparse._ArgumentGroup) -> str:
-    """What heads a group: its description without the full stop, after the prefix of its options if they have one."""
+    """What heads a group: its description without the full stop, after the prefix of its options if
+    they have one.
+    """
     title, text = group.title or "", " ".join((group.description or "").split()).rstrip(".")
     if not text:
         return title
-    has_prefix = any("." in name for action in group._group_actions for name in action.option_strings)
+
+    has_prefix = any(
+        "." in name for action in group._group_actions for name in action.option_strings
+    )
     return f"{title.removesuffix(' options')}: {text}" if has_prefix else text
 
 
 def _row(option: Option) -> Iterator[str]:
-    """The lines of an option: its text beside its name, or below a name that is too long for that."""
+    """The lines of an option: its text beside its name, or below a name that is too long for
+    that.
+    """
     start, indent = f"  {option.usage}", " " * HELP_COLUMN
     if len(start) > HELP_COLUMN - 2 or not option.text:
         yield start
         start = ""
+
     yield from _wrapped(option.text, start=start.ljust(HELP_COLUMN), indent=indent)
 
 
@@ -163,6 +190,12 @@ def _wrapped(text: str, *, start: str = "", indent: str = "") -> list[str]:
     width = min(shutil.get_terminal_size().columns, WIDTH)
     glued = " ".join(text.split()).replace("(default: ", "(default:\N{NO-BREAK SPACE}")
     lines = textwrap.wrap(
-        glued, width, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        glued,
+        width,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]

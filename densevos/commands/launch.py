@@ -11,23 +11,35 @@ Options = TypeVar("Options", bound=ClusterOptions)
 
 
 def launch(arguments: list[str]) -> None:
-    """Submit a command as a job of a cluster: options of the job, then -- and the command with its own.
+    """Submit a command as a job of a cluster: options of the job, then -- and the command with its
+    own.
 
     Training goes on by itself when its job is started again: it gets --resume auto.
     """
     options, command = split(arguments, "densevos launch", ClusterOptions)
     training = command[0] == "train"
     goes_on_with = ("--resume", "auto") if training else ()
-    submit([Work(program="densevos", words=command, goes_on_with=goes_on_with, ranks=training)], options)
+    submit(
+        [Work(program="densevos", words=command, goes_on_with=goes_on_with, ranks=training)],
+        options,
+    )
 
 
-def split(arguments: list[str], program: str, kind: type[Options]) -> tuple[Options, tuple[str, ...]]:
-    """The options of a cluster before --, of type `kind`, and the command after it; InputError when there is none."""
+def split(
+    arguments: list[str], program: str, kind: type[Options]
+) -> tuple[Options, tuple[str, ...]]:
+    """The options of a cluster before --, of type `kind`, and the command after it; InputError when
+    there is none.
+    """
     before, after = arguments, []
     if "--" in arguments:
         middle = arguments.index("--")
         before, after = arguments[:middle], arguments[middle + 1 :]
+
     options = parse(kind, before, program=program)
     if not after:
-        raise InputError(f"{program}: no command; write {program} [options] -- COMMAND [options of the command]")
+        raise InputError(
+            f"{program}: no command; write {program} [options] -- COMMAND [options of the command]"
+        )
+
     return options, tuple(after)

@@ -32,7 +32,9 @@ KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "PATH": 
 OPTION = r"--?[a-zA-Z][\w.-]*"
 
 
-def no_command(name: str, commands: Sequence[str], program: str, elsewhere: Mapping[str, Iterable[str]]) -> str:
+def no_command(
+    name: str, commands: Sequence[str], program: str, elsewhere: Mapping[str, Iterable[str]]
+) -> str:
     """What to say of a command that there is not.
 
     Args:
@@ -53,10 +55,15 @@ def no_command(name: str, commands: Sequence[str], program: str, elsewhere: Mapp
     near = nearest(name, [*commands, *owners])
     if not near:
         return f"{program} {name}: unknown command; known are {', '.join(commands)}"
-    return f"{program} {name}: unknown command; did you mean {owners.get(near[0], program)} {near[0]}?"
+
+    return (
+        f"{program} {name}: unknown command; did you mean {owners.get(near[0], program)} {near[0]}?"
+    )
 
 
-def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str], words: Sequence[str]) -> str:
+def mistake(
+    said: Sequence[str], arguments: Sequence[str], options: Sequence[str], words: Sequence[str]
+) -> str:
     """What is wrong with `arguments`, in words that follow the name of the command.
 
     Args:
@@ -77,13 +84,17 @@ def mistake(said: Sequence[str], arguments: Sequence[str], options: Sequence[str
         return f" {match[1]}: unexpected argument; --help lists the options, and quotes keep words together"
     if match := re.search(rf"Missing value for argument [^-]*({OPTION})", text):
         return f" {match[1]}: has no value; write one after it"
-    if match := re.search(r"invalid choice '(.*?)' for argument \W*([\w.-]+)\W*\. Expected one of \((.*?)\)", text):
+    if match := re.search(
+        r"invalid choice '(.*?)' for argument \W*([\w.-]+)\W*\. Expected one of \((.*?)\)", text
+    ):
         name = match[2] if f"--{match[2]}" not in options else f"--{match[2]}"
         choices = sorted(set(re.findall(r"'([^']*)'", match[3])) - {"None"})
         meant = "".join(f"; did you mean {near}?" for near in nearest(match[1], choices))
         return f" {name} {match[1]}: must be {_either(choices)}{meant}"
+
     if match := re.search(r"Error parsing (\S+):", text):
         return _wrong_value(match[1].partition("/")[0], said, arguments)
+
     return f": {text}"
 
 
@@ -99,7 +110,9 @@ def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
 def _is_unknown(word: str, options: Sequence[str]) -> bool:
     """Whether a word looks like an option and is none; tyro takes _ for - in names."""
     name = word.partition("=")[0].replace("_", "-")
-    return bool(re.fullmatch(OPTION, name)) and name not in {option.replace("_", "-") for option in options}
+    return bool(re.fullmatch(OPTION, name)) and name not in {
+        option.replace("_", "-") for option in options
+    }
 
 
 def _advice(name: str, options: Sequence[str]) -> str:
@@ -116,16 +129,20 @@ def _advice(name: str, options: Sequence[str]) -> str:
 
 
 def _missing(said: Sequence[str], words: Sequence[str]) -> str:
-    """The options that the box says are required; for a value without an option, also what it is."""
+    """The options that the box says are required; for a value without an option, also what it
+    is.
+    """
     end = said.index("") if "" in said else len(said)
     unnamed = iter(words)
     names, explained = [], []
+
     for line in said[:end]:
         if re.match(r" {5}\S", line):
             name = line.split()[0]
             names.append(name if name.startswith("-") else next(unnamed, name))
         elif line.startswith(" " * 9) and names == names[:1]:
             explained.append(line.strip())
+
     if len(names) > 1:
         return f": {', '.join(names[:-1])} and {names[-1]} are missing; --help tells what they take"
 
@@ -135,10 +152,17 @@ def _missing(said: Sequence[str], words: Sequence[str]) -> str:
 
 
 def _wrong_value(name: str, said: Sequence[str], arguments: Sequence[str]) -> str:
-    """What to say of a value of the wrong kind; tyro tells the kind where it repeats the help of the option."""
-    row = next((line.split() for line in said if re.match(rf" {{5}}{re.escape(name)}(\W|$)", line)), [name])
-    kinds = [KINDS.get(kind, kind) for word in row[1:] for kind in _alternatives(word) if kind != "None"]
+    """What to say of a value of the wrong kind; tyro tells the kind where it repeats the help of
+    the option.
+    """
+    row = next(
+        (line.split() for line in said if re.match(rf" {{5}}{re.escape(name)}(\W|$)", line)), [name]
+    )
+    kinds = [
+        KINDS.get(kind, kind) for word in row[1:] for kind in _alternatives(word) if kind != "None"
+    ]
     wanted = _either(kinds) if kinds else "of another kind"
+
     return f" {name}{_value_of(name, arguments)}: must be {wanted}; --help tells more"
 
 
@@ -158,6 +182,7 @@ def _value_of(name: str, arguments: Sequence[str]) -> str:
         if given.replace("_", "-") == name:
             values = [value] if equals else arguments[position + 1 : position + 2]
             return "".join(f" {value}" for value in values)
+
     return ""
 
 

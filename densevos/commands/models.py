@@ -1,4 +1,6 @@
-"""densevos export and describe: what a run left, as a file and in words, and what the machine has."""
+"""densevos export and describe: what a run left, as a file and in words, and what the machine
+has.
+"""
 
 import json
 import tempfile
@@ -10,22 +12,25 @@ from densevos.base.errors import InputError
 from densevos.base.files import made_folder
 
 
-def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False, about: Path | None = None) -> None:
+def export(
+    checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False, about: Path | None = None
+) -> None:
     """Write the encoder of a checkpoint to a file, or copy an encoder file.
 
     Args:
-        checkpoint: A run folder, whose newest checkpoint is taken; or one checkpoint, RUN/checkpoints/step-N.pt or
-            best.pt (of MuG, in RUN/roundK); or an encoder.safetensors.
+        checkpoint: A run folder, whose newest checkpoint is taken; or one checkpoint,
+            RUN/checkpoints/step-N.pt or best.pt (of MuG, in RUN/roundK); or an encoder.safetensors.
         out: The .safetensors file to write; its card is written beside it.
         half: Write weights as float16, which halves the file. Loading the file gives float32.
-        about: A JSON file with more facts for the card: an object of titles, each with a text or a list of texts, such
-            as the sources of the data and their licences.
+        about: A JSON file with more facts for the card: an object of titles, each with a text or a
+            list of texts, such as the sources of the data and their licences.
     """
     from densevos.models import card
     from densevos.training import export as export_checkpoint
 
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: must end in .safetensors")
+
     facts = _read_about(about) if about else None
     made_folder(out.parent)
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +38,9 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path, half: bool = False
         if checkpoint.suffix != ".safetensors":
             source = Path(folder) / out.name
             checkpoint = export_checkpoint(checkpoint, source)
+
         card.copy(source, out, half=half, about=facts)
+
     print(f"{out}: from {checkpoint}")
 
 
@@ -45,10 +52,15 @@ def _read_about(path: Path) -> dict[str, str | list[str]]:
         raise InputError(f"--about {path}: cannot be read ({error}); give a JSON file") from None
 
     def is_text(value: object) -> bool:
-        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+        return isinstance(value, str) or (
+            isinstance(value, list) and all(isinstance(item, str) for item in value)
+        )
 
     if not isinstance(facts, dict) or not all(map(is_text, facts.values())):
-        raise InputError(f'--about {path}: must be an object like {{"licence": "...", "data": ["...", "..."]}}')
+        raise InputError(
+            f'--about {path}: must be an object like {{"licence": "...", "data": ["...", "..."]}}'
+        )
+
     return facts
 
 
@@ -58,14 +70,16 @@ def describe(
     size: int | None = None,
     classes: int = 11,
 ) -> None:
-    """Print what an encoder or a segmentation model is: parameters, multiply-accumulates, how it was trained.
+    """Print what an encoder or a segmentation model is: parameters, multiply-accumulates, how it
+    was trained.
 
     Args:
-        model: An encoder.safetensors or model.safetensors, or deeplabv3, swin_upernet or video_swin.
-        system: Print what this machine has instead: versions, decoders of video files and why others do not load,
-            cores, memory, shared memory, GPUs, bfloat16.
-        size: Count the operations of a segmentation network at this width and height in pixels. Without this option
-            it is the size that the network was trained on.
+        model: An encoder.safetensors or model.safetensors, or deeplabv3, swin_upernet or
+            video_swin.
+        system: Print what this machine has instead: versions, decoders of video files and why
+            others do not load, cores, memory, shared memory, GPUs, bfloat16.
+        size: Count the operations of a segmentation network at this width and height in pixels.
+            Without this option it is the size that the network was trained on.
         classes: Number of classes of deeplabv3, swin_upernet or video_swin.
     """
     if (model is None) != system:
@@ -75,6 +89,7 @@ def describe(
 
         print(json.dumps(describe_system(), indent=2))
         return
+
     from densevos.inference.info import describe as facts
 
     print(json.dumps(facts(model, size, classes), indent=2))

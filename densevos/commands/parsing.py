@@ -37,7 +37,8 @@ def run_command(
         arguments: What the user typed after `program`.
         program: What the user typed before them.
         overview: The page that lists commands.
-        elsewhere: Another program -> names of its commands, for users who took the one for the other.
+        elsewhere: Another program -> names of its commands, for users who took the one for the
+            other.
         config: Switches of tyro.
 
     Raises:
@@ -59,9 +60,12 @@ def run_command(
 def parse_call(
     command: Command, arguments: Sequence[str], *, program: str, config: tuple[Any, ...] = ()
 ) -> Callable[[], object]:
-    """Read the options of a command; returns what runs it. InputError is raised for options that cannot be used."""
+    """Read the options of a command; returns what runs it. InputError is raised for options that
+    cannot be used.
+    """
 
-    # tyro calls the function that it reads options for: a mistake must end before the command starts.
+    # tyro calls the function that it reads options for: a mistake must end before the command
+    # starts.
     @functools.wraps(command)
     def bound(*positional: Any, **named: Any) -> Callable[[], object]:
         return functools.partial(command, *positional, **named)
@@ -70,7 +74,8 @@ def parse_call(
 
 
 def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> Any:
-    """Read options as `tyro.cli` does; a mistake becomes an InputError of one line, and --help prints our page.
+    """Read options as `tyro.cli` does; a mistake becomes an InputError of one line, and --help
+    prints our page.
 
     Args:
         kind: The type to make, or the function to call.
@@ -104,17 +109,29 @@ def _parser(kind: Any, program: str, more: Mapping[str, Any]) -> argparse.Argume
     """The parser of argparse that is nearest to what `tyro.cli` reads."""
     of_help = {name: value for name, value in more.items() if name in ("default", "config")}
     with warnings.catch_warnings():
-        # tyro discourages parsing with this parser. It is the only public list of a command's options.
+        # tyro discourages parsing with this parser. It is the only public list of a command's
+        # options.
         warnings.simplefilter("ignore", DeprecationWarning)
         parser: Any = tyro.extras.get_parser(kind, prog=program, **of_help)
+
     return parser  # type: ignore[no-any-return]  # a copy of argparse's class, with the same attributes
 
 
 def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:
-    """The lines that tyro prints of `arguments`, out of their box; a rule between two parts becomes an empty line."""
-    page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # In other encodings tyro draws no boxes.
-    with contextlib.redirect_stdout(page), contextlib.redirect_stderr(page), contextlib.suppress(SystemExit):
+    """The lines that tyro prints of `arguments`, out of their box; a rule between two parts becomes
+    an empty line.
+    """
+    page = io.TextIOWrapper(
+        io.BytesIO(), encoding="utf-8"
+    )  # In other encodings tyro draws no boxes.
+
+    with (
+        contextlib.redirect_stdout(page),
+        contextlib.redirect_stderr(page),
+        contextlib.suppress(SystemExit),
+    ):
         read(args=list(arguments))
+
     page.seek(0)
     inside = [line.rstrip("\n")[1:-1].rstrip() for line in page if line.startswith("│")]
     return ["" if set(line) <= set(" ─") else line for line in inside]

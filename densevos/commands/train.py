@@ -37,27 +37,42 @@ def train(arguments: list[str]) -> None:
     from densevos.training import train as run_training
 
     result = run_training(
-        parsed.config, parsed.out, resume=parsed.resume, overwrite=parsed.overwrite, profile=parsed.profile
+        parsed.config,
+        parsed.out,
+        resume=parsed.resume,
+        overwrite=parsed.overwrite,
+        profile=parsed.profile,
     )
     if distributed.local_rank() > 0:
         return
+
     for reason in result.skipped[:FEW]:
         print(f"skipped: {reason}", file=sys.stderr)
+
     if len(result.skipped) > FEW:
-        print(f"skipped: {len(result.skipped) - FEW} more; skipped.txt in {parsed.out} lists all", file=sys.stderr)
+        print(
+            f"skipped: {len(result.skipped) - FEW} more; skipped.txt in {parsed.out} lists all",
+            file=sys.stderr,
+        )
+
     skipped = f"; {len(result.skipped)} videos skipped" if result.skipped else ""
     print(f"{result.encoder}: {result.steps} steps in {result.seconds / 60:.1f} minutes{skipped}")
 
 
 def parsed_arguments(arguments: list[str]) -> "_TrainArguments[RunConfig, object]":
-    """The command line of `densevos train` as a configuration, which is not checked yet, and options of the run."""
+    """The command line of `densevos train` as a configuration, which is not checked yet, and
+    options of the run.
+    """
     start = _starting_point(arguments)
-    console.refuse_old_spellings(start.arguments, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS})
+    console.refuse_old_spellings(
+        start.arguments, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS}
+    )
 
     parsed = _parsed(start, _from_recipe(start.recipe))
     chosen = vars(parsed.recipe)
     if chosen == vars(start.options()):
         return parsed
+
     # Options of the recipe change what all others default to.
     return _parsed(start, _from_recipe(start.recipe, **chosen))
 
@@ -69,6 +84,7 @@ def _parsed(start: "_Start", config: RunConfig) -> "_TrainArguments[RunConfig, o
         program=f"densevos train {start.name}",
         default=_TrainArguments(config=config, recipe=start.options(), out=tyro.MISSING),
     )
+
     return parsed
 
 
@@ -103,10 +119,18 @@ class _Start:
     def options(self) -> type[Any]:
         """A dataclass of the recipe's own options: what it takes by keyword alone."""
         parameters = inspect.signature(self.recipe).parameters.values()
-        own = [one for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is not one.empty]
+        own = [
+            one
+            for one in parameters
+            if one.kind is one.KEYWORD_ONLY and one.default is not one.empty
+        ]
+
         return make_dataclass(
             "RecipeOptions",
-            [(one.name, Annotated[one.annotation, _help_on(self.recipe, one.name)], one.default) for one in own],
+            [
+                (one.name, Annotated[one.annotation, _help_on(self.recipe, one.name)], one.default)
+                for one in own
+            ],
             frozen=True,
             kw_only=True,
         )
@@ -129,14 +153,19 @@ def _starting_point(arguments: list[str]) -> _Start:
         return _Start(recipe=_from_outside(first), name=first, arguments=arguments[1:])
     if first == "--config" and len(arguments) > 1:
         config = read_config(Path(arguments[1]))
-        return _Start(recipe=lambda: config, name=f"--config {arguments[1]}", arguments=arguments[2:])
+        return _Start(
+            recipe=lambda: config, name=f"--config {arguments[1]}", arguments=arguments[2:]
+        )
+
     if first in ("--help", "-h"):
         print(overview_page(OVERVIEW, "densevos train"))
         raise SystemExit(0)
+
     if first == "--config":
         raise InputError("densevos train --config: has no value; name the config.json of a run")
     if first.startswith("-"):
         raise InputError(f"densevos train {first}: a recipe must come first; {known}")
+
     meant = "".join(f"; did you mean {near}?" for near in nearest(first, RECIPES))
     raise InputError(f"densevos train {first}: unknown recipe; {known}{meant}")
 
@@ -146,12 +175,17 @@ def _from_outside(spec: str) -> Callable[..., RunConfig]:
     recipe = from_outside(spec, "densevos train")
     config = _from_recipe(recipe) if callable(recipe) else None
     if config is None or not hasattr(config, "METHOD"):
-        raise InputError(f"densevos train {spec}: is no recipe; a recipe is a function that returns a configuration")
+        raise InputError(
+            f"densevos train {spec}: is no recipe; a recipe is a function that returns a configuration"
+        )
+
     return recipe
 
 
 def _from_recipe(recipe: Callable[..., RunConfig], **options: object) -> RunConfig:
-    """The recipe's configuration with its own options; what it takes besides becomes a required option."""
+    """The recipe's configuration with its own options; what it takes besides becomes a required
+    option.
+    """
     parameters = inspect.signature(recipe).parameters.values()
     asked_for = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
     return recipe(**dict.fromkeys(asked_for, tyro.MISSING), **options)

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from densevos.config.parts import ADDED_LATER
 
 UNPREFIXED = ("sets",)
-"""Groups whose options go without the group's name on the command line, as they do in other commands."""
+"""Groups whose options go without the group's name on the command line, as they do in other
+commands.
+"""
 
 
 def flag(group: str, name: str) -> str:
@@ -25,9 +27,12 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: Any, value: Any, where: str = "") -> Any:
-    """Build `kind` (a dataclass or a type in one) from JSON values; ValueError names the key that does not fit."""
+    """Build `kind` (a dataclass or a type in one) from JSON values; ValueError names the key that
+    does not fit.
+    """
     if dataclasses.is_dataclass(kind):
         return _dataclass_from(kind, value, where)
+
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal and value in arguments:
         return value
@@ -35,6 +40,7 @@ def from_dict(kind: Any, value: Any, where: str = "") -> Any:
         if value is None and type(None) in arguments:
             return None
         return from_dict(next(a for a in arguments if a is not type(None)), value, where)
+
     if origin is tuple and arguments[-1] is Ellipsis and isinstance(value, list):
         return tuple(from_dict(arguments[0], v, where) for v in value)
     if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
@@ -45,20 +51,26 @@ def from_dict(kind: Any, value: Any, where: str = "") -> Any:
         return Path(value)
     if isinstance(kind, type) and type(value) is kind:
         return value
-    raise ValueError(f"{where}: {value!r} is not {getattr(kind, '__name__', kind) if origin is None else kind}")
+
+    raise ValueError(
+        f"{where}: {value!r} is not {getattr(kind, '__name__', kind) if origin is None else kind}"
+    )
 
 
 def _dataclass_from(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where or 'the file'}: must be an object of named values")
+
     types_of = typing.get_type_hints(kind)
     hints = {field.name: types_of[field.name] for field in dataclasses.fields(kind)}
     prefix = f"{where}." if where else ""
     unknown = sorted(value.keys() - hints.keys())
     if unknown:
         raise ValueError(f"unknown key {prefix}{unknown[0]}; known are {', '.join(hints)}")
+
     older = {field.name for field in dataclasses.fields(kind) if field.metadata == ADDED_LATER}
     missing = sorted(hints.keys() - value.keys() - older)
     if missing:
         raise ValueError(f"key {prefix}{missing[0]} is missing")
+
     return kind(**{name: from_dict(hints[name], v, prefix + name) for name, v in value.items()})

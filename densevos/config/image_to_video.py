@@ -18,7 +18,9 @@ from densevos.config.sets import SetOptions
 
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0"]
-Discriminator = Literal["auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"]
+Discriminator = Literal[
+    "auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"
+]
 
 WARM_START_EPOCHS = 20
 """What --warm-start None means for a network that starts from random weights."""
@@ -29,13 +31,17 @@ class NetworkConfig:
     """A segmentation network; the defaults are the papers' (decision D46)."""
 
     architecture: Architecture = "swin_upernet"
-    """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of each frame)."""
+    """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of
+    each frame).
+    """
     backbone: Backbone = "resnet101"
     """Encoder of deeplabv3: a ResNet, or the smaller EfficientNet-lite0."""
     stride: Literal[8, 16] = 8
     """Pixels per cell of its last features."""
     embed_dim: int = 96
-    """Channels of the patch embedding of a Swin; each later stage has twice those of the one before."""
+    """Channels of the patch embedding of a Swin; each later stage has twice those of the one
+    before.
+    """
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
     """Blocks of a Swin's stages."""
     heads: tuple[int, int, int, int] = (3, 6, 12, 24)
@@ -43,17 +49,22 @@ class NetworkConfig:
     window: int = 7
     """Tokens a side of its attention windows."""
     drop_path: float = 0.1
-    """Its stochastic depth: probability that the last block is skipped in training; earlier ones less."""
+    """Its stochastic depth: probability that the last block is skipped in training; earlier ones
+    less.
+    """
     hidden: int = 512
     """Channels of UperNet."""
     clip_frames: int = 4
     """Frames that video_swin sees at once."""
     checkpointing: bool = False
-    """Compute activations anew in the backward pass instead of keeping them: less memory, a slower step."""
+    """Compute activations anew in the backward pass instead of keeping them: less memory, a slower
+    step.
+    """
     weights: str | None = None
-    """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin), imagenet (the encoder
-    of deeplabv3), the run folder of a network or encoder that was trained here, or a local .pth or .safetensors file.
-    None: random. If a named checkpoint cannot be downloaded, training warns and starts from random weights."""
+    """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin),
+    imagenet (the encoder of deeplabv3), the run folder of a network or encoder that was trained
+    here, or a local .pth or .safetensors file. None: random. If a named checkpoint cannot be
+    downloaded, training warns and starts from random weights."""
 
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:
@@ -63,7 +74,10 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
         (network.embed_dim >= 1, "--network.embed-dim must be at least 1"),
         (all(depth >= 1 for depth in network.depths), "--network.depths must be at least 1"),
         (
-            all(heads >= 1 and width % heads == 0 for width, heads in zip(widths, network.heads, strict=True)),
+            all(
+                heads >= 1 and width % heads == 0
+                for width, heads in zip(widths, network.heads, strict=True)
+            ),
             f"--network.heads must divide the channels of the stages, {widths}",
         ),
         (network.window >= 1, "--network.window must be at least 1"),
@@ -86,13 +100,13 @@ class AdversarialConfig:
     """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; decisions D34 to D45)."""
 
     unit: Literal["maps", "tokens"] = "maps"
-    """What a domain is told by at spatial and stageK, and what is clustered: the feature maps of a frame, each by
-    itself (B), or its tokens (A)."""
+    """What a domain is told by at spatial and stageK, and what is clustered: the feature maps of a
+    frame, each by itself (B), or its tokens (A)."""
     mu: float = 1.0
     """Factor of the reversed gradient."""
     ramp_batches: int | None = 0
-    """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: the batches of one epoch. A warm
-    start does not count."""
+    """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: the batches
+    of one epoch. A warm start does not count."""
     clusters: int = 11
     """K of the k-means of the clustered loss."""
     iterations: int = 20
@@ -100,50 +114,62 @@ class AdversarialConfig:
     pairs: int = 1536
     """Pairs that the clustered loss draws a batch."""
     ratio: tuple[int, int, int] = (1, 1, 1)
-    """Pairs of (image, video), (image, image) and (video, video): 1 1 1 is the paper's, 2 1 1 as many of one domain as
-    of two."""
+    """Pairs of (image, video), (image, image) and (video, video): 1 1 1 is the paper's, 2 1 1 as
+    many of one domain as of two."""
     discriminator: Discriminator = "auto"
-    """auto is the papers': of the general loss conv for a CNN, global for a Swin at its end, maps or tokens before,
-    patch2d for a video Swin; of the clustered loss pairs, side by side. siamese, of the clustered loss too, sees each
-    of a pair by the same layers, and learns sooner."""
+    """auto is the papers': of the general loss conv for a CNN, global for a Swin at its end, maps
+    or tokens before, patch2d for a video Swin; of the clustered loss pairs, side by side. siamese,
+    of the clustered loss too, sees each of a pair by the same layers, and learns sooner."""
     padded: Literal["masked", "literal"] = "masked"
-    """The empty frames that make a clip of an image: without part in the adversarial loss, or domain samples like all
-    others, which gives the domain away. Beyond spatial, an image's own frame has attended to them either way."""
+    """The empty frames that make a clip of an image: without part in the adversarial loss, or
+    domain samples like all others, which gives the domain away. Beyond spatial, an image's own
+    frame has attended to them either way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class I2VConfig:
-    """A whole training run: segmentation from labelled images, and unlabelled videos to tell them apart from."""
+    """A whole training run: segmentation from labelled images, and unlabelled videos to tell them
+    apart from.
+    """
 
     METHOD: ClassVar[str] = "i2v"
 
     labelled: tuple[str, ...]
-    """Labelled sets, SET:ROOT each (coco:..., davis:..., camvid:..., folder:...): images, videos or both."""
+    """Labelled sets, SET:ROOT each (coco:..., davis:..., camvid:..., folder:...): images, videos or
+    both.
+    """
     unlabelled: tuple[str, ...] = ()
-    """Unlabelled sets, SET:ROOT or videos:FOLDER. No pixel of their labels is looked at (but see class_weights), yet
-    their tables choose videos: of davis and ytbb those that show one of the ten classes that COCO shares with davis, of
-    fbms those that your table names; all where there is no table. With labelled images and labelled videos none is
-    needed."""
+    """Unlabelled sets, SET:ROOT or videos:FOLDER. No pixel of their labels is looked at (but see
+    class_weights), yet their tables choose videos: of davis and ytbb those that show one of the ten
+    classes that COCO shares with davis, of fbms those that your table names; all where there is no
+    table. With labelled images and labelled videos none is needed."""
     loss: Literal["none", "general", "clustered"] = "general"
     """Adversarial loss. none trains on the labelled sets alone."""
     placement: Literal["spatial", "global", "stage1", "stage2", "stage3", "stage4"] = "spatial"
-    """Features that the discriminator sees: the patch embedding, the encoder's last, or a stage between."""
+    """Features that the discriminator sees: the patch embedding, the encoder's last, or a stage
+    between.
+    """
     batchnorm: Literal["joint", "separate", "frozen"] = "joint"
-    """Images and videos in one batch of BatchNorm, one batch each (the running statistics follow both in turn), or
-    statistics that stay as they are. Only the encoder of a CNN sees both."""
+    """Images and videos in one batch of BatchNorm, one batch each (the running statistics follow
+    both in turn), or statistics that stay as they are. Only the encoder of a CNN sees both."""
     class_weights: Literal["none", "source", "target"] = "source"
-    """Weigh classes by how rare they are in the labelled images, or in the videos (the papers: it uses the videos'
-    labels, even of unlabelled sets), or not at all."""
+    """Weigh classes by how rare they are in the labelled images, or in the videos (the papers: it
+    uses the videos' labels, even of unlabelled sets), or not at all."""
     warm_start: int | None = field(default=0, metadata=ADDED_LATER)
-    """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs with the adversary.
-    None: 20 if the network starts from random weights and --loss is not none, otherwise 0."""
+    """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs
+    with the adversary. None: 20 if the network starts from random weights and --loss is not none,
+    otherwise 0."""
     adaptation_rate: float = field(default=1.0, metadata=ADDED_LATER)
     """Learning rate of the network after a warm start, as a part of --optimiser.lr."""
     weight_frames: int = 500
-    """Labelled frames of each set, drawn at random, in which classes are counted before training."""
+    """Labelled frames of each set, drawn at random, in which classes are counted before
+    training.
+    """
     network: NetworkConfig = field(default_factory=NetworkConfig)
     sets: SetOptions = field(default_factory=SetOptions)
-    clips: ClipConfig = field(default_factory=lambda: ClipConfig(frames=1, gap=1, short_side=(256, 512)))
+    clips: ClipConfig = field(
+        default_factory=lambda: ClipConfig(frames=1, gap=1, short_side=(256, 512))
+    )
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     """Of the network."""
@@ -160,11 +186,14 @@ class I2VConfig:
         """Epochs of the warm start, with None resolved."""
         if self.warm_start is not None:
             return self.warm_start
+
         needed = self.loss != "none" and self.network.weights is None
         return WARM_START_EPOCHS if needed else 0
 
     def check(self) -> None:
-        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        """Raise InputError for values that cannot work, alone or together; the message names the
+        flag.
+        """
         low, high = self.clips.short_side
         adversarial = self.adversarial
         named = {spec.partition(":")[0] for spec in (*self.labelled, *self.unlabelled)}
@@ -181,7 +210,9 @@ class I2VConfig:
                 " classes.txt into their folders instead",
             ),
             (
-                self.placement != "spatial" or self.loss == "none" or self.network.architecture != "deeplabv3",
+                self.placement != "spatial"
+                or self.loss == "none"
+                or self.network.architecture != "deeplabv3",
                 "--placement spatial: a CNN has no patch embedding; choose global",
             ),
             (
@@ -190,7 +221,10 @@ class I2VConfig:
             ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
             (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
-            (self.clips.size <= low <= high, "--clips.short-side must rise and not be smaller than --clips.size"),
+            (
+                self.clips.size <= low <= high,
+                "--clips.short-side must rise and not be smaller than --clips.size",
+            ),
             (self.warm_epochs >= 0, "--warm-start must not be negative"),
             (
                 self.loss != "none" or self.warm_epochs == 0,
@@ -201,12 +235,19 @@ class I2VConfig:
             (
                 self.loss == "none"
                 or adversarial.discriminator == "auto"
-                or (self.loss == "clustered") == (adversarial.discriminator in ("pairs", "siamese")),
+                or (self.loss == "clustered")
+                == (adversarial.discriminator in ("pairs", "siamese")),
                 f"--adversarial.discriminator {adversarial.discriminator} is not of --loss {self.loss}: pairs and"
                 " siamese judge two features, for clustered, the others one",
             ),
-            (adversarial.mu >= 0, "--adversarial.mu must not be negative: the reversal layer turns the sign"),
-            ((adversarial.ramp_batches or 0) >= 0, "--adversarial.ramp-batches must not be negative"),
+            (
+                adversarial.mu >= 0,
+                "--adversarial.mu must not be negative: the reversal layer turns the sign",
+            ),
+            (
+                (adversarial.ramp_batches or 0) >= 0,
+                "--adversarial.ramp-batches must not be negative",
+            ),
             (adversarial.clusters >= 1, "--adversarial.clusters must be at least 1"),
             (adversarial.iterations >= 1, "--adversarial.iterations must be at least 1"),
             (min(adversarial.ratio) >= 0, "--adversarial.ratio must not be negative"),

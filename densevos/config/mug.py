@@ -4,7 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+from densevos.config.parts import (
+    ADDED_LATER,
+    EncoderConfig,
+    LoopConfig,
+    OptimiserConfig,
+    require,
+    shared_rules,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +51,9 @@ class MugObjectiveConfig:
     patch: int = 64
     """Side of the tracked patch, pixels."""
     crop: Literal["image", "feature"] = "image"
-    """Cut the tracked patch from the image and encode it, as the paper does (image), or cut it from the features of its
-    frame (feature). A small patch encoded alone has other features than its place in the frame, and is then not found
-    again; missed_by in the log shows it."""
+    """Cut the tracked patch from the image and encode it, as the paper does (image), or cut it from
+    the features of its frame (feature). A small patch encoded alone has other features than its
+    place in the frame, and is then not found again; missed_by in the log shows it."""
     drop_worst: float = 0.1
     """Share of the tracks of a batch that is left out for large errors, rounded down."""
     balance: bool = False
@@ -56,21 +63,24 @@ class MugObjectiveConfig:
     match_temperature: float = 0.07
     """Temperature of the softmax of Eq. 6."""
     match_reduction: Literal["mean", "sum"] = field(default="mean", metadata=ADDED_LATER)
-    """Mean of the inliers of Eq. 8 over cells, or their sum as in the paper, which is match_size squared times as
-    large."""
+    """Mean of the inliers of Eq. 8 over cells, or their sum as in the paper, which is match_size
+    squared times as large."""
     aggregate_temperature: float = 0.07
     """Temperature of the softmax of Eq. 9."""
     instance_temperature: float = 0.1
     """Temperature of the softmax of Eqs. 12 and 13."""
     readout: Literal["conv", "refine", "fine"] = "conv"
-    """Layers of nu. conv: one convolution of r. refine: those of the release, which join the second and third stage of
-    the backbone. fine: layers that join the second and the first stage, and whose masks have cells of 4 pixels whatever
-    --encoder.stride is."""
+    """Layers of nu. conv: one convolution of r. refine: those of the release, which join the second
+    and third stage of the backbone. fine: layers that join the second and the first stage, and
+    whose masks have cells of 4 pixels whatever --encoder.stride is."""
     supervision: Literal["cells", "pixels"] = field(default="cells", metadata=ADDED_LATER)
-    """Where masks are compared with foreground maps. cells: on the cells of the mask, each with the share of foreground
-    among the pixels that the map knows; pixels: on the pixels of the frame, to which the mask is enlarged."""
+    """Where masks are compared with foreground maps. cells: on the cells of the mask, each with the
+    share of foreground among the pixels that the map knows; pixels: on the pixels of the frame, to
+    which the mask is enlarged."""
     round_robin: bool = False
-    """Compute one granularity in each step, in turn. It learns more slowly and needs less memory."""
+    """Compute one granularity in each step, in turn. It learns more slowly and needs less
+    memory.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,36 +90,49 @@ class MugConfig:
     METHOD: ClassVar[str] = "mug"
 
     data: Path
-    """Folder of frame folders or video files, a text file that lists them, or `module:function` of your own, which
-    returns a VideoSource."""
+    """Folder of frame folders or video files, a text file that lists them, or `module:function` of
+    your own, which returns a VideoSource."""
     foreground: Path
-    """Folder of foreground maps VIDEO/FRAME.png (0, 1, 255: unknown), as `densevos data foreground` writes them."""
+    """Folder of foreground maps VIDEO/FRAME.png (0, 1, 255: unknown), as `densevos data foreground`
+    writes them.
+    """
     rounds: int = 2
-    """Number of rounds. Each starts from the network of the round before and its maps of the training videos."""
+    """Number of rounds. Each starts from the network of the round before and its maps of the
+    training videos.
+    """
     reinit: bool = False
     """Start later rounds from new random weights."""
     relabel_crf: bool = False
     """Refine the maps between two rounds with a CRF."""
     relabel_area: bool = False
-    """Choose the threshold of the maps between two rounds for each video, so that they are on average at least as large
-    as its initial maps. Otherwise it is 0.5, and a network that is seldom sure loses foreground from round to round."""
+    """Choose the threshold of the maps between two rounds for each video, so that they are on
+    average at least as large as its initial maps. Otherwise it is 0.5, and a network that is seldom
+    sure loses foreground from round to round."""
     relabel_flip: bool = field(default=False, metadata=ADDED_LATER)
     """Average the maps between two rounds over each frame and its mirror image."""
     relabel_scales: tuple[float, ...] = field(default=(1.0,), metadata=ADDED_LATER)
     """Sizes, as multiples of --clips.size, that the maps between two rounds are averaged over."""
     weights: str | None = None
-    """Weights that the backbone starts from: a torchvision name such as IMAGENET1K_V1, a local .pth file, or the
-    encoder.safetensors of densevos train dul_small with this --encoder.architecture. Without this option weights are
-    random."""
+    """Weights that the backbone starts from: a torchvision name such as IMAGENET1K_V1, a local .pth
+    file, or the encoder.safetensors of densevos train dul_small with this --encoder.architecture.
+    Without this option weights are random."""
     encoder: EncoderConfig = field(
         default_factory=lambda: EncoderConfig(
-            architecture="resnet50", stride=4, last="res3", dilated=True, channels=512, key_channels=64, head="linear"
+            architecture="resnet50",
+            stride=4,
+            last="res3",
+            dilated=True,
+            channels=512,
+            key_channels=64,
+            head="linear",
         )
     )
     clips: MugClipConfig = field(default_factory=MugClipConfig)
     objective: MugObjectiveConfig = field(default_factory=MugObjectiveConfig)
     optimiser: OptimiserConfig = field(
-        default_factory=lambda: OptimiserConfig(name="sgd", lr=1e-2, schedule="poly", clip_gradient=10)
+        default_factory=lambda: OptimiserConfig(
+            name="sgd", lr=1e-2, schedule="poly", clip_gradient=10
+        )
     )
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -119,13 +142,16 @@ class MugConfig:
         return max(self.clips.segments, self.clips.window)
 
     def check(self) -> None:
-        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        """Raise InputError for values that cannot work, alone or together; the message names the
+        flag.
+        """
         clips, objective, stride = self.clips, self.objective, self.encoder.stride
         low, high = clips.zoom
         rules = (
             (self.rounds >= 1, "--rounds must be at least 1"),
             (
-                len(self.relabel_scales) > 0 and all(0.25 <= scale <= 4 for scale in self.relabel_scales),
+                len(self.relabel_scales) > 0
+                and all(0.25 <= scale <= 4 for scale in self.relabel_scales),
                 "--relabel-scales must be one or more sizes within 0.25..4",
             ),
             (clips.size % stride == 0, "--clips.size must be a multiple of --encoder.stride"),
@@ -133,7 +159,10 @@ class MugConfig:
             (clips.pair_gap >= 1, "--clips.pair-gap must be at least 1"),
             (clips.window >= 3, "--clips.window must be at least 3, the frames of a short clip"),
             (0 < low <= high <= 1, "--clips.zoom must rise within 0..1"),
-            (objective.patch % (2 * stride) == 0, "--objective.patch must be a multiple of twice --encoder.stride"),
+            (
+                objective.patch % (2 * stride) == 0,
+                "--objective.patch must be a multiple of twice --encoder.stride",
+            ),
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
             (
                 12 <= objective.match_size <= clips.size // stride,
@@ -141,10 +170,19 @@ class MugConfig:
                 " of --encoder.stride",
             ),
             (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),
-            (0 <= objective.drop_worst < 1, "--objective.drop-worst must lie within 0..1, without 1"),
+            (
+                0 <= objective.drop_worst < 1,
+                "--objective.drop-worst must lie within 0..1, without 1",
+            ),
             (objective.match_temperature > 0, "--objective.match-temperature must be positive"),
-            (objective.aggregate_temperature > 0, "--objective.aggregate-temperature must be positive"),
-            (objective.instance_temperature > 0, "--objective.instance-temperature must be positive"),
+            (
+                objective.aggregate_temperature > 0,
+                "--objective.aggregate-temperature must be positive",
+            ),
+            (
+                objective.instance_temperature > 0,
+                "--objective.instance-temperature must be positive",
+            ),
             *shared_rules(self.encoder, self.optimiser, self.loop),
         )
         require(rules)

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal, Protocol
 from densevos.base.errors import InputError
 
 ADDED_LATER = {"added_later": True}
-"""Metadata of a field that configuration files of older runs lack: the default is what they ran with."""
+"""Metadata of a field that configuration files of older runs lack: the default is what they ran
+with.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +25,19 @@ class EncoderConfig:
     last: Literal["res3", "res4"] = "res4"
     """Last stage of the ResNet that is used."""
     dilated: bool = False
-    """Dilate the convolutions of the stages that lost their stride, so that they see as much as before."""
+    """Dilate the convolutions of the stages that lost their stride, so that they see as much as
+    before.
+    """
     channels: int | None = None
-    """Reduce the last stage to this number of channels before the head. Without this option it stays as it is."""
+    """Reduce the last stage to this number of channels before the head. Without this option it
+    stays as it is.
+    """
     head: Literal["mlp", "linear"] = "mlp"
     """Layers from features to embedding: mlp has two (DUL), linear has one (MuG)."""
     input: Literal["rgb", "lab_l"] = field(default="rgb", metadata=ADDED_LATER)
-    """What the backbone sees: colours (rgb), or three times the lightness of CIE Lab (lab_l, as in MuG's release)."""
+    """What the backbone sees: colours (rgb), or three times the lightness of CIE Lab (lab_l, as in
+    MuG's release).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,9 @@ class OptimiserConfig:
     bias_lr_factor: float = 2.0
     """Learning rate of biases, as a multiple of that of weights."""
     schedule: Literal["step", "cosine", "poly"] = "step"
-    """How the learning rate falls: step, cosine, or poly, (1 - step / steps) to the power of 0.9."""
+    """How the learning rate falls: step, cosine, or poly, (1 - step / steps) to the power of
+    0.9.
+    """
     decay_every: int = 100
     """Epochs between two decays of the schedule step."""
     decay_factor: float = 0.5
@@ -73,11 +83,15 @@ class LoopConfig:
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """Precision of products and convolutions; auto is bf16 where the processor multiplies it natively, else fp32."""
+    """Precision of products and convolutions; auto is bf16 where the processor multiplies it
+    natively, else fp32.
+    """
     channels_last: bool = True
     """Store images with their channels last, which most processors compute faster."""
     workers: int = 1
-    """Processes that read clips; 0 reads in the training process. The result does not depend on it."""
+    """Processes that read clips; 0 reads in the training process. The result does not depend on
+    it.
+    """
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_every: int | None = None
@@ -87,26 +101,40 @@ class LoopConfig:
     accumulate: int = field(default=1, metadata=ADDED_LATER)
     """Number of batches whose gradients make one step."""
     reader_timeout: int = field(default=180, metadata=ADDED_LATER)
-    """Seconds that a reading process (--loop.workers) may spend on one video. One that takes longer is killed, and
-    the video left out."""
+    """Seconds that a reading process (--loop.workers) may spend on one video. One that takes longer
+    is killed, and the video left out."""
     global_batch: int | None = field(default=None, metadata=ADDED_LATER)
-    """Clips in each step of all processes together. Without this option each process takes --loop.batch."""
+    """Clips in each step of all processes together. Without this option each process takes
+    --loop.batch.
+    """
     sync_batchnorm: bool = field(default=False, metadata=ADDED_LATER)
-    """Compute the statistics of BatchNorm over all processes. Without this option each process has its own."""
+    """Compute the statistics of BatchNorm over all processes. Without this option each process has
+    its own.
+    """
     checkpoint_minutes: float = field(default=10.0, metadata=ADDED_LATER)
     """Minutes between two checkpoints."""
     encoder_every: int = field(default=0, metadata=ADDED_LATER)
-    """Epochs between two encoders, or models, that are kept in encoders/; 0 keeps the last one only."""
+    """Epochs between two encoders, or models, that are kept in encoders/; 0 keeps the last one
+    only.
+    """
     max_broken: float = field(default=0.05, metadata=ADDED_LATER)
-    """Share of videos that may be broken. A run that finds more of them, and more than one, stops and lists them."""
+    """Share of videos that may be broken. A run that finds more of them, and more than one, stops
+    and lists them.
+    """
     rank_timeout: int = field(default=600, metadata=ADDED_LATER)
     """Seconds that processes of torchrun wait for another one before they stop and name it."""
     compile: bool = field(default=False, metadata=ADDED_LATER)
-    """Compile parts of a step of DUL with torch.compile. It takes minutes once, and results are rounded differently."""
+    """Compile parts of a step of DUL with torch.compile. It takes minutes once, and results are
+    rounded differently.
+    """
     panels_every: int = field(default=500, metadata=ADDED_LATER)
-    """Steps between two pictures of what the objective of DUL sees, in TensorBoard; 0 draws none."""
+    """Steps between two pictures of what the objective of DUL sees, in TensorBoard; 0 draws
+    none.
+    """
     wandb: str | None = field(default=None, metadata=ADDED_LATER)
-    """Project of Weights & Biases that the run is also logged in (pip install 'densevos[wandb]')."""
+    """Project of Weights & Biases that the run is also logged in (pip install
+    'densevos[wandb]').
+    """
 
 
 class RunConfig(Protocol):
@@ -124,7 +152,9 @@ class RunConfig(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        """Raise InputError for values that cannot work, alone or together; the message names the
+        flag.
+        """
         ...
 
 
@@ -139,7 +169,9 @@ def require(rules: Iterable[Rule]) -> None:
             raise InputError(complaint)
 
 
-def shared_rules(encoder: EncoderConfig, optimiser: OptimiserConfig, loop: LoopConfig) -> Iterable[Rule]:
+def shared_rules(
+    encoder: EncoderConfig, optimiser: OptimiserConfig, loop: LoopConfig
+) -> Iterable[Rule]:
     """What must hold of the parts above."""
     return (
         (encoder.key_channels >= 1, "--encoder.key-channels must be at least 1"),
@@ -153,12 +185,18 @@ def optimiser_rules(optimiser: OptimiserConfig, flag: str = "--optimiser") -> It
     return (
         (optimiser.lr > 0, f"{flag}.lr must be positive"),
         (optimiser.decay_every >= 1, f"{flag}.decay-every must be at least 1"),
-        (all(0 <= beta < 1 for beta in optimiser.betas), f"{flag}.betas must lie within 0..1, without 1"),
+        (
+            all(0 <= beta < 1 for beta in optimiser.betas),
+            f"{flag}.betas must lie within 0..1, without 1",
+        ),
         (optimiser.momentum >= 0, f"{flag}.momentum must not be negative"),
         (optimiser.weight_decay >= 0, f"{flag}.weight-decay must not be negative"),
         (optimiser.bias_lr_factor >= 0, f"{flag}.bias-lr-factor must not be negative"),
         (optimiser.warmup >= 0, f"{flag}.warmup must not be negative"),
-        (optimiser.clip_gradient is None or optimiser.clip_gradient > 0, f"{flag}.clip-gradient must be positive"),
+        (
+            optimiser.clip_gradient is None or optimiser.clip_gradient > 0,
+            f"{flag}.clip-gradient must be positive",
+        ),
     )
 
 
@@ -170,11 +208,17 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.epochs >= 1, "--loop.epochs must be at least 1"),
         (loop.workers >= 0, "--loop.workers must not be negative"),
         (loop.log_every >= 1, "--loop.log-every must be at least 1"),
-        (loop.checkpoint_every is None or loop.checkpoint_every >= 1, "--loop.checkpoint-every must be at least 1"),
+        (
+            loop.checkpoint_every is None or loop.checkpoint_every >= 1,
+            "--loop.checkpoint-every must be at least 1",
+        ),
         (loop.keep_last >= 1, "--loop.keep-last must be at least 1"),
         (loop.accumulate >= 1, "--loop.accumulate must be at least 1"),
         (loop.reader_timeout >= 1, "--loop.reader-timeout must be at least 1"),
-        (loop.global_batch is None or loop.global_batch >= 1, "--loop.global-batch must be at least 1"),
+        (
+            loop.global_batch is None or loop.global_batch >= 1,
+            "--loop.global-batch must be at least 1",
+        ),
         (loop.checkpoint_minutes > 0, "--loop.checkpoint-minutes must be positive"),
         (loop.encoder_every >= 0, "--loop.encoder-every must not be negative"),
         (loop.panels_every >= 0, "--loop.panels-every must not be negative"),

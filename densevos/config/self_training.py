@@ -4,7 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from densevos.config.parts import ADDED_LATER, EncoderConfig, LoopConfig, OptimiserConfig, require, shared_rules
+from densevos.config.parts import (
+    ADDED_LATER,
+    EncoderConfig,
+    LoopConfig,
+    OptimiserConfig,
+    require,
+    shared_rules,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,14 +23,17 @@ class ClipConfig:
     gap: int = 2
     """Frames from one frame of a clip to the next, in videos that are long enough."""
     spacing: Literal["whole", "fraction"] = field(default="whole", metadata=ADDED_LATER)
-    """Gap in videos of fewer than frames x gap frames. whole: the largest whole number that fits; videos shorter than a
-    clip are skipped. fraction: length / frames, rounded at each frame; videos shorter than a clip repeat frames."""
+    """Gap in videos of fewer than frames x gap frames. whole: the largest whole number that fits;
+    videos shorter than a clip are skipped. fraction: length / frames, rounded at each frame; videos
+    shorter than a clip repeat frames."""
     order: Literal["shuffled", "ascending"] = field(default="shuffled", metadata=ADDED_LATER)
     """Order of the frames of a clip. The first one is its reference frame."""
     size: int = 256
     """Side of the square crop, pixels."""
     short_side: tuple[int, int] = (256, 320)
-    """Range of the short side, pixels; frames are scaled to a length drawn from it before they are cropped."""
+    """Range of the short side, pixels; frames are scaled to a length drawn from it before they are
+    cropped.
+    """
     crop: Literal["random", "centre"] = "random"
     """Place of the square crop."""
     flip: bool = True
@@ -57,8 +67,8 @@ class SelfTrainingConfig:
     regularising_bn: Literal["train", "eval"] = "train"
     """Mode of BatchNorm in the branch that makes pseudo-labels."""
     regularising_gradient: bool = True
-    """Encode the reference frame of the second view with gradient, as the release does. Without it the cross-view term
-    trains the first view only. Pseudo-labels never carry a gradient."""
+    """Encode the reference frame of the second view with gradient, as the release does. Without it
+    the cross-view term trains the first view only. Pseudo-labels never carry a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +78,8 @@ class TrainConfig:
     METHOD: ClassVar[str] = "dul"
 
     data: Path
-    """Folder of frame folders or video files, a text file that lists them, or `module:function` of your own, which
-    returns a VideoSource."""
+    """Folder of frame folders or video files, a text file that lists them, or `module:function` of
+    your own, which returns a VideoSource."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
@@ -78,7 +88,9 @@ class TrainConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def check(self) -> None:
-        """Raise InputError for values that cannot work, alone or together; the message names the flag."""
+        """Raise InputError for values that cannot work, alone or together; the message names the
+        flag.
+        """
         cells = self.clips.size // self.encoder.stride
         low, high = self.clips.short_side
         zoom_low, zoom_high = self.views.zoom

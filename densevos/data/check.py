@@ -46,13 +46,14 @@ def check_videos(
         timeout: Seconds after which a video that gave nothing is given up.
 
     Returns:
-        The number of videos looked at, and the index with what was found: the status of those that cannot be decoded,
-        and numbers of frames that the heads of files told wrongly.
+        The number of videos looked at, and the index with what was found: the status of those that
+        cannot be decoded, and numbers of frames that the heads of files told wrongly.
     """
     check_workers(workers)
     check_timeout(timeout)
     if sample is not None and sample < 1:
         raise InputError(f"--sample {sample}: must be at least 1")
+
     index = source.index
     rows = np.flatnonzero(index.status == Status.USABLE)
     count = len(rows) if sample is None else min(sample, len(rows))
@@ -61,6 +62,7 @@ def check_videos(
     status, frames = index.status.copy(), index.frames.copy()
     reasons = {row: reason for row, reason in enumerate(index.reasons) if reason}
     print_header(f"decoding frames of {count} videos")
+
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=count, status="")
         decode = partial(_decode, source=source)
@@ -72,7 +74,9 @@ def check_videos(
                 reasons[row] = named(source.title(video), outcome)
             else:
                 frames[row] = outcome
+
             bar.advance(task)
+
     packed = PackedStrings.of(reasons.get(row, "") for row in range(len(index)))
     return count, replace(index, status=status, frames=frames, reasons=packed)
 
@@ -84,11 +88,14 @@ def _decode(video: int, on_step: OnStep, *, source: IndexedSource) -> int:
         for position in sorted({int(k) for k in np.linspace(0, len(reader) - 1, FRAMES)}):
             reader.read([position])
             on_step("")  # One frame at a time: the time limit is for each.
+
         return len(reader)
     except InputError:
         raise
     except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
-        raise InputError(f"{source.title(video)}: cannot be read ({type(error).__name__}: {error})") from error
+        raise InputError(
+            f"{source.title(video)}: cannot be read ({type(error).__name__}: {error})"
+        ) from error
 
 
 def lengths(
@@ -101,10 +108,14 @@ def lengths(
     if isinstance(source, IndexedSource):
         yield from ((source.title(video), source.length(video)) for video in range(len(source)))
         return
+
     check_workers(workers)
     check_timeout(timeout)
     items = enumerate(range(len(source)))
-    for (video, _), outcome in in_order(in_processes(partial(_length, source=source), items, workers, timeout=timeout)):
+
+    for (video, _), outcome in in_order(
+        in_processes(partial(_length, source=source), items, workers, timeout=timeout)
+    ):
         yield source.title(video), outcome
 
 

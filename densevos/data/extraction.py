@@ -1,4 +1,6 @@
-"""Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video for each clip."""
+"""Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video
+for each clip.
+"""
 
 import itertools
 import os
@@ -23,7 +25,9 @@ RECORD = "frames.json"
 
 @dataclass(frozen=True)
 class Extracted:
-    """What `extract_frames` did: videos written now, videos found from an earlier run, one line for each skipped."""
+    """What `extract_frames` did: videos written now, videos found from an earlier run, one line for
+    each skipped.
+    """
 
     written: int
     kept: int
@@ -41,10 +45,11 @@ def extract_frames(
     timeout: float | None = None,
     overwrite: bool = False,
 ) -> Extracted:
-    """Write OUT/VIDEO/00000.jpg ... for every video of `source`, or every so many-th frame, which keeps its name.
+    """Write OUT/VIDEO/00000.jpg ... for every video of `source`, or every so many-th frame, which
+    keeps its name.
 
-    The folder of a video appears when all its frames are written. Those that an earlier run left are kept, so that a
-    stopped run goes on when it is repeated.
+    The folder of a video appears when all its frames are written. Those that an earlier run left
+    are kept, so that a stopped run goes on when it is repeated.
 
     Args:
         source: What `--data` of `densevos train` takes.
@@ -57,12 +62,13 @@ def extract_frames(
         overwrite: Empty `out` first.
 
     Raises:
-        InputError: Two videos share a name, none can be read, or `out` holds anything else, or frames made in another
-            way, unless `overwrite`.
+        InputError: Two videos share a name, none can be read, or `out` holds anything else, or
+            frames made in another way, unless `overwrite`.
     """
     for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
+
     check_timeout(timeout)
     check_shard_alone(shard, overwrite=overwrite)
     videos = open_source(source, "densevos data frames")
@@ -74,22 +80,30 @@ def extract_frames(
     reasons: dict[int, str] = {}
     written = 0
     missing = (index for index in share if not (out / names[index]).is_dir())
-    print_header(f"decoding {len(share)} videos of {source} into {out}, frames of short side {short_side}")
+    print_header(
+        f"decoding {len(share)} videos of {source} into {out}, frames of short side {short_side}"
+    )
+
     with progress_bar("videos") as bar:
         task = bar.add_task("frames", total=len(share), status="")
         extract = partial(_extract, source=videos, short_side=short_side, every=every)
         items = ((index, out / names[index]) for index in missing)
+
         for (index, folder), outcome in in_processes(extract, items, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
                 shutil.rmtree(unfinished(folder), ignore_errors=True)
                 reasons[index] = named(videos.title(index), outcome)
             else:
                 written += 1
+
             bar.update(task, advance=1, status=f"{len(reasons)} skipped" if reasons else "")
 
     skipped = tuple(reasons[index] for index in sorted(reasons))
     if skipped and len(skipped) == len(share):
-        raise InputError(f"{source}: none of its {len(share)} videos can be read; the first: {skipped[0]}")
+        raise InputError(
+            f"{source}: none of its {len(share)} videos can be read; the first: {skipped[0]}"
+        )
+
     return Extracted(written, len(share) - written - len(skipped), skipped)
 
 
@@ -98,7 +112,9 @@ def unfinished(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
-def _extract(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, short_side: int, every: int) -> None:
+def _extract(
+    item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, short_side: int, every: int
+) -> None:
     """Write the frames of a video to a folder; InputError when it cannot be read."""
     index, folder = item
     part = unfinished(folder)
@@ -106,7 +122,11 @@ def _extract(item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, sh
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     part.mkdir(parents=True)
     frames = zip(reader.names, iterate_frames(reader), strict=True)
+
     for name, frame in itertools.islice(frames, 0, None, every):
-        shrink(Image.fromarray(frame), short_side).save(part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY)
+        shrink(Image.fromarray(frame), short_side).save(
+            part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY
+        )
         on_step(name)
+
     os.rename(part, folder)

@@ -45,7 +45,9 @@ class _Rows:
 
     @classmethod
     def of(cls, paths: PackedStrings) -> "_Rows":
-        columns: dict[str, np.ndarray] = {name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()}
+        columns: dict[str, np.ndarray] = {
+            name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()
+        }
         return cls(paths, columns, known=np.zeros(len(paths), np.bool_))
 
     def put(self, row: int, probed: Probed) -> None:
@@ -59,15 +61,19 @@ class _Rows:
         self.reasons[row] = reason
 
     def take_over(self, earlier: VideoIndex, *, broken: bool) -> None:
-        """What an earlier index says of these videos; of those that are not usable only if `broken`."""
+        """What an earlier index says of these videos; of those that are not usable only if
+        `broken`.
+        """
         where = {path: row for row, path in enumerate(earlier.paths)}
         for row, path in enumerate(self.paths):
             old = where.get(path)
             if old is None or (earlier.status[old] and not broken):
                 continue
+
             self.known[row] = True
             for name in COLUMNS:
                 self.columns[name][row] = getattr(earlier, name)[old]
+
             if reason := earlier.reasons[old]:
                 self.reasons[row] = reason
 
@@ -86,6 +92,7 @@ class _Rows:
             rate=self.columns["rate"],
             status=self.columns["status"],
         )
+
         return whole if self.known.all() else whole.take(np.flatnonzero(self.known))
 
 
@@ -102,9 +109,9 @@ def make_index(
 ) -> VideoIndex:
     """Look at every video of a split, in parallel processes, and write the index to `out`.
 
-    What was found is written to OUT.part.npz now and then, and a repeated command goes on from there. Where `out` is
-    there already, only videos that are new or could not be used are looked at, and those that are gone are left out;
-    `overwrite` looks at all of them.
+    What was found is written to OUT.part.npz now and then, and a repeated command goes on from
+    there. Where `out` is there already, only videos that are new or could not be used are looked
+    at, and those that are gone are left out; `overwrite` looks at all of them.
 
     Args:
         root: The folder that the set was unpacked to.
@@ -117,12 +124,14 @@ def make_index(
         overwrite: Begin anew.
 
     Raises:
-        InputError: `root` holds no such videos, `out` is an index of something else, or an option cannot be used.
+        InputError: `root` holds no such videos, `out` is an index of something else, or an option
+            cannot be used.
     """
     check_workers(workers)
     check_timeout(timeout)
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
+
     root, split = root.resolve(), layout.splits[0] if split is None else split
     found = find_videos(layout, root, split)
     rows = _Rows.of(PackedStrings.of(found[k] for k in shard_range(len(found), shard)))
@@ -132,7 +141,9 @@ def make_index(
     if not overwrite:
         for file, broken in ((out, False), (progress, True)):
             if file.is_file():
-                rows.take_over(_same_set(read_index(file), file, root, layout, split), broken=broken)
+                rows.take_over(
+                    _same_set(read_index(file), file, root, layout, split), broken=broken
+                )
 
     made_folder(out.parent)
     try:
@@ -141,35 +152,48 @@ def make_index(
     except BaseException:  # Stopped by a signal, say: what is known is worth keeping.
         write_index(progress, rows.index(root, layout.name, split))
         raise
+
     index = rows.index(root, layout.name, split)
     write_index(out, index)
     progress.unlink(missing_ok=True)
     return index
 
 
-def _same_set(earlier: VideoIndex, file: Path, root: Path, layout: Layout, split: str) -> VideoIndex:
+def _same_set(
+    earlier: VideoIndex, file: Path, root: Path, layout: Layout, split: str
+) -> VideoIndex:
     if (earlier.root, earlier.dataset, earlier.split) != (str(root), layout.name, split):
         raise InputError(
             f"{file}: is an index of {earlier.root} ({earlier.dataset}, split {earlier.split}); choose another --out or"
             " pass --overwrite"
         )
+
     return earlier
 
 
-def _probe_all(rows: _Rows, root: Path, rate: float, workers: int | None, timeout: float | None) -> Iterator[None]:
+def _probe_all(
+    rows: _Rows, root: Path, rate: float, workers: int | None, timeout: float | None
+) -> Iterator[None]:
     """Look at the videos that nothing is known of. Yields when it is time to save what is known."""
     saved = time.monotonic()
     unknown = ((int(row), rows.paths[int(row)]) for row in np.flatnonzero(~rows.known))
     print_header(f"looking at {len(rows.paths)} videos below {root}")
+
     with progress_bar() as bar:
-        task = bar.add_task("looking at videos", total=len(rows.paths), completed=int(rows.known.sum()), status="")
+        task = bar.add_task(
+            "looking at videos", total=len(rows.paths), completed=int(rows.known.sum()), status=""
+        )
         look = partial(_look, root=root, rate=rate)
+
         for (row, path), outcome in in_processes(look, unknown, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
                 rows.put_broken(row, status_of(outcome), named(str(root / path), outcome))
             else:
                 rows.put(row, outcome)
-            bar.update(task, advance=1, status=f"{len(rows.reasons)} broken" if rows.reasons else "")
+
+            bar.update(
+                task, advance=1, status=f"{len(rows.reasons)} broken" if rows.reasons else ""
+            )
             if time.monotonic() - saved > SAVED_EVERY:
                 yield
                 saved = time.monotonic()

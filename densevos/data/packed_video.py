@@ -1,4 +1,6 @@
-"""One video as members of a tar shard: JPEG frames, or an H.264 video with a key frame every so many frames."""
+"""One video as members of a tar shard: JPEG frames, or an H.264 video with a key frame every so
+many frames.
+"""
 
 import io
 import json
@@ -77,7 +79,9 @@ def write_video(
     first = next(images)
     images = chain([first], images)
     rate = frame_rate(reader)
-    members = _jpegs(images) if format == "jpeg" else _clip(images, rate / every if rate else USUAL_RATE)
+    members = (
+        _jpegs(images) if format == "jpeg" else _clip(images, rate / every if rate else USUAL_RATE)
+    )
 
     sizes = []
     for suffix, content in members:
@@ -94,24 +98,31 @@ def write_video(
     start = file.tell()
     file.write(member(member_name(key, "json"), json.dumps(about).encode()))
     frames = len(reader.names[::every])
-    return PackedVideo(size=file.tell(), about=start, frames=frames, width=first.width, height=first.height)
+
+    return PackedVideo(
+        size=file.tell(), about=start, frames=frames, width=first.width, height=first.height
+    )
 
 
 def _images(
     frames: Iterator[np.ndarray], reader: FrameReader, short_side: int, every: int, *, even: bool
 ) -> Iterator[Image.Image]:
-    """The frames to keep, shrunk; InputError when one cannot be read or has another size than the first."""
+    """The frames to keep, shrunk; InputError when one cannot be read or has another size than the
+    first.
+    """
     size = None
     for number, frame in enumerate(islice(frames, 0, None, every)):
         image = shrink(Image.fromarray(frame), short_side)
         if even:  # As subsampled colours need.
             image = image.resize((max(2, image.width // 2 * 2), max(2, image.height // 2 * 2)))
+
         size = size or image.size
         if image.size != size:
             raise InputError(
                 f"{reader.path}: frame {reader.names[number * every]} is {image.width}x{image.height} but the first"
                 f" is {size[0]}x{size[1]}; frames of one video must share one size"
             )
+
         yield image
 
 
@@ -147,10 +158,15 @@ def _clip(images: Iterator[Image.Image], rate: float) -> Iterator[tuple[str, byt
         stream = None
         for image in images:
             if stream is None:
-                stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001), options=X264)
+                stream = container.add_stream(
+                    "libx264", rate=Fraction(rate).limit_denominator(1001), options=X264
+                )
                 stream.width, stream.height, stream.pix_fmt = image.width, image.height, "yuv420p"
                 stream.codec_context.thread_count = 1  # One packing process uses one core.
+
             container.mux(stream.encode(av.VideoFrame.from_image(image)))
+
         if stream is not None:
             container.mux(stream.encode())
+
     yield "mp4", content.getvalue()

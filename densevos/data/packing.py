@@ -1,7 +1,9 @@
-"""Videos -> indexed tar shards, see densevos.data.sources.shard_index: few large files, read at random by their index.
+"""Videos -> indexed tar shards, see densevos.data.sources.shard_index: few large files, read at
+random by their index.
 
-Processes pack one video each into a file of its own, and this process joins the files of each shard. A shard and its
-list of videos appear only when they are complete, so that a stopped command goes on where it was.
+Processes pack one video each into a file of its own, and this process joins the files of each
+shard. A shard and its list of videos appear only when they are complete, so that a stopped command
+goes on where it was.
 """
 
 import json
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import new_folder, write_json, written_whole
+from densevos.base.files import atomic_write, new_folder, write_json
 from densevos.base.parallel import (
     BROKEN,
     Broken,
@@ -63,7 +65,9 @@ class PackConfig:
     def __post_init__(self) -> None:
         for flag in ("short_side", "every", "shard_size"):
             if getattr(self, flag) < 1:
-                raise InputError(f"--{flag.replace('_', '-')} {getattr(self, flag)}: must be at least 1")
+                raise InputError(
+                    f"--{flag.replace('_', '-')} {getattr(self, flag)}: must be at least 1"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,9 @@ class PackResult:
     broken: tuple[str, ...]
     """One line for each video that is in no shard because it cannot be read."""
     missing: int
-    """Shards that other commands (--shard) have still to write; the index is written with the last one."""
+    """Shards that other commands (--shard) have still to write; the index is written with the last
+    one.
+    """
 
 
 def pack_videos(
@@ -100,8 +106,8 @@ def pack_videos(
         overwrite: Empty the folder first.
 
     Raises:
-        InputError: A value is out of range, `out` holds anything else or was packed in another way, two videos share
-            a name, or no video can be read.
+        InputError: A value is out of range, `out` holds anything else or was packed in another way,
+            two videos share a name, or no video can be read.
     """
     check_workers(workers)
     check_timeout(timeout)
@@ -117,14 +123,23 @@ def pack_videos(
     todo = {number: groups[number] for number in mine if not _list_of(out, number).exists()}
     _write_shards(videos, names, out, config, todo, workers, timeout)
 
-    lists = [json.loads(file.read_text()) for number in range(len(groups)) if (file := _list_of(out, number)).exists()]
+    lists = [
+        json.loads(file.read_text())
+        for number in range(len(groups))
+        if (file := _list_of(out, number)).exists()
+    ]
     missing = len(groups) - len(lists)
     broken = tuple(line for each in lists for line in each["broken"])
     packed = sum(len(each["videos"]) for each in lists)
+
     if missing == 0:
         if not packed:
-            raise InputError(f"{source}: none of its {len(names)} videos can be read; the first: {broken[0]}")
+            raise InputError(
+                f"{source}: none of its {len(names)} videos can be read; the first: {broken[0]}"
+            )
+
         _finish(out, config, lists, names, broken)
+
     return PackResult(packed=packed, broken=broken, missing=missing)
 
 
@@ -132,25 +147,40 @@ def _open_folder(
     out: Path, config: PackConfig, videos: VideoSource, *, overwrite: bool, inputs: Sequence[Path]
 ) -> None:
     """Make `out` and record what is packed and how; or check that what is in it is packed alike."""
-    settings = {"version": VERSION, **asdict(config), "videos": len(videos), "source": videos.identity()}
+    settings = {
+        "version": VERSION,
+        **asdict(config),
+        "videos": len(videos),
+        "source": videos.identity(),
+    }
     file = out / SETTINGS
+
     if overwrite or not file.is_file():
         try:
             new_folder(out, overwrite=overwrite, inputs=inputs)
             write_json(file, settings)
         except InputError:
-            if overwrite or not file.is_file():  # Otherwise another --shard began at the same moment.
+            if (
+                overwrite or not file.is_file()
+            ):  # Otherwise another --shard began at the same moment.
                 raise
+
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
-        changed = sorted(key for key in {*settings, *earlier} if settings.get(key) != earlier.get(key))
+        changed = sorted(
+            key for key in {*settings, *earlier} if settings.get(key) != earlier.get(key)
+        )
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: is no record of packing ({error}); choose another --out or --overwrite") from error
+        raise InputError(
+            f"{file}: is no record of packing ({error}); choose another --out or --overwrite"
+        ) from error
+
     if changed:
         raise InputError(
             f"{out}: was packed with another {', '.join(changed)} ({SETTINGS});"
             " choose another --out or pass --overwrite"
         )
+
     (out / UNJOINED).mkdir(exist_ok=True)
 
 
@@ -168,7 +198,10 @@ def _write_shards(
     outcomes: dict[int, dict[int, PackedVideo | Broken]] = {number: {} for number in groups}
     pack = partial(_pack_video, source=videos, folder=out / UNJOINED, config=config)
     items = [(video, names[video]) for video in shard_of_video]
-    print_header(f"packing {len(items)} videos as {config.format} of short side {config.short_side} into {out}")
+    print_header(
+        f"packing {len(items)} videos as {config.format} of short side {config.short_side} into {out}"
+    )
+
     with progress_bar() as bar:
         task = bar.add_task("packing", total=len(items), status="")
         for (video, _), outcome in in_processes(pack, items, workers, timeout=timeout):
@@ -176,16 +209,19 @@ def _write_shards(
             outcomes[number][video] = outcome
             if len(outcomes[number]) == len(groups[number]):
                 _join(videos, out, number, outcomes.pop(number))
+
             bar.update(task, advance=1, status=shard_name(number))
 
 
 def _pack_video(
     item: tuple[int, str], on_step: OnStep, *, source: VideoSource, folder: Path, config: PackConfig
 ) -> PackedVideo:
-    """Write the members of one video to a file of its own; InputError when it cannot be read whole."""
+    """Write the members of one video to a file of its own; InputError when it cannot be read
+    whole.
+    """
     video, name = item
     reader = source.open(video)
-    with written_whole(_fragment(folder, video)) as file:
+    with atomic_write(_fragment(folder, video)) as file:
         return write_video(
             file,
             reader,
@@ -198,28 +234,40 @@ def _pack_video(
         )
 
 
-def _join(videos: VideoSource, out: Path, number: int, outcomes: Mapping[int, PackedVideo | Broken]) -> None:
-    """Write one shard of the videos that could be packed, then its list, and remove what it was joined from."""
+def _join(
+    videos: VideoSource, out: Path, number: int, outcomes: Mapping[int, PackedVideo | Broken]
+) -> None:
+    """Write one shard of the videos that could be packed, then its list, and remove what it was
+    joined from.
+    """
     rows, broken = [], []
-    with written_whole(out / shard_name(number)) as shard:
+    with atomic_write(out / shard_name(number)) as shard:
         for video in sorted(outcomes):
             outcome = outcomes[video]
             if isinstance(outcome, BROKEN):
                 broken.append(_reason(videos.title(video), outcome))
                 continue
+
             start = shard.tell()
             with open(_fragment(out / UNJOINED, video), "rb") as file:
                 shutil.copyfileobj(file, shard, COPIED_AT_ONCE)
+
             place = (start, start + outcome.about, start + outcome.size)
             rows.append((video, *place, outcome.frames, outcome.width, outcome.height))
+
         shard.write(END)
+
     write_json(_list_of(out, number), {"videos": rows, "broken": broken})
     for video in outcomes:
         _fragment(out / UNJOINED, video).unlink(missing_ok=True)
 
 
 def _finish(
-    out: Path, config: PackConfig, lists: Sequence[dict[str, Any]], names: Sequence[str], broken: Sequence[str]
+    out: Path,
+    config: PackConfig,
+    lists: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    broken: Sequence[str],
 ) -> None:
     """Write the index of all shards, then the record that makes the folder one to read."""
     rows = [(number, *row) for number, each in enumerate(lists) for row in each["videos"]]
@@ -238,7 +286,13 @@ def _finish(
         name_ends=ends,
     )
     write_index(out / INDEX, index)
-    record = {"version": VERSION, **asdict(config), "shards": len(lists), "videos": len(index), "broken": broken}
+    record = {
+        "version": VERSION,
+        **asdict(config),
+        "shards": len(lists),
+        "videos": len(index),
+        "broken": broken,
+    }
     write_json(out / RECORD, record)
     shutil.rmtree(out / UNJOINED, ignore_errors=True)
 

@@ -32,7 +32,8 @@ def probe(path: Path, rate: float) -> Probed:
     """Look at the head of a video.
 
     Args:
-        path: A folder of frames, whose images are counted and of which the first is looked at; or a video file.
+        path: A folder of frames, whose images are counted and of which the first is looked at; or a
+            video file.
         rate: Frames per second of frames in a folder; 0 where it is not known.
 
     Raises:
@@ -44,13 +45,16 @@ def probe(path: Path, rate: float) -> Probed:
         raise
     except Exception as error:  # A damaged file makes libraries raise whatever they stumble over.
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: cannot be read ({type(error).__name__}: {reason}); replace or remove it") from error
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}: {reason}); replace or remove it"
+        ) from error
 
 
 def _probe_folder(path: Path, rate: float) -> Probed:
     files = frame_files(path)
     if not files:
         raise InputError(f"{path}: folder holds no images; fill or remove it")
+
     (height, width), _ = image_header(files[0])
     return Probed(True, len(files), width, height, rate)
 
@@ -58,21 +62,26 @@ def _probe_folder(path: Path, rate: float) -> Probed:
 def _probe_file(path: Path) -> Probed:
     if not path.exists():
         raise InputError(f"{path}: no such video file")
+
     with unreadable_videos_named(path), open_container(path) as container:
         stream = video_stream(container, path)
         frames = _frames_by_the_head(stream, path) or _frames_by_counting(container, stream)
         if not frames:
             raise InputError(f"{path}: video holds no frames; replace or remove it")
+
         return Probed(False, frames, stream.width, stream.height, float(stream.average_rate or 0))
 
 
 def _frames_by_the_head(stream: "VideoStream", path: Path) -> int:
-    """The frames that the head of the file promises, without those behind the end of a truncated file; 0: not told."""
+    """The frames that the head of the file promises, without those behind the end of a truncated
+    file; 0: not told.
+    """
     entries = getattr(stream, "index_entries", None)
     if entries is None:  # Older versions of PyAV do not know where frames lie.
         return 0
     if not stream.frames or len(entries) < stream.frames:  # Some containers list key frames alone.
         return stream.frames
+
     end = os.path.getsize(path)
     return sum(entries[k].pos + entries[k].size <= end for k in range(stream.frames))
 

@@ -1,4 +1,6 @@
-"""What MuG sees of a video in one step: an abstract of it, a short clip, and their foreground maps."""
+"""What MuG sees of a video in one step: an abstract of it, a short clip, and their foreground
+maps.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -23,7 +25,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class VideoSample:
-    """K + 3 frames of one video: its abstract in order of time, then three of a short clip in order of time."""
+    """K + 3 frames of one video: its abstract in order of time, then three of a short clip in order
+    of time.
+    """
 
     frames: Tensor
     """[K+3,3,S,S] uint8 RGB."""
@@ -36,7 +40,9 @@ class VideoSample:
     dropped: int
     """Maps that say nothing, being all foreground or all background: they are made unknown."""
     video: int
-    """Its number: the same sample may be there twice, where it stands in for a video that cannot be used."""
+    """Its number: the same sample may be there twice, where it stands in for a video that cannot be
+    used.
+    """
     name: str
     skipped: tuple[str, ...]
 
@@ -56,7 +62,9 @@ class VideoBatch:
 
 
 class VideoSamples(VideoDataset):
-    """One sample a video; maps of a video are in a folder or archive that has its name in the source."""
+    """One sample a video; maps of a video are in a folder or archive that has its name in the
+    source.
+    """
 
     def __init__(
         self,
@@ -83,12 +91,17 @@ class VideoSamples(VideoDataset):
         mirror = config.flip and bool(rng.random() < 0.5)
         names = [reader.names[i] for i in indices]
         initial = self._maps(self.initial, index, names, frames.shape[1:3], box, mirror)
-        dropped = [says_nothing(one) for one in initial]
+        dropped = [is_uninformative(one) for one in initial]
         initial[dropped] = VOID
         predicted = initial
         if self.predicted is not None:
             predicted = self._maps(self.predicted, index, names, frames.shape[1:3], box, mirror)
-        images = [scaled(Image.fromarray(f), box, config.size, mirror, Image.Resampling.BILINEAR) for f in frames]
+
+        images = [
+            scaled(Image.fromarray(f), box, config.size, mirror, Image.Resampling.BILINEAR)
+            for f in frames
+        ]
+
         return VideoSample(
             frames=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
             initial=torch.from_numpy(initial),
@@ -101,14 +114,27 @@ class VideoSamples(VideoDataset):
         )
 
     def _maps(
-        self, root: Path, index: int, names: list[str], size: tuple[int, ...], box: Box, mirror: bool
+        self,
+        root: Path,
+        index: int,
+        names: list[str],
+        size: tuple[int, ...],
+        box: Box,
+        mirror: bool,
     ) -> np.ndarray:
-        """Maps [n,S,S] of the frames called `names`, cut and scaled like the frames [H,W] = `size`."""
+        """Maps [n,S,S] of the frames called `names`, cut and scaled like the frames [H,W] =
+        `size`.
+        """
         maps = []
         for ids in MapFolder(root).read(self.folders[index], names):
             y, x = ids.shape[0] / size[0], ids.shape[1] / size[1]
             here = (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
-            maps.append(scaled(Image.fromarray(ids), here, self.config.size, mirror, Image.Resampling.NEAREST))
+            maps.append(
+                scaled(
+                    Image.fromarray(ids), here, self.config.size, mirror, Image.Resampling.NEAREST
+                )
+            )
+
         return np.stack(maps)
 
     def collate(self, samples: Sequence[VideoSample]) -> VideoBatch:
@@ -147,9 +173,14 @@ def short_indices(length: int, window: int, rng: np.random.Generator) -> list[in
 
 
 def distant_pair(indices: Sequence[int], gap: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Positions, in either order, of two frames at least `gap` apart, or of the first and last where none are."""
+    """Positions, in either order, of two frames at least `gap` apart, or of the first and last
+    where none are.
+    """
     count = len(indices)
-    pairs = [(i, j) for i in range(count) for j in range(count) if abs(indices[i] - indices[j]) >= gap]
+    pairs = [
+        (i, j) for i in range(count) for j in range(count) if abs(indices[i] - indices[j]) >= gap
+    ]
+
     return pairs[rng.integers(len(pairs))] if pairs else (0, count - 1)
 
 
@@ -160,13 +191,15 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
     return float(left), float(top), float(left + share * width), float(top + share * height)
 
 
-def says_nothing(ids: np.ndarray) -> bool:
+def is_uninformative(ids: np.ndarray) -> bool:
     """Whether a map's known pixels are all foreground or all background."""
     known = ids[ids != VOID]
     return known.size == 0 or known.min() == known.max()
 
 
-def scaled(image: Image.Image, box: Box, size: int, mirror: bool, resample: Image.Resampling) -> np.ndarray:
+def scaled(
+    image: Image.Image, box: Box, size: int, mirror: bool, resample: Image.Resampling
+) -> np.ndarray:
     """The part `box` of an image at size x size pixels, mirrored on request."""
     pixels = np.asarray(image.resize((size, size), resample, box=box))
     return pixels[:, ::-1] if mirror else pixels

@@ -36,7 +36,10 @@ class Ahead(Iterator[Any]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._batches.close()
         self._thread.shutdown(cancel_futures=True)
@@ -46,20 +49,30 @@ class Ahead(Iterator[Any]):
         batch = coming.result()
         if batch is None:
             raise StopIteration
+
         self._coming = self._thread.submit(self._take)
         return batch
 
     def _take(self) -> Any:
-        """The next batch, None at the end: a future that raises StopIteration would never be done."""
+        """The next batch, None at the end: a future that raises StopIteration would never be
+        done.
+        """
         for batch in self._batches:
             return self._prepare(batch)
+
         return None
 
 
 def pinned(batch: Any) -> Any:
-    """A batch whose tensors lie in pinned memory, from which copies to a GPU do not wait; other batches as they are."""
+    """A batch whose tensors lie in pinned memory, from which copies to a GPU do not wait; other
+    batches as they are.
+    """
     if not dataclasses.is_dataclass(batch) or isinstance(batch, type):
         return batch
+
     values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    tensors = {name: value.pin_memory() for name, value in values.items() if isinstance(value, Tensor)}
+    tensors = {
+        name: value.pin_memory() for name, value in values.items() if isinstance(value, Tensor)
+    }
+
     return dataclasses.replace(batch, **tensors)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 
 State = dict[str, Any]
 
@@ -19,20 +19,24 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def save_step(folder: Path, step: int, state: State, *, best: bool) -> None:
-    """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if it is the best.
+    """Write `state` (tensors and plain values) as the checkpoint of `step`, and as best.pt too if
+    it is the best.
 
     Raises OSError, which torch hides behind an error of its own, when it cannot be written.
     """
     # The best first: killed in between, the run goes on from the step before and finds it again.
     for path in [folder / "best.pt"] * best + [checkpoint_path(folder, step)]:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             try:
                 torch.save(state, file)
             except (OSError, RuntimeError) as error:
                 cause = error if isinstance(error, OSError) else error.__context__
                 if not isinstance(cause, OSError):
                     raise
-                raise OSError(cause.errno, cause.strerror, str(path)) from None  # the disk is full, say
+
+                raise OSError(
+                    cause.errno, cause.strerror, str(path)
+                ) from None  # the disk is full, say
 
 
 def load(path: Path) -> State:
@@ -43,16 +47,24 @@ def load(path: Path) -> State:
     try:
         with zipfile.ZipFile(path) as parts:
             damaged = parts.testzip()
+
         if damaged is not None:
             raise ValueError(f"{damaged} is not what was written")
+
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; give RUN/checkpoints/step-N.pt or best.pt") from None
+        raise InputError(
+            f"{path}: no such checkpoint; give RUN/checkpoints/step-N.pt or best.pt"
+        ) from None
     except Exception as error:  # torch raises many types for a file that is no checkpoint
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: checkpoint cannot be read ({reason}); give another") from error
+
     if not isinstance(state, dict) or "learner" not in state:
-        raise InputError(f"{path}: is no checkpoint of a training run; give RUN/checkpoints/step-N.pt or best.pt")
+        raise InputError(
+            f"{path}: is no checkpoint of a training run; give RUN/checkpoints/step-N.pt or best.pt"
+        )
+
     return state
 
 
@@ -74,11 +86,15 @@ def latest_whole(folder: Path) -> Path | None:
         except InputError as error:
             errors.append(error)
             continue
+
         for broken in errors:
             warnings.warn(f"{broken}; going on from {path.name}", stacklevel=2)
+
         return path
+
     if errors:
         raise errors[0]
+
     return None
 
 
@@ -101,5 +117,6 @@ def find(resume: str, folder: Path) -> Path | None:
         return None
     if resume == "auto":
         return latest_whole(folder)
+
     load(Path(resume))  # One that cannot be read is refused before the run folder is made.
     return Path(resume)

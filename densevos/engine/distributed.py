@@ -1,7 +1,8 @@
-"""Several processes, one batch: what crosses ranks keeps its gradient, and a rank that is lost is named.
+"""Several processes, one batch: what crosses ranks keeps its gradient, and a rank that is lost is
+named.
 
-DistributedDataParallel averages gradients over ranks; each rank's loss is the mean over its own clips against
-the gathered anchors of all, so the sum equals one process on the whole batch.
+DistributedDataParallel averages gradients over ranks; each rank's loss is the mean over its own
+clips against the gathered anchors of all, so the sum equals one process on the whole batch.
 """
 
 import os
@@ -23,7 +24,9 @@ SETTLE_SECONDS = 0.2
 ROLL_CALL_SECONDS = 5
 """How long after a failed exchange the ranks that are still there may take to say so."""
 LONGEST_WAIT = timedelta(hours=24)
-"""Ranks wait so long for the slowest while videos of very different length are relabelled between rounds."""
+"""Ranks wait so long for the slowest while videos of very different length are relabelled between
+rounds.
+"""
 POLL_SECONDS = 0.05
 
 
@@ -42,8 +45,9 @@ def start(device: torch.device, timeout: int = 600) -> None:
 def stop() -> None:
     """Leave the process group, if in one."""
     if dist.is_initialized():
-        # Gloo's thread frees the tensors of the last collective and needs Python's lock for it. In torch 2.6 the group
-        # holds that lock while it waits for the thread: a late one waits for ever. Sleeping hands the lock on.
+        # Gloo's thread frees the tensors of the last collective and needs Python's lock for it. In
+        # torch 2.6 the group holds that lock while it waits for the thread: a late one waits for
+        # ever. Sleeping hands the lock on.
         time.sleep(SETTLE_SECONDS)
         dist.destroy_process_group()
 
@@ -53,12 +57,12 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def ranks() -> int:
+def world_size() -> int:
     """Number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def started() -> int:
+def launched_world_size() -> int:
     """Number of processes that `torchrun` started, which is known before they join."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -69,12 +73,14 @@ def local_rank() -> int:
 
 
 def on_first(function: Callable[[], Result]) -> Result:
-    """What the function returns, or raises, on rank 0, which alone calls it: all ranks then go on alike.
+    """What the function returns, or raises, on rank 0, which alone calls it: all ranks then go on
+    alike.
 
     For decisions by what lies on disk, which two machines may see differently.
     """
-    if ranks() == 1:
+    if world_size() == 1:
         return function()
+
     outcome: list[Any] = [None, None]
     error: Exception | None = None
     if rank() == 0:
@@ -84,41 +90,53 @@ def on_first(function: Callable[[], Result]) -> Result:
             error = raised
             kind = type(raised) if isinstance(raised, InputError | RunError) else RunError
             outcome[1] = kind(str(raised))
+
     dist.broadcast_object_list(outcome, src=0)
     if error is not None:
         raise error
     if outcome[1] is not None:
         raise outcome[1]
+
     result: Result = outcome[0]
     return result
 
 
-def wait() -> None:
-    """Wait until every process is here, however long it takes; RunError names those that do not come in a day."""
-    if ranks() == 1:
+def barrier() -> None:
+    """Wait until every process is here, however long it takes; RunError names those that do not
+    come in a day.
+    """
+    if world_size() == 1:
         return
+
     store = dist.distributed_c10d._get_default_store()
     arrived = store.add("densevos/arrived", 1)
-    everybody = -(-arrived // ranks()) * ranks()
+    everybody = -(-arrived // world_size()) * world_size()
     store.set(f"densevos/waits/{rank()}", str(everybody))
     deadline = time.monotonic() + LONGEST_WAIT.total_seconds()
+
     while store.add("densevos/arrived", 0) < everybody:
         if time.monotonic() > deadline:
-            raise RunError(f"{_names(_absent(store, 'waits', str(everybody)))} did not come to the end of the round")
+            raise RunError(
+                f"{_names(_absent(store, 'waits', str(everybody)))} did not come to the end of the round"
+            )
+
         time.sleep(POLL_SECONDS)
 
 
-def share_buffers(module: torch.nn.Module) -> None:
-    """Every rank takes rank 0's buffers: batch statistics differ between ranks after the last step."""
-    if ranks() > 1:
+def broadcast_buffers(module: torch.nn.Module) -> None:
+    """Every rank takes rank 0's buffers: batch statistics differ between ranks after the last
+    step.
+    """
+    if world_size() > 1:
         for buffer in module.buffers():
             dist.broadcast(buffer, 0)
 
 
 def totals(numbers: Sequence[float]) -> list[float]:
     """The sum over all ranks of each number, which the host knows: no device waits."""
-    if ranks() == 1:
+    if world_size() == 1:
         return list(numbers)
+
     sums = torch.tensor(numbers, dtype=torch.float64)
     dist.all_reduce(sums)
     listed: list[float] = sums.tolist()
@@ -127,40 +145,47 @@ def totals(numbers: Sequence[float]) -> list[float]:
 
 def gathered(here: Any) -> list[Any]:
     """What each rank has, in rank order: plain values of any kind."""
-    if ranks() == 1:
+    if world_size() == 1:
         return [here]
-    everywhere: list[Any] = [None] * ranks()
+
+    everywhere: list[Any] = [None] * world_size()
     dist.all_gather_object(everywhere, here)
     return everywhere
 
 
 def own_share(whole: Tensor) -> Tensor:
-    """This rank's rows of what was drawn for the whole batch [ranks*n,...]: draws do not depend on the rank."""
-    return whole if ranks() == 1 else whole.chunk(ranks())[rank()]
+    """This rank's rows of what was drawn for the whole batch [ranks*n,...]: draws do not depend on
+    the rank.
+    """
+    return whole if world_size() == 1 else whole.chunk(world_size())[rank()]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank that owns a row."""
-    return rows if ranks() == 1 else _GatherRows.apply(rows)
+    """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank
+    that owns a row.
+    """
+    return rows if world_size() == 1 else _GatherRows.apply(rows)
 
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all ranks of a tensor of one shape; the gradient goes back to every part."""
-    return tensor if ranks() == 1 else _Sum.apply(tensor)
+    return tensor if world_size() == 1 else _Sum.apply(tensor)
 
 
-def first_row(count: int) -> int:
+def row_offset(count: int) -> int:
     """Where this rank's `count` rows begin among the gathered ones."""
     return rank() * count
 
 
 @contextmanager
 def lost_ranks_named() -> Iterator[None]:
-    """Turn what an exchange raises when another rank is gone or hangs into a RunError that names this rank."""
+    """Turn what an exchange raises when another rank is gone or hangs into a RunError that names
+    this rank.
+    """
     try:
         yield
     except RuntimeError as error:
-        if ranks() == 1 or not _is_of_an_exchange(error):
+        if world_size() == 1 or not _is_of_an_exchange(error):
             raise
         raise RunError(_whom_we_lost(error)) from error
 
@@ -170,8 +195,10 @@ def _is_of_an_exchange(error: RuntimeError) -> bool:
 
 
 def _whom_we_lost(error: RuntimeError) -> str:
-    """Which ranks do not say that they are there; all that are come here, as the exchange failed for each of them."""
-    cure = "its own message, if it left one, says why; start again with --resume auto"
+    """Which ranks do not say that they are there; all that are come here, as the exchange failed
+    for each of them.
+    """
+    hint = "its own message, if it left one, says why; start again with --resume auto"
     try:
         store = dist.distributed_c10d._get_default_store()
         store.set(f"densevos/here/{rank()}", "yes")
@@ -179,15 +206,21 @@ def _whom_we_lost(error: RuntimeError) -> str:
         while (absent := _absent(store, "here", "yes")) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
     except RuntimeError:
-        return f"the machine of rank 0 does not answer; {cure}"
+        return f"the machine of rank 0 does not answer; {hint}"
+
     if not absent:
         return f"the ranks lost touch with one another ({str(error).splitlines()[0]}); start again with --resume auto"
-    return f"{_names(absent)} of {ranks()} died or hangs; {cure}"
+
+    return f"{_names(absent)} of {world_size()} died or hangs; {hint}"
 
 
 def _absent(store: dist.Store, what: str, said: str) -> list[int]:
-    keys = {number: f"densevos/{what}/{number}" for number in range(ranks())}
-    return [number for number, key in keys.items() if not (store.check([key]) and store.get(key).decode() == said)]
+    keys = {number: f"densevos/{what}/{number}" for number in range(world_size())}
+    return [
+        number
+        for number, key in keys.items()
+        if not (store.check([key]) and store.get(key).decode() == said)
+    ]
 
 
 def _names(numbers: Sequence[int]) -> str:
@@ -198,7 +231,7 @@ class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
         context.count = len(rows)
-        gathered = [torch.empty_like(rows) for _ in range(ranks())]
+        gathered = [torch.empty_like(rows) for _ in range(world_size())]
         dist.all_gather(gathered, rows.contiguous())
         return torch.cat(gathered)
 
@@ -207,7 +240,7 @@ class _GatherRows(torch.autograd.Function):
         # Every rank used every row: the owner's gradient is the sum of what all of them found.
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
-        return gradient[first_row(context.count) :][: context.count]
+        return gradient[row_offset(context.count) :][: context.count]
 
 
 class _Sum(torch.autograd.Function):

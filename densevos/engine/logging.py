@@ -1,4 +1,6 @@
-"""What a run records: metrics.jsonl, TensorBoard where it is installed, and Weights & Biases on request."""
+"""What a run records: metrics.jsonl, TensorBoard where it is installed, and Weights & Biases on
+request.
+"""
 
 import hashlib
 import json
@@ -13,9 +15,7 @@ from torch import Tensor
 from densevos.base import console
 from densevos.base.errors import InputError
 
-WITHOUT_TENSORBOARD = (
-    "losses are in metrics.jsonl alone; pip install 'densevos[tensorboard]' for curves and pictures in TensorBoard too"
-)
+WITHOUT_TENSORBOARD = "losses are in metrics.jsonl alone; pip install 'densevos[tensorboard]' for curves and pictures in TensorBoard too"
 
 
 class Sink(Protocol):
@@ -35,7 +35,8 @@ class Sink(Protocol):
 
 
 class MetricsLog:
-    """Scalars and pictures by step, in RUN/metrics.jsonl, RUN/tensorboard and wherever else is asked for.
+    """Scalars and pictures by step, in RUN/metrics.jsonl, RUN/tensorboard and wherever else is
+    asked for.
 
     Without TensorBoard a note says how to install it.
 
@@ -55,6 +56,7 @@ class MetricsLog:
             sinks.append(TensorBoard(folder, first_step))
         else:
             console.print_notes([WITHOUT_TENSORBOARD])
+
         self._sinks: Sequence[Sink] = sinks
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -76,7 +78,10 @@ class MetricsLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -108,6 +113,7 @@ def event_writer() -> Any:
         from torch.utils.tensorboard import SummaryWriter  # Slow to import: only runs need it.
     except ImportError:
         return None
+
     return SummaryWriter
 
 
@@ -136,7 +142,8 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of Weights & Biases, which is gone on with when training is resumed.
 
-    Its own variables say whether it is online and who is logged in; see `wandb login` and WANDB_MODE.
+    Its own variables say whether it is online and who is logged in; see `wandb login` and
+    WANDB_MODE.
 
     Args:
         folder: The run's folder, which names it.
@@ -150,12 +157,16 @@ class WeightsAndBiases:
         try:
             import wandb
         except ImportError:
-            raise InputError("recording in Weights & Biases needs wandb; pip install 'densevos[wandb]'") from None
+            raise InputError(
+                "recording in Weights & Biases needs wandb; pip install 'densevos[wandb]'"
+            ) from None
 
         # The same folder is the same run there, as long as it stays where it is.
         identity = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._wandb: Any = wandb
-        self._run = wandb.init(project=project, name=folder.name, id=identity, resume="allow", dir=str(folder))
+        self._run = wandb.init(
+            project=project, name=folder.name, id=identity, resume="allow", dir=str(folder)
+        )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Record values; what a resumed run repeats is left out there."""
@@ -177,7 +188,10 @@ class WeightsAndBiases:
 def _drop_after(path: Path, step: int) -> None:
     if not path.exists():
         return
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+
+    kept = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step
+    ]
     aside = path.with_name(f".{path.name}.part")
     aside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     os.replace(aside, path)

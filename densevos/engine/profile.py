@@ -7,8 +7,8 @@
     update    optimiser and schedule
     other     the rest: logs, checkpoints, the exchange between processes
 
-On a GPU the parts are what its stream was busy with or waited for, so that they show what bounds a step: a batch that
-is read while the GPU computes costs nothing.
+On a GPU the parts are what its stream was busy with or waited for, so that they show what bounds a
+step: a batch that is read while the GPU computes costs nothing.
 """
 
 import time
@@ -102,15 +102,18 @@ class StepTimer:
         if self.skip > 0:
             self.skip -= 1
             return
+
         self._pending.append((marks, end))
         while len(self._pending) > PENDING:
             self._add(*self._pending.popleft())
 
     @contextmanager
     def watch(self, learner: nn.Module) -> Iterator[None]:
-        """A block in which the time of the learner's modules is the network's, and that of copies is the transfer's.
+        """A block in which the time of the learner's modules is the network's, and that of copies
+        is the transfer's.
 
-        Whatever calls the learner opens the part "loss". Watching itself costs some microseconds an operation.
+        Whatever calls the learner opens the part "loss". Watching itself costs some microseconds an
+        operation.
         """
         handles = [
             handle
@@ -121,6 +124,7 @@ class StepTimer:
                 module.register_forward_hook(self._after_module, always_call=True),
             )
         ]
+
         try:
             with _Transfers(self.part):
                 yield
@@ -132,8 +136,10 @@ class StepTimer:
         """A table of the parts, and what bounds a step; nothing where no step was counted."""
         while self._pending:
             self._add(*self._pending.popleft())
+
         if not self.steps:
             return []
+
         total = max(sum(self.seconds.values()), 1e-12)
         largest = max(PARTS, key=lambda name: self.seconds[name])
         table = [
@@ -141,7 +147,12 @@ class StepTimer:
             for name in PARTS
         ]
         each = 1000 * total / self.steps
-        return [f"{self.steps} steps of {each:.1f} ms, of which", *table, f"A step is bounded by {_SAID[largest]}."]
+
+        return [
+            f"{self.steps} steps of {each:.1f} ms, of which",
+            *table,
+            f"A step is bounded by {_SAID[largest]}.",
+        ]
 
     def _enter(self, name: str) -> None:
         self._open.append(name)
@@ -171,7 +182,9 @@ class StepTimer:
             _when_gradients_arrive(output, lambda: self._back_in("network"))
 
     def _back_in(self, name: str) -> None:
-        """In the backward pass, which runs in one part, the innermost part is what is passed through."""
+        """In the backward pass, which runs in one part, the innermost part is what is passed
+        through.
+        """
         self._open[-1] = name
         self._switch()
 
@@ -213,11 +226,20 @@ class _Transfers(TorchFunctionMode):
         self.part = part
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is Tensor.to and args[0].device.type == "cpu" and _leaves_the_host(args[1:], kwargs or {}):
+        if (
+            func is Tensor.to
+            and args[0].device.type == "cpu"
+            and _leaves_the_host(args[1:], kwargs or {})
+        ):
             with self.part("transfer"):
                 return func(*args, **(kwargs or {}))
+
         return func(*args, **(kwargs or {}))
 
 

@@ -14,23 +14,37 @@ from typing import Any
 
 import torch
 
-from densevos.base.files import name_bytes, write_json, written_whole
+from densevos.base.files import atomic_write, name_bytes, write_json
 
-PACKAGES = ("densevos", "torch", "torchvision", "numpy", "pillow", "decord", "safetensors", "transformers")
+PACKAGES = (
+    "densevos",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "decord",
+    "safetensors",
+    "transformers",
+)
 VIDEOS = "videos.txt.gz"
 
 
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
     """Write `provenance.json`, and `git.diff` when the source differs from its commit.
 
-    What a resumed run ran with stands beside them, named after its checkpoint: `provenance-step-N.json`,
-    `provenance-ROUND-step-N.json`.
+    What a resumed run ran with stands beside them, named after its checkpoint:
+    `provenance-step-N.json`, `provenance-ROUND-step-N.json`.
     """
     git = _git_state()
     again = ""
     if resume_from and (folder / "provenance.json").exists():
         part = resume_from.resolve().parent.parent
-        again = f"-{resume_from.stem}" if part == folder.resolve() else f"-{part.name}-{resume_from.stem}"
+        again = (
+            f"-{resume_from.stem}"
+            if part == folder.resolve()
+            else f"-{part.name}-{resume_from.stem}"
+        )
+
     write_json(
         folder / f"provenance{again}.json",
         {
@@ -47,7 +61,7 @@ def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
         },
     )
     if git and git[1]:
-        with written_whole(folder / f"git{again}.diff", "w") as file:
+        with atomic_write(folder / f"git{again}.diff", "w") as file:
             file.write(git[1])
 
 
@@ -64,7 +78,10 @@ def processes(folder: Path) -> int:
 
 def record_videos(folder: Path, titles: Sequence[str]) -> None:
     """Write the list of videos that a run begins with, `videos.txt.gz`, one title a line."""
-    with written_whole(folder / VIDEOS) as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+    with (
+        atomic_write(folder / VIDEOS) as file,
+        gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed,
+    ):
         packed.writelines(name_bytes(title.replace("\n", " ") + "\n") for title in titles)
 
 
@@ -82,6 +99,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
         record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+
     return record if isinstance(record, dict) else {}
 
 
@@ -95,9 +113,12 @@ def processor() -> str:
     """Name of the GPU where there is one, else of the CPU."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
+
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -109,12 +130,15 @@ def _versions() -> dict[str, str]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+
     return versions
 
 
 def _git_state() -> tuple[str, str] | None:
     try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)  # An installed copy may lie in a stranger's checkout.
+        _git(
+            "ls-files", "--error-unmatch", Path(__file__).name
+        )  # An installed copy may lie in a stranger's checkout.
         return _git("rev-parse", "HEAD").strip(), _git("diff", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return None

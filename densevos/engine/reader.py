@@ -1,7 +1,9 @@
-"""One process that reads batches, and how they come from it: whole, in memory that needs no /dev/shm.
+"""One process that reads batches, and how they come from it: whole, in memory that needs no
+/dev/shm.
 
-A batch is pickled, the bytes of its tensors apart from the rest, into anonymous memory, whose descriptor is sent to
-the training process. Nothing has a name, so nothing is left behind by a process that is killed.
+A batch is pickled, the bytes of its tensors apart from the rest, into anonymous memory, whose
+descriptor is sent to the training process. Nothing has a name, so nothing is left behind by a
+process that is killed.
 """
 
 import contextlib
@@ -35,7 +37,9 @@ from densevos.data.clips import Share, VideoDataset
 LONGEST_TITLE = 8192  # Longer than any path: the video is known again by it.
 ALIGNMENT = 64
 HEADER = struct.Struct("qqq")
-"""Number of the batch, bytes of its pickle, bytes in all; of an error ERROR, bytes of its text, its kind."""
+"""Number of the batch, bytes of its pickle, bytes in all; of an error ERROR, bytes of its text, its
+kind.
+"""
 ERROR = -1
 KINDS = (InputError, RunError, RuntimeError)
 LONGEST_ERROR = 8192
@@ -87,11 +91,13 @@ class Answer:
         for size in sizes:
             buffers.append(view[at : at + size])
             at = _aligned(at + size)
+
         return pickle.loads(content, buffers=buffers)
 
 
 def readers_can_start() -> bool:
-    """Whether this system has what readers need: processes that are forked, and files sent through a socket.
+    """Whether this system has what readers need: processes that are forked, and files sent through
+    a socket.
 
     Windows has neither. On a Mac a forked process may crash in the system's own libraries.
     """
@@ -99,19 +105,30 @@ def readers_can_start() -> bool:
 
 
 class Reader:
-    """A process that reads batches of `videos`, one after the other; `tasks` are those that it has not handed over."""
+    """A process that reads batches of `videos`, one after the other; `tasks` are those that it has
+    not handed over.
+    """
 
     def __init__(self, videos: VideoDataset, others: Sequence["Reader"]) -> None:
-        """others: Those that are running. Their ends of connections must not stay open in the new process."""
+        """others: Those that are running. Their ends of connections must not stay open in the new
+        process.
+        """
         context = multiprocessing.get_context("fork")
         self.tasks: deque[tuple[int, Share]] = deque()
         self._desk = Desk()
         tasks, self._tasks = context.Pipe(duplex=False)
         self._answers, answers = socket.socketpair()
-        inherited = [self._tasks, self._answers, *(end for one in others for end in (one._tasks, one._answers))]
+        inherited = [
+            self._tasks,
+            self._answers,
+            *(end for one in others for end in (one._tasks, one._answers)),
+        ]
         self._process = context.Process(
-            target=_serve, args=(videos, self._desk, tasks, answers, inherited, os.getpid()), daemon=True
+            target=_serve,
+            args=(videos, self._desk, tasks, answers, inherited, os.getpid()),
+            daemon=True,
         )
+
         try:
             self._process.start()
         except OSError:
@@ -133,7 +150,9 @@ class Reader:
         return self._desk.title
 
     def waited_for(self, seconds: int) -> int:
-        """For how many seconds it has been at the same video, when `seconds` more have been waited."""
+        """For how many seconds it has been at the same video, when `seconds` more have been
+        waited.
+        """
         return self._desk.waited_for(seconds)
 
     def begin(self, number: int, share: Share, left_out: Mapping[str, str]) -> None:
@@ -146,19 +165,24 @@ class Reader:
         data, descriptors, _, _ = socket.recv_fds(self._answers, HEADER.size, 1)
         if not data:
             raise EOFError
+
         number, pickled, size = HEADER.unpack(data)
         if number == ERROR:
             text = self._answers.recv(pickled).decode("utf-8", "replace")
             return Answer(ERROR, error=KINDS[size](text))
+
         if not descriptors:
             return Answer(ERROR, error=RunError("too many open files: allow more (ulimit -n)"))
+
         self.tasks.popleft()
         try:
             memory = mmap.mmap(descriptors[0], size)
         finally:
             os.close(descriptors[0])
+
         if hasattr(mmap, "MADV_DONTFORK"):  # Else processes begun from now on would keep the batch.
             memory.madvise(mmap.MADV_DONTFORK)
+
         return Answer(number, memory, pickled)
 
     def reason_of_death(self) -> str:
@@ -190,6 +214,7 @@ def _serve(
     _die_with(parent)
     for end in inherited:
         end.close()
+
     torch.set_num_threads(1)
     videos.on_read = desk.begin
     with contextlib.suppress(EOFError, ConnectionError):
@@ -225,25 +250,31 @@ def _send(answers: socket.socket, number: int, batch: Any) -> None:
     for part in parts:
         places.append(size)
         size = _aligned(size + part.nbytes)
+
     with _anonymous_file() as file:
         os.ftruncate(file.fileno(), size)
         with mmap.mmap(file.fileno(), size) as memory:
             memory[: len(head)] = head
             for place, part in zip(places, parts, strict=True):
                 memory[place : place + part.nbytes] = part
+
         socket.send_fds(answers, [HEADER.pack(number, len(head), size)], [file.fileno()])
 
 
 def _send_error(answers: socket.socket, error: Exception) -> None:
     ours = isinstance(error, InputError | RunError)
-    kind = next(i for i, one in enumerate(KINDS) if isinstance(error, one)) if ours else len(KINDS) - 1
+    kind = (
+        next(i for i, one in enumerate(KINDS) if isinstance(error, one)) if ours else len(KINDS) - 1
+    )
     text = str(error) if ours else f"in a reading process:\n{traceback.format_exc()}"
     data = text.encode("utf-8", "replace")[-LONGEST_ERROR:]
     answers.sendall(HEADER.pack(ERROR, len(data), kind) + data)
 
 
 class _Pickler(pickle.Pickler):
-    """Keeps the bytes of tensors apart, as numpy does; torch alone would send them through /dev/shm."""
+    """Keeps the bytes of tensors apart, as numpy does; torch alone would send them through
+    /dev/shm.
+    """
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is Tensor and value.device.type == "cpu" and value.dtype != torch.bfloat16:

@@ -1,4 +1,6 @@
-"""Batches that other processes read ahead. A process that dies or hangs costs the video that it read, not the run."""
+"""Batches that other processes read ahead. A process that dies or hangs costs the video that it
+read, not the run.
+"""
 
 import errno
 import itertools
@@ -38,11 +40,13 @@ ONE_PROCESS = (
 
 
 class Readers(Iterator[Any]):
-    """The batches of a data set in the order of their shares, read ahead by --loop.workers processes.
+    """The batches of a data set in the order of their shares, read ahead by --loop.workers
+    processes.
 
-    A process that is at one video for longer than --loop.reader-timeout is killed, and the video is left out: noted in
-    `videos.left_out`. One that dies is replaced; the video is left out when the next one dies of it too. So a run in
-    which a process was killed from outside ends like any other.
+    A process that is at one video for longer than --loop.reader-timeout is killed, and the video is
+    left out: noted in `videos.left_out`. One that dies is replaced; the video is left out when the
+    next one dies of it too. So a run in which a process was killed from outside ends like any
+    other.
 
     A context, at whose end no process is left, whatever it does.
 
@@ -55,7 +59,8 @@ class Readers(Iterator[Any]):
 
     Raises:
         InputError: No video can be used.
-        RunError: Processes die or hang whatever they read, or cannot be started; the message names the cure.
+        RunError: Processes die or hang whatever they read, or cannot be started; the message names
+            the fix.
         Stopped: The run was asked to stop and the next batch does not come.
     """
 
@@ -80,6 +85,7 @@ class Readers(Iterator[Any]):
         if count > 0 and not readers_can_start():
             warnings.warn(ONE_PROCESS, stacklevel=2)
             count = 0
+
         try:
             for _ in range(count):
                 self._readers.append(Reader(videos, self._readers))
@@ -91,7 +97,10 @@ class Readers(Iterator[Any]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._end()
 
@@ -103,10 +112,12 @@ class Readers(Iterator[Any]):
         if not self._readers:
             _, share = next(self._waiting)
             return self._videos.batch(share.keys, share.beside)
+
         asked = None
         self._hand_out()
         if not any(reader.tasks for reader in self._readers) and self._next not in self._ready:
             raise StopIteration
+
         while self._next not in self._ready:
             if self._closed:
                 raise Stopped
@@ -116,6 +127,7 @@ class Readers(Iterator[Any]):
                     asked = asked or time.monotonic()
                     if time.monotonic() - asked > PATIENCE:
                         raise Stopped
+
         self._next += 1
         batch = self._ready.pop(self._next - 1).batch()
         self._hand_out()
@@ -123,7 +135,11 @@ class Readers(Iterator[Any]):
 
     def _hand_out(self) -> None:
         """Give processes batches to read, at most AHEAD to each."""
-        room = AHEAD * len(self._readers) - len(self._ready) - sum(len(reader.tasks) for reader in self._readers)
+        room = (
+            AHEAD * len(self._readers)
+            - len(self._ready)
+            - sum(len(reader.tasks) for reader in self._readers)
+        )
         for number, share in itertools.islice(self._waiting, max(room, 0)):
             reader = min(self._readers, key=lambda one: len(one.tasks))
             self._give(reader, number, share)
@@ -144,10 +160,13 @@ class Readers(Iterator[Any]):
             except (EOFError, ConnectionError):
                 self._replace(reader, self._reason_of_death(reader))
                 continue
+
             if answer.error is not None:
                 raise answer.error
+
             self._in_a_row = 0
             self._ready[answer.number] = answer
+
         return bool(talking)
 
     def _check_progress(self) -> None:
@@ -161,10 +180,12 @@ class Readers(Iterator[Any]):
         """What holds a process up; the video that it reads is left out."""
         if not title:
             return f"a reading process has not moved for {self._timeout} seconds"
+
         self._videos.left_out[title] = (
             f"{title}: reading it takes more than {self._timeout} seconds; remove it, or allow more time with"
             " --loop.reader-timeout"
         )
+
         return self._videos.left_out[title]
 
     def _reason_of_death(self, reader: Reader) -> str:
@@ -172,10 +193,12 @@ class Readers(Iterator[Any]):
         title, reason = reader.title, reader.reason_of_death()
         if not title:
             return f"a reading process died ({reason}) between two videos; {MORE_MEMORY}"
+
         self._deaths[title] = self._deaths.get(title, 0) + 1
         line = f"{title}: the process that read it died ({reason}); {MORE_MEMORY}, else re-encode or remove the video"
         if self._deaths[title] >= TRIES:
             self._videos.left_out[title] = line
+
         return line
 
     def _replace(self, reader: Reader, reason: str) -> None:
@@ -183,15 +206,20 @@ class Readers(Iterator[Any]):
         self._on_loss(reason)
         self._in_a_row += 1
         if self._in_a_row >= MOST_DEATHS:
-            raise RunError(f"{self._in_a_row} reading processes were lost one after the other; the last: {reason}")
+            raise RunError(
+                f"{self._in_a_row} reading processes were lost one after the other; the last: {reason}"
+            )
+
         place = self._readers.index(reader)
         tasks = deque(reader.tasks)
         reader.end()
+
         try:
             others = [one for one in self._readers if one is not reader]
             self._readers[place] = Reader(self._videos, others)
         except OSError as error:
             raise _shortage(error) from error
+
         for number, share in tasks:
             self._give(self._readers[place], number, share)
 
@@ -205,4 +233,7 @@ def _shortage(error: OSError) -> RunError:
     """What to raise where the system has too little of something."""
     if error.errno == errno.EMFILE:
         return RunError(f"too many open files ({error}): {MORE_FILES}")
-    return RunError(f"a reading process cannot be started ({error}): {MORE_MEMORY}, or --loop.workers 0")
+
+    return RunError(
+        f"a reading process cannot be started ({error}): {MORE_MEMORY}, or --loop.workers 0"
+    )

@@ -27,11 +27,19 @@ class Run:
     """Videos that must not be read again; see `VideoDataset`. The same dictionary as there."""
 
     def state(self) -> State:
-        """Everything as tensors and plain values. Random draws of step k follow from (seed, k): nothing to keep."""
+        """Everything as tensors and plain values. Random draws of step k follow from (seed, k):
+        nothing to keep.
+        """
         return {
             "learner": self.learner.state_dict(),
-            **{_key("optimiser", name): part.optimiser.state_dict() for name, part in self.parts.items()},
-            **{_key("schedule", name): part.schedule.state_dict() for name, part in self.parts.items()},
+            **{
+                _key("optimiser", name): part.optimiser.state_dict()
+                for name, part in self.parts.items()
+            },
+            **{
+                _key("schedule", name): part.schedule.state_dict()
+                for name, part in self.parts.items()
+            },
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
@@ -47,8 +55,13 @@ class Run:
         for name, part in self.parts.items():
             part.optimiser.load_state_dict(state[_key("optimiser", name)])
             part.schedule.load_state_dict(state[_key("schedule", name)])
+
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.best_loss = state["step"], state["seconds"], state["best_loss"]
+        self.step, self.seconds, self.best_loss = (
+            state["step"],
+            state["seconds"],
+            state["best_loss"],
+        )
         self.skipped = set(state["skipped"])
         self.left_out.update(state.get("left_out", {}))
         torch.set_rng_state(state["torch_rng"])

@@ -1,4 +1,6 @@
-"""Zero-shot segmentation of a whole video with a MuG network: primary objects against background."""
+"""Zero-shot segmentation of a whole video with a MuG network: primary objects against
+background.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,17 +26,20 @@ class View:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a view's frames are compared with: pooled keys and values [R,*,h,w] of R reference frames."""
+    """What a view's frames are compared with: pooled keys and values [R,*,h,w] of R reference
+    frames.
+    """
 
     keys: Tensor
     values: Tensor
 
 
 class Segmenter:
-    """Foreground of every frame, read from r with K frames of the video as references (MuG, Sec. 3.3, object-level).
+    """Foreground of every frame, read from r with K frames of the video as references (MuG, Sec.
+    3.3, object-level).
 
-    Frames are scaled to size x size pixels, as in training. Each of the `scales` and, with `flip`, each mirror image is
-    segmented with references of its own, and the probabilities are averaged.
+    Frames are scaled to size x size pixels, as in training. Each of the `scales` and, with `flip`,
+    each mirror image is segmented with references of its own, and the probabilities are averaged.
 
     Args:
         network: A trained network; it is moved to the device and set to eval mode.
@@ -69,7 +74,9 @@ class Segmenter:
         mirrors = (False, True) if self.flip else (False,)
         return [View(side, mirrored) for side in sides for mirrored in mirrors]
 
-    def __call__(self, reader: FrameReader, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+    def __call__(
+        self, reader: FrameReader, indices: Sequence[int] | None = None
+    ) -> Iterator[np.ndarray]:
         """Probability of foreground [H,W] float32 of each frame, in order, at its own size.
 
         Args:
@@ -79,6 +86,7 @@ class Segmenter:
         chosen = range(len(reader)) if indices is None else indices
         references = reader.read(middle_frames(len(reader), self.segments))
         memories = {view: self._memory(references, view) for view in self.views}
+
         for first in range(0, len(chosen), self.batch):
             frames = reader.read(chosen[first : first + self.batch])
             found = [self._probability(frames, view, memory) for view, memory in memories.items()]
@@ -99,19 +107,27 @@ class Segmenter:
         logits = self.network.nu(self.network.gather(key, value, keys, values), stages).float()
 
         upright = logits.flip(-1) if view.mirrored else logits
-        large = F.interpolate(upright[:, None], size=frames.shape[1:3], mode="bilinear", align_corners=False)
+        large = F.interpolate(
+            upright[:, None], size=frames.shape[1:3], mode="bilinear", align_corners=False
+        )
+
         return torch.sigmoid(large[:, 0])
 
     def _prepared(self, frames: np.ndarray, view: View) -> Tensor:
         """Frames [B,H,W,3] uint8 as the network takes them, [B,3,S,S]."""
         size = (view.size, view.size)
-        small = np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in frames])
+        small = np.stack(
+            [np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in frames]
+        )
         pixels = torch.from_numpy(small).to(self.device, non_blocking=self.device.type == "cuda")
         images = normalise(pixels.permute(0, 3, 1, 2).float() / 255)
+
         return images.flip(-1) if view.mirrored else images
 
 
 def middle_frames(length: int, segments: int) -> list[int]:
-    """The middle frame of each of `segments` equal parts; every frame once where there are fewer."""
+    """The middle frame of each of `segments` equal parts; every frame once where there are
+    fewer.
+    """
     count = min(length, segments)
     return [int((2 * k + 1) * length / (2 * count)) for k in range(count)]

@@ -19,7 +19,11 @@ PACKAGES = (
     *("opencv-contrib-python-headless", "safetensors", "tyro", "rich"),
 )
 OPTIONAL = ("tensorboard", "transformers", "timm", "submitit", "wandb", "torchcodec")
-DECODING_PACKAGES = {"torchcodec": ("torchcodec",), "decord": ("decord", "decord2"), "pyav": ("av",)}
+DECODING_PACKAGES = {
+    "torchcodec": ("torchcodec",),
+    "decord": ("decord", "decord2"),
+    "pyav": ("av",),
+}
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -51,7 +55,9 @@ def describe_system() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """The version of a package that is installed; None for others, and for a checkout that is not."""
+    """The version of a package that is installed; None for others, and for a checkout that is
+    not.
+    """
     try:
         return version(package)
     except PackageNotFoundError:
@@ -63,6 +69,7 @@ def _decoder(name: str) -> str:
     problem = loading_problem(name)
     if problem is not None:
         return f"does not load: {problem}"
+
     versions = [found for package in DECODING_PACKAGES[name] if (found := _version(package))]
     return versions[0] if versions else "loads; its version is not known"
 
@@ -83,9 +90,12 @@ def _shipped_encoders() -> list[str]:
 
 
 def _cores() -> int:
-    """Cores that this process may use; a container or a job may allow fewer than the machine has."""
+    """Cores that this process may use; a container or a job may allow fewer than the machine
+    has.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
+
     return os.cpu_count() or 1
 
 
@@ -101,6 +111,7 @@ def _free_gb(folder: Path) -> dict[str, float] | None:
     """Size and free space of what a folder lies on; None if there is no such folder."""
     if not folder.is_dir():
         return None
+
     usage = shutil.disk_usage(folder)
     return {"size": round(usage.total / 1e9, 2), "free": round(usage.free / 1e9, 2)}
 

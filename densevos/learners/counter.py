@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class CountingModule(nn.Module):
     """A module with one count in a buffer, which is on the device as all buffers are.
 
-    Reading the buffer would wait for the device in every step, so the host keeps the same number. It reads the buffer
-    once after a checkpoint was loaded.
+    Reading the buffer would wait for the device in every step, so the host keeps the same number.
+    It reads the buffer once after a checkpoint was loaded.
     """
 
     def __init__(self, name: str, start: int = 0):

@@ -1,8 +1,8 @@
 """What became of an adversarial run: which case it is in, in words, and what to change.
 
-The loss of a discriminator alone does not tell: at chance level it may be beaten, too slow to learn, or blind because
-its features never told the domains apart. A fresh discriminator, trained on features that stay as they are, tells these
-cases from one another (specification section 5).
+The loss of a discriminator alone does not tell: at chance level it may be beaten, too slow to
+learn, or blind because its features never told the domains apart. A fresh discriminator, trained on
+features that stay as they are, tells these cases from one another (specification section 5).
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from typing import Literal
 Case = Literal["control", "undecided", "beaten", "dead", "blind"]
 
 TOLD_APART = 0.65
-"""Balanced accuracy from which domains are told apart. A coin is right on 50 +- 4 % of 128 frames: this is more than
-three deviations above."""
+"""Balanced accuracy from which domains are told apart. A coin is right on 50 +- 4 % of 128 frames:
+this is more than three deviations above."""
 COLLAPSED = 0.8
-"""Share of its mIoU that the source must keep. Another order of samples moves it by a few hundredths; a fifth is no
-chance."""
+"""Share of its mIoU that the source must keep. Another order of samples moves it by a few
+hundredths; a fifth is no chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,9 @@ class Findings:
     fresh: float
     """Balanced accuracy of a fresh discriminator on batches that it did not learn from."""
     own: float | None = None
-    """Balanced accuracy of the run's own discriminator on the same batches; None before it has learned."""
+    """Balanced accuracy of the run's own discriminator on the same batches; None before it has
+    learned.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +70,13 @@ def diagnose(before: Findings, after: Findings, *, mu: float, placement: str) ->
         "blind": f"blind: at --placement {placement} there was nothing to tell from the start (a fresh discriminator"
         f" tells {_per_cent(before.fresh)}); choose a later placement",
     }
-    source = f"source mIoU {100 * before.source_miou:.1f} before, {100 * after.source_miou:.1f} after"
-    return Diagnosis(case=case, summary=f"{words[case]}; {source}", warning=_collapse(before, after, mu))
+    source = (
+        f"source mIoU {100 * before.source_miou:.1f} before, {100 * after.source_miou:.1f} after"
+    )
+
+    return Diagnosis(
+        case=case, summary=f"{words[case]}; {source}", warning=_collapse(before, after, mu)
+    )
 
 
 def _case(before: Findings, after: Findings, own: float, mu: float) -> Case:
@@ -79,14 +86,21 @@ def _case(before: Findings, after: Findings, own: float, mu: float) -> Case:
         return "undecided"
     if after.fresh >= TOLD_APART:
         return "dead"
+
     return "beaten" if before.fresh >= TOLD_APART else "blind"
 
 
 def _collapse(before: Findings, after: Findings, mu: float) -> str | None:
     if after.source_miou >= COLLAPSED * before.source_miou:
         return None
-    hint = "lower --adversarial.mu, or let it rise with --adversarial.ramp-batches" if mu else "lower --optimiser.lr"
+
+    hint = (
+        "lower --adversarial.mu, or let it rise with --adversarial.ramp-batches"
+        if mu
+        else "lower --optimiser.lr"
+    )
     fall = f"{100 * before.source_miou:.1f} to {100 * after.source_miou:.1f}"
+
     return f"the source has collapsed: its mIoU fell from {fall}; {hint}"
 
 

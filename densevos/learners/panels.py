@@ -1,7 +1,7 @@
 """Pictures of what DUL's objective sees in one clip, for TensorBoard.
 
-Shapes: T frames of H x W pixels, h x w cells of K numbers, n anchors. Pictures are [3,H,T*W] float in 0..1: the frames
-of the clip side by side.
+Shapes: T frames of H x W pixels, h x w cells of K numbers, n anchors. Pictures are [3,H,T*W] float
+in 0..1: the frames of the clip side by side.
 """
 
 from collections.abc import Mapping
@@ -44,11 +44,16 @@ def self_training_panels(
     first, second = encoder(clip.first[0]), encoder(clip.second[0])
     encoder.train(training)
     height, width = first.shape[-2:]
-    anchors = grid_indices(1, height, width, objective.anchor_grid, generator, jitter=objective.anchor_jitter)
+    anchors = grid_indices(
+        1, height, width, objective.anchor_grid, generator, jitter=objective.anchor_jitter
+    )
+
     return draw(clip, first, second, anchors.to(device), objective.temperature)
 
 
-def draw(clip: Views, first: Tensor, second: Tensor, anchors: Tensor, temperature: float) -> dict[str, Tensor]:
+def draw(
+    clip: Views, first: Tensor, second: Tensor, anchors: Tensor, temperature: float
+) -> dict[str, Tensor]:
     """The pictures of one clip.
 
     Args:
@@ -59,9 +64,12 @@ def draw(clip: Views, first: Tensor, second: Tensor, anchors: Tensor, temperatur
         temperature: Of the softmax over anchors.
 
     Returns:
-        `frames`: the first view, its anchors marked in the colours of `labels`. `second_view`. `labels`: each cell of
-        the second view in the colour of its pseudo-label. `affinity`: how similar each cell of the first view is to
-        the middle anchor. `error`: the self-training error of each cell, lined up with `labels`, white where largest.
+        `frames`: the first view, its anchors marked in the colours of `labels`. `second_view`.
+            `labels`: each cell of
+        the second view in the colour of its pseudo-label. `affinity`: how similar each cell of the
+        first view is to
+        the middle anchor. `error`: the self-training error of each cell, lined up with `labels`,
+            white where largest.
     """
     size = clip.first.shape[-2:]
     palette = colours(anchors.shape[1]).to(first.device)
@@ -80,13 +88,17 @@ def draw(clip: Views, first: Tensor, second: Tensor, anchors: Tensor, temperatur
         "affinity": _enlarged(_grey(affinity.clamp(min=0)), size),
         "error": _enlarged(_grey(error / error.max().clamp(min=1e-6)), size),
     }
+
     return {name: _side_by_side(picture).cpu() for name, picture in pictures.items()}
 
 
 def colours(count: int) -> Tensor:
     """`count` colours [count,3] in 0..1 that differ in hue, neighbours most of all."""
-    hue = torch.arange(count) * 0.618034 % 1  # the golden ratio spreads them evenly, whatever their number
+    hue = (
+        torch.arange(count) * 0.618034 % 1
+    )  # the golden ratio spreads them evenly, whatever their number
     ramp = (hue[:, None] * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6
+
     return ((ramp - 3).abs() - 1).clamp(0, 1)
 
 
@@ -97,12 +109,17 @@ def _pixels(frames: Tensor) -> Tensor:
 
 
 def _marked(frame: Tensor, cells: Tensor, grid: torch.Size, palette: Tensor) -> Tensor:
-    """A copy of a frame [3,H,W] with a square in the middle of each cell: half a cell wide, in its colour."""
+    """A copy of a frame [3,H,W] with a square in the middle of each cell: half a cell wide, in its
+    colour.
+    """
     frame = frame.clone()
     height, width = frame.shape[1] // grid[0], frame.shape[2] // grid[1]
     for cell, colour in zip(cells.tolist(), palette, strict=True):
         top, left = cell // grid[1] * height + height // 4, cell % grid[1] * width + width // 4
-        frame[:, top : top + max(height // 2, 1), left : left + max(width // 2, 1)] = colour[:, None, None]
+        frame[:, top : top + max(height // 2, 1), left : left + max(width // 2, 1)] = colour[
+            :, None, None
+        ]
+
     return frame
 
 

@@ -1,4 +1,6 @@
-"""The sets of an image-to-video run: what is labelled, what is told apart, and how rare its classes are."""
+"""The sets of an image-to-video run: what is labelled, what is told apart, and how rare its classes
+are.
+"""
 
 import dataclasses
 import hashlib
@@ -44,15 +46,22 @@ class Domains:
 
     @property
     def labelled_frames(self) -> int:
-        """Frames that an epoch takes once each: those of the images, or of the videos where there are no images."""
-        return sum(len(shot.labelled) for each in (self.source or self.videos) for shot in each.shots)
+        """Frames that an epoch takes once each: those of the images, or of the videos where there
+        are no images.
+        """
+        return sum(
+            len(shot.labelled) for each in (self.source or self.videos) for shot in each.shots
+        )
 
     def fingerprint(self) -> str:
-        """SHA-256 over sets, shots and labelled frames: tells whether two runs saw the same list."""
+        """SHA-256 over sets, shots and labelled frames: tells whether two runs saw the same
+        list.
+        """
         digest = hashlib.sha256("\n".join(self.classes).encode())
         for each in (*self.source, *self.target):
             for shot in each.shots:
                 digest.update(name_bytes(f"{each.name}\t{shot.name}\t{shot.labelled}\n"))
+
         return digest.hexdigest()
 
 
@@ -76,43 +85,54 @@ def open_domains(config: I2VConfig) -> Domains:
         classes=labelled[0].classes,
     )
     source = domains.source
+
     if config.loss != "none" and not (source and domains.target):
         lacking = "images" if not source else "videos"
         raise InputError(
             f"--loss {config.loss}: {' '.join(config.labelled)} holds no {lacking} to tell domains apart; "
             f"{'add a set of images to --labelled' if not source else 'give --unlabelled a set'}"
         )
+
     frames = domains.labelled_frames
-    ranks = distributed.started()
+    ranks = distributed.launched_world_size()
     if frames // ranks < 2 and config.batchnorm != "frozen":
         shared = f" for {ranks} processes" if ranks > 1 else ""
         raise InputError(
             f"labelled sub-batch of one: {' '.join(config.labelled)} holds {frames} labelled frames{shared}, and "
             f"BatchNorm in the decoder needs two{' in each' if shared else ''}; give more"
         )
+
     for note in [note for each in (*labelled, *unlabelled) for note in each.notes]:
         warnings.warn(note, stacklevel=2)
+
     return domains
 
 
 def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
-    """Weights [K] by the configuration's choice, from labelled frames drawn with its seed; None for equal ones.
+    """Weights [K] by the configuration's choice, from labelled frames drawn with its seed; None for
+    equal ones.
 
-    Warns when none of these frames shows a class of the run. Raises InputError for labels that are wrong.
+    Warns when none of these frames shows a class of the run. Raises InputError for labels that are
+    wrong.
     """
     from densevos.objectives.segmentation import class_weights
 
     frames, seed = config.weight_frames, config.loop.seed
     pixels = count_pixels(domains.source or domains.target, len(domains.classes), frames, seed)
-    absent = [name for name, count in zip(domains.classes, pixels.tolist(), strict=True) if not count]
+    absent = [
+        name for name, count in zip(domains.classes, pixels.tolist(), strict=True) if not count
+    ]
+
     if absent:
         warnings.warn(
             f"{' '.join(config.labelled)}: no labelled image with {', '.join(absent)} among those that were looked at, "
             f"at most {frames} of each set (--weight-frames)",
             stacklevel=2,
         )
+
     if config.class_weights == "target":
         pixels = count_pixels(_with_labels(config, domains), len(domains.classes), frames, seed)
+
     return None if config.class_weights == "none" else class_weights(pixels)
 
 
@@ -126,6 +146,7 @@ def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed:
         for number in np.random.default_rng(seed).permutation(len(frames))[:most]:
             shot, index = frames[number]
             total += np.bincount(shot.labels(index).ravel(), minlength=256)[:classes]
+
     return torch.from_numpy(total)
 
 
@@ -136,21 +157,30 @@ def _with_labels(config: I2VConfig, domains: Domains) -> list[SegmentationSet]:
         opened = [open_set(spec, config.sets.split, **options) for spec in config.unlabelled]
     except InputError as error:
         raise InputError(f"--class-weights target: {error}; or choose source or none") from error
+
     opened += [each for each in domains.target if any(shot.labelled for shot in each.shots)]
     if any(each.classes != domains.classes for each in opened):
-        raise InputError("--class-weights target: the videos have other classes than --labelled; choose source or none")
+        raise InputError(
+            "--class-weights target: the videos have other classes than --labelled; choose source or none"
+        )
+
     return opened
 
 
 def _options(config: I2VConfig) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(config.sets).items() if name != "split"}
+    return {
+        name: value for name, value in dataclasses.asdict(config.sets).items() if name != "split"
+    }
 
 
 def _check_classes(specs: Sequence[str], opened: Sequence[SegmentationSet]) -> None:
     first = opened[0]
     for spec, each in zip(specs, opened, strict=True):
         if not each.classes:
-            raise InputError(f"--labelled {spec}: has no labels to learn from; give it to --unlabelled")
+            raise InputError(
+                f"--labelled {spec}: has no labels to learn from; give it to --unlabelled"
+            )
+
         if each.classes != first.classes:
             odd = sorted(set(each.classes) ^ set(first.classes)) or ["their order"]
             raise InputError(

@@ -1,6 +1,8 @@
-"""The examination of an adversarial run before its first step and after its last one, and what it says at the end.
+"""The examination of an adversarial run before its first step and after its last one, and what it
+says at the end.
 
-The main process alone examines. What it found before training is in RUN/diagnosis.json, where a resumed run finds it.
+The main process alone examines. What it found before training is in RUN/diagnosis.json, where a
+resumed run finds it.
 """
 
 import json
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
 FILE = "diagnosis.json"
 MOST_BATCHES = 16
 MOST_IMAGES = 128
-"""As many clips come with them; the share of right answers on half of them is known to some per cent."""
+"""As many clips come with them; the share of right answers on half of them is known to some per
+cent.
+"""
 MOST_NUMBERS = 2**28
 """Of the features of all batches, which are in memory at once: a gigabyte."""
 FAR_EPOCH = 10**6
-"""The batches are of an epoch that no training comes to, so that training has not seen these very crops."""
+"""The batches are of an epoch that no training comes to, so that training has not seen these very
+crops.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +60,17 @@ class Examination:
 
         if distributed.rank() != 0:
             return
+
         before = Findings(**json.loads((out / FILE).read_text(encoding="utf-8"))["before"])
         after = self._findings(out, device, own=True)
-        diagnosis = diagnose(before, after, mu=self.config.adversarial.mu, placement=self.config.placement)
+        diagnosis = diagnose(
+            before, after, mu=self.config.adversarial.mu, placement=self.config.placement
+        )
 
         print(f"diagnosis: {diagnosis.summary}", file=sys.stderr)
         if diagnosis.warning is not None:
             print(f"warning: {diagnosis.warning}", file=sys.stderr)
+
         record = {"case": diagnosis.case, "before": asdict(before), "after": asdict(after)}
         write_json(out / FILE, record)
         self.learner.diagnosis = record
@@ -72,7 +82,9 @@ class Examination:
         return examine(self.learner.to(device), batches, self.config.loop.seed, own=own)
 
     def _batches(self, samples: "DomainSamples") -> "list[DomainBatch]":
-        """Batches as in training, the same for the same seed; reading processes guard against broken videos."""
+        """Batches as in training, the same for the same seed; reading processes guard against
+        broken videos.
+        """
         from densevos.data.clips import ClipSampler
         from densevos.engine.loop import batch_of_one
         from densevos.engine.readers import Readers

@@ -41,6 +41,7 @@ def prepare(config: I2VConfig) -> TrainingJob:
         sha256=domains.fingerprint(),
     )
     rounds = _rounds(config, domains, learner)
+
     return TrainingJob(learner=learner, optimisers=optimisers, data=data, rounds=rounds)
 
 
@@ -57,13 +58,16 @@ def make_adapter(config: I2VConfig, domains: Domains) -> "ImageToVideo":
 
 
 def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
-    """The configuration with the batches over which mu rises: those of one process in an epoch, unless it says."""
+    """The configuration with the batches over which mu rises: those of one process in an epoch,
+    unless it says.
+    """
     from densevos.engine import distributed
     from densevos.engine.loop import batch_of_one
 
     if config.adversarial.ramp_batches is not None:
         return config
-    ranks = distributed.started()
+
+    ranks = distributed.launched_world_size()
     batches = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
     return dataclasses.replace(
         config, adversarial=dataclasses.replace(config.adversarial, ramp_batches=max(batches, 1))
@@ -78,7 +82,8 @@ def folders(config: I2VConfig) -> tuple[str, ...]:
 def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tuple[Round, ...]:
     """One round; or with --warm-start two, of which each leaves its model."""
 
-    # Both a round and its diagnosis read the same data set, which knows the videos that cannot be read.
+    # Both a round and its diagnosis read the same data set, which knows the videos that cannot be
+    # read.
     @functools.cache
     def samples(_: Path) -> "DomainSamples":
         from densevos.data.segmentation.samples import DomainSamples
@@ -89,6 +94,7 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
     if learner.adversary is not None:
         examination = Examination(config=config, learner=learner, samples=samples)
         examined = {"before": examination.before, "after": examination.after}
+
     if not config.warm_epochs:
         return (Round(data=samples, **examined),)
 
@@ -113,6 +119,7 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
     optimisers = {"network": dataclasses.replace(config.optimiser, lr=rate)}
     if learner.adversary is not None:
         optimisers["adversary"] = config.discriminator_optimiser
+
     adaptation = Round(
         data=samples,
         folder=ADAPTATION,
@@ -121,6 +128,7 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         product=product,
         **examined,
     )
+
     return warm_start, adaptation
 
 
@@ -132,6 +140,7 @@ def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
     weights = state["learner"]
     learner = ImageToVideo(random, weights["_extra_state"]["classes"], weights.get("class_weights"))
     learner.load_state_dict(weights)
+
     return learner
 
 

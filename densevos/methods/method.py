@@ -1,8 +1,9 @@
 """What a method is: everything that training needs to know about one way to learn.
 
-A method is a value of the class `Method`, in a file of its own: a file of this folder, or any module outside
-the repository. It consists of a configuration, a learner (`densevos.engine.learner`), the data that it learns
-from, and what it leaves on disk. `docs/extending-method.md` builds one from the ground up.
+A method is a value of the class `Method`, in a file of its own: a file of this folder, or any
+module outside the repository. It consists of a configuration, a learner
+(`densevos.engine.learner`), the data that it learns from, and what it leaves on disk.
+`docs/extending-method.md` builds one from the ground up.
 
 This module loads no torch, so that configurations are read and recipes listed quickly.
 """
@@ -37,10 +38,12 @@ class Data:
     videos: int
     """Number of videos, images included."""
     sha256: str
-    """Hash of the list of them. A run is resumed only with the data that it started with, or with a part of them."""
+    """Hash of the list of them. A run is resumed only with the data that it started with, or with a
+    part of them.
+    """
     titles: Callable[[], Sequence[str]] | None = None
-    """Each video as messages name it, in order, for a run that goes on after some were taken from the list; None where
-    the whole list is needed."""
+    """Each video as messages name it, in order, for a run that goes on after some were taken from
+    the list; None where the whole list is needed."""
 
 
 def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = ()) -> Data:
@@ -76,21 +79,25 @@ class Product:
     name: str
     """File name in the round's folder."""
     write: "Callable[[Path, Training], None]"
-    """Writes that file from the learner as it is after the round: write(path, how it was trained)."""
+    """Writes that file from the learner as it is after the round: write(path, how it was
+    trained).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
     """One stretch of training over a data set, with new optimisers and schedules.
 
-    Most methods have a single round, which trains in the run folder itself. Rounds follow one another on the
-    same learner.
+    Most methods have a single round, which trains in the run folder itself. Rounds follow one
+    another on the same learner.
     """
 
     data: "Callable[[Path], VideoDataset]"
     """Makes the data set when the round begins: data(run folder)."""
     folder: str = ""
-    """Where its checkpoints and logs go, below the run folder; each of several rounds has its own."""
+    """Where its checkpoints and logs go, below the run folder; each of several rounds has its
+    own.
+    """
     epochs: int | None = None
     """Its epochs; None: those of --loop.epochs."""
     optimisers: Mapping[str, OptimiserConfig] | None = None
@@ -98,13 +105,14 @@ class Round:
     begin: Callable[[], None] = _nothing
     """Called before the round, to start with fresh weights, say."""
     before: "Callable[[Path, torch.device], None] | None" = None
-    """Called before the first step, to measure the initial network, say: before(run folder, device). A resumed run
-    calls it again, when the learner has its initial weights and not yet those of the checkpoint."""
+    """Called before the first step, to measure the initial network, say: before(run folder,
+    device). A resumed run calls it again, when the learner has its initial weights and not yet
+    those of the checkpoint."""
     product: Product | None = None
     """What the round leaves besides checkpoints. Each of several rounds needs one."""
     after: "Callable[[Path, torch.device], None] | None" = None
-    """Called after the round, to label the videos anew, say: after(run folder, device). A resumed run calls it
-    again for a finished round, so it keeps what is there already."""
+    """Called after the round, to label the videos anew, say: after(run folder, device). A resumed
+    run calls it again for a finished round, so it keeps what is there already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +130,19 @@ class TrainingJob:
 class Method:
     """One way to learn.
 
-    Training calls `prepare`, trains the rounds of the job, and calls `save`; `densevos export` calls `restore`
-    and `save`.
+    Training calls `prepare`, trains the rounds of the job, and calls `save`; `densevos export`
+    calls `restore` and `save`.
     """
 
     name: str
-    """What config.json calls the method, and METHOD of its configuration: a plain name in this folder,
-    `package.module:NAME` outside the repository, where NAME is this very value."""
+    """What config.json calls the method, and METHOD of its configuration: a plain name in this
+    folder, `package.module:NAME` outside the repository, where NAME is this very value."""
     config: type[Any]
     """Its configuration, a frozen dataclass that satisfies `densevos.config.RunConfig`."""
     shown: tuple[str, ...] = ("loss",)
-    """Losses that the progress bar shows, in this order; those that a step does not have are left out."""
+    """Losses that the progress bar shows, in this order; those that a step does not have are left
+    out.
+    """
     best: str = "loss"
     """The loss that picks the best checkpoint: the lowest mean between two checkpoints wins."""
     folders: Callable[[Any], Sequence[str]] = _single_round
@@ -140,12 +150,14 @@ class Method:
     file: str = "encoder.safetensors"
     """The file that a finished run leaves in its folder."""
     prepare: Callable[[Any], TrainingJob]
-    """Finds the data and makes the learner: prepare(config). The same seed gives the same weights. Raises InputError
-    for data that cannot be used, before anything is written."""
+    """Finds the data and makes the learner: prepare(config). The same seed gives the same weights.
+    Raises InputError for data that cannot be used, before anything is written."""
     restore: "Callable[[Any, State], Learner[Any]]"
     """The learner of a checkpoint: restore(config, state); state["learner"] is its state dict."""
     save: Callable[[Path, Any, Training], None]
-    """Writes what is kept of a trained learner, with its card: save(path, learner, how it was trained)."""
+    """Writes what is kept of a trained learner, with its card: save(path, learner, how it was
+    trained).
+    """
 
 
 __all__ = ["Data", "Method", "Product", "Round", "RunConfig", "Training", "TrainingJob", "data_of"]

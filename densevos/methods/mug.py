@@ -1,6 +1,7 @@
 """MuG: multi-granularity learning in bootstrap rounds (Sec. 3.2, Eq. 15).
 
-Each round trains, then relabels the training videos with what was learned, and the next one trains on those labels.
+Each round trains, then relabels the training videos with what was learned, and the next one trains
+on those labels.
 """
 
 import copy
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 AREA_FRAMES = 32
 """Frames of a video from which the threshold of --relabel-area is found."""
 MODEL = "model.safetensors"
-"""What a round leaves besides checkpoints: its whole network, which segments without a first mask."""
+"""What a round leaves besides checkpoints: its whole network, which segments without a first
+mask.
+"""
 SHOWN_FILES = 5
 """So many frames without a map are named in a message."""
 MANY = 200
@@ -42,7 +45,9 @@ MANY = 200
 
 
 def prepare(config: MugConfig) -> TrainingJob:
-    """The learner with fresh weights, the videos and their maps; InputError when they cannot be used."""
+    """The learner with fresh weights, the videos and their maps; InputError when they cannot be
+    used.
+    """
     source = open_source(config.data)
     check_maps(source, config)
     learner = make_learner(config)
@@ -103,7 +108,9 @@ def _other_inputs(config: MugConfig) -> tuple[Path, ...]:
 
 
 def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Round, ...]:
-    """All rounds; each leaves OUT/roundN with checkpoints, logs, model.safetensors and, but for the last, maps."""
+    """All rounds; each leaves OUT/roundN with checkpoints, logs, model.safetensors and, but for the
+    last, maps.
+    """
     fresh = copy.deepcopy(learner.state_dict()) if config.reinit else None
 
     def begin() -> None:
@@ -121,7 +128,9 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
         from densevos.models.mug import save_model
 
         clips = config.clips
-        save_model(path, learner.network, size=clips.size, segments=clips.segments, training=training)
+        save_model(
+            path, learner.network, size=clips.size, segments=clips.segments, training=training
+        )
 
     def label_anew(out: Path, device: "torch.device", number: int) -> None:
         relabel(learner.network, config, source, out / f"round{number}" / "maps", device)
@@ -138,11 +147,14 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
     )
 
 
-def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device") -> None:
-    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them all are left alone.
+def relabel(
+    network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device"
+) -> None:
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them
+    all are left alone.
 
-    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each process does its share of
-    the videos. Videos that cannot be trained on are left out.
+    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each
+    process does its share of the videos. Videos that cannot be trained on are left out.
 
     Raises:
         Stopped: SIGTERM came; the map at hand was finished.
@@ -168,6 +180,7 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
         folder = maps.to_be_packed(video) if packed else maps.loose(video)
         folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
+
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
             before = initial.read(video, [reader.names[i] for i in sample])
@@ -179,44 +192,57 @@ def relabel(network: "MugNetwork", config: MugConfig, source: VideoSource, out: 
             write_mask(file, binary_map(probability, threshold, frame))
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
+
         if packed:
             maps.pack(video)
 
     # Videos are labelled in this process, because the network is on its device.
-    share = range(len(source))[distributed.rank() :: distributed.ranks()]
+    share = range(len(source))[distributed.rank() :: distributed.world_size()]
+
     with sigterm() as stop_asked, progress_bar("videos") as bar:
         bar.disable = distributed.rank() != 0
         task = bar.add_task("relabelling", total=len(share), status="")
         for _, outcome in each(write_maps, share):
-            if isinstance(outcome, RunError):  # It is not the video's; training reports unusable videos itself.
+            if isinstance(
+                outcome, RunError
+            ):  # It is not the video's; training reports unusable videos itself.
                 raise outcome
+
             bar.advance(task)
 
 
 def binary_map(probability: np.ndarray, threshold: float, frame: np.ndarray | None) -> np.ndarray:
-    """Foreground [H,W] uint8 where a probability reaches the threshold; refined by the CRF where the frame is given."""
+    """Foreground [H,W] uint8 where a probability reaches the threshold; refined by the CRF where
+    the frame is given.
+    """
     if frame is not None:
         # The labels of the CRF change places at 0.5.
         neutral = np.interp(probability, (0, threshold, 1), (0, 0.5, 1)).astype(np.float32)
         probability, threshold = refine(neutral, frame), 0.5
+
     return (probability >= threshold).astype(np.uint8)
 
 
 def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.ndarray]) -> float:
-    """Where to cut a video's probabilities [H,W] for a foreground at least as large as that of its initial maps.
+    """Where to cut a video's probabilities [H,W] for a foreground at least as large as that of its
+    initial maps.
 
-    One threshold for all frames: initial maps of one video err in area, too much here and too little there. It is 0.5
-    where that is enough already.
+    One threshold for all frames: initial maps of one video err in area, too much here and too
+    little there. It is 0.5 where that is enough already.
 
     Args:
         probabilities: Probabilities of some frames.
-        initial: Initial maps (0, 1, 255) of the same frames; those that say nothing are left out, and 255 in others.
+        initial: Initial maps (0, 1, 255) of the same frames; those that say nothing are left out,
+            and 255 in others.
     """
-    from densevos.data.video_samples import says_nothing
+    from densevos.data.video_samples import is_uninformative
 
-    informative = [(p, ids) for p, ids in zip(probabilities, initial, strict=True) if not says_nothing(ids)]
+    informative = [
+        (p, ids) for p, ids in zip(probabilities, initial, strict=True) if not is_uninformative(ids)
+    ]
     if not informative:
         return 0.5
+
     area = np.mean([np.mean(ids[ids != VOID] == 1) for _, ids in informative])
     values = np.concatenate([p.ravel() for p, _ in informative])
     return min(0.5, float(np.quantile(values, 1 - area)))
@@ -238,73 +264,97 @@ class _Look:
     """What is wrong with the maps themselves."""
 
 
-def _look(item: tuple[int, str], on_step: OnStep, *, source: VideoSource, config: MugConfig) -> _Look:
-    """Look at the first frame of a video and its map; InputError for a video that cannot be used."""
+def _look(
+    item: tuple[int, str], on_step: OnStep, *, source: VideoSource, config: MugConfig
+) -> _Look:
+    """Look at the first frame of a video and its map; InputError for a video that cannot be
+    used.
+    """
     from densevos.data.foreground.map_files import MapFolder
-    from densevos.data.video_samples import check_length, says_nothing
+    from densevos.data.video_samples import check_length, is_uninformative
 
     index, folder = item
     reader, maps = source.open(index), MapFolder(config.foreground)
     check_length(reader, config.clips)
     frame, first = reader.read([0])[0], reader.names[0]
+
     try:
         present = maps.frames(folder)
         opened = maps.read(folder, [first]) if first in present else []
     except InputError as error:
         return _Look(without=0, examples=(), wrong=str(error))
+
     without = [name for name in reader.names if name not in present]
     return _Look(
         without=len(without),
         examples=tuple(str(maps.loose(folder) / f"{name}.png") for name in without[:SHOWN_FILES]),
         sizes=(opened[0].shape, frame.shape[:2]) if opened else None,
-        saying=not all(map(says_nothing, opened)),
+        saying=not all(map(is_uninformative, opened)),
     )
 
 
 def check_maps(source: VideoSource, config: MugConfig) -> None:
-    """Raise InputError when no video can be used, frames of usable ones have no map, or no map says anything.
+    """Raise InputError when no video can be used, frames of usable ones have no map, or no map says
+    anything.
 
-    Of each video the first map is looked at, and the others only while none has said anything. Says so once when sizes
-    differ. Many videos are looked at by several processes, each for at most --loop.reader-timeout seconds.
+    Of each video the first map is looked at, and the others only while none has said anything. Says
+    so once when sizes differ. Many videos are looked at by several processes, each for at most
+    --loop.reader-timeout seconds.
     """
     from densevos.data.foreground.map_files import MapFolder
-    from densevos.data.video_samples import says_nothing
+    from densevos.data.video_samples import is_uninformative
 
     maps, names = MapFolder(config.foreground), source.names
     usable, unusable = {}, []
     look = functools.partial(_look, source=source, config=config)
     items = enumerate(names)
     many = len(source) > MANY
-    outcomes = in_processes(look, items, timeout=config.loop.reader_timeout) if many else each(look, items)
+    outcomes = (
+        in_processes(look, items, timeout=config.loop.reader_timeout) if many else each(look, items)
+    )
+
     for (index, folder), outcome in outcomes:
         if not isinstance(outcome, _Look):
-            unusable.append(named(source.title(index), outcome))  # Training passes over it and says so.
+            unusable.append(
+                named(source.title(index), outcome)
+            )  # Training passes over it and says so.
         elif outcome.wrong is not None:
             raise InputError(outcome.wrong)
         else:
             usable[folder] = outcome
+
     missing = sum(look.without for look in usable.values())
     examples = [example for look in usable.values() for example in look.examples][:SHOWN_FILES]
     sizes = {look.sizes for look in usable.values() if look.sizes is not None}
     saying = any(look.saying for look in usable.values())
+
     if not usable:
-        raise InputError(f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}")
+        raise InputError(
+            f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}"
+        )
+
     if missing:
         listed = ", ".join(examples) + (", ..." if missing > len(examples) else "")
         raise InputError(
             f"--foreground {config.foreground}: {missing} frames have no map: {listed}; make them with densevos"
             f" data foreground {config.data} --out {config.foreground} and the --method of the others"
         )
-    each_map = (maps.read(folder, [frame])[0] for folder in usable for frame in sorted(maps.frames(folder)))
-    if not saying and all(map(says_nothing, each_map)):
+
+    each_map = (
+        maps.read(folder, [frame])[0] for folder in usable for frame in sorted(maps.frames(folder))
+    )
+
+    if not saying and all(map(is_uninformative, each_map)):
         raise InputError(
             f"--foreground {config.foreground}: every map says nothing, being all foreground or without any;"
             " foreground is 1, background 0, and 255 unknown"
         )
+
     for of_map, of_frame in sorted(sizes):
         if of_map != of_frame:
             warnings.warn(
                 f"{config.foreground}: maps are {of_map[1]}x{of_map[0]}, frames {of_frame[1]}x{of_frame[0]}; resized",
                 stacklevel=2,
             )
+
             return

@@ -17,12 +17,15 @@ OLDEST = "dul"
 
 
 def known_methods() -> dict[str, Method]:
-    """The methods of this folder by name. A module of the folder is a method's if it has a METHOD."""
+    """The methods of this folder by name. A module of the folder is a method's if it has a
+    METHOD.
+    """
     modules = [
         importlib.import_module(f"{methods.__name__}.{module.name}")
         for module in pkgutil.iter_modules(methods.__path__)
     ]
     found = [module.METHOD for module in modules if hasattr(module, "METHOD")]
+
     return {method.name: method for method in sorted(found, key=lambda method: method.name)}
 
 
@@ -44,9 +47,13 @@ def find_method(name: str, where: str = "method") -> Method:
 
     method = from_outside(name, where)
     if not isinstance(method, Method):
-        raise InputError(f"{where} {name}: is {type(method).__name__}, not a Method (densevos.methods.method)")
+        raise InputError(
+            f"{where} {name}: is {type(method).__name__}, not a Method (densevos.methods.method)"
+        )
+
     if method.name != name:
         raise InputError(f"{where} {name}: calls itself {method.name}; its name must be {name}")
+
     return method
 
 
@@ -64,14 +71,19 @@ def read_config(path: Path) -> RunConfig:
     """Read a complete configuration.
 
     Raises:
-        InputError: The file is missing or broken, its method is unknown, or a key or type does not fit.
+        InputError: The file is missing or broken, its method is unknown, or a key or type does not
+            fit.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file; every run has one, RUN/config.json") from None
+        raise InputError(
+            f"{path}: no such configuration file; every run has one, RUN/config.json"
+        ) from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; name the file, such as {Path(path) / 'config.json'}") from None
+        raise InputError(
+            f"{path}: is a folder; name the file, such as {Path(path) / 'config.json'}"
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
             f"{path}: is not valid JSON ({error}); correct it, or take the config.json of a run"
@@ -83,4 +95,5 @@ def read_config(path: Path) -> RunConfig:
         config: RunConfig = from_dict(method.config, values)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
     return config

@@ -11,27 +11,34 @@ import safetensors.torch
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos.base.files import write_json, written_whole
+from densevos.base.files import atomic_write, write_json
 
 
 def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
-    """Write weights and card to `path` (.safetensors) and the card beside it (.json), each whole or not at all."""
+    """Write weights and card to `path` (.safetensors) and the card beside it (.json), each whole or
+    not at all.
+    """
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(safetensors.torch.save(own, metadata={"card": json.dumps(card)}))
+
     write_json(path.with_suffix(".json"), card)
 
 
-def copy(source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any] | None = None) -> None:
-    """Copy weights and card of an encoder or a model to `out` (.safetensors), in half the size or with more facts.
+def copy(
+    source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any] | None = None
+) -> None:
+    """Copy weights and card of an encoder or a model to `out` (.safetensors), in half the size or
+    with more facts.
 
     Args:
         source: The .safetensors file to copy.
         out: The .safetensors file to write; its card goes beside it.
-        half: Write weights as float16. Biases and BatchNorm's statistics, which are few, stay float32. Networks are
-            float32 again once they are loaded.
-        about: Facts for the card, by their titles, such as the sources of the data and their licences. A file with
-            such facts is for others, so the folder of the training data, which only this machine has, is left out.
+        half: Write weights as float16. Biases and BatchNorm's statistics, which are few, stay
+            float32. Networks are float32 again once they are loaded.
+        about: Facts for the card, by their titles, such as the sources of the data and their
+            licences. A file with such facts is for others, so the folder of the training data,
+            which only this machine has, is left out.
 
     Raises:
         InputError: `source` is missing, no whole safetensors file, or has no card.
@@ -39,11 +46,15 @@ def copy(source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any
     with _opened(source, "encoder") as file:
         card = _card(file)
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
     if not card:
         raise InputError(f"{source}: has no densevos card; give the encoder.safetensors of a run")
 
     if half:
-        weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()}
+        weights = {
+            name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()
+        }
+
     save(out, weights, {**_without_place(card), "about": dict(about)} if about else card)
 
 
@@ -53,26 +64,33 @@ def _without_place(card: dict[str, Any]) -> dict[str, Any]:
     config = dict(training.get("config", {}))
     if "data" in config:
         training["config"] = {**config, "data": Path(config["data"]).name}
+
     return {**card, "training": training}
 
 
 def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and card of a file of this `format`; `what` names it in errors: encoder, or model.
 
-    Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never opened), or of
-    another format.
+    Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never
+    opened), or of another format.
     """
     with _opened(path, what) as file:
         card = _card(file)
         if card.get("format") != format:
-            raise InputError(f"{path}: has no densevos {what} card; give the {what}.safetensors of a run")
+            raise InputError(
+                f"{path}: has no densevos {what} card; give the {what}.safetensors of a run"
+            )
+
         return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118
 
 
 def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
-    """The `encoder` part of a file's card; None without one. Raises InputError when it is no whole safetensors file."""
+    """The `encoder` part of a file's card; None without one. Raises InputError when it is no whole
+    safetensors file.
+    """
     with _opened(path, what) as file:
         config = _card(file).get("encoder")
+
     return config if isinstance(config, dict) else None
 
 
@@ -83,7 +101,9 @@ def read(path: Path, what: str) -> Mapping[str, Any]:
 
 
 def format_of(path: Path, what: str) -> str | None:
-    """What a file's card says it is; None without card. Raises InputError when it is no whole safetensors file."""
+    """What a file's card says it is; None without card. Raises InputError when it is no whole
+    safetensors file.
+    """
     with _opened(path, what) as file:
         return _card(file).get("format")
 
@@ -106,4 +126,5 @@ def _card(file: Any) -> dict[str, Any]:
         card = json.loads((file.metadata() or {}).get("card", "null"))
     except json.JSONDecodeError:
         card = None
+
     return card if isinstance(card, dict) else {}

@@ -1,7 +1,8 @@
-"""Discriminators: which domain does a feature come from? Logits, positive for source, or for the same domain of pairs.
+"""Discriminators: which domain does a feature come from? Logits, positive for source, or for the
+same domain of pairs.
 
-None has BatchNorm: a batch of both domains would tell by its statistics. Widths, which the papers do not state, are
-ours (decision D44).
+None has BatchNorm: a batch of both domains would tell by its statistics. Widths, which the papers
+do not state, are ours (decision D44).
 """
 
 import math
@@ -13,8 +14,13 @@ from torch import Tensor, nn
 
 from densevos.base.errors import InputError
 
-Discriminator = Literal["conv", "maps", "pairs", "siamese", "tokens", "global", "patch2d", "patch3d"]
-PAIRED: tuple[Discriminator, ...] = ("pairs", "siamese")  # which judge two features, for the clustered loss
+Discriminator = Literal[
+    "conv", "maps", "pairs", "siamese", "tokens", "global", "patch2d", "patch3d"
+]
+PAIRED: tuple[Discriminator, ...] = (
+    "pairs",
+    "siamese",
+)  # which judge two features, for the clustered loss
 SLOPE = 0.2  # of LeakyReLU
 DROPOUT = 0.5
 
@@ -23,17 +29,17 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
     """A discriminator for a tap of `shape` (C, h, w).
 
     kind: what it sees of N items, and so its input:
-        conv     whole maps [N,C,h,w], of the CNN: convolution, fully connected layer, dropout, ReLU, classifier
-        maps     single channels [N,h*w]
-        pairs    two of them side by side: single channels [N,h*w], and rows first [P], second [P] of them
-        siamese  the same two, each through the same layers before they are compared
+        conv     whole maps [N,C,h,w], of the CNN: convolution, fully connected layer, dropout,
+        ReLU, classifier maps     single channels [N,h*w]
+        pairs    two of them side by side: single channels [N,h*w], and rows first [P], second [P]
+        of them siamese  the same two, each through the same layers before they are compared
         tokens   single positions [N,C]
         global   whole maps, flattened [N,C*h*w]
         patch2d  maps [N,C,h,w]; a logit for every patch (PatchGAN, Isola et al., 2017)
         patch3d  maps of clips [N,C,T,h,w]; a logit for every patch of every frame
 
-    Output: logits [N], [P] of pairs and siamese, or [N,h',w'] of patch2d and [N,T,h',w'] of patch3d.
-    Raises InputError when a map is too small for patches.
+    Output: logits [N], [P] of pairs and siamese, or [N,h',w'] of patch2d and [N,T,h',w'] of
+    patch3d. Raises InputError when a map is too small for patches.
     """
     channels, height, width = shape
     cells = height * width
@@ -70,9 +76,11 @@ class Perceptron(nn.Sequential):
 
 
 class PairPerceptron(nn.Module):
-    """A Perceptron that sees two features side by side: [N,D] and rows first [P], second [P] -> logits [P].
+    """A Perceptron that sees two features side by side: [N,D] and rows first [P], second [P] ->
+    logits [P].
 
-    Its first layer is linear in both, so it is computed once a feature where pairs are more than features.
+    Its first layer is linear in both, so it is computed once a feature where pairs are more than
+    features.
     """
 
     def __init__(self, width: int, hidden: int, *widths: int):
@@ -81,6 +89,7 @@ class PairPerceptron(nn.Module):
         bound = (2 * width) ** -0.5  # of one layer that sees both
         for parameter in (self.left.weight, self.right.weight, self.right.bias):
             nn.init.uniform_(parameter, -bound, bound)
+
         self.rest = nn.Sequential(nn.LeakyReLU(SLOPE), Perceptron(hidden, *widths))
 
     def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -90,16 +99,21 @@ class PairPerceptron(nn.Module):
 
 
 class SiamesePerceptron(nn.Module):
-    """Linear and LeakyReLU for each feature, then for what two have apart and in common: inputs of PairPerceptron.
+    """Linear and LeakyReLU for each feature, then for what two have apart and in common: inputs of
+    PairPerceptron.
 
-    Whether two are of one domain shows in neither alone. Side by side their products have to be learned, from a start
-    where no single weight helps; here they are given, and the order within a pair makes no difference.
+    Whether two are of one domain shows in neither alone. Side by side their products have to be
+    learned, from a start where no single weight helps; here they are given, and the order within a
+    pair makes no difference.
     """
 
     def __init__(self, width: int, hidden: int, compared: int):
         super().__init__()
         self.each = nn.Sequential(
-            nn.Linear(width, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, compared), nn.LeakyReLU(SLOPE)
+            nn.Linear(width, hidden),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(hidden, compared),
+            nn.LeakyReLU(SLOPE),
         )
         self.both = Perceptron(2 * compared, compared)
 
@@ -109,11 +123,14 @@ class SiamesePerceptron(nn.Module):
         else:
             seen = self.each(features)
             left, right = seen[first], seen[second]
+
         return self.both(torch.cat([(left - right).abs(), left * right], dim=1))
 
 
 class ConvDiscriminator(nn.Sequential):
-    """2D convolution, fully connected layer, dropout, ReLU and classifier (Sec. 4): [N,C,h,w] -> logits [N]."""
+    """2D convolution, fully connected layer, dropout, ReLU and classifier (Sec. 4): [N,C,h,w] ->
+    logits [N].
+    """
 
     def __init__(self, shape: tuple[int, int, int], reduced: int = 64, hidden: int = 512):
         channels, height, width = shape
@@ -129,7 +146,8 @@ class ConvDiscriminator(nn.Sequential):
 
 
 class PatchDiscriminator(nn.Sequential):
-    """PatchGAN of four layers: [N,C,h,w] -> logits [N,h/8-1,w/8-1]; `clips`: [N,C,T,h,w] -> [N,T,h/8-1,w/8-1].
+    """PatchGAN of four layers: [N,C,h,w] -> logits [N,h/8-1,w/8-1]; `clips`: [N,C,T,h,w] ->
+    [N,T,h/8-1,w/8-1].
 
     Layers for clips see three frames each.
     """
@@ -140,6 +158,7 @@ class PatchDiscriminator(nn.Sequential):
         layers: list[nn.Module] = []
         for before, after in ((channels, 64), (64, 128), (128, 256)):
             layers += [layer(before, after, kernel, stride=halving, padding=1), nn.LeakyReLU(SLOPE)]
+
         super().__init__(*layers, layer(256, 1, kernel, padding=1))
 
     def forward(self, maps: Tensor) -> Tensor:

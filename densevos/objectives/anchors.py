@@ -6,20 +6,39 @@ from torch.nn import functional as F
 
 
 def grid_indices(
-    batch: int, height: int, width: int, cells: int, generator: torch.Generator, *, jitter: bool = True
+    batch: int,
+    height: int,
+    width: int,
+    cells: int,
+    generator: torch.Generator,
+    *,
+    jitter: bool = True,
 ) -> Tensor:
-    """One cell index per cell of a cells x cells grid on a height x width map: [B, cells*cells] int64, row-major.
+    """One cell index per cell of a cells x cells grid on a height x width map: [B, cells*cells]
+    int64, row-major.
 
-    All cells of one clip share one random offset (G_N of the paper; without the jitter the network finds
-    shortcuts, Sec. 3.5). Raises ValueError when the grid is finer than the map.
+    All cells of one clip share one random offset (G_N of the paper; without the jitter the network
+    finds shortcuts, Sec. 3.5). Raises ValueError when the grid is finer than the map.
     """
     if cells > min(height, width):
-        raise ValueError(f"grid of {cells} x {cells} anchors is finer than the {height} x {width} feature map")
+        raise ValueError(
+            f"grid of {cells} x {cells} anchors is finer than the {height} x {width} feature map"
+        )
+
     step_y, step_x = height // cells, width // cells
-    offset_y = torch.randint(step_y, (batch, 1), generator=generator) if jitter else torch.full((batch, 1), step_y // 2)
-    offset_x = torch.randint(step_x, (batch, 1), generator=generator) if jitter else torch.full((batch, 1), step_x // 2)
+    offset_y = (
+        torch.randint(step_y, (batch, 1), generator=generator)
+        if jitter
+        else torch.full((batch, 1), step_y // 2)
+    )
+    offset_x = (
+        torch.randint(step_x, (batch, 1), generator=generator)
+        if jitter
+        else torch.full((batch, 1), step_x // 2)
+    )
     rows = torch.arange(cells) * step_y + offset_y  # [B,N]
     columns = torch.arange(cells) * step_x + offset_x  # [B,N]
+
     return (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
 
 

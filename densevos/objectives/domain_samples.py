@@ -1,8 +1,10 @@
-"""What a discriminator judges: whole frames, maps, tokens or clips of a tap; frames that are padding stay out.
+"""What a discriminator judges: whole frames, maps, tokens or clips of a tap; frames that are
+padding stay out.
 
-A tap is [B,T,C,h,w]; `valid` [B,T] bool marks frames of images and videos, False the empty ones that pad an image to a
-clip's length. Empty frames have features that no video has: a discriminator that sees them learns what is padded, not
-what is video. What is left out here gets no adversarial gradient. All True is the papers' literal reading.
+A tap is [B,T,C,h,w]; `valid` [B,T] bool marks frames of images and videos, False the empty ones
+that pad an image to a clip's length. Empty frames have features that no video has: a discriminator
+that sees them learns what is padded, not what is video. What is left out here gets no adversarial
+gradient. All True is the papers' literal reading.
 
 `valid` is best left on the CPU, where it is made: on a GPU, choosing by it waits for the device.
 """
@@ -17,17 +19,22 @@ def frames_of(tap: Tensor, valid: Tensor) -> Tensor:
 
 
 def maps_of(tap: Tensor, valid: Tensor) -> Tensor:
-    """Each channel of each valid frame as one feature map (the revision's unit): [n*C,h*w], frame after frame."""
+    """Each channel of each valid frame as one feature map (the revision's unit): [n*C,h*w], frame
+    after frame.
+    """
     return frames_of(tap, valid).flatten(0, 1).flatten(1)
 
 
 def tokens_of(tap: Tensor, valid: Tensor) -> Tensor:
-    """Each cell of each valid frame as one token (the first version's unit): [n*h*w,C], frame after frame."""
+    """Each cell of each valid frame as one token (the first version's unit): [n*h*w,C], frame after
+    frame.
+    """
     return frames_of(tap, valid).flatten(2).transpose(1, 2).flatten(0, 1)
 
 
 def clips_of(tap: Tensor, valid: Tensor) -> Tensor:
-    """Each sample as a clip [B,C,T,h,w] for a 3D discriminator, empty frames replaced by the last valid one before.
+    """Each sample as a clip [B,C,T,h,w] for a 3D discriminator, empty frames replaced by the last
+    valid one before.
 
     The first frame of every sample is valid.
     """
@@ -37,9 +44,11 @@ def clips_of(tap: Tensor, valid: Tensor) -> Tensor:
 
 
 def domains_of(is_source: Tensor, valid: Tensor, units: int = 1) -> Tensor:
-    """The domain of each of n*units rows of the functions above, from that of each sample: [B] bool -> [n*units] bool.
+    """The domain of each of n*units rows of the functions above, from that of each sample: [B] bool
+    -> [n*units] bool.
 
-    units: rows a frame: 1 for `frames_of`, C for `maps_of`, h*w for `tokens_of`. On the device of `is_source`.
+    units: rows a frame: 1 for `frames_of`, C for `maps_of`, h*w for `tokens_of`. On the device of
+    `is_source`.
     """
     each = is_source[:, None].expand(valid.shape).flatten()
     return each[_chosen(valid, is_source.device)].repeat_interleave(units)

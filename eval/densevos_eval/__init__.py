@@ -1,6 +1,7 @@
 """densevos_eval: evaluate dense encoders by propagating masks through video.
 
-From Python: `from densevos_eval import Propagator, evaluate, load_encoder, load_sequences`; see docs/python-api.md.
+From Python: `from densevos_eval import Propagator, evaluate, load_encoder, load_sequences`; see
+docs/python-api.md.
 """
 
 from importlib import import_module

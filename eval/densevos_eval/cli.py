@@ -86,15 +86,27 @@ RENAMED: dict[str, dict[str, str]] = {
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
-    if "miou" in arguments or "--metric=miou" in arguments:  # It needs a set now, where there was a dataset.
+    if (
+        "miou" in arguments or "--metric=miou" in arguments
+    ):  # It needs a set now, where there was a dataset.
         renamed = RENAMED["segment"]
+
     console.refuse_old_spellings(arguments, renamed)
 
-    words = {"launch": studies.launch, "watch": studies.watch}  # What follows them is not all theirs.
+    words = {
+        "launch": studies.launch,
+        "watch": studies.watch,
+    }  # What follows them is not all theirs.
     flat = (tyro.conf.OmitArgPrefixes,)
     elsewhere = {"densevos": TRAINER}
     run_command(
-        COMMANDS, words, arguments, program="densevos-eval", overview=OVERVIEW, elsewhere=elsewhere, config=flat
+        COMMANDS,
+        words,
+        arguments,
+        program="densevos-eval",
+        overview=OVERVIEW,
+        elsewhere=elsewhere,
+        config=flat,
     )
 
 

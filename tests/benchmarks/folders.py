@@ -61,7 +61,9 @@ def leave_of_segmentation(command: Command) -> None:
             (option(command, "--results") / "results.json").touch()
 
 
-def gathered(capsys: pytest.CaptureFixture, name: str, *arguments: str, result: str | None = None) -> tuple[str, Any]:
+def gathered(
+    capsys: pytest.CaptureFixture, name: str, *arguments: str, result: str | None = None
+) -> tuple[str, Any]:
     """What gathering prints, and the JSON of its last line."""
     reports.gather(name, *arguments, result=result)
     said = capsys.readouterr().out
@@ -79,21 +81,38 @@ def write_trained(folder: Path, config: I2VConfig) -> None:
     """What a run of 40 steps leaves behind, but for its log and weights."""
     folder.mkdir(parents=True)
     write_config(folder / "config.json", config)
-    (folder / "model.json").write_text(json.dumps({"training": {"steps": 40, "seconds": 90, "began": "at random"}}))
-    record = {"git_commit": folder.parent.name, "machine": {"processor": "abacus"}, "versions": {"torch": "2"}}
+    (folder / "model.json").write_text(
+        json.dumps({"training": {"steps": 40, "seconds": 90, "began": "at random"}})
+    )
+    record = {
+        "git_commit": folder.parent.name,
+        "machine": {"processor": "abacus"},
+        "versions": {"torch": "2"},
+    }
     (folder / "provenance.json").write_text(json.dumps(record))
 
 
 def write_results(folder: Path, miou: float) -> None:
     folder.mkdir(parents=True)
     classes = {"sky": {"IoU": miou}, "sign": {"IoU": None}}
-    (folder / "results.json").write_text(json.dumps({"overall": {"mIoU": miou}, "classes": classes}))
+    (folder / "results.json").write_text(
+        json.dumps({"overall": {"mIoU": miou}, "classes": classes})
+    )
 
 
-def write_run(folder: Path, scores: dict[str, float], config: I2VConfig, metrics: dict[str, list[float]]) -> None:
-    """A run of 40 steps, scored: metrics that hold at first, and, if there are two, in the last tenth."""
+def write_run(
+    folder: Path, scores: dict[str, float], config: I2VConfig, metrics: dict[str, list[float]]
+) -> None:
+    """A run of 40 steps, scored: metrics that hold at first, and, if there are two, in the last
+    tenth.
+    """
     for judged, score in scores.items():
         write_results(folder / judged, score)
     write_trained(folder / "run", config)
-    lines = [{"step": k, **{name: one[0 if k <= 36 else -1] for name, one in metrics.items()}} for k in range(1, 41)]
-    (folder / "run" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = [
+        {"step": k, **{name: one[0 if k <= 36 else -1] for name, one in metrics.items()}}
+        for k in range(1, 41)
+    ]
+    (folder / "run" / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )

@@ -1,4 +1,6 @@
-"""The adaptation experiment: which commands run, what is chosen, and the tables of what they leave."""
+"""The adaptation experiment: which commands run, what is chosen, and the tables of what they
+leave.
+"""
 
 import json
 import shutil
@@ -14,7 +16,13 @@ from experiments import reports
 from experiments.adaptation import curves, drives, gather, run
 from experiments.adaptation.tried import CONTROLS, Setting, extras, grid
 from experiments.jobs import Command
-from tests.benchmarks.folders import Pretended, gathered, leave_of_segmentation, make_config, write_run
+from tests.benchmarks.folders import (
+    Pretended,
+    gathered,
+    leave_of_segmentation,
+    make_config,
+    write_run,
+)
 from tests.conftest import ROOT
 
 TRAIN = "densevos train "
@@ -36,7 +44,13 @@ def leave(command: Command) -> None:
 
 
 def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended) -> None:
-    variables = {"OUT": str(tmp_path), "CAMVID": "/camvid", "GAPS": "camvid", "STAGES": "source grid", "EPOCHS": "2"}
+    variables = {
+        "OUT": str(tmp_path),
+        "CAMVID": "/camvid",
+        "GAPS": "camvid",
+        "STAGES": "source grid",
+        "EPOCHS": "2",
+    }
     run.run(variables, ("--clips.size", "96"))
 
     trained = pretended.starting(TRAIN)
@@ -52,7 +66,10 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
         f"densevos train i2v_small_swin --published --labelled folder:{data}/camvid"
         f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss none --loop.seed 0 "
     )
-    assert f"python {ROOT}/benchmarks/experiments/adaptation/drives.py /camvid {data}/sharp.part" in pretended.called
+    assert (
+        f"python {ROOT}/benchmarks/experiments/adaptation/drives.py /camvid {data}/sharp.part"
+        in pretended.called
+    )
 
     clustered = here / "clustered-mu0.1-ramp" / "seed0"
     found = [command for command in pretended.called if str(clustered) in command]
@@ -63,17 +80,25 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
         " --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
         f" --loop.epochs 2 --out {clustered}/run --resume auto --clips.size 96"
     )
-    judged = [command.split("--set ")[1].split(" --results ")[0] for command in found if " score " in command]
+    judged = [
+        command.split("--set ")[1].split(" --results ")[0]
+        for command in found
+        if " score " in command
+    ]
     targets = [f"folder:{data}/camvid --split {split}" for split in ("choose", "report", "dusk")]
     assert judged == [*targets, f"camvid:{data}/sharp --split report"]
     assert pretended.called[-1] == f"python {ROOT}/benchmarks gather adaptation {tmp_path}"
 
     before = len(pretended.called)
     run.run(variables, ("--clips.size", "96"))
-    assert pretended.called[before:] == pretended.called[before - 1 : before]  # finished runs are not repeated
+    assert (
+        pretended.called[before:] == pretended.called[before - 1 : before]
+    )  # finished runs are not repeated
 
 
-def test_better_starts_are_those_of_the_source_training(tmp_path: Path, pretended: Pretended) -> None:
+def test_better_starts_are_those_of_the_source_training(
+    tmp_path: Path, pretended: Pretended
+) -> None:
     variables = {"OUT": str(tmp_path), "GAPS": "shapes", "STAGES": "source grid", "METHODS": "none"}
     run.run(variables | {"NETWORKS": "lite dul", "ENCODER": "encoder.safetensors"}, ())
     lite, dul, after_lite, after_dul = pretended.starting(TRAIN)
@@ -87,7 +112,13 @@ def test_better_starts_are_those_of_the_source_training(tmp_path: Path, pretende
 
 def test_other_seeds_take_the_setting_that_was_chosen(tmp_path: Path, pretended: Pretended) -> None:
     write_experiment(tmp_path)
-    variables = {"OUT": str(tmp_path), "GAPS": "shapes", "NETWORKS": "cnn", "SEEDS": "0 7", "JOBS": "2"}
+    variables = {
+        "OUT": str(tmp_path),
+        "GAPS": "shapes",
+        "NETWORKS": "cnn",
+        "SEEDS": "0 7",
+        "JOBS": "2",
+    }
     run.run(variables | {"STAGES": "seeds", "METHODS": "none global spatial"}, ())
     assert pretended.at_once == [1, 2, 1]  # data, runs, gathering
 
@@ -97,9 +128,17 @@ def test_other_seeds_take_the_setting_that_was_chosen(tmp_path: Path, pretended:
     assert "--adversarial.mu 0.1 --adversarial.ramp-batches 0 --loop.seed 7 " in best
 
 
-def test_statistics_of_the_target_are_a_second_evaluation(tmp_path: Path, pretended: Pretended) -> None:
+def test_statistics_of_the_target_are_a_second_evaluation(
+    tmp_path: Path, pretended: Pretended
+) -> None:
     write_experiment(tmp_path)
-    variables = {"OUT": str(tmp_path), "GAPS": "shapes", "NETWORKS": "cnn", "SEEDS": "0", "METHODS": "none"}
+    variables = {
+        "OUT": str(tmp_path),
+        "GAPS": "shapes",
+        "NETWORKS": "cnn",
+        "SEEDS": "0",
+        "METHODS": "none",
+    }
     run.run(variables | {"STAGES": "statistics"}, ())
     assert not pretended.starting(TRAIN)
     segmented = pretended.starting("densevos-eval segment")
@@ -128,9 +167,14 @@ def test_unusable_variables_are_refused(wrong: dict[str, str], message: str) -> 
 def test_settings_have_names_of_their_own() -> None:
     for network in ("cnn", "swin"):
         methods = (*CONTROLS, "spatial", "stage3", "global", "clustered", "clustered-global")
-        names = [one.name for one in (*(one for method in methods for one in grid(method)), *extras(network))]
+        names = [
+            one.name
+            for one in (*(one for method in methods for one in grid(method)), *extras(network))
+        ]
         assert len(set(names)) == len(names)
-    assert Setting(method="clustered", mu="1", ramp=True, clusters="5").name == "clustered-mu1-ramp-K5"
+    assert (
+        Setting(method="clustered", mu="1", ramp=True, clusters="5").name == "clustered-mu1-ramp-K5"
+    )
 
 
 def test_drives_are_kept_apart(tmp_path: Path) -> None:
@@ -147,7 +191,10 @@ def test_drives_are_kept_apart(tmp_path: Path) -> None:
                 picture.save(tmp_path / "camvid" / f"{split}{kind}" / f"{name}{suffix}")
 
     drives.write(tmp_path / "camvid", tmp_path / "out")
-    found = {path.name: sorted(one.stem for one in path.iterdir()) for path in (tmp_path / "out").iterdir()}
+    found = {
+        path.name: sorted(one.stem for one in path.iterdir())
+        for path in (tmp_path / "out").iterdir()
+    }
     assert found["train"] == ["0006R0_f1", "0016E5_1"] == found["trainannot"]
     assert found["dusk"] == ["0001TP_1"]
     assert found["choose"] == names["val"][:50]
@@ -179,9 +226,19 @@ def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -
 
 
 def test_steps_without_pairs_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    idle = {"adversarial": [0.0, 0.6], "accuracy_mixed": [0.0, 0.5], "clusters_used": [0, 8], "coverage": [0, 0.9]}
+    idle = {
+        "adversarial": [0.0, 0.6],
+        "accuracy_mixed": [0.0, 0.5],
+        "clusters_used": [0, 8],
+        "coverage": [0, 0.9],
+    }
     here = tmp_path / "camvid" / "swin" / "clustered-mu1" / "seed0"
-    write_run(here, SCORES, make_config("i2v_small_swin", 0), {"segmentation": [1], "chance": [0.64], **idle})
+    write_run(
+        here,
+        SCORES,
+        make_config("i2v_small_swin", 0),
+        {"segmentation": [1], "chance": [0.64], **idle},
+    )
     _, result = gathered(capsys, "adaptation", str(tmp_path))
     one = result["experiments"]["camvid, swin"]["clustered-mu1"]["seed0"]
     assert (one["adversarial"], one["accuracy_mixed"], one["without_pairs"]) == (0.6, 0.5, 0.9)
@@ -189,7 +246,12 @@ def test_steps_without_pairs_do_not_count(tmp_path: Path, capsys: pytest.Capture
 
     never = {name: values[:1] for name, values in idle.items()}
     shutil.rmtree(here)
-    write_run(here, SCORES, make_config("i2v_small_swin", 0), {"segmentation": [1], "chance": [0.64], **never})
+    write_run(
+        here,
+        SCORES,
+        make_config("i2v_small_swin", 0),
+        {"segmentation": [1], "chance": [0.64], **never},
+    )
     said, _ = gathered(capsys, "adaptation", str(tmp_path))
     assert "| clustered-mu1 | 31.00 |  |  |  |  | 40.00 |  | 1 |" in said.splitlines()
 
@@ -206,7 +268,9 @@ def test_runs_of_another_budget_are_refused(tmp_path: Path) -> None:
 
 def test_a_choice_is_by_the_images_to_choose_on(tmp_path: Path) -> None:
     write_experiment(tmp_path)
-    assert gather.choice(tmp_path / "shapes" / "cnn", "global") == Setting(method="global", mu="0.1")
+    assert gather.choice(tmp_path / "shapes" / "cnn", "global") == Setting(
+        method="global", mu="0.1"
+    )
     assert gather.choice(tmp_path / "shapes" / "cnn", "spatial") is None
 
 
@@ -214,8 +278,15 @@ SCORES = {"target-choose": 0.3, "target-report": 0.31, "source": 0.4}
 
 
 def write_experiment(runs: Path) -> None:
-    """shapes, cnn: a source, its controls and one method in three settings, of which one is best where it counts."""
-    general = {"adversarial": [0.0, 0.7], "chance": [0.69], "accuracy_source": [1.0, 0.4], "accuracy_target": [0.6]}
+    """shapes, cnn: a source, its controls and one method in three settings, of which one is best
+    where it counts.
+    """
+    general = {
+        "adversarial": [0.0, 0.7],
+        "chance": [0.69],
+        "accuracy_source": [1.0, 0.4],
+        "accuracy_target": [0.6],
+    }
     found: list[tuple[str, int, dict[str, Any], dict[str, list[float]], dict[str, float]]] = [
         ("source", 0, {"loss": "none"}, {}, SCORES),
         ("none", 0, {"loss": "none"}, {}, SCORES | {"target-report": 0.30}),
@@ -223,12 +294,20 @@ def write_experiment(runs: Path) -> None:
         ("mixed", 0, {}, general, SCORES | {"target-report": 0.35}),
         ("ceiling", 0, {"loss": "none"}, {}, SCORES | {"target-report": 0.51}),
         ("global-mu0.01", 0, {}, general, SCORES | {"target-choose": 0.2, "target-report": 0.48}),
-        ("global-mu0.1", 0, {}, general, SCORES | {"target-choose": 0.45, "target-report": 0.41, "target-dusk": 0.2}),
+        (
+            "global-mu0.1",
+            0,
+            {},
+            general,
+            SCORES | {"target-choose": 0.45, "target-report": 0.41, "target-dusk": 0.2},
+        ),
         ("global-mu1-ramp", 0, {}, general, SCORES | {"target-report": 0.39}),
     ]
     for setting, seed, options, known, scores in found:
         folder = runs / "shapes" / "cnn" / setting / f"seed{seed}"
-        config = make_config("i2v_small_cnn", seed, epochs=40 if setting == "source" else 4, **options)
+        config = make_config(
+            "i2v_small_cnn", seed, epochs=40 if setting == "source" else 4, **options
+        )
         write_run(folder, scores, config, {"segmentation": [2, 1], **known})
     adapted = runs / "shapes" / "cnn" / "source" / "seed0" / "statistics"
     for judged, score in (("target-choose", 0.3), ("target-report", 0.36)):
@@ -239,7 +318,9 @@ def write_experiment(runs: Path) -> None:
     (runs / "data" / "shapes_report").mkdir(parents=True)
 
 
-def test_curves_draw_a_line_for_each_method_with_a_discriminator(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_curves_draw_a_line_for_each_method_with_a_discriminator(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     write_experiment(tmp_path)
     _, result = gathered(capsys, "adaptation", str(tmp_path))
     svg = curves.draw(result)
@@ -247,4 +328,6 @@ def test_curves_draw_a_line_for_each_method_with_a_discriminator(tmp_path: Path,
     (points,) = [part.split('"')[0].split() for part in svg.split('<polyline points="')[1:2]]
     # Right in 80 % of cases at first and in 50 % in the last tenth: (1 + .6) / 2 and (.4 + .6) / 2.
     heights = [float(point.split(",")[1]) for point in points]
-    assert heights == pytest.approx([curves.height_of(0.8)] * 18 + [curves.height_of(0.5)] * 2, abs=0.1)
+    assert heights == pytest.approx(
+        [curves.height_of(0.8)] * 18 + [curves.height_of(0.5)] * 2, abs=0.1
+    )

@@ -11,7 +11,14 @@ from tests.conftest import ROOT
 
 @pytest.mark.slow
 def test_last_line_is_json_of_three_ways() -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "catalogue.py"), "--videos", "60", "--classes", "4"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "catalogue.py"),
+        "--videos",
+        "60",
+        "--classes",
+        "4",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

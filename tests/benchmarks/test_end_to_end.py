@@ -13,8 +13,21 @@ SCRIPT = str(ROOT / "benchmarks" / "end_to_end.py")
 
 
 @pytest.mark.slow
-def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
-    small = ["--frames", "4", "--height", "50", "--width", "70", "--threads", "1", "--out", str(tmp_path / "out.json")]
+def test_small_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    small = [
+        "--frames",
+        "4",
+        "--height",
+        "50",
+        "--width",
+        "70",
+        "--threads",
+        "1",
+        "--out",
+        str(tmp_path / "out.json"),
+    ]
     monkeypatch.setattr(sys, "argv", [SCRIPT, *small])
     run_path(SCRIPT, run_name="__main__")
     *table, last = capsys.readouterr().out.splitlines()

@@ -17,7 +17,13 @@ from tests.conftest import ROOT
 
 
 def gpu_sh(tmp_path: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OUT": str(tmp_path / "out"), "DEVICE": "cpu", "PYTHON": sys.executable, **variables}
+    environment = {
+        **os.environ,
+        "OUT": str(tmp_path / "out"),
+        "DEVICE": "cpu",
+        "PYTHON": sys.executable,
+        **variables,
+    }
     command = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -29,8 +35,10 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path: Path) -> None:
     first, *others = done.stdout.splitlines()
     scripts = f"{sys.executable} {ROOT}/benchmarks"
     where = f"{tmp_path}/out"
-    assert first == f"{scripts}/label_propagation.py --device cuda:1 --search windows --frames 10 --out {where}/" + (
-        "label_propagation.json"
+    assert (
+        first
+        == f"{scripts}/label_propagation.py --device cuda:1 --search windows --frames 10 --out {where}/"
+        + ("label_propagation.json")
     )
     assert (
         f"{scripts}/end_to_end.py --device cuda:1 --precision fp32 tf32 bf16 --frames 77 --out {where}/"
@@ -61,7 +69,9 @@ def test_a_rehearsal_at_tiny_size(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(kept.read_text())
     assert result["figures"]["label_propagation"]["search"] == "windows"
-    command = "python benchmarks/label_propagation.py --device cpu --search windows --frames 1 --height 9"
+    command = (
+        "python benchmarks/label_propagation.py --device cpu --search windows --frames 1 --height 9"
+    )
     assert result["commands"]["label_propagation"].startswith(command)
     assert {"machine", "date", "commit"} <= result.keys()
     assert re.search(r"label propagation, 480x854, fp32 .* frames/s \(.*x plain\)", done.stdout)
@@ -69,11 +79,16 @@ def test_a_rehearsal_at_tiny_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"), [("60", "failed: no such card; see "), ("0", "left out; no time is left of 0")]
+    ("limit", "told"),
+    [("60", "failed: no such card; see "), ("0", "left out; no time is left of 0")],
 )
-def test_a_figure_that_fails_is_told_and_so_is_one_without_time(tmp_path: Path, limit: str, told: str) -> None:
+def test_a_figure_that_fails_is_told_and_so_is_one_without_time(
+    tmp_path: Path, limit: str, told: str
+) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\ncase $1 in *gpu_figures.py) exit 0 ;; esac\necho no such card\nexit 1\n")
+    python.write_text(
+        "#!/bin/sh\ncase $1 in *gpu_figures.py) exit 0 ;; esac\necho no such card\nexit 1\n"
+    )
     python.chmod(0o755)
     done = gpu_sh(tmp_path, FIGURES="label_propagation end_to_end", PYTHON=str(python), LIMIT=limit)
     assert done.returncode == 1
@@ -89,12 +104,16 @@ def test_a_figure_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     python.chmod(0o755)
     done = gpu_sh(tmp_path, FIGURES="end_to_end", PYTHON=str(python), LIMIT="6")
     assert done.returncode == 1
-    assert re.match(r"end_to_end: stopped; it takes longer than the [56] s that were left of 6 s\n", done.stderr)
+    assert re.match(
+        r"end_to_end: stopped; it takes longer than the [56] s that were left of 6 s\n", done.stderr
+    )
 
 
 def test_what_was_measured_stands_beside_goal_and_estimate() -> None:
     propagation = {"frames_per_second": 71.5, "speedup": 9.0, "peak_mb": 800}
-    rows: list[dict[str, Any]] = [{"precision": "bf16", "frames_per_second": 66.0, "peak_mb": 4000, "peak_gpu_mb": 900}]
+    rows: list[dict[str, Any]] = [
+        {"precision": "bf16", "frames_per_second": 66.0, "peak_mb": 4000, "peak_gpu_mb": 900}
+    ]
     result = {"figures": {"label_propagation": propagation, "end_to_end": {"rows": rows}}}
     table = gpu_figures.table_of(result, {"davis fp32": {"frames_per_second": 80, "peak_mb": 700}})
     assert "| 60 frames/s | 80 frames/s, 700 MB | 71.5 frames/s (9.0x plain), 800 MB |" in table

@@ -23,7 +23,14 @@ def test_last_line_is_json_of_every_kind_of_proposals(tmp_path: Path) -> None:
         frame = np.where(ids[..., None] > 0, (200, 180, 90), (20, 40, 60)).astype(np.uint8)
         Image.fromarray(frame).save(tmp_path / "JPEGImages" / "480p" / "two" / f"{t:05d}.png")
 
-    command = [sys.executable, str(ROOT / "benchmarks" / "instances.py"), "--set", "tiny", str(tmp_path), "Annotations"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "instances.py"),
+        "--set",
+        "tiny",
+        str(tmp_path),
+        "Annotations",
+    ]
     command += ["two", "--foreground", "truth", "--proposals", "parts", "nonsense"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

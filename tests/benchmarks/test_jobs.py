@@ -59,13 +59,17 @@ def test_a_step_looks_at_the_disk_when_its_turn_comes(tmp_path: Path) -> None:
     def steps() -> Steps:
         yield python(f"open({str(tmp_path / 'first.part')!r}, 'w')")
         (tmp_path / "first.part").rename(tmp_path / "first")
-        yield python(f"open({str(tmp_path / 'first')!r}).close(); open({str(tmp_path / 'second')!r}, 'w')")
+        yield python(
+            f"open({str(tmp_path / 'first')!r}).close(); open({str(tmp_path / 'second')!r}, 'w')"
+        )
 
     run_jobs([Job(name="both", steps=steps())])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
 
 
-def test_a_job_that_fails_is_named_and_stops_the_others(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_job_that_fails_is_named_and_stops_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     log = tmp_path / "log"
 
     def failing() -> Steps:
@@ -91,7 +95,9 @@ def test_a_command_that_was_stopped_is_not_called_failed(capsys: pytest.CaptureF
     assert (ended.value.code, capsys.readouterr().err) == (143, "")
 
 
-def test_a_command_that_was_killed_has_the_status_that_a_shell_gives(capsys: pytest.CaptureFixture) -> None:
+def test_a_command_that_was_killed_has_the_status_that_a_shell_gives(
+    capsys: pytest.CaptureFixture,
+) -> None:
     killed = Job(name="one", steps=iter([python("import os; os.kill(os.getpid(), 9)")]))
     with pytest.raises(SystemExit) as ended:
         run_jobs([killed])
@@ -100,7 +106,9 @@ def test_a_command_that_was_killed_has_the_status_that_a_shell_gives(capsys: pyt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_stops_an_experiment_stops_its_trainings_in_their_own_time(tmp_path: Path, number: signal.Signals) -> None:
+def test_what_stops_an_experiment_stops_its_trainings_in_their_own_time(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     log = tmp_path / "log"
     experiment = subprocess.Popen(
         [sys.executable, "-c", EXPERIMENT, TRAINING, str(log)],
@@ -108,7 +116,8 @@ def test_what_stops_an_experiment_stops_its_trainings_in_their_own_time(tmp_path
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")},
-        # What is ignored at the start stays ignored, and the tests may be in the background of a shell.
+        # What is ignored at the start stays ignored, and the tests may be in the background of a
+        # shell.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for_lines(log, 2)

@@ -15,9 +15,22 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "label_propagation
 
 
 @pytest.mark.parametrize("search", ["tiles", "windows"])
-def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, search: str) -> None:
+def test_small_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, search: str
+) -> None:
     threads = torch.get_num_threads()
-    small = ["--frames", "1", "--height", "9", "--width", "13", "--channels", "16", "--threads", "1"]
+    small = [
+        "--frames",
+        "1",
+        "--height",
+        "9",
+        "--width",
+        "13",
+        "--channels",
+        "16",
+        "--threads",
+        "1",
+    ]
     chosen = ["--search", search, "--out", str(tmp_path / "figures.json")]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *small, *chosen])
     try:
@@ -34,12 +47,17 @@ def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 def test_estimates_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    small = {name: replace(case, height=9, width=13, channels=16) for name, case in label_propagation.CASES.items()}
+    small = {
+        name: replace(case, height=9, width=13, channels=16)
+        for name, case in label_propagation.CASES.items()
+    }
     monkeypatch.setattr(label_propagation, "CASES", small)
     threads = torch.get_num_threads()
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--estimate", "--threads", str(threads)])
     label_propagation.main()
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(rows) == {f"{name} {kind}" for name in ("davis", "dinov3", "frame") for kind in ("fp32", "bf16")}
+    assert set(rows) == {
+        f"{name} {kind}" for name in ("davis", "dinov3", "frame") for kind in ("fp32", "bf16")
+    }
     assert rows["frame bf16"]["tflop_bf16"] >= rows["davis bf16"]["tflop_bf16"]
     assert rows["frame fp32"]["kernels"] > rows["davis fp32"]["kernels"] > 100

@@ -21,7 +21,9 @@ ENDINGS = ("_consensus", "", "_cam")
 
 
 def masks(folder: Path, share: int) -> None:
-    """Two masks of 4x10 with so many columns of foreground; those that are there stay, as with the commands."""
+    """Two masks of 4x10 with so many columns of foreground; those that are there stay, as with the
+    commands.
+    """
     (folder / "bear").mkdir(parents=True, exist_ok=True)
     ids = np.zeros((4, 10), np.uint8)
     ids[:, :share] = 1
@@ -60,7 +62,9 @@ def leave_run(out: Path) -> None:
         masks(out / f"round{number}" / "maps", 2)
         (out / f"round{number}" / "metrics.jsonl").write_text('{"step": 8, "frame": 0.5}\n')
     (out / "encoder.json").write_text(json.dumps({"training": facts}))
-    (out / "provenance.json").write_text(json.dumps({"machine": "m", "versions": {}, "git_commit": "c"}))
+    (out / "provenance.json").write_text(
+        json.dumps({"machine": "m", "versions": {}, "git_commit": "c"})
+    )
 
 
 def leave_zeroshot(out: Path) -> None:
@@ -101,19 +105,29 @@ def run_in(folder: Path, **variables: str) -> dict[str, Any]:
     return found
 
 
-def test_all_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path, pretended: Pretended) -> None:
+def test_all_kinds_of_knowledge_are_learned_from_and_judged_once(
+    folder: Path, pretended: Pretended
+) -> None:
     found = run_in(folder, TRANSDUCTIVE="1", KNOWLEDGE="consensus saliency cam")
     kinds = [f"mug{of}_round{number}{crf}" for of in ENDINGS for number in (1, 2) for crf in MASKS]
-    assert {"saliency", "saliency_no_crf", "saliency_mean", "cam", "one_shot", "one_shot_release_cam", *kinds} <= set(
-        found
-    )
+    assert {
+        "saliency",
+        "saliency_no_crf",
+        "saliency_mean",
+        "cam",
+        "one_shot",
+        "one_shot_release_cam",
+        *kinds,
+    } <= set(found)
     assert {"consensus", "consensus_no_crf", "one_shot_consensus"} <= set(found)
     assert {f"mug_transductive{of}_round2" for of in ENDINGS} <= set(found)
     mean = read_mask(folder / "out" / "saliency_mean" / "bear" / "00000.png")
     assert mean[:, :8].all()
     assert not mean[:, 8:].any()
     equal = read_mask(folder / "out" / "mug_cam_round2" / "equal-area" / "bear" / "00001.png")
-    assert equal[0].all()  # A soft mask that falls from the first row to the last, cut at the maps' share, .4.
+    assert equal[
+        0
+    ].all()  # A soft mask that falls from the first row to the last, cut at the maps' share, .4.
     assert equal[:2].mean() >= 0.5
     assert not equal[2:].any()
     assert found["saliency"] == {"J": 25.0, "F": 50.0, "T": 12.5, "J_sequences": {"bear": 25.0}}
@@ -124,7 +138,9 @@ def test_all_kinds_of_knowledge_are_learned_from_and_judged_once(folder: Path, p
     before = len(pretended.called)
     run_in(folder, TRANSDUCTIVE="1", KNOWLEDGE="consensus saliency cam")
     again = pretended.called[before:]
-    assert not [line for line in again if line.startswith(("densevos-eval score ", "densevos data frames"))]
+    assert not [
+        line for line in again if line.startswith(("densevos-eval score ", "densevos data frames"))
+    ]
     going_on = ("densevos train ", "densevos-eval zeroshot ", "densevos-eval propagate ")
     assert all("--resume" in line for line in again if line.startswith(going_on))
 
@@ -134,8 +150,13 @@ def test_commands_of_one_kind_of_maps(folder: Path, pretended: Pretended) -> Non
     out = folder / "out"
     where = f"--dataset davis16 --root {folder}/DAVIS --split dev"
     assert (out / "judged.txt").read_text() == f"{folder.resolve()}/DAVIS/JPEGImages/480p/bear\n"
-    found = [line for line in pretended.called if not line.startswith(("python", "densevos-eval score"))]
-    foreground, evaluated = "densevos data foreground", f"{out}/judged.txt --method saliency --uncertain 0"
+    found = [
+        line for line in pretended.called if not line.startswith(("python", "densevos-eval score"))
+    ]
+    foreground, evaluated = (
+        "densevos data foreground",
+        f"{out}/judged.txt --method saliency --uncertain 0",
+    )
     assert found == [
         f"densevos data frames {folder}/videos --short-side 192 --every 3 --out {out}/frames.part --overwrite",
         f"{foreground} {out}/frames --method saliency --out {out}/maps_saliency",
@@ -185,15 +206,21 @@ def test_agreement_is_the_iou_with_the_first_maps(folder: Path, pretended: Prete
     ids = np.full((4, 10), 255, np.uint8)
     ids[:, :3] = 1
     write_mask(folder / "out" / "maps_saliency" / "bear" / "00001.png", ids)
-    assert run_in(folder, KNOWLEDGE="saliency")["agreement"]["mug_saliency"]["trained"] == pytest.approx(58.3)
+    assert run_in(folder, KNOWLEDGE="saliency")["agreement"]["mug_saliency"][
+        "trained"
+    ] == pytest.approx(58.3)
 
 
 def test_tables_have_the_papers_figures_beside(folder: Path, pretended: Pretended) -> None:
     kinds = "consensus saliency cam"
-    found = reports.tables("mug_dev", run_in(folder, LEAVE_OUT="video", TRANSDUCTIVE="1", KNOWLEDGE=kinds))
+    found = reports.tables(
+        "mug_dev", run_in(folder, LEAVE_OUT="video", TRANSDUCTIVE="1", KNOWLEDGE=kinds)
+    )
     row = "25.00 (50.00, 12.50)"  # of consensus maps the paper has no figures
     assert f"| MuG round 2, CRF | {row} | {row} | 58.0 | {row} | 61.2 |" in found["maps and rounds"]
-    assert "| MuG round 2, no CRF | 25.00 (50.00) | 25.00 (50.00) | 55.3 |" in found["maps and rounds"]
+    assert (
+        "| MuG round 2, no CRF | 25.00 (50.00) | 25.00 (50.00) | 55.3 |" in found["maps and rounds"]
+    )
     assert "| round 2 | 25.00 (50.00) | 25.00 (50.00, 12.50) |" in found["transductive cam"]
     assert "| video | 25.00 (50.00, 12.50) | 25.00 (50.00, 12.50) | 56.4 |" in found["left out"]
     assert "| mug_saliency | 50.0 | 50.0 |" in found["agreement"]
@@ -204,8 +231,14 @@ def test_tables_have_the_papers_figures_beside(folder: Path, pretended: Pretende
     [
         ({}, "VIDEOS: set VIDEOS to a folder of videos"),
         ({"VIDEOS": "v"}, "DAVIS: set DAVIS to the root"),
-        ({"VIDEOS": "v", "DAVIS": "d", "KNOWLEDGE": "x"}, "KNOWLEDGE: there is no x; known are consensus, "),
-        ({"VIDEOS": "v", "DAVIS": "d", "LEAVE_OUT": "x"}, "LEAVE_OUT: there is no x; known are frame, short"),
+        (
+            {"VIDEOS": "v", "DAVIS": "d", "KNOWLEDGE": "x"},
+            "KNOWLEDGE: there is no x; known are consensus, ",
+        ),
+        (
+            {"VIDEOS": "v", "DAVIS": "d", "LEAVE_OUT": "x"},
+            "LEAVE_OUT: there is no x; known are frame, short",
+        ),
     ],
 )
 def test_unusable_variables_are_refused(wrong: dict[str, str], message: str) -> None:
@@ -214,7 +247,9 @@ def test_unusable_variables_are_refused(wrong: dict[str, str], message: str) -> 
 
 
 def test_a_split_without_a_list_is_refused(folder: Path, pretended: Pretended) -> None:
-    with pytest.raises(InputError, match=r"2016/no\.txt: no such list of sequences; check DAVIS and SPLIT"):
+    with pytest.raises(
+        InputError, match=r"2016/no\.txt: no such list of sequences; check DAVIS and SPLIT"
+    ):
         run_in(folder, SPLIT="no")
 
 
@@ -239,5 +274,7 @@ def test_the_picture_shows_maps_cells_and_masks_with_their_j(tmp_path: Path) -> 
     assert unknown.mean() == 1 / 2
     image = look.picture(frames, columns, truth, ["bear"], 0.5)
     assert image.size == (3 * look.WIDTH, look.HEADER + look.HEIGHT)
-    red, green, _ = image.getpixel((look.WIDTH + look.WIDTH // 2, look.HEADER + 3 * look.HEIGHT // 8))
+    red, green, _ = image.getpixel(
+        (look.WIDTH + look.WIDTH // 2, look.HEADER + 3 * look.HEIGHT // 8)
+    )
     assert red > 2 * green

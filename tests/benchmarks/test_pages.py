@@ -58,7 +58,12 @@ def test_the_index_agrees_and_has_a_line_for_each_page() -> None:
     kept = (RESULTS / f"{pages.INDEX}.md").read_text(encoding="utf-8")
     assert kept == pages.index(), "run python benchmarks pages"
     for name in NAMES:
-        assert len(re.findall(rf"^\| \[.+\]\({name}\.md\) \|.+ \|.+ \|.+ \|.+ \|$", kept, re.MULTILINE)) == 1, name
+        assert (
+            len(
+                re.findall(rf"^\| \[.+\]\({name}\.md\) \|.+ \|.+ \|.+ \|.+ \|$", kept, re.MULTILINE)
+            )
+            == 1
+        ), name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,7 +71,9 @@ def test_a_page_has_question_answer_command_tables_and_few_caveats(name: str) ->
     text = text_of(name)
     above, _, _ = text.partition("<details>")
 
-    question, answer, command = (above.index(mark) for mark in ("**Question.**", "**Answer.**", "```\n"))
+    question, answer, command = (
+        above.index(mark) for mark in ("**Question.**", "**Answer.**", "```\n")
+    )
     assert question < answer < command
     _, caveats = above.split("**Caveats**\n")
     assert 1 <= caveats.count("\n- ") <= 5
@@ -94,7 +101,9 @@ def test_scripts_and_options_of_the_commands_are_there(name: str) -> None:
 
             for script in scripts:
                 source = (ROOT / script).read_text(encoding="utf-8")
-                for option in re.findall(r" (--[a-z-]+)", command) if script.endswith(".py") else ():
+                for option in (
+                    re.findall(r" (--[a-z-]+)", command) if script.endswith(".py") else ()
+                ):
                     assert f'"{option}"' in source + harness, (script, option)
 
 
@@ -119,7 +128,9 @@ def test_an_unknown_placeholder_is_refused(name: str) -> None:
         pages.filled(f"a {{{{{name}}}}}", values, source="page.md")
 
 
-def test_a_template_without_lines_for_the_index_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_without_lines_for_the_index_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pages, "TEMPLATES", tmp_path)
     template = tmp_path / "scoring.md"
     template.write_text("# Scoring\n")
@@ -131,7 +142,9 @@ def test_a_template_without_lines_for_the_index_is_refused(tmp_path: Path, monke
 
 
 def test_an_experiment_without_result_has_no_page() -> None:
-    with pytest.raises(InputError, match=r"i2v_tables/result\.json: is not there; run the experiment"):
+    with pytest.raises(
+        InputError, match=r"i2v_tables/result\.json: is not there; run the experiment"
+    ):
         pages.values_of("i2v_tables")
 
 
@@ -144,7 +157,10 @@ def test_an_experiment_without_result_has_no_page() -> None:
     ],
 )
 def test_unusable_commands_are_refused_in_one_line(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
     monkeypatch.delenv("VIDEOS", raising=False)

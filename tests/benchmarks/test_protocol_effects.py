@@ -14,7 +14,12 @@ from tests.conftest import ROOT
 def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretended = Pretended(lambda command: None)
     monkeypatch.setattr(run, "run_jobs", pretended)
-    environment = {"DAVIS": "/d", "ENCODER": "e.safetensors", "OUT": str(tmp_path), "PRESETS": "dul rsp"}
+    environment = {
+        "DAVIS": "/d",
+        "ENCODER": "e.safetensors",
+        "OUT": str(tmp_path),
+        "PRESETS": "dul rsp",
+    }
     run.run({**environment, "SEQUENCES": "bear dog"}, ())
     where = "--dataset davis16 --root /d --split dev --sequences bear dog"
     expected = []
@@ -24,7 +29,10 @@ def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             method = f"--encoder {encoder} --layer res4 --preset {preset}"
             expected.append(f"densevos-eval propagate {method} {where} --out {out} --resume")
             expected.append(f"densevos-eval score {where}{at_size} --no-stability --results {out}")
-    assert pretended.called == [*expected, f"python {ROOT}/benchmarks gather protocol_effects {tmp_path}"]
+    assert pretended.called == [
+        *expected,
+        f"python {ROOT}/benchmarks gather protocol_effects {tmp_path}",
+    ]
 
     with pytest.raises(InputError, match="takes no options"):
         run.run(environment, ("--loop.epochs", "1"))
@@ -40,7 +48,9 @@ def test_tables_of_protocols(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
             folder = tmp_path / encoder / preset
             folder.mkdir(parents=True)
             means = {"J&F-Mean": j + more, "J-Mean": j, "F-Mean": j + 2 * more}
-            (folder / "results.json").write_text(json.dumps({"overall": means, "sequences": {"bear": means}}))
+            (folder / "results.json").write_text(
+                json.dumps({"overall": means, "sequences": {"bear": means}})
+            )
     said, result = gathered(capsys, "protocol_effects", str(tmp_path))
     assert "| dul | 50.0 (50.0, 50.0) | 62.5 (62.5, 62.5) | +12.5 |" in said.splitlines()
     assert "| crw | --alignment centres |" in said.splitlines()

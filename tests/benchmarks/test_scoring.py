@@ -8,7 +8,14 @@ from tests.conftest import ROOT
 
 
 def test_last_line_is_json_of_identical_numbers() -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "scoring.py"), "--frames", "4", "--workers", "1"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "scoring.py"),
+        "--frames",
+        "4",
+        "--workers",
+        "1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.splitlines()

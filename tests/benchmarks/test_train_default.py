@@ -1,4 +1,6 @@
-"""The encoder that comes with the package: which photographs, which commands, and the facts on its card."""
+"""The encoder that comes with the package: which photographs, which commands, and the facts on its
+card.
+"""
 
 import hashlib
 import io
@@ -18,7 +20,13 @@ ALLOWED = {"CC0-1.0", "CC-BY-2.0", "CC-BY-4.0", "public domain"}
 def photograph(name: str, content: bytes, source: str = "skimage") -> dict[str, str]:
     """A line of the list."""
     digest = hashlib.sha256(content).hexdigest()
-    return {"file": f"{source}-{name}", "path": name, "licence": "CC0-1.0", "credit": "nobody", "sha256": digest}
+    return {
+        "file": f"{source}-{name}",
+        "path": name,
+        "licence": "CC0-1.0",
+        "credit": "nobody",
+        "sha256": digest,
+    }
 
 
 def test_every_photograph_has_a_licence_that_allows_it_and_an_author() -> None:
@@ -35,7 +43,9 @@ def test_photographs_of_the_wheels_are_those_that_are_listed() -> None:
             assert hashlib.sha256(stills.of_wheel(row["path"])).hexdigest() == row["sha256"]
 
 
-def test_a_photograph_that_is_missing_or_changed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photograph_that_is_missing_or_changed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stills, "rows", lambda: [photograph("a.png", b"pixels")])
     assert stills.copy_stills(tmp_path, {"skimage": lambda path: b"pixels"}) == 1
     assert (tmp_path / "skimage-a.png").read_bytes() == b"pixels"
@@ -77,7 +87,9 @@ def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         f"densevos export {model} --half --about {tmp_path}/about.json --out {tmp_path}/default.safetensors",
     ]
     pretended.called.clear()
-    run.run({"OUT": str(tmp_path), "DAVIS": "/d", "OBJECTS": "/o", "OTHERS": "mine=my.safetensors"}, ())
+    run.run(
+        {"OUT": str(tmp_path), "DAVIS": "/d", "OBJECTS": "/o", "OTHERS": "mine=my.safetensors"}, ()
+    )
     assert pretended.called[0].startswith("densevos train")  # the clips are kept
     assert [command.split()[3] for command in pretended.starting("densevos-eval propagate")] == [
         *[f"{tmp_path}/measured.safetensors"] * 2,
@@ -110,7 +122,13 @@ def test_tables_and_card_have_every_encoder(tmp_path: Path, capsys: pytest.Captu
 
     assert "scores" not in about.about(tmp_path)
     said, result = gathered(capsys, "train_default", str(tmp_path))
-    assert "| sequence | J random | J default | J other | F random | F default | F other |" in said.splitlines()
+    assert (
+        "| sequence | J random | J default | J other | F random | F default | F other |"
+        in said.splitlines()
+    )
     assert "| bear | 12.5 | 50.0 | 25.0 | 50.0 | 50.0 | 50.0 |" in said.splitlines()
     assert (result["steps"], result["config"]) == (4, {"data": "OUT/clips"})
-    assert about.about(tmp_path)["scores"][1] == "DAVIS-2016 sequences (1), this encoder: J 50.0, F 50.0"
+    assert (
+        about.about(tmp_path)["scores"][1]
+        == "DAVIS-2016 sequences (1), this encoder: J 50.0, F 50.0"
+    )

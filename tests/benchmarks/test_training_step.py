@@ -11,9 +11,24 @@ import torch
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "training_step.py"
 
 
-def test_small_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+def test_small_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
     threads = torch.get_num_threads()
-    small = ["--batch", "2", "--frames", "2", "--size", "64", "--rounds", "1", "--clips", "2", "--threads", "1"]
+    small = [
+        "--batch",
+        "2",
+        "--frames",
+        "2",
+        "--size",
+        "64",
+        "--rounds",
+        "1",
+        "--clips",
+        "2",
+        "--threads",
+        "1",
+    ]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *small, "--out", str(tmp_path / "figures.json")])
     try:
         run_path(str(SCRIPT), run_name="__main__")

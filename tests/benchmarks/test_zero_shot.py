@@ -12,8 +12,17 @@ from tests.conftest import ROOT
 @pytest.mark.slow
 def test_the_last_line_is_json_with_a_row_for_each_part_and_length() -> None:
     parts = ["motion map", "consensus, all of it"]
-    command = [sys.executable, str(ROOT / "benchmarks" / "zero_shot.py"), "--frames", "2", "--lengths", "3"]
-    done = subprocess.run([*command, "--parts", *parts], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "zero_shot.py"),
+        "--frames",
+        "2",
+        "--lengths",
+        "3",
+    ]
+    done = subprocess.run(
+        [*command, "--parts", *parts], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
     assert [(row["part"], row["frames"]) for row in rows] == [

@@ -1,4 +1,6 @@
-"""Zero-shot segmentation without training on DAVIS: which commands run, and the tables of what they leave."""
+"""Zero-shot segmentation without training on DAVIS: which commands run, and the tables of what they
+leave.
+"""
 
 import json
 from pathlib import Path
@@ -14,7 +16,9 @@ from tests.conftest import ROOT
 def leave_scores(folder: Path, j: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     means = {"J-Mean": j, "F-Mean": 0.5, "T-Mean": 0.25}
-    (folder / "results.json").write_text(json.dumps({"overall": means, "sequences": {"bear": means}}))
+    (folder / "results.json").write_text(
+        json.dumps({"overall": means, "sequences": {"bear": means}})
+    )
 
 
 def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,8 +34,13 @@ def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         out = tmp_path / name
         expected += [f"densevos-eval zeroshot {options} {where} --out {out} --resume"]
-        expected += [f"densevos-eval score {where} --results {masks}" for masks in (out, out / "no-crf")]
-    assert pretended.called == [*expected, f"python {ROOT}/benchmarks gather zero_shot_dev {tmp_path}"]
+        expected += [
+            f"densevos-eval score {where} --results {masks}" for masks in (out, out / "no-crf")
+        ]
+    assert pretended.called == [
+        *expected,
+        f"python {ROOT}/benchmarks gather zero_shot_dev {tmp_path}",
+    ]
 
     with pytest.raises(InputError, match="takes no options"):
         run.run({"DAVIS": "/d", "OUT": str(tmp_path)}, ("--loop.epochs", "1"))

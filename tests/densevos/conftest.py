@@ -28,7 +28,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def write_frames(folder: Path, frames: int, *, width: int = 56, height: int = 40, seed: int = 0) -> Path:
+def write_frames(
+    folder: Path, frames: int, *, width: int = 56, height: int = 40, seed: int = 0
+) -> Path:
     """A frame folder of smooth random texture that moves one pixel a frame."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
@@ -56,7 +58,15 @@ def tiny(videos: Path) -> TrainConfig:
         clips=ClipConfig(frames=2, size=32, short_side=(32, 40), gap=2),
         objective=SelfTrainingConfig(anchor_grid=2, cross_view_grid=2),
         optimiser=OptimiserConfig(lr=1e-3),
-        loop=LoopConfig(batch=2, epochs=2, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"),
+        loop=LoopConfig(
+            batch=2,
+            epochs=2,
+            workers=0,
+            log_every=1,
+            checkpoint_every=1,
+            device="cpu",
+            precision="fp32",
+        ),
     )
 
 

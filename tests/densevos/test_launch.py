@@ -34,7 +34,9 @@ def densevos(*arguments: object) -> int:
     ],
 )
 def test_a_job_that_starts_again_goes_on(words: str, first: str, resumed: str) -> None:
-    work = Work(program="densevos", words=("train", *words.split()), goes_on_with=("--resume", "auto"))
+    work = Work(
+        program="densevos", words=("train", *words.split()), goes_on_with=("--resume", "auto")
+    )
     assert work.first().words == ("train", *first.split())
     assert work.first().resumed().words == ("train", *resumed.split())
     assert work.command()[1:4] == ["-m", "densevos", "train"]
@@ -42,10 +44,17 @@ def test_a_job_that_starts_again_goes_on(words: str, first: str, resumed: str) -
 
 def test_ranks_find_each_other() -> None:
     place = SimpleNamespace(
-        num_tasks=8, num_nodes=2, global_rank=5, local_rank=1, raw_job_id="123456", hostnames=["one", "two"]
+        num_tasks=8,
+        num_nodes=2,
+        global_rank=5,
+        local_rank=1,
+        raw_job_id="123456",
+        hostnames=["one", "two"],
     )
     variables = rank_variables(place)
-    assert {name: variables[name] for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")} == {
+    assert {
+        name: variables[name] for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    } == {
         "WORLD_SIZE": "8",
         "RANK": "5",
         "LOCAL_RANK": "1",
@@ -57,7 +66,11 @@ def test_ranks_find_each_other() -> None:
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand-ins for the programs of SLURM, and the folder for logs."""
-    for name, body in {"sbatch": "echo Submitted batch job 77", "srun": "exit 1", "sacct": "exit 0"}.items():
+    for name, body in {
+        "sbatch": "echo Submitted batch job 77",
+        "srun": "exit 1",
+        "sacct": "exit 0",
+    }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -65,12 +78,37 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--nodes", 2, "--gpus", 4, "--cpus", 8, "--minutes", 90, "--partition", "gpu", "--requeue")
-    more = ("--slurm", "account=lab", "qos=low", "--logs", slurm, "--", "train", "dul_small", "--out", "my run")
+    options = (
+        "--nodes",
+        2,
+        "--gpus",
+        4,
+        "--cpus",
+        8,
+        "--minutes",
+        90,
+        "--partition",
+        "gpu",
+        "--requeue",
+    )
+    more = (
+        "--slurm",
+        "account=lab",
+        "qos=low",
+        "--logs",
+        slurm,
+        "--",
+        "train",
+        "dul_small",
+        "--out",
+        "my run",
+    )
     assert densevos("launch", *options, *more) == 0
     said = capsys.readouterr().out
     assert (
-        "job 77: densevos train dul_small --out 'my run' --resume auto\n" in said.replace(" --resume auto", "") or said
+        "job 77: densevos train dul_small --out 'my run' --resume auto\n"
+        in said.replace(" --resume auto", "")
+        or said
     )
     (script,) = slurm.glob("*/*_submission.sh")
     lines = set(script.read_text().splitlines())
@@ -86,11 +124,18 @@ def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]
     [
         (("--gpus", 2), "no command; write densevos launch [options] -- COMMAND"),
         (("--slurm", "account", "--", "describe"), "each must be NAME=VALUE"),
-        (("--cluster", "local", "--nodes", 2, "--", "describe"), "LocalExecutor can use only one node"),
+        (
+            ("--cluster", "local", "--nodes", 2, "--", "describe"),
+            "LocalExecutor can use only one node",
+        ),
     ],
 )
 def test_bad_options_are_refused(
-    arguments: tuple[object, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+    arguments: tuple[object, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert densevos("launch", *arguments) == 2
@@ -108,7 +153,20 @@ def test_debug_runs_here_and_now(capfd: pytest.CaptureFixture[str]) -> None:
     assert densevos("launch", "--cluster", "debug", "--", "data", "layouts") == 0
     assert "kinetics400" in capfd.readouterr().out
     assert (
-        densevos("launch", "--cluster", "debug", "--", "data", "index", "/nowhere", "--dataset", "x", "--out", "y") == 1
+        densevos(
+            "launch",
+            "--cluster",
+            "debug",
+            "--",
+            "data",
+            "index",
+            "/nowhere",
+            "--dataset",
+            "x",
+            "--out",
+            "y",
+        )
+        == 1
     )
 
 
@@ -137,13 +195,23 @@ while not sys.argv[2:]:
 
 
 @pytest.mark.slow
-def test_a_job_of_two_processes_is_stopped_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signal of the cluster reaches all processes of the job and their commands, as SLURM sends it."""
+def test_a_job_of_two_processes_is_stopped_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal of the cluster reaches all processes of the job and their commands, as SLURM sends
+    it.
+    """
     (tmp_path / "steps.py").write_text(STEPS)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", ""))))
-    work = Work(program="steps", words=(str(tmp_path),), goes_on_with=("--resume", "auto"), ranks=True)
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    )
+    work = Work(
+        program="steps", words=(str(tmp_path),), goes_on_with=("--resume", "auto"), ranks=True
+    )
     monkeypatch.setattr(Work, "first", lambda self: self)
-    options = ClusterOptions(cluster="local", processes=2, requeue=True, wait=True, logs=tmp_path / "logs")
+    options = ClusterOptions(
+        cluster="local", processes=2, requeue=True, wait=True, logs=tmp_path / "logs"
+    )
     launched = threading.Thread(target=launch, args=([work], options))
     launched.start()
     logs = [tmp_path / f"rank{rank}.txt" for rank in (0, 1)]
@@ -152,7 +220,9 @@ def test_a_job_of_two_processes_is_stopped_and_goes_on(tmp_path: Path, monkeypat
     for task in children(job):
         for process in (*children(task), task):
             os.kill(int(process), signal.SIGUSR2)
-        if task == children(job)[1]:  # only the first process tells its command; training tells the other ranks
+        if (
+            task == children(job)[1]
+        ):  # only the first process tells its command; training tells the other ranks
             os.kill(int(children(task)[0]), signal.SIGTERM)
     launched.join(timeout=60)
     assert not launched.is_alive()

@@ -1,7 +1,9 @@
-"""A GPU that is not there: tensors that say `cuda:0`, compute on the CPU, and count what would wait for the device.
+"""A GPU that is not there: tensors that say `cuda:0`, compute on the CPU, and count what would wait
+for the device.
 
-Torch's own fake tensors have no values, and their backward pass fails without a driver. `OnDevice` therefore wraps a
-tensor of the CPU. What only a real GPU can tell (speed, memory, NCCL, the numerics of cuDNN) is not simulated.
+Torch's own fake tensors have no values, and their backward pass fails without a driver. `OnDevice`
+therefore wraps a tensor of the CPU. What only a real GPU can tell (speed, memory, NCCL, the
+numerics of cuDNN) is not simulated.
 
     with simulated_gpu() as gpu:
         module = gpu.moved(module)
@@ -19,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype as group_tensors_by_device_and_dtype
+from torch.utils._foreach_utils import (
+    _group_tensors_by_device_and_dtype as group_tensors_by_device_and_dtype,
+)
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -39,11 +43,18 @@ ASKING = {
     aten.unique_consecutive.default: "unique",
     aten.bincount.default: "bincount",
 }
-INDEXING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
+INDEXING = (
+    aten.index.Tensor,
+    aten.index_put.default,
+    aten.index_put_.default,
+    aten._index_put_impl_.default,
+)
 COPYING = (aten.copy_.default, *INDEXING)
 """Operations that take tensors of the CPU beside those of the device, and copy them."""
 OF_GRADIENTS = (aten.scatter.src, aten.scatter.value)
-"""What torch 2.6 computes gradients of min and topk with, from zeros that it makes where no simulation sees them."""
+"""What torch 2.6 computes gradients of min and topk with, from zeros that it makes where no
+simulation sees them.
+"""
 
 
 class DeviceMismatchError(AssertionError):
@@ -58,7 +69,9 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, values: Tensor, gpu: "SimulatedGpu") -> Self:
-        """`values` behind a tensor that the C++ side takes for one of the CPU, so that autograd works as there."""
+        """`values` behind a tensor that the C++ side takes for one of the CPU, so that autograd
+        works as there.
+        """
         tensor = Tensor._make_wrapper_subclass(
             cls,
             values.shape,
@@ -93,7 +106,11 @@ class OnDevice(Tensor):
 
     @classmethod
     def __torch_dispatch__(
-        cls, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        cls,
+        func: Any,
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
@@ -132,7 +149,9 @@ class SimulatedGpu(TorchFunctionMode):
             for name, parameter in part._parameters.items():
                 if parameter is not None:
                     on_device = OnDevice(parameter.detach(), self)
-                    part._parameters[name] = nn.Parameter(on_device, requires_grad=parameter.requires_grad)
+                    part._parameters[name] = nn.Parameter(
+                        on_device, requires_grad=parameter.requires_grad
+                    )
             for name, buffer in part._buffers.items():
                 if buffer is not None:
                     part._buffers[name] = OnDevice(buffer, self)
@@ -147,7 +166,11 @@ class SimulatedGpu(TorchFunctionMode):
         self.copies.append(f"{what} at {_place()}")
 
     def __torch_function__(
-        self, func: Any, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
@@ -160,7 +183,9 @@ class SimulatedGpu(TorchFunctionMode):
             self.wait("tolist")
             return first.values.tolist()
         if name in ("numpy", "__array__") and on_device:
-            raise TypeError("can't convert cuda:0 device type tensor to numpy: copy it to the CPU first")
+            raise TypeError(
+                "can't convert cuda:0 device type tensor to numpy: copy it to the CPU first"
+            )
         if name == "new_tensor" and on_device:
             self.copy("new_tensor")
             return OnDevice(torch.tensor(*args[1:], dtype=kwargs.get("dtype", first.dtype)), self)
@@ -170,8 +195,12 @@ class SimulatedGpu(TorchFunctionMode):
             return self._made(func, name, args, kwargs)
         return func(*args, **kwargs)
 
-    def _moved(self, tensor: Tensor, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        """`tensor` after .to(...), .cpu() or .cuda(): dtype and layout by torch itself, the device here."""
+    def _moved(
+        self, tensor: Tensor, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Tensor:
+        """`tensor` after .to(...), .cpu() or .cuda(): dtype and layout by torch itself, the device
+        here.
+        """
         target, dtype, waits, layout = _target(tensor, func.__name__, args, kwargs)
         from_device, to_device = isinstance(tensor, OnDevice), target.type == "cuda"
         if from_device and not to_device:
@@ -192,7 +221,11 @@ class SimulatedGpu(TorchFunctionMode):
         if name in ("tensor", "as_tensor", "asarray"):
             self.copy(name)
         made = func(*args, **{**kwargs, "device": "cpu"})
-        return made if isinstance(made, OnDevice) else OnDevice(made, self).requires_grad_(made.requires_grad)
+        return (
+            made
+            if isinstance(made, OnDevice)
+            else OnDevice(made, self).requires_grad_(made.requires_grad)
+        )
 
 
 class _Sent(torch.autograd.Function):
@@ -217,7 +250,9 @@ class _Fetched(torch.autograd.Function):
 
 
 class _AffineGrid(torch.autograd.Function):
-    """The backward pass of torch makes a tensor where the C++ side thinks that it is: on the CPU."""
+    """The backward pass of torch makes a tensor where the C++ side thinks that it is: on the
+    CPU.
+    """
 
     @staticmethod
     def forward(context: Any, theta: OnDevice, size: list[int], align_corners: bool) -> Tensor:
@@ -235,21 +270,29 @@ class _AffineGrid(torch.autograd.Function):
 
 @contextmanager
 def simulated_gpu() -> Iterator[SimulatedGpu]:
-    """A block in which `cuda` is the simulated GPU, one that multiplies bfloat16; mixed precision is the CPU's."""
+    """A block in which `cuda` is the simulated GPU, one that multiplies bfloat16; mixed precision
+    is the CPU's.
+    """
     gpu = SimulatedGpu()
     with (
         mock.patch.object(torch, "autocast", _autocast),
         mock.patch.object(torch.cuda, "get_device_capability", return_value=(9, 0)),
-        mock.patch.object(torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_grouped)),
+        mock.patch.object(
+            torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(_grouped)
+        ),
         # Wrapped tensors cannot be views in inference mode.
-        mock.patch.object(torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()),
+        mock.patch.object(
+            torch._C, "_InferenceMode", lambda mode: torch.no_grad() if mode else nullcontext()
+        ),
         gpu,
     ):
         yield gpu
 
 
 def _grouped(lists: list[list[Any]], with_indices: bool = False) -> dict[Any, Any]:
-    """Tensors by device and dtype, as optimisers that update many at once want them; the C++ side says CPU."""
+    """Tensors by device and dtype, as optimisers that update many at once want them; the C++ side
+    says CPU.
+    """
     groups = group_tensors_by_device_and_dtype(lists, with_indices)
     there = any(isinstance(tensor, OnDevice) for tensor in lists[0])
     return {(CUDA if there else device, dtype): found for (device, dtype), found in groups.items()}
@@ -257,17 +300,22 @@ def _grouped(lists: list[list[Any]], with_indices: bool = False) -> dict[Any, An
 
 class _autocast(torch.autocast):  # noqa: N801 - takes the place of torch.autocast
     def __init__(self, device_type: str, dtype: torch.dtype | None = None, **kwargs: Any):
-        # The CPU takes seconds for what it computes in float16. What is cast is the same for bfloat16.
+        # The CPU takes seconds for what it computes in float16. What is cast is the same for
+        # bfloat16.
         dtype = torch.bfloat16 if dtype == torch.float16 else dtype
         super().__init__("cpu" if device_type == "cuda" else device_type, dtype, **kwargs)
 
 
 def _check_devices(func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> None:
-    """Raise DeviceMismatchError where a GPU would; it takes single numbers of the CPU, but not in a list of tensors."""
+    """Raise DeviceMismatchError where a GPU would; it takes single numbers of the CPU, but not in a
+    list of tensors.
+    """
     if func in COPYING or (func in OF_GRADIENTS and not tensors[0].any()):
         return
     listed = {id(t) for argument in args if isinstance(argument, list | tuple) for t in argument}
-    strangers = [t for t in tensors if not isinstance(t, OnDevice) and (t.dim() > 0 or id(t) in listed)]
+    strangers = [
+        t for t in tensors if not isinstance(t, OnDevice) and (t.dim() > 0 or id(t) in listed)
+    ]
     if strangers:
         raise DeviceMismatchError(
             f"{func}: a tensor {list(strangers[0].shape)} of the CPU, others of {CUDA}, at {_place()}"
@@ -295,7 +343,11 @@ def _count_indexing(gpu: SimulatedGpu, args: tuple[Any, ...]) -> None:
     for index in indices:
         if not isinstance(index, OnDevice) and index.dim():
             gpu.copy("index of the CPU")
-    masks = [index for index in indices if index.dtype in (torch.bool, torch.uint8) and isinstance(index, OnDevice)]
+    masks = [
+        index
+        for index in indices
+        if index.dtype in (torch.bool, torch.uint8) and isinstance(index, OnDevice)
+    ]
     # A mask to which one number is assigned is filled without asking where it is.
     filled = len(args) > 2 and args[2].numel() == 1 and len(indices) == len(masks)
     if masks and not filled:
@@ -305,9 +357,16 @@ def _count_indexing(gpu: SimulatedGpu, args: tuple[Any, ...]) -> None:
 def _target(
     tensor: Tensor, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[torch.device, torch.dtype | None, bool, torch.memory_format | None]:
-    """What .to(...), .cpu() or .cuda() leads to: device, dtype, whether it blocks, memory format."""
+    """What .to(...), .cpu() or .cuda() leads to: device, dtype, whether it blocks, memory
+    format.
+    """
     if name in ("cpu", "cuda"):
-        return CUDA if name == "cuda" else torch.device("cpu"), None, not kwargs.get("non_blocking"), None
+        return (
+            CUDA if name == "cuda" else torch.device("cpu"),
+            None,
+            not kwargs.get("non_blocking"),
+            None,
+        )
     if args and isinstance(args[0], Tensor):
         return args[0].device, args[0].dtype, not kwargs.get("non_blocking"), None
     kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "copy"}

@@ -1,7 +1,7 @@
 """The evaluator on a simulated GPU: propagation, zero-shot segmentation and classes of pixels.
 
-Each row says how often a frame may wait for the device, and how often it may copy to it from pageable memory. Masks
-are those of the CPU.
+Each row says how often a frame may wait for the device, and how often it may copy to it from
+pageable memory. Masks are those of the CPU.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,9 @@ def encoder() -> Encoder:
 def masks_of(propagator: Propagator, video: Video) -> list[np.ndarray]:
     mask = np.zeros(video.frames.shape[1:3], np.uint8)
     mask[16:32, 24:72], mask[32:48, 24:72] = 3, 9
-    return [propagator.step(frame, mask if t == 0 else None) for t, frame in enumerate(video.frames)]
+    return [
+        propagator.step(frame, mask if t == 0 else None) for t, frame in enumerate(video.frames)
+    ]
 
 
 def on_gpu(gpu: SimulatedGpu, encoder: Encoder) -> Encoder:
@@ -76,7 +78,9 @@ def on_gpu(gpu: SimulatedGpu, encoder: Encoder) -> Encoder:
     [(DEFAULT, 1, 0), (AS_MUG, 1, 0)],
     ids=["default", "all cells of recent frames"],
 )
-def test_propagation(encoder: Encoder, video: Video, config: PropagationConfig, waits: int, copies: int) -> None:
+def test_propagation(
+    encoder: Encoder, video: Video, config: PropagationConfig, waits: int, copies: int
+) -> None:
     """The host waits once: for labels and for whether features are finite, in one copy."""
     expected = masks_of(Propagator(encoder, config), video)
     with simulated_gpu() as gpu:

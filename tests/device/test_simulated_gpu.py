@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.device.simulated_gpu import CUDA, DeviceMismatchError, OnDevice, SimulatedGpu, simulated_gpu
+from tests.device.simulated_gpu import (
+    CUDA,
+    DeviceMismatchError,
+    OnDevice,
+    SimulatedGpu,
+    simulated_gpu,
+)
 
 
 def waits(gpu: SimulatedGpu) -> list[str]:
@@ -18,7 +24,14 @@ def copies(gpu: SimulatedGpu) -> list[str]:
 def test_tensors_stay_on_the_device() -> None:
     with simulated_gpu() as gpu:
         made = torch.arange(3, device="cuda:0")
-        for tensor in (made, made + 1, made.float().mean(), torch.zeros_like(made), made.new_ones(2), made[None]):
+        for tensor in (
+            made,
+            made + 1,
+            made.float().mean(),
+            torch.zeros_like(made),
+            made.new_ones(2),
+            made[None],
+        ):
             assert isinstance(tensor, OnDevice)
             assert tensor.device == CUDA
             assert tensor.is_cuda
@@ -55,7 +68,15 @@ def test_what_waits_is_counted_with_its_place() -> None:
         there[there > 1]
         torch.empty(3).copy_(there)
         torch.ones(3, dtype=torch.long, device="cuda").repeat_interleave(there.long())
-        expected = ["item", "item", "copy to the CPU", "copy to the CPU", "tolist", "nonzero", "boolean indexing"]
+        expected = [
+            "item",
+            "item",
+            "copy to the CPU",
+            "copy to the CPU",
+            "tolist",
+            "nonzero",
+            "boolean indexing",
+        ]
         assert waits(gpu) == [*expected, "copy_ to the CPU", "repeat_interleave"]
         assert all(__file__.endswith(wait.split(" at ")[1].split(":")[0]) for wait in gpu.waits)
         assert copies(gpu) == []
@@ -79,7 +100,12 @@ def test_copies_of_pageable_memory_are_counted_apart() -> None:
         there[[0, 1]]
         there.copy_(torch.zeros(4))
         there.new_tensor([1.0])
-        assert copies(gpu) == ["copy to the device", "index of the CPU", "copy_ to the device", "new_tensor"]
+        assert copies(gpu) == [
+            "copy to the device",
+            "index of the CPU",
+            "copy_ to the device",
+            "new_tensor",
+        ]
         assert gpu.waits == []
 
 

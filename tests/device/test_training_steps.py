@@ -1,7 +1,8 @@
-"""Training steps of every learner on a simulated GPU: no tensor on the wrong device, and nobody waits.
+"""Training steps of every learner on a simulated GPU: no tensor on the wrong device, and nobody
+waits.
 
-A step that waits for the device leaves it idle until the host has queued more work. The loop reads its losses once a
-step; the table says what the learners may add to that.
+A step that waits for the device leaves it idle until the host has queued more work. The loop reads
+its losses once a step; the table says what the learners may add to that.
 """
 
 import copy
@@ -29,7 +30,15 @@ from densevos.engine.run import Run
 from densevos.learners.mug import Mug
 from densevos.learners.self_training import SelfTraining
 from densevos.models.encoder import DenseEncoder
-from tests.densevos.learners.test_image_to_video import CNN, PAIRS, SWIN, VIDEO, batch_of, config_of, learner_of
+from tests.densevos.learners.test_image_to_video import (
+    CNN,
+    PAIRS,
+    SWIN,
+    VIDEO,
+    batch_of,
+    config_of,
+    learner_of,
+)
 from tests.device.simulated_gpu import OnDevice, simulated_gpu
 
 
@@ -51,7 +60,9 @@ def dul(**changes: Any) -> tuple[Learner[Any], Any]:
     objective = SelfTrainingConfig(anchor_grid=2, cross_view_grid=2, **changes)
     encoder = DenseEncoder(EncoderConfig(key_channels=16, last="res3"))
     frames = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8)
-    return SelfTraining(encoder, objective, ViewConfig()), ClipBatch(frames=frames, names=("a", "b"), skipped=())
+    return SelfTraining(encoder, objective, ViewConfig()), ClipBatch(
+        frames=frames, names=("a", "b"), skipped=()
+    )
 
 
 def mug(**changes: Any) -> tuple[Learner[Any], Any]:
@@ -87,14 +98,20 @@ CASES = {
     "MuG fine, crops of features": Case(make=lambda: mug(readout="fine", crop="feature")),
     "MuG round robin": Case(make=lambda: mug(round_robin=True)),
     "i2v CNN general": Case(make=lambda: image_to_video(CNN, loss="general")),
-    "i2v Swin clustered": Case(make=lambda: image_to_video(SWIN, loss="clustered"), precision=torch.bfloat16),
+    "i2v Swin clustered": Case(
+        make=lambda: image_to_video(SWIN, loss="clustered"), precision=torch.bfloat16
+    ),
     "i2v Swin tokens, ramp": Case(
-        make=lambda: image_to_video(SWIN, loss="general", adversarial=replace(PAIRS, unit="tokens", ramp_batches=9))
+        make=lambda: image_to_video(
+            SWIN, loss="general", adversarial=replace(PAIRS, unit="tokens", ramp_batches=9)
+        )
     ),
     "i2v Video Swin general": Case(make=lambda: image_to_video(VIDEO, loss="general")),
     "i2v Video Swin clips": Case(
         make=lambda: image_to_video(
-            VIDEO, loss="general", adversarial=replace(PAIRS, discriminator="patch3d", padded="literal")
+            VIDEO,
+            loss="general",
+            adversarial=replace(PAIRS, discriminator="patch3d", padded="literal"),
         )
     ),
     "i2v Video Swin clustered": Case(make=lambda: image_to_video(VIDEO, loss="clustered")),
@@ -133,8 +150,12 @@ def test_a_step_waits_as_often_as_allowed_and_is_that_of_the_cpu(case: Case) -> 
 
     assert losses.keys() == expected.keys()
     for name, loss in losses.items():
-        assert isinstance(loss, OnDevice), f"{name} is on the CPU, and cannot be read together with the others"
-        torch.testing.assert_close(loss.values, expected[name].detach(), rtol=case.close, atol=case.close)
+        assert isinstance(loss, OnDevice), (
+            f"{name} is on the CPU, and cannot be read together with the others"
+        )
+        torch.testing.assert_close(
+            loss.values, expected[name].detach(), rtol=case.close, atol=case.close
+        )
     for ours, theirs in zip(learner.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours.values, theirs.detach(), rtol=case.close, atol=case.close)
 
@@ -159,7 +180,9 @@ LOOP_WAITS = 1
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_the_loop_waits_as_often_as_allowed(precision: torch.dtype) -> None:
-    """With float16 too: fused optimisers leave a step out on the device when a gradient overflowed."""
+    """With float16 too: fused optimisers leave a step out on the device when a gradient
+    overflowed.
+    """
     learner, batch = dul()
     with simulated_gpu() as gpu:
         gpu.moved(learner)

@@ -16,7 +16,9 @@ HEIGHT, WIDTH, FRAMES = 24, 40, 6
 
 @pytest.fixture(autouse=True)
 def _no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine even a short run may take long enough for one, and tests look at all lines."""
+    """On a busy machine even a short run may take long enough for one, and tests look at all
+    lines.
+    """
     monkeypatch.setattr("densevos_eval.base.progress.QUIET_SECONDS", float("inf"))
 
 
@@ -35,7 +37,9 @@ def write_masks(folder: Path, masks: np.ndarray) -> None:
         write_mask(folder / f"{t:05d}.png", mask)
 
 
-def write_frames(folder: Path, *, frames: int = FRAMES, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
+def write_frames(
+    folder: Path, *, frames: int = FRAMES, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> None:
     folder.mkdir(parents=True)
     for t in range(frames):
         Image.new("RGB", size, (t, 2 * t, 90)).save(folder / f"{t:05d}.jpg")
@@ -55,7 +59,9 @@ class Benchmark:
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
-    """Sequence one with one object, two with two; results are a little beside the truth for `two`."""
+    """Sequence one with one object, two with two; results are a little beside the truth for
+    `two`.
+    """
     root, results = tmp_path / "DAVIS", tmp_path / "results"
     for name, ids in {"one": {1: 8}, "two": {1: 1, 2: 14}}.items():
         write_frames(root / "JPEGImages" / "480p" / name)
@@ -70,12 +76,17 @@ def benchmark(tmp_path: Path) -> Benchmark:
 
 @pytest.fixture
 def ytvos(tmp_path: Path) -> Path:
-    """YouTube-VOS' valid: frames 0 to 10, every fifth asked for; in `late` a second object appears in frame 5."""
+    """YouTube-VOS' valid: frames 0 to 10, every fifth asked for; in `late` a second object appears
+    in frame 5.
+    """
     root = tmp_path / "YouTubeVOS"
     masks = {0: moving_rectangles({1: 1})[0], 5: moving_rectangles({1: 1, 2: 14})[1]}
     wanted = ["00000", "00005", "00010"]
     objects = {"1": {"category": "dog", "frames": wanted}}
-    videos = {"early": {"objects": objects}, "late": {"objects": {**objects, "2": {"frames": wanted[1:]}}}}
+    videos = {
+        "early": {"objects": objects},
+        "late": {"objects": {**objects, "2": {"frames": wanted[1:]}}},
+    }
     for name in videos:
         write_frames(root / "valid_all_frames" / "JPEGImages" / name, frames=11)
         write_frames(root / "valid" / "JPEGImages" / name, frames=11)

@@ -17,7 +17,12 @@ MASKS = {"one": moving_rectangles({1: 8}), "two": moving_rectangles({1: 1, 2: 14
 
 
 def davis(
-    root: Path, list_file: str, *, annotations: str = "Annotations", annotated: range = range(FRAMES), names=MASKS
+    root: Path,
+    list_file: str,
+    *,
+    annotations: str = "Annotations",
+    annotated: range = range(FRAMES),
+    names=MASKS,
 ) -> None:
     for name, masks in names.items():
         write_frames(root / "JPEGImages" / "480p" / name)
@@ -27,11 +32,16 @@ def davis(
 
 
 def ytvos(root: Path) -> None:
-    """In `late` the first object is handed over in frame 5, the second in frame 10; frames 0 to 15."""
+    """In `late` the first object is handed over in frame 5, the second in frame 10; frames 0 to
+    15.
+    """
     masks = moving_rectangles({1: 1, 2: 14})
     objects = {
         "early": {"1": {"category": "dog", "frames": ["00000", "00005", "00010"]}},
-        "late": {"1": {"category": "dog", "frames": ["00005", "00010"]}, "2": {"frames": ["00010", "00015"]}},
+        "late": {
+            "1": {"category": "dog", "frames": ["00005", "00010"]},
+            "2": {"frames": ["00010", "00015"]},
+        },
     }
     for name in objects:
         write_frames(root / "valid_all_frames" / "JPEGImages" / name, frames=16)
@@ -76,9 +86,13 @@ def vost(root: Path) -> None:
 
 
 def lvos(root: Path) -> None:
-    """Frames 1, 6, ..., 26 of two videos; in the unseen one a second object is there from 6 to 21."""
+    """Frames 1, 6, ..., 26 of two videos; in the unseen one a second object is there from 6 to
+    21.
+    """
     videos = {"seenseen": MASKS["one"], "R3UJGYwy": MASKS["two"].copy()}
-    videos["R3UJGYwy"][[0, 5]] = np.where(videos["R3UJGYwy"][[0, 5]] == 2, 0, videos["R3UJGYwy"][[0, 5]])
+    videos["R3UJGYwy"][[0, 5]] = np.where(
+        videos["R3UJGYwy"][[0, 5]] == 2, 0, videos["R3UJGYwy"][[0, 5]]
+    )
     whole = {"frame_range": {"start": "1", "end": "26", "frame_nums": "6"}}
     part = {"frame_range": {"start": "6", "end": "22", "frame_nums": "4"}}
     for name, masks in videos.items():
@@ -96,13 +110,20 @@ def segtrack(root: Path) -> None:
             put_frame(root / "JPEGImages" / name / f"{name}_{t:05d}.png", t)
             for id in range(1, int(mask.max()) + 1):
                 layer = f"{id}/" if name == "two" else ""
-                file = root / "GroundTruth" / name / f"{layer}{name}_{t:05d}{'.bmp' if id == 2 else '.png'}"
+                file = (
+                    root
+                    / "GroundTruth"
+                    / name
+                    / f"{layer}{name}_{t:05d}{'.bmp' if id == 2 else '.png'}"
+                )
                 put_white(file, mask == id)
     write_text(root / "ImageSets" / "all.txt", "*one\n*two\n")
 
 
 def fbms(root: Path) -> None:
-    """Frames 1 to 6, of which the first and the fifth are labelled: `two` in colours, `one` in grey values."""
+    """Frames 1 to 6, of which the first and the fifth are labelled: `two` in colours, `one` in grey
+    values.
+    """
     colours = {"one": ((0, 127), ".pgm"), "two": ((0xFFFFFF, 0x0080FF, 0x000003), ".ppm")}
     for name, (values, suffix) in colours.items():
         folder = root / "Testset" / name
@@ -160,7 +181,9 @@ COPIES: Mapping[str, Callable[[Path], None]] = {
     "davis16": lambda root: davis(root, "ImageSets/2016/val.txt"),
     "davis17": lambda root: davis(root, "ImageSets/2017/val.txt"),
     "davis17-testdev": lambda root: davis(root, "ImageSets/2017/test-dev.txt", annotated=range(1)),
-    "davis17-unsupervised": lambda root: davis(root, "ImageSets/2017/val.txt", annotations="Annotations_unsupervised"),
+    "davis17-unsupervised": lambda root: davis(
+        root, "ImageSets/2017/val.txt", annotations="Annotations_unsupervised"
+    ),
     "ytvos18": ytvos,
     "ytvos19": ytvos,
     "ytobjects": ytobjects,

@@ -11,7 +11,11 @@ from tests.eval.propagation.waits import Waits
 
 def flags() -> tuple[bool, bool, bool]:
     products = torch.backends.cuda.matmul
-    return products.allow_tf32, torch.backends.cudnn.allow_tf32, products.allow_bf16_reduced_precision_reduction
+    return (
+        products.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        products.allow_bf16_reduced_precision_reduction,
+    )
 
 
 @pytest.mark.parametrize("tf32", [False, True])
@@ -28,7 +32,9 @@ def test_an_encoder_computes_as_its_precision_says(precision: str, tf32: bool) -
     seen = []
     assert encoder.source is not None
     assert encoder.source.module is not None
-    convolution = next(part for part in encoder.source.module.modules() if isinstance(part, torch.nn.Conv2d))
+    convolution = next(
+        part for part in encoder.source.module.modules() if isinstance(part, torch.nn.Conv2d)
+    )
     convolution.register_forward_pre_hook(lambda *_: seen.append(flags()))
     encoder(torch.rand(1, 3, 32, 32))
     assert set(seen) == {(tf32, tf32, False)}

@@ -25,7 +25,9 @@ from tests.eval.copies import COPIES, put
 @pytest.fixture
 def testdev(benchmark):
     """The tiny benchmark as test-dev: first masks only."""
-    (benchmark.root / "ImageSets" / "2017" / "val.txt").rename(benchmark.root / "ImageSets" / "2017" / "test-dev.txt")
+    (benchmark.root / "ImageSets" / "2017" / "val.txt").rename(
+        benchmark.root / "ImageSets" / "2017" / "test-dev.txt"
+    )
     for name in ("one", "two"):
         for t in range(1, 6):
             benchmark.annotation(name, t).unlink()
@@ -34,14 +36,18 @@ def testdev(benchmark):
 
 def pack(benchmark, out: Path, **options) -> int:
     sequences = load_sequences(DAVIS17_TESTDEV, benchmark.root, "val")
-    return submit(sequences, located(sequences, [benchmark.results]), DAVIS17_TESTDEV, out, **options)
+    return submit(
+        sequences, located(sequences, [benchmark.results]), DAVIS17_TESTDEV, out, **options
+    )
 
 
 def test_zip_of_test_dev_holds_sequences_at_the_top(testdev, tmp_path: Path) -> None:
     assert pack(testdev, tmp_path / "new" / "up.zip") == 12
     with zipfile.ZipFile(tmp_path / "new" / "up.zip") as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == [f"{name}/{t:05d}.png" for name in ("one", "two") for t in range(6)]
+        assert archive.namelist() == [
+            f"{name}/{t:05d}.png" for name in ("one", "two") for t in range(6)
+        ]
         for name in archive.namelist():
             image = Image.open(BytesIO(archive.read(name)))
             assert image.getpalette() == PALETTE.ravel().tolist()
@@ -56,7 +62,9 @@ def test_same_masks_make_the_same_zip(testdev, tmp_path: Path) -> None:
 
 def test_folder_holds_the_same(testdev, tmp_path: Path) -> None:
     assert pack(testdev, tmp_path / "up") == 12
-    assert (tmp_path / "up" / "two" / "00005.png").read_bytes() == testdev.result("two", 5).read_bytes()
+    assert (tmp_path / "up" / "two" / "00005.png").read_bytes() == testdev.result(
+        "two", 5
+    ).read_bytes()
     assert len(list((tmp_path / "up").rglob("*.png"))) == 12
     assert [file.name for file in tmp_path.glob(".up*")] == []
 
@@ -66,7 +74,9 @@ def test_youtube_vos_has_its_folder_and_only_required_frames(ytvos: Path, tmp_pa
     for sequence in sequences:
         for frame in sequence.frame_names:
             (tmp_path / "masks" / sequence.name).mkdir(parents=True, exist_ok=True)
-            write_mask(tmp_path / "masks" / sequence.name / f"{frame}.png", np.zeros((24, 40), np.uint8))
+            write_mask(
+                tmp_path / "masks" / sequence.name / f"{frame}.png", np.zeros((24, 40), np.uint8)
+            )
     submit(sequences, located(sequences, [tmp_path / "masks"]), YTVOS18, tmp_path / "up.zip")
     with zipfile.ZipFile(tmp_path / "up.zip") as archive:
         assert archive.namelist() == [
@@ -125,7 +135,9 @@ SPOILS = [
 
 @pytest.mark.parametrize("spoil", SPOILS)
 @pytest.mark.parametrize("out", ["up.zip", "up"])
-def test_bad_submission_is_refused_and_nothing_written(testdev, tmp_path: Path, spoil, out: str) -> None:
+def test_bad_submission_is_refused_and_nothing_written(
+    testdev, tmp_path: Path, spoil, out: str
+) -> None:
     message = spoil(testdev)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match=message):
@@ -184,12 +196,15 @@ def test_output_appears_only_when_whole(testdev, tmp_path: Path, monkeypatch, ou
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-@pytest.mark.parametrize("dataset", [name for name, one in PROTOCOLS.items() if one.submission is None])
+@pytest.mark.parametrize(
+    "dataset", [name for name, one in PROTOCOLS.items() if one.submission is None]
+)
 def test_other_benchmarks_are_judged_here(dataset: str, tmp_path: Path) -> None:
     COPIES[dataset](tmp_path / "root")
     sequences = load_sequences(PROTOCOLS[dataset], tmp_path / "root", "val")
     with pytest.raises(
-        InputError, match=f"{dataset}: has no server .* public; score the masks with densevos-eval score"
+        InputError,
+        match=f"{dataset}: has no server .* public; score the masks with densevos-eval score",
     ):
         submit(sequences, {}, PROTOCOLS[dataset], tmp_path / "up.zip")
 
@@ -207,13 +222,24 @@ def test_split_with_public_annotations_is_judged_here(tmp_path: Path) -> None:
 
 def test_benchmark_without_server_names_those_with_one(benchmark, tmp_path: Path) -> None:
     sequences = load_sequences(DAVIS16, benchmark.root, "val")
-    with pytest.raises(InputError, match=r"davis16: has no server .* davis17-testdev, .*ytvos18, ytvos19"):
+    with pytest.raises(
+        InputError, match=r"davis16: has no server .* davis17-testdev, .*ytvos18, ytvos19"
+    ):
         submit(sequences, {}, DAVIS16, tmp_path / "up.zip")
 
 
 @pytest.mark.parametrize(("command", "status"), [("submit", 0), ("score", 2)])
-def test_test_dev_is_submitted_not_scored(testdev, tmp_path, monkeypatch, capsys, command: str, status: int) -> None:
-    arguments = ["--dataset", "davis17-testdev", "--root", str(testdev.root), "--results", str(testdev.results)]
+def test_test_dev_is_submitted_not_scored(
+    testdev, tmp_path, monkeypatch, capsys, command: str, status: int
+) -> None:
+    arguments = [
+        "--dataset",
+        "davis17-testdev",
+        "--root",
+        str(testdev.root),
+        "--results",
+        str(testdev.results),
+    ]
     out = tmp_path / "up.zip"
     monkeypatch.setattr(sys, "argv", ["densevos-eval", command, *arguments, "--out", str(out)])
     with pytest.raises(SystemExit) as end:
@@ -226,7 +252,9 @@ def test_test_dev_is_submitted_not_scored(testdev, tmp_path, monkeypatch, capsys
     assert len(said.err.splitlines()) == (status == 2)
 
 
-def test_masks_of_shards_lie_in_several_folders(testdev, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_masks_of_shards_lie_in_several_folders(
+    testdev, tmp_path: Path, monkeypatch, capsys
+) -> None:
     where = ["--dataset", "davis17-testdev", "--root", str(testdev.root)]
     parts = [str(tmp_path / f"part{i}") for i in (1, 2)]
     for part, name in zip(parts, ("two", "one"), strict=True):
@@ -234,7 +262,15 @@ def test_masks_of_shards_lie_in_several_folders(testdev, tmp_path: Path, monkeyp
         (tmp_path / part / "propagation.json").write_text("{}")
         for t in range(6):
             shutil.copy(testdev.result(name, t), tmp_path / part / name)
-    command = ["densevos-eval", "submit", *where, "--results", *parts, "--out", str(tmp_path / "up.zip")]
+    command = [
+        "densevos-eval",
+        "submit",
+        *where,
+        "--results",
+        *parts,
+        "--out",
+        str(tmp_path / "up.zip"),
+    ]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as end:
         cli.main()

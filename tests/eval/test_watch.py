@@ -23,7 +23,9 @@ def run(tmp_path: Path) -> Path:
         write(tmp_path / "run", epoch)
     (tmp_path / "run" / "encoders" / "epoch-0010.safetensors").write_bytes(b"half of it")
     (tmp_path / "run" / "encoders" / "epoch-0010.json").write_text("{}")
-    (tmp_path / "run" / "encoders" / "epoch-0030.safetensors").write_bytes(b"its card is not there yet")
+    (tmp_path / "run" / "encoders" / "epoch-0030.safetensors").write_bytes(
+        b"its card is not there yet"
+    )
     return tmp_path / "run"
 
 
@@ -36,12 +38,23 @@ def write(run: Path, epoch: int, name: str | None = None) -> Path:
 
 
 def started(run: Path, *options: str) -> int:
-    arguments = ["watch", str(run), "--dataset", "davis17", "--root", str(run.parent / "DAVIS"), "--device", "cpu"]
+    arguments = [
+        "watch",
+        str(run),
+        "--dataset",
+        "davis17",
+        "--root",
+        str(run.parent / "DAVIS"),
+        "--device",
+        "cpu",
+    ]
     return console.run(lambda: cli.dispatch([*arguments, *options]))
 
 
 def lines(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "encoders" / "scores.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (run / "encoders" / "scores.jsonl").read_text().splitlines()
+    ]
 
 
 class Evaluator:
@@ -68,23 +81,33 @@ class Evaluator:
 
 @pytest.fixture
 def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    stands_in = Evaluator(**{"epoch-0009": 0.5, "epoch-0020": 0.4, "epoch-0040": 0.7, "encoder": 0.6, "last": 0.6})
+    stands_in = Evaluator(
+        **{"epoch-0009": 0.5, "epoch-0020": 0.4, "epoch-0040": 0.7, "encoder": 0.6, "last": 0.6}
+    )
     monkeypatch.setattr(watch, "_evaluator", stands_in)
     return stands_in
 
 
-def test_every_encoder_is_scored_once_and_the_best_is_linked(run: Path, evaluator: Evaluator, capsys) -> None:
+def test_every_encoder_is_scored_once_and_the_best_is_linked(
+    run: Path, evaluator: Evaluator, capsys
+) -> None:
     assert started(run, "--once") == 0
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "encoders/epoch-0009.safetensors: J&F 50.0 (best so far)",
         "encoders/epoch-0020.safetensors: J&F 40.0",
     ]
-    assert "epoch-0010.safetensors: passed over: densevos-eval info: epoch-0010 is broken" in said.err
+    assert (
+        "epoch-0010.safetensors: passed over: densevos-eval info: epoch-0010 is broken" in said.err
+    )
     best = run / "encoders" / "best.safetensors"
     assert best.resolve() == run / "encoders" / "epoch-0009.safetensors"
     assert json.loads((run / "encoders" / "best.json").read_text())["training"]["steps"] == 90
-    assert [(line.get("score"), line.get("steps")) for line in lines(run)] == [(0.5, 90), (None, None), (0.4, 200)]
+    assert [(line.get("score"), line.get("steps")) for line in lines(run)] == [
+        (0.5, 90),
+        (None, None),
+        (0.4, 200),
+    ]
     assert not list((run / "encoders").glob("masks/*"))
 
     write(run, 40)
@@ -101,7 +124,9 @@ def test_other_options_are_other_scores(run: Path, evaluator: Evaluator) -> None
     assert lines(run)[3]["options"][-2:] == ["--context", "5"]
 
 
-def test_it_waits_for_the_last_encoder(run: Path, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_for_the_last_encoder(
+    run: Path, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Encoders that appear while others are scored count, and those that appear while it waits."""
     evaluator.meanwhile = lambda: write(run, 40)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: write(run, 50, "encoder.safetensors"))
@@ -110,7 +135,9 @@ def test_it_waits_for_the_last_encoder(run: Path, evaluator: Evaluator, monkeypa
     assert lines(run)[-1]["encoder"] == "encoder.safetensors"
 
 
-def test_what_is_not_the_encoders_fault_ends_it(run: Path, evaluator: Evaluator, monkeypatch, capsys) -> None:
+def test_what_is_not_the_encoders_fault_ends_it(
+    run: Path, evaluator: Evaluator, monkeypatch, capsys
+) -> None:
     def full(command: str, *words: object) -> None:
         if command == "propagate":
             raise RunError("densevos-eval propagate: no space left on device")
@@ -138,7 +165,10 @@ def test_sigterm_says_how_to_go_on(run: Path, monkeypatch: pytest.MonkeyPatch, c
         (("--once", "--dataset", "davis17"), "no run; write densevos-eval watch RUN"),
         (("nowhere", "--dataset", "davis17", "--root", "x"), "nowhere: no such run"),
         ((".", "--dataset", "davis17"), "--root is missing"),
-        ((".", "--dataset=davis17", "--root=x", "--out", "masks"), "--out is chosen for each encoder"),
+        (
+            (".", "--dataset=davis17", "--root=x", "--out", "masks"),
+            "--out is chosen for each encoder",
+        ),
     ],
 )
 def test_what_cannot_be_watched(arguments: tuple[str, ...], message: str, capsys) -> None:
@@ -155,5 +185,9 @@ def test_scoring_gets_the_options_of_the_benchmark_alone() -> None:
 def test_a_broken_encoder_is_none_for_info(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By this a broken encoder is told from a benchmark that cannot be used."""
     encoders = run / "encoders"
-    assert console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0010.safetensors")])) == 2
-    assert console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0009.safetensors")])) == 0
+    assert (
+        console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0010.safetensors")])) == 2
+    )
+    assert (
+        console.run(lambda: cli.dispatch(["info", str(encoders / "epoch-0009.safetensors")])) == 0
+    )

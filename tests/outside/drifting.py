@@ -1,4 +1,6 @@
-"""A source of videos that lives outside of densevos: textures that drift, computed when they are read."""
+"""A source of videos that lives outside of densevos: textures that drift, computed when they are
+read.
+"""
 
 import zlib
 from collections.abc import Sequence

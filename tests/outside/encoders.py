@@ -64,7 +64,9 @@ class Tubelets(nn.Module):
         self.project = nn.Conv3d(3, 32, kernel_size=(2, 8, 8), stride=(2, 8, 8))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips [B,4,3,H,W] -> features [B,2,32,H/8,W/8] of the first two and the last two frames."""
+        """Clips [B,4,3,H,W] -> features [B,2,32,H/8,W/8] of the first two and the last two
+        frames.
+        """
         pixels = clips.transpose(1, 2)  # [B,3,4,H,W]
         return F.relu(self.project(pixels)).transpose(1, 2)
 

@@ -1,8 +1,8 @@
 """Dense SimSiam on frames of videos: a method of densevos that lives outside of it.
 
-SimSiam (Chen and He, CVPR 2021) sees two views of an image and predicts the embedding of one from that of the
-other. Here every cell of the feature map does so, and the known transform between the views says which cells
-belong together.
+SimSiam (Chen and He, CVPR 2021) sees two views of an image and predicts the embedding of one from
+that of the other. Here every cell of the feature map does so, and the known transform between the
+views says which cells belong together.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,9 @@ from densevos.objectives.anchors import align
 
 
 def similarity_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean negative cosine between predictions [B,K,h,w] and targets [B,K,h,w], which carry no gradient (Eq. 1)."""
+    """Mean negative cosine between predictions [B,K,h,w] and targets [B,K,h,w], which carry no
+    gradient (Eq. 1).
+    """
     return -F.cosine_similarity(predicted, target.detach(), dim=1).mean()
 
 
@@ -50,7 +52,10 @@ class SimSiamConfig:
         require(
             [
                 (self.hidden >= 1, "--hidden must be at least 1"),
-                (self.clips.size % self.encoder.stride == 0, "--clips.size must be a multiple of --encoder.stride"),
+                (
+                    self.clips.size % self.encoder.stride == 0,
+                    "--clips.size must be a multiple of --encoder.stride",
+                ),
                 *shared_rules(self.encoder, self.optimiser, self.loop),
             ]
         )

@@ -1,4 +1,6 @@
-"""The page about large sets of videos: its table is that of the catalogue, and its commands run as they stand."""
+"""The page about large sets of videos: its table is that of the catalogue, and its commands run as
+they stand.
+"""
 
 import sys
 from pathlib import Path
@@ -32,7 +34,11 @@ def row_of(layout: Layout) -> str:
 
 
 def test_the_table_is_that_of_the_catalogue() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| `") and not line.startswith("| `--")]
+    rows = [
+        line
+        for line in PAGE.splitlines()
+        if line.startswith("| `") and not line.startswith("| `--")
+    ]
     assert rows == [row_of(layout) for layout in known_layouts().values()]
 
 
@@ -57,7 +63,10 @@ def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "path", sys.path[:])  # the working directory joins it
     pages.call_all(pages.commands(PAGE), quick)
 
-    assert list(read_index(tmp_path / "all.npz").paths) == ["images/dev/vid0001", "images/test/vid0002"]
+    assert list(read_index(tmp_path / "all.npz").paths) == [
+        "images/dev/vid0001",
+        "images/test/vid0002",
+    ]
     assert len(read_index(tmp_path / "drives.npz")) == 2
     assert (tmp_path / "runs" / "oxuva" / "encoder.safetensors").is_file()
     assert len(list((tmp_path / "frames" / "vid0001").iterdir())) == 120

@@ -1,4 +1,6 @@
-"""The blocks of the page on image-to-video adaptation run as they stand, in its order, at a tiny size."""
+"""The blocks of the page on image-to-video adaptation run as they stand, in its order, at a tiny
+size.
+"""
 
 import json
 import re
@@ -16,7 +18,18 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "image-to-video.md").read_text(encoding="utf-8")
 PROGRAMS = {"densevos": densevos.cli.dispatch, "densevos-eval": densevos_eval.cli.dispatch}
-FEW = ("--train-stills", "4", "--val-stills", "2", "--train-videos", "2", "--val-videos", "2", "--frames", "2")
+FEW = (
+    "--train-stills",
+    "4",
+    "--val-stills",
+    "2",
+    "--train-videos",
+    "2",
+    "--val-videos",
+    "2",
+    "--frames",
+    "2",
+)
 QUICK = {
     "data": (*FEW, "--height", "48", "--width", "64"),
     "train": (
@@ -29,8 +42,12 @@ QUICK = {
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*no labelled image with:UserWarning"),  # Few stills show few classes.
-    pytest.mark.filterwarnings("ignore:(the control|BatchNorm's|source mIoU):UserWarning"),  # So few steps help nobody.
+    pytest.mark.filterwarnings(
+        "ignore:.*no labelled image with:UserWarning"
+    ),  # Few stills show few classes.
+    pytest.mark.filterwarnings(
+        "ignore:(the control|BatchNorm's|source mIoU):UserWarning"
+    ),  # So few steps help nobody.
 ]
 
 

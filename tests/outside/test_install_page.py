@@ -25,10 +25,16 @@ def test_its_commands_write_where_they_are_told_and_need_no_home(
 
 def test_its_extras_and_versions_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.M)) == set(project["optional-dependencies"]) - {"dev"}
-    versions = [line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line]
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.M)) == set(
+        project["optional-dependencies"]
+    ) - {"dev"}
+    versions = [
+        line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line
+    ]
     assert f"Python {', '.join(versions[:-1])} or {versions[-1]}" in PAGE
 
 
 def test_its_other_blocks_only_install() -> None:
-    assert all(line.startswith(("pip install ", "pip download ")) for line in pages.commands(PAGE, "sh"))
+    assert all(
+        line.startswith(("pip install ", "pip download ")) for line in pages.commands(PAGE, "sh")
+    )

@@ -1,6 +1,8 @@
-"""Pages of the manual that share one folder of small synthetic clips: their blocks run as they stand, in order.
+"""Pages of the manual that share one folder of small synthetic clips: their blocks run as they
+stand, in order.
 
-A page is one line in PAGES. Commands that several pages have run once, so that a new page costs little.
+A page is one line in PAGES. Commands that several pages have run once, so that a new page costs
+little.
 """
 
 import re
@@ -41,8 +43,28 @@ NOT_RUN = {
 RUN = {"bash", "python", "pycon"}
 
 QUICK_MUG = [
-    *("--rounds", "1", "--loop.epochs", "1", "--loop.batch", "2", "--loop.workers", "0", "--loop.precision", "fp32"),
-    *("--clips.size", "96", "--clips.segments", "3", "--clips.window", "3", "--clips.pair-gap", "1"),
+    *(
+        "--rounds",
+        "1",
+        "--loop.epochs",
+        "1",
+        "--loop.batch",
+        "2",
+        "--loop.workers",
+        "0",
+        "--loop.precision",
+        "fp32",
+    ),
+    *(
+        "--clips.size",
+        "96",
+        "--clips.segments",
+        "3",
+        "--clips.window",
+        "3",
+        "--clips.pair-gap",
+        "1",
+    ),
 ]
 
 
@@ -145,14 +167,20 @@ def test_messages_that_the_page_explains_are_those_of_the_source() -> None:
 
 @pytest.mark.slow
 def test_bash_completes_commands_and_options() -> None:
-    (function,) = (block for block in pages.blocks(pages.page("troubleshooting.md"), "text") if "COMPREPLY" in block)
+    (function,) = (
+        block
+        for block in pages.blocks(pages.page("troubleshooting.md"), "text")
+        if "COMPREPLY" in block
+    )
     script = f"""
     densevos-eval() {{ {sys.executable} -m densevos_eval "$@"; }}
     {function}
     COMP_WORDS=(densevos-eval fr) COMP_CWORD=1; _densevos_complete densevos-eval; echo "${{COMPREPLY[@]}}"
     COMP_WORDS=(densevos-eval frame --o) COMP_CWORD=2; _densevos_complete densevos-eval; echo "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[0] == "frame", done.stderr
     assert "--out" in done.stdout.splitlines()[1]
 

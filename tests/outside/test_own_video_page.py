@@ -21,7 +21,9 @@ COLOURS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 255, 0), (0, 255,
 pytestmark = pytest.mark.slow
 
 
-def test_the_blocks_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_blocks_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
     sequence = make_sequence(4, SyntheticConfig(height=32, width=48, frames=6))

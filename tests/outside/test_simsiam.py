@@ -23,7 +23,9 @@ PAGE = pages.page("extending-method.md")
 
 
 def started(folder: Path, *arguments: object) -> subprocess.Popen:
-    """Start `densevos ...` or `densevos-eval ...` in `folder` as a console command does: without it on the path."""
+    """Start `densevos ...` or `densevos-eval ...` in `folder` as a console command does: without it
+    on the path.
+    """
     program, *rest = map(str, arguments)
     environment = {
         **os.environ,
@@ -34,7 +36,12 @@ def started(folder: Path, *arguments: object) -> subprocess.Popen:
     }
     command = [sys.executable, "-P", "-m", program.replace("-", "_"), *rest]
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -48,13 +55,17 @@ def run(folder: Path, *arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a copy of the file, in which the commands of the page ran; their output is in output.txt."""
+    """A folder with a copy of the file, in which the commands of the page ran; their output is in
+    output.txt.
+    """
     folder = tmp_path_factory.mktemp("mine")
     (folder / "simsiam.py").write_bytes(FILE.read_bytes())
     outputs = []
     for command in pages.commands(PAGE):
         if command.startswith("densevos train"):
-            outputs.append(run(folder, *shlex.split(command)))  # A process of its own must find the file too.
+            outputs.append(
+                run(folder, *shlex.split(command))
+            )  # A process of its own must find the file too.
         else:
             with contextlib.chdir(folder):
                 pages.call(command)
@@ -70,9 +81,15 @@ def test_the_page_quotes_the_file_from_its_first_line_to_its_last() -> None:
 @pytest.mark.slow
 def test_it_trains_and_shows_its_own_losses(folder: Path) -> None:
     assert json.loads((folder / "run" / "config.json").read_text())["method"] == "simsiam:SIMSIAM"
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", (folder / "output.txt").read_text(encoding="utf-8"))
-    assert re.search(r"loss -\d\.\d{3}  similarity \d\.\d{3}  spread \d\.\d{3}  [\d.]+ clips/s", plain)
-    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    plain = re.sub(
+        r"\x1b\[[0-9;?]*[A-Za-z]", "", (folder / "output.txt").read_text(encoding="utf-8")
+    )
+    assert re.search(
+        r"loss -\d\.\d{3}  similarity \d\.\d{3}  spread \d\.\d{3}  [\d.]+ clips/s", plain
+    )
+    lines = [
+        json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert all(line["similarity"] == pytest.approx(-line["loss"]) for line in lines)
     assert all(line["spread"] > 0 for line in lines)
@@ -80,8 +97,13 @@ def test_it_trains_and_shows_its_own_losses(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_export_writes_its_encoder(folder: Path) -> None:
-    states = [load_encoder(folder / name)[0].state_dict() for name in ("run/encoder.safetensors", "best.safetensors")]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])  # the only checkpoint is the best
+    states = [
+        load_encoder(folder / name)[0].state_dict()
+        for name in ("run/encoder.safetensors", "best.safetensors")
+    ]
+    assert all(
+        torch.equal(states[0][name], states[1][name]) for name in states[0]
+    )  # the only checkpoint is the best
     _, card = load_encoder(folder / "best.safetensors")
     assert card["training"]["checkpoint"] == "best.pt"
     assert card["training"]["config"]["hidden"] == 32
@@ -95,7 +117,9 @@ def test_the_evaluator_takes_its_encoder(folder: Path) -> None:
 @pytest.mark.slow
 def test_killed_and_resumed_ends_bit_identical(folder: Path) -> None:
     options = ("--data", "clips/train_videos.txt", "--loop.epochs", 2, "--loop.checkpoint-every", 1)
-    process = started(folder, "densevos", "train", "simsiam:simsiam_small", *options, "--out", "killed")
+    process = started(
+        folder, "densevos", "train", "simsiam:simsiam_small", *options, "--out", "killed"
+    )
     saved = checkpoint.checkpoint_path(folder / "killed" / "checkpoints", 2)
     deadline = time.monotonic() + 120
     while not saved.exists():
@@ -105,7 +129,23 @@ def test_killed_and_resumed_ends_bit_identical(folder: Path) -> None:
     process.kill()
     process.communicate()
     assert not (folder / "killed" / "encoder.safetensors").exists()
-    run(folder, "densevos", "train", "--config", "killed/config.json", "--out", "killed", "--resume", "auto")
+    run(
+        folder,
+        "densevos",
+        "train",
+        "--config",
+        "killed/config.json",
+        "--out",
+        "killed",
+        "--resume",
+        "auto",
+    )
 
-    last = [checkpoint.load(checkpoint.checkpoint_path(folder / name / "checkpoints", 4)) for name in ("run", "killed")]
-    assert all(torch.equal(last[0]["learner"][name], last[1]["learner"][name]) for name in last[0]["learner"])
+    last = [
+        checkpoint.load(checkpoint.checkpoint_path(folder / name / "checkpoints", 4))
+        for name in ("run", "killed")
+    ]
+    assert all(
+        torch.equal(last[0]["learner"][name], last[1]["learner"][name])
+        for name in last[0]["learner"]
+    )

@@ -17,8 +17,27 @@ from densevos.engine.run import Run
 
 FILE = Path(__file__).parent / "drifting.py"
 QUICK = [
-    *("--clips.frames", "2", "--clips.size", "32", "--clips.short-side", "32", "40", "--objective.anchor-grid", "2"),
-    *("--objective.cross-view-grid", "2", "--encoder.key-channels", "8", "--loop.batch", "2", "--loop.workers", "1"),
+    *(
+        "--clips.frames",
+        "2",
+        "--clips.size",
+        "32",
+        "--clips.short-side",
+        "32",
+        "40",
+        "--objective.anchor-grid",
+        "2",
+    ),
+    *(
+        "--objective.cross-view-grid",
+        "2",
+        "--encoder.key-channels",
+        "8",
+        "--loop.batch",
+        "2",
+        "--loop.workers",
+        "1",
+    ),
     *("--loop.precision", "fp32", "--loop.log-every", "1", "--loop.checkpoint-every", "1"),
 ]
 
@@ -39,13 +58,19 @@ def densevos(*arguments: object) -> int:
 
 
 @pytest.mark.slow
-def test_training_reads_it_in_a_worker_and_resumes_bit_identical(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_reads_it_in_a_worker_and_resumes_bit_identical(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = ("train", "dul_small", "--data", "drifting:videos", "--loop.epochs", 2, *QUICK)
     assert densevos(*command, "--out", "whole") == 0
     config = json.loads((folder / "whole" / "config.json").read_text())
     assert config["data"] == "drifting:videos"
     record = json.loads((folder / "whole" / "provenance.json").read_text())["data"]
-    assert record == {"source": "drifting:videos", "videos": 4, "sha256": "drifting 8 one two three four"}
+    assert record == {
+        "source": "drifting:videos",
+        "videos": 4,
+        "sha256": "drifting 8 one two three four",
+    }
 
     step = loop.train_step
 
@@ -61,16 +86,31 @@ def test_training_reads_it_in_a_worker_and_resumes_bit_identical(folder: Path, m
     assert densevos(*command, "--out", "parts", "--resume", "auto") == 0
 
     first, second = (
-        checkpoint.load(checkpoint.checkpoint_path(folder / name / "checkpoints", 4)) for name in ("whole", "parts")
+        checkpoint.load(checkpoint.checkpoint_path(folder / name / "checkpoints", 4))
+        for name in ("whole", "parts")
     )
-    assert all(torch.equal(first["learner"][name], second["learner"][name]) for name in first["learner"])
+    assert all(
+        torch.equal(first["learner"][name], second["learner"][name]) for name in first["learner"]
+    )
 
 
 def test_resuming_with_other_videos_is_refused(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    command = ("train", "dul_small", "--data", "drifting:videos", "--out", "run", "--loop.epochs", 1, *QUICK)
+    command = (
+        "train",
+        "dul_small",
+        "--data",
+        "drifting:videos",
+        "--out",
+        "run",
+        "--loop.epochs",
+        1,
+        *QUICK,
+    )
     assert densevos(*command) == 0
     change(folder / "drifting.py", "frames: int = 8", "frames: int = 9")
-    with pytest.warns(UserWarning, match="drifting:videos: some videos are not what they were when run began"):
+    with pytest.warns(
+        UserWarning, match="drifting:videos: some videos are not what they were when run began"
+    ):
         assert densevos(*command, "--resume", "auto") == 0
     change(folder / "drifting.py", '"four"', '"five"')
     assert densevos(*command, "--resume", "auto") == 2
@@ -88,7 +128,20 @@ def change(file: Path, before: str, after: str) -> None:
 def test_commands_on_data_take_it(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert densevos("data", "list", "drifting:videos") == 0
     assert capsys.readouterr().out.splitlines()[0] == "      8  drifting:one"
-    assert densevos("data", "frames", "drifting:videos", "--out", "frames", "--short-side", 24, "--workers", 1) == 0
+    assert (
+        densevos(
+            "data",
+            "frames",
+            "drifting:videos",
+            "--out",
+            "frames",
+            "--short-side",
+            24,
+            "--workers",
+            1,
+        )
+        == 0
+    )
     written = sorted(path for path in (folder / "frames").iterdir() if path.is_dir())
     assert [video.name for video in written] == ["four", "one", "three", "two"]
     assert read_image(written[0] / "00007.jpg").shape == (24, 32, 3)
@@ -105,7 +158,9 @@ def test_commands_on_data_take_it(folder: Path, capsys: pytest.CaptureFixture) -
         ("nowhere", "nowhere: no such data folder"),
     ],
 )
-def test_what_is_no_source_is_refused(folder: Path, capsys: pytest.CaptureFixture, spec: str, reason: str) -> None:
+def test_what_is_no_source_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture, spec: str, reason: str
+) -> None:
     assert densevos("train", "dul_small", "--data", spec, "--out", "run", *QUICK) == 2
     assert reason in capsys.readouterr().err
     assert not (folder / "run").exists()

@@ -8,16 +8,41 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 QUICK = (
-    *("--clips.frames", "2", "--clips.size", "32", "--clips.short-side", "32", "40", "--objective.anchor-grid", "2"),
-    *("--objective.cross-view-grid", "2", "--encoder.key-channels", "8", "--loop.epochs", "1", "--loop.batch", "2"),
+    *(
+        "--clips.frames",
+        "2",
+        "--clips.size",
+        "32",
+        "--clips.short-side",
+        "32",
+        "40",
+        "--objective.anchor-grid",
+        "2",
+    ),
+    *(
+        "--objective.cross-view-grid",
+        "2",
+        "--encoder.key-channels",
+        "8",
+        "--loop.epochs",
+        "1",
+        "--loop.batch",
+        "2",
+    ),
     *("--loop.workers", "0", "--loop.precision", "fp32", "--loop.device", "cpu"),
 )
 """Options of densevos train that make a step of DUL take milliseconds."""
 
 
 def environment(**variables: object) -> dict[str, str]:
-    """The environment of a script: nothing of this machine's but the path, and nothing to install."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    """The environment of a script: nothing of this machine's but the path, and nothing to
+    install.
+    """
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
+        if name in os.environ
+    }
     return {
         **kept,
         "DENSEVOS_BIN": str(Path(sys.executable).parent),
@@ -40,7 +65,9 @@ def start(script: str, *options: object, **variables: object) -> "subprocess.Pop
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> tuple[int, str, str]:
-    """Wait for a script: its status, output and errors. One that takes too long is stopped with all it started."""
+    """Wait for a script: its status, output and errors. One that takes too long is stopped with all
+    it started.
+    """
     try:
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -57,6 +84,8 @@ def run(script: str, *options: object, **variables: object) -> str:
 
 
 def dry(script: str, *options: object, **variables: object) -> list[str]:
-    """The commands that a script prints with --dry-run, the folder of the installation taken off."""
+    """The commands that a script prints with --dry-run, the folder of the installation taken
+    off.
+    """
     output = run(script, "--dry-run", *options, **variables)
     return [line.removeprefix(f"{Path(sys.executable).parent}/") for line in output.splitlines()]

@@ -19,7 +19,9 @@ PAGE = pages.page("cluster.md")
 
 
 def do(command: str) -> None:
-    """Run a line of the page. A script's commands are printed with --dry-run and then run here, made quick."""
+    """Run a line of the page. A script's commands are printed with --dry-run and then run here,
+    made quick.
+    """
     variables, words = [], shlex.split(command)
     while "=" in words[0]:
         variables.append(words.pop(0).split("=", 1))
@@ -38,7 +40,12 @@ def do(command: str) -> None:
     for line in done.stdout.splitlines():
         program, *arguments = shlex.split(line)
         if "--module" in arguments:
-            program, *arguments = [*arguments[arguments.index("--module") + 1 :], *QUICK, "--clips.gap", "1"]
+            program, *arguments = [
+                *arguments[arguments.index("--module") + 1 :],
+                *QUICK,
+                "--clips.gap",
+                "1",
+            ]
         pages.call(shlex.join([Path(program).name, *arguments]))
     return None
 
@@ -57,7 +64,9 @@ def test_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert (tmp_path / "runs" / "submit" / "davis17-testdev.zip").exists()
 
 
-def test_commands_for_a_cluster_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_commands_for_a_cluster_are_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     for name in ("sbatch", "srun", "sacct"):
         (tmp_path / name).write_text("#!/bin/sh\necho Submitted batch job 77\n")
         (tmp_path / name).chmod(0o755)
@@ -75,5 +84,7 @@ def test_commands_for_a_cluster_are_understood(tmp_path: Path, monkeypatch: pyte
 def test_the_page_names_every_script_that_it_is_about() -> None:
     for script in (ROOT / "scripts").glob("*.sh"):
         is_long = script.name.startswith(("prepare_", "train", "submit_", "slurm"))
-        if is_long and script.name != "train_default.sh":  # That one takes a quarter of an hour on one machine.
+        if (
+            is_long and script.name != "train_default.sh"
+        ):  # That one takes a quarter of an hour on one machine.
             assert f"scripts/{script.name}" in PAGE

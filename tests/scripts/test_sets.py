@@ -22,7 +22,9 @@ SETS = {"kinetics": 3, "oxuva": 2, "ytvos": 2, "trackingnet": 2}
 
 
 def do(commands: Sequence[str], *options: str) -> None:
-    """Run what a script printed, in this process: starting each command would load torch each time."""
+    """Run what a script printed, in this process: starting each command would load torch each
+    time.
+    """
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "python":  # torchrun starts what follows --module
@@ -32,14 +34,21 @@ def do(commands: Sequence[str], *options: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_is_prepared_and_trained_on(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_set_is_prepared_and_trained_on(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = tmp_path / name
     getattr(layout_copies, name)(data)
     do(dry(f"prepare_{name}.sh", "--workers", 1, **{name.upper(): data, "SAMPLE": 2}))
     assert f"{SETS[name]} videos, all of them usable" in capsys.readouterr().out
 
     out = tmp_path / "run"
-    do(dry(f"train_{name}.sh", **{name.upper(): data, "OUT": out, "GPUS": 1}), *QUICK, "--clips.gap", "1")
+    do(
+        dry(f"train_{name}.sh", **{name.upper(): data, "OUT": out, "GPUS": 1}),
+        *QUICK,
+        "--clips.gap",
+        "1",
+    )
     load_encoder(out / "encoder.safetensors")
 
 
@@ -82,13 +91,21 @@ def test_davis_is_submitted(tmp_path: Path, encoder: Path) -> None:
     where = {"DAVIS": tmp_path / "DAVIS", "ENCODER": encoder, "OUT": tmp_path / "out"}
     do(dry("submit_davis.sh", **where))
     assert (tmp_path / "out" / "davis17-testdev.zip").exists()
-    assert sorted(path.name for path in (tmp_path / "out" / "davis17-testdev").iterdir()) == ["one", "two"]
+    assert sorted(path.name for path in (tmp_path / "out" / "davis17-testdev").iterdir()) == [
+        "one",
+        "two",
+    ]
 
 
 @pytest.mark.slow
 def test_ytvos_is_submitted(tmp_path: Path, encoder: Path) -> None:
     copies.ytvos(tmp_path / "ytvos")
-    where = {"YTVOS": tmp_path / "ytvos", "ENCODER": encoder, "OUT": tmp_path / "out", "FRAMES": "required"}
+    where = {
+        "YTVOS": tmp_path / "ytvos",
+        "ENCODER": encoder,
+        "OUT": tmp_path / "out",
+        "FRAMES": "required",
+    }
     do(dry("submit_ytvos.sh", **where))
     assert (tmp_path / "out" / "ytvos18.zip").exists()
     assert len(list((tmp_path / "out" / "ytvos18" / "Annotations").glob("*/*.png"))) == 6

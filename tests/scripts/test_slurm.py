@@ -53,7 +53,9 @@ def test_a_job_that_was_stopped_is_queued_again(slurm: dict[str, str], status: i
 
 def test_dry_run_starts_nothing() -> None:
     (line,) = dry("slurm.sh", "--loop.seed", 3, SLURM_JOB_NUM_NODES=2)
-    assert line.startswith("srun --kill-on-bad-exit=1 env NNODES=2 MASTER_ADDR=localhost MASTER_PORT=29500 RESTARTS=3 ")
+    assert line.startswith(
+        "srun --kill-on-bad-exit=1 env NNODES=2 MASTER_ADDR=localhost MASTER_PORT=29500 RESTARTS=3 "
+    )
     assert line.endswith("scripts/train.sh --loop.seed 3")
 
 

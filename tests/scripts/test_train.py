@@ -23,14 +23,20 @@ from tests.scripts.starting import QUICK, dry, finish, start
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "DAVIS"
-    write_davis(folder, train=4, val=0, seed=0, config=SyntheticConfig(height=48, width=64, frames=4))
+    write_davis(
+        folder, train=4, val=0, seed=0, config=SyntheticConfig(height=48, width=64, frames=4)
+    )
     return folder / "JPEGImages" / "480p"
 
 
 def steps(run: Path) -> list[int]:
     """The steps that a run has logged so far."""
     file = run / "metrics.jsonl"
-    return [json.loads(line)["step"] for line in file.read_text().splitlines()] if file.exists() else []
+    return (
+        [json.loads(line)["step"] for line in file.read_text().splitlines()]
+        if file.exists()
+        else []
+    )
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 100) -> None:
@@ -56,7 +62,10 @@ def test_one_machine() -> None:
 
 def test_several_machines() -> None:
     where = {"NNODES": 2, "MASTER_ADDR": "one", "MASTER_PORT": 77, "RESTARTS": 3, "GPUS": 8}
-    lines = [dry("train.sh", OUT="/out", RECIPE="dul_kinetics", NODE_RANK=rank, **where)[0] for rank in (0, 1)]
+    lines = [
+        dry("train.sh", OUT="/out", RECIPE="dul_kinetics", NODE_RANK=rank, **where)[0]
+        for rank in (0, 1)
+    ]
     assert "--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one:77 --rdzv-conf is_host=1" in lines[0]
     assert lines[1] == lines[0].replace("is_host=1", "is_host=0")
     assert "--nproc-per-node 8 --max-restarts 3 " in lines[0]
@@ -84,7 +93,9 @@ def failed(exitcode: int) -> ChildFailedError:
         (failed(5), 1, "failed with status 5"),
     ],
 )
-def test_statuses(error: Exception, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_statuses(
+    error: Exception, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     def run(options: object) -> None:
         raise error
 
@@ -101,7 +112,9 @@ def test_a_rank_that_is_killed_comes_back_and_sigterm_saves(videos: Path, tmp_pa
     """Every step stands once in the log afterwards, and the status after SIGTERM is 143."""
     run = tmp_path / "run"
     long = ("--loop.epochs", 100_000, "--loop.checkpoint-every", 2, "--loop.log-every", 1)
-    process = start("train.sh", *QUICK, *long, DATA=videos, RECIPE="dul_small", OUT=run, GPUS=2, RESTARTS=1)
+    process = start(
+        "train.sh", *QUICK, *long, DATA=videos, RECIPE="dul_small", OUT=run, GPUS=2, RESTARTS=1
+    )
     try:
         wait_for(lambda: list(run.glob("checkpoints/step-*.pt")))
         _, second = children(process.pid)
@@ -132,10 +145,18 @@ def free_port() -> int:
 def test_two_machines_train_together(videos: Path, tmp_path: Path) -> None:
     """Both are this one. The second comes first and waits for the first."""
     run = tmp_path / "run"
-    where = {"NNODES": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "GPUS": 1, "OUT": run}
+    where = {
+        "NNODES": 2,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+        "GPUS": 1,
+        "OUT": run,
+    }
     machines: list[subprocess.Popen[str]] = []
     for rank in (1, 0):
-        machines.append(start("train.sh", *QUICK, DATA=videos, RECIPE="dul_small", NODE_RANK=rank, **where))
+        machines.append(
+            start("train.sh", *QUICK, DATA=videos, RECIPE="dul_small", NODE_RANK=rank, **where)
+        )
     for machine in machines:
         status, _, errors = finish(machine)
         assert status == 0, errors

@@ -2,8 +2,8 @@
 
     PYTHONPATH=benchmarks python -m experiments.adaptation.curves RESULT.json OUT.svg
 
-A line is the chosen setting of one method, the mean over its seeds: how often its discriminator was right, as a mean
-over the kinds of features or pairs that it tells apart. At 50 % it knows nothing.
+A line is the chosen setting of one method, the mean over its seeds: how often its discriminator was
+right, as a mean over the kinds of features or pairs that it tells apart. At 50 % it knows nothing.
 """
 
 import json
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from experiments.adaptation.gather import Networks, Runs, best_of
 
 WIDTH, HEIGHT, MARGIN = 300, 180, 36
@@ -35,12 +35,18 @@ def draw(result: Mapping[str, Any]) -> str:
     """The SVG of a gathered result."""
     experiments = result["experiments"]
     panels = [
-        panel(name, settings, left=number % 2 * (WIDTH + MARGIN), top=number // 2 * (HEIGHT + 2 * MARGIN))
+        panel(
+            name,
+            settings,
+            left=number % 2 * (WIDTH + MARGIN),
+            top=number // 2 * (HEIGHT + 2 * MARGIN),
+        )
         for number, (name, settings) in enumerate(experiments.items())
     ]
     rows = (len(experiments) + 1) // 2
     size = (2 * (WIDTH + MARGIN) + MARGIN, rows * (HEIGHT + 2 * MARGIN) + MARGIN)
     body = "\n".join([*panels, legend(top=size[1] - MARGIN / 2)])
+
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" font-family="sans-serif"'
         f' font-size="11">\n<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
@@ -54,6 +60,7 @@ def panel(name: str, settings: Networks, *, left: float, top: float) -> str:
         f'<text y="-8" font-weight="bold">{name}: how often the discriminator is right</text>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#bbbbbb"/>',
     ]
+
     for share in (0.5, 0.75, 1.0):
         y = height_of(share)
         lines.append(f'<line x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
@@ -64,7 +71,10 @@ def panel(name: str, settings: Networks, *, left: float, top: float) -> str:
         points = points_of(settings[setting]) if setting else []
         if points:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-            lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            lines.append(
+                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            )
+
     return "\n".join([*lines, "</g>"])
 
 
@@ -75,6 +85,7 @@ def legend(*, top: float) -> str:
         x = MARGIN + number * 100
         entries.append(f'<rect x="{x}" y="{top - 8:.1f}" width="12" height="8" fill="{colour}"/>')
         entries.append(f'<text x="{x + 16}" y="{top:.1f}">{method}</text>')
+
     return "\n".join(entries)
 
 
@@ -87,18 +98,23 @@ def points_of(runs: Runs) -> list[Point]:
         if known:
             x = WIDTH * (number + 0.5) / len(curves[0])
             points.append((x, height_of(statistics.fmean(known))))
+
     return points
 
 
 def right_of(curve: Mapping[str, Sequence[float | None]]) -> list[float | None]:
     """Balanced accuracy at each point: of both domains, or of pairs of one domain and of two."""
-    source, target, mixed = (curve.get(f"accuracy_{kind}") for kind in ("source", "target", "mixed"))
+    source, target, mixed = (
+        curve.get(f"accuracy_{kind}") for kind in ("source", "target", "mixed")
+    )
     if source is None or target is None:
         return []
+
     balanced: list[float | None] = []
     for number in range(len(source)):
         one_domain = mean(source[number], target[number])
         balanced.append(mean(one_domain, mixed[number]) if mixed else one_domain)
+
     return balanced
 
 
@@ -114,5 +130,5 @@ def height_of(share: float) -> float:
 
 if __name__ == "__main__":
     gathered = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    with written_whole(Path(sys.argv[2]), "w") as file:
+    with atomic_write(Path(sys.argv[2]), "w") as file:
         file.write(draw(gathered))

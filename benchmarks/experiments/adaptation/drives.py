@@ -2,9 +2,9 @@
 
     python drives.py CAMVID OUT
 
-writes OUT, of CamVid's layout, with the splits train (two of the three drives of its train), choose and report (the
-first and the second half of its val, another stretch of one of these drives) and dusk (the third drive, which no run
-has seen, sharp or degraded).
+writes OUT, of CamVid's layout, with the splits train (two of the three drives of its train), choose
+and report (the first and the second half of its val, another stretch of one of these drives) and
+dusk (the third drive, which no run has seen, sharp or degraded).
 """
 
 import shutil

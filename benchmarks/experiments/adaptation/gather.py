@@ -1,12 +1,14 @@
-"""The tables of `scripts/adaptation.sh`: from a trained network, which adversarial loss closes a domain gap?
+"""The tables of `scripts/adaptation.sh`: from a trained network, which adversarial loss closes a
+domain gap?
 
-Gathered is what the script left in its working folder, GAP/NETWORK/SETTING/seedN. mIoU is in per cent. A setting of
-each method is chosen by its mIoU on target-choose with the first seed; what is reported is target-report, and for
-CamVid target-dusk, with mean and standard deviation over seeds. Gains are differences of runs of the same seed. The
-share of the gap is the gain over `none` as a part of the gain that the ceiling has, which learns from the target's
-labels. What the discriminator knew is the mean over the last tenth of training. The JSON has losses and accuracies of
-the whole training as `curve`, 20 means of it. Runs that differ in other options than those of the adversary are
-refused.
+Gathered is what the script left in its working folder, GAP/NETWORK/SETTING/seedN. mIoU is in per
+cent. A setting of each method is chosen by its mIoU on target-choose with the first seed; what is
+reported is target-report, and for CamVid target-dusk, with mean and standard deviation over seeds.
+Gains are differences of runs of the same seed. The share of the gap is the gain over `none` as a
+part of the gain that the ceiling has, which learns from the target's labels. What the discriminator
+knew is the mean over the last tenth of training. The JSON has losses and accuracies of the whole
+training as `curve`, 20 means of it. Runs that differ in other options than those of the adversary
+are refused.
 """
 
 import statistics
@@ -37,25 +39,39 @@ def gather(folder: Path) -> dict[str, Any]:
         InputError: runs that a table would compare were trained differently.
     """
     found = {
-        f"{path.parent.name}, {path.name}": {setting.name: finished(setting) for setting in sorted(path.iterdir())}
+        f"{path.parent.name}, {path.name}": {
+            setting.name: finished(setting) for setting in sorted(path.iterdir())
+        }
         for path in sorted(folder.glob("*/*"))
         if path.name in tried.NETWORKS
     }
     for settings in found.values():
         compared = (seeds for name, seeds in settings.items() if name != "source")
         check_alike([seed / "run" for seeds in compared for seed in seeds], but=MAY_DIFFER)
-    runs = [seed / "run" for settings in found.values() for seeds in settings.values() for seed in seeds]
+
+    runs = [
+        seed / "run" for settings in found.values() for seeds in settings.values() for seed in seeds
+    ]
     experiments = {
-        name: {setting: {seed.name: result(seed) for seed in seeds} for setting, seeds in settings.items() if seeds}
+        name: {
+            setting: {seed.name: result(seed) for seed in seeds}
+            for setting, seeds in settings.items()
+            if seeds
+        }
         for name, settings in found.items()
     }
+
     return {"experiments": experiments, **origin(runs)}
 
 
 def finished(setting: Path) -> list[Path]:
     """The runs of a setting that were trained and judged on both domains."""
     wanted = (f"{judged}/results.json" for judged in (CHOOSE, REPORT, "source"))
-    return [seed for seed in sorted(setting.glob("seed*")) if all((seed / one).is_file() for one in wanted)]
+    return [
+        seed
+        for seed in sorted(setting.glob("seed*"))
+        if all((seed / one).is_file() for one in wanted)
+    ]
 
 
 def result(seed: Path) -> dict[str, Any]:
@@ -63,7 +79,13 @@ def result(seed: Path) -> dict[str, Any]:
     steps = read_log(seed / "run" / "metrics.jsonl")
     scores = {"classes": per_cent(seed / REPORT / "results.json")[1], **judged(seed)}
     adapted = {ADAPTED: judged(seed / ADAPTED)} if (seed / ADAPTED).is_dir() else {}
-    return {**scores, **adapted, **end_of_training(steps), **budget(seed / "run"), "curve": curve(steps)}
+    return {
+        **scores,
+        **adapted,
+        **end_of_training(steps),
+        **budget(seed / "run"),
+        "curve": curve(steps),
+    }
 
 
 def judged(folder: Path) -> dict[str, float]:
@@ -72,7 +94,8 @@ def judged(folder: Path) -> dict[str, float]:
 
 
 def choice(folder: Path, method: str) -> tried.Setting | None:
-    """The setting of a method that is best on target-choose with the first seed; None before there is any.
+    """The setting of a method that is best on target-choose with the first seed; None before there
+    is any.
 
     Args:
         folder: GAP/NETWORK of the working folder.
@@ -82,11 +105,14 @@ def choice(folder: Path, method: str) -> tried.Setting | None:
     for setting in tried.grid(method):
         if seeds := finished(folder / setting.name):
             scores[setting] = per_cent(seeds[0] / CHOOSE / "results.json")[0]
+
     return max(scores, key=scores.__getitem__, default=None)
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
-    """Tables for each gap and network: what each method comes to, how it was chosen, and single questions."""
+    """Tables for each gap and network: what each method comes to, how it was chosen, and single
+    questions.
+    """
     found = {}
     for name, settings in result["experiments"].items():
         network = name.rpartition(" ")[2]
@@ -94,6 +120,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"{name}, chosen"] = f"**{name}**, {CHOOSE}, first seed\n\n{choice_table(settings)}"
         if extras := extras_table(settings, network):
             found[f"{name}, extras"] = f"**{name}**, first seed\n\n{extras}"
+
     return found
 
 
@@ -117,16 +144,35 @@ def first(runs: Runs) -> Mapping[str, Any]:
 
 def methods_table(settings: Networks) -> str:
     """A row for the source, for each control and for the chosen setting of each method."""
-    chosen = ("source", *(best_of(settings, method) for method in (*tried.CONTROLS, *tried.ADVERSARIES)))
+    chosen = (
+        "source",
+        *(best_of(settings, method) for method in (*tried.CONTROLS, *tried.ADVERSARIES)),
+    )
     rows = []
+
     for name in chosen:
         if name is None or name not in settings:
             continue
+
         rows.append(method_row(name, settings[name], settings))
         if any(ADAPTED in run for run in settings[name].values()):
-            adapted = {seed: {**run, **run[ADAPTED]} for seed, run in settings[name].items() if ADAPTED in run}
+            adapted = {
+                seed: {**run, **run[ADAPTED]}
+                for seed, run in settings[name].items()
+                if ADAPTED in run
+            }
             rows.append(method_row(f"{name}, statistics of the target", adapted, settings))
-    names = ["from the trained network", "target", "gain over none", "over mixed", "gap closed", "dusk", "source"]
+
+    names = [
+        "from the trained network",
+        "target",
+        "gain over none",
+        "over mixed",
+        "gap closed",
+        "dusk",
+        "source",
+    ]
+
     return markdown([*names, "D right (chance 50 %)", "seeds"], rows)
 
 
@@ -134,9 +180,16 @@ def method_row(name: str, runs: Runs, settings: Networks) -> list[str]:
     """What one setting came to."""
     none, mixed, ceiling = (settings.get(control, {}) for control in ("none", "mixed", "ceiling"))
     closed = share(runs, none, ceiling) if name != "none" else ""
-    scores = ([run[judged] for run in runs.values() if judged in run] for judged in (REPORT, DUSK, "source"))
+    scores = (
+        [run[judged] for run in runs.values() if judged in run]
+        for judged in (REPORT, DUSK, "source")
+    )
     report, dusk, source = (spread(values) if values else "" for values in scores)
-    gains = (gain(runs, none) if name != "none" else "", gain(runs, mixed) if name != "mixed" else "")
+    gains = (
+        gain(runs, none) if name != "none" else "",
+        gain(runs, mixed) if name != "mixed" else "",
+    )
+
     return [name, report, *gains, closed, dusk, source, known(runs), str(len(runs))]
 
 
@@ -147,10 +200,19 @@ def choice_table(settings: Networks) -> str:
     for method in tried.ADVERSARIES:
         best = best_of(settings, method)
         names = [tried.Setting(method=method, mu=mu, ramp=ramp).name for mu, ramp in columns]
-        cells = [f"{first(settings[name])[CHOOSE]:.1f}" if name in settings else "" for name in names]
+        cells = [
+            f"{first(settings[name])[CHOOSE]:.1f}" if name in settings else "" for name in names
+        ]
         rows.append(
-            [method, *(f"**{cell}**" if name == best else cell for name, cell in zip(names, cells, strict=True))]
+            [
+                method,
+                *(
+                    f"**{cell}**" if name == best else cell
+                    for name, cell in zip(names, cells, strict=True)
+                ),
+            ]
         )
+
     return markdown(["method", *(f"mu {mu}{', ramp' * ramp}" for mu, ramp in columns)], rows)
 
 
@@ -159,16 +221,33 @@ def extras_table(settings: Networks, network: str) -> str:
     names = [setting.name for setting in tried.extras(network) if setting.name in settings]
     if network == "swin" and names:
         names = sorted([*names, *(name for name in ("clustered-mu1",) if name in settings)])
+
     rows = [method_row(name, {"seed0": first(settings[name])}, settings) for name in names]
-    header = ["setting", "target", "gain over none", "over mixed", "gap closed", "dusk", "source", "D right", "seeds"]
+    header = [
+        "setting",
+        "target",
+        "gain over none",
+        "over mixed",
+        "gap closed",
+        "dusk",
+        "source",
+        "D right",
+        "seeds",
+    ]
+
     return markdown(header, rows) if rows else ""
 
 
 def gain(runs: Runs, others: Runs) -> str:
-    """Mean and deviation of the differences to the runs of the same seeds, and in how many seeds there is a gain."""
-    differences = [one[REPORT] - others[seed][REPORT] for seed, one in runs.items() if seed in others]
+    """Mean and deviation of the differences to the runs of the same seeds, and in how many seeds
+    there is a gain.
+    """
+    differences = [
+        one[REPORT] - others[seed][REPORT] for seed, one in runs.items() if seed in others
+    ]
     if not differences:
         return ""
+
     won = sum(difference > 0 for difference in differences)
     return f"{spread(differences, '+')} ({won}/{len(differences)})"
 
@@ -177,7 +256,10 @@ def share(runs: Runs, none: Runs, ceiling: Runs) -> str:
     """How much of the gap between none and the ceiling is closed, by means over seeds."""
     if not (runs and none and ceiling):
         return ""
-    mean, low, high = (statistics.fmean(run[REPORT] for run in those.values()) for those in (runs, none, ceiling))
+
+    mean, low, high = (
+        statistics.fmean(run[REPORT] for run in those.values()) for those in (runs, none, ceiling)
+    )
     return f"{100 * (mean - low) / (high - low):.0f} %" if high > low else "no gap"
 
 
@@ -185,7 +267,9 @@ def known(runs: Runs) -> str:
     """How often the discriminator was right at the end, by kind of feature or pair."""
     kinds = [name for name in first(runs) if name.startswith("accuracy_")]
     means = {name.partition("_")[2]: mean(run.get(name) for run in runs.values()) for name in kinds}
-    return ", ".join(f"{kind} {100 * value:.0f} %" for kind, value in means.items() if value is not None)
+    return ", ".join(
+        f"{kind} {100 * value:.0f} %" for kind, value in means.items() if value is not None
+    )
 
 
 def mean(values: Iterable[float | None]) -> float | None:

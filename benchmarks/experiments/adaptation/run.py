@@ -1,4 +1,6 @@
-"""From a trained network: which adversarial loss closes a domain gap? What is run (scripts/adaptation.sh)."""
+"""From a trained network: which adversarial loss closes a domain gap? What is run
+(scripts/adaptation.sh).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +65,7 @@ def run(environ: settings.Environment, train_options: Sequence[str]) -> None:
     for stage in chosen.stages:
         # What the seeds are run with is known only once the grid is finished.
         run_jobs(jobs(chosen, stage), at_once=chosen.at_once)
+
     run_jobs([Job(name="gathering", steps=gathered("adaptation", chosen.out))])
 
 
@@ -96,7 +99,10 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
     if "camvid" in chosen.gaps and not chosen.camvid:
         raise InputError("CAMVID: set CAMVID to the root of CamVid, or GAPS=shapes")
     if "dul" in chosen.networks and not chosen.encoder:
-        raise InputError("ENCODER: set ENCODER to an encoder of densevos train dul_small, or leave dul out of NETWORKS")
+        raise InputError(
+            "ENCODER: set ENCODER to an encoder of densevos train dul_small, or leave dul out of NETWORKS"
+        )
+
     return chosen
 
 
@@ -109,9 +115,11 @@ def data_steps(chosen: Settings, gap: str) -> Steps:
             part = sharp.with_name("sharp.part")
             yield ("python", str(HERE / "drives.py"), chosen.camvid, str(part))
             part.rename(sharp)
+
         splits = ("train", "choose", "report", "dusk")
         yield from made(folder / "camvid", "degrade", f"camvid:{sharp}", "--split", *splits)
         return
+
     yield from made(folder / "shapes", "synth-classes")
     # Scenes of another seed are what is reported.
     fewest = ("--train-stills", "1", "--train-videos", "1")
@@ -128,7 +136,12 @@ def gap_of(chosen: Settings, gap: str) -> Gap:
             for split in ("choose", "report", "dusk")
         }
         source = LabelledSet(name="camvid", root=sharp, split="report")
-        return Gap(labelled=f"camvid:{sharp}", unlabelled=f"folder:{degraded}", judged={**judged, "source": source})
+
+        return Gap(
+            labelled=f"camvid:{sharp}",
+            unlabelled=f"folder:{degraded}",
+            judged={**judged, "source": source},
+        )
 
     shapes, report = folder / "shapes", folder / "shapes_report"
     judged = {
@@ -136,7 +149,12 @@ def gap_of(chosen: Settings, gap: str) -> Gap:
         "target-report": LabelledSet(name="folder", root=str(report / "videos")),
         "source": LabelledSet(name="folder", root=str(report / "stills")),
     }
-    return Gap(labelled=f"folder:{shapes / 'stills'}", unlabelled=f"folder:{shapes / 'videos'}", judged=judged)
+
+    return Gap(
+        labelled=f"folder:{shapes / 'stills'}",
+        unlabelled=f"folder:{shapes / 'videos'}",
+        judged=judged,
+    )
 
 
 def jobs(chosen: Settings, stage: str) -> Iterator[Job]:
@@ -145,12 +163,23 @@ def jobs(chosen: Settings, stage: str) -> Iterator[Job]:
         for network in chosen.networks:
             for seed, setting in runs_of(chosen, stage, chosen.out / gap / network, network):
                 parts = {"gap": gap, "network": network, "setting": setting, "seed": seed}
-                steps = statistics_steps(chosen, **parts) if stage == "statistics" else run_steps(chosen, **parts)
-                yield Job(name=f"{gap} {network} {setting.name if setting else 'source'} {seed}", steps=steps)
+                steps = (
+                    statistics_steps(chosen, **parts)
+                    if stage == "statistics"
+                    else run_steps(chosen, **parts)
+                )
+                yield Job(
+                    name=f"{gap} {network} {setting.name if setting else 'source'} {seed}",
+                    steps=steps,
+                )
 
 
-def runs_of(chosen: Settings, stage: str, folder: Path, network: str) -> Iterator[tuple[str, Setting | None]]:
-    """Seeds and settings of one stage; no setting is the source-only network that all others go on from."""
+def runs_of(
+    chosen: Settings, stage: str, folder: Path, network: str
+) -> Iterator[tuple[str, Setting | None]]:
+    """Seeds and settings of one stage; no setting is the source-only network that all others go on
+    from.
+    """
     first, *others = chosen.seeds
     methods = tried.methods_of(chosen.methods)
     if stage == "source":
@@ -168,7 +197,9 @@ def runs_of(chosen: Settings, stage: str, folder: Path, network: str) -> Iterato
         yield from ((first, setting) for setting in tried.extras(network))
 
 
-def run_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str) -> Steps:
+def run_steps(
+    chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
+) -> Steps:
     """Train one model and evaluate it on both domains."""
     domains = gap_of(chosen, gap)
     folder = folder_of(chosen, gap, network, setting, seed)
@@ -178,12 +209,14 @@ def run_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | No
     loop = ("--loop.seed", seed, "--loop.log-every", "1", "--loop.epochs")
     # As published, so that nothing depends on what the recipes take from this very experiment.
     data = ("--published", "--labelled", domains.labelled, "--unlabelled", domains.unlabelled)
+
     if setting is None:
         start = ("--network.weights", chosen.encoder) if network == "dul" else tried.STARTS[network]
         options: Command = (*data, *start, "--loss", "none", *loop, chosen.source_epochs)
     else:
         if setting.method == "ceiling":
             data = ("--published", "--labelled", domains.unlabelled)
+
         method = setting.options(network, chosen.ramp_batches)
         backbone = tried.STARTS[network][:2]
         start = (*backbone, "--network.weights", str(source), "--optimiser.lr", chosen.rate)
@@ -192,14 +225,24 @@ def run_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | No
     model = folder / "run"
     return chain(
         trained(model, tried.recipe(network), *options, more=chosen.train_options),
-        *(evaluated(model, folder / judged, labelled) for judged, labelled in domains.judged.items()),
+        *(
+            evaluated(model, folder / judged, labelled)
+            for judged, labelled in domains.judged.items()
+        ),
     )
 
 
-def statistics_steps(chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str) -> Steps:
-    """Evaluate a model on the target once more, with BatchNorm's statistics of the frames that it segments."""
+def statistics_steps(
+    chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
+) -> Steps:
+    """Evaluate a model on the target once more, with BatchNorm's statistics of the frames that it
+    segments.
+    """
     folder = folder_of(chosen, gap, network, setting, seed)
-    targets = {name: judged for name, judged in gap_of(chosen, gap).judged.items() if name != "source"}
+    targets = {
+        name: judged for name, judged in gap_of(chosen, gap).judged.items() if name != "source"
+    }
+
     return chain(
         *(
             evaluated(folder / "run", folder / ADAPTED / name, judged, "--adapt-statistics")

@@ -6,7 +6,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-TOLD = ("segmentation", "adversarial", "chance", "accuracy", "clusters_used", "coverage", "domain_mix")
+TOLD = (
+    "segmentation",
+    "adversarial",
+    "chance",
+    "accuracy",
+    "clusters_used",
+    "coverage",
+    "domain_mix",
+)
 OF_PAIRS = ("adversarial", "accuracy")
 POINTS = 20
 
@@ -24,10 +32,20 @@ def end_of_training(steps: Sequence[Step]) -> dict[str, float | None]:
 
 
 def means(steps: Sequence[Step]) -> dict[str, float | None]:
-    """Means of what is told of training; of losses and accuracies where no pair could be drawn None."""
+    """Means of what is told of training; of losses and accuracies where no pair could be drawn
+    None.
+    """
     judged = [step for step in steps if step.get("clusters_used", 1)]
-    among = {name: judged if name.startswith(OF_PAIRS) else steps for name in steps[-1] if name.startswith(TOLD)}
-    return {name: statistics.fmean(one[name] for one in those) if those else None for name, those in among.items()}
+    among = {
+        name: judged if name.startswith(OF_PAIRS) else steps
+        for name in steps[-1]
+        if name.startswith(TOLD)
+    }
+
+    return {
+        name: statistics.fmean(one[name] for one in those) if those else None
+        for name, those in among.items()
+    }
 
 
 def without_pairs(steps: Sequence[Step]) -> dict[str, float | None]:
@@ -37,11 +55,14 @@ def without_pairs(steps: Sequence[Step]) -> dict[str, float | None]:
 
 
 def curve(steps: Sequence[Step]) -> dict[str, list[float | None]]:
-    """Means of losses and accuracies over stretches of training, and the last step of each stretch."""
+    """Means of losses and accuracies over stretches of training, and the last step of each
+    stretch.
+    """
     ends = [len(steps) * point // POINTS for point in range(POINTS + 1)]
     stretches = [steps[first:last] for first, last in itertools.pairwise(ends) if first < last]
     points = [{"step": stretch[-1]["step"], **means(stretch)} for stretch in stretches]
     names = [name for name in points[0] if name.startswith(("step", "segmentation", *OF_PAIRS))]
+
     return {name: [rounded(point[name]) for point in points] for name in names}
 
 

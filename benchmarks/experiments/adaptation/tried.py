@@ -11,10 +11,14 @@ STARTS: Mapping[str, Command] = {
     "lite": ("--network.backbone", "efficientnet_lite0", "--network.weights", "imagenet"),
     "dul": (),
 }
-"""Networks, by what their source training starts from: random weights, those of ImageNet, or a DUL encoder's."""
+"""Networks, by what their source training starts from: random weights, those of ImageNet, or a DUL
+encoder's.
+"""
 NETWORKS = tuple(STARTS)
 CONTROLS = ("none", "mixed", "ceiling")
-"""none: more training on the source. mixed: both domains are seen, but mu is 0. ceiling: the target's labels."""
+"""none: more training on the source. mixed: both domains are seen, but mu is 0. ceiling: the
+target's labels.
+"""
 ADVERSARIES = ("spatial", "stage3", "global", "clustered", "clustered-global")
 MUS = ("0.01", "0.1", "1")
 CLUSTERS = ("2", "5", "11", "22")
@@ -44,6 +48,7 @@ class Setting:
             f"rate{self.rate}" if self.rate else "",
             self.batchnorm or "",
         )
+
         return "-".join(part for part in parts if part)
 
     def options(self, network: str, ramp_batches: str) -> Command:
@@ -59,6 +64,7 @@ class Setting:
             options += ("--discriminator-optimiser.lr", self.rate)
         if self.batchnorm:
             options += ("--batchnorm", self.batchnorm)
+
         return options
 
 
@@ -83,7 +89,15 @@ def extras(network: str) -> list[Setting]:
             Setting(method="mixed", batchnorm="separate"),
             Setting(method="global", mu="0.1", batchnorm="separate"),
         ]
-    return [*rates, *(Setting(method="clustered", mu="1", clusters=count) for count in CLUSTERS if count != "11")]
+
+    return [
+        *rates,
+        *(
+            Setting(method="clustered", mu="1", clusters=count)
+            for count in CLUSTERS
+            if count != "11"
+        ),
+    ]
 
 
 def methods_of(chosen: Sequence[str]) -> Sequence[str]:
@@ -94,7 +108,8 @@ def methods_of(chosen: Sequence[str]) -> Sequence[str]:
 def _method_options(method: str, network: str) -> Command:
     """The adversary of a method.
 
-    Spatial, stage3 and clustered judge feature maps one by one, so that only place and clusters differ.
+    Spatial, stage3 and clustered judge feature maps one by one, so that only place and clusters
+    differ.
     """
     # A CNN has no patch embedding, so its first stage stands for it.
     early = "spatial" if network == "swin" else "stage1"

@@ -18,6 +18,7 @@ def gather(folder: Path) -> dict[str, Any]:
     results = {}
     for name in NETWORKS:
         results[name] = scores(read_json(folder / name / "results.json"))
+
     return {**results, **training(folder)}
 
 
@@ -44,6 +45,7 @@ def without_place(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = str(config.get("data", ""))
     if not data:
         return dict(config)
+
     return {**config, "data": data.replace(str(folder), "OUT", 1)}
 
 
@@ -65,6 +67,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     rows = []
     for name, random in before["sequences"].items():
         rows.append(_row(name, random, after["sequences"][name]))
+
     rows.append(_row("**mean**", before, after))
 
     header = ["sequence", "J random", "J trained", "gain", "F random", "F trained", "gain"]

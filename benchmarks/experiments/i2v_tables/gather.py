@@ -85,7 +85,9 @@ def with_scores(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def score(results: Path) -> float:
-    """Mean IoU of a results.json in per cent: of its classes, or of the objects of its videos, J-Mean."""
+    """Mean IoU of a results.json in per cent: of its classes, or of the objects of its videos,
+    J-Mean.
+    """
     overall = read_json(results)["overall"]
     return 100 * float(overall["mIoU"] if "mIoU" in overall else overall["J-Mean"])
 
@@ -116,6 +118,7 @@ def compared(row: Row, rows: Sequence[Row]) -> Row:
     for other in rows:
         if (other["run"], other["judged"]) == theirs:
             return other
+
     return {"scores": {}}
 
 
@@ -132,6 +135,7 @@ def markdown(rows: Sequence[Row]) -> str:
         training = "–"
         if row["budget"] is not None:
             training = f"{row['budget']['epochs']} ({row['budget']['samples']})"
+
         lines.append([network(row), *described, *published, *ours, seeds, training])
 
     names = ["network", "labelled", "unlabelled", "loss", "placement", "evaluated on"]
@@ -152,6 +156,7 @@ def numbers(values: Sequence[float], against: Sequence[float]) -> tuple[str, str
     gain = ""
     if against:
         gain = f"{statistics.mean(values) - statistics.mean(against):+.2f}"
+
     return spread(values), gain
 
 

@@ -31,7 +31,8 @@ class Row:
         recipe: of `densevos train`.
         labelled: sets with labels to learn from, with a space between two.
         unlabelled: set without labels to learn from; empty for none.
-        evaluated_on: the set that it is evaluated on; DAVIS_UNSUPERVISED for the objects that UnOVOST finds with it.
+        evaluated_on: the set that it is evaluated on; DAVIS_UNSUPERVISED for the objects that
+            UnOVOST finds with it.
         loss: options of `densevos train`.
         wanted: classes to learn; empty for the ten that COCO and DAVIS share.
     """
@@ -195,6 +196,7 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
     data = ["--labelled", *(spec(chosen, name) for name in row.labelled.split())]
     if row.unlabelled:
         data += ["--unlabelled", spec(chosen, row.unlabelled)]
+
     choice = choice_options(wanted=row.wanted, names=train_names)
     options = ("--published", *data, *row.loss, *choice, "--loop.seed", seed)
 
@@ -202,6 +204,7 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
         names_listed(chosen, row, "train", train_names),
         trained(folder / "run", row.recipe, *options, more=chosen.train_options),
     )
+
     if row.evaluated_on == UNSUPERVISED:
         return chain(
             training, tracked(folder / "run", folder / "unovost", chosen.roots[UNSUPERVISED])
@@ -213,6 +216,7 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
         wanted=row.wanted,
         names=val_names,
     )
+
     return chain(
         training,
         names_listed(chosen, row, "val", val_names),
@@ -235,6 +239,7 @@ def names_listed(chosen: Settings, row: Row, split: str, names: Path | None) -> 
     """Write that list; all masks are read for it, once."""
     if names is None or names.is_file():
         return
+
     choice = choice_options(wanted=row.wanted)
     classes = ("densevos", "data", "classes", spec(chosen, "COCO"), "--split", split)
     yield (*classes, *choice, "--write-names", str(names))

@@ -51,6 +51,7 @@ def equal_area(results: Path, maps: Path, out: Path) -> None:
     for soft in sorted(results.glob("*/probabilities/1/*.png")):
         with Image.open(soft) as image:
             probability = np.asarray(image)
+
         mask = probability > np.quantile(probability, 1 - share)
         target = out / soft.parents[2].name / soft.name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -173,6 +173,7 @@ def agreements(folder: Path, name: str) -> dict[str, float]:
     first = folder / f"maps_{name.removeprefix('mug_')}"
     if not first.is_dir():
         first = folder / f"maps_{kind}"
+
     return {
         "trained": agreement(folder / name / "round1" / "maps", first),
         "judged": agreement(folder / f"{name}_round1" / "no-crf", folder / kind),
@@ -194,6 +195,7 @@ def agreement(masks: Path, others: Path) -> float:
             mine, theirs = sized_alike(read_mask(path), read_mask(other))
             known = theirs < 255
             ious.append(iou((mine == 1)[known], (theirs == 1)[known]))
+
     return round(100 * statistics.fmean(ious), 1)
 
 
@@ -231,6 +233,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
 
     if any(f"mug_without_{name}_round2" in result for name in LEFT_OUT):
         shown["left out"] = left_out_table(result)
+
     shown["agreement"] = agreement_table(result["agreement"])
     return shown
 
@@ -253,7 +256,9 @@ def rounds_table(result: Mapping[str, Any]) -> str:
             row.append(figures(result, name))
             if kind in PAPER:
                 row.append(published(name))
+
         rows.append(row)
+
     return table(header, rows)
 
 
@@ -269,6 +274,7 @@ def transductive_table(result: Mapping[str, Any], kind: str, of: str) -> str:
         name = pattern.format(kind=kind, of=of)
         if name in result:
             rows.append([label, figures(result, f"{name}_no_crf"), figures(result, name)])
+
     return table([f"transductive, {title(kind)}: J (F, T)", "no CRF", "CRF"], rows)
 
 
@@ -278,6 +284,7 @@ def left_out_table(result: Mapping[str, Any]) -> str:
     for name in LEFT_OUT:
         rounds = [f"mug_without_{name}_round{number}" for number in (1, 2)]
         rows.append([name, *(figures(result, key) for key in rounds), published(rounds[1])])
+
     return table(["without: J (F, T)", "round 1", "round 2", "paper"], rows)
 
 
@@ -285,6 +292,7 @@ def figures(result: Mapping[str, Any], name: str) -> str:
     """J (F, T) of one row, T where it was scored; nothing of a row that was not run."""
     if name not in result:
         return ""
+
     row = result[name]
     # With both digits that the result has: rounding a rounded value may give another digit.
     others = ", ".join(f"{row[key]:.2f}" for key in "FT" if key in row)

@@ -56,6 +56,7 @@ def picture(
         if truth:
             means = [mean_overlap(column, truth, name) for name in sequences]
             title += f"  J {100 * np.nanmean(means):.1f}"
+
         draw.text((4 + k * WIDTH, 3), title, fill="black")
 
     for row, name in enumerate(sequences):
@@ -63,6 +64,7 @@ def picture(
         file = files[min(int(at * len(files)), len(files) - 1)]
         with Image.open(file) as opened:
             frame = np.asarray(opened.convert("RGB").resize((WIDTH, HEIGHT)))
+
         y = HEADER + row * HEIGHT
         canvas.paste(Image.fromarray(frame), (0, y))
         draw.text((4, y + 2), name, fill="yellow")
@@ -73,6 +75,7 @@ def picture(
             if truth:
                 score = f"{100 * overlap(column, truth, name, file.stem):.0f}"
                 draw.text((4 + k * WIDTH, y + 2), score, fill="yellow")
+
     return canvas
 
 
@@ -84,10 +87,12 @@ def shares(column: Column, name: str, frame: str) -> tuple[np.ndarray, np.ndarra
     file = column.folder / name / f"{frame}.png"
     if not file.is_file():
         return np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH))
+
     ids = read_mask(file)
     foreground, unknown = (ids == 1).astype(np.float32), (ids == VOID).astype(np.float32)
     if column.cells:
         foreground, unknown = (on_grid(part, column.cells) for part in (foreground, unknown))
+
     return enlarged(foreground), enlarged(unknown)
 
 
@@ -107,6 +112,7 @@ def painted(frame: np.ndarray, foreground: np.ndarray, unknown: np.ndarray) -> n
     for share, colour in ((foreground, RED), (unknown, BLUE)):
         weight = 0.7 * share[..., None]
         pale = (1 - weight) * pale + weight * colour
+
     return pale.clip(0, 255).astype(np.uint8)
 
 
@@ -125,6 +131,7 @@ def overlap(column: Column, truth: Path, name: str, frame: str) -> float:
     size = (real.shape[1], real.shape[0])
     found = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR)) > 0.5
     union = np.count_nonzero(found | real)
+
     return np.count_nonzero(found & real) / union if union else 1.0
 
 
@@ -162,6 +169,7 @@ def main() -> None:
     names = given.sequences
     if not names:
         names = sorted(folder.name for folder in given.frames.iterdir() if folder.is_dir())
+
     picture(given.frames, columns, given.truth, names, given.at).save(given.out)
 
 

@@ -79,6 +79,7 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
     )
     settings.check_known("KNOWLEDGE", chosen.knowledge, KINDS)
     settings.check_known("LEAVE_OUT", chosen.leave_out, GRANULARITIES)
+
     return chosen
 
 

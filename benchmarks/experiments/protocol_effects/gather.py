@@ -60,6 +60,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
         scored.append([name, figures(row["random"]), figures(row["trained"]), gain(row)])
         if name != BASE:
             changed.append([name, ", ".join(differences(PRESETS[name], PRESETS[BASE]))])
+
     return {
         "scores": table(["protocol", "random", "trained", "gain"], scored),
         "switches": table(["protocol", f"what differs from {BASE}"], changed),

@@ -39,6 +39,7 @@ def run(environ: settings.Environment, more: Sequence[str]) -> None:
     """
     if more:
         raise InputError(f"{more[0]}: protocol_effects takes no options, since it trains nothing")
+
     chosen = Settings(
         davis=settings.required(environ, "DAVIS", "the root of DAVIS"),
         encoder=settings.required(environ, "ENCODER", "a trained encoder"),
@@ -57,6 +58,7 @@ def steps(chosen: Settings) -> Steps:
     for preset in chosen.presets:
         for name, encoder in (("random", UNTRAINED), ("trained", chosen.encoder)):
             yield from scored(chosen, preset, encoder, chosen.out / name / preset)
+
     yield from commands.gathered("protocol_effects", chosen.out)
 
 
@@ -65,6 +67,7 @@ def scored(chosen: Settings, preset: str, encoder: str, results: Path) -> Steps:
     sequences = ["--dataset", "davis16", "--root", chosen.davis, "--split", chosen.split]
     if chosen.sequences:
         sequences += ["--sequences", *chosen.sequences]
+
     method = ("--encoder", encoder, "--layer", LAYER, "--preset", preset)
     yield ("densevos-eval", "propagate", *method, *sequences, "--out", str(results), "--resume")
     if not (results / "results.json").is_file():

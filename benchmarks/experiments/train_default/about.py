@@ -58,6 +58,7 @@ def about(folder: Path) -> dict[str, str | list[str]]:
     result = folder / "train_default.json"
     if result.exists():
         facts["scores"] = list(scores(read_json(result)))
+
     return facts
 
 
@@ -86,6 +87,7 @@ def main(arguments: list[str]) -> None:
         raise InputError(
             "name the working folder and the file to write: python about.py FOLDER OUT"
         )
+
     folder, out = map(Path, arguments)
     write_json(out, about(folder))
     print(out)

@@ -19,6 +19,7 @@ def gather(folder: Path) -> dict[str, Any]:
     for title in SETS:
         if (folder / title).is_dir():
             sets[title] = _scores(folder / title)
+
     return {"sets": sets, **training(folder)}
 
 
@@ -47,6 +48,7 @@ def _table(encoders: Mapping[str, Any]) -> str:
     for sequence in overall[0]["sequences"]:
         of_sequence = [encoder["sequences"][sequence] for encoder in overall]
         rows.append([sequence, *_values(of_sequence)])
+
     rows.append(["**mean**", *_values(overall)])
     return table(["sequence", *columns], rows)
 

@@ -50,6 +50,7 @@ def run(environ: settings.Environment, options: Sequence[str]) -> None:
     if "--dry-run" in options:
         print(*map(shlex.join, steps(chosen)), sep="\n")
         return
+
     chosen.out.mkdir(parents=True, exist_ok=True)
     run_jobs([Job(name="train_default", steps=steps(chosen))])
 
@@ -60,10 +61,12 @@ def steps(chosen: Settings) -> Steps:
 
     # The list is written last, so the clips are complete where it is there.
     listed = clips / "train_videos.txt"
+
     if not listed.exists():
         yield ("python", str(HERE / "stills.py"), str(stills))
         synth = ("densevos", "data", "synth", "--photographs", str(stills), *CLIPS)
         yield (*synth, "--out", str(clips), "--overwrite")
+
     yield commands.train("dul_default", "--data", str(listed), out=model, more=chosen.train_options)
 
     export = ("densevos", "export", str(model / "encoder.safetensors"), "--half")
@@ -72,6 +75,7 @@ def steps(chosen: Settings) -> Steps:
         yield (*export, "--out", measured)
         for pair in (f"default={measured}", *chosen.others):
             yield from evaluated(chosen, *pair.split("=", 1))
+
         yield from commands.gathered("train_default", chosen.out)
 
     about = str(chosen.out / "about.json")
@@ -84,6 +88,7 @@ def evaluated(chosen: Settings, name: str, encoder: str) -> Steps:
     sets = {"davis": ("--dataset", "davis16", "--root", chosen.davis, "--split", chosen.split)}
     if chosen.objects:
         sets["objects"] = ("--dataset", "folder", "--root", chosen.objects)
+
     for title, sequences in sets.items():
         results = str(chosen.out / title / name)
         propagate = ("densevos-eval", "propagate", "--encoder", encoder, *sequences)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from densevos.base.console import run as ended
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 
 LIST = Path(__file__).with_name("stills.tsv")
 REPOSITORY = "https://github.com/BuddiesOfBudgie/budgie-backgrounds.git"
@@ -58,12 +58,14 @@ def copy_stills(out: Path, readers: dict[str, Callable[[str], bytes]]) -> int:
             raise InputError(
                 f"{row['file']}: {source} does not have {row['path']} ({error})"
             ) from error
+
         if hashlib.sha256(content).hexdigest() != row["sha256"]:
             fix = f"use the version in {LIST.name}"
             raise InputError(f"{row['file']}: {source} has another photograph now; {fix}")
 
-        with written_whole(out / row["file"]) as file:
+        with atomic_write(out / row["file"]) as file:
             file.write(content)
+
     return len(rows())
 
 
@@ -89,6 +91,7 @@ def of_debian_package(package: Path) -> Callable[[str], bytes]:
             file = archive.extractfile(member)
             if file is not None:
                 contents[member.name.removeprefix("./")] = file.read()
+
     return contents.__getitem__
 
 
@@ -121,8 +124,9 @@ def _cloned(folder: Path) -> Path:
 def _downloaded(folder: Path) -> Path:
     package = folder / PACKAGE
     if not package.exists():
-        with urllib.request.urlopen(ADDRESS) as response, written_whole(package) as file:
+        with urllib.request.urlopen(ADDRESS) as response, atomic_write(package) as file:
             file.write(response.read())
+
     return package
 
 
@@ -130,6 +134,7 @@ def main(arguments: list[str]) -> None:
     """Copy all photographs, and say how many there are."""
     if len(arguments) != 1:
         raise InputError("name the folder to write: python stills.py OUT")
+
     out = Path(arguments[0])
     sources = out.with_name(f"{out.name}.sources")
     sources.mkdir(parents=True, exist_ok=True)

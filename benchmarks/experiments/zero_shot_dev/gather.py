@@ -72,8 +72,10 @@ def _methods(rows: Mapping[str, Any]) -> str:
     lines = []
     for name, row in rows.items():
         lines.append([ROWS[name], figures(row["no_crf"]), figures(row["crf"])])
+
     for name, published in PUBLISHED.items():
         lines.append([f"{name}, published (J, val)", "", f"{published:.1f}"])
+
     return table(["J (F, T)", "without CRF", "with CRF"], lines)
 
 
@@ -84,6 +86,7 @@ def _sequences(rows: Mapping[str, Any]) -> str:
     lines = []
     for sequence in by_method[0]:
         lines.append([sequence, *(f"{scores[sequence]:.1f}" for scores in by_method)])
+
     return table(["J with CRF", *(ROWS[name] for name in rows)], lines)
 
 

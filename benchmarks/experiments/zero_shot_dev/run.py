@@ -29,6 +29,7 @@ def run(environ: settings.Environment, more: Sequence[str]) -> None:
     """
     if more:
         raise InputError(f"{more[0]}: zero_shot_dev takes no options, since it trains nothing")
+
     chosen = Settings(
         davis=settings.required(environ, "DAVIS", "the root of DAVIS"),
         out=settings.working_folder(environ, "zero_shot_dev"),
@@ -43,10 +44,12 @@ def steps(chosen: Settings) -> Steps:
     """All commands; sequences that are done are not done again."""
     for method in METHODS:
         yield from found(chosen, method, "--method", method)
+
     if chosen.encoder:
         yield from found(
             chosen, "consensus_encoder", "--method", "consensus", "--encoder", chosen.encoder
         )
+
     yield from commands.gathered("zero_shot_dev", chosen.out)
 
 

@@ -1,7 +1,7 @@
 """DAVIS 2017, train and val: 90 short videos of 24 frames per second with masks of objects.
 
-The sequences of a split are those that ImageSets/2017/SPLIT.txt lists. Masks, in the folder Annotations, are never
-read. It is a benchmark: train on it only what is not scored on it.
+The sequences of a split are those that ImageSets/2017/SPLIT.txt lists. Masks, in the folder
+Annotations, are never read. It is a benchmark: train on it only what is not scored on it.
 """
 
 from collections.abc import Iterable
@@ -19,9 +19,11 @@ def find(root: Path, split: str) -> Iterable[str]:
     found = list(folders(root, f"{FRAMES}/*"))
     if split == "all" or not found:
         return found
+
     listed = root / "ImageSets" / "2017" / f"{split}.txt"
     if not listed.is_file():
         raise InputError(f"{listed}: is not there; unpack it too, or take --split all")
+
     wanted = set(read_list(listed, "it holds one name of a sequence a line"))
     return [path for path in found if path.rpartition("/")[2] in wanted]
 

@@ -13,6 +13,7 @@ def find(root: Path, split: str) -> Iterable[str]:
     tree = folder_tree(root)
     for note in tree.notes:
         warnings.warn(note, stacklevel=2)
+
     return [video.relative_to(root).as_posix() for video in tree.videos]
 
 

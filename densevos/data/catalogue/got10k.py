@@ -1,4 +1,6 @@
-"""GOT-10k: short videos of more than 560 classes of moving things, distributed at 10 frames per second."""
+"""GOT-10k: short videos of more than 560 classes of moving things, distributed at 10 frames per
+second.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

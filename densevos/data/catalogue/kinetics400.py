@@ -1,8 +1,9 @@
 """Kinetics-400: clips of about ten seconds of human actions, cut from YouTube.
 
-The CVDF's copy unpacks to ROOT/SPLIT/ID_START_END.mp4; sorted by class, as most programs want it, the files lie one
-folder deeper. Both are found. Clips of its archive of replacements count where they lie below the split's folder.
-Videos have the frame rate that they were uploaded with, mostly 25 to 30 frames per second.
+The CVDF's copy unpacks to ROOT/SPLIT/ID_START_END.mp4; sorted by class, as most programs want it,
+the files lie one folder deeper. Both are found. Clips of its archive of replacements count where
+they lie below the split's folder. Videos have the frame rate that they were uploaded with, mostly
+25 to 30 frames per second.
 """
 
 from collections.abc import Iterable

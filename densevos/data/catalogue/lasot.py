@@ -1,7 +1,7 @@
 """LaSOT: 1,400 long videos of 70 classes for tracking, 30 frames per second.
 
-Which 280 of them are for tests is told by testing_set.txt of the evaluation toolkit, one name a line. Put that file
-into ROOT for the splits train and test; `all` does without.
+Which 280 of them are for tests is told by testing_set.txt of the evaluation toolkit, one name a
+line. Put that file into ROOT for the splits train and test; `all` does without.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from densevos.base.text import read_list
 from densevos.data.catalogue.layout import Layout, folders
 
 TEST_LIST = "testing_set.txt"
-CURE = f"put {TEST_LIST} of LaSOT's evaluation toolkit there, or take --split all"
+HINT = f"put {TEST_LIST} of LaSOT's evaluation toolkit there, or take --split all"
 
 
 def find(root: Path, split: str) -> Iterable[str]:
@@ -21,8 +21,9 @@ def find(root: Path, split: str) -> Iterable[str]:
     if split == "all":
         return found
     if not (root / TEST_LIST).is_file():
-        raise InputError(f"{root / TEST_LIST}: is not there; {CURE}")
-    for_tests = set(read_list(root / TEST_LIST, CURE))
+        raise InputError(f"{root / TEST_LIST}: is not there; {HINT}")
+
+    for_tests = set(read_list(root / TEST_LIST, HINT))
     return [path for path in found if (path.split("/")[-2] in for_tests) == (split == "test")]
 
 

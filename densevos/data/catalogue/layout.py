@@ -22,15 +22,21 @@ class Layout:
     """What --dataset calls it."""
     title: str
     tree: str
-    """Where a video, or a frame of one, lies below ROOT; words in capitals stand for what varies."""
+    """Where a video, or a frame of one, lies below ROOT; words in capitals stand for what
+    varies.
+    """
     splits: tuple[str, ...]
     """Parts of the set; the first one is what is trained on."""
     find: Finder
     """Finds the videos of a split. Raises InputError when ROOT is laid out in another way."""
     rate: float | None
-    """Frames per second of the frames as they are distributed; None for video files, each of which has its own."""
+    """Frames per second of the frames as they are distributed; None for video files, each of which
+    has its own.
+    """
     gap: int | None
-    """Frames from one frame of a clip to the next in the recipe below; None where no recipe is made for the set."""
+    """Frames from one frame of a clip to the next in the recipe below; None where no recipe is made
+    for the set.
+    """
     recipe: str | None
     """The recipe that trains on it."""
     address: str
@@ -41,7 +47,9 @@ class Layout:
 
 
 def folders(root: Path, patterns: str) -> Iterator[str]:
-    """Visible folders below `root` that match the pattern of each level: `TRAIN_*/frames/*`, say."""
+    """Visible folders below `root` that match the pattern of each level: `TRAIN_*/frames/*`,
+    say.
+    """
     return _below(root, "", patterns.split("/"))
 
 
@@ -69,7 +77,9 @@ def names_of_folders(folder: Path) -> list[str]:
     """Names of the visible folders inside a folder, sorted; none where the folder is not there."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
+            return sorted(
+                entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir()
+            )
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
@@ -77,7 +87,9 @@ def names_of_folders(folder: Path) -> list[str]:
 
 
 def split_folder(root: Path, split: str) -> str:
-    """The folder of a split relative to ROOT, where ROOT may be the folder of that split itself: `split` or "."."""
+    """The folder of a split relative to ROOT, where ROOT may be the folder of that split itself:
+    `split` or ".".
+    """
     itself = not (root / split).is_dir() and root.resolve().name == split
     return "." if itself else split
 

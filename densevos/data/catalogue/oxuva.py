@@ -1,9 +1,10 @@
 """OxUvA: long videos for tracking, from YouTube-BoundingBoxes.
 
-The papers train on all 366 tracks. Some tracks share a video, and a video's images lie in one folder, so that there
-are fewer folders: the set's paper counts 337 videos. Their frames are numbered as in the video, at its full rate, which
-is 30 frames per second for most; parts between annotated stretches may be missing. Frames on both sides of such a hole
-count as neighbours here, as in the lists of DUL's release.
+The papers train on all 366 tracks. Some tracks share a video, and a video's images lie in one
+folder, so that there are fewer folders: the set's paper counts 337 videos. Their frames are
+numbered as in the video, at its full rate, which is 30 frames per second for most; parts between
+annotated stretches may be missing. Frames on both sides of such a hole count as neighbours here, as
+in the lists of DUL's release.
 """
 
 from collections.abc import Iterable

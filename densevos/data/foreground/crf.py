@@ -1,8 +1,8 @@
 """Dense CRF: a foreground probability, sharpened so that its edges follow the colours of the image.
 
-Fully connected CRF of two labels with mean-field inference (Kraehenbuehl and Koltun, NeurIPS 2011). One function serves
-saliency and activation maps, relabelling between rounds, and zero-shot masks. Its probabilities are those of the
-package pydensecrf to five digits.
+Fully connected CRF of two labels with mean-field inference (Kraehenbuehl and Koltun, NeurIPS 2011).
+One function serves saliency and activation maps, relabelling between rounds, and zero-shot masks.
+Its probabilities are those of the package pydensecrf to five digits.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,21 @@ class CrfConfig:
     normalise: bool = False
     """Stretch each map to 0..1 first; in a frame without an object this makes one up."""
     unary: Literal["log", "double_log"] = "log"
-    """log: -log p. double_log: as MATNet's script, -log of the other label's -log(p) / (1.05 sigmoid(p))."""
+    """log: -log p. double_log: as MATNet's script, -log of the other label's -log(p) / (1.05
+    sigmoid(p)).
+    """
     gaussian_sxy: float = 3.0
     """Standard deviation of the smoothing term that looks at positions alone, pixels."""
     gaussian_compat: float = 3.0
     """Weight of the smoothing term that looks at positions alone."""
     bilateral_sxy: float = 30.0
-    """Standard deviation of the position in the smoothing term between pixels of similar colour, pixels."""
+    """Standard deviation of the position in the smoothing term between pixels of similar colour,
+    pixels.
+    """
     bilateral_srgb: float = 5.0
-    """Standard deviation of the colour in the smoothing term between pixels of similar colour, grey levels 0..255."""
+    """Standard deviation of the colour in the smoothing term between pixels of similar colour, grey
+    levels 0..255.
+    """
     bilateral_compat: float = 5.0
     """Weight of the smoothing term between pixels of similar colour."""
     iterations: int = 5
@@ -55,17 +61,20 @@ PRESETS: dict[str, CrfConfig] = {
 }
 """Parameters by name.
 
-mug: the MuG paper names the CRF but gives no parameters; the pairwise terms are those of MATNet's script
-(apply_densecrf_davis.py), on the plain -log of the map.
-cosnet: COSNet's script (densecrf_apply_cvpr2019.py) tries bilateral sxy 10, 15, 20 and compat 8, 9, 10 and names no
-winner: the middle ones. It stretches each map to 0..1.
-matnet: MATNet's script. Its stop as soon as the KL divergence changes by less than 500 is left out: five iterations
-are the most it makes.
+mug: the MuG paper names the CRF but gives no parameters; the pairwise terms are those of MATNet's
+script (apply_densecrf_davis.py), on the plain -log of the map.
+cosnet: COSNet's script (densecrf_apply_cvpr2019.py) tries bilateral sxy 10, 15, 20 and compat 8, 9,
+10 and names no winner: the middle ones. It stretches each map to 0..1.
+matnet: MATNet's script. Its stop as soon as the KL divergence changes by less than 500 is left out:
+five iterations are the most it makes.
 """
 
 
-def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESETS["mug"]) -> np.ndarray:
-    """The foreground probability after mean-field inference, [H,W] float32; the mask is where it is above 0.5.
+def refine(
+    probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESETS["mug"]
+) -> np.ndarray:
+    """The foreground probability after mean-field inference, [H,W] float32; the mask is where it is
+    above 0.5.
 
     probability: foreground [H,W] in 0..1; image: RGB [H,W,3] uint8 of the same size.
     Raises InputError when a standard deviation is too small for the image.
@@ -78,6 +87,7 @@ def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESE
         raise ValueError(
             f"image {image.shape} {image.dtype}: must be ({height}, {width}, 3) uint8, as large as the map"
         )
+
     positions = position_features(height, width, config.gaussian_sxy)
     colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
     try:
@@ -90,7 +100,10 @@ def refine(probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESE
             f"dense CRF of {width}x{height} pixels: gaussian_sxy {config.gaussian_sxy}, bilateral_sxy"
             f" {config.bilateral_sxy} or bilateral_srgb {config.bilateral_srgb} is too small; choose a larger one"
         ) from None
-    return infer(unary_energy(probability, config), terms, config.iterations)[1].reshape(height, width)
+
+    return infer(unary_energy(probability, config), terms, config.iterations)[1].reshape(
+        height, width
+    )
 
 
 def position_features(height: int, width: int, sxy: float) -> np.ndarray:
@@ -100,20 +113,27 @@ def position_features(height: int, width: int, sxy: float) -> np.ndarray:
 
 
 def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
-    """Positions and colours of all pixels of an image [H,W,3] uint8, in standard deviations, [5,H*W] float32."""
+    """Positions and colours of all pixels of an image [H,W,3] uint8, in standard deviations,
+    [5,H*W] float32.
+    """
     height, width, _ = image.shape
     colours = image.reshape(-1, 3).T.astype(np.float32) / np.float32(srgb)
     return np.concatenate([position_features(height, width, sxy), colours])
 
 
 def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
-    """Energies of background and foreground, [2,H*W] float32, from the foreground probability [H,W]."""
+    """Energies of background and foreground, [2,H*W] float32, from the foreground probability
+    [H,W].
+    """
     p = probability.astype(np.float64)
     if config.normalise and np.ptp(p) > 0:
         p = (p - p.min()) / np.ptp(p)
+
     p = np.clip(p, config.clip, 1 - config.clip)
     likely = np.stack([1 - p, p])
     if config.unary == "double_log":
-        # The energies of the two labels change places: the second logarithm takes them for probabilities.
+        # The energies of the two labels change places: the second logarithm takes them for
+        # probabilities.
         likely = np.clip((-np.log(likely) * (1 + np.exp(-likely)) / 1.05)[::-1], 1e-5, 1)
+
     return np.ascontiguousarray(-np.log(likely).reshape(2, -1), dtype=np.float32)

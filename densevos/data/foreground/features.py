@@ -9,7 +9,8 @@ import numpy as np
 
 @cache
 def pixel_features(encoder: str) -> Callable[[np.ndarray], np.ndarray]:
-    """RGB frame [H,W,3] uint8 -> features [H,W,C] float32 of the encoder in a file of `densevos train`.
+    """RGB frame [H,W,3] uint8 -> features [H,W,C] float32 of the encoder in a file of `densevos
+    train`.
 
     Raises InputError when the file holds none.
     """

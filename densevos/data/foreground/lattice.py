@@ -1,14 +1,18 @@
-"""Gaussian filtering of values at scattered points, in time linear in their number: the permutohedral lattice.
+"""Gaussian filtering of values at scattered points, in time linear in their number: the
+permutohedral lattice.
 
-Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice" (Eurographics 2010). A point of
-d features lies in a simplex with d + 1 corners. The filter spreads the point's value over the corners by barycentric
-weights (splat), blurs along the d + 1 axes of the lattice and reads the result with the same weights (slice). All three
-are products with sparse matrices.
+Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice"
+(Eurographics 2010). A point of d features lies in a simplex with d + 1 corners. The filter spreads
+the point's value over the corners by barycentric weights (splat), blurs along the d + 1 axes of the
+lattice and reads the result with the same weights (slice). All three are products with sparse
+matrices.
 
-Shapes: d features, N points, M lattice points. The d + 1 coordinates of a lattice point all leave the same remainder
-when divided by d + 1: its class. Their quotients are its cell. A simplex has one corner of each class.
+Shapes: d features, N points, M lattice points. The d + 1 coordinates of a lattice point all leave
+the same remainder when divided by d + 1: its class. Their quotients are its cell. A simplex has one
+corner of each class.
 
-Points are located with the float32 arithmetic of pydensecrf, so that rounding puts them into the same simplices.
+Points are located with the float32 arithmetic of pydensecrf, so that rounding puts them into the
+same simplices.
 """
 
 from collections.abc import Iterator
@@ -17,7 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-BLOCK = 8192  # points that are located together: their temporary arrays stay in the processor's cache
+BLOCK = (
+    8192  # points that are located together: their temporary arrays stay in the processor's cache
+)
 FARTHEST = 2**20  # features that differ by more need more digits than float32 has
 
 
@@ -25,8 +31,8 @@ FARTHEST = 2**20  # features that differ by more need more digits than float32 h
 class Lattice:
     """A Gaussian filter for values at N points; `build` makes it.
 
-    weights: [N, M + 1] barycentric weights of the corners. The last lattice point stands for all that do not exist.
-    blurs: [M + 1, M + 1] for each axis.
+    weights: [N, M + 1] barycentric weights of the corners. The last lattice point stands for all
+    that do not exist. blurs: [M + 1, M + 1] for each axis.
     """
 
     weights: sparse.csr_array
@@ -39,7 +45,9 @@ class Lattice:
             spread = blur @ spread
 
         dimensions = len(self.blurs) - 1
-        return (self.weights @ spread) / np.float32(1 + 2.0**-dimensions)  # the scale of the authors' code
+        return (self.weights @ spread) / np.float32(
+            1 + 2.0**-dimensions
+        )  # the scale of the authors' code
 
 
 def build(features: np.ndarray) -> Lattice:
@@ -50,17 +58,22 @@ def build(features: np.ndarray) -> Lattice:
     dimensions, count = features.shape
     if not np.ptp(features) <= FARTHEST:  # nor where they are not finite
         raise ValueError("features reach over too many standard deviations")
+
     cells, ranks, weights = _locate(features)
 
-    cells -= cells.min(axis=1, keepdims=True) - 2  # corners and their neighbours reach two cells below
+    cells -= (
+        cells.min(axis=1, keepdims=True) - 2
+    )  # corners and their neighbours reach two cells below
     sizes = cells.max(axis=1).astype(np.int64) + 2  # and one above
     if np.prod(sizes, dtype=np.float64) * (dimensions + 1) * count >= 2**62:
         raise ValueError("features reach over too many standard deviations")
+
     numbering = np.cumprod([1, *sizes])
 
     corners = np.empty((count, dimensions + 1), np.int32)
     keys: list[np.ndarray] = []
     points = 0
+
     for remainder, numbers in enumerate(_corner_numbers(cells, ranks, numbering)):
         different, places = _unique(numbers)
         corners[:, remainder] = places + points
@@ -88,6 +101,7 @@ def _locate(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for start in range(0, count, BLOCK):
         block = slice(start, start + BLOCK)
         cells[:, block], ranks[:, block], weights[:, block] = _locate_block(features[:, block])
+
     return cells, ranks, weights
 
 
@@ -100,13 +114,14 @@ def _locate_block(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
     # Of two equal offsets the later one has the lower rank.
     ranks = np.zeros(elevated.shape, np.int8)
+
     for i in range(dimensions):
         below = offsets[i] < offsets[i + 1 :]
         ranks[i] += below.sum(axis=0, dtype=np.int8)
         ranks[i + 1 :] += ~below
 
-    # Rounding may have left the plane of the lattice, where coordinates sum to zero. The coordinates that rounding
-    # moved farthest then go back by one cell.
+    # Rounding may have left the plane of the lattice, where coordinates sum to zero. The
+    # coordinates that rounding moved farthest then go back by one cell.
     ranks += cells.sum(axis=0).astype(np.int8)
     back = (ranks < 0).astype(np.int8) - (ranks > dimensions).astype(np.int8)
     ranks += back * np.int8(dimensions + 1)
@@ -120,32 +135,45 @@ def _locate_block(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _elevate(features: np.ndarray) -> np.ndarray:
     """Features [d,N] as coordinates [d+1,N] on the plane of the lattice, where they sum to zero."""
     dimensions, count = features.shape
-    deviation = np.float32(np.sqrt(2 / 3) * (dimensions + 1))  # that of splat, blur and slice together
+    deviation = np.float32(
+        np.sqrt(2 / 3) * (dimensions + 1)
+    )  # that of splat, blur and slice together
     total = np.zeros(count, np.float32)
     elevated = np.empty((dimensions + 1, count), np.float32)
+
     for i in range(dimensions, 0, -1):
         scaled = features[i - 1] * np.float32(deviation / np.sqrt(i * (i + 1)))
         elevated[i] = total - np.float32(i) * scaled
         total += scaled
+
     elevated[0] = total
     return elevated
 
 
 def _sorted_rows(values: np.ndarray) -> np.ndarray:
-    """Every column sorted, ascending. With a few rows, comparing whole rows is faster than np.sort."""
+    """Every column sorted, ascending. With a few rows, comparing whole rows is faster than
+    np.sort.
+    """
     rows = list(values)
     for last in range(len(rows) - 1, 0, -1):
         for i in range(last):
-            rows[i], rows[i + 1] = np.minimum(rows[i], rows[i + 1]), np.maximum(rows[i], rows[i + 1])
+            rows[i], rows[i + 1] = (
+                np.minimum(rows[i], rows[i + 1]),
+                np.maximum(rows[i], rows[i + 1]),
+            )
+
     return np.stack(rows)
 
 
-def _corner_numbers(cells: np.ndarray, ranks: np.ndarray, numbering: np.ndarray) -> Iterator[np.ndarray]:
+def _corner_numbers(
+    cells: np.ndarray, ranks: np.ndarray, numbering: np.ndarray
+) -> Iterator[np.ndarray]:
     """For each class the cells of the corners of all points, as one integer each, [N] int64."""
     dimensions, count = cells.shape
     numbers = np.zeros(count, np.int64)
     for i in range(dimensions):
         numbers += cells[i] * numbering[i]
+
     yield numbers
 
     # From class to class one more coordinate goes back by a cell: first that of the highest rank.
@@ -158,8 +186,8 @@ def _corner_numbers(cells: np.ndarray, ranks: np.ndarray, numbering: np.ndarray)
 def _unique(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different numbers, ascending, and the place of each of [N] among them.
 
-    The result is that of np.unique. This is faster, since numpy sorts integers several times as fast as it finds
-    their order: here the order travels in the low bits.
+    The result is that of np.unique. This is faster, since numpy sorts integers several times as
+    fast as it finds their order: here the order travels in the low bits.
     """
     bits = len(numbers).bit_length()
     tagged = (numbers << bits) | np.arange(len(numbers))
@@ -168,14 +196,16 @@ def _unique(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_first = np.diff(ordered, prepend=-1) > 0
     places = np.empty(len(numbers), np.int32)
     places[tagged & ((1 << bits) - 1)] = np.cumsum(is_first, dtype=np.int32) - 1
+
     return ordered[is_first], places
 
 
 def _blurs(keys: np.ndarray, numbering: np.ndarray) -> Iterator[sparse.csr_array]:
     """For each axis the matrix that adds half of both neighbours to a lattice point.
 
-    The lower neighbour has all coordinates smaller by one, but that of the axis larger by d. Hence it belongs to the
-    class below, in the next cell along the axis. Below class 0 comes class d, one cell back along all other axes.
+    The lower neighbour has all coordinates smaller by one, but that of the axis larger by d. Hence
+    it belongs to the class below, in the next cell along the axis. Below class 0 comes class d, one
+    cell back along all other axes.
     """
     missing = len(keys)
     *steps, size = numbering

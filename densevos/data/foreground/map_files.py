@@ -1,4 +1,6 @@
-"""Where foreground maps lie: a PNG a frame, or an archive a video. A map is an indexed PNG: 0, 1, 255 unknown."""
+"""Where foreground maps lie: a PNG a frame, or an archive a video. A map is an indexed PNG: 0, 1,
+255 unknown.
+"""
 
 import io
 import shutil
@@ -11,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos.base.masks import VOID, ids_of, read_mask
 from densevos.base.names import is_png
 from densevos.base.png import plain_png
@@ -19,9 +21,11 @@ from densevos.base.png import plain_png
 
 @dataclass(frozen=True)
 class MapFolder:
-    """Maps of many videos: ROOT/VIDEO/FRAME.png, or FRAME.png in ROOT/VIDEO.zip, which is not compressed further.
+    """Maps of many videos: ROOT/VIDEO/FRAME.png, or FRAME.png in ROOT/VIDEO.zip, which is not
+    compressed further.
 
-    300,000 videos of 300 frames would be 90 million files. In an archive any map is read by its name.
+    300,000 videos of 300 frames would be 90 million files. In an archive any map is read by its
+    name.
     """
 
     root: Path
@@ -50,25 +54,33 @@ class MapFolder:
         """Maps [H,W] uint8 of frames of a video, by the names of the frames.
 
         Raises:
-            InputError: One is missing or damaged, or holds anything but 0, 1 and 255. The message names it.
+            InputError: One is missing or damaged, or holds anything but 0, 1 and 255. The message
+                names it.
         """
         if not self.archive(video).is_file():
             return [read_map(self.loose(video) / f"{frame}.png") for frame in frames]
+
         with _opened(self.archive(video)) as archive:
             return [self._read_archived(archive, video, frame) for frame in frames]
 
     def pack(self, video: str) -> None:
-        """Put the maps that wait to be packed into the video's archive, which may have others already."""
+        """Put the maps that wait to be packed into the video's archive, which may have others
+        already.
+        """
         folder, archived = self.to_be_packed(video), self._archived(video)
         files = sorted(folder.glob("*.png")) if folder.is_dir() else []
         if files:
-            with written_whole(self.archive(video)) as target, zipfile.ZipFile(target, "w") as made:
+            with atomic_write(self.archive(video)) as target, zipfile.ZipFile(target, "w") as made:
                 if archived:
                     with _opened(self.archive(video)) as earlier:
                         for frame in sorted(archived - {file.stem for file in files}):
-                            made.writestr(zipfile.ZipInfo(f"{frame}.png"), earlier.read(f"{frame}.png"))
+                            made.writestr(
+                                zipfile.ZipInfo(f"{frame}.png"), earlier.read(f"{frame}.png")
+                            )
+
                 for file in files:
                     made.writestr(zipfile.ZipInfo(file.name), file.read_bytes())
+
         shutil.rmtree(folder, ignore_errors=True)
 
     def _archived(self, video: str) -> set[str]:
@@ -88,6 +100,7 @@ class MapFolder:
             raise InputError(f"{title}: mask is missing") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(f"{title}: mask cannot be read ({error}); write it again") from error
+
         return _checked(_decoded(content, title), title)
 
 
@@ -105,7 +118,10 @@ def _checked(ids: np.ndarray, title: str) -> np.ndarray:
     strange = (ids > 1) & (ids != VOID)
     if strange.any():
         other = ids[strange][0]
-        raise InputError(f"{title}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so")
+        raise InputError(
+            f"{title}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so"
+        )
+
     return ids
 
 
@@ -113,11 +129,13 @@ def _decoded(content: bytes, title: str) -> np.ndarray:
     plain = plain_png(content)
     if plain is not None:
         return plain
+
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
     except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
         raise InputError(f"{title}: mask cannot be read ({error}); write it again") from error
+
     return ids_of(image, title)
 
 
@@ -129,4 +147,6 @@ def _opened(archive: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{archive}: archive of maps cannot be read ({error}); remove it and make it again") from error
+        raise InputError(
+            f"{archive}: archive of maps cannot be read ({error}); remove it and make it again"
+        ) from error

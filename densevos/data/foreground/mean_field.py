@@ -1,7 +1,8 @@
-"""Mean-field inference in a fully connected CRF with Gaussian edge potentials and Potts compatibility.
+"""Mean-field inference in a fully connected CRF with Gaussian edge potentials and Potts
+compatibility.
 
-Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials" (NeurIPS 2011).
-Shapes: L labels, N pixels, d features.
+Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials"
+(NeurIPS 2011). Shapes: L labels, N pixels, d features.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ class PairwiseTerm:
     weight: float
 
     def message(self, probability: np.ndarray) -> np.ndarray:
-        """How much all pixels together speak for a label, [N], from its probability [N] at each of them."""
+        """How much all pixels together speak for a label, [N], from its probability [N] at each of
+        them.
+        """
         return self.norm * self.lattice.filter(self.norm * probability)
 
 
@@ -37,7 +40,9 @@ def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
     """
     lattice = build(features)
     norm = 1 / np.sqrt(lattice.filter(np.ones(features.shape[1], np.float32)))
-    return PairwiseTerm(lattice=lattice, norm=norm, total=norm * lattice.filter(norm), weight=weight)
+    return PairwiseTerm(
+        lattice=lattice, norm=norm, total=norm * lattice.filter(norm), weight=weight
+    )
 
 
 def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) -> np.ndarray:
@@ -49,12 +54,16 @@ def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) ->
             weight = np.float32(term.weight)
             # Probabilities sum to one, so the message of the last label follows from the others.
             last = term.total.copy()
+
             for label in range(len(energy) - 1):
                 message = term.message(probability[label])
                 score[label] += weight * message
                 last -= message
+
             score[-1] += weight * last
+
         probability = _softmax(score)
+
     return probability
 
 

@@ -1,4 +1,6 @@
-"""Foreground from saliency, class activation, motion or consensus: the knowledge that MuG starts from."""
+"""Foreground from saliency, class activation, motion or consensus: the knowledge that MuG starts
+from.
+"""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -22,20 +24,27 @@ class ForegroundConfig:
     """How maps are made: all of it is recorded beside them."""
 
     method: Literal["saliency", "cam", "motion", "consensus"]
-    """saliency: manifold ranking. cam: class activation of an ImageNet classifier. motion: what moves in another way
-    than the scene. consensus: motion, and votes of what looks alike over the whole video. All but cam learn nothing."""
+    """saliency: manifold ranking. cam: class activation of an ImageNet classifier. motion: what
+    moves in another way than the scene. consensus: motion, and votes of what looks alike over the
+    whole video. All but cam learn nothing."""
     short_side: int = SHORT_SIDE
-    """Maps are computed on frames shrunk to this short side, pixels, and written at the frames' own size."""
+    """Maps are computed on frames shrunk to this short side, pixels, and written at the frames' own
+    size.
+    """
     crf: CrfConfig | None = CrfConfig()  # noqa: RUF009 - frozen
     """Dense CRF on the shrunk frame; None does without."""
     uncertain: float = 0.1
-    """Pixels whose foreground probability is within this of 0.5 become 255, which training leaves out."""
+    """Pixels whose foreground probability is within this of 0.5 become 255, which training leaves
+    out.
+    """
     network: str = "efficientnet_lite0"
     """Classifier of cam."""
     weights: str | None = None
     """Its weights; see densevos.data.foreground.cam.load_classifier."""
     encoder: str | None = None
-    """Votes of consensus are cast between features of this encoder.safetensors instead of colours."""
+    """Votes of consensus are cast between features of this encoder.safetensors instead of
+    colours.
+    """
 
     def __post_init__(self) -> None:
         if self.short_side < 32:
@@ -43,12 +52,16 @@ class ForegroundConfig:
         if not 0 <= self.uncertain < 0.5:
             raise InputError(f"--uncertain {self.uncertain}: must be at least 0 and below 0.5")
         if self.encoder and self.method != "consensus":
-            raise InputError(f"--encoder: is for --method consensus, not for {self.method}; leave it out")
+            raise InputError(
+                f"--encoder: is for --method consensus, not for {self.method}; leave it out"
+            )
 
 
 @dataclass(frozen=True)
 class Found:
-    """The foreground of a frame: its probability [h,w] float32 at the shrunk size, and the frame's size (H, W)."""
+    """The foreground of a frame: its probability [h,w] float32 at the shrunk size, and the frame's
+    size (H, W).
+    """
 
     probability: np.ndarray
     size: tuple[int, int]
@@ -70,8 +83,8 @@ def probabilities(
 ) -> Iterator[tuple[int, Found | InputError]]:
     """Index and foreground of each wanted frame of the window.
 
-    In the place of a frame that cannot be read there is the error; of a method that looks at several frames, in the
-    place of all frames of the window.
+    In the place of a frame that cannot be read there is the error; of a method that looks at
+    several frames, in the place of all frames of the window.
     """
     if config.method == "motion" or config.method == "consensus":
         describe = pixel_features(config.encoder) if config.encoder else None
@@ -82,20 +95,26 @@ def probabilities(
                     yield index, Found(_refined(probability, frame.image, config), frame.size)
         except InputError as error:
             yield from ((index, error) for index in window if index in wanted)
+
         return
+
     for index in window:
         if index not in wanted:
             continue
+
         try:
             frame = small_frame(reader, index, config.short_side)
         except InputError as error:
             yield index, error
             continue
+
         yield index, Found(foreground_probability(frame.image, config), frame.size)
 
 
 def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.ndarray:
-    """Foreground probability [H,W] float32 of an RGB image [H,W,3] uint8 by saliency or cam, at its own size."""
+    """Foreground probability [H,W] float32 of an RGB image [H,W,3] uint8 by saliency or cam, at its
+    own size.
+    """
     if config.method == "saliency":
         raw = saliency(image)
         neutral = saliency_threshold(raw)
@@ -107,6 +126,7 @@ def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.nd
 
         raw = class_activation(image, loaded_classifier(config.network, config.weights))
         neutral = 0.5
+
     return _refined(np.interp(raw, (0, neutral, 1), (0, 0.5, 1)).astype(np.float32), image, config)
 
 
@@ -117,7 +137,8 @@ def _refined(probability: np.ndarray, image: np.ndarray, config: ForegroundConfi
 def saliency_threshold(values: np.ndarray) -> float:
     """max(twice the mean, Otsu's threshold) of a saliency map: where salient begins, at most 0.9.
 
-    The CRF takes it for a probability of 0.5; the mean alone marks a quarter to a half of an image as foreground.
+    The CRF takes it for a probability of 0.5; the mean alone marks a quarter to a half of an image
+    as foreground.
     """
     return float(np.clip(max(2 * values.mean(), threshold_otsu(values)), 0.001, 0.9))
 

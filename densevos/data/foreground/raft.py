@@ -1,4 +1,6 @@
-"""Optical flow of RAFT (Teed and Deng, ECCV 2020): torchvision's raft_small, which was trained on labelled flow."""
+"""Optical flow of RAFT (Teed and Deng, ECCV 2020): torchvision's raft_small, which was trained on
+labelled flow.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +17,9 @@ NAME = "raft_small"
 STRIDE = 8
 """Pixels of a cell of its features; sides must be multiples of it."""
 SMALLEST = 128
-"""Shortest side that it works on: its coarsest map of correlations has a sixteenth of a sixteenth of the pixels."""
+"""Shortest side that it works on: its coarsest map of correlations has a sixteenth of a sixteenth
+of the pixels.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +39,16 @@ class Raft:
         return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy())
 
     def _padded(self, frame: np.ndarray) -> Tensor:
-        """A frame [H,W,3] as [1,3,h,w] in -1..1: edges are repeated at right and bottom until the network takes it."""
-        pixels = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float().to(self.device) / 127.5 - 1
+        """A frame [H,W,3] as [1,3,h,w] in -1..1: edges are repeated at right and bottom until the
+        network takes it.
+        """
+        pixels = (
+            torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float().to(self.device) / 127.5
+            - 1
+        )
         height, width = frame.shape[:2]
         right, below = (_padding(side) for side in (width, height))
+
         return F.pad(pixels, (0, right, 0, below), mode="replicate")
 
 
@@ -49,7 +59,8 @@ def _padding(side: int) -> int:
 def load_raft(weights: str, device: torch.device, flag: str = "--flow-weights") -> Raft:
     """RAFT with weights of torchvision by name (C_T_V2), which are downloaded once, or of a file.
 
-    Raises InputError, naming the flag, when the weights cannot be fetched or read, or are of another network.
+    Raises InputError, naming the flag, when the weights cannot be fetched or read, or are of
+    another network.
     """
     network = raft_small(weights=None)
     load_published(network, NAME, weights, flag)

@@ -1,4 +1,6 @@
-"""Shots: where a video is cut, and which single frames are flashes. Motion means nothing across either."""
+"""Shots: where a video is cut, and which single frames are flashes. Motion means nothing across
+either.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +15,10 @@ LEVELS = 16
 OTHER_COLOURS = 0.15
 OTHER_PIXELS = 15.0
 ALIKE = 0.75
-"""A cut is where more than OTHER_COLOURS of the pixels have another grey level in each channel, thumbnails differ by
-more than OTHER_PIXELS of 255 on average, and correlate by less than ALIKE. A fade keeps the correlation, fast motion
-the colours: no two successive frames of 40 DAVIS-2016 sequences are cut, and 98 % of pairs of frames from two are."""
+"""A cut is where more than OTHER_COLOURS of the pixels have another grey level in each channel,
+thumbnails differ by more than OTHER_PIXELS of 255 on average, and correlate by less than ALIKE. A
+fade keeps the correlation, fast motion the colours: no two successive frames of 40 DAVIS-2016
+sequences are cut, and 98 % of pairs of frames from two are."""
 LONGEST_FLASH = 3
 """Frames: what is not alike for longer is a shot of its own."""
 
@@ -27,7 +30,9 @@ class Shot:
     frames: tuple[int, ...]
     """Indices in order; between two there may be a flash."""
     flashes: tuple[int, ...]
-    """Indices of frames that show a flash, or another fault, for which the frame before stands in."""
+    """Indices of frames that show a flash, or another fault, for which the frame before stands
+    in.
+    """
 
 
 @dataclass(frozen=True)
@@ -42,23 +47,38 @@ class Glance:
     def of(cls, image: np.ndarray) -> "Glance":
         """A glance at an RGB image [H,W,3] uint8."""
         thumbnail = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
-        counts = [np.bincount(image[..., c].ravel() // (256 // LEVELS), minlength=LEVELS) for c in range(3)]
+        counts = [
+            np.bincount(image[..., c].ravel() // (256 // LEVELS), minlength=LEVELS)
+            for c in range(3)
+        ]
         grey = thumbnail.mean(axis=2)
         grey = grey - grey.mean()
-        return cls(thumbnail, np.stack(counts) / image[..., 0].size, grey / max(float(np.linalg.norm(grey)), 1e-6))
+
+        return cls(
+            thumbnail,
+            np.stack(counts) / image[..., 0].size,
+            grey / max(float(np.linalg.norm(grey)), 1e-6),
+        )
 
     def is_cut_from(self, other: "Glance") -> bool:
         """Whether two successive frames do not belong together."""
         colours = float(np.abs(self.levels - other.levels).sum(axis=1).mean()) / 2
         pixels = float(np.abs(self.thumbnail - other.thumbnail).mean())
-        return colours > OTHER_COLOURS and pixels > OTHER_PIXELS and float((self.grey * other.grey).sum()) < ALIKE
+        return (
+            colours > OTHER_COLOURS
+            and pixels > OTHER_PIXELS
+            and float((self.grey * other.grey).sum()) < ALIKE
+        )
 
 
 def shots(images: Sequence[np.ndarray]) -> list[Shot]:
-    """The shots of successive RGB frames [H,W,3] uint8; every frame is in one, as a frame or as a flash of it."""
+    """The shots of successive RGB frames [H,W,3] uint8; every frame is in one, as a frame or as a
+    flash of it.
+    """
     glances = [Glance.of(image) for image in images]
     found: list[tuple[list[int], list[int]]] = []
     index = 0
+
     while index < len(glances):
         if not found or glances[index].is_cut_from(glances[found[-1][0][-1]]):
             back = _return(glances, found[-1][0][-1], index) if found else None
@@ -70,11 +90,15 @@ def shots(images: Sequence[np.ndarray]) -> list[Shot]:
                 index = back
         else:
             found[-1][0].append(index)
+
         index += 1
+
     return [Shot(tuple(frames), tuple(flashes)) for frames, flashes in found]
 
 
 def _return(glances: Sequence[Glance], before: int, index: int) -> int | None:
-    """The first frame soon after `index` that belongs to frame `before` again; None where there is none."""
+    """The first frame soon after `index` that belongs to frame `before` again; None where there is
+    none.
+    """
     soon = range(index + 1, min(index + 1 + LONGEST_FLASH, len(glances)))
     return next((later for later in soon if not glances[later].is_cut_from(glances[before])), None)

@@ -1,4 +1,6 @@
-"""Foreground of methods that look at several frames of a video: motion and consensus, window by window."""
+"""Foreground of methods that look at several frames of a video: motion and consensus, window by
+window.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from densevos.data.sources.source import FrameReader
 VideoMethod = Literal["motion", "consensus"]
 
 SHORT_SIDE = 240
-"""Frames are shrunk to this short side, pixels: flow and superpixels are no better at twice the size, and slower."""
+"""Frames are shrunk to this short side, pixels: flow and superpixels are no better at twice the
+size, and slower.
+"""
 WINDOW = 100
 """Most frames that are worked on together, besides those on both sides."""
 CONTEXT: dict[VideoMethod, int] = {"motion": 1, "consensus": 10}
@@ -38,7 +42,8 @@ class SmallFrame:
 
 
 def windows(length: int, method: VideoMethod) -> list[range]:
-    """Equal parts of a video of so many frames: each is worked on with its neighbourhood, so that memory stays bounded.
+    """Equal parts of a video of so many frames: each is worked on with its neighbourhood, so that
+    memory stays bounded.
 
     A video that is longer than a window by no more than the frames on its sides is one window.
     """
@@ -48,12 +53,18 @@ def windows(length: int, method: VideoMethod) -> list[range]:
 
 
 def window_foreground(
-    reader: FrameReader, window: range, method: VideoMethod, short_side: int, describe: Describe | None = None
+    reader: FrameReader,
+    window: range,
+    method: VideoMethod,
+    short_side: int,
+    describe: Describe | None = None,
 ) -> Iterator[tuple[SmallFrame, np.ndarray]]:
-    """Each frame of the window, shrunk to `short_side` pixels, and its foreground's probability [h,w] float32.
+    """Each frame of the window, shrunk to `short_side` pixels, and its foreground's probability
+    [h,w] float32.
 
-    Frames of other shots do not matter to a frame, and a flash has what the frame before it has. What has no neighbour,
-    such as the only frame of a video, and a shot in which nothing moves against the scene have no foreground.
+    Frames of other shots do not matter to a frame, and a flash has what the frame before it has.
+    What has no neighbour, such as the only frame of a video, and a shot in which nothing moves
+    against the scene have no foreground.
 
     Raises InputError when a frame cannot be read, or the size changes.
     """
@@ -64,6 +75,7 @@ def window_foreground(
     found: dict[int, np.ndarray] = {}
     for shot in shots(images):
         found.update(_shot_foreground(images, shot, method, describe))
+
     for index in window:
         yield frames[index - seen.start], found.pop(index - seen.start)
 
@@ -76,26 +88,35 @@ def _shot_foreground(
         maps = [motion_probability(motion) for _, motion, _ in _moving(images, shot)]
     else:
         maps = _agreed(images, shot, describe)
+
     found = dict(zip(shot.frames, maps, strict=True))
     for flash in shot.flashes:
         found[flash] = found[max(index for index in shot.frames if index < flash)]
+
     return found
 
 
-def _agreed(images: Sequence[np.ndarray], shot: Shot, describe: Describe | None) -> list[np.ndarray]:
+def _agreed(
+    images: Sequence[np.ndarray], shot: Shot, describe: Describe | None
+) -> list[np.ndarray]:
     frames: list[Nodes] = []
     passages: list[Passage | None] = []
     flow_here: np.ndarray | None = None  # from the previous frame to this one
+
     for index, motion, flow in _moving(images, shot):
         image = images[index]
         frames.append(nodes(image, motion, describe(image) if describe else None))
         if flow_here is not None:
             passages.append(passage(frames[-2].labels, frames[-1].labels, flow_here))
+
         flow_here = flow
+
     return consensus(frames, passages)
 
 
-def _moving(images: Sequence[np.ndarray], shot: Shot) -> Iterator[tuple[int, Motion, np.ndarray | None]]:
+def _moving(
+    images: Sequence[np.ndarray], shot: Shot
+) -> Iterator[tuple[int, Motion, np.ndarray | None]]:
     """Index, motion, and flow to the next frame of the shot, of each of its frames."""
     back: np.ndarray | None = None
     for index, following in zip(shot.frames, (*shot.frames[1:], None), strict=True):
@@ -108,10 +129,14 @@ def _moving(images: Sequence[np.ndarray], shot: Shot) -> Iterator[tuple[int, Mot
 def small_frame(reader: FrameReader, index: int, short_side: int) -> SmallFrame:
     """A frame shrunk to `short_side` pixels; one that is smaller as it is."""
     frame = reader.read([index])[0]
-    return SmallFrame(np.asarray(shrink(Image.fromarray(frame), short_side)), (frame.shape[0], frame.shape[1]))
+    return SmallFrame(
+        np.asarray(shrink(Image.fromarray(frame), short_side)), (frame.shape[0], frame.shape[1])
+    )
 
 
-def _small_frames(reader: FrameReader, indices: Sequence[int], short_side: int) -> Iterator[SmallFrame]:
+def _small_frames(
+    reader: FrameReader, indices: Sequence[int], short_side: int
+) -> Iterator[SmallFrame]:
     """Shrunk frames; InputError where their size changes, which shrinking or a cut would hide."""
     first: tuple[int, int] | None = None
     for index in indices:
@@ -122,4 +147,5 @@ def _small_frames(reader: FrameReader, indices: Sequence[int], short_side: int) 
                 f"{reader.path}: frame {reader.names[index]} is {frame.size[1]}x{frame.size[0]} but"
                 f" {reader.names[indices[0]]} is {first[1]}x{first[0]}; frames of one video must share one size"
             )
+
         yield frame

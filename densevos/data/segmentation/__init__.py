@@ -1,1 +1,3 @@
-"""Labelled and unlabelled sets of images and videos for semantic segmentation; samples.py alone needs torch."""
+"""Labelled and unlabelled sets of images and videos for semantic segmentation; samples.py alone
+needs torch.
+"""

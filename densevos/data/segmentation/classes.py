@@ -12,9 +12,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(" ".join(text.split()).split(", "))
 
 
-SHARED = _names("backpack, bicycle, bird, car, cell phone, dog, horse, motorcycle, person, surfboard")
-"""The ten classes of COCO that objects of both splits of DAVIS-2017 have: the papers' classes, recovered from their
-counts of frames (3,401 and 1,558)."""
+SHARED = _names(
+    "backpack, bicycle, bird, car, cell phone, dog, horse, motorcycle, person, surfboard"
+)
+"""The ten classes of COCO that objects of both splits of DAVIS-2017 have: the papers' classes,
+recovered from their counts of frames (3,401 and 1,558)."""
 
 ALIASES = {
     "cellphone": "cell phone",
@@ -27,7 +29,8 @@ ALIASES = {
 }
 """What the sets call classes that COCO names otherwise."""
 
-# Things 1 to 91 and stuff 92 to 182, by id; the eleven ids that COCO-2017 does not use are named as well.
+# Things 1 to 91 and stuff 92 to 182, by id; the eleven ids that COCO-2017 does not use are named as
+# well.
 COCO = _names(
     """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, street sign,
     stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, hat, backpack,
@@ -52,7 +55,9 @@ VOC = _names(
     motorbike, person, pottedplant, sheep, sofa, train, tvmonitor"""
 )
 
-CAMVID = _names("sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist")
+CAMVID = _names(
+    "sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
+)
 
 YTBB = _names(
     """person, bird, bicycle, boat, bus, bear, cow, cat, giraffe, potted plant, horse, motorcycle, knife, airplane,
@@ -81,15 +86,17 @@ def common_name(name: str) -> str:
 
 
 def same_classes(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
-    """Which of the names of one side is which class of the other: name -> class id, for those that are one.
+    """Which of the names of one side is which class of the other: name -> class id, for those that
+    are one.
 
-    The very same name counts first. What has none goes by the name that COCO has for it: `motorbike` is `motorcycle`,
-    but where one side has both they are two.
+    The very same name counts first. What has none goes by the name that COCO has for it:
+    `motorbike` is `motorcycle`, but where one side has both they are two.
     """
     names = set(names)
     very_same = {name: id for id, name in enumerate(classes) if name in names}
     left = {common_name(name): id for id, name in enumerate(classes) if name not in names}
     renamed = {name: common_name(name) for name in names - very_same.keys()}
+
     return very_same | {name: left[common] for name, common in renamed.items() if common in left}
 
 
@@ -98,18 +105,24 @@ def choose_classes(
 ) -> tuple[str, ...]:
     """Names of class ids 0, 1, ...: `usual`, or `background` and the wanted ones.
 
-    known: the names of the set. Raises InputError for a wanted class that is none of them, or is named twice.
+    known: the names of the set. Raises InputError for a wanted class that is none of them, or is
+    named twice.
     """
     if wanted is None:
         return usual
     if twice := named_twice(wanted):
         raise InputError(f"{twice}: is named twice among the wanted classes; name each once")
+
     known = set(known)
     classes = ("background", *(name for name in wanted if name != "background"))
     there = same_classes(known, classes).values()
+
     for id, name in enumerate(classes[1:], start=1):
         if id not in there:
-            raise InputError(f"{name}: {set_name} has no such class; it has {', '.join(sorted(known))}")
+            raise InputError(
+                f"{name}: {set_name} has no such class; it has {', '.join(sorted(known))}"
+            )
+
     return classes
 
 

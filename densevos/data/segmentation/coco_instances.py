@@ -25,7 +25,8 @@ class Instances:
     """Labels of one image.
 
     size: [H,W] that the file of instances says.
-    drawn: JSON of [class id, segmentation] of every instance, the largest first. Text takes a tenth of the memory of
+    drawn: JSON of [class id, segmentation] of every instance, the largest first. Text takes a tenth
+    of the memory of
         the lists, and workers share it.
     """
 
@@ -40,25 +41,35 @@ class Instances:
         upright(labels, self.image, self.file)  # Segmentations of another size cannot be drawn.
         for id, segmentation in json.loads(self.drawn):
             labels[self._drawn(segmentation)] = id
+
         return upright(labels, self.image, self.file)
 
     def _drawn(self, segmentation: Any) -> np.ndarray:
         """Where one instance is, [H,W] bool."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 speaks NumPy 1 in places.
+                warnings.simplefilter(
+                    "ignore", DeprecationWarning
+                )  # pycocotools 2.0.11 speaks NumPy 1 in places.
                 return _decoded(segmentation, self.size)
         except InputError:
             raise
         except Exception as error:  # What pycocotools raises is plain.
-            raise InputError(f"{self.file}: a segmentation of {self.image.name} cannot be drawn ({error!r})") from error
+            raise InputError(
+                f"{self.file}: a segmentation of {self.image.name} cannot be drawn ({error!r})"
+            ) from error
 
 
 def _decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     mask = _pycocotools()
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):  # packed run lengths
+    if isinstance(segmentation, dict) and isinstance(
+        segmentation["counts"], str
+    ):  # packed run lengths
         return mask.decode(segmentation).astype(bool)
-    runs = mask.frPyObjects(segmentation, *size)  # one for a list of run lengths, several for polygons
+
+    runs = mask.frPyObjects(
+        segmentation, *size
+    )  # one for a list of run lengths, several for polygons
     return mask.decode(mask.merge(runs) if isinstance(runs, list) else runs).astype(bool)
 
 
@@ -70,19 +81,30 @@ def load_instances(file: Path, images: list[Path], options: SetReading) -> Segme
         names = {int(one["id"]): str(one["name"]) for one in content["categories"]}
         listed = {Path(one["file_name"]).name: one for one in content["images"]}
         segments = defaultdict(list)
+
         for one in content["annotations"]:
-            segments[one["image_id"]].append((float(one["area"]), int(one["category_id"]), one["segmentation"]))
+            segments[one["image_id"]].append(
+                (float(one["area"]), int(one["category_id"]), one["segmentation"])
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: {DAMAGED} ({error!r})") from error
+
     classes = choose_classes("coco", names.values(), options.wanted, ("background", *SHARED))
     values = class_values(names, classes, options.others)
     shots = []
+
     for image in choose_images(images, options):
         if image.name not in listed:
-            raise InputError(f"{file}: lacks image {image.name}, which lies in {image.parent}; get both of one split")
+            raise InputError(
+                f"{file}: lacks image {image.name}, which lies in {image.parent}; get both of one split"
+            )
+
         entry = listed[image.name]
         shots.append(_shot(file, image, entry, segments[entry["id"]], values, classes))
-    return SegmentationSet(name="coco", kind="images", classes=classes, shots=keep_wanted("coco", shots, classes))
+
+    return SegmentationSet(
+        name="coco", kind="images", classes=classes, shots=keep_wanted("coco", shots, classes)
+    )
 
 
 def _shot(
@@ -95,14 +117,23 @@ def _shot(
 ) -> Shot:
     for _, category, _ in segments:
         if category not in values:
-            raise InputError(f"{file}: category {category} of {image.name} is none of its categories; get it again")
+            raise InputError(
+                f"{file}: category {category} of {image.name} is none of its categories; get it again"
+            )
+
     largest_first = sorted(segments, key=lambda segment: -segment[0])
     drawn = [(values[category], segmentation) for _, category, segmentation in largest_first]
     shown = {classes[id] for id, _ in drawn if 0 < id < len(classes)}
     reader = Instances(
-        file=file, image=image, size=(int(entry["height"]), int(entry["width"])), drawn=json.dumps(drawn)
+        file=file,
+        image=image,
+        size=(int(entry["height"]), int(entry["width"])),
+        drawn=json.dumps(drawn),
     )
-    return Shot(name=image.stem, source=image, labelled=(0,), reader=reader, present=frozenset(shown))
+
+    return Shot(
+        name=image.stem, source=image, labelled=(0,), reader=reader, present=frozenset(shown)
+    )
 
 
 def _pycocotools() -> Any:
@@ -112,4 +143,5 @@ def _pycocotools() -> Any:
         raise InputError(
             "reading instances of COCO needs pycocotools: pip install 'densevos[segmentation]'; stuffthingmaps do not"
         ) from None
+
     return mask

@@ -57,26 +57,42 @@ class Cut:
 class DomainSamples(VideoDataset):
     """`samples[epoch, index]`: labelled frame `index` of the images, with a clip of any video.
 
-    Without images (`source`) the labelled frames are those of the videos, each in the middle of its clip or near it;
-    without videos (`target`) there are no clips. An epoch takes every labelled frame once.
+    Without images (`source`) the labelled frames are those of the videos, each in the middle of its
+    clip or near it; without videos (`target`) there are no clips. An epoch takes every labelled
+    frame once.
     """
 
     def __init__(
-        self, source: Sequence[SegmentationSet], target: Sequence[SegmentationSet], config: ClipConfig, seed: int
+        self,
+        source: Sequence[SegmentationSet],
+        target: Sequence[SegmentationSet],
+        config: ClipConfig,
+        seed: int,
     ):
         learned = source or target
-        self.labelled = [(shot, i) for each in learned for shot in each.shots for i in shot.labelled]
+        self.labelled = [
+            (shot, i) for each in learned for shot in each.shots for i in shot.labelled
+        ]
         super().__init__(len(self.labelled), seed)
         self.with_images, self.target, self.config = bool(source), list(target), config
 
     def title(self, index: int) -> str:
         return str(self.labelled[index][0].source)
 
-    def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> DomainSample:
-        """Raises InputError when the frame cannot be read; RunError for wrong labels and when no clip can be read."""
+    def sample(
+        self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]
+    ) -> DomainSample:
+        """Raises InputError when the frame cannot be read; RunError for wrong labels and when no
+        clip can be read.
+        """
         shot, frame = self.labelled[index]
         if not self.with_images:
-            return DomainSample({**no_images(self.config), **self._clip(shot, frame, rng)}, str(shot.source), skipped)
+            return DomainSample(
+                {**no_images(self.config), **self._clip(shot, frame, rng)},
+                str(shot.source),
+                skipped,
+            )
+
         image = cut(shot, [frame], self.config, rng)
         tensors = {"images": image.frames, "image_labels": image.labels}
         clip, passed_over = self._any_clip(rng)
@@ -86,9 +102,11 @@ class DomainSamples(VideoDataset):
         """A clip of a random shot of a random set, and why others before it could not be used."""
         if not self.target:
             return no_clips(self.config), []
+
         shots = self.target[rng.integers(len(self.target))].shots
         first = int(rng.integers(len(shots)))
         passed_over: list[str] = []
+
         for number in _at_random(len(shots), first, rng):
             shot = shots[number]
             labelled = int(rng.choice(shot.labelled)) if shot.labelled else None
@@ -97,16 +115,26 @@ class DomainSamples(VideoDataset):
                     return self._clip(shot, labelled, rng), passed_over
             except LeftOut as error:
                 passed_over.append(str(error))
+
         # Not an InputError, by which the next image would be tried, in vain.
-        raise RunError(f"none of the {len(shots)} videos can be used; give others; the first: {passed_over[0]}")
+        raise RunError(
+            f"none of the {len(shots)} videos can be used; give others; the first: {passed_over[0]}"
+        )
 
     def _clip(self, shot: Shot, frame: int | None, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A clip of T frames, with `frame` among them if given; one image is followed by empty frames."""
+        """A clip of T frames, with `frame` among them if given; one image is followed by empty
+        frames.
+        """
         wanted, length = self.config.frames, len(shot.open())
-        indices = [0] if length == 1 else clip_indices(length, wanted, self.config.gap, rng, frame, str(shot.source))
+        indices = (
+            [0]
+            if length == 1
+            else clip_indices(length, wanted, self.config.gap, rng, frame, str(shot.source))
+        )
         part = cut(shot, indices, self.config, rng)
         real = torch.arange(wanted) < len(indices)
         padding = (0, 0) * 3 + (0, wanted - len(indices))
+
         return {
             "clips": torch.nn.functional.pad(part.frames, padding)[None],
             "clip_labels": torch.nn.functional.pad(part.labels, padding[2:], value=VOID)[None],
@@ -149,12 +177,16 @@ def no_clips(config: ClipConfig) -> dict[str, Tensor]:
 def clip_indices(
     length: int, frames: int, gap: int, rng: np.random.Generator, around: int | None, source: str
 ) -> list[int]:
-    """`frames` indices `gap` apart, or as far as the video allows, at random, or with frame `around` among them.
+    """`frames` indices `gap` apart, or as far as the video allows, at random, or with frame
+    `around` among them.
 
     Raises InputError for a video of fewer frames.
     """
     if length < frames:
-        raise InputError(f"{source}: has {length} frames, fewer than the {frames} of a clip; left out")
+        raise InputError(
+            f"{source}: has {length} frames, fewer than the {frames} of a clip; left out"
+        )
+
     for step in range(gap, 0, -1):
         last = length - 1 - (frames - 1) * step
         starts = range(last + 1) if around is None else [around - k * step for k in range(frames)]
@@ -162,6 +194,7 @@ def clip_indices(
         if starts:
             start = starts[rng.integers(len(starts))]
             return list(range(start, start + (frames - 1) * step + 1, step))
+
     raise InputError(f"{source}: has {length} frames and no frame {around}")
 
 
@@ -171,13 +204,18 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
     left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
     mirror = config.flip and bool(rng.random() < 0.5)
     box = (left, top, left + side, top + side)
-    pixels = [scaled(Image.fromarray(f), box, config.size, mirror, Image.Resampling.BILINEAR) for f in frames]
+    pixels = [
+        scaled(Image.fromarray(f), box, config.size, mirror, Image.Resampling.BILINEAR)
+        for f in frames
+    ]
     labels = np.full((len(indices), config.size, config.size), VOID, np.uint8)
     labelled = [index in shot.labelled for index in indices]
+
     for number, index in enumerate(indices):
         if labelled[number]:
             ids = Image.fromarray(_labels(shot, index))
             labels[number] = scaled(ids, box, config.size, mirror, Image.Resampling.NEAREST)
+
     return Cut(
         torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(labels),
@@ -188,5 +226,7 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
 def _labels(shot: Shot, index: int) -> np.ndarray:
     try:
         return shot.labels(index)
-    except InputError as error:  # A wrong class map is not to be passed over as an unreadable video is.
+    except (
+        InputError
+    ) as error:  # A wrong class map is not to be passed over as an unreadable video is.
         raise RunError(str(error)) from error

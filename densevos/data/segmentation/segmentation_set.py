@@ -19,7 +19,9 @@ class LabelReader(Protocol):
     """The labels of one shot; a plain object that can be sent to another process."""
 
     def __call__(self, index: int) -> np.ndarray:
-        """Class ids [H,W] uint8 of frame `index`, 255 = void; InputError for values outside the class map."""
+        """Class ids [H,W] uint8 of frame `index`, 255 = void; InputError for values outside the
+        class map.
+        """
         ...
 
 
@@ -31,8 +33,9 @@ class Shot:
     source: frame folder, video file or image.
     labelled: indices of the frames that have labels, ascending; empty where there are none.
     reader: reads the labels of those frames.
-    present: names of the classes that the set's own tables say the shot shows somewhere; None where they do not say.
-    seconds: the part of the source that is the shot, from, to (inclusive); None: all of it.
+    present: names of the classes that the set's own tables say the shot shows somewhere; None where
+    they do not say. seconds: the part of the source that is the shot, from, to (inclusive); None:
+    all of it.
     """
 
     name: str
@@ -46,17 +49,20 @@ class Shot:
         """The frames; InputError when the source is missing or unreadable."""
         if self.source.is_file() and StillReader.reads(self.source):
             return StillReader(self.source)
+
         frames = open_frames(self.source)
         return frames if self.seconds is None else excerpt(frames, *self.seconds)
 
     def labels(self, index: int) -> np.ndarray:
         """Class ids [H,W] uint8 of frame `index`, 255 = void.
 
-        Raises InputError when the mask is missing, unreadable, of another size than the frame, or holds values outside
-        the class map (with file, value and number of pixels), and ValueError when the frame has no labels.
+        Raises InputError when the mask is missing, unreadable, of another size than the frame, or
+        holds values outside the class map (with file, value and number of pixels), and ValueError
+        when the frame has no labels.
         """
         if self.reader is None or index not in self.labelled:
             raise ValueError(f"{self.name}: frame {index} has no labels")
+
         return self.reader(index)
 
 
@@ -64,9 +70,11 @@ class Shot:
 class SegmentationSet:
     """Shots of one split.
 
-    classes: name of class id 0, 1, ...; `background` first where everything else is that. Empty for sets that have
+    classes: name of class id 0, 1, ...; `background` first where everything else is that. Empty for
+    sets that have
         no classes of their own.
-    notes: what the user should know, a line each: videos that are missing, tables that were not there.
+    notes: what the user should know, a line each: videos that are missing, tables that were not
+    there.
     """
 
     name: str
@@ -92,13 +100,18 @@ Loader = Callable[[Path, SetReading], SegmentationSet]
 
 
 def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
-    """The frames shown from `start` to `stop` seconds; a folder's frames are taken to be 30 a second.
+    """The frames shown from `start` to `stop` seconds; a folder's frames are taken to be 30 a
+    second.
 
     Raises InputError when the video ends before.
     """
     times = frames.seconds()
     times = np.arange(len(frames)) / 30 if times is None else times
     first, last = np.searchsorted(times, [start - 1e-6, stop + 1e-6])
+
     if first == last:
-        raise InputError(f"{frames.path}: ends before {start:.1f} s, where its annotation begins; get the video again")
+        raise InputError(
+            f"{frames.path}: ends before {start:.1f} s, where its annotation begins; get the video again"
+        )
+
     return Excerpt(frames, int(first), int(last))

@@ -12,13 +12,18 @@ from densevos.data.sources.images import brightest_value, read_image
 
 
 class FolderReader:
-    """Images of one folder in the order of their names, see `frame_order`; InputError when two share a name."""
+    """Images of one folder in the order of their names, see `frame_order`; InputError when two
+    share a name.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         self._files = frame_files(path)
         if not self._files:
-            raise InputError(f"{path}: folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            raise InputError(
+                f"{path}: folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})"
+            )
+
         self.names = [file.stem for file in self._files]
 
     def __len__(self) -> int:
@@ -32,6 +37,7 @@ class FolderReader:
                     f"{self._files[index]}: is {_size(frame)} but {self._files[indices[0]].name} is {_size(frames[0])};"
                     " frames of one video must share one size"
                 )
+
         return np.stack(frames)
 
     @cached_property

@@ -20,15 +20,17 @@ def read_image(path: Path, brightest: float | None = None) -> np.ndarray:
 
     Args:
         path: An image file.
-        brightest: The largest value of the images of one video, where they are grey and deeper than 8 bits: all of
-            them are scaled alike. None: the image is scaled by its own.
+        brightest: The largest value of the images of one video, where they are grey and deeper than
+            8 bits: all of them are scaled alike. None: the image is scaled by its own.
 
     Raises:
-        InputError: The image is missing, truncated or none, or its values cannot be scaled to 8 bits.
+        InputError: The image is missing, truncated or none, or its values cannot be scaled to 8
+            bits.
     """
     image = load_image(path)
     if not is_deep(image.mode):
         return np.asarray(image.convert("RGB"))
+
     values = _deep_values(path, image)
     grey = _eight_bits(values, values.max() if brightest is None else brightest, path)
     return np.repeat(grey[..., None], 3, axis=2)
@@ -40,13 +42,17 @@ def is_deep(mode: str) -> bool:
 
 
 def brightest_value(paths: Sequence[Path]) -> float | None:
-    """The largest value of grey images of more than 8 bits, by some of them spread evenly; None for other images."""
+    """The largest value of grey images of more than 8 bits, by some of them spread evenly; None for
+    other images.
+    """
     with suppress(Exception):  # A file that cannot be opened is reported when its turn comes.
         with Image.open(paths[0]) as first:
             if not is_deep(first.mode):
                 return None
+
         spread = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).astype(int)
         return max(float(_deep_values(paths[i], load_image(paths[i])).max()) for i in spread)
+
     return None
 
 
@@ -55,20 +61,27 @@ def _deep_values(path: Path, image: Image.Image) -> np.ndarray:
     values = np.asarray(image)
     low, high = values.min(), values.max()
     if not (low >= 0 and high < np.inf):  # nor is NaN
-        raise InputError(f"{path}: grey values from {low:g} to {high:g}; scale them to 0 to 65535 (16 bits) or 0 to 1")
+        raise InputError(
+            f"{path}: grey values from {low:g} to {high:g}; scale them to 0 to 65535 (16 bits) or 0 to 1"
+        )
+
     return values
 
 
 def _eight_bits(values: np.ndarray, brightest: float, path: Path) -> np.ndarray:
-    """Grey values as uint8: integers by the bits that `brightest` takes (8, 10, 12, ...), fractions of 1 by 255."""
+    """Grey values as uint8: integers by the bits that `brightest` takes (8, 10, 12, ...), fractions
+    of 1 by 255.
+    """
     if values.dtype.kind != "f":
         bits = max(8, int(brightest).bit_length())
         shift = bits + bits % 2 - 8  # Cameras have an even number of bits.
         return np.minimum(values.astype(np.int64) >> shift, 255).astype(np.uint8)
+
     if brightest <= 1:
         return np.minimum(np.round(values * 255), 255).astype(np.uint8)
     if brightest <= 255:
         return np.minimum(values, 255).astype(np.uint8)
+
     raise InputError(f"{path}: fractional grey values up to {brightest:g}; scale them to 0 to 1")
 
 
@@ -87,9 +100,12 @@ class StillReader:
         return 1
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """The image as often as asked for, [len(indices),H,W,3] uint8; IndexError for frames other than 0."""
+        """The image as often as asked for, [len(indices),H,W,3] uint8; IndexError for frames other
+        than 0.
+        """
         if any(index not in (0, -1) for index in indices):
             raise IndexError(f"{self.path}: is one image; there is no frame {max(indices)}")
+
         return np.repeat(read_image(self.path)[None], len(indices), axis=0)
 
     def seconds(self) -> None:

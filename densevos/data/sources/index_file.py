@@ -1,4 +1,6 @@
-"""The index of videos: one file that says of each where it is, how long and large, and whether it can be used."""
+"""The index of videos: one file that says of each where it is, how long and large, and whether it
+can be used.
+"""
 
 import itertools
 import json
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos.base.packed import PackedStrings
 
 FORMAT = 1
@@ -63,9 +65,13 @@ class VideoIndex:
     folder: np.ndarray
     """Whether the video is a folder of frames, [n] bool; otherwise it is a file."""
     frames: np.ndarray
-    """Number of frames, [n] int32: as the head of a file says, or the images of a folder; 0 where it is not known."""
+    """Number of frames, [n] int32: as the head of a file says, or the images of a folder; 0 where
+    it is not known.
+    """
     width: np.ndarray
-    """Pixels, [n] int32, as the frames are stored, perhaps to be turned; 0 where it is not known."""
+    """Pixels, [n] int32, as the frames are stored, perhaps to be turned; 0 where it is not
+    known.
+    """
     height: np.ndarray
     rate: np.ndarray
     """Frames per second, [n] float32; 0 where it is not known."""
@@ -83,6 +89,7 @@ class VideoIndex:
         for name in ("paths", "reasons"):
             texts = getattr(self, name)
             chosen[name] = PackedStrings.of(texts[int(row)] for row in rows)
+
         return replace(self, **chosen)
 
     def unusable(self) -> dict[Status, int]:
@@ -94,12 +101,16 @@ class VideoIndex:
 def write_index(file: Path, index: VideoIndex) -> None:
     """Write an index, whole or not at all; `file` must end in .npz."""
     about = {"format": FORMAT, "root": index.root, "dataset": index.dataset, "split": index.split}
-    arrays: dict[str, Any] = {name: np.asarray(getattr(index, name), kind) for name, kind in COLUMNS.items()}
+    arrays: dict[str, Any] = {
+        name: np.asarray(getattr(index, name), kind) for name, kind in COLUMNS.items()
+    }
+
     for name in ("paths", "reasons"):
         texts: PackedStrings = getattr(index, name)
         arrays[name] = np.frombuffer(texts.content, np.uint8)
         arrays[f"{name}_offsets"] = texts.offsets
-    with written_whole(file) as opened:
+
+    with atomic_write(file) as opened:
         np.savez(opened, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
 
 
@@ -110,16 +121,27 @@ def read_index(file: Path) -> VideoIndex:
             about = json.loads(arrays["about"].tobytes())
             if about.pop("format") != FORMAT:
                 raise InputError(f"{file}: is an index of another version; {REMEDY}")
+
             columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
             columns |= {
-                name: PackedStrings(arrays[name].tobytes(), arrays[f"{name}_offsets"]) for name in ("paths", "reasons")
+                name: PackedStrings(arrays[name].tobytes(), arrays[f"{name}_offsets"])
+                for name in ("paths", "reasons")
             }
+
             return VideoIndex(**about, **columns)
     except FileNotFoundError:
         raise InputError(f"{file}: no such index of videos; {REMEDY}") from None
     except PermissionError:
         raise InputError(f"{file}: may not be read; change its permissions") from None
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OSError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(f"{file}: is no index of videos, or a damaged one; {REMEDY}") from error
 
 
@@ -138,17 +160,26 @@ def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
         for field in ("root", "dataset", "split"):
             if getattr(other, field) != getattr(first, field):
                 theirs, ours = getattr(other, field), getattr(first, field)
-                raise InputError(f"{name}: its {field} is {theirs}, that of {names[0]} {ours}; merge those of one set")
-    rows = sorted((path, k, row) for k, index in enumerate(indexes) for row, path in enumerate(index.paths))
+                raise InputError(
+                    f"{name}: its {field} is {theirs}, that of {names[0]} {ours}; merge those of one set"
+                )
+
+    rows = sorted(
+        (path, k, row) for k, index in enumerate(indexes) for row, path in enumerate(index.paths)
+    )
+
     for (path, k, _), (next_path, next_k, _) in itertools.pairwise(rows):
         if path == next_path:
-            raise InputError(f"{names[k]} and {names[next_k]}: both hold {path}; merge each shard once")
+            raise InputError(
+                f"{names[k]} and {names[next_k]}: both hold {path}; merge each shard once"
+            )
 
     starts = np.cumsum([0, *map(len, indexes)])
     order = np.array([starts[k] + row for _, k, row in rows], np.int64)
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(index, name) for index in indexes])[order] for name in COLUMNS
     }
+
     return replace(
         first,
         paths=PackedStrings.of(path for path, _, _ in rows),

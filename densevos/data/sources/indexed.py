@@ -1,4 +1,6 @@
-"""Videos that an index lists: hundreds of thousands of them are there at once, without a look at any."""
+"""Videos that an index lists: hundreds of thousands of them are there at once, without a look at
+any.
+"""
 
 import hashlib
 import os
@@ -68,7 +70,10 @@ class IndexedSource:
             return self._with_parent(i) if shared[i] else self._stem(i)
 
         if (twice := _repeated(names)).any():
-            raise InputError(f"{name_of(int(twice.argmax()))}: two videos have this name; rename one")
+            raise InputError(
+                f"{name_of(int(twice.argmax()))}: two videos have this name; rename one"
+            )
+
         return _MadeWhenAsked(len(self), name_of)
 
     def identity(self) -> str:
@@ -77,10 +82,13 @@ class IndexedSource:
         digest = hashlib.sha256(index.paths.content)
         for array in (index.paths.offsets, index.frames, index.status):
             digest.update(np.ascontiguousarray(array).tobytes())
+
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "names"}  # Made anew where it is needed.
+        return {
+            name: value for name, value in vars(self).items() if name != "names"
+        }  # Made anew where it is needed.
 
     def _stem(self, index: int) -> str:
         row = int(self._rows[index])
@@ -124,8 +132,8 @@ def _repeated(values: np.ndarray) -> np.ndarray:
 def indexed_source(file: Path) -> IndexedSource:
     """The usable videos of an index.
 
-    They lie below the folder that was indexed or, where none of some videos is there any more, below the folder of the
-    index: keep the file in the data's folder and both may move together.
+    They lie below the folder that was indexed or, where none of some videos is there any more,
+    below the folder of the index: keep the file in the data's folder and both may move together.
 
     Raises:
         InputError: The file is no index, lists no usable video, or the data moved away.
@@ -133,12 +141,16 @@ def indexed_source(file: Path) -> IndexedSource:
     index = read_index(file)
     usable = np.flatnonzero(index.status == Status.USABLE)
     if not len(usable):
-        raise InputError(f"{file}: none of its {len(index)} videos is usable; densevos data stats {file} says why")
+        raise InputError(
+            f"{file}: none of its {len(index)} videos is usable; densevos data stats {file} says why"
+        )
+
     spread = np.linspace(0, len(usable) - 1, LOOKED_FOR).astype(int)
     some = [index.paths[row] for row in usable[spread].tolist()]
     for root in (Path(index.root), file.resolve().parent):
         if any((root / path).exists() for path in some):
             return IndexedSource(file, root, index)
+
     raise InputError(
         f"{file}: lists {Path(index.root) / some[0]}, which is not there; if the data moved, put the index into their"
         " folder, or make it again with densevos data index"
@@ -150,5 +162,6 @@ def left_out(file: Path, index: VideoIndex) -> str:
     counts = index.unusable()
     if not counts:
         return ""
+
     by_reason = ", ".join(f"{count} {MEANING[status]}" for status, count in counts.items())
     return f"{file}: {sum(counts.values())} of {len(index)} videos are left out ({by_reason})"

@@ -1,4 +1,6 @@
-"""From what a user names to a source: a folder, list, video file or index, or `module:function` from outside."""
+"""From what a user names to a source: a folder, list, video file or index, or `module:function`
+from outside.
+"""
 
 import warnings
 from pathlib import Path
@@ -20,9 +22,10 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     """The videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see `indexed_source`); a folder that
-            `densevos data pack` wrote; or
-            `package.module:function`: that function is called without arguments and returns a `VideoSource`.
+        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see
+            `indexed_source`); a folder that `densevos data pack` wrote; or
+            `package.module:function`: that function is called without arguments and returns a
+            `VideoSource`.
         flag: The option that `spec` was given to, for the message.
 
     Raises:
@@ -34,6 +37,7 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
         return _from_index(Path(spec))
     if is_shards(Path(spec)):
         return _open_shards(Path(spec))
+
     return open_paths(Path(spec))
 
 
@@ -42,6 +46,7 @@ def _open_shards(root: Path) -> VideoSource:
     shards = open_shards(root)
     for note in shards.incomplete_shards():
         warnings.warn(note, stacklevel=3)
+
     return shards
 
 
@@ -49,7 +54,8 @@ def open_paths(path: Path) -> PathSource:
     """The frame folders and video files of `path`.
 
     Args:
-        path: A folder (searched through and through), a text file with one path a line, or a single video file.
+        path: A folder (searched through and through), a text file with one path a line, or a single
+            video file.
 
     Warns of what was left out of a folder or is doubtful.
 
@@ -63,13 +69,19 @@ def open_paths(path: Path) -> PathSource:
     elif path.is_file():
         source = video_list(path)
     else:
-        raise InputError(f"{path}: no such data folder or list; give a folder of frame folders or video files")
+        raise InputError(
+            f"{path}: no such data folder or list; give a folder of frame folders or video files"
+        )
 
     if not source.videos:
         notes = "".join(f" ({note})" for note in source.notes)
-        raise InputError(f"{path}: holds no frame folders and no video files{notes}; give a folder of videos")
+        raise InputError(
+            f"{path}: holds no frame folders and no video files{notes}; give a folder of videos"
+        )
+
     for note in source.notes:
         warnings.warn(note, stacklevel=2)
+
     return source
 
 
@@ -85,12 +97,15 @@ def _from_outside(spec: str, flag: str) -> VideoSource:
     source = function() if callable(function) else function
     contract = ("names", "inputs", "__len__", "title", "open", "identity")
     lacking = [name for name in contract if name not in dir(source)]
+
     if lacking:
         raise InputError(
             f"{flag} {spec}: gives {type(source).__name__} without {', '.join(lacking)}; "
             "it must return a VideoSource (densevos.data.sources.source)"
         )
+
     if not len(source):
         raise InputError(f"{flag} {spec}: holds no videos; give a source of at least one")
+
     opened: VideoSource = source
     return opened

@@ -49,6 +49,7 @@ class PathSource:
         for video in self.videos:
             size = video.stat().st_size if video.is_file() else 0
             digest.update(name_bytes(f"{video.parent.name}/{video.name}\t{size}\n"))
+
         return digest.hexdigest()
 
 
@@ -58,13 +59,17 @@ def folder_names(videos: Sequence[Path]) -> list[str]:
     Raises:
         InputError: The parent's name does not tell two videos apart.
     """
-    stems = [video.name if video.is_dir() else video.stem for video in videos]  # a folder's name may hold dots
+    stems = [
+        video.name if video.is_dir() else video.stem for video in videos
+    ]  # a folder's name may hold dots
     times = Counter(stems)
     names = [
-        f"{video.parent.name}-{stem}" if times[stem] > 1 else stem for video, stem in zip(videos, stems, strict=True)
+        f"{video.parent.name}-{stem}" if times[stem] > 1 else stem
+        for video, stem in zip(videos, stems, strict=True)
     ]
 
     name, most = Counter(names).most_common(1)[0]
     if most > 1:
         raise InputError(f"{name}: two videos have this name; rename one")
+
     return names

@@ -1,11 +1,12 @@
 """The form of packed videos: tar files, and one index of what lies where in them.
 
-    SHARDS/shard-00000.tar   members KEY.00000.jpg, KEY.00001.jpg, ... or KEY.mp4, then KEY.json, of each video
-    SHARDS/index.npz         columns over all videos, see `ShardIndex`
+    SHARDS/shard-00000.tar   members KEY.00000.jpg, KEY.00001.jpg, ... or KEY.mp4, then KEY.json, of
+    each video SHARDS/index.npz         columns over all videos, see `ShardIndex`
     SHARDS/shards.json       how they were packed; written last
 
-KEY is the number of the video in the source that was packed, in eight digits, so that WebDataset takes all members
-of a video for one sample. KEY.json says what the video is called, and the name, time and size of each frame.
+KEY is the number of the video in the source that was packed, in eight digits, so that WebDataset
+takes all members of a video for one sample. KEY.json says what the video is called, and the name,
+time and size of each frame.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from densevos.base.errors import InputError
-from densevos.base.files import name_bytes, written_whole
+from densevos.base.files import atomic_write, name_bytes
 
 INDEX, RECORD, SETTINGS = "index.npz", "shards.json", "pack.json"
 VERSION = 1
@@ -58,12 +59,17 @@ class ShardIndex:
     def name(self, video: int) -> str:
         """The name of a video in the source that was packed."""
         begin = self.name_ends[video - 1] if video else 0
-        return self.names[begin : self.name_ends[video]].tobytes().decode("utf-8", "surrogateescape")
+        return (
+            self.names[begin : self.name_ends[video]].tobytes().decode("utf-8", "surrogateescape")
+        )
 
     def all_names(self) -> list[str]:
         """The names of all videos."""
         joined, ends = self.names.tobytes(), self.name_ends.tolist()
-        return [joined[begin:end].decode("utf-8", "surrogateescape") for begin, end in pairwise([0, *ends])]
+        return [
+            joined[begin:end].decode("utf-8", "surrogateescape")
+            for begin, end in pairwise([0, *ends])
+        ]
 
 
 def joined_names(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +81,7 @@ def joined_names(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def write_index(file: Path, index: ShardIndex) -> None:
     """Write an index, atomically."""
-    with written_whole(file) as opened:
+    with atomic_write(file) as opened:
         np.savez(opened, **{field.name: getattr(index, field.name) for field in fields(ShardIndex)})
 
 
@@ -86,9 +92,24 @@ def read_index(file: Path) -> ShardIndex:
             index = ShardIndex(**{field.name: columns[field.name] for field in fields(ShardIndex)})
     except Exception as error:  # Whatever a damaged archive makes numpy stumble over.
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(f"{file}: index of shards cannot be read ({reason}); copy or pack the shards again") from error
-    if len({len(getattr(index, field.name)) for field in fields(ShardIndex) if field.name != "names"}) != 1:
-        raise InputError(f"{file}: columns of the index differ in length; copy or pack the shards again")
+        raise InputError(
+            f"{file}: index of shards cannot be read ({reason}); copy or pack the shards again"
+        ) from error
+
+    if (
+        len(
+            {
+                len(getattr(index, field.name))
+                for field in fields(ShardIndex)
+                if field.name != "names"
+            }
+        )
+        != 1
+    ):
+        raise InputError(
+            f"{file}: columns of the index differ in length; copy or pack the shards again"
+        )
+
     return index
 
 
@@ -120,13 +141,17 @@ def member(name: str, content: bytes) -> bytes:
 
 
 def content_of(block: bytes, name: str) -> bytes:
-    """The content of the member that `block` begins with; ValueError when that is not whole or not called `name`."""
+    """The content of the member that `block` begins with; ValueError when that is not whole or not
+    called `name`.
+    """
     try:
         header = tarfile.TarInfo.frombuf(block[:BLOCK], "utf-8", "strict")
     except tarfile.HeaderError as error:
         raise ValueError(f"{name} is damaged, {error}") from error
+
     if header.name != name or BLOCK + header.size > len(block):
         raise ValueError(f"{name} is not where the index says")
+
     return block[BLOCK : BLOCK + header.size]
 
 
@@ -135,4 +160,5 @@ def read_json(content: bytes) -> dict[str, Any]:
     value = json.loads(content)
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
+
     return value

@@ -1,4 +1,6 @@
-"""Videos in indexed tar shards, as `densevos data pack` writes them: any clip of any of them, at random."""
+"""Videos in indexed tar shards, as `densevos data pack` writes them: any clip of any of them, at
+random.
+"""
 
 import hashlib
 import io
@@ -31,7 +33,7 @@ from densevos.data.sources.shard_index import (
 from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_content
 
-CURE = "copy or pack it again"
+HINT = "copy or pack it again"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ class Packed:
             finally:
                 os.close(file)
         except OSError as error:
-            raise InputError(f"{self.title}: shard cannot be read ({error.strerror}); {CURE}") from error
+            raise InputError(
+                f"{self.title}: shard cannot be read ({error.strerror}); {HINT}"
+            ) from error
+
         if start < stop:
-            raise InputError(f"{self.title}: shard is truncated ({start} bytes, at least {stop} expected); {CURE}")
+            raise InputError(
+                f"{self.title}: shard is truncated ({start} bytes, at least {stop} expected); {HINT}"
+            )
+
         return b"".join(parts)
 
     def member(self, start: int, stop: int, suffix: str) -> bytes:
@@ -67,7 +75,9 @@ class Packed:
         try:
             return content_of(self.read(start, stop), member_name(self.key, suffix))
         except ValueError as error:
-            raise InputError(f"{self.title}: shard does not match its index ({error}); {CURE}") from error
+            raise InputError(
+                f"{self.title}: shard does not match its index ({error}); {HINT}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -112,14 +122,25 @@ class ShardSource:
             int(columns.stop[index]),
         )
         frames = int(columns.frames[index])
+
         return JpegReader(packed, frames) if self.format == "jpeg" else ClipReader(packed, frames)
 
     def identity(self) -> str:
-        """SHA-256 over format, names, lengths and places: of the index alone, as shards are large."""
+        """SHA-256 over format, names, lengths and places: of the index alone, as shards are
+        large.
+        """
         columns = self.index
         digest = hashlib.sha256(self.format.encode())
-        for column in (columns.names, columns.name_ends, columns.frames, columns.shard, columns.start, columns.stop):
+        for column in (
+            columns.names,
+            columns.name_ends,
+            columns.frames,
+            columns.shard,
+            columns.start,
+            columns.stop,
+        ):
             digest.update(np.ascontiguousarray(column).tobytes())
+
         return digest.hexdigest()
 
     def incomplete_shards(self) -> list[str]:
@@ -127,6 +148,7 @@ class ShardSource:
         ends = np.zeros(int(self.index.shard.max()) + 1, np.int64)
         np.maximum.at(ends, self.index.shard, self.index.stop)
         lines = []
+
         for number in np.flatnonzero(ends):
             file = self.root / shard_name(int(number))
             size = file.stat().st_size if file.is_file() else 0
@@ -134,7 +156,10 @@ class ShardSource:
                 stops = self.index.stop[self.index.shard == number]
                 fault = f"is truncated to {size} bytes" if file.is_file() else "is missing"
                 lost = int((stops > size).sum())
-                lines.append(f"{file}: shard {fault}, {lost} of its {len(stops)} videos are left out; {CURE}")
+                lines.append(
+                    f"{file}: shard {fault}, {lost} of its {len(stops)} videos are left out; {HINT}"
+                )
+
         return lines
 
 
@@ -145,13 +170,16 @@ class _ShardReader:
         self.path = packed.title
         self._packed = packed
         about = packed.member(packed.about, packed.stop, "json")
+
         try:
             self._about: dict[str, Any] = read_json(about)
             self.names: list[str] = self._about["names"]
             if len(self.names) != frames:
                 raise ValueError(f"{len(self.names)} frames instead of {frames}")
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.path}: shard does not match its index ({error}); {CURE}") from error
+            raise InputError(
+                f"{self.path}: shard does not match its index ({error}); {HINT}"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.names)
@@ -168,15 +196,21 @@ class JpegReader(_ShardReader):
         super().__init__(packed, frames)
         spaces = [BLOCK + padded(size) for size in self._about["sizes"]]
         self._starts = packed.start + np.concatenate([[0], np.cumsum(spaces)])
+
         if self._starts[-1] != packed.about:
-            raise InputError(f"{self.path}: shard does not match its index (sizes of frames); {CURE}")
+            raise InputError(
+                f"{self.path}: shard does not match its index (sizes of frames); {HINT}"
+            )
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return read_ascending(self._decode, indices)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
         if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
-            raise IndexError(f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}")
+            raise IndexError(
+                f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}"
+            )
+
         return np.stack([self._frame(index) for index in ascending])
 
     def _frame(self, index: int) -> np.ndarray:
@@ -186,7 +220,9 @@ class JpegReader(_ShardReader):
             with Image.open(io.BytesIO(content)) as image:
                 return np.asarray(image.convert("RGB"))
         except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
-            raise InputError(f"{self.path}: frame {index:05d} cannot be read ({error}); {CURE}") from error
+            raise InputError(
+                f"{self.path}: frame {index:05d} cannot be read ({error}); {HINT}"
+            ) from error
 
 
 class ClipReader(_ShardReader):
@@ -196,7 +232,9 @@ class ClipReader(_ShardReader):
         super().__init__(packed, frames)
         self._video = open_content(self.path, packed.member(packed.start, packed.about, "mp4"))
         if len(self._video) != frames:
-            raise InputError(f"{self.path}: shard does not match its index ({len(self._video)} frames); {CURE}")
+            raise InputError(
+                f"{self.path}: shard does not match its index ({len(self._video)} frames); {HINT}"
+            )
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         return self._video.read(indices)
@@ -215,16 +253,23 @@ def open_shards(root: Path) -> ShardSource:
     """
     record = root / RECORD
     if not record.is_file():
-        raise InputError(f"{root}: packing is not finished; repeat `densevos data pack`, which goes on")
+        raise InputError(
+            f"{root}: packing is not finished; repeat `densevos data pack`, which goes on"
+        )
+
     try:
         facts = read_json(record.read_bytes())
         version, format = facts["version"], facts["format"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{record}: is no record of shards ({error}); pack them again") from error
+
     if version != VERSION or format not in ("jpeg", "clips"):
-        raise InputError(f"{record}: format {format} in version {version} is not known here; update densevos")
+        raise InputError(
+            f"{record}: format {format} in version {version} is not known here; update densevos"
+        )
 
     source = ShardSource(root, format, read_index(root / INDEX))
     if not len(source):
         raise InputError(f"{root}: holds no videos; pack them again")
+
     return source

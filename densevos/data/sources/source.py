@@ -1,8 +1,8 @@
 """What a source of videos is: the two contracts that everything downstream of a source relies on.
 
-A source knows its videos and opens any of them. A reader knows the frames of one video and reads any of
-them. A reader is opened for one item (one clip, say) and no reader outlives that item, so a source that is
-sent to another process carries no open file.
+A source knows its videos and opens any of them. A reader knows the frames of one video and reads
+any of them. A reader is opened for one item (one clip, say) and no reader outlives that item, so a
+source that is sent to another process carries no open file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,13 +32,17 @@ class FrameReader(Protocol):
         ...
 
     def seconds(self) -> np.ndarray | None:
-        """When each frame is shown, [frames] in ascending seconds; None where frames have no times, as in a folder."""
+        """When each frame is shown, [frames] in ascending seconds; None where frames have no times,
+        as in a folder.
+        """
         ...
 
 
 @runtime_checkable
 class InOrderReader(Protocol):
-    """What a reader may have besides: a way through the whole video that is quicker than reading frame by frame."""
+    """What a reader may have besides: a way through the whole video that is quicker than reading
+    frame by frame.
+    """
 
     def in_order(self) -> Iterator[np.ndarray]:
         """All frames in order, [H,W,3] uint8 each, the same as `read` gives."""
@@ -59,7 +63,9 @@ class VideoSource(Protocol):
 
     @property
     def inputs(self) -> Sequence[Path]:
-        """Local files and folders that are read, which `--overwrite` must not delete; empty if there are none."""
+        """Local files and folders that are read, which `--overwrite` must not delete; empty if
+        there are none.
+        """
         ...
 
     def __len__(self) -> int:
@@ -79,7 +85,9 @@ class VideoSource(Protocol):
         ...
 
     def identity(self) -> str:
-        """A hash of the list of videos. A run is resumed only with the source that it started with."""
+        """A hash of the list of videos. A run is resumed only with the source that it started
+        with.
+        """
         ...
 
 
@@ -88,6 +96,7 @@ def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
     if isinstance(reader, InOrderReader):
         yield from reader.in_order()
         return
+
     for index in range(len(reader)):
         yield reader.read([index])[0]
 
@@ -95,4 +104,8 @@ def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
 def frame_rate(reader: FrameReader) -> float | None:
     """Frames a second, on average; None where frames have no times, and for a single frame."""
     times = reader.seconds()
-    return None if times is None or times[-1] <= times[0] else (len(times) - 1) / float(times[-1] - times[0])
+    return (
+        None
+        if times is None or times[-1] <= times[0]
+        else (len(times) - 1) / float(times[-1] - times[0])
+    )

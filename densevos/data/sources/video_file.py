@@ -36,16 +36,20 @@ MOST_KEYS_BACK = 3
 
 
 class AvReader:
-    """A video file through PyAV: every file that FFmpeg decodes, after one pass over it (see `FrameIndex`).
+    """A video file through PyAV: every file that FFmpeg decodes, after one pass over it (see
+    `FrameIndex`).
 
-    A frame that is read after a seek must be the one that came out in order, by its checksum. Otherwise the seek
-    is made to an earlier key frame, and at last the file is decoded from its beginning.
+    A frame that is read after a seek must be the one that came out in order, by its checksum.
+    Otherwise the seek is made to an earlier key frame, and at last the file is decoded from its
+    beginning.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._index = frame_index(Path(path))
-        self._numbers = {int(time): number for number, time in enumerate(self._index.stamps) if time != NO_STAMP}
+        self._numbers = {
+            int(time): number for number, time in enumerate(self._index.stamps) if time != NO_STAMP
+        }
         self._opened: _Opened | None = None
         self._back = 1
         self.names = [f"{i:05d}" for i in range(len(self._index.stamps))]
@@ -64,23 +68,33 @@ class AvReader:
     def _frame(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: frame {index} is asked for, but there are {len(self)}")
+
         with unreadable_videos_named(self.path):
             for start in self._starts(index):
                 frame = self._reach(index, start)
                 if frame is not None:
                     return upright(frame)
-        raise InputError(f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video")
+
+        raise InputError(
+            f"{self.path}: frame {index:05d} cannot be decoded; re-encode or remove the video"
+        )
 
     def _starts(self, index: int) -> Iterator[int | None]:
-        """Where decoding may start to reach a frame, the nearest place first; None: where the last read ended."""
+        """Where decoding may start to reach a frame, the nearest place first; None: where the last
+        read ended.
+        """
         keys = self._index.keys[: np.searchsorted(self._index.keys, index, "right")]
         if self._opened is not None and self._opened.position <= index:
             near = not len(keys) or self._opened.position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
             if near or self._back > MOST_KEYS_BACK:
                 yield None
+
         while self._back <= MOST_KEYS_BACK and self._back < len(keys):
             yield int(keys[-self._back])
-            self._back += 1  # That was too late: some containers lead to what follows the key frame.
+            self._back += (
+                1  # That was too late: some containers lead to what follows the key frame.
+            )
+
         yield 0
 
     def _reach(self, index: int, start: int | None) -> "VideoFrame | None":
@@ -92,11 +106,15 @@ class AvReader:
                 self._opened = _Opened(self.path)
             if start:
                 self._opened.seek(int(self._index.stamps[start]), self._numbers)
+
             frame = self._opened.advance(index)
         except (StopIteration, av.FFmpegError):
             self._opened = None
             return None
-        return frame if frame is not None and checksum(frame) == self._index.checksums[index] else None
+
+        return (
+            frame if frame is not None and checksum(frame) == self._index.checksums[index] else None
+        )
 
 
 class _Opened:
@@ -110,7 +128,9 @@ class _Opened:
         self.position = 0
 
     def seek(self, stamp_of_key: int, numbers: dict[int, int]) -> None:
-        """Go to the key frame of a time stamp, or where that leads to; `numbers` tells which frame comes out there."""
+        """Go to the key frame of a time stamp, or where that leads to; `numbers` tells which frame
+        comes out there.
+        """
         self._container.seek(stamp_of_key, stream=self._video)
         self._stream = decoded(self._container, self._video)
         self._current = next(self._stream)
@@ -121,4 +141,5 @@ class _Opened:
         while self.position < index:
             self._current = next(self._stream)
             self.position += 1
+
         return self._current if self.position == index else None

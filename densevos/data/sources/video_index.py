@@ -1,10 +1,11 @@
 """What is to be known about a video file before its frames are read out of order.
 
-Frame i of a video is the i-th one that comes out when the file is decoded from its beginning. Containers and
-codecs differ in what they say about the way to it: times may be missing or start anywhere, a key frame may be
-followed by frames that need earlier ones, and a cut holds packets that are not shown. So nothing is believed:
-either the packets prove that every key frame is a fresh start, or the file is decoded once and what came out is
-noted. Both are kept for as long as the file stays as it is. The proof is in `video_proof`.
+Frame i of a video is the i-th one that comes out when the file is decoded from its beginning.
+Containers and codecs differ in what they say about the way to it: times may be missing or start
+anywhere, a key frame may be followed by frames that need earlier ones, and a cut holds packets that
+are not shown. So nothing is believed: either the packets prove that every key frame is a fresh
+start, or the file is decoded once and what came out is noted. Both are kept for as long as the file
+stays as it is. The proof is in `video_proof`.
 """
 
 import io
@@ -36,13 +37,17 @@ class FrameIndex:
     """What decoding a video file once, from its beginning, showed."""
 
     stamps: np.ndarray
-    """The time stamp of each frame, [frames] int64 in units of the container; NO_STAMP where there is none."""
+    """The time stamp of each frame, [frames] int64 in units of the container; NO_STAMP where there
+    is none.
+    """
     keys: np.ndarray
     """Which frames are key frames, ascending."""
     checksums: np.ndarray
     """The checksum of each frame, [frames] uint32."""
     seconds: np.ndarray | None
-    """When each frame is shown, [frames] in ascending seconds; None if the container does not say."""
+    """When each frame is shown, [frames] in ascending seconds; None if the container does not
+    say.
+    """
 
 
 def once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path], T]]:
@@ -82,15 +87,22 @@ def frame_index(path: Path) -> FrameIndex:
                     f"{path}: frames change from {size[0]}x{size[1]} to {frame.width}x{frame.height} at frame "
                     f"{number:05d}; frames of one video must share one size: cut it there or scale it"
                 )
+
             if frame.key_frame:
                 keys.append(number)
+
             stamps.append(stamp(frame))
             times.append(frame.time)
             checksums.append(checksum(frame))
+
     if not stamps:
         raise InputError(f"{path}: video holds no frames")
+
     return FrameIndex(
-        np.array(stamps, np.int64), np.array(keys, np.int64), np.array(checksums, np.uint32), _seconds(times, rate)
+        np.array(stamps, np.int64),
+        np.array(keys, np.int64),
+        np.array(checksums, np.uint32),
+        _seconds(times, rate),
     )
 
 
@@ -111,17 +123,26 @@ class unreadable_videos_named:  # noqa: N801  A context manager that reads like 
 
 
 def unreadable(path: Path | str, error: BaseException) -> InputError:
-    """The InputError for a video that a decoder refuses, with the last line of what the decoder said."""
-    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-    return InputError(f"{path}: video cannot be decoded ({reason.strip()[:120]}); re-encode or remove it")
+    """The InputError for a video that a decoder refuses, with the last line of what the decoder
+    said.
+    """
+    reason = next(
+        (line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__
+    )
+    return InputError(
+        f"{path}: video cannot be decoded ({reason.strip()[:120]}); re-encode or remove it"
+    )
 
 
 def open_container(file: Path | bytes) -> "InputContainer":
-    """Open a file, or the content of one, with PyAV: whatever its name, and whatever the encoding of its tags."""
+    """Open a file, or the content of one, with PyAV: whatever its name, and whatever the encoding
+    of its tags.
+    """
     import av
 
     # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
     opened = io.BytesIO(file) if isinstance(file, bytes) else os.path.abspath(file)
+
     return av.open(opened, mode="r", metadata_errors="replace")
 
 
@@ -132,12 +153,15 @@ def video_stream(container: "InputContainer", path: Path | str) -> "VideoStream"
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.codec_context is None:
         raise InputError(f"{path}: holds no video that FFmpeg can decode; re-encode or remove it")
+
     stream.codec_context.thread_count = 1  # One reading process uses one core, and may fork.
     return stream
 
 
 def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """Frames from where the container stands. A recording may start amid frames that cannot be decoded."""
+    """Frames from where the container stands. A recording may start amid frames that cannot be
+    decoded.
+    """
     import av
 
     begun = False
@@ -150,8 +174,10 @@ def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
                 raise
             reason = reason or error
             continue
+
         begun = begun or bool(frames)
         yield from frames
+
     if reason is not None and not begun:
         raise reason
 
@@ -170,14 +196,20 @@ def stamp(frame: "VideoFrame") -> int:
 def checksum(frame: "VideoFrame") -> int:
     """A checksum of the first plane (brightness, or packed colours) of a frame."""
     plane = frame.planes[0]
-    row = plane.width * min(8, frame.format.padded_bits_per_pixel) // 8  # Padding behind it is not defined.
+    row = (
+        plane.width * min(8, frame.format.padded_bits_per_pixel) // 8
+    )  # Padding behind it is not defined.
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+
     return zlib.crc32(lines[: plane.height, :row].tobytes())
 
 
 def _seconds(times: Sequence[float | None], rate: Any) -> np.ndarray | None:
-    """Ascending seconds: those of the frames or, where they have none, those of the container's constant rate."""
+    """Ascending seconds: those of the frames or, where they have none, those of the container's
+    constant rate.
+    """
     known = [time for time in times if time is not None]
     if len(known) == len(times) and all(a < b for a, b in pairwise(known)):
         return np.array(known)
+
     return np.arange(len(times)) / float(rate) if rate else None

@@ -1,7 +1,8 @@
-"""Synthetic stills and videos of five classes, each a texture and a shape, made from a seed: a domain gap by choice.
+"""Synthetic stills and videos of five classes, each a texture and a shape, made from a seed: a
+domain gap by choice.
 
-Stills are sharp and evenly lit; videos move while a slow shutter is open, in poor light, and are compressed.
-Motion, rendering and photographs are those of `densevos.data.synthetic.sequences`.
+Stills are sharp and evenly lit; videos move while a slow shutter is open, in poor light, and are
+compressed. Motion, rendering and photographs are those of `densevos.data.synthetic.sequences`.
 """
 
 from collections.abc import Mapping
@@ -18,10 +19,29 @@ from densevos.base.files import new_folder
 from densevos.data.segmentation.folder_writer import write_classes, write_image
 from densevos.data.synthetic.degradation import DegradationConfig, degrade, settled
 from densevos.data.synthetic.render import render_frame
-from densevos.data.synthetic.scene import Scene, SyntheticConfig, random_area, random_sprite, random_surroundings
-from densevos.data.synthetic.textures import Pool, filled_outline, load_photograph, random_outline, recolour
+from densevos.data.synthetic.scene import (
+    Scene,
+    SyntheticConfig,
+    random_area,
+    random_sprite,
+    random_surroundings,
+)
+from densevos.data.synthetic.textures import (
+    Pool,
+    filled_outline,
+    load_photograph,
+    random_outline,
+    recolour,
+)
 
-CLASSES = ("background", "brick square", "gravel disc", "grass star", "coins cross", "page triangle")
+CLASSES = (
+    "background",
+    "brick square",
+    "gravel disc",
+    "grass star",
+    "coins cross",
+    "page triangle",
+)
 BACKGROUNDS: Mapping[Pool, tuple[str, ...]] = MappingProxyType(
     {
         "train": ("astronaut.png", "motorcycle_left.png", "rocket.jpg", "ihc.png"),
@@ -31,7 +51,9 @@ BACKGROUNDS: Mapping[Pool, tuple[str, ...]] = MappingProxyType(
 """Photographs behind objects, and on those of no class; none is in both pools."""
 
 # The blur is rendered.
-_RECORDING = DegradationConfig(blur=(0, 0), light=(0.2, 0.5), resolution=(0.5, 0.8), quality=(15, 40))
+_RECORDING = DegradationConfig(
+    blur=(0, 0), light=(0.2, 0.5), resolution=(0.5, 0.8), quality=(15, 40)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +73,9 @@ class SyntheticClassesConfig:
     pan: float = 0.03
     """Motion of the camera in videos, fraction of the frame's width from one frame to the next."""
     shutter: float = 0.9
-    """How long the shutter of the videos is open, in frame intervals: the length of the motion blur."""
+    """How long the shutter of the videos is open, in frame intervals: the length of the motion
+    blur.
+    """
     recording: DegradationConfig = _RECORDING
     """What the recording of a video loses besides; one draw a video."""
 
@@ -60,7 +84,9 @@ class SyntheticClassesConfig:
         return replace(self.video(), frames=1, speed=0.01, shutter=0, blur_steps=0)
 
     def video(self) -> SyntheticConfig:
-        """Moving objects and camera, blurred as the shutter says; noise is added with the recording's."""
+        """Moving objects and camera, blurred as the shutter says; noise is added with the
+        recording's.
+        """
         return SyntheticConfig(
             height=self.height,
             width=self.width,
@@ -78,18 +104,25 @@ class SyntheticClassesConfig:
         )
 
 
-def make_still(config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def make_still(
+    config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """A sharp image [H,W,3] uint8 RGB and its class ids [H,W] uint8."""
     still = config.still()
     return render_frame(class_scene(still, pool, rng), 0, still, rng)
 
 
-def make_video(config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Frames [T,H,W,3] uint8 RGB and class ids [T,H,W] uint8; ids are those of the middle of each exposure."""
+def make_video(
+    config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames [T,H,W,3] uint8 RGB and class ids [T,H,W] uint8; ids are those of the middle of each
+    exposure.
+    """
     video = config.video()
     scene, recording = class_scene(video, pool, rng), settled(config.recording, rng)
     rendered = [render_frame(scene, time, video, rng) for time in range(video.frames)]
     frames, labels = zip(*rendered, strict=True)
+
     return np.stack([degrade(frame, recording, rng) for frame in frames]), np.stack(labels)
 
 
@@ -116,14 +149,17 @@ def write_classes_sets(
     overwrite: bool = False,
     workers: int = 2,
 ) -> None:
-    """Write two sets of the layout `folder`, ROOT/stills and ROOT/videos, each with the splits train and val.
+    """Write two sets of the layout `folder`, ROOT/stills and ROOT/videos, each with the splits
+    train and val.
 
-    Videos have labels for judging; to learn from them without, name them as unlabelled. A still or video depends on
-    `seed`, its split and its number only. InputError when `root` holds files, unless `overwrite`.
+    Videos have labels for judging; to learn from them without, name them as unlabelled. A still or
+    video depends on `seed`, its split and its number only. InputError when `root` holds files,
+    unless `overwrite`.
     """
     for name, number in {**vars(counts), "seed": seed}.items():
         if number < 0:
             raise InputError(f"--{name.replace('_', '-')}: {number} is negative; give 0 or more")
+
     root = new_folder(root, overwrite=overwrite)
     with ThreadPoolExecutor(workers) as threads:
         for kind, write in (("stills", _write_still), ("videos", _write_video)):
@@ -135,41 +171,57 @@ def write_classes_sets(
                     pass  # Taking the results raises what went wrong in a thread.
 
 
-def _write_still(root: Path, config: SyntheticClassesConfig, pool: Pool, seed: tuple[int, int], number: int) -> None:
+def _write_still(
+    root: Path, config: SyntheticClassesConfig, pool: Pool, seed: tuple[int, int], number: int
+) -> None:
     image, labels = make_still(config, pool, np.random.default_rng((*seed, 0, number)))
     write_image(root, f"{pool}/{number:05d}", image, labels)
 
 
-def _write_video(root: Path, config: SyntheticClassesConfig, pool: Pool, seed: tuple[int, int], number: int) -> None:
+def _write_video(
+    root: Path, config: SyntheticClassesConfig, pool: Pool, seed: tuple[int, int], number: int
+) -> None:
     frames, labels = make_video(config, pool, np.random.default_rng((*seed, 1, number)))
     for time, frame in enumerate(frames):
         write_image(root, f"{pool}/{number:03d}/{time:05d}", frame, labels[time])
 
 
 def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -> Scene:
-    """One to `max_objects` objects of random classes, labelled with them, and up to `max_distractors` of none.
+    """One to `max_objects` objects of random classes, labelled with them, and up to
+    `max_distractors` of none.
 
     Colours say nothing about the class: textures are grey and tinted at random.
     """
     walls = [recolour(load_photograph(name), rng) for name in rng.permutation(BACKGROUNDS[pool])]
     sprites = [
-        random_sprite(config, label, recolour(texture(label), rng), outline(label, random_area(config, rng), rng), rng)
+        random_sprite(
+            config,
+            label,
+            recolour(texture(label), rng),
+            outline(label, random_area(config, rng), rng),
+            rng,
+        )
         for label in rng.integers(1, len(CLASSES), rng.integers(1, config.max_objects + 1))
     ]
     sprites += [
         random_sprite(config, 0, walls[1], random_outline(random_area(config, rng), rng), rng)
         for _ in range(rng.integers(config.max_distractors + 1))
     ]
+
     return random_surroundings(config, walls[0], sprites, rng)
 
 
 def texture(label: int) -> np.ndarray:
-    """The photograph [h,w,3] uint8 that objects of class `label` are cut from: a part of it, to be seen large."""
+    """The photograph [h,w,3] uint8 that objects of class `label` are cut from: a part of it, to be
+    seen large.
+    """
     return load_photograph(f"{CLASSES[label].split()[0]}.png")[:256, :256]
 
 
 def outline(label: int, area: float, rng: np.random.Generator) -> np.ndarray:
-    """The shape of class `label`, a little out of true: signed distance [S,S] with `area` pixels inside."""
+    """The shape of class `label`, a little out of true: signed distance [S,S] with `area` pixels
+    inside.
+    """
     radii = np.array(_RADII[CLASSES[label].split()[1]])
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     corners = radii[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)

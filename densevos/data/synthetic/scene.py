@@ -41,9 +41,13 @@ class SyntheticConfig:
     max_area: float = 0.16
     """Area of the largest object in frame 0, as a fraction of the frame."""
     smallest_crop: float = 0.4
-    """Side of the smallest part of a photograph that becomes a texture, as a fraction of the photograph."""
+    """Side of the smallest part of a photograph that becomes a texture, as a fraction of the
+    photograph.
+    """
     camouflage: float = 0.6
-    """Greatest share of the way that the mean colour of an object is moved to that of the background."""
+    """Greatest share of the way that the mean colour of an object is moved to that of the
+    background.
+    """
     speed: float = 0.015
     """Motion of objects, fraction of the frame's width."""
     dashes: float = 0.15
@@ -68,16 +72,24 @@ class SyntheticConfig:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
-                raise InputError(f"{name}: {getattr(self, name)} is too small; give at least {least}")
+                raise InputError(
+                    f"{name}: {getattr(self, name)} is too small; give at least {least}"
+                )
+
         if self.max_objects > 255:
-            raise InputError(f"max_objects: {self.max_objects} ids do not fit into a mask; give at most 255")
+            raise InputError(
+                f"max_objects: {self.max_objects} ids do not fit into a mask; give at most 255"
+            )
+
         if not 0.03 <= self.min_area <= self.max_area <= 0.5:
             raise InputError("min_area, max_area: give 0.03 <= min_area <= max_area <= 0.5")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """A vector [D] that changes smoothly and randomly over time: a start and K sines for each component."""
+    """A vector [D] that changes smoothly and randomly over time: a start and K sines for each
+    component.
+    """
 
     start: np.ndarray
     amplitude: np.ndarray  # [K,D]
@@ -89,7 +101,9 @@ class Wave:
         return self.start + (self.amplitude * swing).sum(0)
 
 
-def random_wave(start: np.ndarray, rate: np.ndarray, rng: np.random.Generator, quickness: float = 1) -> Wave:
+def random_wave(
+    start: np.ndarray, rate: np.ndarray, rng: np.random.Generator, quickness: float = 1
+) -> Wave:
     """A wave that leaves `start` at about `rate` per frame and turns back 10 to 25 frames later.
 
     With `quickness` 2 it turns back twice as soon. The sign of `rate` is the direction of the first
@@ -101,6 +115,7 @@ def random_wave(start: np.ndarray, rate: np.ndarray, rng: np.random.Generator, q
     strength = np.stack([rng.uniform(0.6, 1.4, size), rng.normal(0, 0.25, size)])
     phase = np.stack([rng.uniform(-0.6, 0.6, size), rng.uniform(0, 2 * np.pi, size)])
     amplitude = strength * rate / frequency
+
     return Wave(start=start, amplitude=amplitude, frequency=frequency, phase=phase)
 
 
@@ -108,9 +123,9 @@ def random_wave(start: np.ndarray, rate: np.ndarray, rng: np.random.Generator, q
 class Sprite:
     """A textured shape and its motion.
 
-    `pixels` is [S,S,4] float32: RGB and signed distance to the outline (positive inside), in pixels.
-    `motion` is (x, y, angle, log stretch along both axes, ripple along both axes as a fraction of S).
-    `label` is the object id, 0 for a distractor.
+    `pixels` is [S,S,4] float32: RGB and signed distance to the outline (positive inside), in
+    pixels. `motion` is (x, y, angle, log stretch along both axes, ripple along both axes as a
+    fraction of S). `label` is the object id, 0 for a distractor.
     """
 
     pixels: np.ndarray
@@ -123,7 +138,8 @@ class Sprite:
 class Scene:
     """All that is needed to render any instant; `sprites` are ordered from back to front.
 
-    `camera` is (x, y, roll, log zoom); `light` is (log gain of R, G, B, slope of log gain along x, y).
+    `camera` is (x, y, roll, log zoom); `light` is (log gain of R, G, B, slope of log gain along x,
+    y).
     """
 
     background: np.ndarray  # [h,w,3] float32, larger than the frame
@@ -132,8 +148,12 @@ class Scene:
     light: Wave
 
 
-def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator) -> Scene:
-    """A background, labelled objects with textures of other photographs, and distractors among them."""
+def random_scene(
+    config: SyntheticConfig, photographs: Sequence[np.ndarray], rng: np.random.Generator
+) -> Scene:
+    """A background, labelled objects with textures of other photographs, and distractors among
+    them.
+    """
     objects = int(rng.integers(1, config.max_objects + 1))
     distractors = int(rng.integers(config.max_distractors + 1))
     order = rng.permutation(len(photographs))
@@ -151,20 +171,29 @@ def random_scene(config: SyntheticConfig, photographs: Sequence[np.ndarray], rng
         )
         for label in labels
     ]
+
     return random_surroundings(config, wall, sprites, rng)
 
 
 def random_surroundings(
     config: SyntheticConfig, wall: np.ndarray, sprites: Sequence[Sprite], rng: np.random.Generator
 ) -> Scene:
-    """The scene of `sprites`, in random depth order, before a part of the photograph `wall` [h,w,3]."""
+    """The scene of `sprites`, in random depth order, before a part of the photograph `wall`
+    [h,w,3].
+    """
     return Scene(
-        background=crop_texture(wall, round(1.3 * config.height), round(1.3 * config.width), rng, config.smallest_crop),
+        background=crop_texture(
+            wall, round(1.3 * config.height), round(1.3 * config.width), rng, config.smallest_crop
+        ),
         sprites=tuple(sprites[i] for i in rng.permutation(len(sprites))),
         camera=random_wave(
-            np.zeros(4), config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5]), rng
+            np.zeros(4),
+            config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5]),
+            rng,
         ),
-        light=random_wave(np.zeros(5), config.light * _signs(1, rng) * np.array([1, 1, 1, 0.7, 0.7]), rng),
+        light=random_wave(
+            np.zeros(5), config.light * _signs(1, rng) * np.array([1, 1, 1, 0.7, 0.7]), rng
+        ),
     )
 
 
@@ -175,9 +204,15 @@ def random_area(config: SyntheticConfig, rng: np.random.Generator) -> float:
 
 
 def random_sprite(
-    config: SyntheticConfig, label: int, coat: np.ndarray, level: np.ndarray, rng: np.random.Generator
+    config: SyntheticConfig,
+    label: int,
+    coat: np.ndarray,
+    level: np.ndarray,
+    rng: np.random.Generator,
 ) -> Sprite:
-    """An object of outline `level` (signed distance [S,S]) cut from the photograph `coat`, somewhere and on its way."""
+    """An object of outline `level` (signed distance [S,S]) cut from the photograph `coat`,
+    somewhere and on its way.
+    """
     frame = np.array([config.width, config.height])
     position, target = rng.uniform(0.15, 0.85, (2, 2)) * frame
     dashes = rng.uniform() < config.dashes
@@ -190,8 +225,11 @@ def random_sprite(
         rng,
         quickness=3 if dashes else 1,
     )
+
     return Sprite(
-        pixels=np.dstack([crop_texture(coat, len(level), len(level), rng, config.smallest_crop), level]),
+        pixels=np.dstack(
+            [crop_texture(coat, len(level), len(level), rng, config.smallest_crop), level]
+        ),
         motion=motion,
         ripple_phase=rng.uniform(0, 2 * np.pi, 2),
         label=label,

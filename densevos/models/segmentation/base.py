@@ -15,9 +15,10 @@ STAGES = ("stage1", "stage2", "stage3", "stage4")
 class SegmentationNetwork(nn.Module, ABC):
     """Frames -> features at named taps -> class logits of every pixel.
 
-    `encode` and `decode` are apart so that only labelled frames need be decoded: slice every feature alike. The last
-    tap, global, is the end of the encoder (the same tensor as stage4); Swins have a first, spatial, which is the
-    normalised patch embedding. Subclasses give `encode`, or are a FrameNetwork, and `decode_frames`.
+    `encode` and `decode` are apart so that only labelled frames need be decoded: slice every
+    feature alike. The last tap, global, is the end of the encoder (the same tensor as stage4);
+    Swins have a first, spatial, which is the normalised patch embedding. Subclasses give `encode`,
+    or are a FrameNetwork, and `decode_frames`.
     """
 
     clip_frames = 1
@@ -41,9 +42,14 @@ class SegmentationNetwork(nn.Module, ABC):
         return tuple(self._taps)
 
     def tap_shape(self, name: str, size: tuple[int, int]) -> tuple[int, int, int]:
-        """(C, h, w) of a tap for frames of `size` (H, W); InputError when the network has no such tap."""
+        """(C, h, w) of a tap for frames of `size` (H, W); InputError when the network has no such
+        tap.
+        """
         if name not in self._taps:
-            raise InputError(f"placement {name}: this network has no such tap; choose one of {', '.join(self._taps)}")
+            raise InputError(
+                f"placement {name}: this network has no such tap; choose one of {', '.join(self._taps)}"
+            )
+
         channels, stride = self._taps[name]
         return channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride)
 
@@ -52,9 +58,11 @@ class SegmentationNetwork(nn.Module, ABC):
         """Frames [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
 
     def decode(self, features: Mapping[str, Tensor], size: tuple[int, int]) -> Tensor:
-        """Features [B,T,C,h,w] of some or all samples and frames -> logits [B,T,K,H,W] of `size` (H, W).
+        """Features [B,T,C,h,w] of some or all samples and frames -> logits [B,T,K,H,W] of `size`
+        (H, W).
 
-        Raises InputError for a single frame in training: its 1 x 1 pooled map has no variance to normalise by.
+        Raises InputError for a single frame in training: its 1 x 1 pooled map has no variance to
+        normalise by.
         """
         samples = features["global"].shape[:2]
         if samples.numel() < 2 and self._learns_statistics():
@@ -62,8 +70,12 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"labelled sub-batch of {samples.numel()}: the decoder's BatchNorm needs two frames or more in "
                 "training; raise --loop.batch or freeze BatchNorm"
             )
-        logits = self.decode_frames({name: feature.flatten(0, 1) for name, feature in features.items()})
+
+        logits = self.decode_frames(
+            {name: feature.flatten(0, 1) for name, feature in features.items()}
+        )
         large = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
         return large.unflatten(0, samples)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -76,7 +88,10 @@ class SegmentationNetwork(nn.Module, ABC):
 
     def _learns_statistics(self) -> bool:
         """Whether BatchNorm of the decoder normalises by this process's batch."""
-        return any(isinstance(m, nn.BatchNorm2d) and m.training for m in self.get_submodule(self.head_name).modules())
+        return any(
+            isinstance(m, nn.BatchNorm2d) and m.training
+            for m in self.get_submodule(self.head_name).modules()
+        )
 
 
 class FrameNetwork(SegmentationNetwork):

@@ -14,9 +14,11 @@ RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations of the head, by output s
 
 
 class DeepLab(FrameNetwork):
-    """DeepLabV3 without auxiliary classifier; torchvision's network (at stride 8) and parameter names.
+    """DeepLabV3 without auxiliary classifier; torchvision's network (at stride 8) and parameter
+    names.
 
-    ResNet-18 and EfficientNet-lite0 stand beside torchvision's ResNet-50 and -101 for experiments on a CPU.
+    ResNet-18 and EfficientNet-lite0 stand beside torchvision's ResNet-50 and -101 for experiments
+    on a CPU.
     """
 
     head_name, classifier_name = "classifier", "classifier.4"

@@ -1,4 +1,6 @@
-"""Swin + UperNet as mmsegmentation keeps it, and Swin's authors with it, under the names of transformers."""
+"""Swin + UperNet as mmsegmentation keeps it, and Swin's authors with it, under the names of
+transformers.
+"""
 
 from collections.abc import Mapping
 
@@ -8,8 +10,14 @@ from torch import Tensor
 from densevos.models.segmentation.inflation import Name, renamed
 
 RENAMED: tuple[tuple[str, Name], ...] = (
-    (r"^backbone\.norm(\d)\.", lambda found: f"backbone.hidden_states_norms.stage{int(found[1]) + 1}."),
-    (r"^backbone\.patch_embed\.proj(ection)?\.", "backbone.swin.embeddings.patch_embeddings.projection."),
+    (
+        r"^backbone\.norm(\d)\.",
+        lambda found: f"backbone.hidden_states_norms.stage{int(found[1]) + 1}.",
+    ),
+    (
+        r"^backbone\.patch_embed\.proj(ection)?\.",
+        "backbone.swin.embeddings.patch_embeddings.projection.",
+    ),
     (r"^backbone\.patch_embed\.norm\.", "backbone.swin.embeddings.norm."),
     (r"^backbone\.(layers|stages)\.", "backbone.swin.encoder.layers."),
     (r"\.norm1\.", ".layernorm_before."),
@@ -39,14 +47,19 @@ def from_mmseg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for part, third in zip("qkv", tensor.chunk(3), strict=True):
                 found[f"{before}.attention.{part}_proj.{after}"] = third
         else:
-            found[renamed(name, RENAMED)] = _as_sliced(tensor) if unfolded and ".downsample." in name else tensor
+            found[renamed(name, RENAMED)] = (
+                _as_sliced(tensor) if unfolded and ".downsample." in name else tensor
+            )
+
     return found
 
 
 def _as_sliced(weight: Tensor) -> Tensor:
-    """Weights of patch merging [...,4C] of four cells unfolded, cells fastest, as of four slices: C fastest, row first.
+    """Weights of patch merging [...,4C] of four cells unfolded, cells fastest, as of four slices: C
+    fastest, row first.
 
-    mmsegmentation merges by nn.Unfold; the authors, transformers and torchvision put slices side by side.
+    mmsegmentation merges by nn.Unfold; the authors, transformers and torchvision put slices side by
+    side.
     """
     cells = weight.unflatten(-1, (-1, 4))[..., torch.tensor([0, 2, 1, 3])]
     return cells.transpose(-1, -2).flatten(-2)

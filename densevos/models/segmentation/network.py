@@ -27,11 +27,15 @@ ARCHITECTURES: dict[str, Callable[[NetworkConfig, int], SegmentationNetwork]] = 
 }
 
 
-def make_network(config: NetworkConfig, classes: int, names: Sequence[str] | None = None) -> SegmentationNetwork:
-    """A network of `classes` classes that starts from the configuration's weights, or from random ones.
+def make_network(
+    config: NetworkConfig, classes: int, names: Sequence[str] | None = None
+) -> SegmentationNetwork:
+    """A network of `classes` classes that starts from the configuration's weights, or from random
+    ones.
 
-    Warns when a part of it starts from random weights all the same, such as the last layer for another number of
-    classes, or all of it, if the weights cannot be downloaded. Its `began` says so too.
+    Warns when a part of it starts from random weights all the same, such as the last layer for
+    another number of classes, or all of it, if the weights cannot be downloaded. Its `began` says
+    so too.
 
     Args:
         config: The architecture and the initial weights.
@@ -47,6 +51,7 @@ def make_network(config: NetworkConfig, classes: int, names: Sequence[str] | Non
         network.began = note or config.weights
         if note:
             warnings.warn(f"--network.weights {note}", stacklevel=2)
+
     return network
 
 
@@ -59,9 +64,11 @@ def save_network(
     size: int,
     training: Mapping[str, Any],
 ) -> None:
-    """Write weights to `path` (.safetensors) and the card beside it (.json), each whole or not at all.
+    """Write weights to `path` (.safetensors) and the card beside it (.json), each whole or not at
+    all.
 
-    classes: their names, the index is the id. size: side of the frames that it was trained on, pixels.
+    classes: their names, the index is the id. size: side of the frames that it was trained on,
+    pixels.
     """
     facts = {
         "format": FORMAT,
@@ -82,5 +89,8 @@ def load_network(path: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
         network = make_network(dataclasses.replace(config, weights=None), len(facts["classes"]))
         network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: weights do not fit the network that its card names; train it again") from error
+        raise InputError(
+            f"{path}: weights do not fit the network that its card names; train it again"
+        ) from error
+
     return network.eval(), facts

@@ -1,4 +1,6 @@
-"""The 2D Transformer: Swin (Liu et al., 2021) + UperNet (Xiao et al., 2018), both of transformers."""
+"""The 2D Transformer: Swin (Liu et al., 2021) + UperNet (Xiao et al., 2018), both of
+transformers.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,7 +15,9 @@ from densevos.models.segmentation.base import STAGES, FrameNetwork
 
 
 class SwinUperNet(FrameNetwork):
-    """Swin + UperNet under transformers' parameter names, without auxiliary head; takes frames of any size."""
+    """Swin + UperNet under transformers' parameter names, without auxiliary head; takes frames of
+    any size.
+    """
 
     head_name, classifier_name = "decode_head", "decode_head.classifier"
     backbone: Any
@@ -23,10 +27,15 @@ class SwinUperNet(FrameNetwork):
         super().__init__(classes, swin_taps(config))
         network = make_upernet(config, classes)
         self.backbone, self.decode_head = network.backbone, network.decode_head
-        self.backbone.swin.layernorm = nn.Identity()  # Feeds nothing here: its weights would never get a gradient.
+        self.backbone.swin.layernorm = (
+            nn.Identity()
+        )  # Feeds nothing here: its weights would never get a gradient.
+
         if config.checkpointing:
             for stage in self.backbone.swin.encoder.layers:
-                for block in stage.blocks:  # transformers' own switch would checkpoint blocks within stages, at a cost
+                for block in (
+                    stage.blocks
+                ):  # transformers' own switch would checkpoint blocks within stages, at a cost
                     block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
     def encode_frames(self, frames: Tensor) -> dict[str, Tensor]:
@@ -45,7 +54,9 @@ def swin_taps(config: NetworkConfig) -> dict[str, tuple[int, int]]:
 
 
 def make_upernet(config: NetworkConfig, classes: int) -> Any:
-    """transformers' UperNetForSemanticSegmentation; InputError when transformers is not installed."""
+    """transformers' UperNetForSemanticSegmentation; InputError when transformers is not
+    installed.
+    """
     try:
         from transformers import SwinConfig, UperNetConfig, UperNetForSemanticSegmentation
     except ImportError as error:
@@ -53,6 +64,7 @@ def make_upernet(config: NetworkConfig, classes: int) -> Any:
             f"--network.architecture {config.architecture}: needs transformers ({error}); "
             "pip install 'densevos[segmentation]'"
         ) from error
+
     swin = SwinConfig(  # type: ignore[call-arg]  # transformers declares not all of its arguments
         embed_dim=config.embed_dim,
         depths=config.depths,
@@ -62,6 +74,10 @@ def make_upernet(config: NetworkConfig, classes: int) -> Any:
         out_features=list(STAGES),
     )
     upernet = UperNetConfig(  # type: ignore[call-arg]
-        backbone_config=swin, hidden_size=config.hidden, use_auxiliary_head=False, num_labels=classes
+        backbone_config=swin,
+        hidden_size=config.hidden,
+        use_auxiliary_head=False,
+        num_labels=classes,
     )
+
     return UperNetForSemanticSegmentation(upernet)

@@ -16,9 +16,10 @@ from densevos.models.segmentation.swin_upernet import make_upernet, swin_taps
 class VideoSwin(SegmentationNetwork):
     """Patches of one frame, attention over windows of the whole clip, and the 2D network's decoder.
 
-    The encoder is torchvision's; the norms before the decoder are those of transformers' Swin backbone, so that weights
-    of the 2D network can be inflated (densevos.models.segmentation.inflation). Where a stage has fewer tokens a side
-    than the window, torchvision shrinks the window; choose a window that divides the sides where it matters.
+    The encoder is torchvision's; the norms before the decoder are those of transformers' Swin
+    backbone, so that weights of the 2D network can be inflated
+    (densevos.models.segmentation.inflation). Where a stage has fewer tokens a side than the window,
+    torchvision shrinks the window; choose a window that divides the sides where it matters.
     """
 
     head_name, classifier_name = "decode_head", "decode_head.classifier"
@@ -43,14 +44,21 @@ class VideoSwin(SegmentationNetwork):
 
     def encode(self, frames: Tensor) -> dict[str, Tensor]:
         """Clips [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
-        x = self.backbone.patch_embed(frames.transpose(1, 2))  # [B,T,h,w,C], as in all of the encoder
+        x = self.backbone.patch_embed(
+            frames.transpose(1, 2)
+        )  # [B,T,h,w,C], as in all of the encoder
         features = {"spatial": _channels_first(x)}
-        stages, merges = self.backbone.features[0::2], [nn.Identity(), *self.backbone.features[1::2]]
+        stages, merges = (
+            self.backbone.features[0::2],
+            [nn.Identity(), *self.backbone.features[1::2]],
+        )
+
         for name, merge, stage in zip(STAGES, merges, stages, strict=True):
             x = merge(x)
             for block in stage:
                 x = self._run(block, x)
             features[name] = _channels_first(self.norms[name](x))
+
         return {**features, "global": features["stage4"]}
 
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -1,1 +1,3 @@
-"""One file for each kind of encoder; each hands over a `Backbone`. `encoder.py` is the front door."""
+"""One file for each kind of encoder; each hands over a `Backbone`. `encoder.py` is the front
+door.
+"""

@@ -13,7 +13,9 @@ def check_frame(frame: np.ndarray) -> None:
     """InputError for anything but a frame [H,W,3] uint8."""
     check_array("frame", frame)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
-        raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255")
+        raise InputError(
+            f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255"
+        )
 
 
 def check_array(name: str, array: object) -> None:
@@ -26,7 +28,8 @@ def check_array(name: str, array: object) -> None:
 
 
 def float_frames(frames: Tensor, device: torch.device) -> Tensor:
-    """Frames [B,3,H,W], uint8 of 0 to 255 or floats of 0 to 1, as float32 RGB in 0 to 1 on the device.
+    """Frames [B,3,H,W], uint8 of 0 to 255 or floats of 0 to 1, as float32 RGB in 0 to 1 on the
+    device.
 
     Raises InputError for anything else.
     """
@@ -38,12 +41,15 @@ def float_frames(frames: Tensor, device: torch.device) -> Tensor:
             "frames: must be a tensor [B,3,H,W] of RGB, floats in 0 to 1 or uint8 in 0 to 255, "
             f"is {what}; features takes arrays [T,H,W,3] uint8"
         )
+
     # float32 before they leave the CPU: a Mac's GPU has no float64.
     moved = frames.to(device) if frames.dtype == torch.uint8 else frames.float().to(device)
     return moved.float() / 255 if frames.dtype == torch.uint8 else moved
 
 
 def padded_frames(frames: Tensor, size: Size) -> Tensor:
-    """Frames [B,3,H,W] with edge pixels repeated at the bottom and right until they are of [H,W] = `size`."""
+    """Frames [B,3,H,W] with edge pixels repeated at the bottom and right until they are of [H,W] =
+    `size`.
+    """
     below, right = (to - side for to, side in zip(size, frames.shape[2:], strict=True))
     return F.pad(frames, (0, right, 0, below), mode="replicate") if below or right else frames

@@ -25,14 +25,14 @@ class Backbone:
     """A network on the CPU in eval mode, and how to use it.
 
     features: frames [B,3,H,W] normalised by `mean` and `std`, and a layer -> [B,C,h,w].
-    new_memory: for a network that sees more than one frame, what makes the memory of one video; `features` takes each
-    frame for the first one of a video then. sees: what it sees, in words. every: its features are new every so many
-    frames.
+    new_memory: for a network that sees more than one frame, what makes the memory of one video;
+    `features` takes each frame for the first one of a video then. sees: what it sees, in words.
+    every: its features are new every so many frames.
     positions: `features` by how position embeddings are interpolated, where there is a choice.
-    strides: pixels per cell of each layer, None where it has to be measured; `default` is one of the layers.
-    module: holds the parameters, None where there are none to be moved or counted.
-    fixed: the network says itself what it wants of frames, so no protocol may prefer another mean or std.
-    colour: what frames are turned into before they are normalised.
+    strides: pixels per cell of each layer, None where it has to be measured; `default` is one of
+    the layers. module: holds the parameters, None where there are none to be moved or counted.
+    fixed: the network says itself what it wants of frames, so no protocol may prefer another mean
+    or std. colour: what frames are turned into before they are normalised.
     padded: frames must be padded to whole cells; None where that has to be measured.
     files: what was read; card: what the file says of its training.
     """
@@ -66,7 +66,8 @@ def encoded(
     precision: Precision,
     module: nn.Module | None = None,
 ) -> Tensor:
-    """Features [B,C,h,w] that a network makes of normalised frames [B,3,H,W]; `module` holds its parameters.
+    """Features [B,C,h,w] that a network makes of normalised frames [B,3,H,W]; `module` holds its
+    parameters.
 
     Raises InputError, which names the cause, where it fails or returns anything else.
     """
@@ -82,12 +83,21 @@ def encoded(
             f"--encoder {name}: fails on a frame of {height}x{width} pixels ({type(error).__name__}: "
             f"{shortened(error)}); {_hint(module, frames.device)}"
         ) from error
-    if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != batch or not features.numel():
-        shape = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+
+    if (
+        not isinstance(features, Tensor)
+        or features.ndim != 4
+        or len(features) != batch
+        or not features.numel()
+    ):
+        shape = (
+            list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+        )
         raise InputError(
             f"--encoder {name}: returns {shape} for frames [{batch},3,{height},{width}]; "
             f"it must return features [{batch},C,h,w]{_form_hint(features)}"
         )
+
     return features
 
 
@@ -107,11 +117,13 @@ def measured_stride(
     frames = torch.zeros(1, 3, *PROBE, device=device)
     features = encoded(network, frames, name=name, precision=precision, module=module)
     stride, rest = divmod(PROBE[0], features.shape[2])
+
     if rest or features.shape[3] * stride != PROBE[1]:
         raise InputError(
             f"--encoder {name}: returns {list(features.shape)} for a frame of {PROBE[0]}x{PROBE[1]} pixels; "
             "its cells must be squares of whole pixels"
         )
+
     return stride
 
 
@@ -125,7 +137,8 @@ def needs_whole_cells(
     precision: Precision,
     module: nn.Module | None = None,
 ) -> bool:
-    """Whether frames must be padded to multiples of `stride`: networks of patches refuse others or cut them off.
+    """Whether frames must be padded to multiples of `stride`: networks of patches refuse others or
+    cut them off.
 
     A network of convolutions that pad makes ceil(side / stride) cells of any side.
     """
@@ -134,6 +147,7 @@ def needs_whole_cells(
         features = encoded(network, frames, name=name, precision=precision, module=module)
     except InputError:
         return True
+
     return list(features.shape[2:]) != [-(-side // stride) for side in ODD_PROBE]
 
 
@@ -143,6 +157,7 @@ def _hint(module: nn.Module | None, device: torch.device) -> str:
     other = ", ".join(sorted(short_name(dtype) for dtype in types - {torch.float32}))
     if other:
         return f"its weights are {other} and frames are float32, so return it as network.float()"
+
     return f"give a network that takes float32 frames of any size on {device}"
 
 
@@ -151,8 +166,10 @@ def _form_hint(features: object) -> str:
     if isinstance(features, Tensor):
         tokens = "; of tokens [B,N,C] leave out the class token, then tokens.mT.unflatten(2, (H // patch, W // patch))"
         return tokens if features.ndim == 3 else ""
+
     if isinstance(features, Mapping):
         return f"; pick one of {', '.join(map(str, list(features)[:5]))}"
+
     return "; pick one of them" if isinstance(features, list | tuple) else ""
 
 

@@ -1,10 +1,12 @@
-"""Released CRW snapshots (Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020).
+"""Released CRW snapshots (Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random
+Walk, NeurIPS 2020).
 
-What is known of them: the weights of a ResNet-18 under torchvision's names, behind `encoder.` or `encoder.model.`.
-Convolutions may carry a temporal axis of length 1 ([64,3,1,7,7]), and those with padding may be the second member
-of a pair (`layer1.0.conv1.1.weight`) whose first reflects the border. Heads of the walk (`selfsim_*`) and the
-classifier are not used. layer3 and layer4 keep the resolution of layer2 without dilation, as in DUL; borders are
-reflected ahead of every padded convolution; the published evaluation compares layer3, stride 8.
+What is known of them: the weights of a ResNet-18 under torchvision's names, behind `encoder.` or
+`encoder.model.`. Convolutions may carry a temporal axis of length 1 ([64,3,1,7,7]), and those with
+padding may be the second member of a pair (`layer1.0.conv1.1.weight`) whose first reflects the
+border. Heads of the walk (`selfsim_*`) and the classifier are not used. layer3 and layer4 keep the
+resolution of layer2 without dilation, as in DUL; borders are reflected ahead of every padded
+convolution; the published evaluation compares layer3, stride 8.
 """
 
 import re
@@ -23,19 +25,32 @@ from densevos_eval.adapters.weights import resnet_weights
 
 
 def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
-    """The network of a snapshot: res2, res3 (default) and, where the snapshot holds layer4, res4."""
-    state = {_plain(name): tensor for name, tensor in resnet_weights(below(weights, "encoder."), path).items()}
-    backbone = released_resnet(state, path, name="CRW", default="res3", prepare=partial(_check, path))
+    """The network of a snapshot: res2, res3 (default) and, where the snapshot holds layer4,
+    res4.
+    """
+    state = {
+        _plain(name): tensor
+        for name, tensor in resnet_weights(below(weights, "encoder."), path).items()
+    }
+    backbone = released_resnet(
+        state, path, name="CRW", default="res3", prepare=partial(_check, path)
+    )
     assert backbone.module is not None, "a released ResNet is a module"
     _reflect_borders(backbone.module)
+
     return backbone
 
 
 def _check(path: Path, frames: Tensor) -> Tensor:
-    """The frames; InputError for those of a single row or column of cells: it has none to reflect."""
+    """The frames; InputError for those of a single row or column of cells: it has none to
+    reflect.
+    """
     height, width = frames.shape[2:]
     if min(height, width) <= STRIDE:
-        raise InputError(f"{path}: reflects borders, so frames must have more than {STRIDE} rows and columns of pixels")
+        raise InputError(
+            f"{path}: reflects borders, so frames must have more than {STRIDE} rows and columns of pixels"
+        )
+
     return frames
 
 

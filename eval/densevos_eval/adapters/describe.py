@@ -13,7 +13,9 @@ FRAME = (480, 854)
 
 
 def facts(encoder: Encoder) -> dict[str, str]:
-    """Title and text of each fact, in the order to be read: kind, architecture, layer, stride, file, training ..."""
+    """Title and text of each fact, in the order to be read: kind, architecture, layer, stride,
+    file, training ...
+    """
     source = encoder.source
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
     cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
@@ -23,6 +25,7 @@ def facts(encoder: Encoder) -> dict[str, str]:
         told |= {"kind": source.kind, "architecture": source.architecture}
     if source and source.module is not None:
         told["parameters"] = f"{sum(p.numel() for p in source.module.parameters()):,}"
+
     told |= {
         "layer": f"{encoder.layer} (of {', '.join(source.strides)})" if source else encoder.layer,
         "channels": str(channels),
@@ -37,12 +40,15 @@ def facts(encoder: Encoder) -> dict[str, str]:
     if encoder.every > 1:
         between = {"repeat": "repeated", "interpolate": "interpolated"}[encoder.between]
         told["encoded"] = f"every {encoder.every} frames; between them features are {between}"
+
     for path in source.files if source else ():
         told |= {"file": str(path), "sha256": sha256(path)}
+
     if source:
         told |= {title: _text(fact) for title, fact in source.card.get("about", {}).items()}
     if source and source.card.get("training"):
         told["training"] = json.dumps(source.card["training"], indent=2)
+
     return told
 
 

@@ -1,4 +1,6 @@
-"""Released DUL snapshots (Araslanov et al., NeurIPS 2021): `fast_net.backbone.*` and `fast_net.emb_q.*`."""
+"""Released DUL snapshots (Araslanov et al., NeurIPS 2021): `fast_net.backbone.*` and
+`fast_net.emb_q.*`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +16,32 @@ from densevos_eval.adapters.own import dense
 
 
 def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
-    """The network of a snapshot, at stride 8; res4 is the published layer. InputError where it does not fit."""
+    """The network of a snapshot, at stride 8; res4 is the published layer. InputError where it does
+    not fit.
+    """
     trunk, head = below(weights, "fast_net.backbone."), below(weights, "fast_net.emb_q.")
     trunk = {name: tensor for name, tensor in trunk.items() if not name.startswith("fc.")}
     if not trunk or "conv2.weight" not in head:
-        raise InputError(f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a whole DUL snapshot")
+        raise InputError(
+            f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a whole DUL snapshot"
+        )
+
     config = EncoderConfig(
         architecture="resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18",
         key_channels=len(head["conv2.weight"]),
     )
     encoder = DenseEncoder(config)
+
     try:
         encoder.trunk.load_state_dict(trunk)
         encoder.head.load_state_dict(head)
     except RuntimeError as error:
-        reason = differences(trunk, encoder.trunk.state_dict()) or differences(head, encoder.head.state_dict())
+        reason = differences(trunk, encoder.trunk.state_dict()) or differences(
+            head, encoder.head.state_dict()
+        )
         reason = reason or shortened(error)
         raise InputError(
             f"{path}: weights do not fit a dense {config.architecture} ({reason}); give a DUL snapshot"
         ) from error
+
     return dense(encoder, kind="released DUL snapshot", files=(path,))

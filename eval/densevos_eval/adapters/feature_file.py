@@ -1,4 +1,6 @@
-"""Features of a video as an .npz file, written frame by frame: memory does not grow with the length of the video."""
+"""Features of a video as an .npz file, written frame by frame: memory does not grow with the length
+of the video.
+"""
 
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +12,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos_eval.adapters.encoder import Encoder
 from densevos_eval.base.sizes import Size
 
@@ -29,9 +31,10 @@ def write_features(
 ) -> tuple[int, int, int, int]:
     """Write the features of the frames of one video to an .npz file.
 
-    The file holds `features` [T,C,h,w], of length 1 in every cell unless the encoder says otherwise; `frames` [T], the
-    names of the frames; `stride`, the pixels that a cell is wide; `frame_size` [H,W]; `encoded_size` [H,W], that which
-    frames were resized to, and of which cell (y,x) covers pixels (y,x) * stride and on; `encoder` and `layer`, names.
+    The file holds `features` [T,C,h,w], of length 1 in every cell unless the encoder says
+    otherwise; `frames` [T], the names of the frames; `stride`, the pixels that a cell is wide;
+    `frame_size` [H,W]; `encoded_size` [H,W], that which frames were resized to, and of which cell
+    (y,x) covers pixels (y,x) * stride and on; `encoder` and `layer`, names.
 
     Args:
         path: The file, of any suffix; it appears when it is complete.
@@ -56,12 +59,17 @@ def write_features(
         "encoder": np.array(encoder.name),
         "layer": np.array(encoder.layer),
     }
-    with written_whole(path) as file, zipfile.ZipFile(file, "w") as archive:
+
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, value in facts.items():
             with archive.open(f"{name}.npy", "w") as member:
                 npy.write_array(member, value, allow_pickle=False)
+
         with archive.open("features.npy", "w", force_zip64=True) as member:
-            shape = _stream(member, encoder.stream().over(frames), len(names), np.dtype(number), on_frame)
+            shape = _stream(
+                member, encoder.stream().over(frames), len(names), np.dtype(number), on_frame
+            )
+
     return shape
 
 
@@ -72,17 +80,26 @@ def _stream(
     number: np.dtype,
     on_frame: Callable[[], object],
 ) -> tuple[int, int, int, int]:
-    """Write `count` features [C,h,w] one after another as an array [count,C,h,w]; return that shape."""
+    """Write `count` features [C,h,w] one after another as an array [count,C,h,w]; return that
+    shape.
+    """
     written, shape = 0, (0, 0, 0)
     for one in features:
         values = np.ascontiguousarray(one.cpu().numpy(), number)
         if not written:
             shape = values.shape
-            header = {"descr": npy.dtype_to_descr(number), "fortran_order": False, "shape": (count, *shape)}
+            header = {
+                "descr": npy.dtype_to_descr(number),
+                "fortran_order": False,
+                "shape": (count, *shape),
+            }
             npy.write_array_header_1_0(member, header)
+
         member.write(values.data)
         written += 1
         on_frame()
+
     if written != count:
         raise InputError(f"video: has {written} frames where {count} were announced; re-encode it")
+
     return count, *shape

@@ -1,4 +1,6 @@
-"""How a frame becomes what an encoder sees: its size, resampling and colours. Pixels and sizes only, no network."""
+"""How a frame becomes what an encoder sees: its size, resampling and colours. Pixels and sizes
+only, no network.
+"""
 
 import math
 from dataclasses import dataclass
@@ -26,39 +28,52 @@ class FrameConfig:
     long_side: int | None = None
     """Resize frames so that their long side has this many pixels."""
     multiple: int | Literal["cell"] = 1
-    """With --short-side or --long-side: round sides to multiples of this many pixels, or of the encoder's cells."""
+    """With --short-side or --long-side: round sides to multiples of this many pixels, or of the
+    encoder's cells.
+    """
     rounding: Literal["nearest", "down", "up"] = "nearest"
     """Direction in which --multiple rounds."""
     rounded: Literal["both", "other"] = "both"
-    """Sides that --multiple rounds: both, or only the other one, so that the named side keeps its length."""
+    """Sides that --multiple rounds: both, or only the other one, so that the named side keeps its
+    length.
+    """
     resampling: Resampling = "smooth"
-    """How frames are resized: smooth (area average to shrink, bicubic to enlarge), bilinear of 8-bit or of float
-    pixels without smoothing, bicubic with smoothing, or nearest."""
+    """How frames are resized: smooth (area average to shrink, bicubic to enlarge), bilinear of
+    8-bit or of float pixels without smoothing, bicubic with smoothing, or nearest."""
     converted: str | None = None
-    """Resize frames and masks to HEIGHTxWIDTH with nearest neighbour before everything else, as programs do that
-    convert a data set beforehand."""
+    """Resize frames and masks to HEIGHTxWIDTH with nearest neighbour before everything else, as
+    programs do that convert a data set beforehand."""
     converted_quality: int | None = None
-    """With --converted: compress frames as JPEG of this quality (1 to 95) after that, as a converted data set on disk
-    is; without it, converted frames are not compressed again."""
+    """With --converted: compress frames as JPEG of this quality (1 to 95) after that, as a
+    converted data set on disk is; without it, converted frames are not compressed again."""
     colour: Literal["rgb", "lab"] = "rgb"
     """Colours that the encoder sees: RGB, or three times the lightness of CIE Lab."""
 
     def __post_init__(self) -> None:
-        named = [name for name in ("frame_size", "short_side", "long_side") if getattr(self, name) is not None]
+        named = [
+            name
+            for name in ("frame_size", "short_side", "long_side")
+            if getattr(self, name) is not None
+        ]
         if len(named) > 1:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name in named)
             raise InputError(f"{flags}: give one of them")
+
         for name in ("short_side", "long_side"):
             side = getattr(self, name)
             if side is not None and side < 1:
                 raise InputError(f"--{name.replace('_', '-')}: must be 1 or more pixels, is {side}")
+
         if self.multiple != "cell" and self.multiple < 1:
             raise InputError(f"--multiple: must be 1 or more pixels, is {self.multiple}")
         if self.converted_quality is not None:
             if self.converted is None:
                 raise InputError("--converted-quality: needs --converted")
             if not 1 <= self.converted_quality <= 95:
-                raise InputError(f"--converted-quality: must be from 1 to 95, is {self.converted_quality}")
+                raise InputError(
+                    f"--converted-quality: must be from 1 to 95, is {self.converted_quality}"
+                )
+
         for name in ("frame_size", "converted"):
             text = getattr(self, name)
             if text is not None:
@@ -69,7 +84,9 @@ class FrameConfig:
         return parse_size(self.converted, "--converted") if self.converted else None
 
     def encoded_size(self, frame: Size, cell: int) -> Size:
-        """[H,W] that a frame [H,W] = `frame` is resized to; `cell` is the side of an encoder's cell in pixels."""
+        """[H,W] that a frame [H,W] = `frame` is resized to; `cell` is the side of an encoder's cell
+        in pixels.
+        """
         height, width = self.conversion() or frame
         if self.frame_size is not None:
             return parse_size(self.frame_size, "--frame-size")
@@ -84,6 +101,7 @@ class FrameConfig:
         named = side if self.rounded == "other" else _rounded(side, multiple, self.rounding)
         other = named * width / height if by_height else named * height / width
         other = _rounded(other, multiple, self.rounding)
+
         return (named, other) if by_height else (other, named)
 
 
@@ -101,11 +119,15 @@ class FrameSizes:
     encoded: Size
     """The frame as the encoder sees it."""
     covered: Size
-    """What the cells cover: larger than `encoded` where the encoder needs whole cells and the frame is padded."""
+    """What the cells cover: larger than `encoded` where the encoder needs whole cells and the frame
+    is padded.
+    """
 
 
 def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.ndarray:
-    """A frame [H,W,3] uint8 RGB at `size`: uint8, or float32 in 0..1 where the resampling or the colours ask for it."""
+    """A frame [H,W,3] uint8 RGB at `size`: uint8, or float32 in 0..1 where the resampling or the
+    colours ask for it.
+    """
     conversion = config.conversion()
     if conversion:
         frame = nearest(frame, conversion)
@@ -113,20 +135,27 @@ def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.nda
         frame = compressed(frame, config.converted_quality)
     if config.resampling == "bilinear-float" and size != frame.shape[:2]:
         return _coloured(_resampled(frame.astype(np.float32) / 255, size, "bilinear"), config)
+
     return _coloured(_resampled(frame, size, config.resampling), config)
 
 
 def nearest(image: np.ndarray, size: Size) -> np.ndarray:
-    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its centre."""
+    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its
+    centre.
+    """
     if image.shape[:2] == size:
         return image
+
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def nearest_corner(image: np.ndarray, size: Size) -> np.ndarray:
-    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its upper left corner."""
+    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its
+    upper left corner.
+    """
     if image.shape[:2] == size:
         return image
+
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST))
 
 
@@ -154,10 +183,13 @@ def whole_cells(size: Size, cell: int) -> Size:
 
 
 def _rounded(side: float, multiple: int, rounding: str) -> int:
-    """A length as a multiple of `multiple`, at least one of them; halves are rounded up, as VFS's program does."""
+    """A length as a multiple of `multiple`, at least one of them; halves are rounded up, as VFS's
+    program does.
+    """
     whole = side / multiple
     if rounding == "nearest":
         whole += 0.5
+
     count = math.ceil(whole) if rounding == "up" else math.floor(whole)
     return max(multiple, count * multiple)
 
@@ -172,15 +204,23 @@ def _resampled(frame: np.ndarray, size: Size, resampling: Resampling) -> np.ndar
 
     kind = cv2.INTER_LINEAR
     if resampling == "smooth":
-        kind = cv2.INTER_AREA if size[0] * size[1] < frame.shape[0] * frame.shape[1] else cv2.INTER_CUBIC
+        kind = (
+            cv2.INTER_AREA
+            if size[0] * size[1] < frame.shape[0] * frame.shape[1]
+            else cv2.INTER_CUBIC
+        )
+
     return np.asarray(cv2.resize(frame, size[::-1], interpolation=kind))
 
 
 def _coloured(pixels: np.ndarray, config: FrameConfig) -> np.ndarray:
-    """RGB as it is, or the lightness of Lab three times: OpenCV's 8-bit value over 256, as UVC's program has it."""
+    """RGB as it is, or the lightness of Lab three times: OpenCV's 8-bit value over 256, as UVC's
+    program has it.
+    """
     if config.colour == "rgb":
         return pixels
     if pixels.dtype != np.uint8:
         pixels = np.round(pixels * 255).astype(np.uint8)
+
     lightness = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., :1]
     return np.repeat(lightness.astype(np.float32) / 256, 3, axis=2)

@@ -1,4 +1,6 @@
-"""torchvision's ResNets as dense networks: layer3 and layer4 keep the resolution of layer2, stride 8."""
+"""torchvision's ResNets as dense networks: layer3 and layer4 keep the resolution of layer2, stride
+8.
+"""
 
 import torch
 import torchvision
@@ -13,18 +15,20 @@ PARTS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 class DenseStages(nn.Module):
     """The stages of a ResNet under torchvision's parameter names, without its classifier.
 
-    dilated: strides become dilation, so that every 2nd (4th) cell is exactly layer3 (layer4) of the network as it
-    was, and trained filters keep their meaning; else strides are dropped, as CRW and DUL do.
-    last: the last stage that there is.
+    dilated: strides become dilation, so that every 2nd (4th) cell is exactly layer3 (layer4) of the
+    network as it was, and trained filters keep their meaning; else strides are dropped, as CRW and
+    DUL do. last: the last stage that there is.
     """
 
     def __init__(self, network: ResNet, *, dilated: bool, last: str = LAYERS[-1]):
         super().__init__()
         for part in PARTS:
             self.add_module(part, getattr(network, part))
+
         dilation = 1
         for layer in (network.layer3, network.layer4):
             dilation = _keep_resolution(layer, dilation if dilated else 0)
+
         for stage in LAYERS[LAYERS.index(last) + 1 :]:
             delattr(self, f"layer{stage[-1]}")
 
@@ -34,6 +38,7 @@ class DenseStages(nn.Module):
         features = nn.functional.max_pool2d(features, kernel_size=3, stride=2, padding=1)
         for number in range(1, int(layer.removeprefix("res")) + 1):
             features = self.get_submodule(f"layer{number}")(features)
+
         return features
 
 
@@ -45,7 +50,9 @@ def untrained(name: str) -> ResNet:
 
 
 def _keep_resolution(layer: nn.Module, dilation: int) -> int:
-    """Drop the strides of a layer, dilate its convolutions where `dilation` is not 0; the dilation behind it."""
+    """Drop the strides of a layer, dilate its convolutions where `dilation` is not 0; the dilation
+    behind it.
+    """
     for block in layer.children():
         for name, convolution in block.named_children():
             if name == "downsample":
@@ -54,6 +61,8 @@ def _keep_resolution(layer: nn.Module, dilation: int) -> int:
                 if dilation:
                     reach = dilation * (convolution.kernel_size[0] // 2)
                     convolution.dilation, convolution.padding = (dilation, dilation), (reach, reach)
+
                 dilation *= convolution.stride[0]
                 convolution.stride = (1, 1)
+
     return dilation

@@ -1,4 +1,6 @@
-"""By which factors frames may be resized, and how many of them may be left out, before they are encoded."""
+"""By which factors frames may be resized, and how many of them may be left out, before they are
+encoded.
+"""
 
 from densevos.base.errors import InputError
 

@@ -1,4 +1,6 @@
-"""The encoder of a segmentation network of this project: model.safetensors of densevos train i2v_cnn and its kin."""
+"""The encoder of a segmentation network of this project: model.safetensors of densevos train
+i2v_cnn and its kin.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,8 @@ from densevos_eval.adapters.backbone import PROBE, Backbone
 
 
 def from_file(path: Path) -> Backbone:
-    """The network's taps as layers, from the image on; the end of the encoder, global, is the default.
+    """The network's taps as layers, from the image on; the end of the encoder, global, is the
+    default.
 
     Raises InputError as `load_network` does.
     """
@@ -24,7 +27,9 @@ def from_file(path: Path) -> Backbone:
         strides=strides,
         default="global",
         module=network,
-        memory_format=torch.channels_last if network.clip_frames == 1 else torch.contiguous_format,  # not of 5 axes
+        memory_format=torch.channels_last
+        if network.clip_frames == 1
+        else torch.contiguous_format,  # not of 5 axes
         files=(path,),
         card=card,
     )
@@ -33,11 +38,12 @@ def from_file(path: Path) -> Backbone:
 def _features(network: SegmentationNetwork, frames: Tensor, layer: str) -> Tensor:
     """Normalised frames [B,3,H,W] -> features [B,C,h,w] of a tap.
 
-    A network of clips sees each frame as it sees an image: with empty frames behind it (image-to-video paper A,
-    Sec. 3).
+    A network of clips sees each frame as it sees an image: with empty frames behind it
+    (image-to-video paper A, Sec. 3).
     """
     clips = frames[:, None]
     if network.clip_frames > 1:
         empty = clips.new_zeros(len(clips), network.clip_frames - 1, *frames.shape[1:])
         clips = torch.cat([clips, empty], dim=1)
+
     return network.encode(clips)[layer][:, 0]

@@ -26,35 +26,43 @@ FORMS = (
 def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
     """The network that `spec` names, by the adapter of its kind.
 
-    spec: default, the encoder that comes with the package (a file of that name is ./default); an encoder.safetensors
-    of ours, a MuG or segmentation network's model.safetensors, or the folder of such a run; a released snapshot of
-    DUL, CRW, VFS, UVC or TimeCycle; another file of a ResNet or a usual vision transformer, whatever stands before the
-    names of its weights ("model.", "encoder.", "module."); torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS];
-    random:NAME[:SEED] for an untrained network of ours; or module:function. A file that exists goes before
-    module:function.
-    weights_of: which of the networks in a file of another project: student, encoder_k, model_ema, ...; without it, the
-    one that is usually evaluated.
+    spec: default, the encoder that comes with the package (a file of that name is ./default); an
+    encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of
+    such a run; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; another file of a ResNet or
+    a usual vision transformer, whatever stands before the names of its weights ("model.",
+    "encoder.", "module."); torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for
+    an untrained network of ours; or module:function. A file that exists goes before
+    module:function. weights_of: which of the networks in a file of another project: student,
+    encoder_k, model_ema, ...; without it, the one that is usually evaluated.
 
-    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled code (which is
-    never run), when weights cannot be fetched, and when nothing of these forms is meant.
+    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled
+    code (which is never run), when weights cannot be fetched, and when nothing of these forms is
+    meant.
     """
     kind, colon, rest = spec.partition(":")
     name, _, weights = rest.partition(":")
     is_foreign = is_file(weights) if kind in ("torchvision", "timm") else Path(spec).is_file()
+
     if weights_of is not None and not is_foreign:
-        raise InputError(f"--weights-of {weights_of}: is for FILE, torchvision:NAME:FILE, timm:NAME:FILE, not {spec}")
+        raise InputError(
+            f"--weights-of {weights_of}: is for FILE, torchvision:NAME:FILE, timm:NAME:FILE, not {spec}"
+        )
+
     if spec == DEFAULT:
         return own.shipped()
     if colon and kind in NAMED:
         return NAMED[kind](name, weights or None, weights_of)
+
     path = Path(spec)
     if path.is_dir():
         path = _in_run(path)
     if path.exists():
         read = own.from_file if path.suffix == ".safetensors" else snapshots.from_file
         return read(path, weights_of)
+
     if is_outside(spec):
         return function.load(kind, rest)
+
     raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
 
 

@@ -1,4 +1,6 @@
-"""Released ResNets whose last stages keep the resolution of layer2 without dilation, as CRW, VFS, UVC and TimeCycle."""
+"""Released ResNets whose last stages keep the resolution of layer2 without dilation, as CRW, VFS,
+UVC and TimeCycle.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +27,8 @@ def released_resnet(
     """The network of a snapshot, at stride 8.
 
     Args:
-        weights: Those of a ResNet under torchvision's names; kernels [O,I,1,H,W] of one frame are those of images.
+        weights: Those of a ResNet under torchvision's names; kernels [O,I,1,H,W] of one frame are
+            those of images.
         path: The snapshot, for messages.
         name: What it is a snapshot of.
         default: The layer that the published evaluation compares.

@@ -44,19 +44,22 @@ class Stream:
     def step(self, frame: np.ndarray) -> Tensor:
         """Take the next frame [H,W,3] uint8 RGB; return its features [C,h,w].
 
-        Raises InputError for a frame that the encoder cannot take, and where features are interpolated: that needs
-        frames that are not there yet, see `over`.
+        Raises InputError for a frame that the encoder cannot take, and where features are
+        interpolated: that needs frames that are not there yet, see `over`.
         """
         if self.every > 1 and self.between == "interpolate":
             raise InputError(
                 "--between interpolate: needs frames ahead; give the whole video, or take --between repeat"
             )
+
         return self._next(frame)
 
     def over(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """The features [C,h,w] of each frame of a whole video, the first of which has not been given yet.
+        """The features [C,h,w] of each frame of a whole video, the first of which has not been
+        given yet.
 
-        Where features are interpolated, up to `every` frames are read ahead. Raises InputError as `step` does.
+        Where features are interpolated, up to `every` frames are read ahead. Raises InputError as
+        `step` does.
         """
         if self.every == 1 or self.between == "repeat":
             yield from map(self._next, frames)
@@ -70,8 +73,10 @@ class Stream:
             if not is_computed:
                 waiting += 1
                 continue
+
             if before is not None:
                 yield from self._mixed(before, features, waiting)
+
             yield features
             before, waiting = features, 0
 
@@ -85,6 +90,7 @@ class Stream:
             self._last = self.compute(frame)
         else:
             self.see(frame)
+
         self._index += 1
         assert self._last is not None, "the first frame is computed"
         return self._last

@@ -24,10 +24,11 @@ def can_interpolate(model: Any) -> bool:
 
 
 def with_dino_positions(model: Any) -> Any:
-    """The model, sharing its weights, with positions as in `interpolate_pos_encoding` of DINO (and DINOv2, CropMAE).
+    """The model, sharing its weights, with positions as in `interpolate_pos_encoding` of DINO (and
+    DINOv2, CropMAE).
 
-    timm stretches its table over the frame, and antialiases. DINO samples it bicubically (a = -.75), without, at steps
-    of side / (n + .1), n the cells of the frame.
+    timm stretches its table over the frame, and antialiases. DINO samples it bicubically (a =
+    -.75), without, at steps of side / (n + .1), n the cells of the frame.
     """
     other = copy.copy(model)  # the modules, and so the weights, are the same objects
     other._pos_embed = MethodType(_add_positions, other)
@@ -35,9 +36,12 @@ def with_dino_positions(model: Any) -> Any:
 
 
 def interpolated(table: Tensor, sides: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """Positions [1,gh*gw,C] of a grid with `sides` (gh, gw) -> [1,h*w,C] of a frame with `cells` (h, w)."""
+    """Positions [1,gh*gw,C] of a grid with `sides` (gh, gw) -> [1,h*w,C] of a frame with `cells`
+    (h, w).
+    """
     if sides == cells:
         return table
+
     grid = table.float().unflatten(1, sides).permute(0, 3, 1, 2)
     scale = [(cell + OFFSET) / side for cell, side in zip(cells, sides, strict=True)]
     grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
@@ -45,9 +49,15 @@ def interpolated(table: Tensor, sides: tuple[int, int], cells: tuple[int, int]) 
 
 
 def _add_positions(self: Any, patches: Tensor) -> Tensor:
-    """Patches [B,h,w,C] -> tokens [B,prefix+h*w,C], in the place of the model's own `_pos_embed`."""
+    """Patches [B,h,w,C] -> tokens [B,prefix+h*w,C], in the place of the model's own
+    `_pos_embed`.
+    """
     batch, height, width, channels = patches.shape
-    prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
+    prefix = [
+        token.expand(batch, -1, -1)
+        for token in (self.cls_token, self.reg_token)
+        if token is not None
+    ]
     tokens = patches.reshape(batch, -1, channels)
 
     count = 0 if self.no_embed_class else self.num_prefix_tokens
@@ -55,4 +65,5 @@ def _add_positions(self: Any, patches: Tensor) -> Tensor:
     table = interpolated(table, tuple(self.patch_embed.grid_size), (height, width))
     if self.no_embed_class:
         return self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
+
     return self.pos_drop(torch.cat([*prefix, tokens], dim=1) + torch.cat([own, table], dim=1))

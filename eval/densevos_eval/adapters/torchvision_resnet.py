@@ -1,4 +1,6 @@
-"""torchvision's ResNets with weights of torchvision's or of one's own: torchvision:NAME[@LAYER][:WEIGHTS]."""
+"""torchvision's ResNets with weights of torchvision's or of one's own:
+torchvision:NAME[@LAYER][:WEIGHTS].
+"""
 
 from pathlib import Path
 
@@ -13,30 +15,37 @@ from densevos_eval.adapters.backbone import Backbone, Triple, shortened
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
 from densevos_eval.adapters.weights import is_file, read_weights, resnet_weights
 
-NAMES = sorted(name for name in torchvision.models.list_models(torchvision.models) if "resne" in name)
+NAMES = sorted(
+    name for name in torchvision.models.list_models(torchvision.models) if "resne" in name
+)
 
 
 def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
     """A ResNet, dilated to stride 8, with layers res2, res3 and res4 (default).
 
-    weights: a name of torchvision's (DEFAULT when left out; downloaded once), a local .pth or .safetensors of
-    the same network, or none for an untrained one.
+    weights: a name of torchvision's (DEFAULT when left out; downloaded once), a local .pth or
+    .safetensors of the same network, or none for an untrained one.
     of: which of the networks in the file.
 
     Raises InputError for unknown names, and where weights cannot be fetched or do not fit.
     """
     spec = f"torchvision:{name}" + (f":{weights}" if weights else "")
     if name not in NAMES:
-        raise InputError(f"--encoder {spec}: no ResNet of torchvision's; choose {', '.join(NAMES)}, or use timm:NAME")
+        raise InputError(
+            f"--encoder {spec}: no ResNet of torchvision's; choose {', '.join(NAMES)}, or use timm:NAME"
+        )
+
     network = untrained(name)
     mean, std = MEAN, STD
     file = Path(weights) if weights and is_file(weights) else None
+
     if file:
         _fill(network, read_weights(file, of), file, name)
     elif weights != "none":
         published = _published(name, weights or "DEFAULT", spec)
         mean, std = _normalisation(published)
         _fill(network, _fetched(published, name, spec), Path(spec), name)
+
     dense = DenseStages(network, dilated=True)
     return Backbone(
         kind="torchvision",
@@ -58,6 +67,7 @@ def _published(name: str, weights: str, spec: str) -> Weights:
         raise InputError(
             f"--encoder {spec}: no such weights; choose {', '.join(names)}, a local .pth or .safetensors file, or none"
         )
+
     return names[weights]
 
 
@@ -77,8 +87,11 @@ def _normalisation(published: Weights) -> tuple[Triple, Triple]:
 
 
 def _fill(network: ResNet, weights: dict[str, Tensor], source: Path, name: str) -> None:
-    classifier = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("fc.")}
+    classifier = {
+        key: tensor for key, tensor in network.state_dict().items() if key.startswith("fc.")
+    }
     state = {**resnet_weights(weights, source), **classifier}
+
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -26,11 +26,15 @@ _MMCV = (
     (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
     (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
 )
-"""Names of mmcv's ResNets (VFS), in which a convolution and its BatchNorm are one module, and torchvision's."""
+"""Names of mmcv's ResNets (VFS), in which a convolution and its BatchNorm are one module, and
+torchvision's.
+"""
 
 
 def is_file(weights: str) -> bool:
-    """Whether WEIGHTS names a file, one that is missing included, and not weights that others publish."""
+    """Whether WEIGHTS names a file, one that is missing included, and not weights that others
+    publish.
+    """
     return bool(weights) and (weights.endswith(SUFFIXES) or Path(weights).exists())
 
 
@@ -50,7 +54,9 @@ def read_weights(path: Path, of: str | None = None) -> dict[str, Tensor]:
 
 
 def read_snapshot(path: Path) -> Any:
-    """What a snapshot holds, as it is. Raises InputError when the file is missing, truncated or holds pickled code."""
+    """What a snapshot holds, as it is. Raises InputError when the file is missing, truncated or
+    holds pickled code.
+    """
     try:
         return read_foreign(path)
     except FileNotFoundError:
@@ -73,11 +79,13 @@ def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for theirs, ours in _MMCV:
             name = theirs.sub(ours, name)
         renamed[name] = tensor
+
     return renamed
 
 
 def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The ResNet in `weights` under torchvision's names, whatever stands before them; without its classifier.
+    """The ResNet in `weights` under torchvision's names, whatever stands before them; without its
+    classifier.
 
     Of a student and its teacher, or a query and a key encoder, it is the one that is evaluated.
     Raises InputError when there is none, or more than one.
@@ -85,13 +93,20 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     mark = "layer1.0.bn1.weight"
     renamed = torchvision_names(weights)
     prefixes = [name.removesuffix(mark) for name in renamed if name.endswith(mark)]
+
     if not prefixes:
         some = ", ".join(list(weights)[:3])
         raise InputError(
             f"{path}: must hold the weights of a ResNet ({mark}), has {some}, ...; name the network it is of"
         )
+
     try:
         prefix = main_prefix(prefixes)
     except UnreadableError as error:
         raise refusal(path, error) from error
-    return {name: tensor for name, tensor in below(renamed, prefix).items() if name.split(".")[0] in PARTS}
+
+    return {
+        name: tensor
+        for name, tensor in below(renamed, prefix).items()
+        if name.split(".")[0] in PARTS
+    }

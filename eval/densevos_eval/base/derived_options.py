@@ -1,4 +1,6 @@
-"""Options of the command line derived from the configuration that they set, so that each is declared once."""
+"""Options of the command line derived from the configuration that they set, so that each is
+declared once.
+"""
 
 import ast
 import inspect
@@ -18,15 +20,23 @@ def optional(config: type, *, prefix: str = "", presets: Mapping[str, Any] | Non
     """
     kinds: dict[str, Any] = get_type_hints(config)
     options = [(prefix + name, kinds[name] | None, field(default=None)) for name in _names(config)]
-    help_texts = {prefix + name: text + _values(name, presets or {}) for name, text in descriptions(config).items()}
+    help_texts = {
+        prefix + name: text + _values(name, presets or {})
+        for name, text in descriptions(config).items()
+    }
+
     return _with_help(make_dataclass("Options", options, frozen=True, kw_only=True), help_texts)
 
 
 def several(config: type) -> Any:
-    """A dataclass with every field of `config` as an option that takes any number of values, none by default."""
+    """A dataclass with every field of `config` as an option that takes any number of values, none
+    by default.
+    """
     kinds: dict[str, Any] = get_type_hints(config)
     options = [(name, _any_number(kinds[name]), field(default=())) for name in _names(config)]
-    return _with_help(make_dataclass("Options", options, frozen=True, kw_only=True), descriptions(config))
+    return _with_help(
+        make_dataclass("Options", options, frozen=True, kw_only=True), descriptions(config)
+    )
 
 
 def given(options: Any, config: type, *, prefix: str = "") -> dict[str, Any]:
@@ -46,18 +56,23 @@ def descriptions(config: type) -> dict[str, str]:
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             texts[statement.target.id] = " ".join(str(below.value.value).split())
+
     return texts
 
 
 def _values(name: str, presets: Mapping[str, Any]) -> str:
-    """The values of a field by preset: ` (default: dul, crw: 20; dino: 7)`, or ` (default: 20)` where all agree."""
+    """The values of a field by preset: ` (default: dul, crw: 20; dino: 7)`, or ` (default: 20)`
+    where all agree.
+    """
     by_value: dict[str, list[str]] = {}
     for preset, config in presets.items():
         by_value.setdefault(f"{getattr(config, name)}", []).append(preset)
+
     if set(by_value) <= {"None"}:
         return ""
     if len(by_value) == 1:
         return f" (default: {next(iter(by_value))})"
+
     listed = [f"{', '.join(names)}: {value}" for value, names in by_value.items()]
     return f" (default: {'; '.join(listed)})"
 

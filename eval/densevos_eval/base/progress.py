@@ -1,4 +1,6 @@
-"""Progress of frames and sequences on standard error: a bar on a terminal, plain lines in a log file."""
+"""Progress of frames and sequences on standard error: a bar on a terminal, plain lines in a log
+file.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +21,9 @@ from rich.text import Text
 from densevos.base.progress import LineProgress
 
 QUIET_SECONDS = 5
-"""A log file gets no line on work that is done within so many seconds, and none sooner after another."""
+"""A log file gets no line on work that is done within so many seconds, and none sooner after
+another.
+"""
 
 
 class FrameRate(ProgressColumn):
@@ -31,11 +35,14 @@ class FrameRate(ProgressColumn):
 
 
 @contextmanager
-def frame_progress(total: int, title: str = "propagate", header: str = "") -> Iterator[Callable[[str], None]]:
-    """A bar that says how many frames a second takes; call the result with a title after every frame.
+def frame_progress(
+    total: int, title: str = "propagate", header: str = ""
+) -> Iterator[Callable[[str], None]]:
+    """A bar that says how many frames a second takes; call the result with a title after every
+    frame.
 
-    Where standard error is no terminal, there are the header and a line every half minute or tenth of the frames, and
-    nothing for what is done within a few seconds.
+    Where standard error is no terminal, there are the header and a line every half minute or tenth
+    of the frames, and nothing for what is done within a few seconds.
     """
     console = Console(stderr=True)
     columns = (
@@ -53,24 +60,38 @@ def frame_progress(total: int, title: str = "propagate", header: str = "") -> It
 
 @contextmanager
 def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Callable[[str], None]]:
-    """A bar that vanishes at the end, or lines as of `frame_progress`; call the result after every sequence."""
+    """A bar that vanishes at the end, or lines as of `frame_progress`; call the result after every
+    sequence.
+    """
     console = Console(stderr=True)
     terminal = console.is_terminal
-    with Progress(console=console, transient=True) if terminal else _lines("sequences", header) as bar:
+    with (
+        Progress(console=console, transient=True)
+        if terminal
+        else _lines("sequences", header) as bar
+    ):
         task = bar.add_task(title, total=total)
         yield lambda name: bar.advance(task)
 
 
-def run_header(title: str, sequences: int, frames: int, settings: Mapping[str, Any], *more: str) -> str:
-    """One line on what a command sets out to do: videos, frames, what else is given, and the settings.
+def run_header(
+    title: str, sequences: int, frames: int, settings: Mapping[str, Any], *more: str
+) -> str:
+    """One line on what a command sets out to do: videos, frames, what else is given, and the
+    settings.
 
     Of the settings those with a plain value are named, and the numbers of the group `propagation`.
 
     >>> run_header("propagate", 2, 80, {"encoder": "mine", "propagation": {"context": 20}}, "into out")
     'propagate: 2 sequences, 80 frames, into out; encoder mine, context 20'
     """
-    numbers = {name: value for name, value in settings.get("propagation", {}).items() if not isinstance(value, str)}
+    numbers = {
+        name: value
+        for name, value in settings.get("propagation", {}).items()
+        if not isinstance(value, str)
+    }
     count = f"{sequences} sequence{'s' if sequences != 1 else ''}, {frames} frames"
+
     return f"{title}: {', '.join((count, *more))}; {', '.join(_plain({**settings, **numbers}))}"
 
 

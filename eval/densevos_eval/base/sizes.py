@@ -17,6 +17,7 @@ def parse_size(text: str, flag: str) -> Size:
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
     if not match:
         raise InputError(f"{flag} {text}: must be HEIGHTxWIDTH in pixels, such as 480x880")
+
     return int(match[1]), int(match[2])
 
 

@@ -29,22 +29,27 @@ def info(
 ) -> None:
     """Print what an encoder is, or what a preset is and which numbers were published with it.
 
-    Of an encoder: kind, architecture, layers, stride, normalisation, file, and how it was trained. Of a preset: its
-    source, every switch as the option that sets it, published numbers, and what changes on other benchmarks.
+    Of an encoder: kind, architecture, layers, stride, normalisation, file, and how it was trained.
+    Of a preset: its source, every switch as the option that sets it, published numbers, and what
+    changes on other benchmarks.
 
     Args:
         encoder: As --encoder of propagate takes it.
         layer: Features that are compared; the encoder's usual ones when left out.
-        weights_of: Network to take from a weights file that holds several, such as teacher or encoder_q.
-        mean: Mean of R, G and B in 0 to 1, subtracted from frames; that of the weights when left out.
-        std: Standard deviation of R, G and B in 0 to 1, by which frames are divided; that of the weights when left out.
-        positions: How a vision transformer interpolates its position embeddings to the size of a frame; timm when
-            left out.
+        weights_of: Network to take from a weights file that holds several, such as teacher or
+            encoder_q.
+        mean: Mean of R, G and B in 0 to 1, subtracted from frames; that of the weights when left
+            out.
+        std: Standard deviation of R, G and B in 0 to 1, by which frames are divided; that of the
+            weights when left out.
+        positions: How a vision transformer interpolates its position embeddings to the size of a
+            frame; timm when left out.
         scale: Frames are resized by this factor before they are encoded.
         preset: A published protocol, as --preset of propagate takes it.
     """
     if encoder is None and preset is None:
         raise InputError("info: name an encoder, or a protocol with --preset")
+
     from densevos_eval.base.facts import as_lines
 
     if preset is not None:
@@ -78,8 +83,9 @@ def features(
 ) -> None:
     """Write the features of every frame of a video to an .npz file.
 
-    It holds `features` [T,C,h,w], of length 1 in every cell; `frames`, their names; `stride`; `frame_size` and
-    `encoded_size` [H,W]; `encoder` and `layer`. Memory does not grow with the video: frames are written one by one.
+    It holds `features` [T,C,h,w], of length 1 in every cell; `frames`, their names; `stride`;
+    `frame_size` and `encoded_size` [H,W]; `encoder` and `layer`. Memory does not grow with the
+    video: frames are written one by one.
 
     Args:
         video: A video file or a folder of frames.
@@ -88,7 +94,8 @@ def features(
         start: First frame to use: its number, or seconds such as 3.5s.
         end: Last frame to use.
         step: Take only every so many frames, from the first one on.
-        max_side: Encode frames with a longer side at this size, in pixels; as they are when left out.
+        max_side: Encode frames with a longer side at this size, in pixels; as they are when left
+            out.
         number: Type of the features; float16 takes half the space.
         overwrite: Replace the file.
     """
@@ -102,6 +109,7 @@ def features(
         raise InputError(f"{out}: is the video itself; choose another --out")
     if out.exists() and not overwrite:
         raise InputError(f"{out}: exists; pass --overwrite, or choose another --out")
+
     sequence = own_video(video, None, start=start, end=end)
     names = sequence.frame_names[::step]
     reader = sequence.frames()
@@ -115,6 +123,7 @@ def features(
     network = fitted(encoder.load(), size, max_side)
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
     header = run_header("features", 1, len(names), facts, f"into {out}")
+
     with frame_progress(len(names), "features", header) as on_frame:
         shape = write_features(
             out,
@@ -125,5 +134,8 @@ def features(
             number=number,
             on_frame=lambda: on_frame("features"),
         )
+
     count, channels, height, width = shape
-    print(f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} pixels")
+    print(
+        f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} pixels"
+    )

@@ -15,7 +15,7 @@ from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
 from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures
-from densevos_eval.sequences.sequence import Sequence, described_given
+from densevos_eval.sequences.sequence import VideoSequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
 
 if TYPE_CHECKING:
@@ -29,30 +29,38 @@ def propagate(
     run: RunOptions,
     save_probabilities: bool = False,
 ) -> None:
-    """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own --video.
+    """Propagate given masks through the sequences of a benchmark (--dataset, --root) or one's own
+    --video.
 
-    Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and OUT/propagation.json.
-    A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A folder of masks appears when it is complete.
-    Sequences that fail are listed at the end; all others are still processed.
+    Writes an indexed PNG per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png, and
+    OUT/propagation.json. A --video also gets OUT/SEQUENCE.mp4 with the masks drawn over it. A
+    folder of masks appears when it is complete. Sequences that fail are listed at the end; all
+    others are still processed.
 
-    Of a --video the command says which colour of its masks is which object. From a mask in the middle, propagation goes
-    forward and backward. A corrected mask and --resume keep the frames before it.
+    Of a --video the command says which colour of its masks is which object. From a mask in the
+    middle, propagation goes forward and backward. A corrected mask and --resume keep the frames
+    before it.
 
     Args:
         videos: What to propagate through.
         encoder: What computes the features.
         options: How labels are propagated.
         run: Where masks go.
-        save_probabilities: Write soft masks too, 0 (no) to 255 (yes): OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0:
-            the background).
+        save_probabilities: Write soft masks too, 0 (no) to 255 (yes):
+            OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
     """
     setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
+
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
-        raise InputError("--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out")
+        raise InputError(
+            "--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out"
+        )
+
     if videos.video:
         _describe_masks(sequences[0])
+
     from densevos_eval.propagation.propagate import Propagation
     from densevos_eval.runs.runner import run as run_all
 
@@ -63,10 +71,12 @@ def propagate(
         max_side=videos.working_side,
         probabilities=save_probabilities,
     )
-    run_all("propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None)
+    run_all(
+        "propagate", sequences, load, run, device=encoder.device, movie=videos.video is not None
+    )
 
 
-def _describe_masks(sequence: Sequence) -> None:
+def _describe_masks(sequence: VideoSequence) -> None:
     """Say which colour of the given masks is which object, and what may not be meant."""
     _, painted = described_given(sequence)
     if painted:
@@ -76,20 +86,27 @@ def _describe_masks(sequence: Sequence) -> None:
 
 
 def zeroshot(
-    videos: Unlabelled, crf: CrfOptions, options: ZeroShotOptions, instances: InstanceOptions, run: RunOptions
+    videos: Unlabelled,
+    crf: CrfOptions,
+    options: ZeroShotOptions,
+    instances: InstanceOptions,
+    run: RunOptions,
 ) -> None:
-    """Find the primary objects of every video without a first mask: by how they move, or with a trained model.
+    """Find the primary objects of every video without a first mask: by how they move, or with a
+    trained model.
 
-    Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and with the CRF the
-    masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for score, compare and report.
-    A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when it is complete. Sequences that fail are listed
-    at the end; all others are still processed.
+    Writes an indexed PNG per frame (1: object), at the frame's size, as OUT/SEQUENCE/FRAME.png, and
+    with the CRF the masks before it as OUT/no-crf/SEQUENCE/FRAME.png: both folders are results for
+    score, compare and report. A --video also gets OUT/SEQUENCE.mp4. A folder of masks appears when
+    it is complete. Sequences that fail are listed at the end; all others are still processed.
 
-    With --instances every object has an id of its own, the same through the video, and OUT/SEQUENCE/tracks.json lists
-    ids, first and last frames and scores. There are then no masks before the CRF.
+    With --instances every object has an id of its own, the same through the video, and
+    OUT/SEQUENCE/tracks.json lists ids, first and last frames and scores. There are then no masks
+    before the CRF.
 
     Args:
-        videos: What to find objects in: a benchmark that can judge foreground against background, or one's own video.
+        videos: What to find objects in: a benchmark that can judge foreground against background,
+            or one's own video.
         crf: What refines the masks.
         options: What finds the objects.
         instances: Whether and how objects are told apart.
@@ -107,18 +124,21 @@ def zeroshot(
     load: Callable[[str], MaskWriter] = partial(ObjectLevel.loaded, options=options, crf=config)
     if instances.instances:
         load = partial(InstanceLevel.loaded, options=options, instances=instances, crf=config)
+
     usual = usual_workers(config, len(run.sequences(sequences)))
     own = videos.video is not None
     run_all("zeroshot", sequences, load, run, device=options.device, usual_workers=usual, movie=own)
 
 
 def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> None:
-    """Tell the class of every pixel with a trained segmentation network: a set of images or videos, or one's own video.
+    """Tell the class of every pixel with a trained segmentation network: a set of images or videos,
+    or one's own video.
 
-    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png (an image is a sequence
-    of one frame), and OUT/segment.json with the classes. A --video also gets OUT/SEQUENCE.mp4. A folder of masks
-    appears when it is complete. Sequences that fail are listed at the end; all others are still processed. A network
-    of clips sees frames as far apart as in training.
+    Writes an indexed PNG of class ids per frame, at the frame's size, as OUT/SEQUENCE/FRAME.png (an
+    image is a sequence of one frame), and OUT/segment.json with the classes. A --video also gets
+    OUT/SEQUENCE.mp4. A folder of masks appears when it is complete. Sequences that fail are listed
+    at the end; all others are still processed. A network of clips sees frames as far apart as in
+    training.
 
     Args:
         pictures: What to segment.
@@ -131,22 +151,39 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    # Here, once, so that all processes use the same; and shards of all the material, so that they agree.
+    # Here, once, so that all processes use the same; and shards of all the material, so that they
+    # agree.
     statistics = _estimated_statistics(options, material, run) if options.adapt_statistics else None
-    load = partial(SemanticSegmentation.loaded, options=options, material=material, statistics=statistics)
+    load = partial(
+        SemanticSegmentation.loaded, options=options, material=material, statistics=statistics
+    )
     own = pictures.video is not None
-    run_all("segment", material.sequences, load, run, device=options.device, movie=own, broken=material.broken)
+    run_all(
+        "segment",
+        material.sequences,
+        load,
+        run,
+        device=options.device,
+        movie=own,
+        broken=material.broken,
+    )
 
 
-def _estimated_statistics(options: NetworkOptions, material: Material, run: RunOptions) -> "Statistics":
-    """BatchNorm's statistics of the frames to segment; InputError at once for what would end the run later."""
+def _estimated_statistics(
+    options: NetworkOptions, material: Material, run: RunOptions
+) -> "Statistics":
+    """BatchNorm's statistics of the frames to segment; InputError at once for what would end the
+    run later.
+    """
     from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.runs.records import check_choice
     from densevos_eval.segmentation.adaptation import adapt, frames_to_see
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
     writer = SemanticSegmentation.loaded(options.device, options=options, material=material)
-    check_choice(run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None)
+    check_choice(
+        run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None
+    )
 
     clips = frames_to_see(writer.classifier, material)
     frames = sum(len(clip) for each in clips.values() for clip in each)

@@ -1,4 +1,6 @@
-"""densevos-eval score | submit | show | compare | gap | report: masks become numbers, tables, pages, uploads."""
+"""densevos-eval score | submit | show | compare | gap | report: masks become numbers, tables,
+pages, uploads.
+"""
 
 import warnings
 from pathlib import Path
@@ -8,42 +10,47 @@ import tyro
 
 from densevos.base.console import print_notes, print_table
 from densevos.base.errors import InputError
-from densevos.base.files import made_folder, new_folder, write_json, written_whole
+from densevos.base.files import atomic_write, made_folder, new_folder, write_json
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.runs.options import check_fps
 from densevos_eval.scoring.options import ScoreOptions, ScoringRun
 
 
 def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None) -> None:
-    """Score masks on disk against a benchmark (--dataset, --root), a labelled set (--set SET:ROOT) or true masks.
+    """Score masks on disk against a benchmark (--dataset, --root), a labelled set (--set SET:ROOT)
+    or true masks.
 
-    A benchmark says itself what is scored: region similarity J and contour accuracy F of every object, and temporal
-    stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A labelled set is scored by class: IoU
-    and accuracy of every class over the pixels of all labelled frames together, and their means over the classes that
-    the annotations have. Void (255) does not count. Of two folders of masks (--truth, --results), J and F of every
-    object are scored in all frames that have a true mask.
+    A benchmark says itself what is scored: region similarity J and contour accuracy F of every
+    object, and temporal stability T (davis16); mean IoU of parts (vip); or PCK of joints (jhmdb). A
+    labelled set is scored by class: IoU and accuracy of every class over the pixels of all labelled
+    frames together, and their means over the classes that the annotations have. Void (255) does not
+    count. Of two folders of masks (--truth, --results), J and F of every object are scored in all
+    frames that have a true mask.
 
     Prints a table and writes results.json and, of objects, global_results-SPLIT.csv and
-    per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot be scored are
-    listed at the end; the others are then in results.json and in no other file.
+    per-sequence_results-SPLIT.csv, of classes, classes.csv and confusion.png. Sequences that cannot
+    be scored are listed at the end; the others are then in results.json and in no other file.
 
     Args:
         against: What to score against.
         scoring: Which masks are scored.
-        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own. Without this option it
-            is what the benchmark asks for, and miou for a labelled set.
+        metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own.
+            Without this option it is what the benchmark asks for, and miou for a labelled set.
     """
     from densevos_eval.scoring.run import run
 
     run(against, scoring, metric)
 
 
-def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False) -> None:
+def submit(
+    benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, overwrite: bool = False
+) -> None:
     """Pack masks for the server of a benchmark that has one; a bad submission is refused.
 
     Args:
         benchmark: What the masks belong to.
-        results: Folder with one mask per frame: SEQUENCE/00000.png; or several, each from a --shard of propagate.
+        results: Folder with one mask per frame: SEQUENCE/00000.png; or several, each from a --shard
+            of propagate.
         out: The zip to upload (NAME.zip), or a folder of the same content.
         overwrite: Replace what is there.
     """
@@ -51,7 +58,9 @@ def submit(benchmark: BenchmarkOptions, results: tuple[Path, ...], out: Path, ov
     from densevos_eval.submit import submit
 
     sequences = benchmark.load()
-    count = submit(sequences, located(sequences, results), benchmark.protocol(), out, overwrite=overwrite)
+    count = submit(
+        sequences, located(sequences, results), benchmark.protocol(), out, overwrite=overwrite
+    )
     print(f"{out}: {count} masks, ready for the server")
 
 
@@ -82,12 +91,17 @@ def show(
     check_fps(fps)
     sequences = benchmark.load()
     if any(sequence.joints for sequence in sequences):
-        raise InputError(f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn")
+        raise InputError(
+            f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn"
+        )
+
     folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
     frames = sum(len(sequence.frame_names) for sequence in sequences)
-    header = run_header("show", len(sequences), frames, {"results": ", ".join(results)}, f"into {out}")
+    header = run_header(
+        "show", len(sequences), frames, {"results": ", ".join(results)}, f"into {out}"
+    )
     with frame_progress(frames, "show", header) as on_frame:
         show(sequences, folders, out, fps=fps, width=width, movies=movies, on_frame=on_frame)
 
@@ -99,16 +113,19 @@ def compare(
     published: bool = False,
     seed: int = 0,
 ) -> None:
-    """Compare scored results of one benchmark: differences to the first, sequences won, 95 % bootstrap intervals.
+    """Compare scored results of one benchmark: differences to the first, sequences won, 95 %
+    bootstrap intervals.
 
     Intervals are of means over sequences; mIoU, of all pixels together, has none.
 
     Args:
-        results: Folders with the results.json of densevos-eval score; the others are compared with the first.
-        format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means in per cent.
+        results: Folders with the results.json of densevos-eval score; the others are compared with
+            the first.
+        format: Form of the tables; csv holds every number, as shares 0 to 1, the others the means
+            in per cent.
         out: File for the tables, instead of standard output.
-        published: Show published figures of the benchmark beside, marked as such, if the results are of its whole
-            split.
+        published: Show published figures of the benchmark beside, marked as such, if the results
+            are of its whole split.
         seed: Seed of the bootstrap.
     """
     import numpy as np
@@ -127,8 +144,9 @@ def compare(
     if out is None:
         print(text, end="")
         return
+
     made_folder(out.parent)
-    with written_whole(out, "w") as file:
+    with atomic_write(out, "w") as file:
         file.write(text)
 
 
@@ -142,17 +160,20 @@ def gap(
     source_after: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Tell how much of a domain gap an adaptation closed, and whether the adversary deserves the credit.
+    """Tell how much of a domain gap an adaptation closed, and whether the adversary deserves the
+    credit.
 
-    Each option names a folder with the results.json of densevos-eval score; that file alone is read. Results on the
-    target must be of the same set, split, classes and frames. The command prints a table and one line of judgement. A
-    warning says if something simpler does as well as the adversary, or if the source collapsed. Two results count as
-    the same if they differ by 0.5 points of mIoU or less.
+    Each option names a folder with the results.json of densevos-eval score; that file alone is
+    read. Results on the target must be of the same set, split, classes and frames. The command
+    prints a table and one line of judgement. A warning says if something simpler does as well as
+    the adversary, or if the source collapsed. Two results count as the same if they differ by 0.5
+    points of mIoU or less.
 
     Args:
         before: Results on the target of the network that was trained on the source alone.
         after: Results on the target of the adapted network.
-        ceiling: Results on the target of a network that was trained with the target's labels: the end of the gap.
+        ceiling: Results on the target of a network that was trained with the target's labels: the
+            end of the gap.
         control: Results on the target of a network that was adapted with --adversarial.mu 0.
         statistics: Results on the target of the source's network by segment --adapt-statistics.
         source_before: Results of the source's network on the source's validation set.
@@ -161,12 +182,19 @@ def gap(
     """
     from densevos_eval.reports.gap import gap_json, gap_table, judgement, read_gap, warnings_of
 
-    target = {"before": before, "after": after, "ceiling": ceiling, "control": control, "statistics": statistics}
+    target = {
+        "before": before,
+        "after": after,
+        "ceiling": ceiling,
+        "control": control,
+        "statistics": statistics,
+    }
     measured = read_gap(target, {"source_before": source_before, "source_after": source_after})
     print_table(gap_table(measured))
     print(judgement(measured))
     for line in warnings_of(measured):
         warnings.warn(line, stacklevel=2)
+
     if out is not None:
         made_folder(out.parent)
         write_json(out, gap_json(measured))
@@ -208,8 +236,10 @@ def report(
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
     header = run_header("report", len(detailed), frames, {"results": str(results)}, f"into {page}")
+
     with frame_progress(frames + len(detailed), "report", header) as on_frame:
         if movies:
             write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
         write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)
+
     print(page)

@@ -24,10 +24,10 @@ def sweep(
 ) -> None:
     """Propagate and score with every combination of settings, on features that are computed once.
 
-    Writes masks and scores of each as OUT/SETTING, as propagate and score do (without T), prints a table, best
-    setting first, and writes OUT/sweep.csv and OUT/sweep.json. A sequence's features lie on disk in OUT meanwhile:
-    13 MB a frame of 480x854. Sequences that fail are listed at the end; all others
-    are still processed.
+    Writes masks and scores of each as OUT/SETTING, as propagate and score do (without T), prints a
+    table, best setting first, and writes OUT/sweep.csv and OUT/sweep.json. A sequence's features
+    lie on disk in OUT meanwhile: 13 MB a frame of 480x854. Sequences that fail are listed at the
+    end; all others are still processed.
 
     Args:
         benchmark: What to propagate through and score against.
@@ -53,7 +53,10 @@ def sweep(
     frames = sum(len(one.frame_names) for one in sequences) * len(setups)
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
     more = (f"{len(setups)} settings", f"into {out}")
-    with frame_progress(frames, "sweep", run_header("sweep", len(sequences), frames, facts, *more)) as on_frame:
+
+    with frame_progress(
+        frames, "sweep", run_header("sweep", len(sequences), frames, facts, *more)
+    ) as on_frame:
         result = sweep(
             sequences,
             network,
@@ -65,6 +68,7 @@ def sweep(
             overwrite=overwrite,
             on_frame=on_frame,
         )
+
     write_sweep(result, out)
     console.print_table(sweep_table(result))
     console.list_failures(result.broken, len(sequences), "fix them and sweep again")
@@ -78,23 +82,25 @@ def matrix(
     published: bool = False,
     seed: int = 0,
 ) -> None:
-    """Propagate and score every encoder on every benchmark with every preset of a plan: one table, one page.
+    """Propagate and score every encoder on every benchmark with every preset of a plan: one table,
+    one page.
 
     The plan is a TOML file with `presets`, a list; [encoders], a table of NAME = "ENCODER"; a table
-    [benchmarks.NAME] for each benchmark, with dataset, root, split, sequences and the other options of a benchmark;
-    and perhaps [options], with layer, scale, precision and device.
+    [benchmarks.NAME] for each benchmark, with dataset, root, split, sequences and the other options
+    of a benchmark; and perhaps [options], with layer, scale, precision and device.
 
-    Writes masks and scores as OUT/ENCODER/BENCHMARK/PRESET, as propagate and score do, and OUT/matrix.md, matrix.json
-    and matrix.html. A run that was stopped goes on: finished cells are kept, and other settings are an error. Cells
-    that fail are listed at the end; all others are still made.
+    Writes masks and scores as OUT/ENCODER/BENCHMARK/PRESET, as propagate and score do, and
+    OUT/matrix.md, matrix.json and matrix.html. A run that was stopped goes on: finished cells are
+    kept, and other settings are an error. Cells that fail are listed at the end; all others are
+    still made.
 
     Args:
         plan: The plan.
         out: Folder for masks, scores and tables.
-        shard: Make only part I of N of the cells: 1/4, 2/4 and so on, each perhaps on another machine with the same
-            --out. The command without this option then writes the tables.
-        workers: Processes that share the sequences, when propagating and when scoring; as for these commands when
-            left out.
+        shard: Make only part I of N of the cells: 1/4, 2/4 and so on, each perhaps on another
+            machine with the same --out. The command without this option then writes the tables.
+        workers: Processes that share the sequences, when propagating and when scoring; as for these
+            commands when left out.
         published: Show published figures of the benchmarks beside, marked as such.
         seed: Seed of the bootstrap.
     """
@@ -102,11 +108,21 @@ def matrix(
     from densevos_eval.matrix.plan import read_plan
     from densevos_eval.matrix.run import run
 
-    run(read_plan(plan), out, propagate, shard=shard, workers=workers, published=published, seed=seed)
+    run(
+        read_plan(plan),
+        out,
+        propagate,
+        shard=shard,
+        workers=workers,
+        published=published,
+        seed=seed,
+    )
 
 
 def launch(arguments: list[str]) -> None:
-    """Submit a command as one job of a cluster, or as several that share it: options of the job, then -- COMMAND."""
+    """Submit a command as one job of a cluster, or as several that share it: options of the job,
+    then -- COMMAND.
+    """
     from densevos.commands.launch import split
     from densevos.launch import launch as submit
     from densevos_eval.launch import SharedOptions, jobs
@@ -116,7 +132,9 @@ def launch(arguments: list[str]) -> None:
 
 
 def watch(arguments: list[str]) -> None:
-    """Score each encoder that a training run writes, and link the best: a run, own options, those of propagate."""
+    """Score each encoder that a training run writes, and link the best: a run, own options, those
+    of propagate.
+    """
     from densevos.base.parallel import stopped_by_sigterm
     from densevos.commands.parsing import parse
     from densevos_eval.watch import WatchOptions
@@ -125,6 +143,9 @@ def watch(arguments: list[str]) -> None:
     program = "densevos-eval watch RUN --dataset NAME --root FOLDER"
     options, words = parse(WatchOptions, arguments, program=program, return_unknown_args=True)
     if not words or words[0].startswith("-"):
-        raise InputError(f"densevos-eval watch: no run; write {program}, and other options of propagate")
+        raise InputError(
+            f"densevos-eval watch: no run; write {program}, and other options of propagate"
+        )
+
     with stopped_by_sigterm("run the same command again to go on"):
         watch_run(Path(words[0]), words[1:], options)

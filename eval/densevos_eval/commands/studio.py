@@ -21,10 +21,12 @@ def studio(
     port: int | None = None,
     browser: bool = True,
 ) -> None:
-    """Mark objects of a clip in the browser, propagate, correct and export; nothing leaves this machine.
+    """Mark objects of a clip in the browser, propagate, correct and export; nothing leaves this
+    machine.
 
-    The page is served to this machine alone, at an address with a secret that is printed. Ctrl-C ends it. The project
-    is a folder that `propagate --video CLIP --mask OUT/given --out OUT/masks --resume` understands.
+    The page is served to this machine alone, at an address with a secret that is printed. Ctrl-C
+    ends it. The project is a folder that `propagate --video CLIP --mask OUT/given --out OUT/masks
+    --resume` understands.
 
     Args:
         video: A video file or a folder of frames.

@@ -37,6 +37,7 @@ class MovieWriter:
             self._stream = self._container.add_stream("libx264", rate=rate, options=X264)
             self._stream.height, self._stream.width = picture.shape[:2]
             self._stream.pix_fmt = "yuv420p"
+
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         self._container.mux(self._stream.encode(frame))
 
@@ -48,9 +49,11 @@ class MovieWriter:
 
 @contextmanager
 def movie(path: Path, fps: float) -> Iterator[MovieWriter]:
-    """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p, for every player.
+    """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p,
+    for every player.
 
-    The file appears under `path` when it is complete. Its pictures must have even sides: see `overlay.even`.
+    The file appears under `path` when it is complete. Its pictures must have even sides: see
+    `overlay.even`.
     """
     import av
 
@@ -60,6 +63,7 @@ def movie(path: Path, fps: float) -> Iterator[MovieWriter]:
             writer = MovieWriter(container, fps)
             yield writer
             writer.finish()
+
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

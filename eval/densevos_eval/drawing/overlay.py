@@ -15,9 +15,14 @@ INK = (235, 235, 235)
 
 
 def overlay(
-    frame: np.ndarray, ids: np.ndarray, *, background: bool = True, colours: np.ndarray | None = None
+    frame: np.ndarray,
+    ids: np.ndarray,
+    *,
+    background: bool = True,
+    colours: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright contour.
+    """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright
+    contour.
 
     background: whether id 0 is background, which is left as it is.
     colours: RGB [256,3] uint8 of each id; those of `bright_palette` when left out.
@@ -26,14 +31,18 @@ def overlay(
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
     shown = ids > 0 if background else np.ones_like(ids, dtype=bool)
     edge = shown & _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
+
     return np.where(edge[..., None], colours, np.where(shown[..., None], tinted, frame))
 
 
 def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str], height: int) -> np.ndarray:
     """Panels [H,W,3] scaled to `height`, each below its title, in one row on a dark ground."""
-    scaled = [titled(scaled_to(panel, height), title) for panel, title in zip(panels, titles, strict=True)]
+    scaled = [
+        titled(scaled_to(panel, height), title) for panel, title in zip(panels, titles, strict=True)
+    ]
     gap = np.full((scaled[0].shape[0], GAP, 3), BACKDROP, np.uint8)
     row = [part for panel in scaled for part in (gap, panel)]
+
     return np.concatenate(row[1:], axis=1)
 
 
@@ -41,9 +50,9 @@ def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of any width below one another, centred, on a dark ground."""
     width = max(row.shape[1] for row in rows)
     sides = [((width - row.shape[1]) // 2, (width - row.shape[1] + 1) // 2) for row in rows]
-    return np.concatenate([_framed(row, ((0, GAP), side)) for row, side in zip(rows, sides, strict=True)], axis=0)[
-        :-GAP
-    ]
+    return np.concatenate(
+        [_framed(row, ((0, GAP), side)) for row, side in zip(rows, sides, strict=True)], axis=0
+    )[:-GAP]
 
 
 def titled(panel: np.ndarray, title: str) -> np.ndarray:
@@ -51,7 +60,10 @@ def titled(panel: np.ndarray, title: str) -> np.ndarray:
     bar_height = max(16, panel.shape[0] // 12)
     bar = Image.new("RGB", (panel.shape[1], bar_height), BACKDROP)
     font = ImageFont.load_default(size=round(0.68 * bar_height))
-    ImageDraw.Draw(bar).text((panel.shape[1] / 2, bar_height / 2), title, fill=INK, font=font, anchor="mm")
+    ImageDraw.Draw(bar).text(
+        (panel.shape[1] / 2, bar_height / 2), title, fill=INK, font=font, anchor="mm"
+    )
+
     return np.concatenate([np.asarray(bar), panel], axis=0)
 
 
@@ -68,10 +80,13 @@ def even(picture: np.ndarray) -> np.ndarray:
 
 
 def _framed(picture: np.ndarray, sides: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
-    height, width = (length + sum(side) for length, side in zip(picture.shape[:2], sides, strict=True))
+    height, width = (
+        length + sum(side) for length, side in zip(picture.shape[:2], sides, strict=True)
+    )
     canvas = np.full((height, width, 3), BACKDROP, np.uint8)
     (top, _), (left, _) = sides
     canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+
     return canvas
 
 

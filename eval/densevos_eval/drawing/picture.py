@@ -9,7 +9,8 @@ from densevos_eval.drawing import overlay as drawing
 
 
 def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
-    """A frame with each object tinted in its colour of the DAVIS palette; a notebook shows it, `save` writes it.
+    """A frame with each object tinted in its colour of the DAVIS palette; a notebook shows it,
+    `save` writes it.
 
     Args:
         frame: [H,W,3] uint8 RGB.
@@ -26,7 +27,13 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
     """
     frame, labels = np.asarray(frame), np.asarray(labels)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise InputError(f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255")
+        raise InputError(
+            f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255"
+        )
+
     if labels.shape != frame.shape[:2]:
-        raise InputError(f"labels: must be of the frame's size {list(frame.shape[:2])}, are {list(labels.shape)}")
+        raise InputError(
+            f"labels: must be of the frame's size {list(frame.shape[:2])}, are {list(labels.shape)}"
+        )
+
     return Image.fromarray(drawing.overlay(frame, as_ids(labels, "labels: must hold ids 0 to 255")))

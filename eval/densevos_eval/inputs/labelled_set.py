@@ -13,13 +13,18 @@ class ChosenSet(SetOptions):
     """A labelled or unlabelled set, and how it is read."""
 
     set: str | None = None
-    """A set as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files below ROOT."""
+    """A set as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files below
+    ROOT.
+    """
     split: str = "val"
     """Name of the part of the set or benchmark; most benchmarks list its sequences in ImageSets."""
 
     def open(self, *, labels: bool = True) -> SegmentationSet:
         """The set; InputError when files are missing, or hold nothing that is wanted."""
         if self.set is None:
-            raise InputError("--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid")
+            raise InputError(
+                "--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid"
+            )
+
         options = {one.name: getattr(self, one.name) for one in fields(SetOptions)}
         return open_set(self.set, labels=labels, **options)

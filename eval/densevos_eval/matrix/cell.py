@@ -1,6 +1,6 @@
 """One cell of a matrix: masks and scores of one encoder on one benchmark with one preset."""
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,7 @@ from densevos_eval.scoring.kept import KeptArrays
 from densevos_eval.scoring.options import ScoreOptions, Target
 from densevos_eval.scoring.results import write_scores
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
 class Propagate(Protocol):
@@ -67,15 +67,25 @@ class Bench:
         finished = _finished(folder, target.items)
         if finished:
             return finished
+
         kept = KeptArrays(out=folder, reuse=True)
-        scores = score(target.items, folder, target.metric, split=benchmark.split, kept=kept, workers=self.scorers)
+        scores = score(
+            target.items,
+            folder,
+            target.metric,
+            split=benchmark.split,
+            kept=kept,
+            workers=self.scorers,
+        )
         write_scores(scores, folder)
         kept.delete()
+
         return read_results(folder)
 
 
 def scored_with(benchmark: Videos, annotation_size: Size | None = None) -> Target:
-    """What the sequences of the benchmark are scored against, and how; InputError if files are missing.
+    """What the sequences of the benchmark are scored against, and how; InputError if files are
+    missing.
 
     annotation_size: [H,W] at which a protocol scores; None for the annotations' own size.
     """
@@ -84,8 +94,10 @@ def scored_with(benchmark: Videos, annotation_size: Size | None = None) -> Targe
     return ScoreOptions(**values, annotation_size=size).target(None)
 
 
-def _finished(folder: Path, items: Several[Sequence]) -> Results | None:
-    """The scores in the folder if they are of all these sequences, and of the masks and annotations that are there."""
+def _finished(folder: Path, items: Sequence[VideoSequence]) -> Results | None:
+    """The scores in the folder if they are of all these sequences, and of the masks and annotations
+    that are there.
+    """
     try:
         results = read_results(folder)
         if list(results.sequences) != [item.name for item in items]:
@@ -93,4 +105,5 @@ def _finished(folder: Path, items: Several[Sequence]) -> Results | None:
         check_fresh(results, items)
     except InputError:
         return None
+
     return results

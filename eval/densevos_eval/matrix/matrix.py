@@ -38,22 +38,31 @@ class Matrix:
         for cell, results in self.results.items():
             if (cell.encoder, cell.benchmark, cell.preset) == (encoder, benchmark, preset):
                 return results
+
         return None
 
     def notes(self, benchmark: str) -> list[str]:
-        """What the reader of the benchmark's table should know: presets that score at a size of their own."""
+        """What the reader of the benchmark's table should know: presets that score at a size of
+        their own.
+        """
         dataset, notes = self.plan.benchmarks[benchmark].dataset, []
         for preset in self.plan.presets:
             size = PropagationOptions(preset=preset).chosen(dataset).annotation_size
             if size:
-                notes.append(f"{preset} scores annotations resized to {size_text(size)}, the others at their own size")
+                notes.append(
+                    f"{preset} scores annotations resized to {size_text(size)}, the others at their own size"
+                )
+
         return notes
 
     def comparison(self, benchmark: str, seed: int) -> Comparison | None:
-        """The rows that have scores of this benchmark, compared with the first of them; None if none has."""
+        """The rows that have scores of this benchmark, compared with the first of them; None if
+        none has.
+        """
         rows = [
             replace(results, title=self.title(cell.encoder, cell.preset))
             for cell, results in self.results.items()
             if cell.benchmark == benchmark
         ]
+
         return compare(rows, np.random.default_rng(seed)) if rows else None

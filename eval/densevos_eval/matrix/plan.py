@@ -18,7 +18,9 @@ from densevos_eval.protocols.options import BenchmarkOptions
 NAME = re.compile(r"[A-Za-z0-9][\w.+@-]*")  # Of encoders and benchmarks, which are folders.
 
 RUN_KEYS = {option.name: False for option in fields(EncoderOptions) if option.name != "encoder"}
-BENCHMARK_KEYS = {option.name: option.name in ("dataset", "root") for option in fields(BenchmarkOptions)}
+BENCHMARK_KEYS = {
+    option.name: option.name in ("dataset", "root") for option in fields(BenchmarkOptions)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to run. Names are those of the plan, in its order; the first encoder and preset are compared with."""
+    """What to run. Names are those of the plan, in its order; the first encoder and preset are
+    compared with.
+    """
 
     file: Path
     encoders: Mapping[str, EncoderOptions]
@@ -62,9 +66,10 @@ class Plan:
 def read_plan(file: Path) -> Plan:
     """Read a plan.
 
-    Its keys are `presets`, a list of names; `encoders`, a table of NAME = SPEC; `benchmarks`, a table of
-    tables with dataset, root and the other options of a benchmark; and `options`, with layer, scale,
-    precision and device for all encoders. Paths are relative to the working directory, as on the command line.
+    Its keys are `presets`, a list of names; `encoders`, a table of NAME = SPEC; `benchmarks`, a
+    table of tables with dataset, root and the other options of a benchmark; and `options`, with
+    layer, scale, precision and device for all encoders. Paths are relative to the working
+    directory, as on the command line.
 
     Raises:
         InputError: In one line that names the file and the key: what is missing, unknown or wrong.
@@ -72,20 +77,29 @@ def read_plan(file: Path) -> Plan:
     try:
         content = tomllib.loads(read_text(file, "write the plan as TOML"))
     except FileNotFoundError:
-        raise InputError(f"{file}: file is missing; write a plan with presets, [encoders] and [benchmarks]") from None
+        raise InputError(
+            f"{file}: file is missing; write a plan with presets, [encoders] and [benchmarks]"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{file}: is no TOML ({error}); strings want quotes, lists brackets") from error
+        raise InputError(
+            f"{file}: is no TOML ({error}); strings want quotes, lists brackets"
+        ) from error
 
-    check_keys(file, "", content, {"presets": True, "encoders": True, "benchmarks": True, "options": False})
+    check_keys(
+        file, "", content, {"presets": True, "encoders": True, "benchmarks": True, "options": False}
+    )
     run = table_of(file, "options", content.get("options", {}))
     check_keys(file, "options", run, RUN_KEYS)
+
     return Plan(
         file=file,
         encoders={
-            name: _encoder(file, name, spec, run) for name, spec in _named(file, "encoders", content["encoders"])
+            name: _encoder(file, name, spec, run)
+            for name, spec in _named(file, "encoders", content["encoders"])
         },
         benchmarks={
-            name: _benchmark(file, name, table) for name, table in _named(file, "benchmarks", content["benchmarks"])
+            name: _benchmark(file, name, table)
+            for name, table in _named(file, "benchmarks", content["benchmarks"])
         },
         presets=_presets(file, content["presets"]),
     )
@@ -96,20 +110,27 @@ def _named(file: Path, where: str, value: object) -> list[tuple[str, Any]]:
     table = table_of(file, where, value)
     if not table:
         raise InputError(f"{file}: {where}: is empty; name one or more")
+
     for name in table:
         if not NAME.fullmatch(name):
-            raise InputError(f"{file}: {where}.{name}: is no name of a folder; use letters, digits and -._")
+            raise InputError(
+                f"{file}: {where}.{name}: is no name of a folder; use letters, digits and -._"
+            )
+
     return list(table.items())
 
 
 def _encoder(file: Path, name: str, spec: object, run: Mapping[str, Any]) -> EncoderOptions:
     where = f"encoders.{name}"
     if not isinstance(spec, str):
-        raise InputError(f'{file}: {where}: {spec!r} is no string; write {name} = "ENCODER", as --encoder takes it')
+        raise InputError(
+            f'{file}: {where}: {spec!r} is no string; write {name} = "ENCODER", as --encoder takes it'
+        )
 
     # Only files can be looked for before the encoder is loaded.
     if ":" not in spec and not Path(spec).exists():
         raise InputError(f"{file}: {where}: {spec}: no such encoder file")
+
     return options_of(file, "options", EncoderOptions, {"encoder": spec, **run})
 
 
@@ -124,9 +145,11 @@ def _presets(file: Path, value: object) -> tuple[PresetName, ...]:
     known = get_args(PresetName)
     if not (isinstance(value, list) and value):
         raise InputError(f"{file}: presets: is no list of names; known are {', '.join(known)}")
+
     for name in value:
         if name not in known:
             raise InputError(f"{file}: presets: {name!r} is none of {', '.join(known)}")
+
     return tuple(dict.fromkeys(value))
 
 
@@ -137,4 +160,5 @@ def _plain(options: Any) -> dict[str, Any]:
         value = getattr(options, option.name)
         if value != option.default:
             given[option.name] = str(value) if isinstance(value, Path) else value
+
     return given

@@ -1,4 +1,6 @@
-"""Tables of a TOML file -> options of a command, strictly: what does not fit is one line that names file and key."""
+"""Tables of a TOML file -> options of a command, strictly: what does not fit is one line that names
+file and key.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,13 +31,18 @@ def check_keys(file: Path, where: str, table: Mapping[str, Any], known: Mapping[
     prefix = f"{where}." if where else ""
     for key in table:
         if key not in known:
-            raise InputError(f"{file}: {prefix}{key}: is no known key; known are {', '.join(known)}")
+            raise InputError(
+                f"{file}: {prefix}{key}: is no known key; known are {', '.join(known)}"
+            )
+
     for key, needed in known.items():
         if needed and key not in table:
             raise InputError(f"{file}: {prefix}{key}: is missing")
 
 
-def options_of(file: Path, where: str, kind: Callable[..., Made], values: Mapping[str, Any]) -> Made:
+def options_of(
+    file: Path, where: str, kind: Callable[..., Made], values: Mapping[str, Any]
+) -> Made:
     """Options of a command from their values by name, which have been checked by `check_keys`.
 
     Args:
@@ -53,7 +60,10 @@ def options_of(file: Path, where: str, kind: Callable[..., Made], values: Mappin
         try:
             fitted[key] = _fitted(hints[key], value)
         except TypeError:
-            raise InputError(f"{file}: {where}.{key}: {value!r} is not {_described(hints[key])}") from None
+            raise InputError(
+                f"{file}: {where}.{key}: {value!r} is not {_described(hints[key])}"
+            ) from None
+
     try:
         return kind(**fitted)
     except InputError as error:
@@ -61,7 +71,9 @@ def options_of(file: Path, where: str, kind: Callable[..., Made], values: Mappin
 
 
 def _fitted(kind: Any, value: Any) -> Any:
-    """The value as the type wants it: paths from strings, tuples from lists; TypeError if it does not fit."""
+    """The value as the type wants it: paths from strings, tuples from lists; TypeError if it does
+    not fit.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         for member in arguments:
@@ -83,6 +95,7 @@ def _fitted(kind: Any, value: Any) -> Any:
             return float(value)
     elif type(value) is kind:
         return value
+
     raise TypeError
 
 
@@ -95,5 +108,13 @@ def _described(kind: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
         return f"a list, each {_described(arguments[0])}"
-    names = {str: "a string", Path: "a path", int: "a whole number", float: "a number", bool: "true or false"}
+
+    names = {
+        str: "a string",
+        Path: "a path",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+    }
+
     return names.get(kind, str(kind))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from densevos.base.errors import InputError, RunError, Stopped
-from densevos.base.files import new_folder, write_json, written_whole
+from densevos.base.files import atomic_write, new_folder, write_json
 from densevos.base.parallel import BROKEN, shard_of
 from densevos_eval.matrix.cell import Bench, Propagate, scored_with
 from densevos_eval.matrix.matrix import Matrix
@@ -41,14 +41,20 @@ def run(
         seed: Seed of the bootstrap.
 
     Raises:
-        InputError: The folder holds something else, a name of the plan stands for something else there,
-            or a benchmark cannot be read. Nothing has been computed then.
+        InputError: The folder holds something else, a name of the plan stands for something else
+            there, or a benchmark cannot be read. Nothing has been computed then.
         RunError: Some cells have no scores. They have been listed, and all others are finished.
     """
     cells = shard_of(list(plan.cells()), shard, lambda cell: 1)
     _check_benchmarks(plan)
     _begin(plan, out)
-    bench = Bench(plan=plan, out=out, propagate=propagate, workers=workers, scorers=workers or os.cpu_count() or 1)
+    bench = Bench(
+        plan=plan,
+        out=out,
+        propagate=propagate,
+        workers=workers,
+        scorers=workers or os.cpu_count() or 1,
+    )
 
     results: dict[Cell, Results] = {}
     broken: dict[Cell, str] = {}
@@ -59,15 +65,22 @@ def run(
             broken[cell] = str(error)
             continue
         except Stopped as error:
-            raise Stopped("run the same command again to go on") from error  # The cell names an option of its own.
+            raise Stopped(
+                "run the same command again to go on"
+            ) from error  # The cell names an option of its own.
+
         headline = results[cell].headline
         shown = f"{headline.removesuffix('-Mean')} {percent(results[cell].overall[headline])}"
         print(f"{number}/{len(cells)} {cell.name}: {shown}", flush=True)
 
     if shard is None:
-        _write(Matrix(plan=plan, results=results, broken=broken), out, published=published, seed=seed)
+        _write(
+            Matrix(plan=plan, results=results, broken=broken), out, published=published, seed=seed
+        )
+
     for cell, reason in broken.items():
         print(" ".join(f"{cell.name}: {reason}".split()), file=sys.stderr)
+
     if broken:
         raise RunError(
             f"{len(broken)} of {len(cells)} cells have no scores, the others do; fix them and run the same"
@@ -76,7 +89,9 @@ def run(
 
 
 def _check_benchmarks(plan: Plan) -> None:
-    """Raise InputError that names plan and key for a benchmark that cannot be propagated through or scored."""
+    """Raise InputError that names plan and key for a benchmark that cannot be propagated through or
+    scored.
+    """
     for name, benchmark in plan.benchmarks.items():
         try:
             benchmark.find()
@@ -87,7 +102,8 @@ def _check_benchmarks(plan: Plan) -> None:
 
 
 def _begin(plan: Plan, out: Path) -> None:
-    """Make the folder and its record, or check that names stand there for what they stand for in the plan.
+    """Make the folder and its record, or check that names stand there for what they stand for in
+    the plan.
 
     Encoders, benchmarks and presets may be added to a matrix; its other cells are then kept.
     """
@@ -109,6 +125,7 @@ def _begin(plan: Plan, out: Path) -> None:
         raise InputError(
             f"{record}: is not what densevos-eval matrix writes ({error!r}); choose another --out"
         ) from error
+
     for kind, named in json.loads(json.dumps(facts)).items():
         for name, value in named.items():
             if older[kind].get(name, value) != value:
@@ -116,16 +133,23 @@ def _begin(plan: Plan, out: Path) -> None:
                     f"{plan.file}: {kind}.{name}: is {json.dumps(value)}, and {json.dumps(older[kind][name])} in"
                     f" {record}; give it another name, or choose another --out"
                 )
+
     write_json(record, {kind: {**older[kind], **named} for kind, named in facts.items()})
 
 
 def _write(matrix: Matrix, out: Path, *, published: bool, seed: int) -> None:
     """Write the table, the page and the numbers, and print the table."""
-    comparisons = {name: comparison for name in matrix.plan.benchmarks if (comparison := matrix.comparison(name, seed))}
+    comparisons = {
+        name: comparison
+        for name in matrix.plan.benchmarks
+        if (comparison := matrix.comparison(name, seed))
+    }
     text = markdown(matrix, comparisons, published=published)
-    with written_whole(out / "matrix.md", "w") as file:
+    with atomic_write(out / "matrix.md", "w") as file:
         file.write(text)
-    with written_whole(out / "matrix.html", "w") as file:
+
+    with atomic_write(out / "matrix.html", "w") as file:
         file.write(page(matrix, comparisons, published=published))
+
     write_json(out / "matrix.json", as_json(matrix, comparisons))
     print(text, end="")

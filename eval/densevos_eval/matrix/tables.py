@@ -23,23 +23,34 @@ def overview(matrix: Matrix) -> TextTable:
         for name, column in headlines.items():
             results = matrix.cell(encoder, name, preset)
             cells.append(percent(results.overall[column]) if results and column else DASH)
+
         rows.append([matrix.title(encoder, preset), *cells])
 
-    names = [f"{name} {column.removesuffix('-Mean')}".rstrip() for name, column in headlines.items()]
+    names = [
+        f"{name} {column.removesuffix('-Mean')}".rstrip() for name, column in headlines.items()
+    ]
     return TextTable(caption="all benchmarks, in per cent", header=["", *names], rows=rows)
 
 
 def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bool) -> str:
-    """The overview, a table of each benchmark with differences and intervals, and the broken cells."""
+    """The overview, a table of each benchmark with differences and intervals, and the broken
+    cells.
+    """
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
         rows, reasons = published_of(comparison) if published else ((), ())
         table, _ = text_tables(comparison, rows)
         notes = [*table.notes, *reasons, *matrix.notes(name)]
-        parts.append(markdown_table(replace(table, caption=f"{name}: {table.caption}", notes=notes)))
+        parts.append(
+            markdown_table(replace(table, caption=f"{name}: {table.caption}", notes=notes))
+        )
+
     if matrix.broken:
-        lines = [f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()]
+        lines = [
+            f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()
+        ]
         parts.append("\n".join(["**Without scores**", "", *lines, ""]))
+
     return "\n".join(parts)
 
 
@@ -61,6 +72,7 @@ def published_of(comparison: Comparison) -> tuple[Sequence[Published], Sequence[
         rows = published_rows(first.dataset, first.split)
     except InputError:
         return (), (f"no published figures are known for {first.dataset} {first.split}",)
+
     reason = reason_against(first.dataset, first.split, first.sequences)
     return ((), (reason,)) if reason else (rows, ())
 
@@ -80,13 +92,17 @@ def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[di
             "split": results.split,
             "overall": {column: _number(value) for column, value in results.overall.items()},
             "difference": {column: _number(one.value) for column, one in differences.items()},
-            "interval": {column: one.interval for column, one in differences.items() if one.interval},
+            "interval": {
+                column: one.interval for column, one in differences.items() if one.interval
+            },
         }
 
 
 def _headline(matrix: Matrix, benchmark: str) -> str:
     """The column that a benchmark is ranked by; empty without results."""
-    return next((one.headline for cell, one in matrix.results.items() if cell.benchmark == benchmark), "")
+    return next(
+        (one.headline for cell, one in matrix.results.items() if cell.benchmark == benchmark), ""
+    )
 
 
 def _number(value: float) -> float | None:

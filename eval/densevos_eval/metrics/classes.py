@@ -29,7 +29,9 @@ ALL = "all pixels"  # The row with pixel accuracy.
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRow:
-    """One class: IoU and the share of its pixels that are found (NaN without any), and how many it has."""
+    """One class: IoU and the share of its pixels that are found (NaN without any), and how many it
+    has.
+    """
 
     name: str
     iou: float
@@ -41,15 +43,16 @@ class ClassRow:
 class ClassesMetric(ShotMetric):
     """mIoU, mean accuracy and pixel accuracy over the pixels of all labelled frames together.
 
-    Each class has its intersection over union and its accuracy over all pixels, as in Cityscapes and
-    the papers on semantic segmentation; means are over the classes that the annotations have, and void
-    (255) does not count.
+    Each class has its intersection over union and its accuracy over all pixels, as in Cityscapes
+    and the papers on semantic segmentation; means are over the classes that the annotations have,
+    and void (255) does not count.
     """
 
     name: ClassVar[str] = "miou"
 
     def measure(self, item: Shot, folder: Path) -> Arrays:
-        """How many pixels of each class are predicted as each class, in the labelled frames of a shot.
+        """How many pixels of each class are predicted as each class, in the labelled frames of a
+        shot.
 
         Masks: FOLDER/SHOT/FRAME.png with class ids, of images also FOLDER/SHOT.png.
 
@@ -57,8 +60,8 @@ class ClassesMetric(ShotMetric):
             "pixels": [K,K] int64, rows are the annotated classes, columns the predicted ones.
 
         Raises:
-            InputError: A mask is missing, unreadable, of another size than its labels, or holds an id
-                that is no class.
+            InputError: A mask is missing, unreadable, of another size than its labels, or holds an
+                id that is no class.
         """
         classes = self.labelled.classes
         pixels = np.zeros((len(classes), len(classes)), np.int64)
@@ -66,6 +69,7 @@ class ClassesMetric(ShotMetric):
             truth = item.labels(index)
             prediction = read_classes(mask_file(folder, item, frame), truth.shape, classes)
             pixels += confusion(truth, prediction, len(classes))
+
         return {"pixels": pixels}
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
@@ -92,6 +96,7 @@ class ClassesMetric(ShotMetric):
         lacking = len(self.labelled.classes) - len(averaged)
         unseen = f" ({lacking} without annotation left out)" if lacking else ""
         frames = sum(len(one.frames) for one in scores.provenance.values())
+
         return (
             f"{super().title(scores)}: mean over {len(averaged)} classes{background}{unseen}\n"
             f"{frames} frames, void not counted"
@@ -117,7 +122,10 @@ class ClassesMetric(ShotMetric):
         numbers = ", ".join(f"{name} {_percent(share)} %" for name, share in scores.overall.items())
         title = f"{self.dataset} {scores.split}: {numbers}"
         picture = io.BytesIO()
-        Image.fromarray(confusion_picture(pixels, self.labelled.classes, title)).save(picture, format="PNG")
+        Image.fromarray(confusion_picture(pixels, self.labelled.classes, title)).save(
+            picture, format="PNG"
+        )
+
         return {"classes.csv": table, "confusion.png": picture.getvalue()}
 
 

@@ -19,8 +19,9 @@ PART = 0.75  # Frames from this share of a video on are its last quarter.
 class EndingMetric(ObjectsMetric):
     """ObjectsMetric with the columns J_last: J over the last quarter of the frames that count.
 
-    When objects have changed their shape, the end of a video is the hardest part. Source: Tokmakov, Li and
-    Gaidon, Breaking the "Object" in Video Object Segmentation, CVPR 2023, section 5, where it is called J_tr.
+    When objects have changed their shape, the end of a video is the hardest part. Source: Tokmakov,
+    Li and Gaidon, Breaking the "Object" in Video Object Segmentation, CVPR 2023, section 5, where
+    it is called J_tr.
     """
 
     name: ClassVar[str] = "ending"
@@ -33,9 +34,13 @@ class EndingMetric(ObjectsMetric):
         return replace(
             rows,
             overall={**rows.overall, **_mean(every)},
-            sequences={name: {**row, **_mean(endings[name].values())} for name, row in rows.sequences.items()},
+            sequences={
+                name: {**row, **_mean(endings[name].values())}
+                for name, row in rows.sequences.items()
+            },
             sequence_details={
-                name: _with_endings(details, endings[name]) for name, details in rows.sequence_details.items()
+                name: _with_endings(details, endings[name])
+                for name, details in rows.sequence_details.items()
             },
         )
 
@@ -44,11 +49,17 @@ class EndingMetric(ObjectsMetric):
         rows = []
         for name, details in scores.rows.sequence_details.items():
             for id, row in details["objects"].items():
-                rows.append([f"{name}_{id}", *decimals(row[column] for column in ("J-Mean", COLUMNS[0]))])
+                rows.append(
+                    [f"{name}_{id}", *decimals(row[column] for column in ("J-Mean", COLUMNS[0]))]
+                )
 
         return {
-            f"global_results-{scores.split}.csv": csv_bytes(scores.overall, [decimals(scores.overall.values())]),
-            f"per-sequence_results-{scores.split}.csv": csv_bytes(["Sequence", "J-Mean", COLUMNS[0]], rows),
+            f"global_results-{scores.split}.csv": csv_bytes(
+                scores.overall, [decimals(scores.overall.values())]
+            ),
+            f"per-sequence_results-{scores.split}.csv": csv_bytes(
+                ["Sequence", "J-Mean", COLUMNS[0]], rows
+            ),
         }
 
     def _endings(self, arrays: Arrays) -> dict[int, Row]:
@@ -56,13 +67,20 @@ class EndingMetric(ObjectsMetric):
         rows: dict[int, Row] = {}
         for id, curves in object_curves(arrays).items():
             known = curves["J"][~np.isnan(curves["J"])]
-            last = statistics(known[int(PART * len(known)) :], decay_uint8=self.benchmark.decay_uint8)
+            last = statistics(
+                known[int(PART * len(known)) :], decay_uint8=self.benchmark.decay_uint8
+            )
             rows[id] = dict(zip(COLUMNS, astuple(last), strict=True))
+
         return rows
 
 
 def _mean(rows: Collection[Row]) -> Row:
-    return {column: float(np.mean([row[column] for row in rows])) for column in COLUMNS} if rows else {}
+    return (
+        {column: float(np.mean([row[column] for row in rows])) for column in COLUMNS}
+        if rows
+        else {}
+    )
 
 
 def _with_endings(details: Mapping[str, Any], endings: Mapping[int, Row]) -> dict[str, Any]:

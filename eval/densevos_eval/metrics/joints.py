@@ -1,7 +1,6 @@
 """Joints of people (JHMDB): PCK by the rule of published numbers."""
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,31 +13,35 @@ from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.metrics.statistics import known_mean
 from densevos_eval.sequences.joints import FILE, read_joints, read_positions
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 THRESHOLDS = {"PCK@.1": 0.1, "PCK@.2": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointsMetric(SequenceMetric):
-    """PCK@.1 and PCK@.2 in all frames but the first, which is given: the mean over the types of joints.
+    """PCK@.1 and PCK@.2 in all frames but the first, which is given: the mean over the types of
+    joints.
 
-    A joint is found if it is nearer than .1 or .2 of .6 of the diagonal of the box of the true joints. Joints that are
-    lost, null in joints.json, count nowhere. See keypoints.relative_distances.
+    A joint is found if it is nearer than .1 or .2 of .6 of the diagonal of the box of the true
+    joints. Joints that are lost, null in joints.json, count nowhere. See
+    keypoints.relative_distances.
     """
 
     name: ClassVar[str] = "joints"
 
-    def check(self, items: Several[Sequence], folders: Mapping[str, Path]) -> None:
+    def check(self, items: Sequence[VideoSequence], folders: Mapping[str, Path]) -> None:
         """Raise InputError if the benchmark has no joints."""
         if not any(sequence.joints for sequence in items):
-            raise InputError(f"--metric {self.name}: {self.dataset} has no joints; leave --metric out")
+            raise InputError(
+                f"--metric {self.name}: {self.dataset} has no joints; leave --metric out"
+            )
 
-    def frames(self, item: Sequence) -> tuple[str, ...]:
+    def frames(self, item: VideoSequence) -> tuple[str, ...]:
         """None: the joints of a sequence are one file."""
         return ()
 
-    def measure(self, item: Sequence, folder: Path) -> Arrays:
+    def measure(self, item: VideoSequence, folder: Path) -> Arrays:
         """How far the joints of all frames but the given first one are from the truth.
 
         Joints: FOLDER/SEQUENCE/joints.json, see joints.write_joints.
@@ -61,8 +64,10 @@ class JointsMetric(SequenceMetric):
         )
 
 
-def read_both(item: Sequence, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """True and found joints (x, y) of all frames, [frames,joints,2] each; see JointsMetric.measure for the errors."""
+def read_both(item: VideoSequence, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """True and found joints (x, y) of all frames, [frames,joints,2] each; see JointsMetric.measure
+    for the errors.
+    """
     assert item.joints is not None, "the layout of a benchmark of joints names their file"
     truth = read_positions(item.joints)
     return truth, read_joints(folder / item.name / FILE, truth.shape)

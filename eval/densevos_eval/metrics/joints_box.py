@@ -1,4 +1,6 @@
-"""Joints of people (JHMDB): PCK relative to the longest side of the box of the joints inside the image."""
+"""Joints of people (JHMDB): PCK relative to the longest side of the box of the joints inside the
+image.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from densevos_eval.metrics.joints import THRESHOLDS, JointsMetric, read_both
 from densevos_eval.metrics.keypoints import correct_keypoints
 from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.statistics import known_mean
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class JointsBoxMetric(JointsMetric):
 
     name: ClassVar[str] = "joints-box"
 
-    def measure(self, item: Sequence, folder: Path) -> Arrays:
+    def measure(self, item: VideoSequence, folder: Path) -> Arrays:
         """Which joints of all frames but the given first one are found, for each threshold.
 
         Joints: FOLDER/SEQUENCE/joints.json, see joints.write_joints.
@@ -42,6 +44,7 @@ class JointsBoxMetric(JointsMetric):
         for column, threshold in THRESHOLDS.items():
             correct = correct_keypoints(truth[1:], prediction[1:], (height, width), threshold)
             found[column] = correct.ravel()
+
         return found
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
@@ -55,7 +58,9 @@ class JointsBoxMetric(JointsMetric):
 def found_share(every: Iterable[Arrays]) -> Row:
     """PCK@.1 and PCK@.2 over all joints of these sequences."""
     every = list(every)
-    return {column: known_mean(np.concatenate([one[column] for one in every])) for column in THRESHOLDS}
+    return {
+        column: known_mean(np.concatenate([one[column] for one in every])) for column in THRESHOLDS
+    }
 
 
 METRIC = JointsBoxMetric

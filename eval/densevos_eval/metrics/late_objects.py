@@ -19,32 +19,40 @@ from densevos_eval.metrics.object_rules import ObjectRules
 from densevos_eval.metrics.own_boundary import own_contour_accuracy
 from densevos_eval.metrics.pixels import occupied_rows
 from densevos_eval.metrics.region import region_similarity
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 IDS = 256
 
 
-def measure_late_objects(sequence: Sequence, masks: Masks, rules: ObjectRules, counted: list[int]) -> Arrays:
-    """J and F of every object that is annotated in a frame that counts, as vos-benchmark scores them.
+def measure_late_objects(
+    sequence: VideoSequence, masks: Masks, rules: ObjectRules, counted: list[int]
+) -> Arrays:
+    """J and F of every object that is annotated in a frame that counts, as vos-benchmark scores
+    them.
 
-    An object counts from the first of these frames in which it is annotated or predicted, whichever comes first, to the
-    last; in a frame where it is neither, it is right. An object that is annotated only in frames that do not count has
-    no score. An id of the results that no annotation has is no object: where it takes pixels, they are background. A
-    frame that does not count is not looked at, so its mask may be missing.
+    An object counts from the first of these frames in which it is annotated or predicted, whichever
+    comes first, to the last; in a frame where it is neither, it is right. An object that is
+    annotated only in frames that do not count has no score. An id of the results that no annotation
+    has is no object: where it takes pixels, they are background. A frame that does not count is not
+    looked at, so its mask may be missing.
 
     Returns:
-        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64, NaN before an object
-        counts; "stray" int, the ids of the results that no frame that counts has as an object.
+        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64,
+        NaN before an object counts; "stray" int, the ids of the results that no frame that counts
+        has as an object.
 
     Raises:
-        InputError: A mask is missing, unreadable, or of another size than its annotation; or no annotation holds an
-            object.
+        InputError: A mask is missing, unreadable, or of another size than its annotation; or no
+            annotation holds an object.
 
     Source: github.com/hkchengrex/vos-benchmark, whose objects, J and F these are.
     """
-    region, contour = np.ones((2, IDS, len(counted)))  # Where an object is on neither side, it is right.
+    region, contour = np.ones(
+        (2, IDS, len(counted))
+    )  # Where an object is on neither side, it is right.
     begins: dict[int, int] = {}  # Id -> the first column in which it is annotated or predicted.
     annotated: set[int] = set()
+
     for column, t in enumerate(counted):
         truth = read_truth(sequence, t)
         prediction = read_prediction(sequence, masks, t, truth.shape)
@@ -72,10 +80,17 @@ def measure_late_objects(sequence: Sequence, masks: Masks, rules: ObjectRules, c
 
     if not annotated:
         _check_any_object(sequence)
+
     ids = sorted(annotated)
     for id in ids:
         region[id, : begins[id]] = contour[id, : begins[id]] = np.nan
-    arrays = {"ids": np.array(ids, int), "J": region[ids], "stray": np.array(sorted(set(begins) - annotated), int)}
+
+    arrays = {
+        "ids": np.array(ids, int),
+        "J": region[ids],
+        "stray": np.array(sorted(set(begins) - annotated), int),
+    }
+
     return {**arrays, "F": contour[ids]} if rules.contour else arrays
 
 
@@ -85,7 +100,7 @@ def _ids(mask: np.ndarray) -> set[int]:
     return set(np.flatnonzero(counts.ravel()).tolist()) - {0}
 
 
-def _check_any_object(sequence: Sequence) -> None:
+def _check_any_object(sequence: VideoSequence) -> None:
     """Raise InputError if no annotation at all holds an object."""
     frames = annotated_frames(sequence)
     if not any(ids_in(read_truth(sequence, t)) for t in frames):

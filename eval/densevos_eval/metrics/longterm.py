@@ -14,20 +14,27 @@ from densevos_eval.metrics.seen import SeenMetric
 
 @dataclass(frozen=True, kw_only=True)
 class LongTermMetric(SeenMetric):
-    """SeenMetric with a column V: the variation of J&F over the frames, mean over objects; lower is better."""
+    """SeenMetric with a column V: the variation of J&F over the frames, mean over objects; lower is
+    better.
+    """
 
     name: ClassVar[str] = "long-term"
 
     def row(self, objects: Collection[Curves]) -> Row:
         """The columns of SeenMetric, and V."""
         row = super().row(objects)
-        return {**row, "V-Mean": float(np.mean([variation(curves) for curves in objects]))} if row else row
+        return (
+            {**row, "V-Mean": float(np.mean([variation(curves) for curves in objects]))}
+            if row
+            else row
+        )
 
 
 def variation(curves: Curves) -> float:
     """Standard deviation of the mean of J and F over the frames in which an object counts.
 
-    Source: Hong et al., LVOS, ICCV 2023, section 5; the variance is rounded to four decimals, as in its program.
+    Source: Hong et al., LVOS, ICCV 2023, section 5; the variance is rounded to four decimals, as in
+    its program.
     """
     both = (curves["J"] + curves["F"]) / 2
     known = both[~np.isnan(both)]

@@ -24,20 +24,22 @@ from densevos_eval.metrics.own_boundary import own_contour_accuracy
 from densevos_eval.metrics.pixels import occupied_rows
 from densevos_eval.metrics.region import region_similarity
 from densevos_eval.metrics.temporal import polygon, resampled, stability
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
-def measure_objects(sequence: Sequence, masks: Masks, rules: ObjectRules) -> Arrays:
-    """J and F of the objects of one sequence in the frames that count, from masks in a folder or in memory.
+def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -> Arrays:
+    """J and F of the objects of one sequence in the frames that count, from masks in a folder or in
+    memory.
 
     Returns:
-        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64, NaN
-        before an object appears; "T" [frames-1], the temporal stability of the masks of every two
-        frames, if the benchmark asks for it. With late_objects also "stray", see measure_late_objects.
+        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64,
+        NaN before an object appears; "T" [frames-1], the temporal stability of the masks of every
+        two frames, if the benchmark asks for it. With late_objects also "stray", see
+        measure_late_objects.
 
     Raises:
-        InputError: A mask is missing, unreadable, of another size than its annotation, or holds more
-            ids than there are objects; or too few frames are annotated.
+        InputError: A mask is missing, unreadable, of another size than its annotation, or holds
+            more ids than there are objects; or too few frames are annotated.
     """
     counted = counted_frames(sequence, rules)
     if not counted:
@@ -46,17 +48,24 @@ def measure_objects(sequence: Sequence, masks: Masks, rules: ObjectRules) -> Arr
             f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
             " leave it out"
         )
+
     if rules.late_objects:
         arrays = measure_late_objects(sequence, masks, rules, counted)
     else:
         arrays = _measure_first_objects(sequence, masks, rules, counted)
+
     if sequence.name in rules.stability:
         return {**arrays, "T": _stability(sequence, masks, counted)}
+
     return arrays
 
 
-def _measure_first_objects(sequence: Sequence, masks: Masks, rules: ObjectRules, counted: list[int]) -> Arrays:
-    """J and F of the objects that are known from the start, each with the proposal that stands for it."""
+def _measure_first_objects(
+    sequence: VideoSequence, masks: Masks, rules: ObjectRules, counted: list[int]
+) -> Arrays:
+    """J and F of the objects that are known from the start, each with the proposal that stands for
+    it.
+    """
     objects = object_ids(sequence)
     allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
     # Where an object's proposal is the one with its id, no other pair is looked at.
@@ -69,6 +78,7 @@ def _measure_first_objects(sequence: Sequence, masks: Masks, rules: ObjectRules,
     for t in annotated_frames(sequence):
         if t not in columns and not has_prediction(sequence, masks, t):
             continue
+
         annotation = read_truth(sequence, t)
         prediction = read_prediction(sequence, masks, t, annotation.shape)
         prediction = numbered_prediction(sequence, masks, t, prediction, allowed)
@@ -78,20 +88,30 @@ def _measure_first_objects(sequence: Sequence, masks: Masks, rules: ObjectRules,
         truth = numbered(annotation, objects)
         if rules.ignore_void:
             truth, prediction = without_void(truth, prediction, annotation == VOID)
+
         proposals = max(proposals, int(prediction.max()))
         radius = tolerance(truth.shape)
         rows = occupied_rows(truth, prediction)
         truth, prediction = truth[rows], prediction[rows]
 
         similarity = region_similarity(truth, prediction, len(objects), len(allowed))
-        region[:, :, columns[t]] = np.diagonal(similarity)[: len(objects), None] if own else similarity
+        region[:, :, columns[t]] = (
+            np.diagonal(similarity)[: len(objects), None] if own else similarity
+        )
+
         if rules.contour and own:
-            contour[:, 0, columns[t]] = own_contour_accuracy(truth, prediction, len(objects), radius)
+            contour[:, 0, columns[t]] = own_contour_accuracy(
+                truth, prediction, len(objects), radius
+            )
         elif rules.contour:
-            contour[:, :, columns[t]] = contour_accuracy(truth, prediction, len(objects), len(allowed), radius)
+            contour[:, :, columns[t]] = contour_accuracy(
+                truth, prediction, len(objects), len(allowed), radius
+            )
 
     late = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
-    region, contour = (np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour))
+    region, contour = (
+        np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour)
+    )
     chosen = np.zeros(len(objects), int) if own else np.asarray(rules.match(region, contour))
 
     # Objects that appear only after the last frame that counts have no numbers.
@@ -99,13 +119,15 @@ def _measure_first_objects(sequence: Sequence, masks: Masks, rules: ObjectRules,
     arrays = {"ids": np.array(objects, int)[scored], "J": region[scored, chosen[scored]]}
     if rules.contour:
         arrays["F"] = contour[scored, chosen[scored]]
+
     return arrays
 
 
-def _stability(sequence: Sequence, masks: Masks, counted: list[int]) -> np.ndarray:
+def _stability(sequence: VideoSequence, masks: Masks, counted: list[int]) -> np.ndarray:
     """T [frames-1] of the masks, all ids together."""
     outlines = []
     for t in counted:
         shape = read_truth(sequence, t).shape
         outlines.append(resampled(polygon(read_prediction(sequence, masks, t, shape) > 0)))
+
     return stability(outlines)

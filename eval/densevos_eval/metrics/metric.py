@@ -2,15 +2,14 @@
 
 A metric turns the masks of one item into arrays (`measure`), and the arrays of all items into rows
 of numbers (`combine`). An item is a sequence of a benchmark or a shot of a labelled set. Everything
-else is the same for all metrics and lies in densevos_eval.scoring: worker processes, arrays kept for
---resume, broken items, results.json and the table on the screen.
+else is the same for all metrics and lies in densevos_eval.scoring: worker processes, arrays kept
+for --resume, broken items, results.json and the table on the screen.
 
 To add a metric, write one file in this folder that names its class METRIC; see registry.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -49,7 +48,8 @@ class Provenance:
 
     frames: Names of the frames that count; empty for joints.
     folder: Folder that holds the folder of the item's masks.
-    annotation_size: [H,W] that its annotations were resized to; None where they have their own size.
+    annotation_size: [H,W] that its annotations were resized to; None where they have their own
+    size.
     """
 
     frames: tuple[str, ...]
@@ -108,7 +108,9 @@ class Scores:
 
     @property
     def details(self) -> Mapping[str, Mapping[str, Any]]:
-        """What else is known of each item: of objects, `["objects"][ID]` with their numbers and curves."""
+        """What else is known of each item: of objects, `["objects"][ID]` with their numbers and
+        curves.
+        """
         return self.rows.sequence_details
 
 
@@ -132,7 +134,7 @@ class Metric(ABC, Generic[Item]):
         return False
 
     @abstractmethod
-    def check(self, items: Several[Item], folders: Mapping[str, Path]) -> None:
+    def check(self, items: Sequence[Item], folders: Mapping[str, Path]) -> None:
         """Raise InputError for what makes scoring impossible for all items."""
 
     @abstractmethod

@@ -13,7 +13,9 @@ class ObjectRules(Benchmark, Protocol):
 
     @property
     def skipped(self) -> tuple[int, int]:
-        """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
+        """How many annotated frames at the beginning and, unless they are sparse, at the end are
+        not scored.
+        """
         ...
 
     @property

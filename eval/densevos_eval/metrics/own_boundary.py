@@ -1,8 +1,9 @@
-"""Contour accuracy F of every object with the prediction of the same id: the diagonal of contour_accuracy, faster.
+"""Contour accuracy F of every object with the prediction of the same id: the diagonal of
+contour_accuracy, faster.
 
-K is the number of objects that have an outline on both sides, N that of pixels on outlines. Each of the K has a window
-of its own, as large as both outlines and a margin of the tolerance. The windows lie below one another in one image, so
-that numpy is called as often for many objects as for one.
+K is the number of objects that have an outline on both sides, N that of pixels on outlines. Each of
+the K has a window of its own, as large as both outlines and a margin of the tolerance. The windows
+lie below one another in one image, so that numpy is called as often for many objects as for one.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from densevos_eval.metrics.boundary import any_inside, contour_accuracy, f_measure, rectangles, tolerance
+from densevos_eval.metrics.boundary import (
+    any_inside,
+    contour_accuracy,
+    f_measure,
+    rectangles,
+    tolerance,
+)
 from densevos_eval.metrics.outlines import Outlines, lengths, outlines
 
 MOST_PIXELS = 1 << 24  # Of all windows together, at some 5 bytes each.
@@ -51,9 +58,14 @@ def own_contour_accuracy(
         if windows.size[0] * windows.size[1] > MOST_PIXELS:
             known = np.where(prediction > objects, 0, prediction)
             return np.diagonal(contour_accuracy(truth, known, objects, objects, radius))
+
         places = _places(wanted, windows), _places(found, windows)
-        right = np.bincount(found.owner[_near(places[1], places[0], windows, radius)], minlength=objects)
-        recalled = np.bincount(wanted.owner[_near(places[0], places[1], windows, radius)], minlength=objects)
+        right = np.bincount(
+            found.owner[_near(places[1], places[0], windows, radius)], minlength=objects
+        )
+        recalled = np.bincount(
+            wanted.owner[_near(places[0], places[1], windows, radius)], minlength=objects
+        )
 
     precision, recall = right / np.maximum(found_count, 1), recalled / np.maximum(wanted_count, 1)
     return f_measure(precision, recall, nothing=(wanted_count == 0) & (found_count == 0))
@@ -63,9 +75,13 @@ def _of(points: Outlines, chosen: np.ndarray) -> Outlines:
     """The outlines of the objects [objects] bool alone."""
     if chosen.all():
         return points
+
     kept = chosen[points.owner]
     return Outlines(
-        objects=points.objects, owner=points.owner[kept], rows=points.rows[kept], columns=points.columns[kept]
+        objects=points.objects,
+        owner=points.owner[kept],
+        rows=points.rows[kept],
+        columns=points.columns[kept],
     )
 
 
@@ -78,6 +94,7 @@ def _windows(first: Outlines, second: Outlines, both: np.ndarray, radius: int) -
         starts = np.searchsorted(points.owner, owners)
         lowest.append(np.minimum.reduceat(pixels, starts, axis=1))  # [2,K]
         highest.append(np.maximum.reduceat(pixels, starts, axis=1))
+
     corner = np.minimum(*lowest) - radius
     height, width = np.maximum(*highest) + radius + 1 - corner
 
@@ -93,7 +110,10 @@ def _places(points: Outlines, windows: Windows) -> tuple[np.ndarray, np.ndarray]
 
 
 def _near(
-    points: tuple[np.ndarray, np.ndarray], targets: tuple[np.ndarray, np.ndarray], windows: Windows, radius: int
+    points: tuple[np.ndarray, np.ndarray],
+    targets: tuple[np.ndarray, np.ndarray],
+    windows: Windows,
+    radius: int,
 ) -> np.ndarray:
     """Whether each of the points [N] is within `radius` of one of the targets in its window."""
     image = np.zeros(windows.size, np.uint8)
@@ -106,4 +126,5 @@ def _near(
     near = any_inside(counts, place, [largest])
     open_points = np.flatnonzero(~near)
     near[open_points] = any_inside(counts, place[open_points], others)
+
     return near

@@ -1,22 +1,31 @@
-"""Quick looks at the pixels of masks, eight at a time: most of them are background, or like their neighbours."""
+"""Quick looks at the pixels of masks, eight at a time: most of them are background, or like their
+neighbours.
+"""
 
 import numpy as np
 
 
 def true_places(flags: np.ndarray) -> np.ndarray:
-    """Indices of those of `flags` [n] bool that are true, as numpy.flatnonzero; faster where few are."""
+    """Indices of those of `flags` [n] bool that are true, as numpy.flatnonzero; faster where few
+    are.
+    """
     whole = len(flags) // 8 * 8
     words = flags[:whole].view(np.uint64)
     places = np.flatnonzero(words != 0)
     inside = np.flatnonzero(words[places].view(bool))
-    return np.concatenate([8 * places[inside >> 3] + (inside & 7), whole + np.flatnonzero(flags[whole:])])
+
+    return np.concatenate(
+        [8 * places[inside >> 3] + (inside & 7), whole + np.flatnonzero(flags[whole:])]
+    )
 
 
 def occupied_rows(truth: np.ndarray, prediction: np.ndarray) -> slice:
-    """The rows of both masks [H,W] uint8 outside of which all is background, and one more at each end; at least one.
+    """The rows of both masks [H,W] uint8 outside of which all is background, and one more at each
+    end; at least one.
 
-    Region similarity and outlines within these rows are those of the whole masks: the row before holds the outline
-    above an object, and the row after tells an object that ends from one that goes on beyond the image.
+    Region similarity and outlines within these rows are those of the whole masks: the row before
+    holds the outline above an object, and the row after tells an object that ends from one that
+    goes on beyond the image.
     """
     height, width = truth.shape
     flat = [mask.ravel() for mask in (truth, prediction)]

@@ -23,6 +23,7 @@ def metric_classes() -> dict[str, MetricClass]:
         metric = getattr(module, "METRIC", None)
         if metric is not None:
             found[metric.name] = metric
+
     return found
 
 
@@ -35,7 +36,10 @@ def find_metric(name: str) -> MetricClass:
     if is_outside(name):
         found = from_outside(name, "--metric")
         if not (isinstance(found, type) and issubclass(found, Metric)) or inspect.isabstract(found):
-            raise InputError(f"--metric {name}: is no metric; name a class that extends Metric and defines all of it")
+            raise InputError(
+                f"--metric {name}: is no metric; name a class that extends Metric and defines all of it"
+            )
+
         return found
 
     known = metric_classes()
@@ -43,22 +47,33 @@ def find_metric(name: str) -> MetricClass:
         raise InputError(
             f"--metric {name}: is none of {', '.join(known)}; name one of these, or module:NAME of your own"
         )
+
     return known[name]
 
 
 def find_sequence_metric(name: str) -> type[SequenceMetric]:
-    """The metric of this name, which scores benchmarks; InputError if there is none or it does not."""
+    """The metric of this name, which scores benchmarks; InputError if there is none or it does
+    not.
+    """
     found = find_metric(name)
     if not issubclass(found, SequenceMetric):
-        raise InputError(f"--metric {name}: scores labelled sets, not benchmarks; name the set with --set SET:ROOT")
+        raise InputError(
+            f"--metric {name}: scores labelled sets, not benchmarks; name the set with --set SET:ROOT"
+        )
+
     return found
 
 
 def find_shot_metric(name: str) -> type[ShotMetric]:
-    """The metric of this name, which scores labelled sets; InputError if there is none or it does not."""
+    """The metric of this name, which scores labelled sets; InputError if there is none or it does
+    not.
+    """
     found = find_metric(name)
     if not issubclass(found, ShotMetric):
-        raise InputError(f"--metric {name}: scores benchmarks, not labelled sets; name one with --dataset and --root")
+        raise InputError(
+            f"--metric {name}: scores benchmarks, not labelled sets; name one with --dataset and --root"
+        )
+
     return found
 
 

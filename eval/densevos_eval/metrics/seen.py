@@ -10,7 +10,7 @@ import numpy as np
 from densevos_eval.metrics.metric import Arrays, Row, Rows, Scores
 from densevos_eval.metrics.objects import Curves, ObjectsMetric, object_curves, summary
 from densevos_eval.metrics.tables import csv_bytes, decimals
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 GROUPS = "groups"
 
@@ -19,14 +19,17 @@ GROUPS = "groups"
 class SeenMetric(ObjectsMetric):
     """J and F as ObjectsMetric has them, but a split is the mean over its groups of objects.
 
-    Groups are those of `Sequence.groups`; without them the numbers are those of ObjectsMetric. J&F of the split is
-    then the mean of J and F of seen and of unseen objects, as YouTube-VOS and LVOS rank methods.
+    Groups are those of `Sequence.groups`; without them the numbers are those of ObjectsMetric. J&F
+    of the split is then the mean of J and F of seen and of unseen objects, as YouTube-VOS and LVOS
+    rank methods.
     """
 
     name: ClassVar[str] = "seen"
 
-    def measure(self, item: Sequence, folder: Path) -> Arrays:
-        """As ObjectsMetric, and "groups" [objects] str: the group of each object, empty where it has none."""
+    def measure(self, item: VideoSequence, folder: Path) -> Arrays:
+        """As ObjectsMetric, and "groups" [objects] str: the group of each object, empty where it
+        has none.
+        """
         arrays = super().measure(item, folder)
         groups = [item.groups.get(id, "") for id in arrays["ids"].tolist()]
         return {**arrays, GROUPS: np.array(groups, dtype=str)}
@@ -37,19 +40,28 @@ class SeenMetric(ObjectsMetric):
         Details are the whole row of each group.
         """
         rows = super().combine(arrays)
-        sequences = {name: {**row, **self.row(_curves([arrays[name]]))} for name, row in rows.sequences.items()}
+        sequences = {
+            name: {**row, **self.row(_curves([arrays[name]]))}
+            for name, row in rows.sequences.items()
+        }
         groups = self._groups(arrays)
         if not groups:
             overall = {**rows.overall, **self.row(_curves(arrays.values()))}
             return replace(rows, overall=overall, sequences=sequences)
 
         columns = next(iter(groups.values()))
-        overall = {column: float(np.mean([row[column] for row in groups.values()])) for column in columns}
+        overall = {
+            column: float(np.mean([row[column] for row in groups.values()])) for column in columns
+        }
+
         for column in columns:
             letter, _, kind = column.partition("-")
             if kind == "Mean" and letter != "J&F":
                 overall |= {f"{letter}-{group}-Mean": row[column] for group, row in groups.items()}
-        return replace(rows, overall=overall, sequences=sequences, details={**rows.details, GROUPS: groups})
+
+        return replace(
+            rows, overall=overall, sequences=sequences, details={**rows.details, GROUPS: groups}
+        )
 
     def row(self, objects: Collection[Curves]) -> Row:
         """The columns of a table over these objects."""
@@ -60,6 +72,7 @@ class SeenMetric(ObjectsMetric):
         groups = scores.rows.details.get(GROUPS)
         if not groups:
             return super().title(scores)
+
         return f"{self.dataset} {scores.split}, mean over {' and '.join(groups)} objects"
 
     def files(self, scores: Scores) -> Mapping[str, bytes]:
@@ -74,8 +87,10 @@ class SeenMetric(ObjectsMetric):
             curves = object_curves(of_sequence).values()
             for group, of_object in zip(of_sequence[GROUPS].tolist(), curves, strict=True):
                 objects.setdefault(group, []).append(of_object)
+
         if "" in objects:
             return {}
+
         return {group: self.row(objects[group]) for group in sorted(objects)}
 
 

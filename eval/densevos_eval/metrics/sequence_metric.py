@@ -1,7 +1,6 @@
 """Metrics of the sequences of a benchmark: what they share."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +8,7 @@ from typing import Protocol
 from densevos.base.errors import InputError
 from densevos_eval.metrics.metric import Fingerprints, Metric
 from densevos_eval.runs.fingerprint import masks_fingerprint, sequence_facts, truth_fingerprint
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
 class Benchmark(Protocol):
@@ -32,8 +31,10 @@ class Benchmark(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceMetric(Metric[Sequence]):
-    """A metric of the sequences of one benchmark; a subclass says `name`, `measure` and `combine`."""
+class SequenceMetric(Metric[VideoSequence]):
+    """A metric of the sequences of one benchmark; a subclass says `name`, `measure` and
+    `combine`.
+    """
 
     benchmark: Benchmark
 
@@ -47,30 +48,35 @@ class SequenceMetric(Metric[Sequence]):
         """Whether the benchmark asks for this metric."""
         return self.name == self.benchmark.measure
 
-    def check(self, items: Several[Sequence], folders: Mapping[str, Path]) -> None:
+    def check(self, items: Sequence[VideoSequence], folders: Mapping[str, Path]) -> None:
         """Raise InputError if no sequence has annotated masks."""
         if any(sequence.truth for sequence in items):
             return
         if any(sequence.joints for sequence in items):
-            raise InputError(f"--metric {self.name}: scores masks, and {self.dataset} has joints; leave --metric out")
+            raise InputError(
+                f"--metric {self.name}: scores masks, and {self.dataset} has joints; leave --metric out"
+            )
+
         raise InputError(
             f"--dataset {self.dataset}: nothing to score against, only the server has these annotations;"
             f" make a submission with densevos-eval submit (see {self.benchmark.source})"
         )
 
-    def frames(self, item: Sequence) -> tuple[str, ...]:
+    def frames(self, item: VideoSequence) -> tuple[str, ...]:
         """All frames that have an annotation."""
         annotated = item.annotated or range(len(item.frame_names))
         return tuple(item.frame_names[t] for t in annotated)
 
-    def fingerprints(self, item: Sequence, folder: Path) -> Fingerprints:
-        """Of the masks FOLDER/SEQUENCE/FRAME.png, or the joints, and of what they are scored against."""
+    def fingerprints(self, item: VideoSequence, folder: Path) -> Fingerprints:
+        """Of the masks FOLDER/SEQUENCE/FRAME.png, or the joints, and of what they are scored
+        against.
+        """
         return Fingerprints(
             masks=masks_fingerprint(folder / item.name, self.frames(item)),
             annotations=truth_fingerprint(item),
         )
 
-    def facts(self, item: Sequence) -> object:
+    def facts(self, item: VideoSequence) -> object:
         """The rules of the benchmark, and what the sequence is but for its files."""
         return [_rules(self.benchmark), sequence_facts(item)]
 

@@ -32,17 +32,23 @@ class ScoreTable:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         places = [(str.rjust if number else str.ljust) for number in range(len(header))]
         drawn = [
-            "  ".join(place(cell, width) for place, cell, width in zip(places, line, widths, strict=True)).rstrip()
+            "  ".join(
+                place(cell, width) for place, cell, width in zip(places, line, widths, strict=True)
+            ).rstrip()
             for line in lines
         ]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+
         return "\n".join([self.title, "", drawn[0], rule, *drawn[1:]])
 
     def html(self) -> str:
         """The table as HTML, as a notebook shows it."""
         head = _html_row("th", self.header)
-        body = [_html_row("th", row) for row in self.overall] + [_html_row("td", row) for row in self.rows]
+        body = [_html_row("th", row) for row in self.overall] + [
+            _html_row("td", row) for row in self.rows
+        ]
         caption = f"<caption>{escape(self.title)}</caption>"
+
         return f"<table>{caption}<thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
 
 
@@ -52,7 +58,9 @@ def _html_row(tag: str, row: Iterable[str]) -> str:
 
 def decimals(values: Iterable[object]) -> list[str]:
     """Three decimals, as the official tool prints them."""
-    return [f"{value:.3f}" if isinstance(value, float | np.floating) else str(value) for value in values]
+    return [
+        f"{value:.3f}" if isinstance(value, float | np.floating) else str(value) for value in values
+    ]
 
 
 def cells(values: Iterable[float]) -> list[str]:
@@ -66,4 +74,5 @@ def csv_bytes(header: Iterable[object], rows: Iterable[Iterable[object]]) -> byt
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
+
     return text.getvalue().encode()

@@ -1,1 +1,3 @@
-"""Published protocols of label propagation, one file each: everything from a frame to a score but the encoder."""
+"""Published protocols of label propagation, one file each: everything from a frame to a score but
+the encoder.
+"""

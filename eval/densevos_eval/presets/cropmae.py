@@ -1,4 +1,6 @@
-"""CropMAE, and SiamMAE and T-CoRe as run with its program: CRW's propagation of patches of a vision transformer."""
+"""CropMAE, and SiamMAE and T-CoRe as run with its program: CRW's propagation of patches of a vision
+transformer.
+"""
 
 from dataclasses import replace
 
@@ -9,7 +11,11 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 _DAVIS = Setup(
     frames=FrameConfig(frame_size="480x880", resampling="bilinear-float"),
     masks=MaskConfig(
-        first_masks="soft", reduced_by="corner", alignment="centres", enlarged_to="encoded", mask_size="480x880"
+        first_masks="soft",
+        reduced_by="corner",
+        alignment="centres",
+        enlarged_to="encoded",
+        mask_size="480x880",
     ),
     propagation=PropagationConfig(
         context=20, radius=20, window="circle", reference="everywhere", topk=7, temperature=0.7
@@ -26,7 +32,9 @@ CROPMAE = Preset(
     annotation_size=(480, 880),
     published=(
         Published(method="CropMAE ViT-S/16", score=60.1, note="users measure 57.4 to 59.1"),
-        Published(method="SiamMAE ViT-S/16", score=62.0, note="from memory, not checked in the paper"),
+        Published(
+            method="SiamMAE ViT-S/16", score=62.0, note="from memory, not checked in the paper"
+        ),
         Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
     ),
     notes=(
@@ -49,8 +57,16 @@ VIP = replace(
     CROPMAE,
     setup=replace(
         _DAVIS,
-        frames=FrameConfig(long_side=880, multiple=64, rounding="down", rounded="other", resampling="bilinear-float"),
-        masks=MaskConfig(reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"),
+        frames=FrameConfig(
+            long_side=880,
+            multiple=64,
+            rounding="down",
+            rounded="other",
+            resampling="bilinear-float",
+        ),
+        masks=MaskConfig(
+            reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"
+        ),
         propagation=replace(_DAVIS.propagation, topk=10),
     ),
     annotation_size=None,

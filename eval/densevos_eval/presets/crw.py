@@ -1,4 +1,6 @@
-"""CRW and what is scored with its program: DUL's protocol but for how masks are resized; joints and parts too."""
+"""CRW and what is scored with its program: DUL's protocol but for how masks are resized; joints and
+parts too.
+"""
 
 from dataclasses import replace
 
@@ -30,7 +32,9 @@ CRW = Preset(
 _SQUARE = FrameConfig(frame_size="320x320", resampling="bilinear-float")
 JHMDB = replace(
     CRW,
-    setup=replace(_DAVIS, frames=_SQUARE, masks=MaskConfig(alignment="centres", joints="cells", joint_cells=3)),
+    setup=replace(
+        _DAVIS, frames=_SQUARE, masks=MaskConfig(alignment="centres", joints="cells", joint_cells=3)
+    ),
     published=(),
     notes=(
         "The release names no settings for JHMDB beyond its defaults; context, radius and top k are those of DAVIS.",
@@ -41,7 +45,9 @@ VIP = replace(
     setup=replace(
         _DAVIS,
         frames=replace(_SQUARE, frame_size="560x560"),
-        masks=MaskConfig(reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"),
+        masks=MaskConfig(
+            reduced_by="corner", alignment="centres", enlarged_to="encoded", first_output="cells"
+        ),
     ),
     published=(),
     notes=(

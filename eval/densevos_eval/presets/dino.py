@@ -1,12 +1,18 @@
-"""DINO and what is scored with its program: hard masks, the first frame near the query, stretched labels."""
+"""DINO and what is scored with its program: hard masks, the first frame near the query, stretched
+labels.
+"""
 
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.presets.preset import Preset, Published
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 
-NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225))  # .228, as in the program
-FRAMES = FrameConfig(short_side=480, multiple=64, rounding="down", rounded="other", resampling="bilinear")
+NORMALISATION = Normalisation(
+    mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225)
+)  # .228, as in the program
+FRAMES = FrameConfig(
+    short_side=480, multiple=64, rounding="down", rounded="other", resampling="bilinear"
+)
 MASKS = MaskConfig(first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True)
 
 DINO = Preset(

@@ -1,4 +1,6 @@
-"""DINOv3's notebook of segmentation tracking: large frames, hard masks, nearest neighbour throughout."""
+"""DINOv3's notebook of segmentation tracking: large frames, hard masks, nearest neighbour
+throughout.
+"""
 
 from densevos_eval.adapters.frames import FrameConfig
 from densevos_eval.presets.preset import IMAGENET, Preset, Published
@@ -10,7 +12,9 @@ DINOV3 = Preset(
     program="facebookresearch/dinov3 6876159, notebooks/segmentation_tracking.ipynb",
     checked="run",
     setup=Setup(
-        frames=FrameConfig(short_side=960, multiple="cell", rounding="up", rounded="both", resampling="bicubic"),
+        frames=FrameConfig(
+            short_side=960, multiple="cell", rounding="up", rounded="both", resampling="bicubic"
+        ),
         masks=MaskConfig(first_masks="hard", enlarging="nearest", stretched=True),
         propagation=PropagationConfig(
             context=7,
@@ -28,8 +32,12 @@ DINOV3 = Preset(
         Published(method="DINOv3 ViT-S/16", score=72.7),
         Published(method="DINOv3 ViT-B/16", score=77.2),
         Published(method="DINOv3 ViT-L/16", score=79.9),
-        Published(method="DINOv3 ViT-7B/16", score=79.7, note="83.3 at a larger input, second hand"),
+        Published(
+            method="DINOv3 ViT-7B/16", score=79.7, note="83.3 at a larger input, second hand"
+        ),
     ),
-    notes=("The notebook shows one video; whether the printed numbers were made with it is not known.",),
+    notes=(
+        "The notebook shows one video; whether the printed numbers were made with it is not known.",
+    ),
 )
 PRESETS = (DINOV3,)

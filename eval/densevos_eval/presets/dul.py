@@ -1,4 +1,6 @@
-"""DUL, whose evaluation goes back to that of CRW: frames as they are, soft masks, the reference everywhere."""
+"""DUL, whose evaluation goes back to that of CRW: frames as they are, soft masks, the reference
+everywhere.
+"""
 
 from densevos_eval.presets.preset import IMAGENET, Preset, Published
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
@@ -12,7 +14,12 @@ DUL = Preset(
         layer="res4",
         masks=MaskConfig(first_masks="soft", alignment="corners"),
         propagation=PropagationConfig(
-            context=20, radius=12, window="circle", reference="everywhere", topk=10, temperature=0.05
+            context=20,
+            radius=12,
+            window="circle",
+            reference="everywhere",
+            topk=10,
+            temperature=0.05,
         ),
     ),
     normalisation=IMAGENET,

@@ -1,4 +1,6 @@
-"""MuG: every cell of the frame before votes with hard labels; and what its released code does instead."""
+"""MuG: every cell of the frame before votes with hard labels; and what its released code does
+instead.
+"""
 
 import math
 
@@ -7,8 +9,9 @@ from densevos_eval.propagation.settings import PropagationConfig, Setup
 
 _PAPER = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020"
 
-# The paper compares raw features, whose products are large. For unit vectors that is a low temperature: at 0.07 the
-# thousands of unlike cells outvote the few like ones, and objects dissolve.
+# The paper compares raw features, whose products are large. For unit vectors that is a low
+# temperature: at 0.07 the thousands of unlike cells outvote the few like ones, and objects
+# dissolve.
 MUG = Preset(
     name="mug",
     paper=f"{_PAPER}, Eq. 17",
@@ -17,7 +20,12 @@ MUG = Preset(
     setup=Setup(
         layer="key",
         propagation=PropagationConfig(
-            context=1, radius=math.inf, reference="none", topk="all", temperature=0.01, labels="hard"
+            context=1,
+            radius=math.inf,
+            reference="none",
+            topk="all",
+            temperature=0.01,
+            labels="hard",
         ),
     ),
 )

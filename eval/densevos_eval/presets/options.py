@@ -1,4 +1,6 @@
-"""How labels are propagated: a preset, and options that replace some of its switches; without torch."""
+"""How labels are propagated: a preset, and options that replace some of its switches; without
+torch.
+"""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,8 +31,9 @@ class PropagationOptions(_Propagation, _Masks, _Frames):
     """How labels are propagated; what is left out comes from the preset."""
 
     preset: PresetName | None = None
-    """A published protocol, which densevos-eval info --preset NAME prints: sizes, normalisation, masks, propagation,
-    and the layer where the encoder has one of that name. Without this option: dul, at the encoder's own layer."""
+    """A published protocol, which densevos-eval info --preset NAME prints: sizes, normalisation,
+    masks, propagation, and the layer where the encoder has one of that name. Without this option:
+    dul, at the encoder's own layer."""
 
     def chosen(self, dataset: str | None = None) -> Preset:
         """The preset for a benchmark; dul without one."""
@@ -40,13 +43,19 @@ class PropagationOptions(_Propagation, _Masks, _Frames):
         """The switches of the preset for a benchmark, with those given in their place.
 
         Raises:
-            InputError: A switch that was given cannot be, alone or beside the others; the message names the flag.
+            InputError: A switch that was given cannot be, alone or beside the others; the message
+                names the flag.
         """
         chosen = self.chosen(dataset)
         preset = chosen.setup
         frames = given(self, FrameConfig)
+
         if any(name in frames for name in SIZES):
-            frames = {**dict.fromkeys(SIZES), **frames}  # A size replaces that of the preset, whichever side it names.
+            frames = {
+                **dict.fromkeys(SIZES),
+                **frames,
+            }  # A size replaces that of the preset, whichever side it names.
+
         return Setup(
             layer=preset.layer if self.preset else None,
             normalisation=chosen.normalisation if self.preset else None,

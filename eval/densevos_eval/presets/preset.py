@@ -30,8 +30,8 @@ class Published:
 class Preset:
     """A published protocol: the whole way from frames and first masks to scores.
 
-    It is a value: nothing in this package asks for a preset by its name. Every switch of `setup` is an option of
-    `propagate` too.
+    It is a value: nothing in this package asks for a preset by its name. Every switch of `setup` is
+    an option of `propagate` too.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Preset:
     program: str
     """Repository, commit and file whose behaviour this is; empty for a setting of a paper alone."""
     checked: Literal["run", "read", "paper"]
-    """How it was checked: against inputs and outputs of the program as it ran; against a second implementation, made
-    from reading the program; or against the text of the paper."""
+    """How it was checked: against inputs and outputs of the program as it ran; against a second
+    implementation, made from reading the program; or against the text of the paper."""
     setup: Setup
     normalisation: Normalisation | None = None
     """What frames are normalised by; None for what the encoder's weights were trained with."""

@@ -1,4 +1,6 @@
-"""RSP: DINO's program on a data set that was converted to 480x880, with a wider window and a longer context."""
+"""RSP: DINO's program on a data set that was converted to 480x880, with a wider window and a longer
+context.
+"""
 
 from dataclasses import replace
 
@@ -28,6 +30,8 @@ RSP = Preset(
     normalisation=NORMALISATION,
     positions="dino",
     annotation_size=(480, 880),
-    published=(Published(method="RSP ViT-S/16", score=60.1, note="from memory, not checked in the paper"),),
+    published=(
+        Published(method="RSP ViT-S/16", score=60.1, note="from memory, not checked in the paper"),
+    ),
 )
 PRESETS = (RSP,)

@@ -1,4 +1,6 @@
-"""UVC: each frame of the context votes on its own, with products of features as they are, from grey frames."""
+"""UVC: each frame of the context votes on its own, with products of features as they are, from grey
+frames.
+"""
 
 import math
 from dataclasses import replace
@@ -10,9 +12,16 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 _DAVIS = Setup(
     layer="res4",
     frames=FrameConfig(
-        short_side=480, multiple=64, rounding="down", rounded="other", resampling="bilinear", colour="lab"
+        short_side=480,
+        multiple=64,
+        rounding="down",
+        rounded="other",
+        resampling="bilinear",
+        colour="lab",
     ),
-    masks=MaskConfig(first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True),
+    masks=MaskConfig(
+        first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True
+    ),
     propagation=PropagationConfig(
         context=7,
         radius=math.inf,
@@ -32,7 +41,9 @@ UVC = Preset(
     checked="run",
     setup=_DAVIS,
     normalisation=IMAGENET,
-    published=(Published(method="UVC ResNet-18", score=60.9, note="from memory, with tracking of boxes"),),
+    published=(
+        Published(method="UVC ResNet-18", score=60.9, note="from memory, with tracking of boxes"),
+    ),
 )
 VIP = replace(
     UVC,
@@ -43,7 +54,9 @@ VIP = replace(
         propagation=replace(_DAVIS.propagation, context=1),
     ),
     published=(),
-    notes=("The command in the program's README takes one preceding frame (--pre_num 1) of 560x560 pixels.",),
+    notes=(
+        "The command in the program's README takes one preceding frame (--pre_num 1) of 560x560 pixels.",
+    ),
 )
 UVC = replace(UVC, variants={"vip": VIP})
 PRESETS = (UVC,)

@@ -1,4 +1,6 @@
-"""VFS: layer3 of a ResNet, hard masks, the reference near the query and once more among the first frames."""
+"""VFS: layer3 of a ResNet, hard masks, the reference near the query and once more among the first
+frames.
+"""
 
 from dataclasses import replace
 
@@ -14,7 +16,9 @@ VFS = Preset(
     setup=Setup(
         layer="res3",
         frames=FrameConfig(short_side=480, resampling="bilinear"),
-        masks=MaskConfig(first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True),
+        masks=MaskConfig(
+            first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True
+        ),
         propagation=PropagationConfig(
             context=20,
             radius=12,
@@ -35,7 +39,9 @@ VFS = Preset(
 VFS_R50 = replace(
     VFS,
     name="vfs-r50",
-    program=VFS.program.replace("r18_nc_sgd_cos_100e_r2_1xNx8_k400", "r50_nc_sgd_cos_100e_r5_1xNx2_k400"),
+    program=VFS.program.replace(
+        "r18_nc_sgd_cos_100e_r2_1xNx8_k400", "r50_nc_sgd_cos_100e_r5_1xNx2_k400"
+    ),
     setup=replace(VFS.setup, propagation=replace(VFS.setup.propagation, radius=18)),
     published=(Published(method="VFS ResNet-50", score=69.5),),
     notes=("neighbor_range 36 of the configuration is a circle of radius 18.",),

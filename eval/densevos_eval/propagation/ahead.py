@@ -12,9 +12,11 @@ END = object()
 
 
 def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
-    """The items in their order, up to `count` of them fetched by a thread before they are asked for.
+    """The items in their order, up to `count` of them fetched by a thread before they are asked
+    for.
 
-    Meant for frames that are decoded while a GPU computes. An error of `items` is raised in the place of its item.
+    Meant for frames that are decoded while a GPU computes. An error of `items` is raised in the
+    place of its item.
     """
     pool = ThreadPoolExecutor(1)
     try:
@@ -28,10 +30,11 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
 
 @contextmanager
 def behind(count: int = 2) -> Iterator[Callable[..., None]]:
-    """A function that has others called by a thread, in their order, while the caller goes on by up to `count` of them.
+    """A function that has others called by a thread, in their order, while the caller goes on by up
+    to `count` of them.
 
-    Meant for masks that are written while a GPU computes the next ones. An error is raised by a later call, or at the
-    end, when all is done.
+    Meant for masks that are written while a GPU computes the next ones. An error is raised by a
+    later call, or at the end, when all is done.
     """
     waiting: deque[Future[Any]] = deque()
     with ThreadPoolExecutor(1) as pool:
@@ -51,4 +54,5 @@ def peeked(items: Iterable[Item]) -> tuple[Item | None, Iterator[Item]]:
     iterator = iter(items)
     for item in iterator:
         return item, chain([item], iterator)
+
     return None, iterator

@@ -1,7 +1,7 @@
 """In which order propagation goes through a video whose masks are given in any of its frames.
 
-Frames before the first given mask are reached backward from it, all others forward. Later masks join on the way
-forward: they restart the objects that they show.
+Frames before the first given mask are reached backward from it, all others forward. Later masks
+join on the way forward: they restart the objects that they show.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +14,9 @@ from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader, iterate_frames
 
 AT_ONCE = 1 << 28
-"""Bytes of frames that are decoded at a time on the way back, where each seek decodes forward from a key frame."""
+"""Bytes of frames that are decoded at a time on the way back, where each seek decodes forward from
+a key frame.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ class Span:
 
     @property
     def written(self) -> range:
-        """The frames whose masks this span makes: the way back leaves the given frame to the way forward."""
+        """The frames whose masks this span makes: the way back leaves the given frame to the way
+        forward.
+        """
         return self.frames if self.step == 1 else self.frames[1:]
 
 
@@ -49,8 +53,8 @@ def plan(given: Collection[int], frames: int) -> tuple[Span, ...]:
         frames: Number of frames of the video.
 
     Returns:
-        The way forward from the first given frame to the end and, unless that is frame 0, the way back from it. Each
-        needs a Propagator of its own. Nothing where no mask is given.
+        The way forward from the first given frame to the end and, unless that is frame 0, the way
+        back from it. Each needs a Propagator of its own. Nothing where no mask is given.
 
     >>> [list(span.written) for span in plan([2, 4], 6)]
     [[2, 3, 4, 5], [1, 0]]
@@ -81,12 +85,13 @@ def frames_of(reader: FrameReader, span: Span) -> Iterator[np.ndarray]:
 def affected(old: Mapping[int, str], new: Mapping[int, str], frames: int) -> range:
     """The frames that other given masks can reach; all others have the same result as before.
 
-    A mask reaches its own frame and those after it. The first one reaches all frames, and so does a change of the
-    frame that is the first one.
+    A mask reaches its own frame and those after it. The first one reaches all frames, and so does a
+    change of the frame that is the first one.
 
     Args:
-        old: What tells the masks apart that were given before, by frame: a hash of each one's ids [H,W]. Hashes of
-            files do not serve: a new colour in one painted mask may change the ids of the others.
+        old: What tells the masks apart that were given before, by frame: a hash of each one's ids
+            [H,W]. Hashes of files do not serve: a new colour in one painted mask may change the ids
+                of the others.
         new: The same of the masks that are given now.
         frames: Number of frames of the video.
 

@@ -1,4 +1,6 @@
-"""Features for the first pass of a search, in few bits: the vectors, their products, and how far these may be off."""
+"""Features for the first pass of a search, in few bits: the vectors, their products, and how far
+these may be off.
+"""
 
 from dataclasses import dataclass, field
 
@@ -29,16 +31,20 @@ class Centred:
 
     origin: Tensor
     dtype: torch.dtype
-    _rounding: Tensor = field(init=False)  # Largest relative error of a vector so far; stays on the device.
+    _rounding: Tensor = field(
+        init=False
+    )  # Largest relative error of a vector so far; stays on the device.
 
     def __post_init__(self) -> None:
         self._rounding = self.origin.new_zeros(())
 
     def keys(self, exact: Tensor) -> Tensor:
-        """Vectors [N,D] of unit features [N,C]: the features less the origin, and what adds it again.
+        """Vectors [N,D] of unit features [N,C]: the features less the origin, and what adds it
+        again.
 
         With s(x) = x.origin - (origin.origin + 1) / 2 the product of a query q and a key k is
-        (q - origin).(k - origin) + s(q) + s(k) = q.k - 1: near 0, where floats are dense, for the best.
+        (q - origin).(k - origin) + s(q) + s(k) = q.k - 1: near 0, where floats are dense, for the
+        best.
         """
         centred = exact - self.origin
         shift = exact @ self.origin - (self.origin @ self.origin + 1) / 2
@@ -48,16 +54,19 @@ class Centred:
         one = torch.ones_like(high)
         shifts = torch.stack([high, (shift - high).to(self.dtype), one, one], dim=1)
         padding = -(exact.shape[1] + SHIFTS) % MULTIPLE
+
         return torch.cat([F.pad(rounded, (0, padding)), shifts], dim=1)
 
     def tolerance(self, exact: Tensor, kth: Tensor) -> Tensor:
-        """How far the product of queries [m,C] with a candidate near the top k may be from its similarity - 1: [m].
+        """How far the product of queries [m,C] with a candidate near the top k may be from its
+        similarity - 1: [m].
 
         kth: [m] at most the k-th best similarity - 1.
 
-        Rounding errors e(q), e(k) relative to the lengths of q and k, both measured from the origin, change
-        a product by at most |q||k|(e(q) + e(k) + e(q)e(k)). As a candidate at least as good as the k-th is
-        within distance sqrt(-2 (kth - error)) of q, its length is bounded too.
+        Rounding errors e(q), e(k) relative to the lengths of q and k, both measured from the
+        origin, change a product by at most |q||k|(e(q) + e(k) + e(q)e(k)). As a candidate at least
+        as good as the k-th is within distance sqrt(-2 (kth - error)) of q, its length is bounded
+        too.
         """
         resolution = torch.finfo(self.dtype).eps
         length = (exact - self.origin).norm(dim=1)
@@ -65,6 +74,7 @@ class Centred:
         sums = exact.shape[1] * 2e-7 + resolution**2 + resolution * kth.abs()
         loose = 2 * relative + sums  # No vector is longer than 2.
         distance = (2 * (loose - kth)).clamp(min=0).sqrt()
+
         return relative * (length + distance) + sums
 
 

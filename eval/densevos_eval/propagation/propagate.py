@@ -1,9 +1,10 @@
-"""Label propagation as a kind of segmentation: from the given masks of a sequence to masks of all its frames."""
+"""Label propagation as a kind of segmentation: from the given masks of a sequence to masks of all
+its frames.
+"""
 
 import hashlib
 import warnings
-from collections.abc import Collection, Iterator, Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import tee
 from pathlib import Path
@@ -20,14 +21,20 @@ from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.base.sizes import size_text
 from densevos_eval.propagation.ahead import ahead, behind
 from densevos_eval.propagation.both_ways import Span, affected, frames_of, plan
-from densevos_eval.propagation.correction import copy_files, has_state, recall, recalled_frames, save_soft_labels
+from densevos_eval.propagation.correction import (
+    copy_files,
+    has_state,
+    recall,
+    recalled_frames,
+    save_soft_labels,
+)
 from densevos_eval.propagation.pose import check_joints, write_propagated_joints
 from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 from densevos_eval.propagation.soft_masks import write_soft_masks
 from densevos_eval.runs.fingerprint import fingerprint, given_fingerprints
 from densevos_eval.runs.records import FILE, EarlierResult
-from densevos_eval.sequences.sequence import Sequence, read_given
+from densevos_eval.sequences.sequence import VideoSequence, read_given
 
 DOUBTFUL = (
     "--precision bf16: some cells may lack one of their most similar cells, where more are nearly equal than bfloat16 "
@@ -45,7 +52,7 @@ class Propagation:
 
     record: ClassVar[str] = FILE
     memory_hint: ClassVar[str] = "work at a smaller size or --context"
-    inputs: ClassVar[Several[Path]] = ()
+    inputs: ClassVar[Sequence[Path]] = ()
     background: ClassVar[bool] = True
 
     encoder: Encoder
@@ -55,8 +62,11 @@ class Propagation:
     probabilities: bool = False
 
     @classmethod
-    def loaded(cls, device: str, *, encoder: EncoderOptions, setup: Setup, **options: Any) -> "Propagation":
-        """The writer with the encoder that the options name, on a device; what they leave open is as in the setup.
+    def loaded(
+        cls, device: str, *, encoder: EncoderOptions, setup: Setup, **options: Any
+    ) -> "Propagation":
+        """The writer with the encoder that the options name, on a device; what they leave open is
+        as in the setup.
 
         See the fields for `options`.
         """
@@ -67,6 +77,7 @@ class Propagation:
             frames=setup.frames,
             device=device,
         )
+
         return cls(encoder=network, config=setup.propagation, masks=setup.masks, **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -89,22 +100,26 @@ class Propagation:
             "max_side": self.max_side,
             "probabilities": self.probabilities,
         }
+
         return {"": facts}
 
-    def refusal(self, sequence: Sequence) -> InputError | None:
+    def refusal(self, sequence: VideoSequence) -> InputError | None:
         try:
             if sequence.joints:
                 check_joints(sequence)
             elif not read_given(sequence):
-                return InputError(f"{sequence.source}: no mask is given; propagation needs that of the first frame")
+                return InputError(
+                    f"{sequence.source}: no mask is given; propagation needs that of the first frame"
+                )
         except InputError as error:
             return error
+
         return None
 
-    def steps(self, sequence: Sequence) -> int:
+    def steps(self, sequence: VideoSequence) -> int:
         return len(sequence.frame_names)
 
-    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+    def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
         (folder,) = folders
         encoder = for_sequence(self.encoder, sequence)
         if sequence.joints:
@@ -116,11 +131,18 @@ class Propagation:
             propagator = Propagator(encoder, self.config, self.masks, max_side=self.max_side)
             self.write_span(sequence, propagator, span, given, folder, on_step)
 
-    def rewrite(self, sequence: Sequence, earlier: EarlierResult, folders: Several[Path], on_step: OnStep) -> str:
-        """As `write`; frames that the masks cannot change since an earlier run are copied from that.
+    def rewrite(
+        self,
+        sequence: VideoSequence,
+        earlier: EarlierResult,
+        folders: Sequence[Path],
+        on_step: OnStep,
+    ) -> str:
+        """As `write`; frames that the masks cannot change since an earlier run are copied from
+        that.
 
-        Soft labels that the earlier run left behind let propagation start from the first change. Where there are none,
-        all frames are computed again.
+        Soft labels that the earlier run left behind let propagation start from the first change.
+        Where there are none, all frames are computed again.
         """
         (folder,) = folders
         given, frames = read_given(sequence), len(sequence.frame_names)
@@ -129,7 +151,9 @@ class Propagation:
 
         forward = plan(given, frames)[0]
         recalled = recalled_frames(forward, len(kept), given, self.config.context)
-        propagator = Propagator(for_sequence(self.encoder, sequence), self.config, self.masks, max_side=self.max_side)
+        propagator = Propagator(
+            for_sequence(self.encoder, sequence), self.config, self.masks, max_side=self.max_side
+        )
         is_known = propagator.recalls and has_state(sequence, earlier.folder, recalled)
         if not kept or (reached and not is_known):
             self.write(sequence, folders, on_step)
@@ -138,22 +162,34 @@ class Propagation:
         copy_files(earlier.folder, folder, kept)
         for _ in kept:
             on_step(sequence.name)
+
         if reached:
-            recall(propagator, sequence, earlier.folder, recalled, given, span=forward, until=reached.start)
+            recall(
+                propagator,
+                sequence,
+                earlier.folder,
+                recalled,
+                given,
+                span=forward,
+                until=reached.start,
+            )
             rest = replace(forward, start=reached.start)
             self.write_span(sequence, propagator, rest, given, folder, on_step)
+
         return f"{sequence.name}: masks have changed; {len(kept)} frames are kept, {len(reached)} are computed again"
 
     def write_span(
         self,
-        sequence: Sequence,
+        sequence: VideoSequence,
         propagator: Propagator,
         span: Span,
         given: Mapping[int, np.ndarray],
         folder: Path,
         on_step: OnStep,
     ) -> None:
-        """Write the files of the frames on one way; a propagator may have taken frames before them."""
+        """Write the files of the frames on one way; a propagator may have taken frames before
+        them.
+        """
         keeps_state = sequence.painted and span.step == 1 and propagator.recalls
         with behind() as later:
             for index, ids in _steps(sequence, propagator, span, given):
@@ -161,10 +197,15 @@ class Propagation:
                 if name in sequence.written:
                     later(write_mask, folder / f"{name}.png", ids)
                     if self.probabilities:
-                        write_soft_masks(folder / "probabilities", name, ids.shape, propagator.probabilities())
+                        write_soft_masks(
+                            folder / "probabilities", name, ids.shape, propagator.probabilities()
+                        )
+
                 if keeps_state:
                     later(save_soft_labels, folder, name, propagator.soft_labels())
+
                 on_step(sequence.name)
+
         if propagator.doubtful():
             warnings.warn(DOUBTFUL, stacklevel=2)
 
@@ -173,17 +214,18 @@ class Propagation:
 
 
 def propagate(
-    sequence: Sequence,
+    sequence: VideoSequence,
     encoder: Encoder,
     config: PropagationConfig | None = None,
     masks: MaskConfig | None = None,
     *,
     max_side: int | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given masks.
+    """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given
+    masks.
 
-    Frames are in their order, but those before the first mask of a sequence that is propagated both ways come last,
-    backward. config, masks, max_side: See Propagator.
+    Frames are in their order, but those before the first mask of a sequence that is propagated both
+    ways come last, backward. config, masks, max_side: See Propagator.
     """
     given = read_given(sequence)
     for span in _spans(sequence, given):
@@ -192,38 +234,52 @@ def propagate(
             yield sequence.frame_names[index], ids
 
 
-def for_sequence(encoder: Encoder, sequence: Sequence) -> Encoder:
-    """The encoder at the size that the sequence's benchmark wants of frames, unless it names one of its own."""
+def for_sequence(encoder: Encoder, sequence: VideoSequence) -> Encoder:
+    """The encoder at the size that the sequence's benchmark wants of frames, unless it names one of
+    its own.
+    """
     frames = encoder.frames
     if sequence.frame_size is None or frames.frame_size or frames.short_side or frames.long_side:
         return encoder
+
     frames = replace(frames, frame_size=size_text(sequence.frame_size), resampling="bilinear")
     return replace(encoder, frames=frames)
 
 
 def weights_fingerprint(encoder: Encoder) -> str | None:
-    """SHA-256 of an encoder's parameters, or of its files; None where it has neither that we know of."""
+    """SHA-256 of an encoder's parameters, or of its files; None where it has neither that we know
+    of.
+    """
     if encoder.source is None or encoder.source.module is None:
-        return fingerprint(encoder.source.files) if encoder.source and encoder.source.files else None
+        return (
+            fingerprint(encoder.source.files) if encoder.source and encoder.source.files else None
+        )
+
     whole = hashlib.sha256()
     for name, values in sorted(encoder.source.module.state_dict().items()):
         whole.update(f"\n{name} {values.dtype} {list(values.shape)} ".encode())
         whole.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
     return whole.hexdigest()
 
 
-def _spans(sequence: Sequence, given: Collection[int]) -> tuple[Span, ...]:
+def _spans(sequence: VideoSequence, given: Collection[int]) -> tuple[Span, ...]:
     """The ways through a sequence: of a benchmark all frames forward, before the first mask too."""
     frames = len(sequence.frame_names)
     return plan(given, frames) if sequence.both_ways else (Span(start=0, stop=frames, step=1),)
 
 
 def _steps(
-    sequence: Sequence, propagator: Propagator, span: Span, given: Mapping[int, np.ndarray]
+    sequence: VideoSequence, propagator: Propagator, span: Span, given: Mapping[int, np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Index and object ids [H,W] uint8 of the frames that a span writes."""
-    frames, encoded = tee(ahead(frames_of(sequence.frames(), span)))  # encoding may read a few frames further
-    for index, frame, features in zip(span.frames, frames, propagator.features(encoded), strict=True):
+    frames, encoded = tee(
+        ahead(frames_of(sequence.frames(), span))
+    )  # encoding may read a few frames further
+
+    for index, frame, features in zip(
+        span.frames, frames, propagator.features(encoded), strict=True
+    ):
         ids = propagator.step(frame, given.get(index), features)
         if index in span.written:
             yield index, ids

@@ -1,4 +1,6 @@
-"""The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame size."""
+"""The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame
+size.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,8 +26,8 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 
 @dataclass(frozen=True, kw_only=True)
 class _Last:
-    """The last frame: its soft labels of cells [L,h,w], its sizes, and the labels [H,W] of its pixels, which were
-    given where `decided` [H,W] says so."""
+    """The last frame: its soft labels of cells [L,h,w], its sizes, and the labels [H,W] of its
+    pixels, which were given where `decided` [H,W] says so."""
 
     soft: Tensor
     sizes: FrameSizes
@@ -34,10 +36,12 @@ class _Last:
 
 
 class Propagator:
-    """Follows objects through one video: frames in, object ids out, any frame size, any ids up to 255.
+    """Follows objects through one video: frames in, object ids out, any frame size, any ids up to
+    255.
 
-    Memory does not grow with the length of the video. It grows with the size of frames; those with a side longer than
-    `max_side` pixels are worked on smaller, while masks have the frames' own size.
+    Memory does not grow with the length of the video. It grows with the size of frames; those with
+    a side longer than `max_side` pixels are worked on smaller, while masks have the frames' own
+    size.
     """
 
     def __init__(
@@ -49,13 +53,23 @@ class Propagator:
         max_side: int | None = None,
     ):
         if not isinstance(encoder, Encoder):
-            raise InputError(f"Propagator: its encoder must come from load_encoder, is a {type(encoder).__name__}")
+            raise InputError(
+                f"Propagator: its encoder must come from load_encoder, is a {type(encoder).__name__}"
+            )
+
         if not isinstance(config, PropagationConfig | None):
-            raise InputError(f"Propagator: its config must be a PropagationConfig, is a {type(config).__name__}")
+            raise InputError(
+                f"Propagator: its config must be a PropagationConfig, is a {type(config).__name__}"
+            )
+
         if not isinstance(masks, MaskConfig | None):
-            raise InputError(f"Propagator: its masks must be a MaskConfig, is a {type(masks).__name__}")
+            raise InputError(
+                f"Propagator: its masks must be a MaskConfig, is a {type(masks).__name__}"
+            )
+
         if max_side is not None and max_side < 1:
             raise InputError(f"Propagator: max_side must be 1 or more pixels, is {max_side}")
+
         config = config or PropagationConfig()
         self.encoder = replace(encoder, unit=config.similarity == "cosine", checks=False)
         self.masks = masks or MaskConfig()
@@ -66,43 +80,54 @@ class Propagator:
         self._stream: Stream | None = None
 
     def features(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """Features [C,h,w] of each frame of a whole video, for `step`; frames are read ahead as the encoder needs."""
+        """Features [C,h,w] of each frame of a whole video, for `step`; frames are read ahead as the
+        encoder needs.
+        """
         first, frames = peeked(frames)
         if first is None:
             return
+
         check_frame(first)
         self.encoder = fitted(self.encoder, (first.shape[0], first.shape[1]), self.max_side)
         yield from self.encoder.stream().over(frames)
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, features: Tensor | None = None) -> np.ndarray:
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, features: Tensor | None = None
+    ) -> np.ndarray:
         """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
 
-        mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask background), of any type
-        of numbers, bool included; soft masks are refused.
-        Objects seen for the first time join the others; a known object is restarted from its new mask.
-        Until the first mask everything is background.
+        mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask
+        background), of any type of numbers, bool included; soft masks are refused.
+        Objects seen for the first time join the others; a known object is restarted from its new
+        mask. Until the first mask everything is background.
         features: those of the frame [C,h,w], where they are known.
 
-        Raises InputError when frame or mask have another shape or type, or another size than those before.
+        Raises InputError when frame or mask have another shape or type, or another size than those
+        before.
         """
         check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
         if self._last and self._last.sizes.frame != size:
-            raise InputError(f"frame: is {size} after frames of {self._last.sizes.frame}; start another Propagator")
+            raise InputError(
+                f"frame: is {size} after frames of {self._last.sizes.frame}; start another Propagator"
+            )
+
         if mask is not None:
             mask = _checked_mask(mask, size)
+
         self.encoder = fitted(self.encoder, size, self.max_side)
         if features is None:
             self._stream = self._stream or self.encoder.stream()
             features = self._stream.step(frame)
+
         return self.follow(features, size, mask)
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: Size, mask: np.ndarray | None = None) -> np.ndarray:
         """`step` for a frame [H,W] = `size` whose features [C,h,w] are known already.
 
-        Of a GPU the host fetches the labels, and waits for nothing else. Raises InputError for features that are not
-        finite.
+        Of a GPU the host fetches the labels, and waits for nothing else. Raises InputError for
+        features that are not finite.
         """
         sizes = self.encoder.sizes(size)
         first = not self._labels.ids
@@ -113,6 +138,7 @@ class Propagator:
         )
         if not is_finite:
             raise self.encoder.not_finite(features.dtype)
+
         labels = nearest(labels, self.masks.output_size(size))
 
         decided = np.zeros(labels.shape, bool)
@@ -120,6 +146,7 @@ class Propagator:
             mask = nearest(mask, labels.shape)
             decided = (mask > 0) | first
             labels = np.where(decided, mask, labels)
+
         self._last = _Last(soft=soft, sizes=sizes, labels=labels, decided=decided)
         return labels
 
@@ -132,8 +159,9 @@ class Propagator:
     def recall(self, frame: np.ndarray, soft: np.ndarray, mask: np.ndarray | None = None) -> None:
         """Take the next frame [H,W,3] as an earlier run did, without propagating.
 
-        Frames and masks that are recalled, and those that are skipped, must be the same as in that run. Then the
-        frames after them have the same result as in one run through all frames, to the last bit.
+        Frames and masks that are recalled, and those that are skipped, must be the same as in that
+        run. Then the frames after them have the same result as in one run through all frames, to
+        the last bit.
 
         Args:
             frame: One of the last `context` frames before those to come, or one with a mask.
@@ -146,27 +174,36 @@ class Propagator:
         self._labels.recall(self.encoder.of_frame(frame), torch.from_numpy(soft), given)
 
     def skip(self) -> None:
-        """Leave out the next frame between those that are recalled: the frames to come do not look at it."""
+        """Leave out the next frame between those that are recalled: the frames to come do not look
+        at it.
+        """
         self._labels.skip()
 
     def soft_labels(self) -> np.ndarray:
-        """The soft labels of cells [L,h,w] float32 of the last frame, for `recall`; L counts the ids so far."""
+        """The soft labels of cells [L,h,w] float32 of the last frame, for `recall`; L counts the
+        ids so far.
+        """
         if self._last is None:
             raise RunError("soft_labels: no frame has been taken yet")
+
         return self._last.soft.cpu().numpy()
 
     def doubtful(self) -> float:
-        """Share of the cells so far that may lack a vote, as with bf16 on a GPU. Asking waits for the device."""
+        """Share of the cells so far that may lack a vote, as with bf16 on a GPU. Asking waits for
+        the device.
+        """
         return self._labels.doubtful()
 
     @torch.inference_mode()
     def probabilities(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Each object id (0: background) and its soft mask [H,W] float32 in the last frame; they sum to 1.
+        """Each object id (0: background) and its soft mask [H,W] float32 in the last frame; they
+        sum to 1.
 
         Soft masks are those of the cells, enlarged; a mask that was given is itself.
         """
         if self._last is None:
             return
+
         soft, last = self._last.soft, self._last
         share = soft / soft.sum(0).clamp(min=torch.finfo(soft.dtype).tiny)
         for id, channel in zip(self._labels.ids, share, strict=True):
@@ -174,9 +211,15 @@ class Propagator:
             yield id, np.where(last.decided, last.labels == id, probability)
 
     def _given(self, mask: np.ndarray, sizes: FrameSizes, features: Tensor) -> dict[int, Tensor]:
-        """Labels of cells [h,w] of the objects in `mask`, and of the background if this is the first mask."""
+        """Labels of cells [h,w] of the objects in `mask`, and of the background if this is the
+        first mask.
+        """
         cells = (features.shape[-2], features.shape[-1])
-        return dict(labels_of_cells(mask, self._given_ids(mask), sizes, cells, self.masks, device=features.device))
+        return dict(
+            labels_of_cells(
+                mask, self._given_ids(mask), sizes, cells, self.masks, device=features.device
+            )
+        )
 
     def _given_ids(self, mask: np.ndarray) -> list[int]:
         """The objects in `mask`, and the background if this is the first mask."""
@@ -190,6 +233,7 @@ def _checked_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
     if mask.shape != size:
         raise InputError(f"{wanted}, is {mask.dtype} {mask.shape}")
+
     return as_ids(mask, wanted)
 
 
@@ -200,8 +244,11 @@ def _fetched(labels: Tensor, flag: Tensor) -> tuple[np.ndarray, bool]:
 
 
 def fitted(encoder: Encoder, size: Size, max_side: int | None) -> Encoder:
-    """The encoder with a scale that brings frames [H,W] = `size` to sides of at most `max_side` pixels."""
+    """The encoder with a scale that brings frames [H,W] = `size` to sides of at most `max_side`
+    pixels.
+    """
     if max_side is None:
         return encoder
+
     longest = max(encoder.frames.encoded_size(size, encoder.stride))
     return replace(encoder, scale=min(encoder.scale, max_side / longest))

@@ -13,22 +13,31 @@ NewSearch = Callable[[Tensor, PropagationConfig], Search]
 
 
 def new_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) -> Search:
-    """A search in frames like the first one, by its unit features [h,w,C]: by tiles on a CPU, else by windows.
+    """A search in frames like the first one, by its unit features [h,w,C]: by tiles on a CPU, else
+    by windows.
 
     bf16: Whether a search on a GPU may compare in bfloat16 first, see `WindowSearch`.
     """
     if first.device.type == "cpu":
         return tile_search(first, config)
+
     return window_search(first, config, bf16=bf16)
 
 
 def tile_search(first: Tensor, config: PropagationConfig) -> Search:
     """The search for CPUs."""
-    return Affinity(first, radius=config.radius, topk=int(config.topk), window=config.window, ties=config.ties)
+    return Affinity(
+        first, radius=config.radius, topk=int(config.topk), window=config.window, ties=config.ties
+    )
 
 
 def window_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) -> Search:
     """The search for GPUs."""
     return WindowSearch(
-        first, radius=config.radius, topk=int(config.topk), window=config.window, ties=config.ties, bf16=bf16
+        first,
+        radius=config.radius,
+        topk=int(config.topk),
+        window=config.window,
+        ties=config.ties,
+        bf16=bf16,
     )

@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 
 
 def write_soft_masks(
     folder: Path, frame: str, size: tuple[int, ...], probabilities: Iterable[tuple[int, np.ndarray]]
 ) -> None:
-    """Write FOLDER/ID/FRAME.png, 0 (no) to 255 (yes), for each object id (0: background) and its map [h,w] in [0,1].
+    """Write FOLDER/ID/FRAME.png, 0 (no) to 255 (yes), for each object id (0: background) and its
+    map [h,w] in [0,1].
 
     size: [H,W] of the pictures; maps of another size are resized bilinearly.
     """
@@ -22,5 +23,6 @@ def write_soft_masks(
         path.parent.mkdir(parents=True, exist_ok=True)
         if probability.shape != size:
             probability = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
-        with written_whole(path) as file:
+
+        with atomic_write(path) as file:
             Image.fromarray(np.round(255 * probability).astype(np.uint8)).save(file, format="PNG")

@@ -6,8 +6,8 @@ from densevos_eval.metrics.matching import best_assignment
 from densevos_eval.protocols.layout import load_folders
 from densevos_eval.protocols.protocol import Protocol
 
-# The toolbox leaves out videos whose objects are occluded or deform strongly: `eval_t` of its list of sequences.
-# The first ten belong to val, the others to train.
+# The toolbox leaves out videos whose objects are occluded or deform strongly: `eval_t` of its list
+# of sequences. The first ten belong to val, the others to train.
 STABILITY_SEQUENCES = """
     blackswan camel car-roundabout car-shadow cows drift-straight kite-surf paragliding-launch scooter-black soapbox
     bear boat bus car-turn dance-jump drift-turn elephant flamingo hike hockey kite-walk mallard-water motocross-bumps
@@ -18,7 +18,11 @@ DAVIS16 = Protocol(
     source="https://davischallenge.org/davis2016/code.html",
     layout=load_folders,
     # The archive of 2016 itself has lists of its frames instead, for each resolution.
-    lists=("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt", "ImageSets/1080p/{split}.txt"),
+    lists=(
+        "ImageSets/2016/{split}.txt",
+        "ImageSets/480p/{split}.txt",
+        "ImageSets/1080p/{split}.txt",
+    ),
     flags=frozenset({"split", "resolution"}),
     foreground=True,
     merge_objects=True,

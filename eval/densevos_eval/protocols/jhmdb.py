@@ -1,7 +1,7 @@
 """JHMDB: frames, joints and splits of 21 actions.
 
-Scored by the metric `joints`, whose rule is that of published numbers. `--metric joints-box` measures distances by the
-longest side of the box instead, and counts lost joints as wrong.
+Scored by the metric `joints`, whose rule is that of published numbers. `--metric joints-box`
+measures distances by the longest side of the box instead, and counts lost joints as wrong.
 """
 
 from pathlib import Path
@@ -11,46 +11,65 @@ from densevos.base.names import is_hidden
 from densevos.base.text import read_list
 from densevos_eval.protocols.layout import need_consecutive, need_file, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 TEST = "2"  # in the lists: 1 is train
 
 
-def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
     """The test videos CLASS/VIDEO of a split, `split1` to `split3` (or those in `names`)."""
     pattern = protocol.lists[0].format(split=split)
-    cure = (
+    hint = (
         f"{protocol.name} needs {protocol.images}/CLASS/VIDEO/00001.png,"
         f" {protocol.annotations}/CLASS/VIDEO/joint_positions.mat"
         f" and {pattern.replace('*', 'CLASS')} below --root (from {protocol.source})"
     )
     for folder in (root, root / protocol.images, root / protocol.annotations):
-        need_folder(folder, cure)
-    return [_sequence(protocol, root, name, cure) for name in names or _test_videos(root / pattern, cure)]
+        need_folder(folder, hint)
+
+    return [
+        _sequence(protocol, root, name, hint)
+        for name in names or _test_videos(root / pattern, hint)
+    ]
 
 
-def _test_videos(pattern: Path, cure: str) -> list[str]:
+def _test_videos(pattern: Path, hint: str) -> list[str]:
     """Names in the lists `pattern`, whose * is the action."""
-    need_folder(pattern.parent, cure)
+    need_folder(pattern.parent, hint)
     lists = sorted(file for file in pattern.parent.glob(pattern.name) if not is_hidden(file.name))
     if not lists:
-        raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {cure}")
+        raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {hint}")
+
     names = []
     for file in lists:
         action = file.name.removesuffix(pattern.name.removeprefix("*"))
-        entries = [line.split() for line in read_list(file, cure)]
-        names += [f"{action}/{entry[0].removesuffix('.avi')}" for entry in entries if entry[1:] == [TEST]]
+        entries = [line.split() for line in read_list(file, hint)]
+        names += [
+            f"{action}/{entry[0].removesuffix('.avi')}" for entry in entries if entry[1:] == [TEST]
+        ]
+
     if not names:
-        raise InputError(f"{pattern}: these lists name no test video (VIDEO.avi {TEST}); {cure}")
+        raise InputError(f"{pattern}: these lists name no test video (VIDEO.avi {TEST}); {hint}")
+
     return names
 
 
-def _sequence(protocol: Protocol, root: Path, name: str, cure: str) -> Sequence:
-    images, joints = root / protocol.images / name, root / protocol.annotations / name / "joint_positions.mat"
-    frame_names = need_frames(images, cure)
-    need_consecutive(images, frame_names, cure)
-    need_file(joints, cure)
-    return Sequence(name=name, source=images, frame_names=frame_names, joints=joints, frame_size=protocol.frame_size)
+def _sequence(protocol: Protocol, root: Path, name: str, hint: str) -> VideoSequence:
+    images, joints = (
+        root / protocol.images / name,
+        root / protocol.annotations / name / "joint_positions.mat",
+    )
+    frame_names = need_frames(images, hint)
+    need_consecutive(images, frame_names, hint)
+    need_file(joints, hint)
+
+    return VideoSequence(
+        name=name,
+        source=images,
+        frame_names=frame_names,
+        joints=joints,
+        frame_size=protocol.frame_size,
+    )
 
 
 JHMDB = Protocol(

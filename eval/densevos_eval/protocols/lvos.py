@@ -1,7 +1,7 @@
 """LVOS: long videos of one to two minutes, in versions 1 and 2.
 
-Source: Hong et al., LVOS: A Benchmark for Long-term Video Object Segmentation, ICCV 2023; version 2: arXiv 2404.19326.
-Checked against the authors' program (github.com/LingyiHongfd/lvos-evaluation).
+Source: Hong et al., LVOS: A Benchmark for Long-term Video Object Segmentation, ICCV 2023; version
+2: arXiv 2404.19326. Checked against the authors' program (github.com/LingyiHongfd/lvos-evaluation).
 """
 
 import json
@@ -12,13 +12,20 @@ from typing import Any
 
 from densevos.base.errors import InputError
 from densevos.base.text import read_text
-from densevos_eval.protocols.layout import masks_by_frame, need_every_frame, need_file, need_folder, need_frames
+from densevos_eval.protocols.layout import (
+    masks_by_frame,
+    need_every_frame,
+    need_file,
+    need_folder,
+    need_frames,
+)
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 STEP = 5  # Numbers of neighbouring frames differ by it.
 
-# Videos whose objects have categories that train lacks. Version 2 counts two videos of version 1 among the seen ones.
+# Videos whose objects have categories that train lacks. Version 2 counts two videos of version 1
+# among the seen ones.
 UNSEEN_BOTH = """
     R3UJGYwy 058oeZ2p yfzVCnvU 6mNj04tC yWnanBID gw84JOqH 711gAS21 FmzvB44A Oj1z5fO0 tAyQIobn yxCvN6OJ LWVlKBlK
     K3OUeINk xpI7xRWN FiRTBMg2 nfcT3owb v3uNUctx JGG6MrhF 49TNsJzk dtHbJvYy 8lxxCA5h N6CONZUW vJ8W2TO5 gdqCcvs2
@@ -35,7 +42,9 @@ UNSEEN2 = frozenset(f"{UNSEEN_BOTH} {UNSEEN_NEW}".split())
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """Numbers of the first and of the last frame of an object; it counts in the frames between them."""
+    """Numbers of the first and of the last frame of an object; it counts in the frames between
+    them.
+    """
 
     first: int
     last: int
@@ -44,60 +53,77 @@ class Span:
 Spans = Mapping[int, Span]  # by id
 
 
-def load_version1(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load_version1(
+    protocol: Protocol, root: Path, split: str, names: tuple[str, ...]
+) -> list[VideoSequence]:
     """The videos of version 1; see `load`."""
     return load(protocol, root, split, names, UNSEEN1)
 
 
-def load_version2(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load_version2(
+    protocol: Protocol, root: Path, split: str, names: tuple[str, ...]
+) -> list[VideoSequence]:
     """The videos of version 2; see `load`."""
     return load(protocol, root, split, names, UNSEEN2)
 
 
-def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...], unseen: frozenset[str]) -> list[Sequence]:
-    """The videos of ROOT/SPLIT/SPLIT_meta.json, or those in `names`; splits are train, valid (or val), test.
+def load(
+    protocol: Protocol, root: Path, split: str, names: tuple[str, ...], unseen: frozenset[str]
+) -> list[VideoSequence]:
+    """The videos of ROOT/SPLIT/SPLIT_meta.json, or those in `names`; splits are train, valid (or
+    val), test.
 
-    Frames are SPLIT/JPEGImages/VIDEO/00000001.jpg, 00000006.jpg and so on, and train and valid have a mask for each.
-    meta.json says in which frames an object is; it is given in the first of them, and scored in all but the first
-    and the last. Videos of test have only masks that give objects; the others are on the server.
+    Frames are SPLIT/JPEGImages/VIDEO/00000001.jpg, 00000006.jpg and so on, and train and valid have
+    a mask for each. meta.json says in which frames an object is; it is given in the first of them,
+    and scored in all but the first and the last. Videos of test have only masks that give objects;
+    the others are on the server.
     """
     if split == "valid" and not (root / split).is_dir() and (root / "val").is_dir():
         split = "val"  # As the authors' description of the layout calls it; its archive says valid.
+
     folder = root / split
-    cure = (
+    hint = (
         f"{protocol.name} needs {split}/{split}_meta.json, {split}/{protocol.images}/VIDEO/00000001.jpg and"
         f" {split}/{protocol.annotations}/VIDEO/00000001.png below --root (from {protocol.source})"
     )
     images, annotations = folder / protocol.images, folder / protocol.annotations
     for needed in (root, folder, images, annotations):
-        need_folder(needed, cure)
+        need_folder(needed, hint)
 
     meta = folder / f"{split}_meta.json"
-    videos = _read_meta(meta, cure)
+    videos = _read_meta(meta, hint)
     for name in names:
         if name not in videos:
             raise InputError(f"{meta}: has no video {name}; choose other --sequences")
+
     return [
-        _sequence(name, videos[name], images / name, annotations / name, cure, unseen=name in unseen)
+        _sequence(
+            name, videos[name], images / name, annotations / name, hint, unseen=name in unseen
+        )
         for name in names or sorted(videos)
     ]
 
 
-def _sequence(name: str, spans: Spans, images: Path, annotations: Path, cure: str, *, unseen: bool) -> Sequence:
-    frame_names = need_frames(images, cure)
-    need_folder(annotations, cure)
+def _sequence(
+    name: str, spans: Spans, images: Path, annotations: Path, hint: str, *, unseen: bool
+) -> VideoSequence:
+    frame_names = need_frames(images, hint)
+    need_folder(annotations, hint)
     index = {int(frame): t for t, frame in enumerate(frame_names) if frame.isdecimal()}
+
     for span in spans.values():
-        need_every_frame(images, frame_names, [f"{span.first:08d}"] if span.first not in index else (), cure)
+        need_every_frame(
+            images, frame_names, [f"{span.first:08d}"] if span.first not in index else (), hint
+        )
 
     masks = masks_by_frame(annotations)
     truth = tuple(masks.get(frame, annotations / f"{frame}.png") for frame in frame_names)
     appears = {id: index[span.first] for id, span in spans.items()}
     for t in sorted(set(appears.values())):
-        need_file(truth[t], cure)
+        need_file(truth[t], hint)
 
     # The mask of a frame in which no object counts may be missing.
-    sequence = Sequence(
+    sequence = VideoSequence(
         name=name,
         source=images,
         frame_names=frame_names,
@@ -109,7 +135,12 @@ def _sequence(name: str, spans: Spans, images: Path, annotations: Path, cure: st
     )
     scored = [t for t in range(len(frame_names)) if any(sequence.counts(id, t) for id in spans)]
     complete = all(truth[t].is_file() for t in scored)
-    return replace(sequence, annotated=tuple(scored)) if complete else replace(sequence, truth=(), leaves={})
+
+    return (
+        replace(sequence, annotated=tuple(scored))
+        if complete
+        else replace(sequence, truth=(), leaves={})
+    )
 
 
 def _index_of(number: int, index: Mapping[int, int]) -> int:
@@ -117,25 +148,29 @@ def _index_of(number: int, index: Mapping[int, int]) -> int:
     return min((t for other, t in index.items() if other >= number), default=len(index))
 
 
-def _read_meta(path: Path, cure: str) -> dict[str, Spans]:
+def _read_meta(path: Path, hint: str) -> dict[str, Spans]:
     try:
-        videos = json.loads(read_text(path, cure))["videos"]
+        videos = json.loads(read_text(path, hint))["videos"]
         return {
             name: {int(id): _span(one["frame_range"]) for id, one in video["objects"].items()}
             for name, video in videos.items()
         }
     except FileNotFoundError:
-        raise InputError(f"{path}: file is missing; {cure}") from None
+        raise InputError(f"{path}: file is missing; {hint}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: is no list of videos, their objects and ranges of frames ({error!r}); get it again: {cure}"
+            f"{path}: is no list of videos, their objects and ranges of frames ({error!r}); get it again: {hint}"
         ) from error
 
 
 def _span(range: Mapping[str, Any]) -> Span:
-    """The span of an object. `end` is one more than the number of its last frame, or that number itself."""
+    """The span of an object. `end` is one more than the number of its last frame, or that number
+    itself.
+    """
     first = int(range["start"])
-    return Span(first=first, last=min(int(range["end"]), first + STEP * (int(range["frame_nums"]) - 1)))
+    return Span(
+        first=first, last=min(int(range["end"]), first + STEP * (int(range["frame_nums"]) - 1))
+    )
 
 
 LVOS1 = Protocol(

@@ -1,8 +1,9 @@
 """MOSE (MOSEv1): crowded scenes in which objects disappear and come back.
 
 Source: Ding et al., MOSE: A New Dataset for Video Object Segmentation in Complex Scenes, ICCV 2023.
-The layout was checked against the authors' description (github.com/henghuiding/MOSE-api); the program of their server
-is not public. MOSEv2 has the same layout, but ranks by an F of another tolerance, which is not measured here.
+The layout was checked against the authors' description (github.com/henghuiding/MOSE-api); the
+program of their server is not public. MOSEv2 has the same layout, but ranks by an F of another
+tolerance, which is not measured here.
 """
 
 from dataclasses import replace
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from densevos_eval.protocols.layout import load_folders
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
-def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
     """The videos of a split (train or valid), or those in `names`, in one of two layouts.
 
     * A folder per split, as the archives unpack: SPLIT/JPEGImages/VIDEO/00000.jpg and
@@ -31,9 +32,11 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
             annotations=f"{split}/{protocol.annotations}",
             list_required=False,
         )
+
     if split == "valid":
         # Lists in the manner of DAVIS are called val.
         protocol = replace(protocol, lists=(*protocol.lists, "ImageSets/val.txt"))
+
     if split != "train" and protocol.annotated == "all":
         protocol = replace(protocol, annotated="any")
 
@@ -41,7 +44,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
     return [_without_partial_truth(video) for video in videos]
 
 
-def _without_partial_truth(video: Sequence) -> Sequence:
+def _without_partial_truth(video: VideoSequence) -> VideoSequence:
     """A video with some masks missing cannot be scored; only the server has them."""
     complete = all(mask.is_file() for mask in video.truth)
     return video if complete else replace(video, truth=(), annotated=())

@@ -8,7 +8,7 @@ from densevos.base.errors import InputError
 from densevos.base.outside import is_outside
 from densevos_eval.protocols.protocol import Protocol, load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 if TYPE_CHECKING:
     Dataset = str
@@ -39,12 +39,19 @@ class BenchmarkOptions:
     def __post_init__(self) -> None:
         if self.dataset is None:
             return
+
         flags = find_protocol(self.dataset).flags
         if self.frames != "all" and "frames" not in flags:
             users = ", ".join(name for name, other in PROTOCOLS.items() if "frames" in other.flags)
-            raise InputError(f"--frames {self.frames}: is for {users}, not for {self.dataset}; leave it out")
+            raise InputError(
+                f"--frames {self.frames}: is for {users}, not for {self.dataset}; leave it out"
+            )
+
         if self.resolution is not None and "resolution" not in flags:
-            raise InputError(f"--resolution {self.resolution}: {self.dataset} has a single one; leave it out")
+            raise InputError(
+                f"--resolution {self.resolution}: {self.dataset} has a single one; leave it out"
+            )
+
         if self.split != "val" and "split" not in flags:
             raise InputError(f"--split {self.split}: {self.dataset} has no splits; leave it out")
 
@@ -54,6 +61,7 @@ class BenchmarkOptions:
             raise InputError(
                 f"--dataset: is missing; name a benchmark, such as {next(iter(PROTOCOLS))}, and its --root"
             )
+
         protocol = find_protocol(self.dataset)
         return replace(
             protocol,
@@ -63,13 +71,15 @@ class BenchmarkOptions:
         )
 
     def size_of_split(self) -> int | None:
-        """How many sequences the split has, whichever are chosen; None where files of others are missing."""
+        """How many sequences the split has, whichever are chosen; None where files of others are
+        missing.
+        """
         try:
             return len(replace(self, sequences=()).load())
         except InputError:
             return None
 
-    def load(self, *, annotated: bool = True) -> list[Sequence]:
+    def load(self, *, annotated: bool = True) -> list[VideoSequence]:
         """The sequences that these options name.
 
         Args:
@@ -92,6 +102,7 @@ class BenchmarkOptions:
         except Exception as error:  # A layout from outside raises whatever it likes.
             if not is_outside(self.dataset or ""):
                 raise
+
             reason = " ".join(str(error).split())[:160]
             raise InputError(
                 f"--dataset {self.dataset}: its layout failed ({type(error).__name__}: {reason});"
@@ -100,4 +111,5 @@ class BenchmarkOptions:
 
         if annotated:
             return sequences
+
         return [replace(sequence, given={}, truth=(), annotated=()) for sequence in sequences]

@@ -9,9 +9,9 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos_eval.metrics.matching import same_id
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
-Layout = Callable[["Protocol", Path, str, tuple[str, ...]], list[Sequence]]
+Layout = Callable[["Protocol", Path, str, tuple[str, ...]], list[VideoSequence]]
 """Finds the sequences of a benchmark: `layout(protocol, root, split, names)`.
 
 Args:
@@ -62,17 +62,19 @@ class Protocol:
     first_mask_given: bool = True
     """The method receives the annotation of the first frame."""
     both_ways: bool = False
-    """Propagation goes backward too from a first mask that is not that of the first frame. Benchmarks have no objects
-    before the frame that hands them out."""
+    """Propagation goes backward too from a first mask that is not that of the first frame.
+    Benchmarks have no objects before the frame that hands them out."""
     foreground: bool = False
     """Object-level masks (foreground against background) can be judged by this benchmark."""
     merge_objects: bool = False
     """All ids above 0 are one object."""
     skipped: tuple[int, int] = (1, 1)
-    """How many annotated frames at the beginning and, unless they are sparse, at the end are not scored."""
+    """How many annotated frames at the beginning and, unless they are sparse, at the end are not
+    scored.
+    """
     late_objects: bool = False
-    """Objects of any annotation count, each from the first scored frame that annotates or predicts it,
-    and ids of a result that no annotation has are background. False: the objects of the first
+    """Objects of any annotation count, each from the first scored frame that annotates or predicts
+    it, and ids of a result that no annotation has are background. False: the objects of the first
     annotation count, and a result with other ids is refused."""
     ignore_void: bool = False
     """Annotated pixels of value 255 do not count, instead of counting as background."""
@@ -83,7 +85,9 @@ class Protocol:
     stability: frozenset[str] = frozenset()
     """Names of the sequences for which the temporal stability T is measured."""
     mean_over_classes: bool = False
-    """Means are taken over the frames of a shot, the shots CLASS/... of a class, then the classes."""
+    """Means are taken over the frames of a shot, the shots CLASS/... of a class, then the
+    classes.
+    """
     decay_uint8: bool = False
     """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox does."""
     annotated: Literal["all", "first", "any", "none"] = "all"
@@ -100,10 +104,14 @@ class Protocol:
     """Name of the metric, such as `objects` (J, F, T), `seen` (J and F of seen and unseen objects),
     `parts` (mean IoU of classes) or `joints` (PCK)."""
     match: Callable[[np.ndarray, np.ndarray], np.ndarray] = same_id
-    """Assigns proposals to objects: (J, F), each [objects,proposals,frames] -> proposal [objects]."""
+    """Assigns proposals to objects: (J, F), each [objects,proposals,frames] -> proposal
+    [objects].
+    """
 
 
-def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str, ...] = ()) -> list[Sequence]:
+def load_sequences(
+    protocol: Protocol, root: Path, split: str, names: tuple[str, ...] = ()
+) -> list[VideoSequence]:
     """The sequences of a split of the benchmark at `root`, layout checked first.
 
     Args:
@@ -122,5 +130,8 @@ def load_sequences(protocol: Protocol, root: Path, split: str, names: tuple[str,
     for sequence in sequences:
         path = PurePath(sequence.name)
         if path.is_absolute() or not path.parts or ".." in path.parts:
-            raise InputError(f"sequence {path}: lies outside of the benchmark's folders; give names as in its lists")
+            raise InputError(
+                f"sequence {path}: lies outside of the benchmark's folders; give names as in its lists"
+            )
+
     return sequences

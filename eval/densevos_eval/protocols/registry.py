@@ -49,11 +49,13 @@ def find_protocol(dataset: str) -> Protocol:
             f"--dataset {dataset}: is a {type(protocol).__name__}; it must be a"
             " densevos_eval.protocols.protocol.Protocol"
         )
+
     # Results carry the benchmark's name, and must not carry it if they follow other rules.
     if PROTOCOLS.get(protocol.name, protocol) != protocol:
         raise InputError(
             f"--dataset {dataset}: differs from the known benchmark {protocol.name}; give your Protocol another name"
         )
+
     try:
         pickle.dumps(protocol)
     except Exception as error:  # Pickling runs the user's code, which raises whatever it likes.
@@ -61,4 +63,5 @@ def find_protocol(dataset: str) -> Protocol:
             f"--dataset {dataset}: cannot be sent to worker processes ({type(error).__name__});"
             " its layout and match must be functions of a module"
         ) from error
+
     return protocol

@@ -1,9 +1,10 @@
-"""SegTrack v2: fourteen short sequences in which every frame is annotated, with a folder of masks per object.
+"""SegTrack v2: fourteen short sequences in which every frame is annotated, with a folder of masks
+per object.
 
 Source: Li et al., Video Segmentation by Tracking Many Figure-Ground Segments, ICCV 2013.
-The layout is that of its archive as several public readers find it; it was not checked against a toolkit of the
-authors. They average the IoU over the frames of an object, then over the objects; the given first frame is left out
-here, which is this project's convention.
+The layout is that of its archive as several public readers find it; it was not checked against a
+toolkit of the authors. They average the IoU over the frames of an object, then over the objects;
+the given first frame is left out here, which is this project's convention.
 """
 
 from dataclasses import replace
@@ -15,63 +16,78 @@ from densevos.base.text import read_list
 from densevos_eval.protocols.layout import need_every_frame, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.annotations import AnnotationReader, LayerReader, WhiteReader
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 
-def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
-    """The sequences of ImageSets/all.txt, or those in `names`; without that list, all folders of frames.
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
+    """The sequences of ImageSets/all.txt, or those in `names`; without that list, all folders of
+    frames.
 
-    Frames are JPEGImages/SEQ/*.png (or .bmp). Masks are black and white: GroundTruth/SEQ/*.png where a
-    sequence has one object, else GroundTruth/SEQ/1/*.png, GroundTruth/SEQ/2/*.png, ... There are no splits.
+    Frames are JPEGImages/SEQ/*.png (or .bmp). Masks are black and white: GroundTruth/SEQ/*.png
+    where a sequence has one object, else GroundTruth/SEQ/1/*.png, GroundTruth/SEQ/2/*.png, ...
+    There are no splits.
     """
     images, annotations = root / protocol.images, root / protocol.annotations
-    cure = (
+    hint = (
         f"{protocol.name} needs {protocol.images}/SEQ/*.png, {protocol.annotations}/SEQ/*.png (or"
         f" {protocol.annotations}/SEQ/1/*.png, one folder per object) below --root (from {protocol.source})"
     )
     for folder in (root, images, *([annotations] if protocol.annotated != "none" else [])):
-        need_folder(folder, cure)
+        need_folder(folder, hint)
 
-    names = names or _listed(root / protocol.lists[0], images, cure)
-    return [_sequence(protocol, name, images / name, annotations / name, cure) for name in names]
+    names = names or _listed(root / protocol.lists[0], images, hint)
+    return [_sequence(protocol, name, images / name, annotations / name, hint) for name in names]
 
 
-def _listed(file: Path, images: Path, cure: str) -> tuple[str, ...]:
-    """The names in the list, each after a star, or those of all folders of frames if there is no list."""
+def _listed(file: Path, images: Path, hint: str) -> tuple[str, ...]:
+    """The names in the list, each after a star, or those of all folders of frames if there is no
+    list.
+    """
     if file.is_file():
-        names = tuple(line.lstrip("*") for line in read_list(file, "write one sequence name on each line"))
+        names = tuple(
+            line.lstrip("*") for line in read_list(file, "write one sequence name on each line")
+        )
     else:
         names = tuple(folder.name for folder in visible_folders(images))
+
     if not names:
-        raise InputError(f"{images}: holds no sequences; {cure}")
+        raise InputError(f"{images}: holds no sequences; {hint}")
+
     return names
 
 
-def _sequence(protocol: Protocol, name: str, images: Path, annotations: Path, cure: str) -> Sequence:
-    frame_names = need_frames(images, cure)
-    sequence = Sequence(name=name, source=images, frame_names=frame_names, merge_objects=protocol.merge_objects)
+def _sequence(
+    protocol: Protocol, name: str, images: Path, annotations: Path, hint: str
+) -> VideoSequence:
+    frame_names = need_frames(images, hint)
+    sequence = VideoSequence(
+        name=name, source=images, frame_names=frame_names, merge_objects=protocol.merge_objects
+    )
     if protocol.annotated == "none":
         return sequence
 
-    need_folder(annotations, cure)
+    need_folder(annotations, hint)
     layers = sorted(visible_folders(annotations), key=lambda folder: frame_order(folder.name))
-    masks = [_masks(folder, images, frame_names, cure) for folder in layers or [annotations]]
+    masks = [_masks(folder, images, frame_names, hint) for folder in layers or [annotations]]
     truth = tuple(masks[0][frame] for frame in frame_names)
     reader: AnnotationReader = WhiteReader()
+
     if layers:
         # The archive keeps some objects as .png and others as .bmp.
         suffixes = tuple(next(iter(of_object.values())).suffix for of_object in masks)
         reader = LayerReader(folders=tuple(folder.name for folder in layers), suffixes=suffixes)
+
     return replace(sequence, given={0: truth[0]}, truth=truth, reader=reader)
 
 
-def _masks(folder: Path, images: Path, frame_names: tuple[str, ...], cure: str) -> dict[str, Path]:
+def _masks(folder: Path, images: Path, frame_names: tuple[str, ...], hint: str) -> dict[str, Path]:
     """The masks of one object by frame; InputError unless there is one for every frame."""
     masks = {file.stem: file for file in image_files(folder)}
-    need_every_frame(images, frame_names, masks, cure)
+    need_every_frame(images, frame_names, masks, hint)
     for frame in frame_names:
         if frame not in masks:
-            raise InputError(f"{folder / frame}.png: file is missing; {cure}")
+            raise InputError(f"{folder / frame}.png: file is missing; {hint}")
+
     return masks
 
 
@@ -84,6 +100,9 @@ SEGTRACK2 = Protocol(
     flags=frozenset(),
     skipped=(1, 0),
 )
-# As works on unsupervised segmentation report it: all objects of a sequence are one, and every frame counts.
-SEGTRACK2_MERGED = replace(SEGTRACK2, name="segtrack2-merged", foreground=True, merge_objects=True, skipped=(0, 0))
+# As works on unsupervised segmentation report it: all objects of a sequence are one, and every
+# frame counts.
+SEGTRACK2_MERGED = replace(
+    SEGTRACK2, name="segtrack2-merged", foreground=True, merge_objects=True, skipped=(0, 0)
+)
 PROTOCOLS = (SEGTRACK2, SEGTRACK2_MERGED)

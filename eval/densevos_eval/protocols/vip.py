@@ -1,8 +1,9 @@
 """VIP: the parts of people in videos, as classes of pixels.
 
-Published numbers count the given first frame, and so does the column `mIoU`; the other column does not. The program
-behind many of them (CRW's) interpolates class ids when it resizes frames that are not square, which costs it many
-points; numbers on such frames are therefore not comparable with those.
+Published numbers count the given first frame, and so does the column `mIoU`; the other column does
+not. The program behind many of them (CRW's) interpolates class ids when it resizes frames that are
+not square, which costs it many points; numbers on such frames are therefore not comparable with
+those.
 """
 
 from densevos_eval.protocols.layout import load_folders

@@ -1,59 +1,73 @@
 """VOST: objects that are cut, broken, moulded or poured, and change their shape by it.
 
 Source: Tokmakov, Li and Gaidon, Breaking the "Object" in Video Object Segmentation, CVPR 2023.
-Checked against the authors' program (github.com/TRI-ML/VOST, evaluation). It reads pixels of value 255 as void, but
-scores them as background, and so does this file.
+Checked against the authors' program (github.com/TRI-ML/VOST, evaluation). It reads pixels of value
+255 as void, but scores them as background, and so does this file.
 """
 
 from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.base.text import read_list
-from densevos_eval.protocols.layout import masks_by_frame, need_every_frame, need_file, need_folder, need_frames
+from densevos_eval.protocols.layout import (
+    masks_by_frame,
+    need_every_frame,
+    need_file,
+    need_folder,
+    need_frames,
+)
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.annotations import IdReader
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 ALL_FRAMES = "_10fps"  # Suffix of the folder of all frames; half of them are annotated.
 
 
-def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[Sequence]:
+def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
     """The videos of ImageSets/SPLIT.txt, or those in `names`.
 
-    Masks are those of Annotations/VIDEO, at 5 frames per second; frames those of JPEGImages_10fps/VIDEO, or of
-    JPEGImages/VIDEO (5 per second) if only the required ones are asked for. The objects are those of the first
-    mask. The first and the last mask do not count. A video with one mask has its others on the server.
+    Masks are those of Annotations/VIDEO, at 5 frames per second; frames those of
+    JPEGImages_10fps/VIDEO, or of JPEGImages/VIDEO (5 per second) if only the required ones are
+    asked for. The objects are those of the first mask. The first and the last mask do not count. A
+    video with one mask has its others on the server.
     """
     images = root / (protocol.images + (ALL_FRAMES if protocol.all_frames else ""))
     annotations, listed = root / protocol.annotations, root / protocol.lists[0].format(split=split)
-    cure = (
+    hint = (
         f"{protocol.name} needs {images.name}/VIDEO/*.jpg, {protocol.annotations}/VIDEO/*.png and"
         f" {listed.relative_to(root)} below --root (from {protocol.source})"
     )
     for folder in (root, annotations):
-        need_folder(folder, cure)
-    need_folder(images, f"get it as well, or pass --frames required; {cure}" if protocol.all_frames else cure)
+        need_folder(folder, hint)
+
+    need_folder(
+        images,
+        f"get it as well, or pass --frames required; {hint}" if protocol.all_frames else hint,
+    )
 
     if not names:
-        need_file(listed, cure)
+        need_file(listed, hint)
         names = tuple(dict.fromkeys(read_list(listed, "write one video name on each line")))
+
     if not names:
         raise InputError(f"{listed}: list is empty; write one video name on each line")
-    return [_sequence(name, images / name, annotations / name, cure) for name in names]
+
+    return [_sequence(name, images / name, annotations / name, hint) for name in names]
 
 
-def _sequence(name: str, images: Path, annotations: Path, cure: str) -> Sequence:
-    frame_names = need_frames(images, cure)
-    need_folder(annotations, cure)
+def _sequence(name: str, images: Path, annotations: Path, hint: str) -> VideoSequence:
+    frame_names = need_frames(images, hint)
+    need_folder(annotations, hint)
     masks = masks_by_frame(annotations)
     if not masks:
-        raise InputError(f"{annotations}: holds no masks; {cure}")
-    need_every_frame(images, frame_names, masks, cure)
+        raise InputError(f"{annotations}: holds no masks; {hint}")
+
+    need_every_frame(images, frame_names, masks, hint)
 
     annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
     truth = tuple(masks.get(frame, annotations / f"{frame}.png") for frame in frame_names)
     public = len(annotated) > 1
-    return Sequence(
+    return VideoSequence(
         name=name,
         source=images,
         frame_names=frame_names,

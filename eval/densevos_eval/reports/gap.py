@@ -1,7 +1,8 @@
 """How much of a domain gap an adaptation closed, and whether it was the adversary that closed it.
 
-All numbers are mIoU, as shares 0 to 1. An adaptation without labels starts from a network that knows the source alone
-(`before`) and at best does as well as one that was trained with the target's labels (`ceiling`).
+All numbers are mIoU, as shares 0 to 1. An adaptation without labels starts from a network that
+knows the source alone (`before`) and at best does as well as one that was trained with the target's
+labels (`ceiling`).
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,13 @@ from densevos_eval.reports.results import FILE, Results, check_same, read_result
 
 METRIC = "mIoU"
 SAME = 0.005
-"""Two results that differ by no more are taken for the same: other seeds differ by that much and more."""
+"""Two results that differ by no more are taken for the same: other seeds differ by that much and
+more.
+"""
 COLLAPSED = 0.2
-"""An adaptation that loses more than this share of the source's mIoU has destroyed what both domains need."""
+"""An adaptation that loses more than this share of the source's mIoU has destroyed what both
+domains need.
+"""
 
 
 TITLES = {
@@ -33,9 +38,11 @@ TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """mIoU on the target, and before and after adaptation also on the source; None for what was not measured.
+    """mIoU on the target, and before and after adaptation also on the source; None for what was not
+    measured.
 
-    control: Trained as `after` was, with a mu of 0. statistics: `before` with BatchNorm's statistics of the target.
+    control: Trained as `after` was, with a mu of 0. statistics: `before` with BatchNorm's
+    statistics of the target.
     """
 
     before: float
@@ -65,11 +72,12 @@ class Gap:
 
 
 def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None]) -> Gap:
-    """The gap between the results in these folders, by their names in `Gap`; None for what was not measured.
+    """The gap between the results in these folders, by their names in `Gap`; None for what was not
+    measured.
 
     Raises:
-        InputError: A result cannot be read, is no mIoU, or is not of the same set, split, classes, frames and
-            annotations as the first of its domain; or one on the source lacks the other.
+        InputError: A result cannot be read, is no mIoU, or is not of the same set, split, classes,
+            frames and annotations as the first of its domain; or one on the source lacks the other.
     """
     if [path is None for path in source.values()] in ([True, False], [False, True]):
         raise InputError("--source-before, --source-after: belong together; give both, or neither")
@@ -82,6 +90,7 @@ def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None
             if first:
                 check_same(first, results)
             numbers[name] = results.overall[METRIC]
+
     return Gap(**numbers)
 
 
@@ -92,9 +101,15 @@ def _read(name: str, path: Path) -> Results:
     if METRIC not in results.overall:
         raise InputError(f"{option} {path}: has no {METRIC}; score it with --set SET:ROOT")
     if results.overall[METRIC] != results.overall[METRIC]:
-        raise InputError(f"{option} {path}: its {METRIC} is no number, since nothing is annotated; score another split")
+        raise InputError(
+            f"{option} {path}: its {METRIC} is no number, since nothing is annotated; score another split"
+        )
+
     if name == "statistics" and results.made_with and "statistics" not in results.made_with:
-        raise InputError(f"{option} {path}: was segmented without --adapt-statistics; segment and score again with it")
+        raise InputError(
+            f"{option} {path}: was segmented without --adapt-statistics; segment and score again with it"
+        )
+
     return results
 
 
@@ -103,9 +118,7 @@ def judgement(gap: Gap) -> str:
     change = f"{percent(gap.before)} -> {percent(gap.after)}"
     gain = gap.after - gap.before
     if gap.ceiling is not None and not gap.exists:
-        return (
-            f"there is no gap to close: {percent(gap.before)} before, {percent(gap.ceiling)} with the target's labels"
-        )
+        return f"there is no gap to close: {percent(gap.before)} before, {percent(gap.ceiling)} with the target's labels"
     if abs(gain) <= SAME:
         return f"changes nothing: {change}{_ceiling(gap)}"
     if gain < 0:
@@ -113,9 +126,13 @@ def judgement(gap: Gap) -> str:
 
     share = gap.closed(gap.after)
     if share is None:
-        return f"gains {percent(gain)} points: {change}; --ceiling tells how much of the gap that is"
+        return (
+            f"gains {percent(gain)} points: {change}; --ceiling tells how much of the gap that is"
+        )
+
     if share >= 1:
         return f"closes the whole gap: {change}{_ceiling(gap)}"
+
     return f"closes {100 * share:.0f} % of the gap: {change}{_ceiling(gap)}"
 
 
@@ -129,10 +146,14 @@ def warnings_of(gap: Gap) -> list[str]:
             f"BatchNorm's statistics of the target do {_rank(gap.statistics, gap)} without training:"
             " segment --adapt-statistics is enough"
         )
+
     if gap.source_before is not None and gap.source_after is not None:
         change = f"source mIoU {percent(gap.source_before)} -> {percent(gap.source_after)}"
         if gap.source_after < (1 - COLLAPSED) * gap.source_before:
-            lines.append(f"{change}: the adversary took what both domains need; lower --adversarial.mu")
+            lines.append(
+                f"{change}: the adversary took what both domains need; lower --adversarial.mu"
+            )
+
     return lines
 
 
@@ -147,12 +168,18 @@ def gap_table(gap: Gap) -> Table:
         change = "" if name == "before" else percent(value - gap.before, sign=True)
         closed = gap.closed(value)
         share = "" if closed is None or name in ("before", "ceiling") else f"{100 * closed:.0f}"
-        table.add_row(TITLES[name], percent(value), change, share, end_section=name == list(gap.rows)[-1])
+        table.add_row(
+            TITLES[name], percent(value), change, share, end_section=name == list(gap.rows)[-1]
+        )
+
     if gap.source_before is not None and gap.source_after is not None:
         table.add_row("source before", percent(gap.source_before))
         table.add_row(
-            "source after", percent(gap.source_after), percent(gap.source_after - gap.source_before, sign=True)
+            "source after",
+            percent(gap.source_after),
+            percent(gap.source_after - gap.source_before, sign=True),
         )
+
     return table
 
 
@@ -163,7 +190,13 @@ def gap_json(gap: Gap) -> dict[str, object]:
         for name, value in gap.rows.items()
     }
     source = {"before": gap.source_before, "after": gap.source_after}
-    return {"target": target, "source": source, "judgement": judgement(gap), "warnings": warnings_of(gap)}
+
+    return {
+        "target": target,
+        "source": source,
+        "judgement": judgement(gap),
+        "warnings": warnings_of(gap),
+    }
 
 
 def _rank(value: float, gap: Gap) -> str:

@@ -42,7 +42,9 @@ def document(title: str, body: str) -> str:
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML; a column without heading is a picture. Narrow screens do without it, and without frames."""
+    """Cells are HTML; a column without heading is a picture. Narrow screens do without it, and
+    without frames.
+    """
     kinds = ["frames" if name == "frames" else "" if name else "wide" for name in header[1:]]
     styles = ["", *(f' class="{one}"' if one else "" for one in kinds)]
     head = "".join(f"<th{style}>{name}</th>" for style, name in zip(styles, header, strict=True))
@@ -51,6 +53,7 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str =
         for row in rows
     )
     made = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>'
+
     return f'<div class="scroll{" tall" if kind == "sortable" else ""}">{made}</div>'
 
 
@@ -58,6 +61,7 @@ def coloured_change(value: float, column: str) -> str:
     """A difference in the colour of better or worse."""
     if value != value:
         return "–"
+
     better = value < 0 if lower_is_better(column) else value > 0
     style = "soft" if abs(value) < TIE else "good" if better else "bad"
     return f'<span class="{style}">{percent(value, True)}</span>'

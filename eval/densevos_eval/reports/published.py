@@ -7,7 +7,9 @@ from densevos.base.errors import InputError
 
 DUL_TABLE_1 = "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021, Table 1"
 DUL_TABLE_2 = DUL_TABLE_1.replace("Table 1", "Table 2")
-MUG_TABLE_2 = "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020, Table 2"
+MUG_TABLE_2 = (
+    "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020, Table 2"
+)
 MUG_TABLE_3 = MUG_TABLE_2.replace("Table 2", "Table 3")
 MUG_TABLE_5 = MUG_TABLE_2.replace("Table 2", "Table 5")
 MUG_TABLE_6 = MUG_TABLE_2.replace("Table 2", "Table 6")
@@ -19,7 +21,8 @@ MUG_TABLE_5_DOUBTED = f"{MUG_TABLE_5} (doubtful: the same figures as of {{}} in 
 class Published:
     """One row of a paper's table: `figures` by column of ours, and where they are printed.
 
-    training: what the method learned from, without labels unless it says so; empty where the source is silent.
+    training: what the method learned from, without labels unless it says so; empty where the source
+    is silent.
     """
 
     dataset: str
@@ -30,39 +33,79 @@ class Published:
     source: str
 
 
-def _davis17(method: str, training: str, jf: float, *jf_parts: float, source: str = DUL_TABLE_1) -> Published:
+def _davis17(
+    method: str, training: str, jf: float, *jf_parts: float, source: str = DUL_TABLE_1
+) -> Published:
     """A row of DAVIS-2017 val: J&F, then J mean and F mean where they are printed."""
     columns = ("J&F-Mean", "J-Mean", "F-Mean")[: 1 + len(jf_parts)]
     figures = dict(zip(columns, (jf, *jf_parts), strict=True))
-    return Published(dataset="davis17", method=method, training=training, figures=figures, source=source)
+    return Published(
+        dataset="davis17", method=method, training=training, figures=figures, source=source
+    )
 
 
-def _davis16(method: str, training: str, j: float, f: float, t: float, *, source: str = MUG_TABLE_5) -> Published:
+def _davis16(
+    method: str, training: str, j: float, f: float, t: float, *, source: str = MUG_TABLE_5
+) -> Published:
     """A row of DAVIS-2016 val: J, F and T; J&F is not printed."""
     figures = {"J-Mean": j, "F-Mean": f, "T-Mean": t}
-    return Published(dataset="davis16", method=method, training=training, figures=figures, source=source)
+    return Published(
+        dataset="davis16", method=method, training=training, figures=figures, source=source
+    )
 
 
 def _ytvos18(method: str, training: str, jf: float) -> Published:
     """A row of YouTube-VOS 2018 valid: the mean of J and F over seen and unseen classes."""
     figures = {"J&F-Mean": jf}
-    return Published(dataset="ytvos18", method=method, training=training, figures=figures, source=DUL_TABLE_2)
+    return Published(
+        dataset="ytvos18", method=method, training=training, figures=figures, source=DUL_TABLE_2
+    )
 
 
 def _ytobjects(method: str, training: str, j: float) -> Published:
     """A row of YouTube-Objects: J, mean over the classes."""
     figures = {"J-Mean": j}
-    return Published(dataset="ytobjects", method=method, training=training, figures=figures, source=MUG_TABLE_3)
+    return Published(
+        dataset="ytobjects", method=method, training=training, figures=figures, source=MUG_TABLE_3
+    )
 
 
 VAL_2016 = (
-    *("blackswan", "bmx-trees", "breakdance", "camel", "car-roundabout", "car-shadow", "cows", "dance-twirl", "dog"),
-    *("drift-chicane", "drift-straight", "goat", "horsejump-high", "kite-surf", "libby", "motocross-jump"),
+    *(
+        "blackswan",
+        "bmx-trees",
+        "breakdance",
+        "camel",
+        "car-roundabout",
+        "car-shadow",
+        "cows",
+        "dance-twirl",
+        "dog",
+    ),
+    *(
+        "drift-chicane",
+        "drift-straight",
+        "goat",
+        "horsejump-high",
+        "kite-surf",
+        "libby",
+        "motocross-jump",
+    ),
     *("paragliding-launch", "parkour", "scooter-black", "soapbox"),
 )
 VAL_2017 = (
     *VAL_2016,
-    *("bike-packing", "dogs-jump", "gold-fish", "india", "judo", "lab-coat", "loading", "mbike-trick", "pigs"),
+    *(
+        "bike-packing",
+        "dogs-jump",
+        "gold-fish",
+        "india",
+        "judo",
+        "lab-coat",
+        "loading",
+        "mbike-trick",
+        "pigs",
+    ),
     "shooting",
 )
 NAMES = {("davis16", "val"): frozenset(VAL_2016), ("davis17", "val"): frozenset(VAL_2017)}
@@ -86,7 +129,9 @@ ROWS = (
     _davis17("MuG", "OxUvA", 54.3, 52.6, 56.1, source=MUG_TABLE_6),
     _davis17("MuG, weakly supervised", WEAK, 56.1, 54.0, 58.2, source=MUG_TABLE_6),
     _davis16("TimeCycle", "", 55.8, 51.1, 36.6, source=MUG_TABLE_5_DOUBTED.format("FST")),
-    _davis16("CorrFlow", "OxUvA", 48.9, 39.1, 36.4, source=MUG_TABLE_5_DOUBTED.format("Motion Masks")),
+    _davis16(
+        "CorrFlow", "OxUvA", 48.9, 39.1, 36.4, source=MUG_TABLE_5_DOUBTED.format("Motion Masks")
+    ),
     _davis16("MuG", "OxUvA", 63.1, 61.8, 43.0),
     _davis16("MuG, weakly supervised", WEAK, 65.7, 63.5, 44.4),
     _davis16("MuG, no mask given", "OxUvA", 58.0, 51.5, 30.1, source=MUG_TABLE_2),
@@ -108,20 +153,29 @@ def published_rows(dataset: str, split: str) -> list[Published]:
     rows = [row for row in ROWS if (row.dataset, row.split) == (dataset, split)]
     if not rows:
         known = ", ".join(dict.fromkeys(f"{row.dataset} {row.split}" for row in ROWS))
-        raise InputError(f"--published: no figures are known for {dataset} {split}, only for {known}; leave it out")
+        raise InputError(
+            f"--published: no figures are known for {dataset} {split}, only for {known}; leave it out"
+        )
+
     return rows
 
 
 def reason_against(dataset: str, split: str, sequences: Collection[str]) -> str | None:
-    """Why published figures cannot stand beside results of these sequences; None where they are the whole split."""
+    """Why published figures cannot stand beside results of these sequences; None where they are the
+    whole split.
+    """
     names, found = NAMES.get((dataset, split)), frozenset(sequences)
     count = len(names) if names else COUNTS.get((dataset, split), len(found))
     is_whole = found == names if names else len(found) == count
     if is_whole:
         return None
+
     which = f"{len(found)} sequences"
     if names and found & names:
-        which = f"{len(found & names)} of them" + (f" and {len(found - names)} others" if found - names else " alone")
+        which = f"{len(found & names)} of them" + (
+            f" and {len(found - names)} others" if found - names else " alone"
+        )
     elif names:
         which = f"{len(found)} others"
+
     return f"published figures are left out: they are of the {count} sequences of {dataset} {split}, not of {which}"

@@ -10,14 +10,15 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos_eval.runs.fingerprint import masks_fingerprint, truth_fingerprint
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 FILE = "results.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceResult:
-    """One sequence: its row of the table, and J and F [frames] of every object; NaN where there is no number.
+    """One sequence: its row of the table, and J and F [frames] of every object; NaN where there is
+    no number.
 
     frames: names of the frames that count; empty, as `objects`, for benchmarks without objects.
     objects: id -> {"J": [frames], "F": [frames]}; no F where the benchmark has none.
@@ -37,9 +38,10 @@ class Results:
     """Scores of a whole split under a title; numbers are shares, 0 to 1.
 
     metric: name of the metric; None for the one that the benchmark asks for.
-    classes: IoU by name of the class, NaN for those without annotation; empty for what is not scored by classes.
-    annotation_size: HEIGHTxWIDTH that annotations were resized to; None for their own size.
-    made_with: encoder and settings that made the masks, empty where they are not known.
+    classes: IoU by name of the class, NaN for those without annotation; empty for what is not
+    scored by classes. annotation_size: HEIGHTxWIDTH that annotations were resized to; None for
+    their own size. made_with: encoder and settings that made the masks, empty where they are not
+    known.
     """
 
     title: str
@@ -55,7 +57,9 @@ class Results:
 
     @property
     def columns(self) -> list[str]:
-        """The columns worth a place in a narrow table: the means, or all where none is called so."""
+        """The columns worth a place in a narrow table: the means, or all where none is called
+        so.
+        """
         return [column for column in self.overall if column.endswith("-Mean")] or list(self.overall)
 
     @property
@@ -67,49 +71,66 @@ class Results:
 def read_results(folder: Path, title: str | None = None) -> Results:
     """The results.json in `folder`, under the folder's name if no title is given.
 
-    Raises InputError when it is missing, is not what densevos-eval score writes, or lacks sequences that were broken.
+    Raises InputError when it is missing, is not what densevos-eval score writes, or lacks sequences
+    that were broken.
     """
     path = folder / FILE
     try:
         everything = json.loads(path.read_text(encoding="utf-8"))
         for name, reason in everything.get("broken", {}).items():
-            raise InputError(f"{path}: is not of the whole split, {name} is broken ({reason}); fix it and score again")
+            raise InputError(
+                f"{path}: is not of the whole split, {name} is broken ({reason}); fix it and score again"
+            )
+
         return Results(
             title=title or folder.resolve().name,
             folder=folder,
             dataset=everything["dataset"],
             split=everything["split"],
             overall=_row(everything["overall"]),
-            sequences={name: _sequence(one, folder) for name, one in everything["sequences"].items()},
+            sequences={
+                name: _sequence(one, folder) for name, one in everything["sequences"].items()
+            },
             metric=everything.get("metric"),
             classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
             annotation_size=everything.get("annotation_size"),
             made_with=dict(everything.get("made_with", {})),
         )
     except NotADirectoryError:
-        raise InputError(f"{folder}: is a file, not a folder of results; unpack it if it is an archive") from None
+        raise InputError(
+            f"{folder}: is a file, not a folder of results; unpack it if it is an archive"
+        ) from None
     except FileNotFoundError:
-        raise InputError(f"{path}: is missing; write it with densevos-eval score --results {folder}") from None
+        raise InputError(
+            f"{path}: is missing; write it with densevos-eval score --results {folder}"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is not what densevos-eval score writes ({error!r}); score again") from error
+        raise InputError(
+            f"{path}: is not what densevos-eval score writes ({error!r}); score again"
+        ) from error
 
 
 def read_all(folders: Iterable[Path]) -> list[Results]:
     """The results of several folders, titled by as much of their paths as tells them apart.
 
-    Raises InputError when they are not of the same benchmark, or of other masks; see check_same and check_fresh.
+    Raises InputError when they are not of the same benchmark, or of other masks; see check_same and
+    check_fresh.
     """
     folders = list(folders)
     if not folders:
         raise InputError(f"RESULTS: no folder is named; name one or more that hold {FILE}")
-    every = [read_results(folder, title) for folder, title in zip(folders, titles(folders), strict=True)]
+
+    every = [
+        read_results(folder, title) for folder, title in zip(folders, titles(folders), strict=True)
+    ]
     for one in every:
         check_same(every[0], one)
         check_fresh(one)
+
     return every
 
 
-def check_fresh(results: Results, sequences: Iterable[Sequence] = ()) -> None:
+def check_fresh(results: Results, sequences: Iterable[VideoSequence] = ()) -> None:
     """Raise InputError unless masks and annotations are still those that were scored.
 
     Masks that are no longer there are not looked at.
@@ -119,15 +140,22 @@ def check_fresh(results: Results, sequences: Iterable[Sequence] = ()) -> None:
     for name, one in results.sequences.items():
         folder = one.masks / name
         if folder.is_dir() and masks_fingerprint(folder, one.frames) != one.sha256.get("masks"):
-            raise InputError(f"{path}: is of other masks of {name} than {folder} holds now; score again")
+            raise InputError(
+                f"{path}: is of other masks of {name} than {folder} holds now; score again"
+            )
+
     for sequence in sequences:
         known = results.sequences[sequence.name].sha256.get("annotations")
         if truth_fingerprint(sequence) != known:
-            raise InputError(f"{path}: is of other annotations of {sequence.name} than there are now; score again")
+            raise InputError(
+                f"{path}: is of other annotations of {sequence.name} than there are now; score again"
+            )
 
 
 def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
-    """Title -> folder of masks, from TITLE=FOLDER each; InputError for anything else, and for a missing folder."""
+    """Title -> folder of masks, from TITLE=FOLDER each; InputError for anything else, and for a
+    missing folder.
+    """
     folders = {}
     for pair in pairs:
         title, equals, folder = pair.partition("=")
@@ -135,7 +163,9 @@ def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
             raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
         if not Path(folder).is_dir():
             raise InputError(f"{folder}: no such folder of results (--results {pair})")
+
         folders[title] = Path(folder)
+
     return folders
 
 
@@ -148,10 +178,12 @@ def titles(folders: list[Path]) -> list[str]:
     for path, folder in zip(parts, folders, strict=True):
         if parts.count(path) > 1:
             raise InputError(f"{folder}: is named twice; name each result once")
+
     for length in range(1, max(map(len, parts)) + 1):
         ends = ["/".join(path[-length:]) for path in parts]
         if len(set(ends)) == len(ends):
             break
+
     return ends
 
 
@@ -162,24 +194,36 @@ def check_same(first: Results, other: Results) -> None:
         raise InputError(
             f"{pair}: {other.dataset} {other.split} against {first.dataset} {first.split}; score both alike"
         )
+
     if first.metric != other.metric:
         metrics = [one.metric or "the benchmark's own" for one in (other, first)]
-        raise InputError(f"{pair}: its metric is {metrics[0]}, there {metrics[1]}; score both alike")
+        raise InputError(
+            f"{pair}: its metric is {metrics[0]}, there {metrics[1]}; score both alike"
+        )
+
     if first.classes.keys() != other.classes.keys():
         told = [", ".join(one.classes) or "none" for one in (other, first)]
         raise InputError(f"{pair}: its classes are {told[0]}, there {told[1]}; score both alike")
+
     for name in sorted(first.sequences.keys() ^ other.sequences.keys()):
         lacking = other if name in first.sequences else first
-        raise InputError(f"{pair}: sequence {name} is not in {lacking.folder / FILE}; score both on the same sequences")
+        raise InputError(
+            f"{pair}: sequence {name} is not in {lacking.folder / FILE}; score both on the same sequences"
+        )
+
     for name, one in first.sequences.items():
         if one.frames != other.sequences[name].frames:
             raise InputError(f"{pair}: {name} is scored in other frames; score both alike")
         if one.sha256.get("annotations") != other.sequences[name].sha256.get("annotations"):
-            raise InputError(f"{pair}: {name} is scored against other annotations; score both against the same")
+            raise InputError(
+                f"{pair}: {name} is scored against other annotations; score both against the same"
+            )
 
 
 def lower_is_better(column: str) -> bool:
-    """Whether a small number is a good one: decay, temporal (in)stability T, and variation V over time."""
+    """Whether a small number is a good one: decay, temporal (in)stability T, and variation V over
+    time.
+    """
     return column.endswith("-Decay") or column.startswith(("T-", "V-"))
 
 
@@ -188,7 +232,10 @@ def _sequence(one: Mapping[str, Any], folder: Path) -> SequenceResult:
         id: {letter: np.array(curves[letter], dtype=float) for letter in "JF" if letter in curves}
         for id, curves in one.get("objects", {}).items()
     }
-    numbers = {column: value for column, value in one.items() if isinstance(value, float | int | None)}
+    numbers = {
+        column: value for column, value in one.items() if isinstance(value, float | int | None)
+    }
+
     return SequenceResult(
         row=_row(numbers),
         frames=tuple(one.get("frames", ())),
@@ -199,4 +246,6 @@ def _sequence(one: Mapping[str, Any], folder: Path) -> SequenceResult:
 
 
 def _row(numbers: Mapping[str, float | None]) -> dict[str, float]:
-    return {column: float("nan") if value is None else float(value) for column, value in numbers.items()}
+    return {
+        column: float("nan") if value is None else float(value) for column, value in numbers.items()
+    }

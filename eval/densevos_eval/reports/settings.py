@@ -11,13 +11,16 @@ USUAL = {"precision": "fp32", "stride": 8}
 
 
 def summary(made_with: Mapping[str, Any]) -> list[str]:
-    """The main settings, a few words each: the encoder by its name, others with theirs before them."""
+    """The main settings, a few words each: the encoder by its name, others with theirs before
+    them.
+    """
     facts = []
     for name in MAIN:
         value = made_with.get(name)
         if value is None or USUAL.get(name) == value:
             continue
         facts.append(str(value) if name == "method" else f"{name.replace('_', ' ')} {value}")
+
     size = _size(made_with.get("frames") or {})
     return [*facts, *([size] if size else []), *_search(made_with.get("propagation") or {})]
 
@@ -31,6 +34,7 @@ def listed(made_with: Mapping[str, Any], before: str = "") -> dict[str, str]:
             found.update(listed(value, f"{title}."))
         elif value is not None:
             found[title] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
     return found
 
 
@@ -39,6 +43,7 @@ def _size(frames: Mapping[str, Any]) -> str | None:
     for name in ("frame_size", "short_side", "long_side"):
         if frames.get(name):
             return f"{name.replace('_', ' ')} {frames[name]}"
+
     return None
 
 

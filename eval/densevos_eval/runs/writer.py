@@ -7,13 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 from densevos.base.errors import InputError
 from densevos.base.parallel import OnStep
 from densevos_eval.runs.records import EarlierResult
-from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 Settings = Mapping[str, Any]
 
 
 class MaskWriter(Protocol):
-    """One kind of segmentation, loaded and ready: it says how one sequence becomes masks, the runner does the rest.
+    """One kind of segmentation, loaded and ready: it says how one sequence becomes masks, the
+    runner does the rest.
 
     record: Name of the file in the output folder that holds the settings.
     memory_hint: What to try where the memory is too short.
@@ -71,7 +72,13 @@ class MaskWriter(Protocol):
 class CorrectingWriter(Protocol):
     """What a writer may have besides: a way to compute again only what other given masks change."""
 
-    def rewrite(self, sequence: VideoSequence, earlier: EarlierResult, folders: Sequence[Path], on_step: OnStep) -> str:
+    def rewrite(
+        self,
+        sequence: VideoSequence,
+        earlier: EarlierResult,
+        folders: Sequence[Path],
+        on_step: OnStep,
+    ) -> str:
         """As `write`, with the same files as result; those that the masks cannot change are copied.
 
         Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos_eval.metrics.metric import Arrays
 
 KEPT = ".scores"
@@ -33,18 +33,23 @@ class KeptArrays:
         """Keep the arrays of one item; `key` says what they were measured from."""
         file = self.file(name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(file) as opened:
+        with atomic_write(file) as opened:
             np.savez_compressed(opened, **{**arrays, KEY: np.array(key)})  # type: ignore[arg-type]
 
     def load(self, name: str, key: str) -> Arrays | None:
         """The arrays of one item if they may be reused, are complete, and have this key."""
         if not self.reuse:
             return None
+
         try:
-            with self.file(name).open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            with (
+                self.file(name).open("rb") as opened,
+                np.load(opened, allow_pickle=False) as stored,
+            ):
                 arrays = dict(stored)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
+
         return arrays if str(arrays.pop(KEY, "")) == key else None
 
     def delete(self) -> None:

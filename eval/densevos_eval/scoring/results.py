@@ -1,4 +1,6 @@
-"""Scores as results.json, as the files that a metric writes beside it, and as a table on the screen."""
+"""Scores as results.json, as the files that a metric writes beside it, and as a table on the
+screen.
+"""
 
 import math
 import os
@@ -10,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 import densevos
-from densevos.base.files import made_folder, write_json, written_whole
+from densevos.base.files import atomic_write, made_folder, write_json
 from densevos_eval.base.sizes import size_text
 from densevos_eval.metrics.metric import Provenance, Scores
 from densevos_eval.runs.records import FILE as MASKS
@@ -30,7 +32,8 @@ def write_scores(scores: Scores, folder: Path) -> None:
         if scores.broken:
             (folder / name).unlink(missing_ok=True)
             continue
-        with written_whole(folder / name) as file:
+
+        with atomic_write(folder / name) as file:
             file.write(content)
 
 
@@ -54,28 +57,35 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
     for name, row in scores.rows.sequences.items():
         details = scores.rows.sequence_details.get(name, {})
         sequences[name] = {**row, **_origin(scores.provenance.get(name), folder), **details}
+
     everything.update(_settings(scores))
     everything["overall"] = dict(scores.rows.overall)
     everything["sequences"] = sequences
 
     if not scores.metric.is_implied:
         everything["metric"] = scores.metric.name
+
     everything.update(scores.rows.details)
     return {name: _plain(value) for name, value in everything.items()}
 
 
 def _settings(scores: Scores) -> dict[str, object]:
-    """The size of the annotations unless it is their own, and what the masks were made with as far as it is known."""
+    """The size of the annotations unless it is their own, and what the masks were made with as far
+    as it is known.
+    """
     settings: dict[str, object] = {}
     sizes = {one.annotation_size for one in scores.provenance.values() if one.annotation_size}
     if sizes:
         settings["annotation_size"] = ", ".join(sorted(map(size_text, sizes)))
 
     # Folders of one result were made with the same settings, see scoring.folders.
-    records = [one.folder / name for one in scores.provenance.values() for name in (MASKS, SEGMENTED)]
+    records = [
+        one.folder / name for one in scores.provenance.values() for name in (MASKS, SEGMENTED)
+    ]
     record = next((record for record in records if record.is_file()), None)
     if record:
         settings["made_with"] = read_settings(record)
+
     return settings
 
 
@@ -92,8 +102,10 @@ def scores_table(scores: Scores) -> Table:
 
     for row in content.overall:
         table.add_row(*row, style="bold", end_section=row is content.overall[-1])
+
     for row in content.rows:
         table.add_row(*row)
+
     return table
 
 
@@ -101,10 +113,12 @@ def _origin(provenance: Provenance | None, folder: Path | None) -> dict[str, obj
     """Frames, the path from `folder` to the masks if they are not in it, and the fingerprints."""
     if provenance is None:
         return {"frames": []}
+
     origin: dict[str, object] = {"frames": list(provenance.frames)}
     path = os.path.relpath(provenance.folder.resolve(), folder.resolve()) if folder else "."
     if path != ".":
         origin["masks"] = path
+
     hashes = provenance.fingerprints
     origin["sha256"] = {"masks": hashes.masks, "annotations": hashes.annotations}
     return origin
@@ -118,4 +132,5 @@ def _plain(value: object) -> object:
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
+
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,6 @@
-"""One scoring run: what the command `score` does once it knows against what, and where the masks are."""
+"""One scoring run: what the command `score` does once it knows against what, and where the masks
+are.
+"""
 
 import os
 
@@ -13,7 +15,8 @@ from densevos_eval.scoring.score import score
 
 
 def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
-    """Score masks, write the tables and print one; a shard leaves its scores for the run that joins them.
+    """Score masks, write the tables and print one; a shard leaves its scores for the run that joins
+    them.
 
     Raises:
         InputError: Nothing can be scored.
@@ -29,10 +32,12 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
 
     kept = KeptArrays(out=out, reuse=scoring.resume)
     folders = ", ".join(map(str, scoring.results))
-    header = (
-        f"score: {len(items)} of {target.metric.dataset} {against.part} in {folders}, {target.metric.name}, into {out}"
-    )
-    with stopped_by_sigterm("go on with --resume"), sequence_progress("score", len(items), header) as on_item:
+    header = f"score: {len(items)} of {target.metric.dataset} {against.part} in {folders}, {target.metric.name}, into {out}"
+
+    with (
+        stopped_by_sigterm("go on with --resume"),
+        sequence_progress("score", len(items), header) as on_item,
+    ):
         scores = score(
             items,
             target.places or located(items, scoring.results),
@@ -47,7 +52,10 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
         write_scores(scores, out)
         print_table(scores_table(scores))
     else:
-        print(f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables")
+        print(
+            f"{out}: {len(scores.sequences)} sequences are scored; --resume without --shard makes the tables"
+        )
+
     list_failures(scores.broken, len(items))
     if scoring.shard is None:
         kept.delete()

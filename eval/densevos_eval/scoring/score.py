@@ -1,7 +1,8 @@
-"""Masks on disk -> scores, with any metric: several items at a time, each kept as soon as it is done."""
+"""Masks on disk -> scores, with any metric: several items at a time, each kept as soon as it is
+done.
+"""
 
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ class ItemResult:
 
 
 def score(
-    items: Several[Item],
+    items: Sequence[Item],
     results: Path | Mapping[str, Path],
     metric: Metric[Item],
     *,
@@ -38,11 +39,13 @@ def score(
 
     Args:
         items: Sequences or shots, each with its own name.
-        results: The folder that holds the masks of all items, or such a folder for each item by name.
+        results: The folder that holds the masks of all items, or such a folder for each item by
+            name.
         metric: How they are scored.
         split: Name of the split, for the tables.
         kept: Where the arrays of finished items are kept until the caller deletes them.
-        workers: Processes that the items are spread over, this one included; the numbers do not depend on it.
+        workers: Processes that the items are spread over, this one included; the numbers do not
+            depend on it.
         on_item: Called with the name of each item when it is done.
 
     Returns:
@@ -60,6 +63,7 @@ def score(
     # This process is one of the workers: others take some tenths of a second to start.
     processes = [partial(_in_process, metric, folders, kept)] * (count - 1)
     outcomes: dict[str, ItemResult | Broken] = {}
+
     with _one_thread_each() if processes else nullcontext():
         for item, outcome in each(measure, items, processes=processes, here=True):
             outcomes[item.name] = outcome
@@ -68,12 +72,14 @@ def score(
     # Processes finish in any order; scores are in the order of the items.
     measured: dict[str, ItemResult] = {}
     broken: dict[str, Broken] = {}
+
     for item in items:
         outcome = outcomes[item.name]
         if isinstance(outcome, BROKEN):
             broken[item.name] = outcome
         else:
             measured[item.name] = outcome
+
     check_any(broken, [item.name for item in items])
 
     return Scores(
@@ -110,16 +116,26 @@ def _measure(
     item: Item,
     on_step: OnStep,
 ) -> ItemResult:
-    """Measure one item, or take the arrays that an earlier run measured from the very same files."""
+    """Measure one item, or take the arrays that an earlier run measured from the very same
+    files.
+    """
     folder = folders[item.name]
     provenance = Provenance(
         frames=metric.frames(item),
         folder=folder,
         fingerprints=metric.fingerprints(item, folder),
-        annotation_size=getattr(item, "annotation_size", None),  # Shots of a labelled set have none.
+        annotation_size=getattr(
+            item, "annotation_size", None
+        ),  # Shots of a labelled set have none.
     )
     hashes = provenance.fingerprints
-    facts = [densevos.__version__, metric.name, metric.facts(item), hashes.masks, hashes.annotations]
+    facts = [
+        densevos.__version__,
+        metric.name,
+        metric.facts(item),
+        hashes.masks,
+        hashes.annotations,
+    ]
     key = fingerprint([], facts)
 
     arrays = kept.load(item.name, key) if kept else None
@@ -127,4 +143,5 @@ def _measure(
         arrays = metric.measure(item, folder)
         if kept:
             kept.save(item.name, key, arrays)
+
     return ItemResult(arrays=arrays, provenance=provenance)

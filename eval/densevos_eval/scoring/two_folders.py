@@ -1,4 +1,6 @@
-"""Two folders of masks as what to score: true masks in one, results in the other, and nothing else arranged."""
+"""Two folders of masks as what to score: true masks in one, results in the other, and nothing else
+arranged.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ from densevos_eval.protocols.layout import masks_by_frame
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.annotations import IdReader
 from densevos_eval.sequences.painted import PaintedReader
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 NAMED = 5  # Frames that a message names.
 
@@ -29,18 +31,19 @@ class TwoFolders:
     notes: What the user should know, a line each.
     """
 
-    sequences: list[Sequence]
+    sequences: list[VideoSequence]
     places: Mapping[str, Path]
     protocol: Protocol
     notes: tuple[str, ...]
 
 
 def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFolders:
-    """Masks TRUTH/SEQUENCE/FRAME.png and RESULTS/SEQUENCE/FRAME.png, or FRAME.png right in either folder.
+    """Masks TRUTH/SEQUENCE/FRAME.png and RESULTS/SEQUENCE/FRAME.png, or FRAME.png right in either
+    folder.
 
-    All frames that have a true mask count. True masks may be painted in colours, which are numbered as those of given
-    masks are. A folder that holds masks is one sequence; it belongs to the masks in the
-    other folder, or to its only folder of masks.
+    All frames that have a true mask count. True masks may be painted in colours, which are numbered
+    as those of given masks are. A folder that holds masks is one sequence; it belongs to the masks
+    in the other folder, or to its only folder of masks.
 
     Args:
         truth: Folder of true masks.
@@ -50,7 +53,11 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
     Raises:
         InputError: One of the folders is missing or holds no masks, or results lack frames.
     """
-    true_folders, result_folders = _mask_folders("--truth", truth), _mask_folders("--results", results)
+    true_folders, result_folders = (
+        _mask_folders("--truth", truth),
+        _mask_folders("--results", results),
+    )
+
     if len(true_folders) == 1 and len(result_folders) == 1:
         pairs = [(true_folders[0], result_folders[0])]
     else:
@@ -63,11 +70,14 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
         frames = masks_by_frame(true)
         _need_frames(result, list(frames))
         in_colours = open_mask(next(iter(frames.values()))).mode in ("RGB", "RGBA")
-        is_one_object = _is_black_and_white(result) or (not in_colours and _is_black_and_white(true))
+        is_one_object = _is_black_and_white(result) or (
+            not in_colours and _is_black_and_white(true)
+        )
         if is_one_object:
             merged.append(name)
+
         sequences.append(
-            Sequence(
+            VideoSequence(
                 name=name,
                 source=true,
                 frame_names=tuple(frames),
@@ -90,16 +100,32 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
 def _mask_folders(flag: str, folder: Path) -> list[Path]:
     """The folder itself if masks lie in it, else the folders in it that hold masks."""
     if folder.is_file():
-        raise InputError(f"{flag} {folder}: is a file, not a folder of masks; unpack it if it is an archive")
+        raise InputError(
+            f"{flag} {folder}: is a file, not a folder of masks; unpack it if it is an archive"
+        )
+
     if not folder.is_dir():
-        raise InputError(f"{flag} {folder}: no such folder; name one with masks FRAME.png or SEQUENCE/FRAME.png")
-    found = [folder] if mask_files(folder) else [one for one in visible_folders(folder) if mask_files(one)]
+        raise InputError(
+            f"{flag} {folder}: no such folder; name one with masks FRAME.png or SEQUENCE/FRAME.png"
+        )
+
+    found = (
+        [folder]
+        if mask_files(folder)
+        else [one for one in visible_folders(folder) if mask_files(one)]
+    )
+
     if not found:
-        raise InputError(f"{flag} {folder}: holds no masks; they are FRAME.png, or SEQUENCE/FRAME.png")
+        raise InputError(
+            f"{flag} {folder}: holds no masks; they are FRAME.png, or SEQUENCE/FRAME.png"
+        )
+
     return found
 
 
-def _by_name(true_folders: list[Path], results: Path, result_folders: list[Path]) -> list[tuple[Path, Path]]:
+def _by_name(
+    true_folders: list[Path], results: Path, result_folders: list[Path]
+) -> list[tuple[Path, Path]]:
     """Each folder of true masks with the folder of results of the same name."""
     there = {folder.name: folder for folder in result_folders}
     missing = [folder.name for folder in true_folders if folder.name not in there]
@@ -108,6 +134,7 @@ def _by_name(true_folders: list[Path], results: Path, result_folders: list[Path]
             f"--results {results}: lacks {len(missing)} of {len(true_folders)} folders that --truth has:"
             f" {_listed(missing)} (there: {_listed(list(there))}); name folders alike"
         )
+
     return [(folder, there[folder.name]) for folder in true_folders]
 
 
@@ -126,10 +153,11 @@ def _is_black_and_white(folder: Path) -> bool:
         values = np.unique(read_mask(file))
         if values.any():
             return bool(np.isin(values, (0, VOID)).all())
+
     return False
 
 
-def _counted(sequences: list[Sequence], skip_ends: bool) -> str:
+def _counted(sequences: list[VideoSequence], skip_ends: bool) -> str:
     count = sum(len(sequence.frame_names) for sequence in sequences)
     if skip_ends:
         return f"{count} frames have a true mask; all count but the first and the last of each sequence"

@@ -1,4 +1,5 @@
-"""A segmentation network's BatchNorm statistics, estimated anew on the frames that it is about to segment.
+"""A segmentation network's BatchNorm statistics, estimated anew on the frames that it is about to
+segment.
 
 Nothing is trained and no label is read: the baseline of every domain adaptation.
 """
@@ -6,8 +7,7 @@ Nothing is trained and no label is read: the baseline of every domain adaptation
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,19 +19,19 @@ from densevos.base.parallel import BROKEN, Broken, OnStep, check_any
 from densevos_eval.segmentation.classifier import Classifier, groups
 from densevos_eval.segmentation.options import Material
 from densevos_eval.segmentation.statistics import batch_norm_layers, estimate_statistics
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 FRAMES = 256
-"""At most so many frames are looked at, evenly spread over the material: more change little, and a long video need not
-be decoded twice as a whole."""
+"""At most so many frames are looked at, evenly spread over the material: more change little, and a
+long video need not be decoded twice as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
     """Running statistics of BatchNorm, and the frames they are of.
 
-    values: Arrays [C] float32 by their names in the network's state_dict. frames: How many frames they are of.
-    sha256: Tells which frames, by name.
+    values: Arrays [C] float32 by their names in the network's state_dict. frames: How many frames
+    they are of. sha256: Tells which frames, by name.
     """
 
     values: Mapping[str, np.ndarray]
@@ -51,13 +51,16 @@ class Glimpse:
     frames: np.ndarray
 
 
-def adapt(classifier: Classifier, material: Material, on_step: OnStep = lambda name: None) -> Statistics:
+def adapt(
+    classifier: Classifier, material: Material, on_step: OnStep = lambda name: None
+) -> Statistics:
     """The statistics of what `classifier` is to segment, which stays as it is.
 
     Frames that cannot be read are left out.
 
     Args:
-        classifier: Frames are shown to it at its size, in clips if its network sees clips, and in its batches.
+        classifier: Frames are shown to it at its size, in clips if its network sees clips, and in
+            its batches.
         material: All of it, whatever part of it this process segments.
         on_step: Called with the sequence's name for each frame.
 
@@ -70,17 +73,21 @@ def adapt(classifier: Classifier, material: Material, on_step: OnStep = lambda n
         raise InputError(
             "--adapt-statistics: this network has no BatchNorm, whose statistics it estimates; leave it out"
         )
+
     broken = dict(material.broken)
     glimpses = list(_glimpses(classifier, material, broken))
     check_any(broken, [sequence.name for sequence in material.sequences])
     batches = mixed_batches(glimpses, classifier.batch)
 
-    def show(batch: Several[Glimpse]) -> None:
+    def show(batch: Sequence[Glimpse]) -> None:
         try:
             classifier.see(np.stack([one.frames for one in batch]))
         except (MemoryError, torch.cuda.OutOfMemoryError) as error:
             frames = sum(len(one.frames) for one in batch)
-            raise RunError(f"--adapt-statistics: memory is too short for {frames} frames; take a --size") from error
+            raise RunError(
+                f"--adapt-statistics: memory is too short for {frames} frames; take a --size"
+            ) from error
+
         for one in batch:
             for _ in one.indices:
                 on_step(one.sequence)
@@ -100,12 +107,15 @@ def frames_to_see(classifier: Classifier, material: Material) -> dict[str, list[
         (sequence.name, tuple(indices))
         for sequence in material.sequences
         if sequence.name not in material.broken
-        for indices, _ in groups(len(sequence.frame_names), clip, _wanted(sequence), gap=classifier.gap, batch=1)
+        for indices, _ in groups(
+            len(sequence.frame_names), clip, _wanted(sequence), gap=classifier.gap, batch=1
+        )
     ]
     chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)
     for place in spread(len(every), max(1, FRAMES // clip)):
         name, indices = every[place]
         chosen[name].append(indices)
+
     return chosen
 
 
@@ -119,8 +129,9 @@ def spread(count: int, most: int) -> list[int]:
     return [(2 * part + 1) * count // (2 * parts) for part in range(parts)]
 
 
-def mixed_batches(glimpses: Several[Glimpse], size: int) -> list[list[Glimpse]]:
-    """Batches of glimpses of one shape, each from all over the material, that hold at most `size` frames or one clip.
+def mixed_batches(glimpses: Sequence[Glimpse], size: int) -> list[list[Glimpse]]:
+    """Batches of glimpses of one shape, each from all over the material, that hold at most `size`
+    frames or one clip.
 
     Batches of one shape are equally large, or differ by one glimpse.
     """
@@ -132,20 +143,29 @@ def mixed_batches(glimpses: Several[Glimpse], size: int) -> list[list[Glimpse]]:
     for (frames, *_), members in alike.items():
         count = math.ceil(len(members) / max(1, size // frames))
         batches += [members[first::count] for first in range(count)]
+
     return batches
 
 
-def _wanted(sequence: Sequence) -> list[int]:
+def _wanted(sequence: VideoSequence) -> list[int]:
     written = set(sequence.written)
     return [index for index, name in enumerate(sequence.frame_names) if name in written]
 
 
-def _glimpses(classifier: Classifier, material: Material, broken: dict[str, Broken]) -> Iterator[Glimpse]:
-    """The frames that are looked at; sequences that cannot be read are added to `broken`, which the run lists too."""
+def _glimpses(
+    classifier: Classifier, material: Material, broken: dict[str, Broken]
+) -> Iterator[Glimpse]:
+    """The frames that are looked at; sequences that cannot be read are added to `broken`, which the
+    run lists too.
+    """
     for name, clips in frames_to_see(classifier, material).items():
         try:
             reader = material.open[name]()
             for indices in clips:
-                yield Glimpse(sequence=name, indices=indices, frames=classifier.shrink(reader.read(list(indices))))
+                yield Glimpse(
+                    sequence=name,
+                    indices=indices,
+                    frames=classifier.shrink(reader.read(list(indices))),
+                )
         except BROKEN as error:
             broken[name] = error

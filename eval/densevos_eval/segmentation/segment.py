@@ -1,6 +1,8 @@
-"""Semantic segmentation as a kind of segmentation: the class of every pixel, and pictures of it over the frames."""
+"""Semantic segmentation as a kind of segmentation: the class of every pixel, and pictures of it
+over the frames.
+"""
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.base.files import written_whole
+from densevos.base.files import atomic_write
 from densevos.base.masks import write_mask
 from densevos.base.parallel import OnStep
 from densevos_eval.base.devices import chosen
@@ -22,7 +24,7 @@ from densevos_eval.runs.records import SEGMENTED
 from densevos_eval.segmentation.adaptation import Statistics
 from densevos_eval.segmentation.classifier import Classifier, load_classifier, model_file
 from densevos_eval.segmentation.options import Material, NetworkOptions, ids_by_name
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 OVERLAYS = "overlays"  # below the folder of the masks
 
@@ -33,8 +35,9 @@ class SemanticSegmentation:
 
     Raises InputError when the network does not know the classes of the material.
 
-    model: The file that `classifier` is from. overlays: Masks are drawn over the frames too, with a legend, in a folder
-    within. statistics: What the network's BatchNorm normalises by instead of its own.
+    model: The file that `classifier` is from. overlays: Masks are drawn over the frames too, with a
+    legend, in a folder within. statistics: What the network's BatchNorm normalises by instead of
+    its own.
     """
 
     record: ClassVar[str] = SEGMENTED
@@ -51,7 +54,12 @@ class SemanticSegmentation:
 
     @classmethod
     def loaded(
-        cls, device: str, *, options: NetworkOptions, material: Material, statistics: Statistics | None = None
+        cls,
+        device: str,
+        *,
+        options: NetworkOptions,
+        material: Material,
+        statistics: Statistics | None = None,
     ) -> "SemanticSegmentation":
         """The writer with the network that the options name, on a device."""
         model = model_file(options.model)
@@ -59,6 +67,7 @@ class SemanticSegmentation:
         if statistics:
             values = {name: torch.from_numpy(value) for name, value in statistics.values.items()}
             classifier.network.load_state_dict(values, strict=False)
+
         return cls(
             classifier=classifier,
             model=model,
@@ -99,37 +108,45 @@ class SemanticSegmentation:
             **self.material.facts,
             "classes": list(self.classes),
         }
+
         return {"": facts, OVERLAYS: facts} if self.overlays else {"": facts}
 
-    def refusal(self, sequence: Sequence) -> InputError | None:
+    def refusal(self, sequence: VideoSequence) -> InputError | None:
         return None
 
-    def steps(self, sequence: Sequence) -> int:
+    def steps(self, sequence: VideoSequence) -> int:
         return len(sequence.written)
 
-    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+    def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
         masks, *pictures = folders
         reader = self.material.open[sequence.name]()
         places = {name: index for index, name in enumerate(sequence.frame_names)}
         wanted = [places[name] for name in sequence.written]
+
         for index, found in self.classifier(reader, wanted):
             name, mask = sequence.frame_names[index], self._ids[found]
             write_mask(masks / f"{name}.png", mask)
             for folder in pictures:
                 _write_overlay(folder / f"{name}.jpg", reader.read([index])[0], mask, self.classes)
+
             on_step(sequence.name)
 
     def summary(self, out: Path) -> list[str]:
         return [f"{out}: masks of {self.model}"]
 
 
-def has_background(classes: Several[str]) -> bool:
+def has_background(classes: Sequence[str]) -> bool:
     """Whether id 0 is what none of the others is."""
     return classes[0] == "background"
 
 
-def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Several[str]) -> None:
+def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
     shown = {id: classes[id] for id in np.unique(mask).tolist()}
-    with written_whole(file) as opened:
-        picture = stacked([overlay(frame, mask, background=has_background(classes)), legend(shown, frame.shape[1])])
+    with atomic_write(file) as opened:
+        picture = stacked(
+            [
+                overlay(frame, mask, background=has_background(classes)),
+                legend(shown, frame.shape[1]),
+            ]
+        )
         Image.fromarray(picture).save(opened, format="JPEG", quality=90)

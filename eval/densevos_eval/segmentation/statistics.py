@@ -1,4 +1,5 @@
-"""BatchNorm's statistics of other frames than those of training, without labels: AdaBN (Li et al., 2016).
+"""BatchNorm's statistics of other frames than those of training, without labels: AdaBN (Li et al.,
+2016).
 
 Shapes: C channels of a layer, N frames of a batch.
 """
@@ -26,13 +27,14 @@ def estimate_statistics(
 ) -> dict[str, np.ndarray]:
     """Mean and variance of the input of BatchNorm layers, over the frames of all batches.
 
-    Meanwhile each layer normalises by its own batch, as in training, so that what a layer sees does not depend on
-    the statistics of training. Variances are those of all frames together, also between batches. Each frame counts
-    the same, whatever its size and its batch. If all frames are one batch, the network then computes in eval mode
-    what it computed here.
+    Meanwhile each layer normalises by its own batch, as in training, so that what a layer sees does
+    not depend on the statistics of training. Variances are those of all frames together, also
+    between batches. Each frame counts the same, whatever its size and its batch. If all frames are
+    one batch, the network then computes in eval mode what it computed here.
 
-    A layer that sees a single value of each channel in a frame, as behind a global pooling, keeps its statistics of
-    training: frames of one video are so alike there that their variance is nearly nothing.
+    A layer that sees a single value of each channel in a frame, as behind a global pooling, keeps
+    its statistics of training: frames of one video are so alike there that their variance is nearly
+    nothing.
 
     Args:
         network: In eval mode. It is left as it was.
@@ -54,6 +56,7 @@ def estimate_statistics(
             mean, variance = one.mean_and_variance()
             statistics[f"{name}.running_mean"] = mean.astype(np.float32)
             statistics[f"{name}.running_var"] = variance.astype(np.float32)
+
     return statistics
 
 
@@ -68,7 +71,10 @@ class Moments:
     def add(self, x: Tensor) -> None:
         """Count the frames of a batch [N,C,...]."""
         places = [0, *range(2, x.ndim)]
-        variance, mean = (each.cpu().numpy().astype(np.float64) for each in torch.var_mean(x, places, correction=0))
+        variance, mean = (
+            each.cpu().numpy().astype(np.float64)
+            for each in torch.var_mean(x, places, correction=0)
+        )
         self.frames += len(x)
         self.sum = self.sum + len(x) * mean
         self.squares = self.squares + len(x) * (variance + mean**2)
@@ -80,8 +86,12 @@ class Moments:
 
 
 @contextmanager
-def _normalised_by_batch(layers: Mapping[str, _BatchNorm], moments: Mapping[str, Moments]) -> Iterator[None]:
-    """Layers without running statistics normalise by the batch, and nothing is updated; see nn.BatchNorm2d."""
+def _normalised_by_batch(
+    layers: Mapping[str, _BatchNorm], moments: Mapping[str, Moments]
+) -> Iterator[None]:
+    """Layers without running statistics normalise by the batch, and nothing is updated; see
+    nn.BatchNorm2d.
+    """
     kept = {name: (layer.running_mean, layer.running_var) for name, layer in layers.items()}
 
     def look(name: str, x: Tensor) -> None:
@@ -89,6 +99,7 @@ def _normalised_by_batch(layers: Mapping[str, _BatchNorm], moments: Mapping[str,
         if x[0, 0].numel() == 1:
             layer.running_mean, layer.running_var = kept[name]
             return
+
         layer.running_mean = layer.running_var = None
         moments[name].add(x)
 
@@ -96,6 +107,7 @@ def _normalised_by_batch(layers: Mapping[str, _BatchNorm], moments: Mapping[str,
         layer.register_forward_pre_hook(lambda _, inputs, name=name: look(name, inputs[0]))
         for name, layer in layers.items()
     ]
+
     try:
         yield
     finally:

@@ -1,1 +1,3 @@
-"""Sequences to evaluate on: where frames, given masks and annotations lie, and how they are read."""
+"""Sequences to evaluate on: where frames, given masks and annotations lie, and how they are
+read.
+"""

@@ -1,4 +1,6 @@
-"""How annotations of a benchmark are stored: as ids, as colours, or as one black-and-white picture per object."""
+"""How annotations of a benchmark are stored: as ids, as colours, or as one black-and-white picture
+per object.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,14 @@ WHITE = 128  # Grey values from here on are the object; some pictures have grey 
 
 
 class AnnotationReader(Protocol):
-    """Reads one annotation as ids. Worker processes receive it, so it is an object of an importable class."""
+    """Reads one annotation as ids. Worker processes receive it, so it is an object of an importable
+    class.
+    """
 
     def __call__(self, file: Path) -> np.ndarray:
-        """Ids [H,W] uint8, 0 for the background; InputError for a file that is missing or no such annotation."""
+        """Ids [H,W] uint8, 0 for the background; InputError for a file that is missing or no such
+        annotation.
+        """
         ...
 
     def files(self, file: Path) -> tuple[Path, ...]:
@@ -59,6 +65,7 @@ class ColourReader:
         ids = np.zeros(values.shape, np.uint8)
         for id, colour in enumerate(self.colours):
             ids[values == colour] = id
+
         return ids
 
     def files(self, file: Path) -> tuple[Path, ...]:
@@ -72,8 +79,8 @@ class LayerReader:
 
     The annotation goes by the path of its first picture.
 
-    folders: Name of the folder of each object, in the order of ids; later objects cover earlier ones.
-    suffixes: Suffix of the pictures in each of these folders.
+    folders: Name of the folder of each object, in the order of ids; later objects cover earlier
+    ones. suffixes: Suffix of the pictures in each of these folders.
     """
 
     folders: tuple[str, ...]
@@ -86,8 +93,12 @@ class LayerReader:
             if id == 1:
                 ids = np.zeros(inside.shape, np.uint8)
             if inside.shape != ids.shape:
-                raise InputError(f"{layer}: has another size than {file}; get the benchmark's files again")
+                raise InputError(
+                    f"{layer}: has another size than {file}; get the benchmark's files again"
+                )
+
             ids[inside] = id
+
         return ids
 
     def files(self, file: Path) -> tuple[Path, ...]:

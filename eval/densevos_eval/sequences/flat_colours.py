@@ -13,8 +13,15 @@ from densevos.base.masks import VOID, open_mask
 
 MOST_COLOURS = 64
 FLAT = 0.5  # Share of the objects' pixels that have their flat colours, at least; of a photograph's very few have.
-FEW, ROUNDED, LEAST = 8, 0.9, 0.01  # JPEG leaves few colours, near which most pixels are; others have few pixels.
-SHADES, MOSTLY = 32, 0.8  # A wide smooth edge has more than so many shades, while most of the mask is black or white.
+FEW, ROUNDED, LEAST = (
+    8,
+    0.9,
+    0.01,
+)  # JPEG leaves few colours, near which most pixels are; others have few pixels.
+SHADES, MOSTLY = (
+    32,
+    0.8,
+)  # A wide smooth edge has more than so many shades, while most of the mask is black or white.
 VIVID = 64  # Difference of the channels of a colour that is no grey.
 UNUSUAL = 10  # A shade that has so many times the pixels of the others was painted with.
 ALIKE = 30  # Distance of RGB below which colours are shades of one; in the DAVIS palette most are 64 apart.
@@ -42,7 +49,9 @@ class MaskPicture:
 
 
 def read_picture(path: Path) -> MaskPicture:
-    """The mask at `path`; InputError when it cannot be read, and for photographs and pictures without background."""
+    """The mask at `path`; InputError when it cannot be read, and for photographs and pictures
+    without background.
+    """
     image = open_mask(path)
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_ids(path, np.asarray(image))
@@ -51,6 +60,7 @@ def read_picture(path: Path) -> MaskPicture:
     if image.mode == "P" and not _indexed_by_colour(image):
         ids = np.asarray(image, dtype=np.uint8)
         return MaskPicture(values=ids, colours=_palette_colours(image, ids))
+
     return _flat_colours(path, np.asarray(image.convert("RGBA")))
 
 
@@ -66,7 +76,9 @@ def as_rgb(codes: np.ndarray) -> np.ndarray:
 
 
 def flat(picture: np.ndarray) -> np.ndarray:
-    """Pixels [H,W] bool whose 3x3 neighbourhood in a picture [H,W] or [H,W,3] uint8 holds a single value."""
+    """Pixels [H,W] bool whose 3x3 neighbourhood in a picture [H,W] or [H,W,3] uint8 holds a single
+    value.
+    """
     square = np.ones((3, 3), np.uint8)
     same = cv2.erode(picture, square) == cv2.dilate(picture, square)
     return same if same.ndim == 2 else same.all(-1)
@@ -75,7 +87,10 @@ def flat(picture: np.ndarray) -> np.ndarray:
 def _deep_ids(path: Path, grey: np.ndarray) -> MaskPicture:
     """A grey picture of 16 or 32 bits: ids uint8 if they are those of 8 bits, else int64."""
     if not (grey.min() >= 0 and grey.max() < np.inf and (grey % 1 == 0).all()):
-        raise InputError(f"{path}: mask has values from {grey.min():g} to {grey.max():g}; ids are whole numbers from 0")
+        raise InputError(
+            f"{path}: mask has values from {grey.min():g} to {grey.max():g}; ids are whole numbers from 0"
+        )
+
     ids = grey.astype(np.int64)
     if ids.max() <= VOID:
         return _grey(ids.astype(np.uint8))
@@ -87,21 +102,32 @@ def _deep_ids(path: Path, grey: np.ndarray) -> MaskPicture:
         lost = ((solid > 0) & (solid <= VOID)).any()
         if (mask.is_black_and_white and not lost) or not (ids % 256).any() or not (ids % 257).any():
             return mask
+
     return MaskPicture(values=ids)
 
 
 def _grey(grey: np.ndarray) -> MaskPicture:
-    """Object 1 if all of [H,W] uint8 is black or white but for smooth edges, else the values as they are."""
+    """Object 1 if all of [H,W] uint8 is black or white but for smooth edges, else the values as
+    they are.
+    """
     if not _is_black_and_white(grey):
         return MaskPicture(values=grey)
+
     rounded = int(((grey > 0) & (grey < 255)).sum())
-    return MaskPicture(values=(grey >= 128).astype(np.uint8), is_black_and_white=True, rounded=rounded)
+    return MaskPicture(
+        values=(grey >= 128).astype(np.uint8), is_black_and_white=True, rounded=rounded
+    )
 
 
 def _is_black_and_white(grey: np.ndarray) -> bool:
-    """Whether a grey picture [H,W] uint8 has white in it and is black or white but for smooth edges."""
+    """Whether a grey picture [H,W] uint8 has white in it and is black or white but for smooth
+    edges.
+    """
     extreme = (grey == 0) | (grey == 255)
-    only = not (grey[flat(grey)] % 255).any() or (len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY)
+    only = not (grey[flat(grey)] % 255).any() or (
+        len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY
+    )
+
     return bool(only and 255 in grey)
 
 
@@ -113,7 +139,9 @@ def _indexed_by_colour(image: Image.Image) -> bool:
 
 
 def _palette_colours(image: Image.Image, ids: np.ndarray) -> dict[int, int]:
-    """The colours 0xRRGGBB of the ids above 0 in an indexed picture; those without an entry are left out."""
+    """The colours 0xRRGGBB of the ids above 0 in an indexed picture; those without an entry are
+    left out.
+    """
     palette = np.array(image.getpalette("RGB")).reshape(-1, 3) @ CODE
     return {int(id): int(palette[id]) for id in np.unique(ids) if 0 < id < len(palette)}
 
@@ -131,11 +159,18 @@ def _flat_colours(path: Path, picture: np.ndarray) -> MaskPicture:
 
     if len(colours) > MOST_COLOURS or len(colours) == 0:
         if clear.any():
-            return MaskPicture(values=np.where(clear, 0, WHITE).astype(np.int32))  # a photograph that is cut out
+            return MaskPicture(
+                values=np.where(clear, 0, WHITE).astype(np.int32)
+            )  # a photograph that is cut out
+
         grey = np.ascontiguousarray(rgb[..., 0])
-        if (rgb == grey[..., None]).all() and _is_black_and_white(grey):  # its edges are wide, and it is no photograph
+        if (rgb == grey[..., None]).all() and _is_black_and_white(
+            grey
+        ):  # its edges are wide, and it is no photograph
             return _grey(grey)
+
         raise InputError(f"{path}: mask looks like a photograph; {FIX}")
+
     if codes.all() and not _has_dark_ground(present, counts):
         raise InputError(f"{path}: mask has no background, which is black or transparent; {FIX}")
 
@@ -150,14 +185,18 @@ def _has_dark_ground(present: np.ndarray, counts: np.ndarray) -> bool:
     return bool(counts[dark].sum() > LEAST * counts.sum())
 
 
-def _painted(present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid: np.ndarray) -> np.ndarray:
-    """Those of the colours [M] that were painted with; none where the picture is none of flat colours.
+def _painted(
+    present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid: np.ndarray
+) -> np.ndarray:
+    """Those of the colours [M] that were painted with; none where the picture is none of flat
+    colours.
 
     present, counts: the colours [N] of all pixels, and how many pixels have each.
     solid: the colours of pixels amid others of their own.
     """
     if not present.any():
         return colours
+
     is_object = present != 0
     total = counts[is_object].sum()
 
@@ -167,9 +206,11 @@ def _painted(present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid
     if counts[is_object & known].sum() >= FLAT * total:
         return colours
     if len(colours) <= FEW:
-        # A soft edge may be wider than what it surrounds. But of a grey photograph all colours are mixes of black and
-        # white, and few are black or white.
-        vivid = [colour for colour in colours.tolist() if np.ptp(as_rgb(np.array([colour]))) > VIVID]
+        # A soft edge may be wider than what it surrounds. But of a grey photograph all colours are
+        # mixes of black and white, and few are black or white.
+        vivid = [
+            colour for colour in colours.tolist() if np.ptp(as_rgb(np.array([colour]))) > VIVID
+        ]
         is_dark = distances(present, np.zeros(1, np.int32))[:, 0] < ALIKE
         is_mix = np.any([is_dark, *(_mixes(present, colour) for colour in vivid)], axis=0)
         is_flat = soft.size and counts[known].sum() >= MOSTLY * counts.sum()
@@ -181,6 +222,7 @@ def _painted(present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid
     colours = colours[(shares >= LEAST) | (colours == 0)]
     if len(colours) > FEW:
         return colours[:0]
+
     near = distances(present, colours).min(1) < ALIKE
     return colours if counts[is_object & near].sum() >= ROUNDED * total else colours[:0]
 
@@ -188,17 +230,24 @@ def _painted(present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid
 def _soft_edges(present: np.ndarray, counts: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """The colours [n] that are but shades of a wide soft brush.
 
-    Such a brush leaves many mixes of its colour and black, none of which has many more pixels than the others.
+    Such a brush leaves many mixes of its colour and black, none of which has many more pixels than
+    the others.
     """
     soft = np.zeros(0, colours.dtype)
-    for colour in sorted(colours.tolist(), key=lambda code: -int((as_rgb(np.array([code])) ** 2).sum())):
+    for colour in sorted(
+        colours.tolist(), key=lambda code: -int((as_rgb(np.array([code])) ** 2).sum())
+    ):
         if colour in soft or colour == 0:
             continue
+
         between = _mixes(present, colour)
         if between.sum() > SHADES:
             shades = colours[_mixes(colours, colour)]
             usual = np.median(counts[between])
-            soft = np.append(soft, shades[counts[np.searchsorted(present, shades)] <= UNUSUAL * usual])
+            soft = np.append(
+                soft, shades[counts[np.searchsorted(present, shades)] <= UNUSUAL * usual]
+            )
+
     return soft
 
 
@@ -209,14 +258,18 @@ def _mixes(codes: np.ndarray, colour: int) -> np.ndarray:
     share = rgb @ end / (end @ end)
     apart = np.sqrt(((rgb - share[:, None] * end) ** 2).sum(1))
     is_colour = distances(codes, np.array([colour]))[:, 0] == 0
+
     return (apart < IN_LINE) & (share > 0.02) & (share < 1) & ~is_colour
 
 
 def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Black and the colours 0xRRGGBB among `codes` [N] that differ from it and from more frequent ones, int32."""
+    """Black and the colours 0xRRGGBB among `codes` [N] that differ from it and from more frequent
+    ones, int32.
+    """
     present, counts = np.unique(codes, return_counts=True)
     kept = np.zeros(1, np.int32)
     for code in present[(-counts).argsort(kind="stable")]:
         if len(kept) <= MOST_COLOURS and distances(np.array([code]), kept).min() >= ALIKE:
             kept = np.append(kept, code)
+
     return kept

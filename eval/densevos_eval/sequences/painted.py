@@ -1,4 +1,6 @@
-"""Masks of one video as paint programs save them: indexed, black and white, or one flat colour for each object."""
+"""Masks of one video as paint programs save them: indexed, black and white, or one flat colour for
+each object.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +10,15 @@ import numpy as np
 
 from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, VOID
-from densevos_eval.sequences.flat_colours import ALIKE, CODE, FIX, WHITE, MaskPicture, distances, read_picture
+from densevos_eval.sequences.flat_colours import (
+    ALIKE,
+    CODE,
+    FIX,
+    WHITE,
+    MaskPicture,
+    distances,
+    read_picture,
+)
 from densevos_eval.sequences.mask_report import colour_text, inverted_lines, rounded_lines
 
 DAVIS = {int(code): id for id, code in enumerate(PALETTE.astype(np.int32) @ CODE)}
@@ -42,19 +52,22 @@ class _Objects:
         """The known colour next to this one, and its distance; infinite where none is known."""
         if not self.by_colour:
             return 0, np.inf
+
         known = np.array(list(self.by_colour))
         apart = distances(np.array([colour]), known)[0]
         return int(known[apart.argmin()]), float(apart.min())
 
 
 def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
-    """Read the masks of one video, in the order of their frames, so that a colour is the same object in all of them.
+    """Read the masks of one video, in the order of their frames, so that a colour is the same
+    object in all of them.
 
-    An indexed or grey picture holds ids already, but one in black and white (its edges may be smooth) is object 1.
-    In colours, black and transparent are background; every other flat colour is an object: the known one of that
-    colour or of a colour near it, else a new one, with the id that the DAVIS palette gives it if that knows all of
-    the picture, else numbered in order of appearance. Pixels of soft edges count as the nearest colour. A cut-out
-    photograph on transparent ground is object 1. Ids above 255 are numbered from 1 on, which a warning says.
+    An indexed or grey picture holds ids already, but one in black and white (its edges may be
+    smooth) is object 1. In colours, black and transparent are background; every other flat colour
+    is an object: the known one of that colour or of a colour near it, else a new one, with the id
+    that the DAVIS palette gives it if that knows all of the picture, else numbered in order of
+    appearance. Pixels of soft edges count as the nearest colour. A cut-out photograph on
+    transparent ground is object 1. Ids above 255 are numbered from 1 on, which a warning says.
 
     Raises:
         InputError: A file cannot be read, or is a photograph.
@@ -77,6 +90,7 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
             mask = _of_white(file, mask, objects, is_first=is_first)
         else:
             _take_ids(file, mask, picture, objects, is_first=is_first)
+
         masks.append(mask)
 
     return PaintedMasks(
@@ -88,21 +102,26 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
 
 @dataclass(frozen=True, kw_only=True)
 class PaintedReader:
-    """An `AnnotationReader` of masks in colours, which are the same objects in all masks of a video.
+    """An `AnnotationReader` of masks in colours, which are the same objects in all masks of a
+    video.
 
-    colours: each colour 0xRRGGBB and its object. Pixels have the nearest of these, or are background.
+    colours: each colour 0xRRGGBB and its object. Pixels have the nearest of these, or are
+    background.
     """
 
     colours: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, files: Iterable[Path]) -> "PaintedReader":
-        """The reader of these masks, numbered as `read_painted` does; they are read one at a time."""
+        """The reader of these masks, numbered as `read_painted` does; they are read one at a
+        time.
+        """
         objects = _Objects()
         for file in files:
             values = read_picture(file).values
             if values.dtype == np.int32:
                 _of_colours(file, values, objects, is_first=False)
+
         return cls(colours=tuple(objects.by_colour.items()))
 
     def __call__(self, file: Path) -> np.ndarray:
@@ -112,15 +131,19 @@ class PaintedReader:
             present = np.unique(values)
             nearest = ids[distances(present, codes).argmin(1)].astype(np.uint8)
             return nearest[np.searchsorted(present, values)]
+
         if values.dtype != np.uint8:
             raise InputError(f"{file}: mask has ids above {VOID}; number the objects from 1 on")
+
         return values
 
     def files(self, file: Path) -> tuple[Path, ...]:
         return (file,)
 
 
-def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
+def _of_colours(
+    file: Path, colours: np.ndarray, objects: _Objects, *, is_first: bool
+) -> np.ndarray:
     """The ids [H,W] uint8 of colours 0xRRGGBB [H,W]; new objects join the others."""
     present = _in_order(colours)
     nearest = {colour: objects.nearest(colour) for colour in present}
@@ -128,6 +151,7 @@ def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first:
     numbers = _new_ids(new, objects.ids)
     if max(numbers.values(), default=0) > VOID:
         raise InputError(f"{file}: with this mask there are more than {VOID} colours; {FIX}")
+
     mask = np.zeros(colours.shape, np.uint8)
     for colour in present:
         other, apart = nearest[colour]
@@ -140,23 +164,43 @@ def _of_colours(file: Path, colours: np.ndarray, objects: _Objects, *, is_first:
                 )
         else:
             id = numbers[colour]
-            near = (other, objects.by_colour[other]) if apart < SIMILAR and colour not in DAVIS else None
-            _join(file, colour_text(colour), id, int(is_colour.sum()), objects, is_first=is_first, near=near)
+            near = (
+                (other, objects.by_colour[other])
+                if apart < SIMILAR and colour not in DAVIS
+                else None
+            )
+            _join(
+                file,
+                colour_text(colour),
+                id,
+                int(is_colour.sum()),
+                objects,
+                is_first=is_first,
+                near=near,
+            )
+
         mask[is_colour] = id
+
     for colour, id in numbers.items():
         objects.by_colour[colour] = id
+
     return mask
 
 
 def _new_ids(colours: Sequence[int], taken: set[int]) -> dict[int, int]:
-    """Ids of new colours: those of the DAVIS palette if it knows all of them and they are free, else the next ones."""
+    """Ids of new colours: those of the DAVIS palette if it knows all of them and they are free,
+    else the next ones.
+    """
     if all(colour in DAVIS and DAVIS[colour] not in taken for colour in colours):
         return {colour: DAVIS[colour] for colour in colours}
+
     return {colour: id for id, colour in enumerate(colours, start=max(taken, default=0) + 1)}
 
 
 def _of_white(file: Path, mask: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
-    """The ids [H,W] uint8 of a mask in black and white: the object that is white, the only one known, or object 1."""
+    """The ids [H,W] uint8 of a mask in black and white: the object that is white, the only one
+    known, or object 1.
+    """
     if WHITE in objects.by_colour:
         return mask * np.uint8(objects.by_colour[WHITE])
     if not objects.ids:
@@ -167,15 +211,22 @@ def _of_white(file: Path, mask: np.ndarray, objects: _Objects, *, is_first: bool
     id = next(iter(objects.ids)) if len(objects.ids) == 1 else 1
     line = f"{file}: is black and white, and counts as object {id}"
     if len(objects.ids) > 1:
-        objects.warnings.append(f"{line}; paint it in the colour of another object if that is meant")
+        objects.warnings.append(
+            f"{line}; paint it in the colour of another object if that is meant"
+        )
     else:
         objects.notes.append(line)
+
     objects.ids.add(id)
     return mask * np.uint8(id)
 
 
-def _take_ids(file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Objects, *, is_first: bool) -> None:
-    """Let the ids of a mask join the others, with the colours that an indexed picture shows them in."""
+def _take_ids(
+    file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Objects, *, is_first: bool
+) -> None:
+    """Let the ids of a mask join the others, with the colours that an indexed picture shows them
+    in.
+    """
     for id, count in zip(*np.unique(mask[mask > 0], return_counts=True), strict=True):
         colour = picture.colours.get(int(id))
         other, apart = objects.nearest(colour) if colour is not None else (0, np.inf)
@@ -185,11 +236,17 @@ def _take_ids(file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Obje
                 f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but {before}; numbers count, so"
                 " save it in RGB if colours should"
             )
+
         if id not in objects.ids:
             what = f"number {id}" if colour is None else f"number {id}, {colour_text(colour)},"
             _join(file, what, int(id), int(count), objects, is_first=is_first)
+
         # Some palettes have a grey or nearly black for small numbers: these say nothing.
-        if colour is not None and apart >= ALIKE and distances(np.array([colour]), np.zeros(1, int))[0, 0] >= ALIKE:
+        if (
+            colour is not None
+            and apart >= ALIKE
+            and distances(np.array([colour]), np.zeros(1, int))[0, 0] >= ALIKE
+        ):
             objects.by_colour[colour] = int(id)
 
 
@@ -203,22 +260,33 @@ def _join(
     is_first: bool,
     near: tuple[int, int] | None = None,
 ) -> None:
-    """Add a new object; one of a later mask may be a mistake. near: a known colour and its object."""
+    """Add a new object; one of a later mask may be a mistake. near: a known colour and its
+    object.
+    """
     objects.ids.add(id)
     if is_first:
         objects.notes.append(f"{file}: {what} is object {id}, {pixels:,} pixels")
         return
+
     hint = ""
     if near:
         hint = f"; it is near {colour_text(near[0])} of object {near[1]}: paint both alike if they are one object"
-    objects.warnings.append(f"{file}: {what} is new and becomes object {id}, {pixels:,} pixels{hint}")
+
+    objects.warnings.append(
+        f"{file}: {what} is new and becomes object {id}, {pixels:,} pixels{hint}"
+    )
 
 
-def _instances_numbered(files: list[Path], masks: list[np.ndarray], objects: _Objects) -> list[np.ndarray]:
-    """The masks [H,W]; where ids are above 255 those of all masks are numbered from 1 on, alike in all of them."""
+def _instances_numbered(
+    files: list[Path], masks: list[np.ndarray], objects: _Objects
+) -> list[np.ndarray]:
+    """The masks [H,W]; where ids are above 255 those of all masks are numbered from 1 on, alike in
+    all of them.
+    """
     wide = [file for file, mask in zip(files, masks, strict=True) if mask.dtype == np.int64]
     if not wide:
         return masks
+
     ids = np.unique(np.concatenate([np.unique(mask) for mask in masks if mask.dtype != np.int32]))
     ids = ids[ids > 0]
     if len(ids) > VOID:
@@ -226,14 +294,20 @@ def _instances_numbered(files: list[Path], masks: list[np.ndarray], objects: _Ob
             f"{wide[0]}: mask has {len(ids)} ids up to {ids[-1]}, and masks hold 255; if they are not objects, it was"
             " resized with interpolation: make it again with nearest neighbour"
         )
+
     names = ", ".join(map(str, ids.tolist()))
     numbers = ", ".join(map(str, range(1, len(ids) + 1)))
-    objects.warnings.append(f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}")
+    objects.warnings.append(
+        f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}"
+    )
+
     return [mask if mask.dtype == np.int32 else _numbers(mask, ids) for mask in masks]
 
 
 def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Where in the ascending `ids` each value of the mask [H,W] stands, from 1 on, uint8; 0 stays 0."""
+    """Where in the ascending `ids` each value of the mask [H,W] stands, from 1 on, uint8; 0 stays
+    0.
+    """
     return np.where(mask > 0, np.searchsorted(ids, mask) + 1, 0).astype(np.uint8)
 
 

@@ -1,4 +1,6 @@
-"""The studio's pages over HTTP: addresses, who may ask, and what answers look like. Only WSGI, no sockets."""
+"""The studio's pages over HTTP: addresses, who may ask, and what answers look like. Only WSGI, no
+sockets.
+"""
 
 import hmac
 import json
@@ -47,7 +49,8 @@ ADDRESSES = Map(
 
 
 class App:
-    """A WSGI application. The first part of every address is the token; who does not know it gets a 403.
+    """A WSGI application. The first part of every address is the token; who does not know it gets a
+    403.
 
     Args:
         session: The project that is open.
@@ -60,23 +63,30 @@ class App:
         self._token = token
         self._port = port
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         request = Request(environ)
         request.max_content_length = LONGEST_BODY
         response = self._response(request)
         response.headers.update(HEADERS)
+
         return response(environ, start_response)
 
     def _response(self, request: Request) -> Response:
         if not self._is_known(request):
             return Response("403: open the address that the studio has printed.\n", status=403)
+
         _, _, rest = request.path[1:].partition("/")
         if request.path == f"/{self._token}":
             return Response(status=308, headers={"Location": f"/{self._token}/"})
 
         try:
-            addresses = ADDRESSES.bind("studio", path_info=f"/{rest}", default_method=request.method)
+            addresses = ADDRESSES.bind(
+                "studio", path_info=f"/{rest}", default_method=request.method
+            )
             endpoint, values = addresses.match()
+
             return getattr(self, f"_{endpoint}")(request, **values)  # type: ignore[no-any-return]
         except HTTPException as error:
             return _json({"error": f"{error.name}: {error.description}"}, status=error.code or 400)
@@ -92,9 +102,11 @@ class App:
         host, _, port = request.environ.get("HTTP_HOST", "").partition(":")
         if host not in HOSTS or (self._port is not None and port != str(self._port)):
             return False
+
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"http://{request.environ['HTTP_HOST']}":
             return False
+
         token = request.path[1:].partition("/")[0]
         return hmac.compare_digest(token.encode(), self._token.encode())
 
@@ -124,9 +136,14 @@ class App:
         session, revision = self._session, body.get("revision")
         if action == "cut":
             mask = session.cut(self._frame_of(body), _number(body, "object"), body.get("marks"))
-            return Response(mask_png(mask.astype("uint8") * 255, session.frames.view), mimetype="image/png")
+            return Response(
+                mask_png(mask.astype("uint8") * 255, session.frames.view), mimetype="image/png"
+            )
+
         if action == "given":
-            session.accept(revision, self._frame_of(body), _number(body, "object"), body.get("marks"))
+            session.accept(
+                revision, self._frame_of(body), _number(body, "object"), body.get("marks")
+            )
         elif action == "forget":
             session.forget(revision, self._frame_of(body), _number(body, "object"))
         elif action == "object":
@@ -143,6 +160,7 @@ class App:
             session.export(revision, _text(body, "kind") or "")
         else:
             raise NotFound
+
         return _json(session.state())
 
     def _frame_of(self, body: dict[str, Any]) -> int:
@@ -156,15 +174,20 @@ class App:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request. Other sites cannot send one without asking first, which nobody answers."""
+    """The JSON object of a request. Other sites cannot send one without asking first, which nobody
+    answers.
+    """
     if request.mimetype != "application/json":
         raise InputError("Send JSON, with the Content-Type application/json.")
+
     try:
         body = json.loads(request.get_data())
     except ValueError as error:
         raise InputError(f"The request is no JSON: {error}") from error
+
     if not isinstance(body, dict):
         raise InputError("The request must be a JSON object.")
+
     return body
 
 

@@ -1,8 +1,10 @@
-"""From a few marks to the mask of an object: quick enough that a page can ask for it after every click.
+"""From a few marks to the mask of an object: quick enough that a page can ask for it after every
+click.
 
-GrabCut (Rother et al., SIGGRAPH 2004) needs to know roughly where the object is. Geodesic distances (Bai and Sapiro,
-ICCV 2007) say so: a pixel probably belongs to the object if the cheapest way to it, where colours change little,
-leads from a place on the object and not from one beside it. All of this happens in a small window.
+GrabCut (Rother et al., SIGGRAPH 2004) needs to know roughly where the object is. Geodesic distances
+(Bai and Sapiro, ICCV 2007) say so: a pixel probably belongs to the object if the cheapest way to
+it, where colours change little, leads from a place on the object and not from one beside it. All of
+this happens in a small window.
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,9 @@ from densevos_eval.studio.marks import Box, Clear, Click, Mark, Stroke
 from densevos_eval.studio.window import Window, window_around
 
 COARSE, FINE, BOXED = 96, 160, 200
-"""Longest side of the window, in pixels: where a clicked object is searched, where it is cut out, and that of a box."""
+"""Longest side of the window, in pixels: where a clicked object is searched, where it is cut out,
+and that of a box.
+"""
 MARGIN = 0.3
 """Share of the object's size by which the window is wider on each side."""
 SHARES = (0.06, 0.15, 0.4)
@@ -33,7 +37,8 @@ DOUBT = 0.1
 def cut(frame: np.ndarray, marks: Sequence[Mark], before: np.ndarray | None = None) -> np.ndarray:
     """The mask [H,W] bool of an object in a frame [H,W,3] uint8 RGB.
 
-    Marks change the mask in their order. A click on the object only adds to it, one beside it only takes away.
+    Marks change the mask in their order. A click on the object only adds to it, one beside it only
+    takes away.
 
     Args:
         frame: The picture.
@@ -43,6 +48,7 @@ def cut(frame: np.ndarray, marks: Sequence[Mark], before: np.ndarray | None = No
     mask = np.zeros(frame.shape[:2], bool) if before is None else before
     for index in range(len(marks)):
         mask = changed(frame, mask, marks[: index + 1])
+
     return mask
 
 
@@ -57,6 +63,7 @@ def changed(frame: np.ndarray, mask: np.ndarray, marks: Sequence[Mark]) -> np.nd
         return _in_box(frame, mark)
     if isinstance(mark, Click):
         return _clicked(frame, mask, clicks)
+
     return np.zeros_like(mask)
 
 
@@ -67,10 +74,15 @@ def painted(mask: np.ndarray, stroke: Stroke) -> np.ndarray:
     # OpenCV counts in whole pixels; a quarter of one is as fine as a mouse.
     line = np.round(places * 4).astype(np.int32)[:, None]
     colour = int(stroke.adds)
+
     if len(line) > 1:
-        cv2.polylines(canvas, [line], False, colour, thickness=max(1, round(2 * stroke.radius)), shift=2)
+        cv2.polylines(
+            canvas, [line], False, colour, thickness=max(1, round(2 * stroke.radius)), shift=2
+        )
+
     for centre in line[:, 0]:
         cv2.circle(canvas, centre.tolist(), round(stroke.radius * 4), colour, thickness=-1, shift=2)
+
     return canvas.astype(bool)
 
 
@@ -83,8 +95,11 @@ def _in_box(frame: np.ndarray, box: Box) -> np.ndarray:
     inside = window.part(inside.astype(np.uint8), cv2.INTER_NEAREST) > 0
     # What lies at the corners of a box is rarely the object.
     core = window.part(_box_ellipse(box, size).astype(np.uint8), cv2.INTER_NEAREST) > 0
-    labels = np.where(core, cv2.GC_PR_FGD, np.where(inside, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(np.uint8)
+    labels = np.where(core, cv2.GC_PR_FGD, np.where(inside, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(
+        np.uint8
+    )
     refined = _refined(picture, labels, 2)
+
     return window.back(_largest(refined if refined.sum() > LEAST * core.sum() else core), size)
 
 
@@ -104,10 +119,13 @@ def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.nda
 
 
 def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndarray:
-    """Roughly what was clicked last [H,W] bool: the cut with the sharpest edge, of windows of several sizes."""
+    """Roughly what was clicked last [H,W] bool: the cut with the sharpest edge, of windows of
+    several sizes.
+    """
     size = (frame.shape[0], frame.shape[1])
     column, row = (int(number) for number in clicks[-1].place)
     best, rough = -1.0, np.zeros(size, bool)
+
     for share in SHARES:
         reach = max(8, round(share * max(size)))
         window = Window(
@@ -120,13 +138,15 @@ def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndar
         change, sharpness = _change(frame, window, mask, clicks, rounds=0)
         if sharpness > best:
             best, rough = sharpness, window.back(change, size)
+
     return rough
 
 
 def _change(
     frame: np.ndarray, window: Window, mask: np.ndarray, clicks: list[Click], *, rounds: int
 ) -> tuple[np.ndarray, float]:
-    """Pixels [h,w] bool of a window that the last click adds or takes away, and how sharp their outline is.
+    """Pixels [h,w] bool of a window that the last click adds or takes away, and how sharp their
+    outline is.
 
     rounds: Of GrabCut, after the first guess.
     """
@@ -147,29 +167,42 @@ def _change(
     near = cv2.dilate(guess.astype(np.uint8), np.ones((2 * SLACK + 1,) * 2, np.uint8)) > 0
     part = _part_at(refined & near if known.any() else refined, place)
     change = guess if not known.any() and part.sum() < LEAST * guess.sum() else part
+
     return _filled(change), _sharpness(picture, change)
 
 
 def _sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
-    """How much colours change across the outline of the mask, on average; parts along the border count nothing."""
+    """How much colours change across the outline of the mask, on average; parts along the border
+    count nothing.
+    """
     kernel = np.ones((3, 3), np.uint8)
-    inner = mask & (cv2.erode(mask.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) == 0)
+    inner = mask & (
+        cv2.erode(mask.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) == 0
+    )
     gradient = cv2.morphologyEx(picture, cv2.MORPH_GRADIENT, kernel).max(-1).astype(np.float32)
     gradient[[0, -1]] = gradient[:, [0, -1]] = 0
     area = mask.sum()
+
     return float(gradient[inner].mean()) * min(1.0, area / SMALLEST) if inner.any() else 0.0
 
 
-def _discs(window: Window, clicks: list[Click], radius: int, small: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels [h,w] bool around the clicks on the object, and around those beside it; later ones cover earlier ones."""
+def _discs(
+    window: Window, clicks: list[Click], radius: int, small: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [h,w] bool around the clicks on the object, and around those beside it; later ones
+    cover earlier ones.
+    """
     drawn = np.zeros(small, np.uint8)
     for click in clicks:
         row, column = window.place(click.place)
         cv2.circle(drawn, (column, row), radius, 1 if click.adds else 2, -1)
+
     return drawn == 1, drawn == 2
 
 
-def _first_guess(picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np.ndarray, radius: int) -> np.ndarray:
+def _first_guess(
+    picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np.ndarray, radius: int
+) -> np.ndarray:
     """Labels [h,w] uint8 for GrabCut to start from."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (4 * radius + 1,) * 2)
     rim = np.zeros_like(on)
@@ -186,6 +219,7 @@ def _first_guess(picture: np.ndarray, on: np.ndarray, off: np.ndarray, known: np
     labels = np.where(guess, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[rim | off] = cv2.GC_BGD
     labels[on] = cv2.GC_FGD
+
     return labels
 
 
@@ -194,10 +228,20 @@ def _refined(picture: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray
     inside = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     if inside.all() or not inside.any():
         return inside
+
     cv2.setRNGSeed(0)  # GrabCut's k-means starts from OpenCV's own generator.
     bgr = np.ascontiguousarray(picture[..., ::-1])
     labels = labels.copy()
-    cv2.grabCut(bgr, labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        bgr,
+        labels,
+        (0, 0, 0, 0),
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        rounds,
+        cv2.GC_INIT_WITH_MASK,
+    )
+
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
@@ -208,26 +252,40 @@ def _part_at(mask: np.ndarray, place: tuple[int, int]) -> np.ndarray:
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The parts of the mask that are at least a fifth as large as its largest one, without small holes."""
-    count, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    """The parts of the mask that are at least a fifth as large as its largest one, without small
+    holes.
+    """
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=4
+    )
     areas = statistics[:, cv2.CC_STAT_AREA]
     large = [part for part in range(1, count) if areas[part] >= 0.2 * areas[1:].max()]
+
     return _filled(np.isin(parts, large))
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
     """The mask [h,w] bool without holes of less than a hundredth of its size."""
-    count, holes, statistics, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    small = [hole for hole in range(1, count) if statistics[hole, cv2.CC_STAT_AREA] < 0.01 * mask.sum()]
+    count, holes, statistics, _ = cv2.connectedComponentsWithStats(
+        (~mask).astype(np.uint8), connectivity=4
+    )
+    small = [
+        hole for hole in range(1, count) if statistics[hole, cv2.CC_STAT_AREA] < 0.01 * mask.sum()
+    ]
+
     return mask | np.isin(holes, small)
 
 
 def _box_ellipse(box: Box, size: tuple[int, int]) -> np.ndarray:
     """The ellipse [H,W] bool that fills a box."""
     (left, top), (right, bottom) = _sorted(box)
-    centre, axes = (int(left + right) // 2, int(top + bottom) // 2), (int(right - left) // 2, int(bottom - top) // 2)
+    centre, axes = (
+        (int(left + right) // 2, int(top + bottom) // 2),
+        (int(right - left) // 2, int(bottom - top) // 2),
+    )
     drawn = np.zeros(size, np.uint8)
     cv2.ellipse(drawn, centre, axes, 0, 0, 360, 1, -1)
+
     return drawn > 0
 
 

@@ -1,4 +1,6 @@
-"""Masks that are being made: each mark changes the mask that the marks before it led to, which is remembered."""
+"""Masks that are being made: each mark changes the mask that the marks before it led to, which is
+remembered.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,12 +39,15 @@ class Drafts:
         """
         if not marks:
             return before()
+
         with self._lock:
             if (key, marks) in self._masks:
                 return self._masks[key, marks]
+
         mask = changed(frame(), self.mask(key, marks[:-1], frame, before), marks)
         with self._lock:
             self._masks[key, marks] = mask
             while len(self._masks) > REMEMBERED:
                 self._masks.popitem(last=False)
+
         return mask

@@ -28,9 +28,11 @@ class Recent(Generic[Value]):
     def get(self, number: int) -> Value:
         if number not in self._values:
             self._values[number] = self._compute(number)
+
         self._values.move_to_end(number)
         while len(self._values) > self._count:
             self._values.popitem(last=False)
+
         return self._values[number]
 
 
@@ -67,10 +69,16 @@ class Frames:
 
 def mask_png(mask: np.ndarray, view: tuple[int, int]) -> bytes:
     """A mask [H,W] uint8 as a grey PNG of the size `view`; its values are ids."""
-    _, data = cv2.imencode(".png", resized(mask, view, cv2.INTER_NEAREST), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    _, data = cv2.imencode(
+        ".png", resized(mask, view, cv2.INTER_NEAREST), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
     return data.tobytes()
 
 
 def resized(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
     """The picture at [H,W] = `size`."""
-    return picture if picture.shape[:2] == size else cv2.resize(picture, size[::-1], interpolation=interpolation)
+    return (
+        picture
+        if picture.shape[:2] == size
+        else cv2.resize(picture, size[::-1], interpolation=interpolation)
+    )

@@ -37,8 +37,13 @@ class Job:
     def facts(self) -> dict[str, Any]:
         """What the page shows; `left` are seconds."""
         seconds = time.monotonic() - self._started
-        left = seconds / self.done * (self.total - self.done) if self.done and self.state == "running" else None
+        left = (
+            seconds / self.done * (self.total - self.done)
+            if self.done and self.state == "running"
+            else None
+        )
         names = ("kind", "total", "done", "state", "message")
+
         return {**{name: getattr(self, name) for name in names}, "left": left}
 
 

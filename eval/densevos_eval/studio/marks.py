@@ -1,4 +1,6 @@
-"""What a user draws over a frame to say what an object is: clicks, boxes and strokes of a brush, as plain data."""
+"""What a user draws over a frame to say what an object is: clicks, boxes and strokes of a brush, as
+plain data.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +52,8 @@ def parse_marks(values: object, size: tuple[int, int]) -> list[Mark]:
     Args:
         values: A list of `{"kind": "click", "x": 3, "y": 4, "adds": true}`,
             `{"kind": "box", "places": [[x, y], [x, y]]}`,
-            `{"kind": "brush", "places": [[x, y], ...], "radius": 5, "adds": true}` or `{"kind": "clear"}`.
+            `{"kind": "brush", "places": [[x, y], ...], "radius": 5, "adds": true}` or `{"kind":
+            "clear"}`.
         size: [H,W] of the frame; places outside of it are moved to its border.
 
     Raises:
@@ -58,6 +61,7 @@ def parse_marks(values: object, size: tuple[int, int]) -> list[Mark]:
     """
     if not isinstance(values, list) or len(values) > MOST_MARKS:
         raise InputError(f"marks: must be a list of at most {MOST_MARKS} clicks, boxes and strokes")
+
     return [_mark(value, size) for value in values]
 
 
@@ -70,13 +74,17 @@ def _mark(value: object, size: tuple[int, int]) -> Mark:
         return Clear()
     if kind == "click":
         return Click(place=_place([value.get("x"), value.get("y")], size), adds=_adds(value))
+
     places = _places(value.get("places"), size)
     if kind == "box" and len(places) == 2:
         return Box(corners=(places[0], places[1]))
     if kind == "brush" and places:
         radius = min(max(_number(value.get("radius")), 0.5), float(max(size)))
         return Stroke(places=places, radius=radius, adds=_adds(value))
-    raise InputError(f"marks: {kind!r} is no mark, or lacks its places; send a click, box, brush or clear")
+
+    raise InputError(
+        f"marks: {kind!r} is no mark, or lacks its places; send a click, box, brush or clear"
+    )
 
 
 def _adds(value: Mapping[str, Any]) -> bool:
@@ -92,6 +100,7 @@ def _places(values: object, size: tuple[int, int]) -> tuple[Place, ...]:
 def _place(value: object, size: tuple[int, int]) -> Place:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise InputError("marks: a place must be a pair [x, y]")
+
     height, width = size
     x, y = (_number(number) for number in value)
     return min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)

@@ -1,8 +1,8 @@
 """A project is a folder that the command line understands.
 
 FOLDER/given/FRAME.png      marked objects, indexed PNG: what `propagate --mask` takes
-FOLDER/masks/CLIP/*.png     masks of all frames: what `propagate --out` writes and `--resume` goes on with
-FOLDER/project.json         names and colours of objects, and which masks are up to date
+FOLDER/masks/CLIP/*.png     masks of all frames: what `propagate --out` writes and `--resume` goes
+on with FOLDER/project.json         names and colours of objects, and which masks are up to date
 FOLDER/exports/             movies and archives to hand on
 """
 
@@ -24,7 +24,7 @@ from densevos_eval.propagation.both_ways import affected
 from densevos_eval.runs.fingerprint import given_fingerprints
 from densevos_eval.runs.records import FILE, earlier_result, is_whole
 from densevos_eval.sequences.own_video import own_video
-from densevos_eval.sequences.sequence import Sequence, read_given
+from densevos_eval.sequences.sequence import VideoSequence, read_given
 
 MOST_OBJECTS = 254
 LONGEST_NAME = 60
@@ -34,7 +34,9 @@ COLOURS = ("#ff5a5f", "#3ecf8e", "#4c9aff", "#ffc145", "#c77dff", "#2ad4d9", "#f
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedObject:
-    """An object of the clip: its id in masks, what the user calls it, and its colour on the screen, `#rrggbb`."""
+    """An object of the clip: its id in masks, what the user calls it, and its colour on the screen,
+    `#rrggbb`.
+    """
 
     id: int
     name: str
@@ -53,6 +55,7 @@ def new_object(id: int, name: str | None = None, colour: str | None = None) -> T
         raise InputError(f"name: must have 1 to {LONGEST_NAME} letters, has {len(name)}")
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
         raise InputError(f"colour: must be #rrggbb, is {colour[:40]}")
+
     return TrackedObject(id=id, name=name, colour=colour)
 
 
@@ -62,7 +65,7 @@ class Project:
 
     folder: Path
     video: Path
-    clip: Sequence
+    clip: VideoSequence
 
     @property
     def given(self) -> Path:
@@ -81,7 +84,7 @@ class Project:
         """The folder with a mask of each frame."""
         return self.masks / self.clip.name
 
-    def sequence(self) -> Sequence:
+    def sequence(self) -> VideoSequence:
         """The clip with the masks that are given now; none is an error only of propagation."""
         return own_video(self.video, self.given) if mask_files(self.given) else self.clip
 
@@ -99,7 +102,9 @@ class Project:
                 file.unlink(missing_ok=True)
 
     def rewrite_given(self, given: Mapping[int, np.ndarray]) -> None:
-        """Write all given masks as indexed PNGs: what colours mean in painted ones depends on all of them."""
+        """Write all given masks as indexed PNGs: what colours mean in painted ones depends on all
+        of them.
+        """
         old = set(self.sequence().given.values())
         self.write_given(given, given)
         for file in old - {self.given / f"{self.clip.frame_names[frame]}.png" for frame in given}:
@@ -115,7 +120,8 @@ def open_project(folder: Path, video: Path) -> Project:
     """Make or open the folder of a clip.
 
     Raises:
-        InputError: The clip cannot be read, the folder holds something else, or its masks are of another clip.
+        InputError: The clip cannot be read, the folder holds something else, or its masks are of
+            another clip.
     """
     clip = own_video(video, None)
     if folder.exists() and not folder.is_dir():
@@ -125,15 +131,25 @@ def open_project(folder: Path, video: Path) -> Project:
             f"--out {folder}: is a folder that propagate wrote; move it into a new folder as {folder.name}/masks and"
             " its given masks as given, and name the new folder"
         )
+
     project = Project(folder=folder, video=video, clip=clip)
     strangers = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    if strangers and not any(path.exists() for path in (project.given, project.masks, folder / "project.json")):
-        raise InputError(f"--out {folder}: holds other files, and no project of the studio; name a new folder")
+    if strangers and not any(
+        path.exists() for path in (project.given, project.masks, folder / "project.json")
+    ):
+        raise InputError(
+            f"--out {folder}: holds other files, and no project of the studio; name a new folder"
+        )
+
     known = _read(project).get("clip", clip.name)
     if known != clip.name:
-        raise InputError(f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder")
+        raise InputError(
+            f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder"
+        )
+
     for part in (project.given, project.masks, project.exports):
         made_folder(part)
+
     return project
 
 
@@ -146,9 +162,11 @@ def read_objects(project: Project, given: Mapping[int, np.ndarray]) -> dict[int,
             objects[int(entry["id"])] = new_object(int(entry["id"]), entry["name"], entry["colour"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: is damaged ({error}); correct or delete it") from error
+
     for mask in given.values():
         for id in np.unique(mask[mask > 0]).tolist():
             objects.setdefault(id, new_object(id))
+
     return dict(sorted(objects.items()))
 
 
@@ -164,6 +182,7 @@ def up_to_date(project: Project) -> set[int]:
     if earlier:
         changed = affected(earlier.given, given_fingerprints(sequence), frames)
         return set(range(frames)) - set(changed)
+
     try:
         if is_whole(project.masks, sequence):
             return set(range(frames))
@@ -174,12 +193,20 @@ def up_to_date(project: Project) -> set[int]:
     given = {int(frame): text for frame, text in kept.get("given", {}).items()}
     fresh = {frame for start, stop in kept.get("up_to_date", []) for frame in range(start, stop)}
     changed = affected(given, given_fingerprints(sequence), frames)
-    exist = {frame for frame, name in enumerate(sequence.frame_names) if (project.results / f"{name}.png").is_file()}
+    exist = {
+        frame
+        for frame, name in enumerate(sequence.frame_names)
+        if (project.results / f"{name}.png").is_file()
+    }
+
     return (fresh & exist) - set(changed)
 
 
 def save(
-    project: Project, objects: Mapping[int, TrackedObject], given: Mapping[int, np.ndarray], fresh: Iterable[int]
+    project: Project,
+    objects: Mapping[int, TrackedObject],
+    given: Mapping[int, np.ndarray],
+    fresh: Iterable[int],
 ) -> None:
     """Write project.json."""
     value = {
@@ -192,7 +219,9 @@ def save(
 
 
 def fingerprints(given: Mapping[int, np.ndarray]) -> dict[int, str]:
-    """What tells given masks [H,W] apart, by frame; as `given_fingerprints` has it of their files."""
+    """What tells given masks [H,W] apart, by frame; as `given_fingerprints` has it of their
+    files.
+    """
     return {frame: hashlib.sha256(ids.tobytes()).hexdigest() for frame, ids in given.items()}
 
 
@@ -208,6 +237,7 @@ def stretches(frames: Iterable[int]) -> list[list[int]]:
             runs[-1][1] += 1
         else:
             runs.append([frame, frame + 1])
+
     return runs
 
 
@@ -219,6 +249,8 @@ def _read(project: Project) -> dict[str, Any]:
         return {}
     except ValueError as error:
         raise InputError(f"{file}: is damaged ({error}); correct or delete it") from error
+
     if not isinstance(value, dict):
         raise InputError(f"{file}: is no project of the studio; correct or delete it")
+
     return value

@@ -1,4 +1,6 @@
-"""Propagation of a project: `Propagator` over the frames whose masks are missing or out of date, and no others."""
+"""Propagation of a project: `Propagator` over the frames whose masks are missing or out of date,
+and no others.
+"""
 
 import shutil
 import time
@@ -21,34 +23,46 @@ OnFrame = Callable[[int], None]
 
 
 def has_same_settings(project: Project, propagation: Propagation) -> bool:
-    """Whether masks of the project, if it has any, were made with this encoder and these settings."""
+    """Whether masks of the project, if it has any, were made with this encoder and these
+    settings.
+    """
     try:
         check_same_settings(project.masks / FILE, propagation.settings()[""], "")
     except InputError:
         return False
+
     return True
 
 
 def waiting(project: Project, fresh: Collection[int]) -> list[tuple[Span, int]]:
-    """The ways that propagation has to go, and the first frame of each whose mask is missing or out of date."""
+    """The ways that propagation has to go, and the first frame of each whose mask is missing or out
+    of date.
+    """
     sequence = project.sequence()
     ways = []
     for span in plan(sequence.given, len(sequence.frame_names)):
         first = next((frame for frame in span.written if frame not in fresh), None)
         if first is not None:
             ways.append((span, first))
+
     return ways
 
 
 def steps(ways: list[tuple[Span, int]]) -> int:
     """The number of frames that `propagate` counts, if all that came before is remembered."""
-    return sum(len(range(first, span.stop, span.step)) if span.step == 1 else len(span.written) for span, first in ways)
+    return sum(
+        len(range(first, span.stop, span.step)) if span.step == 1 else len(span.written)
+        for span, first in ways
+    )
 
 
-def propagate(project: Project, propagation: Propagation, fresh: Collection[int], on_frame: OnFrame) -> None:
+def propagate(
+    project: Project, propagation: Propagation, fresh: Collection[int], on_frame: OnFrame
+) -> None:
     """Write the masks of all frames that are not up to date.
 
-    Masks appear one by one, so that the user can look at them and stop. The frames before a correction are kept.
+    Masks appear one by one, so that the user can look at them and stop. The frames before a
+    correction are kept.
 
     Args:
         project: The clip and its given masks.
@@ -62,7 +76,10 @@ def propagate(project: Project, propagation: Propagation, fresh: Collection[int]
     sequence, started = project.sequence(), time.perf_counter()
     given = read_given(sequence)
     if not given:
-        raise InputError("No object is marked yet: choose a frame, click the object and press Accept.")
+        raise InputError(
+            "No object is marked yet: choose a frame, click the object and press Accept."
+        )
+
     if not has_same_settings(project, propagation):
         fresh = ()
         shutil.rmtree(project.results, ignore_errors=True)
@@ -72,14 +89,24 @@ def propagate(project: Project, propagation: Propagation, fresh: Collection[int]
     project.results.mkdir(parents=True, exist_ok=True)
     for span, first in waiting(project, fresh):
         propagator = Propagator(
-            propagation.encoder, propagation.config, propagation.masks, max_side=propagation.max_side
+            propagation.encoder,
+            propagation.config,
+            propagation.masks,
+            max_side=propagation.max_side,
         )
         recalled = recalled_frames(span, first, given, propagation.config.context)
-        if first > span.start and propagator.recalls and has_state(sequence, project.results, recalled):
+
+        if (
+            first > span.start
+            and propagator.recalls
+            and has_state(sequence, project.results, recalled)
+        ):
             recall(propagator, sequence, project.results, recalled, given, span=span, until=first)
             span = replace(span, start=first)
+
         on_step = partial(_next, iter(span.written), on_frame)
         propagation.write_span(sequence, propagator, span, given, project.results, on_step)
+
     write_record(project.masks, sequence, seconds=time.perf_counter() - started)
 
 
@@ -88,7 +115,11 @@ def _next(frames: Iterator[int], on_frame: OnFrame, name: str) -> None:
     on_frame(next(frames))
 
 
-def write_soft_masks(project: Project, propagation: Propagation, folder: Path, on_frame: Callable[[str], None]) -> None:
-    """Write FOLDER/probabilities/ID/FRAME.png of all frames; takes as long as propagating all of them."""
+def write_soft_masks(
+    project: Project, propagation: Propagation, folder: Path, on_frame: Callable[[str], None]
+) -> None:
+    """Write FOLDER/probabilities/ID/FRAME.png of all frames; takes as long as propagating all of
+    them.
+    """
     propagation = replace(propagation, probabilities=True)
     propagation.write(project.sequence(), [folder], on_frame)

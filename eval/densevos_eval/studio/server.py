@@ -1,4 +1,6 @@
-"""The studio on this machine: a project, a server on loopback, a browser, and an encoder that is loaded meanwhile."""
+"""The studio on this machine: a project, a server on loopback, a browser, and an encoder that is
+loaded meanwhile.
+"""
 
 import secrets
 import socket
@@ -61,6 +63,7 @@ def serve(
         on_address(address)
         if browser:
             webbrowser.open(address)
+
         try:
             session.ready(load())
             (ended or Event()).wait()
@@ -68,6 +71,7 @@ def serve(
             print()
         finally:
             session.close()
+
     print(f"The project is in {out}; open it again with the same command.")
 
 
@@ -79,6 +83,7 @@ def listening(session: Session, port: int | None = None) -> Iterator[str]:
     server.app = App(session, token=token, port=server.port)
     thread = Thread(target=server.serve_forever, daemon=True, name="studio")
     thread.start()
+
     try:
         yield f"http://{HOST}:{server.port}/{token}/"
     finally:
@@ -90,6 +95,7 @@ def listening(session: Session, port: int | None = None) -> Iterator[str]:
 def _bound(port: int | None) -> BaseWSGIServer:
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"--port {port}: must be 1 to 65535")
+
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -97,7 +103,9 @@ def _bound(port: int | None) -> BaseWSGIServer:
         listener.bind((HOST, port or 0))
         listener.listen()
         number = listener.getsockname()[1]
-        return make_server(HOST, number, _nothing, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+        return make_server(
+            HOST, number, _nothing, threaded=True, request_handler=_Quiet, fd=listener.fileno()
+        )
     except OSError as error:
         hint = "name another one, or none for any that is free"
         raise InputError(f"--port {port}: cannot be used ({error.strerror}); {hint}") from error

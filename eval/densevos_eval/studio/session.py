@@ -89,7 +89,10 @@ class Session:
                 "view": [self.frames.view[1], self.frames.view[0]],
                 "encoder": {"name": self._encoder, "ready": self._propagation is not None},
                 "objects": [vars(one) for one in self._objects.values()],
-                "given": {frame: np.unique(ids[ids > 0]).tolist() for frame, ids in sorted(self._given.items())},
+                "given": {
+                    frame: np.unique(ids[ids > 0]).tolist()
+                    for frame, ids in sorted(self._given.items())
+                },
                 "fresh": stretches(self._fresh),
                 "job": job.facts() if job else None,
                 "exports": self._exports.names(),
@@ -100,13 +103,16 @@ class Session:
         with self._lock:
             given, known = self._given.get(frame), np.zeros(256, bool)
             known[list(self._objects)] = True
+
         result = self.project.result(frame)
         if result is None or result.shape != self.frames.size:
             result = np.zeros(self.frames.size, np.uint8)
+
         ids = np.where(known[result], result, 0).astype(np.uint8)
         if given is not None:
             ids[np.isin(ids, np.unique(given[given > 0]))] = 0
             ids = np.where(given > 0, given, ids)
+
         return ids
 
     def cut(self, frame: int, id: int, values: object) -> np.ndarray:
@@ -115,7 +121,10 @@ class Session:
         with self._lock:
             self._known(id)
             key = (self._revision, self._runs, frame, id, frame in self._fresh)
-        return self._drafts.mask(key, marks, lambda: self.frames.full(frame), lambda: self.mask(frame) == id)
+
+        return self._drafts.mask(
+            key, marks, lambda: self.frames.full(frame), lambda: self.mask(frame) == id
+        )
 
     def accept(self, revision: object, frame: int, id: int, values: object) -> None:
         """Give the mask of an object in a frame, as its marks say."""
@@ -123,7 +132,10 @@ class Session:
         with self._lock:
             self._check(revision)
             if not mask.any():
-                raise InputError("The mask is empty: mark the object first, or remove it from this frame.")
+                raise InputError(
+                    "The mask is empty: mark the object first, or remove it from this frame."
+                )
+
             ids = self._given.get(frame, np.zeros(self.frames.size, np.uint8)).copy()
             ids[ids == id] = 0
             ids[mask] = id
@@ -136,20 +148,27 @@ class Session:
             ids = self._given.get(frame)
             if ids is None or id not in ids:
                 raise InputError("This object is not marked in this frame.")
+
             self._give({frame: np.where(ids == id, 0, ids).astype(np.uint8)})
 
-    def set_object(self, revision: object, id: int | None, name: str | None, colour: str | None) -> int:
+    def set_object(
+        self, revision: object, id: int | None, name: str | None, colour: str | None
+    ) -> int:
         """Rename or recolour an object, or make a new one; return its id."""
         with self._lock:
             self._check(revision, idle=False)
             if id is None:
                 id = next((i for i in range(1, MOST_OBJECTS + 1) if i not in self._objects), None)
                 if id is None:
-                    raise InputError(f"There are {MOST_OBJECTS} objects already; masks hold no more.")
+                    raise InputError(
+                        f"There are {MOST_OBJECTS} objects already; masks hold no more."
+                    )
+
                 self._objects[id] = new_object(id, name, colour)
             else:
                 old = self._known(id)
                 self._objects[id] = new_object(id, name or old.name, colour or old.colour)
+
             self._changed()
             return id
 
@@ -160,7 +179,12 @@ class Session:
             self._known(id)
             del self._objects[id]
             holding = {frame: ids for frame, ids in self._given.items() if id in ids}
-            self._give({frame: np.where(ids == id, 0, ids).astype(np.uint8) for frame, ids in holding.items()})
+            self._give(
+                {
+                    frame: np.where(ids == id, 0, ids).astype(np.uint8)
+                    for frame, ids in holding.items()
+                }
+            )
 
     def propagate(self, revision: object) -> None:
         """Begin to compute all masks that are missing or out of date."""
@@ -170,8 +194,12 @@ class Session:
             self._check(revision)
             propagation = self._loaded()
             ways = waiting(self.project, self._fresh)
+
             if not self._given:
-                raise InputError("Nothing is marked yet: choose a frame, click the object and press Accept.")
+                raise InputError(
+                    "Nothing is marked yet: choose a frame, click the object and press Accept."
+                )
+
             if not ways:
                 raise InputError("All masks are up to date.")
 
@@ -194,6 +222,7 @@ class Session:
             self._check(revision)
             if not self._fresh:
                 raise InputError("There is nothing to export yet: press Propagate first.")
+
             total, work = self._exports.job(kind, dict(self._objects), self._rate, self._loaded)
             self._begin(Job(kind=kind, total=total), work)
 
@@ -226,6 +255,7 @@ class Session:
         else:
             self.project.rewrite_given(self._given)
             self._rewritten = True
+
         self._fresh -= set(affected(before, fingerprints(self._given), len(self.frames)))
         self._changed()
 
@@ -238,7 +268,10 @@ class Session:
 
     def _check(self, revision: object, *, idle: bool = True) -> None:
         if revision != self._revision:
-            raise ConflictError("Another tab has changed the project; it is shown anew. Please try again.")
+            raise ConflictError(
+                "Another tab has changed the project; it is shown anew. Please try again."
+            )
+
         if idle and self.worker.busy:
             raise ConflictError("Something is still running: wait for its end, or press Cancel.")
 
@@ -255,6 +288,15 @@ class Session:
     def _command(self) -> str:
         """How the command line goes on with the project."""
         project = self.project
-        words = ["densevos-eval", "propagate", "--video", project.video, "--mask", project.given, "--out"]
+        words = [
+            "densevos-eval",
+            "propagate",
+            "--video",
+            project.video,
+            "--mask",
+            project.given,
+            "--out",
+        ]
         words += [project.masks, "--encoder", self._encoder, "--resume"]
+
         return shlex.join(map(str, words))

@@ -8,7 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A part of the frame, rows `top` to `bottom` and columns `left` to `right`, shrunk by `scale`."""
+    """A part of the frame, rows `top` to `bottom` and columns `left` to `right`, shrunk by
+    `scale`.
+    """
 
     top: int
     bottom: int
@@ -19,7 +21,11 @@ class Window:
     def part(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
         """The window's part of a picture [H,W,...], shrunk."""
         inside = np.ascontiguousarray(picture[self.top : self.bottom, self.left : self.right])
-        return inside if self.scale == 1 else cv2.resize(inside, self._small(), interpolation=interpolation)
+        return (
+            inside
+            if self.scale == 1
+            else cv2.resize(inside, self._small(), interpolation=interpolation)
+        )
 
     def back(self, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """A mask [h,w] bool of the window as one [H,W] bool of the frame, with a smooth outline."""
@@ -27,6 +33,7 @@ class Window:
         large = cv2.resize(mask.astype(np.float32), wide, interpolation=cv2.INTER_LINEAR) > 0.5
         whole = np.zeros(size, bool)
         whole[self.top : self.bottom, self.left : self.right] = large
+
         return whole
 
     def place(self, place: tuple[float, float]) -> tuple[int, int]:
@@ -48,6 +55,7 @@ def window_around(wanted: np.ndarray, size: tuple[int, int], longest: int, margi
     extra = round(margin * max(bottom - top, right - left)) + (8 if margin else 0)
     top, left = max(0, top - extra), max(0, left - extra)
     bottom, right = min(size[0], bottom + extra), min(size[1], right + extra)
+
     return Window(
         top=int(top),
         bottom=int(bottom),

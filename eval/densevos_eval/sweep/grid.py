@@ -16,7 +16,8 @@ _Values: Any = several(PropagationConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(_Values):
-    """Values to try: every combination is a setting, and all are compared with the one of the first values.
+    """Values to try: every combination is a setting, and all are compared with the one of the first
+    values.
 
     What is left out comes from the preset.
     """
@@ -30,15 +31,20 @@ class Grid(_Values):
                 self._setup(None, **{name: value})
 
     def setups(self, dataset: str | None = None) -> dict[str, Setup]:
-        """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last list varies first.
+        """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last
+        list varies first.
 
         A value named twice counts once. All have the same layer, frames and masks.
         """
         names = _names()
         values = [dict.fromkeys(getattr(self, name)) or (None,) for name in names]
         combinations = product(*values)
-        setups = [self._setup(dataset, **dict(zip(names, combination, strict=True))) for combination in combinations]
+        setups = [
+            self._setup(dataset, **dict(zip(names, combination, strict=True)))
+            for combination in combinations
+        ]
         varied = [name for name in names if name not in NAMED and len(getattr(self, name)) > 1]
+
         return {setting_name(setup.propagation, varied): setup for setup in setups}
 
     def _setup(self, dataset: str | None, **values: Any) -> Setup:
@@ -58,6 +64,9 @@ def setting_name(config: PropagationConfig, varied: list[str] | None = None) -> 
 
     varied: Fields besides the usual ones that the grid has several values of.
     """
-    radius, temperature = (str(value).removesuffix(".0") for value in (config.radius, config.temperature))
+    radius, temperature = (
+        str(value).removesuffix(".0") for value in (config.radius, config.temperature)
+    )
     name = f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"
+
     return "-".join([name, *(str(getattr(config, field)) for field in varied or ())])

@@ -19,7 +19,8 @@ from densevos_eval.adapters.stream import Stream
 class FeatureFile:
     """Features of frames in a file, where they lie in it, and the seconds that computing them took.
 
-    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854 with 512 channels.
+    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854
+    with 512 channels.
     """
 
     file: IO[bytes]
@@ -32,7 +33,9 @@ class FeatureFile:
         self.file.write(features.cpu().numpy().tobytes())
 
     def read(self, key: bytes, device: torch.device) -> Tensor:
-        """What was kept. Sums over channels round differently in another order of memory, so that is kept too."""
+        """What was kept. Sums over channels round differently in another order of memory, so that
+        is kept too.
+        """
         place, shape, stride = self.places[key]
         self.file.seek(place)
         values = torch.from_numpy(np.fromfile(self.file, np.float32, prod(shape)).reshape(shape))
@@ -58,12 +61,13 @@ class Remembering(Encoder):
     def stream(self) -> Stream:
         """As Encoder.stream, to the last bit.
 
-        An encoder that remembers frames gives features that depend on all frames before. They are kept under the
-        content of all of these, and a video whose first frame is known is known as a whole: it was encoded from its
-        first frame to its last.
+        An encoder that remembers frames gives features that depend on all frames before. They are
+        kept under the content of all of these, and a video whose first frame is known is known as a
+        whole: it was encoded from its first frame to its last.
         """
         if self.new_memory is None:
             return super().stream()
+
         plain = Encoder(**_fields(self)).stream()
         history = hashlib.blake2b()
         known = False
@@ -73,7 +77,10 @@ class Remembering(Encoder):
             history.update(self._content(frame))
             key = history.digest()
             was_known, known = known, key in self.memory.places
-            assert known or not was_known, "a sequence is encoded whole, or it is broken and left out"
+            assert known or not was_known, (
+                "a sequence is encoded whole, or it is broken and left out"
+            )
+
             return self._once(key, plain.compute, frame)
 
         def see(frame: np.ndarray) -> None:
@@ -89,14 +96,18 @@ class Remembering(Encoder):
         """A frame, and all that decides on how it is encoded and may differ between settings."""
         return frame.tobytes() + repr((frame.shape, self.scale, self.frames, self.unit)).encode()
 
-    def _once(self, key: bytes, compute: Callable[[np.ndarray], Tensor], frame: np.ndarray) -> Tensor:
+    def _once(
+        self, key: bytes, compute: Callable[[np.ndarray], Tensor], frame: np.ndarray
+    ) -> Tensor:
         """The features that are kept under a key, computed where there are none."""
         if key in self.memory.places:
             return self.memory.read(key, self.device)
+
         start = time.perf_counter()
         features = compute(frame)
         self.memory.write(key, features)
         self.memory.seconds += time.perf_counter() - start
+
         return features
 
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 import densevos
-from densevos.base.files import write_json, written_whole
+from densevos.base.files import atomic_write, write_json
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.reports.compare_tables import percent
 from densevos_eval.reports.results import Results, lower_is_better
@@ -45,7 +45,9 @@ class Sweep:
 
     @property
     def saved(self) -> float:
-        """Share of the time that computing the features anew for every setting would have taken more."""
+        """Share of the time that computing the features anew for every setting would have taken
+        more.
+        """
         again = self.features * (len(self.tried) - 1)
         return again / (again + self.features + sum(one.seconds for one in self.tried.values()))
 
@@ -57,20 +59,25 @@ class Sweep:
         known = [name for name in self.tried if not math.isnan(values[name])]
         best_first = sorted(known, key=values.__getitem__, reverse=not lower_is_better(column))
         lost = [name for name in self.tried if name not in known]
+
         return [(name, self.tried[name]) for name in best_first + lost]
 
     def difference(self, name: str) -> float:
         """How the headline of a setting differs from the first one's."""
-        return self.tried[name].results.overall[self.first.headline] - self.first.overall[self.first.headline]
+        return (
+            self.tried[name].results.overall[self.first.headline]
+            - self.first.overall[self.first.headline]
+        )
 
 
 def write_sweep(sweep: Sweep, folder: Path) -> None:
     """Write sweep.csv and sweep.json, numbers as shares 0 to 1."""
     rows = [_row(sweep, name, one, one.results.columns) for name, one in sweep.ranked]
-    with written_whole(folder / "sweep.csv", "w") as file:
+    with atomic_write(folder / "sweep.csv", "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
     everything = {
         "version": densevos.__version__,
         "dataset": sweep.first.dataset,
@@ -80,15 +87,21 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
         "first": next(iter(sweep.tried)),
         "seconds_features": round(sweep.features, 2),
         "share_of_time_saved": round(sweep.saved, 4),
-        "settings": [_row(sweep, name, one, list(one.results.overall)) for name, one in sweep.ranked],
+        "settings": [
+            _row(sweep, name, one, list(one.results.overall)) for name, one in sweep.ranked
+        ],
     }
     write_json(folder / "sweep.json", everything)
 
 
 def _row(sweep: Sweep, name: str, one: Tried, columns: Sequence[str]) -> dict[str, object]:
     """Setting, scores, difference and seconds; None where there is no number."""
-    numbers = {**{column: one.results.overall[column] for column in columns}, "difference": sweep.difference(name)}
+    numbers = {
+        **{column: one.results.overall[column] for column in columns},
+        "difference": sweep.difference(name),
+    }
     known = {key: None if math.isnan(value) else value for key, value in numbers.items()}
+
     return {"setting": name, **one.config.facts(), **known, "seconds": round(one.seconds, 2)}
 
 
@@ -104,10 +117,17 @@ def sweep_table(sweep: Sweep) -> Table:
     means = [column.removesuffix("-Mean") for column in columns]
     for heading in ("context", "radius", "top-k", "temperature", *means, "change", "seconds"):
         table.add_column(heading, justify="right")
+
     for name, one in sweep.ranked:
         config = one.config
-        values = [f"{config.context}", f"{config.radius:g}", f"{config.topk}", f"{config.temperature:g}"]
+        values = [
+            f"{config.context}",
+            f"{config.radius:g}",
+            f"{config.topk}",
+            f"{config.temperature:g}",
+        ]
         scores = [percent(one.results.overall[column]) for column in columns]
         change = "first" if name == first else percent(sweep.difference(name), sign=True)
         table.add_row(*values, *scores, change, f"{one.seconds:.1f}")
+
     return table

@@ -1,4 +1,6 @@
-"""Where object-level foreground comes from: the contract, a trained MuG model, and methods without training."""
+"""Where object-level foreground comes from: the contract, a trained MuG model, and methods without
+training.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +11,25 @@ import cv2
 import numpy as np
 from torch.nn import functional as F
 
-from densevos.data.foreground.video import SHORT_SIDE, Describe, VideoMethod, window_foreground, windows
+from densevos.data.foreground.video import (
+    SHORT_SIDE,
+    Describe,
+    VideoMethod,
+    window_foreground,
+    windows,
+)
 from densevos.inference.segmenter import Segmenter
 from densevos_eval.adapters.encoder import Encoder, load_encoder
 from densevos_eval.base.devices import chosen
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
 SCALES = (1.0, 1.5)
-"""Sizes over which the probabilities of a trained model are averaged, as multiples of the size of training."""
+"""Sizes over which the probabilities of a trained model are averaged, as multiples of the size of
+training.
+"""
 
 
 class ForegroundSource(Protocol):
@@ -105,7 +115,9 @@ class WithoutTraining:
         reader = sequence.frames()
         for window in windows(len(reader), self.method):
             describe = _pixel_features(self.encoder) if self.encoder else None
-            for frame, probability in window_foreground(reader, window, self.method, SHORT_SIDE, describe):
+            for frame, probability in window_foreground(
+                reader, window, self.method, SHORT_SIDE, describe
+            ):
                 yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -116,6 +128,7 @@ def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
         views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
         segmenter = load_segmenter(model, chosen(device), options.references, **views)
         return TrainedModel(segmenter=segmenter, model=model)
+
     method: VideoMethod = "motion" if options.chosen_method == "motion" else "consensus"
     encoder = load_encoder(options.encoder, device=device) if options.encoder else None
     return WithoutTraining(method=method, encoder=encoder)
@@ -133,7 +146,10 @@ def _pixel_features(encoder: Encoder) -> Describe:
             round(side * whole / part)
             for side, whole, part in zip((height, width), sizes.covered, sizes.encoded, strict=True)
         ]
-        large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)[0, :, :height, :width]
+        large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)[
+            0, :, :height, :width
+        ]
+
         return np.asarray(large.permute(1, 2, 0).cpu())
 
     return describe

@@ -1,10 +1,10 @@
-"""Instance-level zero-shot segmentation: every object by itself (MuG, Lu et al., CVPR 2020, Sec. 3.3).
+"""Instance-level zero-shot segmentation: every object by itself (MuG, Lu et al., CVPR 2020, Sec.
+3.3).
 
 The object-level masks filter proposals of each frame, and a linker joins these to tracks.
 """
 
-from collections.abc import Iterator
-from collections.abc import Sequence as Several
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig
 from densevos_eval.base.devices import chosen
 from densevos_eval.runs.records import FILE
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.linking.painting import painted, track_rows
 from densevos_eval.zeroshot.linking.registry import LinkerKind, load_linker
 from densevos_eval.zeroshot.linking.track import FrameProposals
@@ -45,7 +45,12 @@ class InstanceLevel:
 
     @classmethod
     def loaded(
-        cls, device: str, *, options: ZeroShotOptions, instances: InstanceOptions, crf: CrfConfig | None
+        cls,
+        device: str,
+        *,
+        options: ZeroShotOptions,
+        instances: InstanceOptions,
+        crf: CrfConfig | None,
     ) -> "InstanceLevel":
         """The writer with all that the options name, on a device."""
         place = str(chosen(device))
@@ -67,10 +72,11 @@ class InstanceLevel:
             device=place,
         )
         objects = ObjectLevel.loaded(device, options=options, crf=crf)
+
         return cls(objects=objects, proposals=proposals, linking=linking)
 
     @property
-    def inputs(self) -> Several[Path]:
+    def inputs(self) -> Sequence[Path]:
         return [*self.objects.inputs, *self.proposals.inputs, *self.linking.inputs]
 
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -80,33 +86,37 @@ class InstanceLevel:
             **self.proposals.settings,
             **self.linking.settings,
         }
+
         return {"": facts}
 
-    def refusal(self, sequence: Sequence) -> InputError | None:
+    def refusal(self, sequence: VideoSequence) -> InputError | None:
         return self.proposals.refusal(sequence)
 
-    def steps(self, sequence: Sequence) -> int:
+    def steps(self, sequence: VideoSequence) -> int:
         return len(sequence.frame_names)
 
-    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+    def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
         (folder,) = folders
         size = sequence.frames().read([0])[0].shape[:2]
         tracks = self.linking.linker(self._frames(sequence, on_step))
 
         for index, name in enumerate(sequence.frame_names):
             write_mask(folder / f"{name}.png", painted(tracks, index, size))
+
         write_json(folder / TRACKS, track_rows(tracks, sequence.frame_names))
 
     def summary(self, out: Path) -> list[str]:
         source = self.objects.source.title()
         return [f"{out}: masks and {TRACKS} of every sequence, by the foreground of {source}"]
 
-    def _frames(self, sequence: Sequence, on_step: OnStep) -> Iterator[FrameProposals]:
+    def _frames(self, sequence: VideoSequence, on_step: OnStep) -> Iterator[FrameProposals]:
         """Each frame with its foreground, refined where there is a CRF, and its proposals."""
         find = self.proposals.of_sequence(sequence)
         frames = sequence.frames()
         for index, (foreground, *_) in enumerate(self.objects.foregrounds(sequence)):
             frame = frames.read([index])[0]
             proposals = find(frame, foreground.probability)
-            yield FrameProposals(frame=frame, foreground=foreground.mask.astype(bool), proposals=proposals)
+            yield FrameProposals(
+                frame=frame, foreground=foreground.mask.astype(bool), proposals=proposals
+            )
             on_step(sequence.name)

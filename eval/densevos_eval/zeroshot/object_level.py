@@ -1,8 +1,9 @@
-"""Object-level zero-shot segmentation: primary objects against background (MuG, Lu et al., CVPR 2020, Sec. 3.3)."""
+"""Object-level zero-shot segmentation: primary objects against background (MuG, Lu et al., CVPR
+2020, Sec. 3.3).
+"""
 
 import os
-from collections.abc import Iterator
-from collections.abc import Sequence as Several
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from densevos.base.parallel import OnStep
 from densevos.data.foreground.crf import CrfConfig, refine
 from densevos_eval.propagation.soft_masks import write_soft_masks
 from densevos_eval.runs.records import FILE
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.foreground import ForegroundSource, load_foreground
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
@@ -26,7 +27,9 @@ PER_GPU = 4  # Processes: each holds a network and its largest batch.
 
 @dataclass(frozen=True, kw_only=True)
 class Foreground:
-    """The foreground of one frame: mask [H,W] uint8 of 0 and 1, and its probability [H,W] float32."""
+    """The foreground of one frame: mask [H,W] uint8 of 0 and 1, and its probability [H,W]
+    float32.
+    """
 
     mask: np.ndarray
     probability: np.ndarray
@@ -36,7 +39,8 @@ class Foreground:
 class ObjectLevel:
     """A `MaskWriter` that tells the foreground of every frame from its background.
 
-    With a CRF it writes refined masks to the run's folder, and those before the CRF to a folder within.
+    With a CRF it writes refined masks to the run's folder, and those before the CRF to a folder
+    within.
 
     source: Where the probability comes from. threshold: Foreground threshold on it.
     crf: Refines masks; None for none.
@@ -53,7 +57,9 @@ class ObjectLevel:
     probabilities: bool = False
 
     @classmethod
-    def loaded(cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None) -> "ObjectLevel":
+    def loaded(
+        cls, device: str, *, options: ZeroShotOptions, crf: CrfConfig | None
+    ) -> "ObjectLevel":
         """The writer with what the options name, on a device."""
         return cls(
             source=load_foreground(options, device),
@@ -63,7 +69,7 @@ class ObjectLevel:
         )
 
     @property
-    def inputs(self) -> Several[Path]:
+    def inputs(self) -> Sequence[Path]:
         return self.source.inputs
 
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -74,15 +80,16 @@ class ObjectLevel:
             "crf": asdict(self.crf) if self.crf else None,
             "probabilities": self.probabilities,
         }
+
         return {"": facts, PLAIN: {**facts, "crf": None}} if self.crf else {"": facts}
 
-    def refusal(self, sequence: Sequence) -> InputError | None:
+    def refusal(self, sequence: VideoSequence) -> InputError | None:
         return None
 
-    def steps(self, sequence: Sequence) -> int:
+    def steps(self, sequence: VideoSequence) -> int:
         return len(sequence.frame_names)
 
-    def write(self, sequence: Sequence, folders: Several[Path], on_step: OnStep) -> None:
+    def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
         for name, found in zip(sequence.frame_names, self.foregrounds(sequence), strict=True):
             for folder, foreground in zip(folders, found, strict=True):
                 self._write(foreground, folder, name)
@@ -92,14 +99,18 @@ class ObjectLevel:
         lines = [f"{out}: masks of {self.source.title()}"]
         return [*lines, f"{out / PLAIN}: the same before the CRF"] if self.crf else lines
 
-    def foregrounds(self, sequence: Sequence) -> Iterator[list[Foreground]]:
+    def foregrounds(self, sequence: VideoSequence) -> Iterator[list[Foreground]]:
         """The foreground of each frame, at its own size, once for each folder of the run."""
-        pictures = sequence.frames()  # a reader of its own: two that take turns would send a decoder back and forth
+        pictures = (
+            sequence.frames()
+        )  # a reader of its own: two that take turns would send a decoder back and forth
+
         for index, probability in enumerate(self.source(sequence)):
             plain = _foreground(probability, self.threshold)
             if self.crf is None:
                 yield [plain]
                 continue
+
             # The labels of the CRF change places at 0.5.
             neutral = np.interp(probability, (0, self.threshold, 1), (0, 0.5, 1)).astype(np.float32)
             yield [_foreground(refine(neutral, pictures.read([index])[0], self.crf), 0.5), plain]
@@ -116,8 +127,11 @@ def _foreground(probability: np.ndarray, threshold: float) -> Foreground:
 
 
 def usual_workers(crf: CrfConfig | None, sequences: int) -> int | None:
-    """Processes where no number is given: one a core for the CRF, which takes longer than the network and one core."""
+    """Processes where no number is given: one a core for the CRF, which takes longer than the
+    network and one core.
+    """
     if crf is None or sequences < 2:
         return None
+
     most = PER_GPU * torch.cuda.device_count() or sequences
     return min(os.cpu_count() or 1, most, sequences)

@@ -41,7 +41,9 @@ def wide_table() -> Table:
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "1000"])
-def test_a_pipe_gets_the_whole_table(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_a_pipe_gets_the_whole_table(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     console.print_table(wide_table())
     lines = capsys.readouterr().out.splitlines()

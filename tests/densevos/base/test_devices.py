@@ -19,7 +19,9 @@ def machine(*, cuda: bool, mps: bool):
         (False, False, True, "cpu"),
     ],
 )
-def test_the_best_device_that_works_is_taken(cuda: bool, mps: bool, works: bool, taken: str) -> None:
+def test_the_best_device_that_works_is_taken(
+    cuda: bool, mps: bool, works: bool, taken: str
+) -> None:
     assert preferred_device(lambda name: works, machine(cuda=cuda, mps=mps)) == taken
 
 

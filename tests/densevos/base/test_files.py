@@ -12,7 +12,7 @@ from PIL import Image
 
 from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
-from densevos.base.files import name_bytes, new_folder, write_json, written_whole
+from densevos.base.files import atomic_write, name_bytes, new_folder, write_json
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.data.sources.images import read_image
 
@@ -22,7 +22,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     write_json(path, {"J": 1})
 
     def fill_the_disk() -> None:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(b"half of")
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -61,7 +61,15 @@ def test_output_folder(tmp_path: Path) -> None:
 
 
 def test_palette_is_the_benchmarks() -> None:
-    expected = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128)]
+    expected = [
+        (0, 0, 0),
+        (128, 0, 0),
+        (0, 128, 0),
+        (128, 128, 0),
+        (0, 0, 128),
+        (128, 0, 128),
+        (0, 128, 128),
+    ]
     assert [tuple(colour) for colour in PALETTE[:7].tolist()] == expected
     assert PALETTE[255].tolist() == [224, 224, 192]
     assert len({tuple(c) for c in PALETTE.tolist()}) == 256
@@ -117,7 +125,9 @@ def fail(error: BaseException):
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_commands_end_in_one_line_and_a_status(error, status: int, capsys: pytest.CaptureFixture) -> None:
+def test_commands_end_in_one_line_and_a_status(
+    error, status: int, capsys: pytest.CaptureFixture
+) -> None:
     assert console.run(fail(error)) == status
     assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -128,7 +138,7 @@ def test_names_of_any_encoding_are_escaped_on_the_screen_and_kept_in_files(
     name = os.fsdecode(b"caf\xe9")
     assert console.run(lambda: print(name)) == 0
     assert capsys.readouterr().out == "caf\\udce9\n"
-    with written_whole(tmp_path / "names.txt", "w") as file:
+    with atomic_write(tmp_path / "names.txt", "w") as file:
         file.write(name)
     assert (tmp_path / "names.txt").read_bytes() == b"caf\xe9"
     assert name_bytes("Zoë") + name_bytes(name) == "Zoë".encode() + b"caf\xe9"
@@ -138,7 +148,12 @@ def test_warnings_are_shown_as_lines(capsys: pytest.CaptureFixture) -> None:
     plain = warnings.formatwarning
 
     def show() -> None:
-        print(warnings.formatwarning("the last layer\n  begins anew", UserWarning, "adaptation.py", 86), end="")
+        print(
+            warnings.formatwarning(
+                "the last layer\n  begins anew", UserWarning, "adaptation.py", 86
+            ),
+            end="",
+        )
 
     assert console.run(show) == 0
     assert capsys.readouterr().out == "warning: the last layer begins anew\n"

@@ -1,4 +1,6 @@
-"""Masks as they are written: ids of any type of numbers, and nothing cast to other ids in silence."""
+"""Masks as they are written: ids of any type of numbers, and nothing cast to other ids in
+silence.
+"""
 
 from pathlib import Path
 

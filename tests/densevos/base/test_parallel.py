@@ -56,7 +56,10 @@ def unlucky() -> Function[int, int]:
 
 
 def outcomes(items: list[int], **options) -> dict[int, object]:
-    return {item: str(one) if isinstance(one, Exception) else one for item, one in each(squared, items, **options)}
+    return {
+        item: str(one) if isinstance(one, Exception) else one
+        for item, one in each(squared, items, **options)
+    }
 
 
 def test_here_and_in_processes_the_outcomes_are_the_same() -> None:
@@ -111,7 +114,9 @@ def threads_of(item: int, on_step) -> list[str | None]:
 def test_one_function_in_processes_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    assert dict(in_processes(threads_of, [1, 2, 3], workers=2)) == dict.fromkeys([1, 2, 3], ["1"] * 3)
+    assert dict(in_processes(threads_of, [1, 2, 3], workers=2)) == dict.fromkeys(
+        [1, 2, 3], ["1"] * 3
+    )
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
     assert dict(in_processes(squared, [])) == {}
@@ -167,12 +172,16 @@ if __name__ == "__main__":
     [("SIGKILL", 2, -9, ""), ("SIGTERM", 2, 143, "stopped: go on"), ("SIGTERM", 0, 143, "stopped: go on"),
      ("SIGINT", 2, 130, "interrupted")],
 )  # fmt: skip
-def test_signals_end_every_process(tmp_path: Path, number: str, processes: int, status: int, said: str) -> None:
+def test_signals_end_every_process(
+    tmp_path: Path, number: str, processes: int, status: int, said: str
+) -> None:
     (tmp_path / "endless.py").write_text(PROGRAM)
     command = [sys.executable, str(tmp_path / "endless.py"), number, str(processes)]
     start = time.monotonic()
     # Its processes write to the same pipe: reading it ends when the last of them does.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
     assert done.returncode == status
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == bool(said)
@@ -207,7 +216,13 @@ def test_processes_that_are_only_beginning_end_quietly(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     command = [sys.executable, str(tmp_path / "slow.py")]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT, start_new_session=True
+        command,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=ROOT,
+        start_new_session=True,
     )
     assert done.returncode == 130
     assert done.stderr.splitlines() == ["interrupted"]
@@ -246,7 +261,9 @@ def test_run_errors_are_the_items_too() -> None:
 def sleepy(item: int, on_step) -> int:
     if item == 1:
         time.sleep(60)
-    for _ in range(10 * (item == 2)):  # longer than the limit as a whole, but never silent for so long
+    for _ in range(
+        10 * (item == 2)
+    ):  # longer than the limit as a whole, but never silent for so long
         on_step("still there")
         time.sleep(0.2)
     return item
@@ -254,7 +271,10 @@ def sleepy(item: int, on_step) -> int:
 
 def test_a_process_that_gives_nothing_is_ended_and_another_goes_on() -> None:
     start = time.monotonic()
-    found = {item: str(outcome) for item, outcome in in_processes(sleepy, [0, 1, 2, 3], workers=1, timeout=1.0)}
+    found = {
+        item: str(outcome)
+        for item, outcome in in_processes(sleepy, [0, 1, 2, 3], workers=1, timeout=1.0)
+    }
     assert found.pop(1).startswith("gave nothing for 1 s, so its process was ended")
     assert found == {0: "0", 2: "2", 3: "3"}
     assert time.monotonic() - start < 40

@@ -15,21 +15,33 @@ from densevos.base.errors import InputError
 from densevos.base.masks import PALETTE, read_mask, write_mask
 from densevos.base.png import SIGNATURE, read_plain_png
 
-masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=st.integers(0, 255))
+masks = arrays(
+    np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=st.integers(0, 255)
+)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(rows: bytes, size: tuple[int, int], *, depth: int = 8, colour: int = 0, extra: bytes = b"") -> bytes:
+def png(
+    rows: bytes, size: tuple[int, int], *, depth: int = 8, colour: int = 0, extra: bytes = b""
+) -> bytes:
     """A grey PNG [H,W] = `size` of these rows, each with the number of its filter in front."""
     header = struct.pack(">IIBBBBB", size[1], size[0], depth, colour, 0, 0, 0)
-    return SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        SIGNATURE
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @given(masks)
-def test_masks_that_we_write_are_read_the_fast_way(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
+def test_masks_that_we_write_are_read_the_fast_way(
+    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
+) -> None:
     file = tmp_path_factory.mktemp("mask") / "mask.png"
     write_mask(file, mask)
     read = read_plain_png(file)
@@ -40,7 +52,9 @@ def test_masks_that_we_write_are_read_the_fast_way(tmp_path_factory: pytest.Temp
 
 
 @given(masks, st.sampled_from(["L", "P", "1", "small palette", "text", "filtered"]))
-def test_any_mask_is_read_as_pillow_does(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray, kind: str) -> None:
+def test_any_mask_is_read_as_pillow_does(
+    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray, kind: str
+) -> None:
     file = tmp_path_factory.mktemp("mask") / "mask.png"
     image = Image.fromarray(mask)
     text = PngImagePlugin.PngInfo()

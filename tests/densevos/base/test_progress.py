@@ -11,7 +11,9 @@ class Recorded:
     def __init__(self, unit: str = "steps"):
         self.now = 100.0
         self.lines: list[str] = []
-        self.bar = LineProgress(unit=unit, seconds=30, write=self.lines.append, clock=lambda: self.now)
+        self.bar = LineProgress(
+            unit=unit, seconds=30, write=self.lines.append, clock=lambda: self.now
+        )
 
 
 def test_a_line_every_so_often_and_one_at_the_end() -> None:
@@ -99,7 +101,9 @@ def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture[str]) 
     assert said.out == ""
 
 
-def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_there_is_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress_bar("videos") as bar:
         bar.advance(bar.add_task("reading", total=2, status="well"))
@@ -107,4 +111,9 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0, 59.9, 60, 100_000)] == ["0:00:00", "0:00:59", "0:01:00", "27:46:40"]
+    assert [duration(seconds) for seconds in (0, 59.9, 60, 100_000)] == [
+        "0:00:00",
+        "0:00:59",
+        "0:01:00",
+        "27:46:40",
+    ]

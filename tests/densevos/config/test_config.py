@@ -66,7 +66,9 @@ def test_recipes_are_the_published_ones() -> None:
         (lambda d: d.update(loop=3), "loop: must be an object"),
     ],
 )
-def test_a_configuration_that_does_not_fit_names_the_key(tiny: TrainConfig, tmp_path: Path, change, reason) -> None:
+def test_a_configuration_that_does_not_fit_names_the_key(
+    tiny: TrainConfig, tmp_path: Path, change, reason
+) -> None:
     values = to_dict(tiny)
     change(values)
     path = tmp_path / "config.json"
@@ -113,7 +115,9 @@ def test_numbers_keep_their_kind(tiny: TrainConfig) -> None:
         ("loop", {"batch": 0}, "--loop.batch"),
     ],
 )
-def test_values_that_cannot_work_name_their_flag(tiny: TrainConfig, part: str, values: dict, flag: str) -> None:
+def test_values_that_cannot_work_name_their_flag(
+    tiny: TrainConfig, part: str, values: dict, flag: str
+) -> None:
     tiny.check()
     broken = dataclasses.replace(tiny, **{part: dataclasses.replace(getattr(tiny, part), **values)})
     with pytest.raises(InputError, match=flag):

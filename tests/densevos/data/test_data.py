@@ -66,8 +66,20 @@ def test_turned_videos_stand_upright(tmp_path: Path, degrees: int) -> None:
     frame = np.zeros((64, 96, 3), np.uint8)
     frame[:16, :16] = 255  # in one corner
     iio.imwrite(tmp_path / "lying.mp4", np.stack([frame] * 3), fps=12, codec="libx264")
-    turn = ["-y", "-v", "error", "-display_rotation", str(degrees), "-i", str(tmp_path / "lying.mp4"), "-c", "copy"]
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *turn, str(tmp_path / "turned.mov")], check=True)
+    turn = [
+        "-y",
+        "-v",
+        "error",
+        "-display_rotation",
+        str(degrees),
+        "-i",
+        str(tmp_path / "lying.mp4"),
+        "-c",
+        "copy",
+    ]
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), *turn, str(tmp_path / "turned.mov")], check=True
+    )
     upright = np.rot90(frame, degrees // 90)
     for reader in (DecordReader, AvReader):
         read = reader(tmp_path / "turned.mov").read([1])[0]
@@ -124,12 +136,16 @@ def test_grey_images_of_16_bits_keep_their_tones(tmp_path: Path) -> None:
     assert read_image(tmp_path / "deep.png").tolist() == [[[0] * 3, [40] * 3, [255] * 3]]
 
 
-def test_open_source_finds_folders_files_and_lists(videos: Path, movie: Path, tmp_path: Path) -> None:
+def test_open_source_finds_folders_files_and_lists(
+    videos: Path, movie: Path, tmp_path: Path
+) -> None:
     assert [v.name for v in open_paths(videos).videos] == ["video0", "video1", "video2", "video3"]
     assert len(open_source(tmp_path)) == 5
     assert open_paths(movie).videos == (movie,)
     listed = tmp_path / "list.txt"
-    listed.write_bytes(b"\xef\xbb\xbfdata/video2\r\n\r\n# a comment\r\n" + bytes(movie) + b"\r\n")  # from Windows
+    listed.write_bytes(
+        b"\xef\xbb\xbfdata/video2\r\n\r\n# a comment\r\n" + bytes(movie) + b"\r\n"
+    )  # from Windows
     assert open_paths(listed).videos == (videos / "video2", movie)
     assert open_source(videos).identity() != open_source(listed).identity()
 
@@ -137,7 +153,12 @@ def test_open_source_finds_folders_files_and_lists(videos: Path, movie: Path, tm
 def test_links_are_followed_once(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(videos)
     (videos / "round").symlink_to(videos)
-    assert [v.name for v in open_paths(tmp_path / "linked").videos] == ["video0", "video1", "video2", "video3"]
+    assert [v.name for v in open_paths(tmp_path / "linked").videos] == [
+        "video0",
+        "video1",
+        "video2",
+        "video3",
+    ]
 
 
 def test_open_source_names_what_is_missing(tmp_path: Path) -> None:
@@ -154,7 +175,9 @@ def test_open_source_names_what_is_missing(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(2, 7), st.integers(1, 12), st.integers(0, 90), st.integers(0, 1000))
-def test_frames_of_a_clip_are_evenly_spaced_and_shuffled(frames: int, gap: int, extra: int, seed: int) -> None:
+def test_frames_of_a_clip_are_evenly_spaced_and_shuffled(
+    frames: int, gap: int, extra: int, seed: int
+) -> None:
     length = frames + extra
     indices = frame_indices(length, ClipConfig(frames=frames, gap=gap), np.random.default_rng(seed))
     expected = min(length, frames * gap) // frames
@@ -167,7 +190,9 @@ def test_frames_of_a_clip_are_evenly_spaced_and_shuffled(frames: int, gap: int, 
 def test_every_frame_of_a_video_is_used() -> None:
     config, rng = ClipConfig(frames=5, gap=10), np.random.default_rng(0)
     clips = [frame_indices(50, config, rng) for _ in range(500)]
-    assert {min(clip) for clip in clips} == set(range(10))  # the last frame of a clip is its first + 40
+    assert {min(clip) for clip in clips} == set(
+        range(10)
+    )  # the last frame of a clip is its first + 40
     assert {frame for clip in clips for frame in clip} == set(range(50))
     assert {clip[0] - min(clip) for clip in clips} == {0, 10, 20, 30, 40}
 
@@ -181,8 +206,12 @@ def test_every_frame_of_a_video_is_used() -> None:
         (52, 3, [0, 10, 20, 30, 40]),
     ],
 )
-def test_frames_of_kinetics_are_those_of_the_release(length: int, starts: int, offsets: list[int]) -> None:
-    """By hand from its rule: gap = min(length, 50) / 5, frame int(i * gap), start in 0 .. length - min(length, 50)."""
+def test_frames_of_kinetics_are_those_of_the_release(
+    length: int, starts: int, offsets: list[int]
+) -> None:
+    """By hand from its rule: gap = min(length, 50) / 5, frame int(i * gap), start in 0 .. length -
+    min(length, 50).
+    """
     config, rng = dul_kinetics(Path("kinetics")).clips, np.random.default_rng(0)
     clips = [frame_indices(length, config, rng) for _ in range(100)]
     assert {clip[0] for clip in clips} == set(range(starts))
@@ -192,7 +221,9 @@ def test_frames_of_kinetics_are_those_of_the_release(length: int, starts: int, o
 def test_a_video_shorter_than_a_clip_repeats_frames(tmp_path: Path) -> None:
     write_frames(tmp_path / "short", 2)
     reader = open_frames(tmp_path / "short")
-    config = ClipConfig(frames=4, size=24, short_side=(24, 24), spacing="fraction", order="ascending", flip=False)
+    config = ClipConfig(
+        frames=4, size=24, short_side=(24, 24), spacing="fraction", order="ascending", flip=False
+    )
     clip = read_clip(reader, config, np.random.default_rng(0))
     assert torch.equal(clip[0], clip[1])
     assert torch.equal(clip[2], clip[3])
@@ -202,7 +233,12 @@ def test_a_video_shorter_than_a_clip_repeats_frames(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.integers(20, 900), st.integers(20, 900), st.sampled_from(["random", "centre"]), st.integers(0, 1000))
+@given(
+    st.integers(20, 900),
+    st.integers(20, 900),
+    st.sampled_from(["random", "centre"]),
+    st.integers(0, 1000),
+)
 def test_crop_stays_inside_the_frame(width: int, height: int, crop: str, seed: int) -> None:
     config = ClipConfig(size=128, short_side=(128, 192), crop=crop)
     left, top, side = crop_box(width, height, config, np.random.default_rng(seed))
@@ -222,7 +258,9 @@ def test_clip_depends_on_seed_epoch_and_video_alone(videos: Path) -> None:
     assert clip.frames.dtype == torch.uint8
     assert torch.equal(clip.frames, ClipDataset(open_source(videos), SMALL, seed=5)[2, 1].frames)
     assert not torch.equal(clip.frames, dataset[3, 1].frames)
-    assert not torch.equal(clip.frames, ClipDataset(open_source(videos), SMALL, seed=6)[2, 1].frames)
+    assert not torch.equal(
+        clip.frames, ClipDataset(open_source(videos), SMALL, seed=6)[2, 1].frames
+    )
 
 
 def test_centre_crop_without_flip_is_the_middle_of_the_frames(videos: Path) -> None:
@@ -246,7 +284,9 @@ def test_unusable_videos_are_passed_over_and_counted(videos: Path) -> None:
 
 
 def test_stand_ins_are_drawn_at_random_and_are_not_in_the_batch(videos: Path) -> None:
-    """A missing class of a sorted list must not make its successor come once for each of its videos."""
+    """A missing class of a sorted list must not make its successor come once for each of its
+    videos.
+    """
     for k in range(40):
         (videos / f"broken{k:02d}").mkdir()
         (videos / f"broken{k:02d}" / "00000.png").write_text("broken")
@@ -256,9 +296,15 @@ def test_stand_ins_are_drawn_at_random_and_are_not_in_the_batch(videos: Path) ->
     names = Counter(dataset[0, index].name for index in range(40))
     assert len(names) > 10
     assert max(names.values()) < 10
-    assert [dataset[0, 3].name] * 2 == [dataset[0, 3].name, ClipDataset(dataset.source, SMALL, seed=0)[0, 3].name]
+    assert [dataset[0, 3].name] * 2 == [
+        dataset[0, 3].name,
+        ClipDataset(dataset.source, SMALL, seed=0)[0, 3].name,
+    ]
     batch = dataset.batch([(0, index) for index in (3, *range(41, 45))], beside=range(45, 59))
-    assert Path(batch.names[0]).name in ("video0", "video9")  # Those of the list that the step does not take.
+    assert Path(batch.names[0]).name in (
+        "video0",
+        "video9",
+    )  # Those of the list that the step does not take.
 
 
 def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
@@ -268,17 +314,23 @@ def test_no_usable_video_is_an_error(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
+@given(
+    st.integers(1, 30), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99)
+)
 def test_sampler_resumes_where_it_was_and_shares_between_ranks(
     videos: int, batch: int, epochs: int, ranks: int, seed: int
 ) -> None:
     if videos < batch * ranks:
         return
-    whole = [list(ClipSampler(videos, batch, epochs, seed, rank=r, ranks=ranks)) for r in range(ranks)]
+    whole = [
+        list(ClipSampler(videos, batch, epochs, seed, rank=r, ranks=ranks)) for r in range(ranks)
+    ]
     steps = len(ClipSampler(videos, batch, epochs, seed, ranks=ranks))
     assert all(len(batches) == steps == epochs * (videos // (batch * ranks)) for batches in whole)
     start = steps // 2
-    assert list(ClipSampler(videos, batch, epochs, seed, start=start, ranks=ranks)) == whole[0][start:]
+    assert (
+        list(ClipSampler(videos, batch, epochs, seed, start=start, ranks=ranks)) == whole[0][start:]
+    )
     for epoch in range(epochs):
         seen = [i for batches in whole for b in batches for e, i in b.keys if e == epoch]
         assert len(seen) == len(set(seen)), "a video appears once an epoch"
@@ -299,19 +351,25 @@ def ramp(batch: int, frames: int, height: int, width: int) -> torch.Tensor:
     """Frames whose channels are the normalised x and y coordinates of their pixels."""
     x = (torch.arange(width) + 0.5) / width * 2 - 1
     y = (torch.arange(height) + 0.5) / height * 2 - 1
-    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(batch, frames, 2, -1, -1)
+    return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)]).expand(
+        batch, frames, 2, -1, -1
+    )
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.integers(8, 40), st.integers(8, 40))
-def test_warp_shows_the_place_that_theta_says_and_inverts(seed: int, height: int, width: int) -> None:
+def test_warp_shows_the_place_that_theta_says_and_inverts(
+    seed: int, height: int, width: int
+) -> None:
     theta = draw_theta(3, ViewConfig(), torch.Generator().manual_seed(seed))
     coordinates = ramp(3, 2, height, width)
     second = warp(coordinates, theta)
     homogeneous = torch.cat([coordinates[:, 0], torch.ones(3, 1, height, width)], dim=1)
     expected = torch.einsum("bij,bjhw->bihw", theta, homogeneous)
     half = torch.tensor([1 / width, 1 / height]).view(2, 1, 1)
-    inside = (expected.abs() <= 1 - half).all(dim=1, keepdim=True).expand_as(expected)  # the border is clamped
+    inside = (
+        (expected.abs() <= 1 - half).all(dim=1, keepdim=True).expand_as(expected)
+    )  # the border is clamped
     for t in range(2):
         torch.testing.assert_close(second[:, t][inside], expected[inside], rtol=0, atol=1e-4)
     scale = theta[:, [0, 1], [0, 1]]
@@ -320,7 +378,9 @@ def test_warp_shows_the_place_that_theta_says_and_inverts(seed: int, height: int
     product = torch.einsum("bij,bjk->bik", inverse[:, :, :2], theta[:, :, :2])
     torch.testing.assert_close(product, torch.eye(2).expand(3, 2, 2))
     once_more = warp(second, inverse)[:, 0]
-    unclamped = ((coordinates[:, 0] - theta[:, :, 2, None, None]) / scale[:, :, None, None]).abs() <= 1 - 2 * half
+    unclamped = (
+        (coordinates[:, 0] - theta[:, :, 2, None, None]) / scale[:, :, None, None]
+    ).abs() <= 1 - 2 * half
     clamped_out = warp(inside.float()[:, None], inverse)[:, 0] > 0.999
     visible = (unclamped.all(dim=1, keepdim=True) & clamped_out).expand_as(once_more)
     torch.testing.assert_close(once_more[visible], coordinates[:, 0][visible], rtol=0, atol=1e-4)
@@ -334,7 +394,9 @@ def test_one_transform_for_all_frames_of_a_clip() -> None:
     assert not torch.equal(views.theta[0], views.theta[1])
 
 
-def test_extraction_writes_small_frames_and_tells_what_it_skipped(movie: Path, videos: Path, tmp_path: Path) -> None:
+def test_extraction_writes_small_frames_and_tells_what_it_skipped(
+    movie: Path, videos: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     done = extract_frames(tmp_path, tmp_path / "out", short_side=24, workers=1)
     assert (done.written, done.kept) == (5, 0)
@@ -358,7 +420,12 @@ def test_extraction_leaves_no_half_video_and_no_name_twice(videos: Path, tmp_pat
     out = tmp_path / "out"
     done = extract_frames(videos, out, short_side=24, workers=1)
     assert (done.written, len(done.skipped)) == (3, 1)
-    assert sorted(file.name for file in out.iterdir()) == ["2024.1", "2024.2", "frames.json", "video3"]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "2024.1",
+        "2024.2",
+        "frames.json",
+        "video3",
+    ]
 
 
 def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> None:
@@ -369,7 +436,10 @@ def test_a_worker_that_dies_costs_one_video(videos: Path, tmp_path: Path) -> Non
     assert done.written == 4
     (reason,) = done.skipped
     assert reason.startswith(f"{long}: its process died (exit status -9)")
-    assert sorted(file.name for file in out.iterdir()) == ["frames.json", *(f"video{k}" for k in range(4))]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "frames.json",
+        *(f"video{k}" for k in range(4)),
+    ]
 
 
 def test_extraction_goes_on_and_is_shared(videos: Path, tmp_path: Path) -> None:
@@ -390,7 +460,9 @@ def test_extraction_goes_on_and_is_shared(videos: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in out.glob("*/")) == [f"video{k}" for k in range(4)]
     assert len(list((out / "video2").iterdir())) == 9
 
-    with pytest.raises(InputError, match=r"its frames were made with another short_side \(frames\.json\)"):
+    with pytest.raises(
+        InputError, match=r"its frames were made with another short_side \(frames\.json\)"
+    ):
         extract_frames(videos, out, short_side=32)
     with pytest.raises(InputError, match="--shard 1/2: with --overwrite it would delete"):
         extract_frames(videos, out, short_side=24, shard="1/2", overwrite=True)
@@ -412,10 +484,18 @@ def test_extraction_refuses_before_it_touches_the_output(videos: Path, tmp_path:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_images_stand_as_their_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
-    """Every orientation: stored so that it comes out as the picture that viewers show, its mask and its size alike."""
+    """Every orientation: stored so that it comes out as the picture that viewers show, its mask and
+    its size alike.
+    """
     shown = np.zeros((48, 64, 3), np.uint8)
     shown[:16, :32] = 255
-    back = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90"}
+    back = {
+        2: "FLIP_LEFT_RIGHT",
+        3: "ROTATE_180",
+        4: "FLIP_TOP_BOTTOM",
+        5: "TRANSPOSE",
+        6: "ROTATE_90",
+    }
     back |= {7: "TRANSVERSE", 8: "ROTATE_270"}
     stored = Image.fromarray(shown)
     if orientation > 1:
@@ -433,7 +513,9 @@ def test_images_stand_as_their_exif_says(tmp_path: Path, orientation: int, suffi
 
 
 def test_a_damaged_exif_block_does_not_lose_the_picture(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8), (200, 0, 0)).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\xff")
+    Image.new("RGB", (8, 8), (200, 0, 0)).save(
+        tmp_path / "a.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\xff"
+    )
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((8, 8, 3), (200, 0, 0)))
 
 
@@ -456,7 +538,9 @@ GREY = np.arange(20, 236, dtype=np.uint8).reshape(12, 18)
 )
 def test_deep_grey_is_scaled_by_its_bits(tmp_path: Path, name: str, values: np.ndarray) -> None:
     Image.fromarray(values).save(tmp_path / name)
-    np.testing.assert_array_equal(read_image(tmp_path / name), np.repeat(GREY[..., None], 3, axis=2))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / name), np.repeat(GREY[..., None], 3, axis=2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -467,7 +551,9 @@ def test_deep_grey_is_scaled_by_its_bits(tmp_path: Path, name: str, values: np.n
         (np.where(GREY == 99, np.nan, GREY).astype(np.float32), "from nan to nan"),
     ],
 )
-def test_grey_of_no_known_range_is_refused_with_what_was_found(tmp_path: Path, values, reason: str) -> None:
+def test_grey_of_no_known_range_is_refused_with_what_was_found(
+    tmp_path: Path, values, reason: str
+) -> None:
     Image.fromarray(values).save(tmp_path / "frame.tif")
     with pytest.raises(InputError, match=rf"frame\.tif: .*grey values {reason}; scale them"):
         read_image(tmp_path / "frame.tif")
@@ -516,9 +602,17 @@ class Failing:
         return self.source.open(index)
 
 
-@pytest.mark.parametrize("error", [ValueError("all input arrays\nmust"), StopIteration(), MemoryError(), KeyError("a")])
-def test_a_video_is_left_out_by_name_whatever_its_reader_raises(videos: Path, error: Exception) -> None:
-    clips = ClipDataset(Failing(open_paths(videos), error), ClipConfig(frames=2, size=32, short_side=(32, 40)), seed=0)
+@pytest.mark.parametrize(
+    "error", [ValueError("all input arrays\nmust"), StopIteration(), MemoryError(), KeyError("a")]
+)
+def test_a_video_is_left_out_by_name_whatever_its_reader_raises(
+    videos: Path, error: Exception
+) -> None:
+    clips = ClipDataset(
+        Failing(open_paths(videos), error),
+        ClipConfig(frames=2, size=32, short_side=(32, 40)),
+        seed=0,
+    )
     started: list[str] = []
     clips.on_read = started.append
     clip = clips[0, 0]

@@ -54,13 +54,18 @@ def an_index(root: Path, rows: dict[str, int], **more) -> VideoIndex:
         "height": np.full(len(rows), 40, np.int32),
         "rate": np.full(len(rows), 25, np.float32),
         "status": np.where(frames == 0, np.uint8(Status.UNREADABLE), np.uint8(0)),
-        "reasons": PackedStrings.of("" if count else f"{path}: is broken" for path, count in rows.items()),
+        "reasons": PackedStrings.of(
+            "" if count else f"{path}: is broken" for path, count in rows.items()
+        ),
     }
     return VideoIndex(**{**values, **more})
 
 
 def statuses(index: VideoIndex) -> dict[str, Status]:
-    return {path: Status(status) for path, status in zip(index.paths, index.status.tolist(), strict=True)}
+    return {
+        path: Status(status)
+        for path, status in zip(index.paths, index.status.tolist(), strict=True)
+    }
 
 
 @pytest.fixture
@@ -84,7 +89,19 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
 ) -> None:
     out = tmp_path / "mixed.npz"
     start = time.monotonic()
-    command = ("data", "index", mixed, "--dataset", "folder", "--out", out, "--workers", 1, "--timeout", PATIENCE)
+    command = (
+        "data",
+        "index",
+        mixed,
+        "--dataset",
+        "folder",
+        "--out",
+        out,
+        "--workers",
+        1,
+        "--timeout",
+        PATIENCE,
+    )
     assert densevos(*command) == 0
     assert time.monotonic() - start < 60
     index = read_index(out)
@@ -96,9 +113,19 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     assert "4 of 7 videos are left out (3 cannot be opened, 1 took too long)" in said.out
 
     row = list(index.paths).index("movie.mp4")
-    assert (index.frames[row], index.width[row], index.height[row], index.rate[row]) == (12, 48, 32, 25)
+    assert (index.frames[row], index.width[row], index.height[row], index.rate[row]) == (
+        12,
+        48,
+        32,
+        25,
+    )
     row = list(index.paths).index("frames")
-    assert (index.frames[row], index.width[row], index.height[row], index.rate[row]) == (9, 56, 40, 0)
+    assert (index.frames[row], index.width[row], index.height[row], index.rate[row]) == (
+        9,
+        56,
+        40,
+        0,
+    )
 
     # Repeated, it looks only at what could not be used and at what is new.
     (mixed / "garbage.mp4").unlink()
@@ -110,14 +137,22 @@ def test_every_video_is_looked_at_and_one_that_hangs_costs_its_timeout(
     (mixed / "frames" / "0.png").touch()  # What is known of it stays.
     assert densevos(*command) == 0
     again = read_index(out)
-    assert {Path(path).stem for path in again.paths} == {"added", os.fsdecode(b"caf\xe9"), "cut", "frames", "movie"}
+    assert {Path(path).stem for path in again.paths} == {
+        "added",
+        os.fsdecode(b"caf\xe9"),
+        "cut",
+        "frames",
+        "movie",
+    }
     assert again.frames[list(again.paths).index("frames")] == 9
     assert not list(tmp_path.glob("*.part*"))
 
 
 @contextlib.contextmanager
 def killed_while_reading(pipe: Path) -> Iterator[None]:
-    """Kill the processes of this one as soon as one of them reads the pipe, as a decoder that crashes would."""
+    """Kill the processes of this one as soon as one of them reads the pipe, as a decoder that
+    crashes would.
+    """
 
     def kill() -> None:
         deadline = time.monotonic() + 60
@@ -145,7 +180,9 @@ def test_a_video_that_kills_its_process_costs_only_itself(tmp_path: Path) -> Non
     with killed_while_reading(tmp_path / "data" / "m.mp4"):
         index = make_index(tmp_path / "data", FOLDER, tmp_path / "index.npz", workers=1)
     assert statuses(index) == {"a": Status.USABLE, "m.mp4": Status.CRASHED, "z": Status.USABLE}
-    assert index.reasons[1].startswith(f"{tmp_path / 'data' / 'm.mp4'}: its process died (exit status -9)")
+    assert index.reasons[1].startswith(
+        f"{tmp_path / 'data' / 'm.mp4'}: its process died (exit status -9)"
+    )
 
 
 def test_heads_of_truncated_videos_are_not_believed(tmp_path: Path) -> None:
@@ -170,7 +207,9 @@ def test_heads_of_truncated_videos_are_not_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_index_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_index_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "data"
     for k in range(6):
         copies.frames(root / f"v{k}", ["0.png", "1.png"])
@@ -195,7 +234,9 @@ def test_a_stopped_index_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(
         index_module,
         "in_processes",
-        lambda function, items, *rest, **more: ((item, function(item, looked.append(item[1]))) for item in items),
+        lambda function, items, *rest, **more: (
+            (item, function(item, looked.append(item[1]))) for item in items
+        ),
     )
     index = make_index(root, FOLDER, out, workers=1)
     assert looked == ["v3", "v4", "v5"]
@@ -206,14 +247,21 @@ def test_a_stopped_index_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
     # Shards, one after another, are the same as all at once.
     shards = [make_index(root, FOLDER, tmp_path / f"{i}.npz", shard=f"{i}/2") for i in (1, 2)]
     assert [list(shard.paths) for shard in shards] == [["v0", "v2", "v4"], ["v1", "v3", "v5"]]
-    assert densevos("data", "merge", tmp_path / "1.npz", tmp_path / "2.npz", "--out", tmp_path / "both.npz") == 0
+    assert (
+        densevos(
+            "data", "merge", tmp_path / "1.npz", tmp_path / "2.npz", "--out", tmp_path / "both.npz"
+        )
+        == 0
+    )
     assert list(read_index(tmp_path / "both.npz").paths) == list(whole.paths)
 
 
 def test_what_is_no_index_of_this_set_is_refused(tmp_path: Path) -> None:
     copies.frames(tmp_path / "a" / "v", ["0.png"])
     write_index(tmp_path / "other.npz", an_index(tmp_path / "b", {"v": 1}))
-    with pytest.raises(InputError, match=r"other\.npz: is an index of .*b \(folder, split all\); choose another"):
+    with pytest.raises(
+        InputError, match=r"other\.npz: is an index of .*b \(folder, split all\); choose another"
+    ):
         make_index(tmp_path / "a", FOLDER, tmp_path / "other.npz")
     with pytest.raises(InputError, match=r"must be called FILE\.npz"):
         make_index(tmp_path / "a", FOLDER, tmp_path / "index")
@@ -283,7 +331,9 @@ def test_an_index_moves_with_its_folder(videos: Path, tmp_path: Path) -> None:
     videos.rename(tmp_path / "moved")
     assert indexed_source(tmp_path / "moved" / "index.npz").path(0) == tmp_path / "moved" / "video0"
     (tmp_path / "moved" / "index.npz").rename(tmp_path / "index.npz")
-    with pytest.raises(InputError, match="video0, which is not there; if the data moved, put the index into"):
+    with pytest.raises(
+        InputError, match="video0, which is not there; if the data moved, put the index into"
+    ):
         indexed_source(tmp_path / "index.npz")
     write_index(tmp_path / "broken.npz", an_index(videos, {"video0": 0}))
     with pytest.raises(InputError, match="none of its 1 videos is usable"):
@@ -296,7 +346,9 @@ def test_checking_decodes_and_marks_what_is_broken(
 ) -> None:
     file, out = tmp_path / "index.npz", tmp_path / "checked.npz"
     write_index(file, an_index(videos, {f"video{k}": 9 for k in range(4)}))
-    (videos / "video1" / "00004.png").write_bytes(b"cut")  # the middle one of five that are looked at
+    (videos / "video1" / "00004.png").write_bytes(
+        b"cut"
+    )  # the middle one of five that are looked at
     (videos / "video2" / "00008.png").unlink()  # one fewer than the index says
     assert densevos("data", "check", file, "--all", "--workers", 1) == 2
     said = capsys.readouterr().err
@@ -353,7 +405,11 @@ def test_list_is_in_order_and_opens_nothing_of_an_index(
 
 def test_why_a_video_has_no_outcome() -> None:
     outcomes = (HungError("x"), DiedError("x"), InputError("x"))
-    assert [status_of(outcome) for outcome in outcomes] == [Status.HUNG, Status.CRASHED, Status.UNREADABLE]
+    assert [status_of(outcome) for outcome in outcomes] == [
+        Status.HUNG,
+        Status.CRASHED,
+        Status.UNREADABLE,
+    ]
 
 
 def test_packed_strings() -> None:

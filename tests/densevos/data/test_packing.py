@@ -38,7 +38,9 @@ CLIPS = ClipConfig(frames=3, size=32, short_side=(32, 40), gap=2)
 
 
 def pack(source: Path, out: Path, **changes) -> PackResult:
-    """Pack videos in one process; `changes` are settings of PackConfig, or arguments of pack_videos."""
+    """Pack videos in one process; `changes` are settings of PackConfig, or arguments of
+    pack_videos.
+    """
     settings = {"format": "jpeg", "short_side": 36, "every": 1, "shard_size": 2, **changes}
     config = PackConfig(**{field.name: settings.pop(field.name) for field in fields(PackConfig)})
     return pack_videos(source, out, config, **{"workers": 1, **settings})
@@ -46,7 +48,9 @@ def pack(source: Path, out: Path, **changes) -> PackResult:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two frame folders, a video file and a broken one, listed; packed as JPEG frames and as clips."""
+    """Two frame folders, a video file and a broken one, listed; packed as JPEG frames and as
+    clips.
+    """
     folder = tmp_path_factory.mktemp("packed")
     write_frames(folder / "a", 9, seed=0)
     write_frames(folder / "c", 7, seed=1)
@@ -76,8 +80,14 @@ def test_any_frames_of_any_video(folder: Path, format: str) -> None:
         assert len(reader) == len(original)
         in_order = np.stack(list(iterate_frames(reader)))
         np.testing.assert_array_equal(source.open(index).read([5, 0, 6, 0]), in_order[[5, 0, 6, 0]])
-        shrunk = [Image.fromarray(f).resize(in_order.shape[2:0:-1]) for f in original.read(range(len(original)))]
-        brightness = [np.asarray(image.convert("L"), int) for image in (*map(Image.fromarray, in_order), *shrunk)]
+        shrunk = [
+            Image.fromarray(f).resize(in_order.shape[2:0:-1])
+            for f in original.read(range(len(original)))
+        ]
+        brightness = [
+            np.asarray(image.convert("L"), int)
+            for image in (*map(Image.fromarray, in_order), *shrunk)
+        ]
         packed, expected = np.array_split(np.stack(brightness), 2)  # Colours are subsampled.
         assert abs(packed - expected).mean() < 8
     assert [number_of(frame) for frame in source.open(1).read([29, 3, 17])] == [29, 3, 17]
@@ -88,18 +98,29 @@ def test_any_frames_of_any_video(folder: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize(("format", "size"), [("jpeg", (75, 36)), ("clips", (74, 36))])
-def test_the_index_tells_sizes_and_lengths(folder: Path, format: str, size: tuple[int, int]) -> None:
+def test_the_index_tells_sizes_and_lengths(
+    folder: Path, format: str, size: tuple[int, int]
+) -> None:
     index = read_index(folder / format / INDEX)
     assert index.frames.tolist() == [9, 30, 7]
     assert index.key.tolist() == [0, 2, 3]
     assert index.shard.tolist() == [0, 1, 1]
     assert (index.width[1], index.height[1]) == size
-    assert json.loads((folder / format / RECORD).read_text())["broken"][0].startswith(f"{folder}/bad.mp4: video cannot")
+    assert json.loads((folder / format / RECORD).read_text())["broken"][0].startswith(
+        f"{folder}/bad.mp4: video cannot"
+    )
 
 
-def test_clips_begin_a_group_every_12_frames_and_may_be_read_in_any_order(folder: Path, tmp_path: Path) -> None:
+def test_clips_begin_a_group_every_12_frames_and_may_be_read_in_any_order(
+    folder: Path, tmp_path: Path
+) -> None:
     with tarfile.open(folder / "clips" / "shard-00001.tar") as shard:
-        assert shard.getnames() == ["00000002.mp4", "00000002.json", "00000003.mp4", "00000003.json"]
+        assert shard.getnames() == [
+            "00000002.mp4",
+            "00000002.json",
+            "00000003.mp4",
+            "00000003.json",
+        ]
         member = shard.extractfile("00000002.mp4")
         assert member is not None
         (tmp_path / "00000002.mp4").write_bytes(member.read())
@@ -118,11 +139,20 @@ def test_tar_reads_every_frame(folder: Path) -> None:
         np.testing.assert_array_equal(np.asarray(first), reader.read([0])[0])
 
 
-@pytest.mark.parametrize(("format", "members"), [("jpeg", ["00009.jpg", "json"]), ("clips", ["mp4", "json"])])
-def test_members_of_a_video_share_a_key_as_webdataset_finds_it(folder: Path, format: str, members: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("format", "members"), [("jpeg", ["00009.jpg", "json"]), ("clips", ["mp4", "json"])]
+)
+def test_members_of_a_video_share_a_key_as_webdataset_finds_it(
+    folder: Path, format: str, members: list[str]
+) -> None:
     with tarfile.open(folder / format / "shard-00001.tar") as shard:
-        keys = [re.fullmatch(r"((?:.*/|)[^.]+)[.]([^/]*)", name).groups() for name in shard.getnames()]
-    grouped = [(key, [suffix for _, suffix in group]) for key, group in itertools.groupby(keys, key=itemgetter(0))]
+        keys = [
+            re.fullmatch(r"((?:.*/|)[^.]+)[.]([^/]*)", name).groups() for name in shard.getnames()
+        ]
+    grouped = [
+        (key, [suffix for _, suffix in group])
+        for key, group in itertools.groupby(keys, key=itemgetter(0))
+    ]
     assert [key for key, _ in grouped] == ["00000002", "00000003"]
     assert set(members) <= set(grouped[0][1])
 
@@ -152,9 +182,33 @@ def test_several_machines_share_the_work(folder: Path, tmp_path: Path) -> None:
 
 
 def test_every_other_frame_keeps_its_name(folder: Path, tmp_path: Path) -> None:
-    arguments = ["data", "pack", folder / "b.mp4", "--out", tmp_path / "shards", "--format", "clips", "--every", "3"]
-    options = ["--short-side", "24", "--shard-size", "1", "--workers", "1", "--shard", "1/1", "--timeout", "100"]
-    assert console.run(lambda: cli.dispatch([str(argument) for argument in (*arguments, *options)])) == 0
+    arguments = [
+        "data",
+        "pack",
+        folder / "b.mp4",
+        "--out",
+        tmp_path / "shards",
+        "--format",
+        "clips",
+        "--every",
+        "3",
+    ]
+    options = [
+        "--short-side",
+        "24",
+        "--shard-size",
+        "1",
+        "--workers",
+        "1",
+        "--shard",
+        "1/1",
+        "--timeout",
+        "100",
+    ]
+    assert (
+        console.run(lambda: cli.dispatch([str(argument) for argument in (*arguments, *options)]))
+        == 0
+    )
     source = open_source(tmp_path / "shards")
     reader = source.open(0)
     assert reader.names[:3] == ["00000", "00003", "00006"]
@@ -193,17 +247,24 @@ def lines_left_out(source: ShardSource) -> list[str]:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "clips"])
-def test_a_truncated_shard_costs_the_videos_that_it_lost(copied: Callable[[str], Path], format: str) -> None:
+def test_a_truncated_shard_costs_the_videos_that_it_lost(
+    copied: Callable[[str], Path], format: str
+) -> None:
     shards = copied(format)
     index = read_index(shards / INDEX)
     shard = shards / "shard-00001.tar"
     shard.write_bytes(shard.read_bytes()[: index.start[2] + 100])
-    with pytest.warns(UserWarning, match=r"shard-00001\.tar: shard is truncated to \d+ bytes, 1 of its 2 videos are"):
+    with pytest.warns(
+        UserWarning,
+        match=r"shard-00001\.tar: shard is truncated to \d+ bytes, 1 of its 2 videos are",
+    ):
         source = open_source(shards)
     (line,) = lines_left_out(source)
     assert line.startswith(f"{shard}:c: shard is truncated (")
     shard.unlink()
-    with pytest.warns(UserWarning, match=r"shard-00001\.tar: shard is missing, 2 of its 2 videos are left out"):
+    with pytest.warns(
+        UserWarning, match=r"shard-00001\.tar: shard is missing, 2 of its 2 videos are left out"
+    ):
         source = open_source(shards)
     assert [line.partition(": shard cannot be read")[0] for line in lines_left_out(source)] == [
         f"{shard}:b",
@@ -213,12 +274,16 @@ def test_a_truncated_shard_costs_the_videos_that_it_lost(copied: Callable[[str],
 
 @pytest.mark.parametrize("format", ["jpeg", "clips"])
 @pytest.mark.parametrize("place", ["start", "about"])
-def test_a_shard_replaced_by_garbage_in_mid_run(copied: Callable[[str], Path], format: str, place: str) -> None:
+def test_a_shard_replaced_by_garbage_in_mid_run(
+    copied: Callable[[str], Path], format: str, place: str
+) -> None:
     shards = copied(format)
     source = open_source(shards)
     index = source.index
     assert lines_left_out(source) == []
-    begin, stop = (index.start[1], index.about[1]) if place == "start" else (index.about[1], index.stop[1])
+    begin, stop = (
+        (index.start[1], index.about[1]) if place == "start" else (index.about[1], index.stop[1])
+    )
     content = bytearray((shards / "shard-00001.tar").read_bytes())
     content[begin:stop] = np.random.default_rng(0).bytes(stop - begin)
     (shards / "shard-00001.tar").write_bytes(content)
@@ -255,7 +320,9 @@ def test_an_index_of_other_shards_is_noticed(copied: Callable[[str], Path]) -> N
     shards = copied("jpeg")
     index = read_index(shards / INDEX)
     write_index(shards / INDEX, replace(index, start=index.start + 512))
-    with pytest.raises(InputError, match=r"shard-00000\.tar:a: shard does not match its index \(sizes of frames\)"):
+    with pytest.raises(
+        InputError, match=r"shard-00000\.tar:a: shard does not match its index \(sizes of frames\)"
+    ):
         open_source(shards).open(0)
     write_index(shards / INDEX, replace(index, about=index.about + 10**9, stop=index.stop + 10**9))
     with pytest.warns(UserWarning, match="shard is truncated"):
@@ -274,7 +341,10 @@ def spoil(name: str, content: str) -> Callable[[Path], object]:
         (spoil(INDEX, "none"), r"index\.npz: index of shards cannot be read"),
         (spoil(RECORD, "none"), r"shards\.json: is no record of shards"),
         (spoil(RECORD, "[]"), r"shards\.json: is no record of shards"),
-        (spoil(RECORD, '{"version": 2, "format": "jpeg"}'), "format jpeg in version 2 is not known here"),
+        (
+            spoil(RECORD, '{"version": 2, "format": "jpeg"}'),
+            "format jpeg in version 2 is not known here",
+        ),
         (lambda shards: (shards / RECORD).unlink(), "packing is not finished"),
     ],
 )
@@ -290,7 +360,10 @@ def test_folders_that_cannot_be_opened(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"short_side": 24}, r"was packed with another short_side \(pack\.json\); choose another --out"),
+        (
+            {"short_side": 24},
+            r"was packed with another short_side \(pack\.json\); choose another --out",
+        ),
         ({"short_side": 0}, "--short-side 0: must be at least 1"),
         ({"timeout": 0}, "--timeout: must be above 0 seconds"),
         ({"every": 0}, "--every 0: must be at least 1"),
@@ -299,14 +372,18 @@ def test_folders_that_cannot_be_opened(
         ({"shard": "1/2", "overwrite": True}, "--overwrite: would delete what other --shard wrote"),
     ],
 )
-def test_what_cannot_be_packed(copied: Callable[[str], Path], folder: Path, settings: dict, message: str) -> None:
+def test_what_cannot_be_packed(
+    copied: Callable[[str], Path], folder: Path, settings: dict, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         pack(folder / "list.txt", copied("jpeg"), **settings)
 
 
 def test_videos_of_which_none_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
-    with pytest.raises(InputError, match=r"none of its 1 videos can be read; the first: .*bad\.mp4: video cannot"):
+    with pytest.raises(
+        InputError, match=r"none of its 1 videos can be read; the first: .*bad\.mp4: video cannot"
+    ):
         pack(tmp_path / "bad.mp4", tmp_path / "shards")
     (tmp_path / "shards" / SETTINGS).write_text("[]")
     with pytest.raises(InputError, match=r"pack\.json: is no record of packing"):

@@ -31,7 +31,12 @@ from densevos.config import (
 from densevos.data.clips import ClipBatch
 from densevos.data.packing import PackConfig, pack_videos
 from densevos.engine import checkpoint, loop, reporter
-from densevos.engine.optimisation import choose_device, choose_precision, make_optimiser, make_schedule
+from densevos.engine.optimisation import (
+    choose_device,
+    choose_precision,
+    make_optimiser,
+    make_schedule,
+)
 from densevos.learners.self_training import losses_at
 from densevos.methods.registry import read_config, write_config
 from densevos.methods.self_training import make_learner
@@ -83,9 +88,13 @@ def rates(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> list[fl
 
 
 def test_schedules_count_in_epochs() -> None:
-    steps = rates(OptimiserConfig(lr=1.0, decay_every=2, decay_factor=0.5), epochs=5, steps_per_epoch=3)
+    steps = rates(
+        OptimiserConfig(lr=1.0, decay_every=2, decay_factor=0.5), epochs=5, steps_per_epoch=3
+    )
     assert steps == [1.0] * 6 + [0.5] * 6 + [0.25] * 3
-    cosine = rates(OptimiserConfig(lr=1.0, schedule="cosine", warmup=1), epochs=3, steps_per_epoch=4)
+    cosine = rates(
+        OptimiserConfig(lr=1.0, schedule="cosine", warmup=1), epochs=3, steps_per_epoch=4
+    )
     assert cosine[:4] == [0.25, 0.5, 0.75, 1.0]
     assert cosine[4:] == pytest.approx([(1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)])
 
@@ -144,9 +153,14 @@ def test_watching_a_run_changes_nothing_of_it(
 
 @pytest.mark.slow
 def test_training_lowers_the_loss(tiny: TrainConfig, tmp_path: Path) -> None:
-    longer = dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, epochs=15, checkpoint_every=1000))
+    longer = dataclasses.replace(
+        tiny, loop=dataclasses.replace(tiny.loop, epochs=15, checkpoint_every=1000)
+    )
     train(longer, tmp_path / "run")
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [
+        json.loads(line)["loss"]
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
 
 
@@ -178,7 +192,9 @@ def start(config: TrainConfig, folder: Path, resume: str) -> subprocess.Popen:
     path = folder.with_suffix(".json")
     write_config(path, config)
     return subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(path), str(folder), resume], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUNNER, str(path), str(folder), resume],
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -206,7 +222,10 @@ def test_killed_and_resumed_ends_bit_identical(tiny: TrainConfig, tmp_path: Path
         file.write('{"step": 999, "lo')  # a torn last line
     train(config, tmp_path / "killed", resume="auto")
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"]
+        for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert steps == list(range(1, 25))
     assert not list(tmp_path.rglob("*.part"))
 
@@ -268,13 +287,17 @@ def test_a_clock_that_goes_backwards_changes_nothing(
     monkeypatch.setattr(time, "time", lambda: next(now))
     train(tiny, tmp_path / "run")
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert all(line["clips_per_second"] > 0 for line in lines)
 
 
 @pytest.mark.slow
 def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_path: Path) -> None:
-    """What a reading process raises arrives without its traceback, and the process does not wait for it for ever."""
+    """What a reading process raises arrives without its traceback, and the process does not wait
+    for it for ever.
+    """
     short = dataclasses.replace(
         tiny,
         clips=dataclasses.replace(tiny.clips, frames=20),
@@ -288,15 +311,21 @@ def test_no_usable_video_ends_the_process_with_one_line(tiny: TrainConfig, tmp_p
     assert line.startswith("error: none of the 4 videos can be used; the first: ")
 
 
-def test_loss_that_is_not_finite_stops_and_names_the_clips(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_stops_and_names_the_clips(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     wild = dataclasses.replace(tiny, optimiser=OptimiserConfig(name="sgd", lr=1e30))
     with pytest.raises(RunError, match=r"loss is nan at step \d, clips .*video\d"):
         train(wild, tmp_path / "run")
     assert not (tmp_path / "run" / "encoder.safetensors").exists()
 
 
-@pytest.mark.parametrize("numbers", [10, 1_000_000])  # torch hides the error of what it does not buffer
-def test_a_full_disk_is_told_of_with_the_file(numbers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "numbers", [10, 1_000_000]
+)  # torch hides the error of what it does not buffer
+def test_a_full_disk_is_told_of_with_the_file(
+    numbers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @contextlib.contextmanager
     def on_a_full_disk(path: Path) -> Iterator[io.FileIO]:
         with open("/dev/full", "wb", buffering=0) as file:
@@ -327,7 +356,9 @@ def test_output_folder_is_not_overwritten_unasked(tiny: TrainConfig, tmp_path: P
     assert not (run / "mine.txt").exists()
 
 
-def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_resume_refuses_another_configuration_and_broken_checkpoints(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     train(tiny, run)
     changed = dataclasses.replace(tiny, optimiser=OptimiserConfig(lr=0.5))
@@ -335,7 +366,10 @@ def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: Train
         train(changed, run, resume="auto")
     foreign = tmp_path / "foreign.pt"
     torch.save({"model": {}}, foreign)
-    for path, reason in ((run / "none.pt", "no such checkpoint"), (foreign, "is no checkpoint of a training run")):
+    for path, reason in (
+        (run / "none.pt", "no such checkpoint"),
+        (foreign, "is no checkpoint of a training run"),
+    ):
         with pytest.raises(InputError, match=f"{path.name}: {reason}"):
             train(tiny, tmp_path / "new", resume=str(path))
     assert not (tmp_path / "new").exists()
@@ -344,11 +378,17 @@ def test_resume_refuses_another_configuration_and_broken_checkpoints(tiny: Train
         train(wider, tmp_path / "new", resume=str(run / "checkpoints" / "best.pt"))
 
 
-def test_resuming_may_change_what_has_no_effect_and_keeps_the_first_record(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_resuming_may_change_what_has_no_effect_and_keeps_the_first_record(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     train(tiny, run)
     record = (run / "provenance.json").read_text()
-    train(dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, workers=1, log_every=2)), run, resume="auto")
+    train(
+        dataclasses.replace(tiny, loop=dataclasses.replace(tiny.loop, workers=1, log_every=2)),
+        run,
+        resume="auto",
+    )
     assert (run / "provenance.json").read_text() == record
     again = json.loads((run / "provenance-step-00000004.json").read_text())
     assert again["resumed_from"] == str(run / "checkpoints" / "step-00000004.pt")
@@ -374,7 +414,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     train(tiny, run)
     last = checkpoint.checkpoint_path(run / "checkpoints", 4)
     damage(last)
-    with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read \(.*\); give another"):
+    with pytest.raises(
+        InputError, match=r"step-00000004\.pt: checkpoint cannot be read \(.*\); give another"
+    ):
         train(tiny, run, resume=str(last))
     with pytest.raises(InputError, match=r"step-00000004\.pt: checkpoint cannot be read"):
         export(last, tmp_path / "encoder.safetensors")
@@ -395,9 +437,13 @@ def test_resume_refuses_steps_of_another_number_of_clips(tiny: TrainConfig, tmp_
     record = json.loads(file.read_text())
     assert record["processes"] == 1
     file.write_text(json.dumps({**record, "processes": 2}))
-    for out, resume in ((run, "auto"), (tmp_path / "new", str(run / "checkpoints" / "step-00000003.pt"))):
+    for out, resume in (
+        (run, "auto"),
+        (tmp_path / "new", str(run / "checkpoints" / "step-00000003.pt")),
+    ):
         with pytest.raises(
-            InputError, match=r"takes 4 clips in 2 processes, but now it would take 2 in 1; pass --loop\."
+            InputError,
+            match=r"takes 4 clips in 2 processes, but now it would take 2 in 1; pass --loop\.",
         ):
             train(tiny, out, resume=resume)
     assert not (tmp_path / "new").exists()
@@ -413,17 +459,24 @@ def test_encoders_of_epochs_are_kept(tiny: TrainConfig, tmp_path: Path) -> None:
     assert [file.name for file in files] == [f"epoch-000{k}.safetensors" for k in (1, 2, 3)]
     _, card = load_encoder(files[1])
     assert card["training"]["epoch"] == 2
-    kept, last = (load_encoder(file)[0].state_dict() for file in (files[2], tmp_path / "run" / "encoder.safetensors"))
+    kept, last = (
+        load_encoder(file)[0].state_dict()
+        for file in (files[2], tmp_path / "run" / "encoder.safetensors")
+    )
     assert all(torch.equal(kept[name], last[name]) for name in last)
 
 
-def test_checkpoints_come_by_minutes(tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_come_by_minutes(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds = itertools.count(step=35)
     monkeypatch.setattr(reporter.time, "perf_counter", lambda: float(next(seconds)))
     saved: list[int] = []
     save = checkpoint.save_step
     monkeypatch.setattr(
-        checkpoint, "save_step", lambda folder, step, *a, **k: (saved.append(step), save(folder, step, *a, **k))
+        checkpoint,
+        "save_step",
+        lambda folder, step, *a, **k: (saved.append(step), save(folder, step, *a, **k)),
     )
     train(of_steps(tiny, epochs=4, checkpoint_every=None, checkpoint_minutes=3), tmp_path / "run")
     assert saved == [2, 4, 6, 8]
@@ -431,12 +484,15 @@ def test_checkpoints_come_by_minutes(tiny: TrainConfig, tmp_path: Path, monkeypa
 
 def test_accumulation_is_refused_where_it_is_not_exact(tiny: TrainConfig) -> None:
     with pytest.raises(
-        InputError, match=r"--loop\.accumulate: each of several batches would see its own anchors alone"
+        InputError,
+        match=r"--loop\.accumulate: each of several batches would see its own anchors alone",
     ):
         of_steps(tiny, accumulate=2).check()
 
 
-def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     run = tmp_path / os.fsdecode(b"caf\xe9")
     with pytest.raises(InputError, match=r"name is no UTF-8.*choose another --out"):
         train(tiny, run)
@@ -465,12 +521,17 @@ def broken_video(folder: Path) -> None:
 def test_a_run_goes_on_without_a_video_that_was_taken_from_the_list(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order of the others stays, and others stand in for it, as they did while it was there and broken."""
+    """The order of the others stays, and others stand in for it, as they did while it was there and
+    broken.
+    """
     broken_video(tiny.data / "video2")
     train(tiny, tmp_path / "whole")
     stopped_after_second(monkeypatch, tiny, tmp_path / "run")
     shutil.rmtree(tiny.data / "video2")
-    with pytest.warns(UserWarning, match=r"data: 1 of the 4 videos that .*run began with are gone, such as .*video2"):
+    with pytest.warns(
+        UserWarning,
+        match=r"data: 1 of the 4 videos that .*run began with are gone, such as .*video2",
+    ):
         train(tiny, tmp_path / "run", resume="auto")
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     (line,) = (tmp_path / "run" / "skipped.txt").read_text().splitlines()
@@ -509,7 +570,12 @@ def test_a_truncated_shard_costs_its_videos_and_nothing_once_it_is_whole_again(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = tmp_path / "shards"
-    pack_videos(tiny.data, shards, PackConfig(format="jpeg", short_side=40, every=1, shard_size=3), workers=1)
+    pack_videos(
+        tiny.data,
+        shards,
+        PackConfig(format="jpeg", short_side=40, every=1, shard_size=3),
+        workers=1,
+    )
     config = of_steps(dataclasses.replace(tiny, data=shards), epochs=3)
     train(config, tmp_path / "whole")
     stopped_after_second(monkeypatch, config, tmp_path / "run")
@@ -534,7 +600,8 @@ def test_more_broken_videos_than_a_few_stop_the_run_with_their_list(
         broken_video(tiny.data / name)
     listed = re.escape(str(tmp_path / "run" / "skipped.txt"))
     with pytest.raises(
-        InputError, match=rf"[23] of 4 videos cannot be used, more than --loop.max-broken 0.05; {listed} "
+        InputError,
+        match=rf"[23] of 4 videos cannot be used, more than --loop.max-broken 0.05; {listed} ",
     ):
         train(tiny, tmp_path / "run")
     assert len((tmp_path / "run" / "skipped.txt").read_text().splitlines()) >= 2
@@ -542,22 +609,31 @@ def test_more_broken_videos_than_a_few_stop_the_run_with_their_list(
     assert train(of_steps(tiny, max_broken=1), tmp_path / "other").skipped
 
 
-def test_export_of_the_last_checkpoint_is_the_trained_encoder(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_export_of_the_last_checkpoint_is_the_trained_encoder(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     train(tiny, tmp_path / "run")
     export(tmp_path / "run" / "checkpoints" / "step-00000004.pt", tmp_path / "out.safetensors")
     trained, _ = load_encoder(tmp_path / "run" / "encoder.safetensors")
     exported, card = load_encoder(tmp_path / "out.safetensors")
     assert card["training"]["steps"] == 4
     assert all(
-        torch.equal(a, b) for a, b in zip(trained.state_dict().values(), exported.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(trained.state_dict().values(), exported.state_dict().values(), strict=True)
     )
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("gradient", [True, False])
-def test_regularising_branch_options(tiny: TrainConfig, mode: str, gradient: bool, monkeypatch) -> None:
-    """In eval mode the branch leaves BatchNorm's statistics alone; its reference frame carries a gradient if asked."""
-    objective = dataclasses.replace(tiny.objective, regularising_bn=mode, regularising_gradient=gradient)
+def test_regularising_branch_options(
+    tiny: TrainConfig, mode: str, gradient: bool, monkeypatch
+) -> None:
+    """In eval mode the branch leaves BatchNorm's statistics alone; its reference frame carries a
+    gradient if asked.
+    """
+    objective = dataclasses.replace(
+        tiny.objective, regularising_bn=mode, regularising_gradient=gradient
+    )
     learner = make_learner(dataclasses.replace(tiny, objective=objective))
     encode, encoded = learner._encode, []
 
@@ -592,7 +668,12 @@ def test_two_processes_have_the_gradient_of_one_on_the_whole_batch(tmp_path: Pat
     index = torch.randint(0, 36, (4, 4), generator=generator)
     scale = torch.ones(8, requires_grad=True)
     whole = losses_at(
-        first * scale.view(-1, 1, 1), second * scale.view(-1, 1, 1), theta, index, index, SelfTrainingConfig()
+        first * scale.view(-1, 1, 1),
+        second * scale.view(-1, 1, 1),
+        theta,
+        index,
+        index,
+        SelfTrainingConfig(),
     )
     whole["loss"].backward()
     run_two_ranks(_rank_gradient, tmp_path, first, second, theta, index, tmp_path)

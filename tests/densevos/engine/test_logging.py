@@ -56,14 +56,18 @@ class FakeRun:
         self.finished = True
 
 
-def test_weights_and_biases_gets_what_the_others_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_and_biases_gets_what_the_others_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs: list[tuple[dict[str, Any], FakeRun]] = []
 
     def init(**options: Any) -> FakeRun:
         runs.append((options, FakeRun()))
         return runs[-1][1]
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Image=lambda pixels: pixels))
+    monkeypatch.setitem(
+        sys.modules, "wandb", SimpleNamespace(init=init, Image=lambda pixels: pixels)
+    )
     for folder in ("one", "one", "two"):
         (tmp_path / folder).mkdir(exist_ok=True)
         with MetricsLog(tmp_path / folder, wandb="videos") as log:
@@ -80,7 +84,9 @@ def test_weights_and_biases_gets_what_the_others_get(tmp_path: Path, monkeypatch
     assert run.finished
 
 
-def test_without_wandb_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wandb_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(InputError, match=r"pip install 'densevos\[wandb\]'"):
         MetricsLog(tmp_path, wandb="videos")

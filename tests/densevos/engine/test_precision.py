@@ -20,14 +20,22 @@ CUDA = torch.device("cuda", 0)
 @pytest.fixture
 def settings() -> Iterator[None]:
     """Puts back what `tune` sets for the whole process."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    before = (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+    )
     yield
     torch.set_float32_matmul_precision(before[0])
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:]
 
 
-@pytest.mark.parametrize(("capability", "precision"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
-def test_auto_takes_bf16_where_a_gpu_multiplies_it(capability: tuple[int, int], precision: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("capability", "precision"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)]
+)
+def test_auto_takes_bf16_where_a_gpu_multiplies_it(
+    capability: tuple[int, int], precision: torch.dtype
+) -> None:
     with mock.patch.object(torch.cuda, "get_device_capability", return_value=capability):
         assert choose_precision(LoopConfig(), CUDA) == precision
         assert multiplies_bf16(CUDA) == (precision == torch.bfloat16)
@@ -66,7 +74,9 @@ def rounded(x: Tensor, bits: int) -> Tensor:
 
 
 def test_tf32_changes_the_loss_by_less_than_bf16_keys_do() -> None:
-    """Keys of a network in bf16 are rounded to 8 bits; TF32 rounds the factors of the affinity to 11."""
+    """Keys of a network in bf16 are rounded to 8 bits; TF32 rounds the factors of the affinity to
+    11.
+    """
     draw = torch.Generator().manual_seed(0)
     keys = F.normalize(torch.randn(2, 3, 32, 8, 8, generator=draw), dim=2)
     anchors = keys[:, 0].flatten(2).transpose(1, 2)[:, ::8].flatten(0, 1)

@@ -100,8 +100,17 @@ def test_modules_are_the_network_both_ways_and_the_rest_is_the_loss(ticks: Ticks
             loss.backward()
         timer.end_step()
     timer.lines()
-    assert timer.seconds == {"data": 0, "transfer": 0, "network": 14, "loss": 3, "update": 0, "other": 0}
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in learner.modules())
+    assert timer.seconds == {
+        "data": 0,
+        "transfer": 0,
+        "network": 14,
+        "loss": 3,
+        "update": 0,
+        "other": 0,
+    }
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in learner.modules()
+    )
 
 
 def test_copies_to_a_device_are_the_transfer(ticks: Ticks) -> None:

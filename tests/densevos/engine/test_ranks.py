@@ -1,4 +1,6 @@
-"""Several processes learn what one does, go on as another number of them, and name a rank that is lost."""
+"""Several processes learn what one does, go on as another number of them, and name a rank that is
+lost.
+"""
 
 import dataclasses
 import json
@@ -35,8 +37,8 @@ def _train(rank: int, config: TrainConfig, out: Path) -> None:
         distributed.on_first(_no_such_data)
     assert distributed.totals([1, rank]) == [2, 1]
     assert distributed.gathered(rank) == [0, 1]
-    distributed.wait()
-    distributed.wait()
+    distributed.barrier()
+    distributed.barrier()
     train(config, out)
 
 
@@ -45,7 +47,9 @@ def _no_such_data() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_and_one_goes_on_for_them(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does_and_one_goes_on_for_them(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
     for k in range(4, 8):
         write_frames(tiny.data / f"video{k}", 9, seed=k)
     loop = dataclasses.replace(
@@ -68,7 +72,9 @@ def test_two_processes_learn_what_one_does_and_one_goes_on_for_them(tiny: TrainC
 
 
 def assert_alike(found: list[float], wanted: list[float]) -> None:
-    """From the same weights the first losses are equal; later rounding decides between pseudo-labels now and then."""
+    """From the same weights the first losses are equal; later rounding decides between
+    pseudo-labels now and then.
+    """
     assert found[0] == pytest.approx(wanted[0], rel=1e-6)
     assert found == pytest.approx(wanted, rel=0.02)
 
@@ -83,19 +89,28 @@ def _gradients(rank: int, config: TrainConfig, frames: torch.Tensor, out: Path) 
 
 
 @pytest.mark.slow
-def test_three_processes_have_the_gradient_and_statistics_of_one(tiny: TrainConfig, tmp_path: Path) -> None:
-    frames = torch.randint(0, 255, (6, 2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+def test_three_processes_have_the_gradient_and_statistics_of_one(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    frames = torch.randint(
+        0, 255, (6, 2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
     run_ranks(3, _gradients, tmp_path, tiny, frames, tmp_path)
     learner = make_learner(tiny)
     learner(ClipBatch(frames, tuple("abcdef")), torch.Generator().manual_seed(0))["loss"].backward()
-    whole = {name: value.grad for name, value in learner.named_parameters()} | dict(learner.named_buffers())
+    whole = {name: value.grad for name, value in learner.named_parameters()} | dict(
+        learner.named_buffers()
+    )
     for rank in range(3):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert found.keys() == whole.keys()
         for name, value in whole.items():
             assert value is not None
             # The bias before a BatchNorm has no gradient but rounding.
-            assert float((found[name] - value).double().norm()) < 1e-4 * float(value.double().norm()) + 1e-5, name
+            assert (
+                float((found[name] - value).double().norm())
+                < 1e-4 * float(value.double().norm()) + 1e-5
+            ), name
 
 
 def _hang(rank: int) -> None:
@@ -103,7 +118,10 @@ def _hang(rank: int) -> None:
         time.sleep(8)
         return
     distributed.ROLL_CALL_SECONDS = 1
-    with pytest.raises(RunError, match=r"^rank 1 of 2 died or hangs; .*--resume auto$"), distributed.lost_ranks_named():
+    with (
+        pytest.raises(RunError, match=r"^rank 1 of 2 died or hangs; .*--resume auto$"),
+        distributed.lost_ranks_named(),
+    ):
         dist.all_reduce(torch.zeros(1))
 
 
@@ -128,12 +146,16 @@ def test_the_order_of_videos_does_not_depend_on_who_reads_them() -> None:
         assert step.keys == [key for share in shares for key in share.keys]
         for share in shares:
             assert {index for _, index in share.keys}.isdisjoint(share.beside)
-            assert {index for _, index in step.keys} == {index for _, index in share.keys}.union(share.beside)
+            assert {index for _, index in step.keys} == {index for _, index in share.keys}.union(
+                share.beside
+            )
 
 
 def test_a_global_batch_is_shared_or_refused(tiny: TrainConfig) -> None:
     loop = dataclasses.replace(tiny.loop, global_batch=12)
     assert [batch_of_one(loop, ranks) for ranks in (1, 2, 3)] == [12, 6, 4]
     assert batch_of_one(tiny.loop, 3) == tiny.loop.batch
-    with pytest.raises(InputError, match=r"--loop\.global-batch 12: is no multiple of the 5 processes"):
+    with pytest.raises(
+        InputError, match=r"--loop\.global-batch 12: is no multiple of the 5 processes"
+    ):
         batch_of_one(loop, 5)

@@ -24,9 +24,13 @@ from densevos.engine.readers import Readers
 
 
 class Numbers(VideoDataset):
-    """Video i is the number i; reading number 5 does what a test wants, and so does making a batch of it."""
+    """Video i is the number i; reading number 5 does what a test wants, and so does making a batch
+    of it.
+    """
 
-    def __init__(self, at_five: Callable[[], object], in_batch: Callable[[], object] = lambda: None):
+    def __init__(
+        self, at_five: Callable[[], object], in_batch: Callable[[], object] = lambda: None
+    ):
         super().__init__(8, seed=0)
         self.at_five, self.in_batch = at_five, in_batch
 
@@ -60,7 +64,9 @@ class Many(VideoDataset):
         return Frames(torch.full((1000, 1000), index, dtype=torch.uint8), (self.title(index),))
 
     def collate(self, samples: Sequence[Frames]) -> Frames:
-        return Frames(torch.stack([one.frames for one in samples]), tuple(one.names[0] for one in samples))
+        return Frames(
+            torch.stack([one.frames for one in samples]), tuple(one.names[0] for one in samples)
+        )
 
 
 def read(
@@ -109,7 +115,9 @@ def test_a_reading_process_that_is_killed_costs_nothing(workers: int, tmp_path: 
     videos = Numbers(once(tmp_path, lambda: os.kill(os.getpid(), signal.SIGKILL)))
     assert read(videos, workers=workers, on_loss=lines.append) == ORDER
     (line,) = lines
-    assert line.startswith("clips/5.mp4: the process that read it died (SIGKILL); if memory was short")
+    assert line.startswith(
+        "clips/5.mp4: the process that read it died (SIGKILL); if memory was short"
+    )
     assert not videos.left_out
     assert not multiprocessing.active_children()
 
@@ -117,17 +125,30 @@ def test_a_reading_process_that_is_killed_costs_nothing(workers: int, tmp_path: 
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"^clips/5\.mp4: the process that read it died \(SIGKILL\); if"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            r"^clips/5\.mp4: the process that read it died \(SIGKILL\); if",
+        ),
         (lambda: os._exit(3), r"^clips/5\.mp4: the process that read it died \(exit status 3\)"),
-        (lambda: time.sleep(60), r"^clips/5\.mp4: reading it takes more than 2 seconds; .*--loop\.reader-timeout"),
-        (lambda: os.kill(os.getpid(), signal.SIGSTOP), r"^clips/5\.mp4: reading it takes more than 2 seconds"),
+        (
+            lambda: time.sleep(60),
+            r"^clips/5\.mp4: reading it takes more than 2 seconds; .*--loop\.reader-timeout",
+        ),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGSTOP),
+            r"^clips/5\.mp4: reading it takes more than 2 seconds",
+        ),
     ],
 )
-def test_a_video_that_ends_or_holds_up_its_reader_is_left_out(fault: Callable[[], object], reason: str) -> None:
+def test_a_video_that_ends_or_holds_up_its_reader_is_left_out(
+    fault: Callable[[], object], reason: str
+) -> None:
     videos = Numbers(fault)
     batches = read(videos)
     # Every video but one keeps its place; a random other one stands in for it.
-    assert [5 in batch for batch in ORDER] == [batch != other for batch, other in zip(batches, ORDER, strict=True)]
+    assert [5 in batch for batch in ORDER] == [
+        batch != other for batch, other in zip(batches, ORDER, strict=True)
+    ]
     assert not any(5 in batch or len(set(batch)) == 1 for batch in batches)
     assert re.match(reason, videos.left_out["clips/5.mp4"])
     assert not multiprocessing.active_children()
@@ -136,7 +157,10 @@ def test_a_video_that_ends_or_holds_up_its_reader_is_left_out(fault: Callable[[]
 @pytest.mark.parametrize(
     ("videos", "reason"),
     [
-        (Numbers(lambda: None, lambda: os._exit(3)), r"^5 reading processes were lost one after the other; the last: "),
+        (
+            Numbers(lambda: None, lambda: os._exit(3)),
+            r"^5 reading processes were lost one after the other; the last: ",
+        ),
         (Numbers(fail(RunError("labels are wrong"))), "^labels are wrong$"),
     ],
 )
@@ -148,7 +172,9 @@ def test_what_cannot_be_helped_ends_the_run_in_one_line(videos: VideoDataset, re
 
 
 def test_a_fault_of_the_program_comes_with_its_place() -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)in a reading process:.*in_batch.*KeyError: 'wrong'"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)in a reading process:.*in_batch.*KeyError: 'wrong'"
+    ):
         read(Numbers(lambda: None, fail(KeyError("wrong"))))
 
 
@@ -165,12 +191,17 @@ readers._hand_out()
 print(readers._readers[0]._process.pid, flush=True)
 time.sleep(600)
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         reader = int(process.stdout.readline())
         process.kill()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{reader}").exists() and "State:\tZ" not in Path(f"/proc/{reader}/status").read_text():
+    while (
+        Path(f"/proc/{reader}").exists()
+        and "State:\tZ" not in Path(f"/proc/{reader}/status").read_text()
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -190,7 +221,10 @@ def test_no_usable_video_is_an_error_of_the_input() -> None:
         def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> int:
             raise ValueError(f"bad {index}")
 
-    with pytest.raises(InputError, match=r"^none of the 8 videos can be used; the first: clips/\d\.mp4: .*ValueError"):
+    with pytest.raises(
+        InputError,
+        match=r"^none of the 8 videos can be used; the first: clips/\d\.mp4: .*ValueError",
+    ):
         read(Broken(lambda: None))
 
 
@@ -199,13 +233,19 @@ def test_a_run_that_waits_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Stopped):
         read(Numbers(lambda: time.sleep(60)), stop_asked=lambda: True)
     assert not multiprocessing.active_children()
-    assert read(Numbers(lambda: None), stop_asked=lambda: True)  # what comes in time is still trained on
+    assert read(
+        Numbers(lambda: None), stop_asked=lambda: True
+    )  # what comes in time is still trained on
 
 
-def test_without_reading_processes_training_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_reading_processes_training_reads_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(readers, "readers_can_start", lambda: False)
     sampler, config = ClipSampler(8, 2, 1, 0), LoopConfig(workers=2)
-    with pytest.warns(UserWarning, match=r"need Linux, and this is .*: training reads in its own process"):
+    with pytest.warns(
+        UserWarning, match=r"need Linux, and this is .*: training reads in its own process"
+    ):
         batches = Readers(Many(), sampler, config, lambda: False)
     with batches:
         assert next(batches).frames.shape == (2, 1000, 1000)

@@ -12,7 +12,9 @@ from densevos.data.sources.video import open_frames
 from densevos.inference.segmenter import Segmenter, View
 from densevos.models.mug import MugNetwork
 
-SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear")
+SMALL = EncoderConfig(
+    architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear"
+)
 CPU = torch.device("cpu")
 
 
@@ -51,14 +53,22 @@ def test_with_flip_a_mirrored_video_has_mirrored_masks(network: MugNetwork, vide
     reader = open_frames(sorted(videos.iterdir())[0])
     plain, mirrored = Frames(reader, mirrored=False), Frames(reader, mirrored=True)
     once = Segmenter(network, 96, 4, CPU)
-    assert np.abs(np.array(list(once(plain))) - np.array(list(once(mirrored)))[:, :, ::-1]).max() > 1e-3
+    assert (
+        np.abs(np.array(list(once(plain))) - np.array(list(once(mirrored)))[:, :, ::-1]).max()
+        > 1e-3
+    )
     twice = Segmenter(network, 96, 4, CPU, flip=True)
-    np.testing.assert_allclose(list(twice(plain)), np.array(list(twice(mirrored)))[:, :, ::-1], atol=1e-5)
+    np.testing.assert_allclose(
+        list(twice(plain)), np.array(list(twice(mirrored)))[:, :, ::-1], atol=1e-5
+    )
 
 
 def test_probabilities_of_sizes_are_averaged(network: MugNetwork, videos: Path) -> None:
     reader = open_frames(sorted(videos.iterdir())[0])
-    alone = [np.array(list(Segmenter(network, 96, 4, CPU, scales=(scale,))(reader))) for scale in (1, 1.5)]
+    alone = [
+        np.array(list(Segmenter(network, 96, 4, CPU, scales=(scale,))(reader)))
+        for scale in (1, 1.5)
+    ]
     together = np.array(list(Segmenter(network, 96, 4, CPU, scales=(1, 1.5))(reader)))
     assert together.shape == (9, 40, 56)
     np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-6)

@@ -29,8 +29,12 @@ def test_info_tells_versions_decoders_and_memory(
     assert isinstance(told["bf16_native_on_cpu"], bool)
 
 
-def test_a_decoder_that_does_not_load_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "loading_problem", lambda name: "no FFmpeg" if name == "torchcodec" else None)
+def test_a_decoder_that_does_not_load_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        system, "loading_problem", lambda name: "no FFmpeg" if name == "torchcodec" else None
+    )
     told = system.describe_system()["decoders"]
     assert told["torchcodec"] == "does not load: no FFmpeg"
     assert told["pyav"][0].isdigit()

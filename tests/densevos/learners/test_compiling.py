@@ -1,4 +1,6 @@
-"""What torch.compile can take of a DUL step is one graph each: the encoder, and the losses at given anchors."""
+"""What torch.compile can take of a DUL step is one graph each: the encoder, and the losses at given
+anchors.
+"""
 
 from functools import partial
 
@@ -17,7 +19,9 @@ CONFIG = SelfTrainingConfig(anchor_grid=2, cross_view_grid=2)
 @pytest.mark.slow
 def test_no_graph_breaks() -> None:
     draw = torch.Generator().manual_seed(0)
-    first, second = (F.normalize(torch.randn(2, 3, 8, 4, 4, generator=draw), dim=2) for _ in range(2))
+    first, second = (
+        F.normalize(torch.randn(2, 3, 8, 4, 4, generator=draw), dim=2) for _ in range(2)
+    )
     theta = torch.tensor([[0.5, 0, 0.1], [0, 0.5, 0]]).repeat(2, 1, 1)
     cells = [grid_indices(2, 4, 4, 2, draw) for _ in range(2)]
     encoder = DenseEncoder(EncoderConfig(key_channels=8, last="res3"))

@@ -1,4 +1,6 @@
-"""The diagnosis of an adversarial run: its cases, what is measured for it, and that nothing else changes."""
+"""The diagnosis of an adversarial run: its cases, what is measured for it, and that nothing else
+changes.
+"""
 
 import copy
 import dataclasses
@@ -15,7 +17,13 @@ from densevos.learners.diagnosis import Findings, diagnose
 from densevos.learners.image_to_video import DomainFeatures
 from densevos.learners.probe import accuracy, balanced, confusion_of, examine, mean_iou, train_fresh
 from densevos.methods.examination import number_of_batches
-from tests.densevos.learners.test_image_to_video import PAIRS, VIDEO, batch_of, config_of, learner_of
+from tests.densevos.learners.test_image_to_video import (
+    PAIRS,
+    VIDEO,
+    batch_of,
+    config_of,
+    learner_of,
+)
 
 
 def found(source: float, fresh: float, own: float | None = None) -> Findings:
@@ -25,16 +33,53 @@ def found(source: float, fresh: float, own: float | None = None) -> Findings:
 @pytest.mark.parametrize(
     ("fresh_before", "fresh_after", "own", "mu", "case", "words"),
     [
-        (0.9, 0.9, 0.82, 1, "undecided", r"still tells domains apart \(82 %\); raise --adversarial.mu or train longer"),
+        (
+            0.9,
+            0.9,
+            0.82,
+            1,
+            "undecided",
+            r"still tells domains apart \(82 %\); raise --adversarial.mu or train longer",
+        ),
         (0.5, 0.5, 0.82, 1, "undecided", "still tells domains apart"),
-        (0.96, 0.52, 0.51, 1, "beaten", r"hides the domain \(a fresh discriminator tells 52 %, 96 % before\)"),
-        (0.9, 0.9, 0.5, 1, "dead", r"tells 50 %, but a fresh one 90 %; raise --discriminator-optimiser.lr"),
+        (
+            0.96,
+            0.52,
+            0.51,
+            1,
+            "beaten",
+            r"hides the domain \(a fresh discriminator tells 52 %, 96 % before\)",
+        ),
+        (
+            0.9,
+            0.9,
+            0.5,
+            1,
+            "dead",
+            r"tells 50 %, but a fresh one 90 %; raise --discriminator-optimiser.lr",
+        ),
         (0.5, 0.9, 0.2, 1, "dead", "a fresh one 90 %"),
-        (0.55, 0.5, 0.5, 1, "blind", r"at --placement stage1 there was nothing to tell .*; choose a later placement"),
-        (0.9, 0.9, 0.9, 0, "control", "mu 0: the encoder never felt the discriminator, which tells 90 %"),
+        (
+            0.55,
+            0.5,
+            0.5,
+            1,
+            "blind",
+            r"at --placement stage1 there was nothing to tell .*; choose a later placement",
+        ),
+        (
+            0.9,
+            0.9,
+            0.9,
+            0,
+            "control",
+            "mu 0: the encoder never felt the discriminator, which tells 90 %",
+        ),
     ],
 )
-def test_cases(fresh_before: float, fresh_after: float, own: float, mu: float, case: str, words: str) -> None:
+def test_cases(
+    fresh_before: float, fresh_after: float, own: float, mu: float, case: str, words: str
+) -> None:
     before, after = found(0.403, fresh_before), found(0.398, fresh_after, own)
     diagnosis = diagnose(before, after, mu=mu, placement="stage1")
     assert diagnosis.case == case
@@ -45,7 +90,10 @@ def test_cases(fresh_before: float, fresh_after: float, own: float, mu: float, c
 
 def test_a_source_that_lost_more_than_a_fifth_has_collapsed() -> None:
     before = found(0.403, 0.9)
-    hints = {10: "lower --adversarial.mu, or let it rise with --adversarial.ramp-batches", 0: "lower --optimiser.lr"}
+    hints = {
+        10: "lower --adversarial.mu, or let it rise with --adversarial.ramp-batches",
+        0: "lower --optimiser.lr",
+    }
     for mu, hint in hints.items():
         warning = diagnose(before, found(0.21, 0.5, 0.5), mu=mu, placement="global").warning
         assert warning is not None
@@ -63,7 +111,9 @@ def features_of(gap: float, batches: int = 8) -> list[DomainFeatures]:
     noise = [torch.randn(8, 1, 6, 4, 4, generator=draw) for _ in range(batches)]
     valid = torch.ones(8, 1, dtype=torch.bool)
     return [
-        DomainFeatures(tap=one + gap * is_source[:, None, None, None, None], is_source=is_source, judged=valid)
+        DomainFeatures(
+            tap=one + gap * is_source[:, None, None, None, None], is_source=is_source, judged=valid
+        )
         for one in noise
     ]
 
@@ -91,7 +141,9 @@ def test_a_coin_has_a_balanced_accuracy_of_a_half() -> None:
 
 def test_the_mean_iou_is_over_the_classes_that_labels_show() -> None:
     labels = torch.tensor([[[0, 0, 1, 255]]], dtype=torch.uint8)
-    logits = torch.nn.functional.one_hot(torch.tensor([[[0, 1, 1, 2]]]), 3).permute(0, 3, 1, 2).float()
+    logits = (
+        torch.nn.functional.one_hot(torch.tensor([[[0, 1, 1, 2]]]), 3).permute(0, 3, 1, 2).float()
+    )
     confusion = confusion_of(logits, labels)
     assert confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     assert mean_iou(confusion) == pytest.approx(0.5)
@@ -99,9 +151,13 @@ def test_the_mean_iou_is_over_the_classes_that_labels_show() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "network"), [("general", None), ("clustered", None), ("general", VIDEO)], ids=["swin", "pairs", "video"]
+    ("loss", "network"),
+    [("general", None), ("clustered", None), ("general", VIDEO)],
+    ids=["swin", "pairs", "video"],
 )
-def test_an_examination_leaves_everything_as_it_was(loss, network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_examination_leaves_everything_as_it_was(
+    loss, network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probe, "STEPS", 2)
     more = {} if network is None else {"network": network}
     config = config_of(loss=loss, adversarial=dataclasses.replace(PAIRS, ramp_batches=7), **more)
@@ -117,7 +173,9 @@ def test_an_examination_leaves_everything_as_it_was(loss, network, monkeypatch: 
     assert learner.training
     assert all(parameter.grad is None for parameter in learner.parameters())
     for name, value in learner.state_dict().items():
-        assert torch.equal(value, state[name]) if isinstance(value, Tensor) else value == state[name]
+        assert (
+            torch.equal(value, state[name]) if isinstance(value, Tensor) else value == state[name]
+        )
 
 
 def test_a_learner_without_an_adversary_cannot_be_examined() -> None:

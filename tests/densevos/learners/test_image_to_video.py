@@ -1,4 +1,6 @@
-"""The learner of image-to-video adaptation: losses, gradients, BatchNorm, padded frames, several processes."""
+"""The learner of image-to-video adaptation: losses, gradients, BatchNorm, padded frames, several
+processes.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -38,10 +40,20 @@ def config_of(network: NetworkConfig = SWIN, **changes) -> I2VConfig:
         "clips": dataclasses.replace(STILLS, frames=frames),
         "adversarial": PAIRS,
         "placement": "global" if network.architecture == "deeplabv3" else "spatial",
-        "optimiser": OptimiserConfig(name="adamw", lr=1e-3, betas=(0.9, 0.999), bias_lr_factor=1, schedule="poly"),
-        "discriminator_optimiser": OptimiserConfig(name="sgd", lr=1e-2, schedule="cosine", clip_gradient=1.0),
+        "optimiser": OptimiserConfig(
+            name="adamw", lr=1e-3, betas=(0.9, 0.999), bias_lr_factor=1, schedule="poly"
+        ),
+        "discriminator_optimiser": OptimiserConfig(
+            name="sgd", lr=1e-2, schedule="cosine", clip_gradient=1.0
+        ),
         "loop": LoopConfig(
-            batch=2, epochs=2, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"
+            batch=2,
+            epochs=2,
+            workers=0,
+            log_every=1,
+            checkpoint_every=1,
+            device="cpu",
+            precision="fp32",
         ),
     }
     return I2VConfig(**{**defaults, **changes})
@@ -52,7 +64,9 @@ def learner_of(config: I2VConfig, weights: Tensor | None = None) -> ImageToVideo
     return ImageToVideo(config, ("low", "high", "other"), weights).train()
 
 
-def batch_of(config: I2VConfig, images: int = 2, clips: int = 2, *, labelled: bool = False) -> DomainBatch:
+def batch_of(
+    config: I2VConfig, images: int = 2, clips: int = 2, *, labelled: bool = False
+) -> DomainBatch:
     draw = torch.Generator().manual_seed(1)
     frames, size = config.clips.frames, config.clips.size
 
@@ -66,7 +80,9 @@ def batch_of(config: I2VConfig, images: int = 2, clips: int = 2, *, labelled: bo
         images=pixels(images),
         image_labels=ids(images),
         clips=pixels(clips, frames),
-        clip_labels=ids(clips, frames) if labelled else torch.full((clips, frames, size, size), 255).byte(),
+        clip_labels=ids(clips, frames)
+        if labelled
+        else torch.full((clips, frames, size, size), 255).byte(),
         real=torch.ones(clips, frames, dtype=torch.bool),
         labelled=torch.full((clips, frames), labelled),
         names=("x",) * images,
@@ -90,21 +106,40 @@ VARIANTS = [
     (SWIN, {"loss": "general", "placement": "global"}),
     (SWIN, {"loss": "clustered"}),
     (SWIN, {"loss": "clustered", "placement": "stage3"}),
-    (SWIN, {"loss": "clustered", "adversarial": dataclasses.replace(PAIRS, unit="tokens", discriminator="siamese")}),
-    (SWIN, {"loss": "clustered", "adversarial": dataclasses.replace(PAIRS, unit="tokens", ratio=(2, 1, 1))}),
+    (
+        SWIN,
+        {
+            "loss": "clustered",
+            "adversarial": dataclasses.replace(PAIRS, unit="tokens", discriminator="siamese"),
+        },
+    ),
+    (
+        SWIN,
+        {
+            "loss": "clustered",
+            "adversarial": dataclasses.replace(PAIRS, unit="tokens", ratio=(2, 1, 1)),
+        },
+    ),
     (CNN, {"loss": "none", "batchnorm": "frozen"}),
     (CNN, {"loss": "general", "batchnorm": "separate"}),
     (CNN, {"loss": "clustered", "placement": "stage4"}),
     (VIDEO, {"loss": "general"}),
-    (VIDEO, {"loss": "general", "adversarial": dataclasses.replace(PAIRS, discriminator="patch3d")}),
+    (
+        VIDEO,
+        {"loss": "general", "adversarial": dataclasses.replace(PAIRS, discriminator="patch3d")},
+    ),
     (VIDEO, {"loss": "clustered"}),
 ]
 
 
 @pytest.mark.parametrize(("network", "changes"), VARIANTS)
-def test_every_variant_has_its_losses_and_a_gradient_everywhere(network: NetworkConfig, changes: dict) -> None:
+def test_every_variant_has_its_losses_and_a_gradient_everywhere(
+    network: NetworkConfig, changes: dict
+) -> None:
     config = config_of(network, **changes)
-    if config.loss == "general" and network is VIDEO:  # patches need 16 x 16 cells, which these frames have
+    if (
+        config.loss == "general" and network is VIDEO
+    ):  # patches need 16 x 16 cells, which these frames have
         assert discriminator_of(config) in ("patch2d", "patch3d")
     config.check()
     learner = learner_of(config)
@@ -113,8 +148,20 @@ def test_every_variant_has_its_losses_and_a_gradient_everywhere(network: Network
     if config.loss == "none":
         assert losses.keys() == {"loss", "segmentation"}
     else:
-        known = {"loss", "segmentation", "adversarial", "chance", "accuracy_source", "accuracy_target", "mu"}
-        more = {"accuracy_mixed", "clusters_used", "coverage", "domain_mix"} if config.loss == "clustered" else set()
+        known = {
+            "loss",
+            "segmentation",
+            "adversarial",
+            "chance",
+            "accuracy_source",
+            "accuracy_target",
+            "mu",
+        }
+        more = (
+            {"accuracy_mixed", "clusters_used", "coverage", "domain_mix"}
+            if config.loss == "clustered"
+            else set()
+        )
         assert losses.keys() == known | more
         torch.testing.assert_close(losses["loss"], losses["segmentation"] + losses["adversarial"])
         assert float(losses["chance"]) == pytest.approx(chance_of(config), abs=1e-4)
@@ -139,24 +186,33 @@ def test_discriminators_are_the_papers() -> None:
         "pairs": config_of(SWIN, loss="clustered"),
         "patch3d": config_of(VIDEO, adversarial=AdversarialConfig(discriminator="patch3d")),
     }
-    assert {kind: discriminator_of(config) for kind, config in kinds.items()} == {kind: kind for kind in kinds}
+    assert {kind: discriminator_of(config) for kind, config in kinds.items()} == {
+        kind: kind for kind in kinds
+    }
 
 
 @pytest.mark.parametrize("loss", ["general", "clustered"])
 def test_the_loss_reaches_the_encoder_reversed_and_the_discriminator_as_it_is(loss: str) -> None:
-    """At mu the encoder gets -mu times the plain gradient of L_a; the discriminator's does not know mu."""
+    """At mu the encoder gets -mu times the plain gradient of L_a; the discriminator's does not know
+    mu.
+    """
     grads = {}
     for mu in (0.0, 1.0, 2.0):
         config = config_of(loss=loss, adversarial=dataclasses.replace(PAIRS, mu=mu))
         learner = learner_of(config)
         step(learner, batch_of(config))["adversarial"].backward()
         grads[mu] = gradients(learner)
-    patches = next(name for name in grads[1.0] if name.startswith("network.") and grads[1.0][name].abs().sum() > 0)
+    patches = next(
+        name
+        for name in grads[1.0]
+        if name.startswith("network.") and grads[1.0][name].abs().sum() > 0
+    )
     assert not grads[0.0][patches].any()
     torch.testing.assert_close(grads[2.0][patches], 2 * grads[1.0][patches])
     for name in (n for n in grads[1.0] if n.startswith("adversary.")):
         torch.testing.assert_close(grads[2.0][name], grads[1.0][name])
-    # One small step of the network along the descent direction of the total makes the discriminator's loss larger.
+    # One small step of the network along the descent direction of the total makes the
+    # discriminator's loss larger.
     config = config_of(loss=loss)
     learner = learner_of(config)
     before = step(learner, batch_of(config))["adversarial"]
@@ -181,14 +237,18 @@ def test_only_labelled_frames_pay_for_segmentation() -> None:
 
 def test_class_weights_count() -> None:
     config, first = config_of(loss="none"), torch.tensor([1.0, 0.0, 0.0])
-    batch = dataclasses.replace(batch := batch_of(config), image_labels=torch.zeros_like(batch.image_labels))
+    batch = dataclasses.replace(
+        batch := batch_of(config), image_labels=torch.zeros_like(batch.image_labels)
+    )
     plain = step(learner_of(config).eval(), batch)["segmentation"]
     torch.testing.assert_close(step(learner_of(config, first).eval(), batch)["segmentation"], plain)
     assert step(learner_of(config, 1 - first).eval(), batch)["segmentation"] == 0
 
 
 @pytest.mark.parametrize(("padded", "reached"), [("masked", False), ("literal", True)])
-def test_padded_frames_carry_an_adversarial_gradient_only_if_asked(padded: str, reached: bool) -> None:
+def test_padded_frames_carry_an_adversarial_gradient_only_if_asked(
+    padded: str, reached: bool
+) -> None:
     config = config_of(VIDEO, adversarial=dataclasses.replace(PAIRS, padded=padded))
     learner = learner_of(config)
     encode, kept = learner.network.encode, {}
@@ -236,9 +296,13 @@ def test_more_clusters_than_maps_name_the_flag() -> None:
         step(learner_of(config), batch_of(config))
 
 
-@pytest.mark.parametrize(("loss", "kind"), [("general", "siamese"), ("general", "pairs"), ("clustered", "maps")])
+@pytest.mark.parametrize(
+    ("loss", "kind"), [("general", "siamese"), ("general", "pairs"), ("clustered", "maps")]
+)
 def test_a_discriminator_of_the_other_loss_is_refused(loss: str, kind: str) -> None:
-    with pytest.raises(InputError, match=f"--adversarial.discriminator {kind} is not of --loss {loss}: pairs and"):
+    with pytest.raises(
+        InputError, match=f"--adversarial.discriminator {kind} is not of --loss {loss}: pairs and"
+    ):
         config_of(loss=loss, adversarial=dataclasses.replace(PAIRS, discriminator=kind)).check()
 
 
@@ -261,7 +325,9 @@ def _no_pairs_on_one_rank(rank: int, out: Path) -> None:
 
 def test_a_rank_without_pairs_has_no_missing_gradient(tmp_path: Path) -> None:
     run_two_ranks(_no_pairs_on_one_rank, tmp_path, tmp_path)
-    (first, some), (second, none) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    (first, some), (second, none) = (
+        torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)
+    )
     assert some > 0 == none
     assert first.keys() == second.keys()
     for name in first:

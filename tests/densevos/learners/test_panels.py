@@ -9,7 +9,9 @@ from densevos.models.encoder import DenseEncoder
 
 
 def test_pictures_of_a_known_clip() -> None:
-    """Two frames of 2 x 2 cells, whose keys say which cell of the reference they are; the second frame is mirrored."""
+    """Two frames of 2 x 2 cells, whose keys say which cell of the reference they are; the second
+    frame is mirrored.
+    """
     keys = torch.eye(4).view(1, 4, 2, 2)
     keys = torch.cat([keys, keys.flip(3)])
     clip = Views(torch.zeros(1, 2, 3, 8, 8), torch.zeros(1, 2, 3, 8, 8), torch.eye(2, 3)[None])
@@ -19,8 +21,11 @@ def test_pictures_of_a_known_clip() -> None:
     assert all(picture.min() >= 0 and picture.max() <= 1 for picture in pictures.values())
     palette = colours(4)
     cells = pictures["labels"][:, ::4, ::4]  # [3,2,4]: one pixel of each cell
-    torch.testing.assert_close(cells.permute(1, 2, 0), palette[torch.tensor([[0, 1, 1, 0], [2, 3, 3, 2]])])
-    # The middle anchor is the third, the lower left cell, which is on the right of the mirrored frame.
+    torch.testing.assert_close(
+        cells.permute(1, 2, 0), palette[torch.tensor([[0, 1, 1, 0], [2, 3, 3, 2]])]
+    )
+    # The middle anchor is the third, the lower left cell, which is on the right of the mirrored
+    # frame.
     assert pictures["affinity"][0, ::4, ::4].tolist() == [[0, 0, 0, 0], [1, 0, 0, 1]]
     torch.testing.assert_close(pictures["frames"][:, 1, 1], palette[0])
     torch.testing.assert_close(pictures["frames"][:, 0, 0], pictures["second_view"][:, 0, 0])
@@ -33,7 +38,8 @@ def test_the_encoder_stays_as_it_is() -> None:
     frames = torch.randint(256, (3, 3, 64, 64), dtype=torch.uint8)
     objective, views = SelfTrainingConfig(anchor_grid=4), ViewConfig()
     drawn = [
-        self_training_panels(encoder, objective, views, frames, torch.Generator().manual_seed(seed)) for seed in (0, 0)
+        self_training_panels(encoder, objective, views, frames, torch.Generator().manual_seed(seed))
+        for seed in (0, 0)
     ]
     assert set(drawn[0]) == {"frames", "second_view", "labels", "affinity", "error"}
     assert all(torch.equal(drawn[0][name], drawn[1][name]) for name in drawn[0])

@@ -1,4 +1,6 @@
-"""Whole runs of image-to-video adaptation: what they leave, resuming, accumulation, bad input, recipes."""
+"""Whole runs of image-to-video adaptation: what they leave, resuming, accumulation, bad input,
+recipes.
+"""
 
 import dataclasses
 import json
@@ -58,7 +60,9 @@ def assert_same(a: object, b: object) -> None:
         assert torch.equal(a, b) if isinstance(a, Tensor) else a == b
 
 
-def test_a_run_leaves_a_model_and_says_which_step_it_is_of(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_a_run_leaves_a_model_and_says_which_step_it_is_of(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     result = train(tiny_i2v, tmp_path / "run")
     assert result.encoder == tmp_path / "run" / "model.safetensors"
     assert result.steps == 4
@@ -66,17 +70,30 @@ def test_a_run_leaves_a_model_and_says_which_step_it_is_of(tiny_i2v: I2VConfig, 
     assert json.loads((tmp_path / "run" / "config.json").read_text())["method"] == "i2v"
     network, card = load_network(result.encoder)
     assert card["classes"] == ["low", "high"]
-    assert (card["size"], card["training"]["steps"], card["training"]["checkpoint"]) == (64, 4, "the last step")
+    assert (card["size"], card["training"]["steps"], card["training"]["checkpoint"]) == (
+        64,
+        4,
+        "the last step",
+    )
     assert card["training"]["videos"] == 8
     trained = last_state(tmp_path / "run")["learner"]
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, trained[f"network.{name}"])
     lines = metrics(tmp_path / "run")
-    assert {"segmentation", "adversarial", "chance", "clusters_used", "lr", "lr_adversary"} <= lines[0].keys()
+    assert {
+        "segmentation",
+        "adversarial",
+        "chance",
+        "clusters_used",
+        "lr",
+        "lr_adversary",
+    } <= lines[0].keys()
     assert lines[0]["lr_adversary"] == 1e-2
 
     best = tmp_path / "run" / "checkpoints" / "best.pt"
-    assert checkpoint.load(best)["step"] == min(lines, key=lambda line: line["segmentation"])["step"]
+    assert (
+        checkpoint.load(best)["step"] == min(lines, key=lambda line: line["segmentation"])["step"]
+    )
     export(best, tmp_path / "best.safetensors")
     _, card = load_network(tmp_path / "best.safetensors")
     assert card["classes"] == ["low", "high"]
@@ -94,7 +111,9 @@ def test_training_lowers_the_segmentation_loss(tiny_i2v: I2VConfig, tmp_path: Pa
 
 @pytest.mark.slow
 def test_killed_and_resumed_ends_bit_identical(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
-    """Both optimisers, both schedules, dropout, stochastic depth, clusters, the ramp of mu and accumulation."""
+    """Both optimisers, both schedules, dropout, stochastic depth, clusters, the ramp of mu and
+    accumulation.
+    """
     config = dataclasses.replace(
         tiny_i2v,
         adversarial=dataclasses.replace(PAIRS, ramp_batches=20),
@@ -109,20 +128,31 @@ def test_killed_and_resumed_ends_bit_identical(tiny_i2v: I2VConfig, tmp_path: Pa
     train(config, tmp_path / "killed", resume="auto")
     first, second = (last_state(tmp_path / run) for run in ("whole", "killed"))
     assert first["step"] == 8
-    for key in ("learner", "optimiser.network", "optimiser.adversary", "schedule.network", "schedule.adversary"):
+    for key in (
+        "learner",
+        "optimiser.network",
+        "optimiser.adversary",
+        "schedule.network",
+        "schedule.adversary",
+    ):
         assert_same(first[key], second[key])
     curves = [[line["loss"] for line in metrics(tmp_path / run)] for run in ("whole", "killed")]
     assert curves[0] == curves[1]
 
 
-def test_resuming_refuses_another_configuration_and_another_list(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_resuming_refuses_another_configuration_and_another_list(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     train(tiny_i2v, tmp_path / "run")
     for changes, reason in (
         ({"sets": SetOptions(others="ignore")}, r"--others \(background there, ignore here\)"),
         ({"weight_frames": 7}, r"--weight-frames \(500 there, 7 here\)"),
         ({"placement": "global"}, r"--placement \(spatial there, global here\)"),
         ({"loss": "general"}, r"--loss \(clustered there, general here\)"),
-        ({"adversarial": dataclasses.replace(PAIRS, clusters=2)}, r"--adversarial\.clusters \(3 there, 2 here\)"),
+        (
+            {"adversarial": dataclasses.replace(PAIRS, clusters=2)},
+            r"--adversarial\.clusters \(3 there, 2 here\)",
+        ),
     ):
         with pytest.raises(InputError, match=reason):
             train(dataclasses.replace(tiny_i2v, **changes), tmp_path / "run", resume="auto")
@@ -136,7 +166,9 @@ def test_resuming_refuses_another_configuration_and_another_list(tiny_i2v: I2VCo
         train(dataclasses.replace(tiny_i2v, placement="global"), tmp_path / "new", resume=path)
 
 
-def test_accumulated_batches_have_the_gradient_of_all_of_them(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_accumulated_batches_have_the_gradient_of_all_of_them(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     """Without BatchNorm and chance, two batches of two are one of four."""
     still = dataclasses.replace(tiny_i2v.clips, flip=False, short_side=(64, 64), crop="centre")
     plain = OptimiserConfig(name="sgd", lr=0.1, momentum=0, weight_decay=0)
@@ -158,13 +190,21 @@ def test_accumulated_batches_have_the_gradient_of_all_of_them(tiny_i2v: I2VConfi
         if isinstance(tensor, Tensor):
             torch.testing.assert_close(tensor, second["learner"][name], atol=1e-6, rtol=1e-4)
     losses = [metrics(tmp_path / run)[0] for run in ("whole", "parts")]
-    assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=0.05)  # void pixels differ in number
+    assert losses[0]["loss"] == pytest.approx(
+        losses[1]["loss"], rel=0.05
+    )  # void pixels differ in number
 
 
-def test_labelled_images_and_videos_are_the_two_domains(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
-    """The COCO+Davis rows: cross entropy on both, told apart as image and video; and Davis alone without."""
+def test_labelled_images_and_videos_are_the_two_domains(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
+    """The COCO+Davis rows: cross entropy on both, told apart as image and video; and Davis alone
+    without.
+    """
     clips = labelled_clip(tmp_path / "clips", masked=(0, 3, 4, 8))
-    both = dataclasses.replace(tiny_i2v, labelled=(*tiny_i2v.labelled, clips), unlabelled=(), class_weights="target")
+    both = dataclasses.replace(
+        tiny_i2v, labelled=(*tiny_i2v.labelled, clips), unlabelled=(), class_weights="target"
+    )
     train(both, tmp_path / "both")
     assert "adversarial" in metrics(tmp_path / "both")[0]
     alone = dataclasses.replace(both, labelled=(clips,), loss="none")
@@ -188,22 +228,65 @@ def run_cli(*arguments: object) -> int:
 
 
 TINY = [
-    *("--network.embed-dim", 8, "--network.depths", 1, 1, 1, 1, "--network.heads", 1, 1, 2, 2, "--network.hidden", 8),
-    *("--clips.size", 64, "--clips.short-side", 64, 80, "--adversarial.pairs", 30, "--loop.batch", 2),
+    *(
+        "--network.embed-dim",
+        8,
+        "--network.depths",
+        1,
+        1,
+        1,
+        1,
+        "--network.heads",
+        1,
+        1,
+        2,
+        2,
+        "--network.hidden",
+        8,
+    ),
+    *(
+        "--clips.size",
+        64,
+        "--clips.short-side",
+        64,
+        80,
+        "--adversarial.pairs",
+        30,
+        "--loop.batch",
+        2,
+    ),
     *("--loop.epochs", 1, "--loop.workers", 0, "--loop.precision", "fp32"),
 ]
 
 
-def test_the_command_trains(tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_command_trains(
+    tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     sets = ("--labelled", *tiny_i2v.labelled, "--unlabelled", *tiny_i2v.unlabelled)
-    options = ("--loss", "general", "--placement", "stage2", "--warm-start", 0, "--out", tmp_path / "run", *TINY)
+    options = (
+        "--loss",
+        "general",
+        "--placement",
+        "stage2",
+        "--warm-start",
+        0,
+        "--out",
+        tmp_path / "run",
+        *TINY,
+    )
     assert run_cli("train", "i2v_small_swin", *sets, *options) == 0
     said = capsys.readouterr()
     assert "model.safetensors: 2 steps" in said.out
-    assert re.search(r"^diagnosis: .*; source mIoU \d+\.\d before, \d+\.\d after$", said.err, re.MULTILINE)
+    assert re.search(
+        r"^diagnosis: .*; source mIoU \d+\.\d before, \d+\.\d after$", said.err, re.MULTILINE
+    )
     config = read_config(tmp_path / "run" / "config.json")
     assert isinstance(config, I2VConfig)
-    assert (config.loss, config.placement, config.labelled) == ("general", "stage2", tiny_i2v.labelled)
+    assert (config.loss, config.placement, config.labelled) == (
+        "general",
+        "stage2",
+        tiny_i2v.labelled,
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,8 +297,14 @@ def test_the_command_trains(tiny_i2v: I2VConfig, tmp_path: Path, capsys: pytest.
         ({"labelled": ("coco",)}, "coco: is no SET:ROOT"),
         ({"labelled": ("folder:gone",)}, "gone: no such folder"),
         ({"loop": LoopConfig(batch=1)}, "--loop.batch must be at least 2"),
-        ({"sets": SetOptions(wanted=("zebra",))}, "zebra: folder has no such class; it has high, low"),
-        ({"sets": SetOptions(table=Path("t")), "unlabelled": ("fbms:x",)}, "--table: both fbms and folder are"),
+        (
+            {"sets": SetOptions(wanted=("zebra",))},
+            "zebra: folder has no such class; it has high, low",
+        ),
+        (
+            {"sets": SetOptions(table=Path("t")), "unlabelled": ("fbms:x",)},
+            "--table: both fbms and folder are",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_written(
@@ -229,7 +318,10 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
 def test_an_empty_unlabelled_set_is_refused(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: holds no frame folders and no video files"):
-        train(dataclasses.replace(tiny_i2v, unlabelled=(f"videos:{tmp_path / 'empty'}",)), tmp_path / "run")
+        train(
+            dataclasses.replace(tiny_i2v, unlabelled=(f"videos:{tmp_path / 'empty'}",)),
+            tmp_path / "run",
+        )
 
 
 def test_a_labelled_sub_batch_of_one_is_refused(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
@@ -240,14 +332,17 @@ def test_a_labelled_sub_batch_of_one_is_refused(tiny_i2v: I2VConfig, tmp_path: P
     assert train(frozen, tmp_path / "frozen").steps == 2
 
 
-def test_processes_share_the_labelled_frames(tiny_i2v: I2VConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_labelled_frames(
+    tiny_i2v: I2VConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four frames are two for each of two processes, and one for each of three or four."""
     for ranks in (1, 2):
         monkeypatch.setenv("WORLD_SIZE", str(ranks))
         assert open_domains(tiny_i2v).classes == ("low", "high")
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(
-        InputError, match=r"holds 4 labelled frames for 3 processes, and BatchNorm .* needs two in each"
+        InputError,
+        match=r"holds 4 labelled frames for 3 processes, and BatchNorm .* needs two in each",
     ):
         open_domains(tiny_i2v)
     open_domains(dataclasses.replace(tiny_i2v, batchnorm="frozen"))
@@ -268,13 +363,17 @@ def test_sets_that_do_not_go_together_are_refused(tiny_i2v: I2VConfig, tmp_path:
     assert train(with_labels, tmp_path / "run").steps == 4
 
 
-def test_a_class_that_no_labelled_image_shows_is_told_of(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_a_class_that_no_labelled_image_shows_is_told_of(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     (tmp_path / "stills" / "classes.txt").write_text("low\nhigh\nunicorn\n")
     with pytest.warns(UserWarning, match="no labelled image with unicorn among those"):
         train(tiny_i2v, tmp_path / "run")
 
 
-def test_wrong_label_values_stop_the_run_with_file_value_and_count(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_wrong_label_values_stop_the_run_with_file_value_and_count(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     mask = tmp_path / "stills" / "masks" / "train" / "00002.png"
     ids = np.zeros((40, 56), np.uint8)
     ids[:2, :3] = 9
@@ -283,12 +382,18 @@ def test_wrong_label_values_stop_the_run_with_file_value_and_count(tiny_i2v: I2V
         train(tiny_i2v, tmp_path / "run")
 
 
-def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(tiny_i2v: I2VConfig, tmp_path: Path) -> None:
+def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(
+    tiny_i2v: I2VConfig, tmp_path: Path
+) -> None:
     torch.manual_seed(5)
     other = make_network(SWIN, 5)
-    save_network(tmp_path / "other.safetensors", other, config=SWIN, classes=[*"abcde"], size=64, training={})
+    save_network(
+        tmp_path / "other.safetensors", other, config=SWIN, classes=[*"abcde"], size=64, training={}
+    )
     network = dataclasses.replace(SWIN, weights=str(tmp_path / "other.safetensors"))
-    with pytest.warns(UserWarning, match="has 5 classes, not 2: the last layer starts from random weights"):
+    with pytest.warns(
+        UserWarning, match="has 5 classes, not 2: the last layer starts from random weights"
+    ):
         train(dataclasses.replace(tiny_i2v, network=network), tmp_path / "run")
 
 
@@ -313,7 +418,10 @@ def test_the_card_says_where_the_weights_began_also_after_resuming(
     assert load_network(train(config, out, resume="auto").encoder)[1]["training"]["began"] == began
     export(out / "checkpoints" / "best.pt", tmp_path / "best.safetensors")
     assert load_network(tmp_path / "best.safetensors")[1]["training"]["began"] == began
-    assert load_network(train(config, tmp_path / "new").encoder)[1]["training"]["began"] == usual.weights
+    assert (
+        load_network(train(config, tmp_path / "new").encoder)[1]["training"]["began"]
+        == usual.weights
+    )
 
 
 PUBLISHED = {
@@ -347,7 +455,13 @@ def test_recipes(name: str, tmp_path: Path) -> None:
     assert read_config(tmp_path / "config.json") == config
     if name in PUBLISHED:
         frames = 2 * config.loop.batch * config.loop.accumulate  # images and clips
-        row = (config.network.architecture, config.placement, config.loss, config.clips.size, config.clips.frames)
+        row = (
+            config.network.architecture,
+            config.placement,
+            config.loss,
+            config.clips.size,
+            config.clips.frames,
+        )
         assert (*row, config.optimiser.lr, frames) == PUBLISHED[name]
         assert config.adversarial.clusters == 11
     else:

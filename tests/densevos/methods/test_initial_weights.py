@@ -28,12 +28,16 @@ LITE = dataclasses.replace(CNN, backbone="efficientnet_lite0")
 def coco_file(folder: Path) -> str:
     """A DeepLabV3 as torchvision makes and saves those trained on COCO, on a smaller ResNet."""
     trunk = IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out", "layer3": "aux"})
-    torch.save(DeepLabV3(trunk, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(), folder / "coco.pth")
+    torch.save(
+        DeepLabV3(trunk, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(), folder / "coco.pth"
+    )
     return str(folder / "coco.pth")
 
 
 def ade20k_file(folder: Path) -> str:
-    """A Swin + UperNet as transformers makes it and its hub keeps those trained on ADE20k, but smaller."""
+    """A Swin + UperNet as transformers makes it and its hub keeps those trained on ADE20k, but
+    smaller.
+    """
     from densevos.models.segmentation.swin_upernet import make_upernet
 
     make_upernet(SWIN, 150).save_pretrained(folder)
@@ -54,14 +58,24 @@ def encoder_run(folder: Path, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("network", "start", "note"),
     [
-        (CNN, coco_file, "coco.pth has 21 classes, not 3: the last layer starts from random weights"),
-        (SWIN, ade20k_file, "model.safetensors has 150 classes, not 3: the last layer starts from random weights"),
+        (
+            CNN,
+            coco_file,
+            "coco.pth has 21 classes, not 3: the last layer starts from random weights",
+        ),
+        (
+            SWIN,
+            ade20k_file,
+            "model.safetensors has 150 classes, not 3: the last layer starts from random weights",
+        ),
         (LITE, imagenet, "imagenet has no decoder that fits"),
         (CNN, encoder_run, "has no decoder that fits"),
     ],
     ids=["coco", "ade20k", "imagenet", "encoder"],
 )
-def test_every_start_trains(network: NetworkConfig, start: Callable, note: str, tmp_path: Path) -> None:
+def test_every_start_trains(
+    network: NetworkConfig, start: Callable, note: str, tmp_path: Path
+) -> None:
     torch.manual_seed(1)
     config = config_of(dataclasses.replace(network, weights=start(tmp_path)), loss="none")
     with pytest.warns(UserWarning, match=f"--network.weights .*{note}"):
@@ -96,13 +110,19 @@ def test_a_run_from_imagenet_leaves_a_model_that_needs_no_package(
 
 
 def test_files_made_here_have_the_names_of_published_ones() -> None:
-    """COCO's DeepLabV3 on ResNet-101 of torchvision: all that the network needs, under its names and in its shapes."""
+    """COCO's DeepLabV3 on ResNet-101 of torchvision: all that the network needs, under its names
+    and in its shapes.
+    """
     with torch.device("meta"):
-        theirs = deeplabv3_resnet101(weights=None, weights_backbone=None, num_classes=21, aux_loss=True).state_dict()
-        own = make_network(dataclasses.replace(i2v_cnn(("coco:x",)).network, weights=None), 21).state_dict()
-    assert {name: tensor.shape for name, tensor in theirs.items() if not name.startswith("aux")} == {
-        name: tensor.shape for name, tensor in own.items()
-    }
+        theirs = deeplabv3_resnet101(
+            weights=None, weights_backbone=None, num_classes=21, aux_loss=True
+        ).state_dict()
+        own = make_network(
+            dataclasses.replace(i2v_cnn(("coco:x",)).network, weights=None), 21
+        ).state_dict()
+    assert {
+        name: tensor.shape for name, tensor in theirs.items() if not name.startswith("aux")
+    } == {name: tensor.shape for name, tensor in own.items()}
 
 
 def test_a_dilated_encoder_has_its_features_in_the_segmentation_network(tmp_path: Path) -> None:
@@ -120,9 +140,15 @@ def test_a_dilated_encoder_has_its_features_in_the_segmentation_network(tmp_path
 def test_an_encoder_may_end_before_the_last_stage(tmp_path: Path) -> None:
     weights = encoder_run(tmp_path, last="res3")
     torch.manual_seed(0)
-    with pytest.warns(UserWarning, match="ends before layer4: that stage and the decoder start from random weights"):
+    with pytest.warns(
+        UserWarning,
+        match="ends before layer4: that stage and the decoder start from random weights",
+    ):
         network = make_network(dataclasses.replace(CNN, weights=weights), 2)
-    assert network.began == f"{weights} ends before layer4: that stage and the decoder start from random weights"
+    assert (
+        network.began
+        == f"{weights} ends before layer4: that stage and the decoder start from random weights"
+    )
     torch.manual_seed(0)
     random = make_network(CNN, 2).state_dict()
     encoder = load_encoder(tmp_path / "encoder.safetensors")[0].trunk.state_dict()
@@ -140,8 +166,14 @@ def test_an_encoder_of_another_network_is_refused_in_one_line(tmp_path: Path) ->
 
 def test_a_backbone_is_found_under_any_prefix_and_several_are_refused(tmp_path: Path) -> None:
     state = resnet18(weights=None).state_dict()
-    for names, message in ((("module.net.",), None), (("a.", "b."), r"weights.pth: holds several networks \(a, b\)")):
-        torch.save({f"{name}{key}": t for name in names for key, t in state.items()}, tmp_path / "weights.pth")
+    for names, message in (
+        (("module.net.",), None),
+        (("a.", "b."), r"weights.pth: holds several networks \(a, b\)"),
+    ):
+        torch.save(
+            {f"{name}{key}": t for name in names for key, t in state.items()},
+            tmp_path / "weights.pth",
+        )
         config = dataclasses.replace(CNN, weights=str(tmp_path / "weights.pth"))
         if message:
             with pytest.raises(InputError, match=message):

@@ -1,4 +1,6 @@
-"""The registry of methods, and what the engine takes from a method: losses to show, and the one that picks the best."""
+"""The registry of methods, and what the engine takes from a method: losses to show, and the one
+that picks the best.
+"""
 
 import json
 from pathlib import Path
@@ -72,11 +74,15 @@ def test_the_reporter_shows_and_judges_by_what_it_is_told(tmp_path: Path) -> Non
     batch = ClipBatch(torch.zeros(2, 1, 3, 4, 4), ("a", "b"))
 
     best_steps = []
-    with Reporter(run, loop, tmp_path, ClipSampler(6, 2, 1, 0), shown=("b", "loss", "absent"), best="b") as reporter:
+    with Reporter(
+        run, loop, tmp_path, ClipSampler(6, 2, 1, 0), shown=("b", "loss", "absent"), best="b"
+    ) as reporter:
         for step, (loss, b) in enumerate([(3.0, 0.5), (2.0, 0.25), (1.0, 0.75)], start=1):
             run.step = step
             reporter.after_step([batch], {"loss": loss, "b": b, "hidden": 0.0})
-            best_steps.append(torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)["step"])
+            best_steps.append(
+                torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)["step"]
+            )
         status = reporter.bar.tasks[0].fields["status"]
         reporter.leave_out(["c: cannot be read"])
 

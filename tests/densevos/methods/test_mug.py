@@ -26,7 +26,13 @@ from densevos.config import (
 from densevos.data.foreground.map_files import MapFolder
 from densevos.data.sources.open import open_source
 from densevos.data.sources.video import open_frames
-from densevos.data.video_samples import VideoSamples, abstract_indices, distant_pair, says_nothing, short_indices
+from densevos.data.video_samples import (
+    VideoSamples,
+    abstract_indices,
+    distant_pair,
+    is_uninformative,
+    short_indices,
+)
 from densevos.engine import checkpoint
 from densevos.inference.info import describe
 from densevos.inference.segmenter import Segmenter, middle_frames
@@ -42,7 +48,9 @@ from densevos.training import export, train
 from tests.densevos.conftest import write_frames
 from tests.ranks import run_two_ranks
 
-SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear")
+SMALL = EncoderConfig(
+    architecture="resnet18", stride=8, last="res3", channels=24, key_channels=8, head="linear"
+)
 CLIPS = MugClipConfig(size=96, segments=4, pair_gap=3, zoom=(0.8, 1.0))
 
 
@@ -69,7 +77,15 @@ def tiny_mug(videos: Path, maps: Path) -> MugConfig:
         clips=CLIPS,
         objective=MugObjectiveConfig(patch=32, match_size=12),
         optimiser=OptimiserConfig(lr=1e-3),
-        loop=LoopConfig(batch=2, epochs=1, workers=0, log_every=1, checkpoint_every=1, device="cpu", precision="fp32"),
+        loop=LoopConfig(
+            batch=2,
+            epochs=1,
+            workers=0,
+            log_every=1,
+            checkpoint_every=1,
+            device="cpu",
+            precision="fp32",
+        ),
     )
 
 
@@ -136,8 +152,12 @@ def test_packed_maps_give_the_same_samples(tiny_mug: MugConfig) -> None:
     for name in source.names:
         folder.loose(name).rename(folder.to_be_packed(name))
         folder.pack(name)
-    assert sorted(file.name for file in tiny_mug.foreground.iterdir()) == [f"video{k}.zip" for k in range(4)]
-    assert torch.equal(VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1].initial, loose.initial)
+    assert sorted(file.name for file in tiny_mug.foreground.iterdir()) == [
+        f"video{k}.zip" for k in range(4)
+    ]
+    assert torch.equal(
+        VideoSamples(source, CLIPS, 0, tiny_mug.foreground)[0, 1].initial, loose.initial
+    )
     check_maps(source, tiny_mug)
 
     folder.archive("video2").unlink()
@@ -153,12 +173,14 @@ def test_maps_that_say_nothing_are_dropped_and_counted(videos: Path, maps: Path)
     sample = samples[0, 0]
     assert sample.dropped == 7
     assert (sample.initial == 255).all()
-    assert says_nothing(np.array([[0, 255]], np.uint8))
-    assert not says_nothing(np.array([[0, 1]], np.uint8))
+    assert is_uninformative(np.array([[0, 255]], np.uint8))
+    assert not is_uninformative(np.array([[0, 1]], np.uint8))
 
 
 @pytest.mark.parametrize("readout", ["conv", "refine", "fine"])
-def test_one_step_has_all_losses_and_a_gradient_everywhere(tiny_mug: MugConfig, readout: str) -> None:
+def test_one_step_has_all_losses_and_a_gradient_everywhere(
+    tiny_mug: MugConfig, readout: str
+) -> None:
     torch.manual_seed(0)
     learner = Mug(SMALL, dataclasses.replace(tiny_mug.objective, readout=readout)).train()
     samples = VideoSamples(open_source(tiny_mug.data), CLIPS, 0, tiny_mug.foreground)
@@ -189,7 +211,10 @@ def test_videos_of_a_steps_batches_are_told_apart(
     monkeypatch.setattr("densevos.learners.mug.instance_loss", watched)
     rs = [torch.randn(2, 4, 6, 3, 3, requires_grad=True) for _ in range(3)]
     learner.begin_step(batches=3)
-    losses = [learner._video(r, torch.tensor([2 * k, 2 * k + 1]), torch.Generator()) for k, r in enumerate(rs)]
+    losses = [
+        learner._video(r, torch.tensor([2 * k, 2 * k + 1]), torch.Generator())
+        for k, r in enumerate(rs)
+    ]
     assert [len(instances) for instances in seen] == [2, 4, 6]
     assert torch.equal(seen[2], torch.cat([seen[2][:2], seen[0], seen[1][:2]]))
     losses[2].backward()
@@ -201,7 +226,9 @@ def test_videos_of_a_steps_batches_are_told_apart(
     assert [len(instances) for instances in seen[3:]] == [2, 2, 2]
     del seen[:]
     loop = dataclasses.replace(tiny_mug.loop, batch=1, accumulate=2)
-    train(dataclasses.replace(tiny_mug, loop=loop, rounds=1), tmp_path / "run")  # four videos, two steps
+    train(
+        dataclasses.replace(tiny_mug, loop=loop, rounds=1), tmp_path / "run"
+    )  # four videos, two steps
     assert [len(instances) for instances in seen] == [1, 2, 1, 2]
 
 
@@ -247,7 +274,9 @@ def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:
 
 
 @pytest.mark.slow
-def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_mug: MugConfig, tmp_path: Path) -> None:
+def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(
+    tiny_mug: MugConfig, tmp_path: Path
+) -> None:
     result = train(tiny_mug, tmp_path / "whole")
     assert result.steps == 4
     assert read_config(tmp_path / "whole" / "config.json") == tiny_mug
@@ -258,20 +287,26 @@ def test_two_rounds_end_with_an_encoder_and_maps_and_resume_bit_identical(tiny_m
     made = tmp_path / "whole" / "round1" / "maps"
     assert sorted(p.name for p in made.iterdir()) == [f"video{k}" for k in range(4)]
     assert set(np.unique(read_mask(made / "video0" / "00000.png"))) <= {0, 1}
-    line = json.loads((tmp_path / "whole" / "round2" / "metrics.jsonl").read_text().splitlines()[-1])
+    line = json.loads(
+        (tmp_path / "whole" / "round2" / "metrics.jsonl").read_text().splitlines()[-1]
+    )
     assert {"frame", "readout", "short", "long", "video", "peak"} <= line.keys()
 
-    # What a run that was killed in the middle of relabelling leaves: a whole first round, half of its maps.
+    # What a run that was killed in the middle of relabelling leaves: a whole first round, half of
+    # its maps.
     again = tmp_path / "again"
     train(dataclasses.replace(tiny_mug, rounds=1), again)
     write_config(again / "config.json", tiny_mug)
     (again / "round1" / "maps" / "video0").mkdir(parents=True)
     for name in ("00000.png", "00001.png"):
-        (again / "round1" / "maps" / "video0" / name).write_bytes((made / "video0" / name).read_bytes())
+        (again / "round1" / "maps" / "video0" / name).write_bytes(
+            (made / "video0" / name).read_bytes()
+        )
     train(tiny_mug, again, resume="auto")
     for name in ("round1", "round2"):
         first, second = (
-            checkpoint.load(checkpoint.latest(run / name / "checkpoints")) for run in (tmp_path / "whole", again)
+            checkpoint.load(checkpoint.latest(run / name / "checkpoints"))
+            for run in (tmp_path / "whole", again)
         )
         assert all(torch.equal(first["learner"][k], second["learner"][k]) for k in first["learner"])
     assert json.loads((again / "provenance.json").read_text())["resumed_from"] is None
@@ -312,15 +347,26 @@ def test_relabelling_stops_when_asked_and_goes_on(
     assert len(list((tmp_path / "run" / "round1" / "maps").glob("*/*.png"))) == 36
 
 
-def test_relabelled_maps_are_packed_where_the_initial_ones_are(tiny_mug: MugConfig, tmp_path: Path) -> None:
-    source, initial, made = open_source(tiny_mug.data), MapFolder(tiny_mug.foreground), MapFolder(tmp_path / "made")
+def test_relabelled_maps_are_packed_where_the_initial_ones_are(
+    tiny_mug: MugConfig, tmp_path: Path
+) -> None:
+    source, initial, made = (
+        open_source(tiny_mug.data),
+        MapFolder(tiny_mug.foreground),
+        MapFolder(tmp_path / "made"),
+    )
     for name in source.names[:2]:
         initial.loose(name).rename(initial.to_be_packed(name))
         initial.pack(name)
     network = mug.make_learner(tiny_mug).network
     for _ in range(2):  # the second time all is there
         relabel(network, tiny_mug, source, made.root, torch.device("cpu"))
-    assert sorted(file.name for file in made.root.iterdir()) == ["video0.zip", "video1.zip", "video2", "video3"]
+    assert sorted(file.name for file in made.root.iterdir()) == [
+        "video0.zip",
+        "video1.zip",
+        "video2",
+        "video3",
+    ]
     for name in source.names:
         assert len(made.frames(name)) == 9
         VideoSamples(source, CLIPS, 0, tiny_mug.foreground, made.root)[0, 0]
@@ -349,7 +395,9 @@ def test_two_processes_make_maps_with_one_network(tiny_mug: MugConfig, tmp_path:
     assert sorted(p.name for p in made.iterdir()) == [f"video{k}" for k in range(4)]
 
 
-def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(tmp_path: Path, videos: Path) -> None:
+def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(
+    tmp_path: Path, videos: Path
+) -> None:
     torch.manual_seed(0)
     network = MugNetwork(SMALL, "conv", 0.07).eval()
     save_model(tmp_path / MODEL, network, size=96, segments=4, training={})
@@ -366,7 +414,10 @@ def test_the_segmenter_gives_maps_at_frame_size_whatever_the_batch(tmp_path: Pat
 
 
 def test_missing_maps_are_listed_and_refused(tiny_mug: MugConfig, tmp_path: Path) -> None:
-    gone = [tiny_mug.foreground / "video1" / "00002.png", tiny_mug.foreground / "video3" / "00000.png"]
+    gone = [
+        tiny_mug.foreground / "video1" / "00002.png",
+        tiny_mug.foreground / "video3" / "00000.png",
+    ]
     for file in gone:
         file.unlink()
     with pytest.raises(InputError, match="2 frames have no map") as caught:
@@ -390,7 +441,9 @@ def test_videos_that_begin_without_foreground_are_used(tiny_mug: MugConfig) -> N
 
 
 @pytest.mark.parametrize("value", [2, 254])
-def test_maps_of_ids_and_grey_levels_are_refused(tiny_mug: MugConfig, tmp_path: Path, value: int) -> None:
+def test_maps_of_ids_and_grey_levels_are_refused(
+    tiny_mug: MugConfig, tmp_path: Path, value: int
+) -> None:
     file = tiny_mug.foreground / "video2" / "00000.png"
     write_mask(file, np.minimum(read_mask(file), 1) * np.uint8(value))
     with pytest.raises(InputError, match=f"video2/00000.png: holds {value}; foreground is 1"):
@@ -406,12 +459,16 @@ def test_data_of_which_nothing_can_be_used_are_refused_before_a_folder_is_made(
     tiny_mug: MugConfig, tmp_path: Path
 ) -> None:
     clips = dataclasses.replace(CLIPS, segments=10)
-    with pytest.raises(InputError, match=r"none of the 4 videos can be used; the first: .*has 9 frames"):
+    with pytest.raises(
+        InputError, match=r"none of the 4 videos can be used; the first: .*has 9 frames"
+    ):
         train(dataclasses.replace(tiny_mug, clips=clips), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_video_that_stands_in_for_another_is_not_told_apart_from_itself(tiny_mug: MugConfig, tmp_path: Path) -> None:
+def test_a_video_that_stands_in_for_another_is_not_told_apart_from_itself(
+    tiny_mug: MugConfig, tmp_path: Path
+) -> None:
     for video in sorted(tiny_mug.data.iterdir())[1:]:
         for frame in sorted(video.iterdir())[3:]:
             frame.unlink()
@@ -434,7 +491,8 @@ def test_relabelled_maps_of_a_video_are_as_large_as_the_initial_ones() -> None:
     half[:2], half[4] = 1, 255
     nothing = np.zeros_like(half)
     assert (unsure >= area_threshold([unsure], [half])).mean() == 0.5
-    # One threshold for the video: its frames have 1/2 together, whatever each has. Frames without a map do not count.
+    # One threshold for the video: its frames have 1/2 together, whatever each has. Frames without a
+    # map do not count.
     threshold = area_threshold([unsure, unsure / 2, unsure], [half, half, nothing])
     shares = [(p >= threshold).mean() for p in (unsure, unsure / 2)]
     assert sum(shares) / 2 == pytest.approx(0.5, abs=0.01)
@@ -445,7 +503,9 @@ def test_relabelled_maps_of_a_video_are_as_large_as_the_initial_ones() -> None:
     assert area_threshold([unsure], [nothing]) == 0.5
 
 
-def test_the_crf_of_relabelling_takes_the_threshold_for_an_even_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_crf_of_relabelling_takes_the_threshold_for_an_even_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     probability = np.array([[0.1, 0.2, 0.3, 0.9]], np.float32)
     frame = np.zeros((1, 4, 3), np.uint8)
     monkeypatch.setattr(mug, "refine", lambda neutral, frame: neutral)
@@ -455,12 +515,16 @@ def test_the_crf_of_relabelling_takes_the_threshold_for_an_even_chance(monkeypat
 
 
 @pytest.mark.parametrize("scales", [(), (0.1,), (1, 5)])
-def test_unusable_sizes_of_relabelling_are_refused(tiny_mug: MugConfig, scales: tuple[float, ...]) -> None:
+def test_unusable_sizes_of_relabelling_are_refused(
+    tiny_mug: MugConfig, scales: tuple[float, ...]
+) -> None:
     with pytest.raises(InputError, match="--relabel-scales must be one or more sizes"):
         dataclasses.replace(tiny_mug, relabel_scales=scales).check()
 
 
-def test_maps_of_another_size_are_told_of_and_short_videos_left_out(tiny_mug: MugConfig, tmp_path: Path) -> None:
+def test_maps_of_another_size_are_told_of_and_short_videos_left_out(
+    tiny_mug: MugConfig, tmp_path: Path
+) -> None:
     for file in tiny_mug.foreground.glob("*/*.png"):
         write_mask(file, read_mask(file)[::2, ::2])
     write_frames(tiny_mug.data / "short", 5)

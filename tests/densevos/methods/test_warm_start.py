@@ -1,4 +1,6 @@
-"""A run that first trains on the labelled sets alone: what it equals, where it can be stopped, what it leaves."""
+"""A run that first trains on the labelled sets alone: what it equals, where it can be stopped, what
+it leaves.
+"""
 
 import dataclasses
 import json
@@ -44,16 +46,27 @@ def state(folder: Path) -> dict:
 
 
 def weights(found: dict) -> dict:
-    """All that a step depends on; the weights that a run started from are named otherwise, and counters count on."""
+    """All that a step depends on; the weights that a run started from are named otherwise, and
+    counters count on.
+    """
     learner = {
         name: value
         for name, value in found["learner"].items()
         if name != "_extra_state" and not name.endswith("num_batches_tracked")
     }
-    return {**learner, **{name: value for name, value in found.items() if name.startswith(("optimiser", "schedule"))}}
+    return {
+        **learner,
+        **{
+            name: value
+            for name, value in found.items()
+            if name.startswith(("optimiser", "schedule"))
+        },
+    }
 
 
-def test_it_equals_two_commands_and_goes_on_wherever_it_was_stopped(warm: I2VConfig, tmp_path: Path) -> None:
+def test_it_equals_two_commands_and_goes_on_wherever_it_was_stopped(
+    warm: I2VConfig, tmp_path: Path
+) -> None:
     whole = tmp_path / "whole"
     result = train(warm, whole)
     assert result.steps == 4
@@ -66,11 +79,19 @@ def test_it_equals_two_commands_and_goes_on_wherever_it_was_stopped(warm: I2VCon
     train(dataclasses.replace(warm, warm_start=0, network=network), tmp_path / "second")
     assert_same(weights(state(tmp_path / "second")), expected)
     baseline, _ = load_network(whole / "warm_start" / "model.safetensors")
-    assert_same(baseline.state_dict(), load_network(tmp_path / "first" / "model.safetensors")[0].state_dict())
+    assert_same(
+        baseline.state_dict(),
+        load_network(tmp_path / "first" / "model.safetensors")[0].state_dict(),
+    )
 
     # Stopped in the warm start, between the rounds, and in the second one.
     later = {
-        "in_first": ["adaptation", "diagnosis.json", "warm_start/model.safetensors", "warm_start/checkpoints/*2.pt"],
+        "in_first": [
+            "adaptation",
+            "diagnosis.json",
+            "warm_start/model.safetensors",
+            "warm_start/checkpoints/*2.pt",
+        ],
         "between": ["adaptation"],
         "in_second": ["adaptation/model.safetensors", "adaptation/checkpoints/*2.pt"],
     }
@@ -84,7 +105,9 @@ def test_it_equals_two_commands_and_goes_on_wherever_it_was_stopped(warm: I2VCon
         assert json.loads((run / "model.json").read_text())["training"]["steps"] == 4
 
 
-def test_it_leaves_both_models_and_a_card_that_tells_the_rounds(warm: I2VConfig, tmp_path: Path) -> None:
+def test_it_leaves_both_models_and_a_card_that_tells_the_rounds(
+    warm: I2VConfig, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     train(warm, run)
     _, card = load_network(run / "model.safetensors")
@@ -94,18 +117,29 @@ def test_it_leaves_both_models_and_a_card_that_tells_the_rounds(warm: I2VConfig,
     assert describe(str(run))["training"]["steps"] == 4
     assert describe(str(run / "warm_start"))["training"]["config"]["warm_start"] == 1
 
-    logs = {name: (run / name / "metrics.jsonl").read_text().splitlines() for name in ("warm_start", "adaptation")}
+    logs = {
+        name: (run / name / "metrics.jsonl").read_text().splitlines()
+        for name in ("warm_start", "adaptation")
+    }
     assert not any("adversarial" in line for line in logs["warm_start"])
     # The ramp starts with the adversary, and None is the two batches of an epoch.
     first, second = (json.loads(line)["mu"] for line in logs["adaptation"])
     assert first == 0 < second < 1
 
-    for name, folder in (("last", run), ("warm", run / "warm_start"), ("best", run / "warm_start/checkpoints/best.pt")):
+    for name, folder in (
+        ("last", run),
+        ("warm", run / "warm_start"),
+        ("best", run / "warm_start/checkpoints/best.pt"),
+    ):
         export(folder, tmp_path / f"{name}.safetensors")
     last_file = run / "model.safetensors"
-    assert_same(*(load_network(file)[0].state_dict() for file in (tmp_path / "last.safetensors", last_file)))
+    assert_same(
+        *(load_network(file)[0].state_dict() for file in (tmp_path / "last.safetensors", last_file))
+    )
     warm_file = run / "warm_start" / "model.safetensors"
-    assert_same(*(load_network(file)[0].state_dict() for file in (tmp_path / "warm.safetensors", warm_file)))
+    assert_same(
+        *(load_network(file)[0].state_dict() for file in (tmp_path / "warm.safetensors", warm_file))
+    )
 
     # A checkpoint of either round can be gone on from, but none of another run.
     for round_ in ("adaptation", "warm_start"):
@@ -113,7 +147,9 @@ def test_it_leaves_both_models_and_a_card_that_tells_the_rounds(warm: I2VConfig,
         assert train(warm, run, resume=str(last)).steps == 4
     with pytest.raises(InputError, match=r"step-00000001\.pt: is of a round that is finished"):
         train(warm, run, resume=str(run / "warm_start" / "checkpoints" / "step-00000001.pt"))
-    with pytest.raises(InputError, match=r"--resume .*: is a checkpoint of another run.*choose one below"):
+    with pytest.raises(
+        InputError, match=r"--resume .*: is a checkpoint of another run.*choose one below"
+    ):
         train(warm, tmp_path / "new", resume=str(last))
 
     # The run is where another one starts from, and is not deleted for it.
@@ -124,12 +160,17 @@ def test_it_leaves_both_models_and_a_card_that_tells_the_rounds(warm: I2VConfig,
     with pytest.raises(InputError, match="--overwrite would delete"):
         train(again, run, overwrite=True)
     (run / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"--network.weights .*run: holds no model.safetensors; finish its training"):
+    with pytest.raises(
+        InputError,
+        match=r"--network.weights .*run: holds no model.safetensors; finish its training",
+    ):
         train(again, tmp_path / "third")
 
 
 def test_a_warm_start_without_an_adversary_is_a_mistake(warm: I2VConfig) -> None:
-    with pytest.raises(InputError, match=r"^--warm-start 1: --loss none has no adversary .*leave one of them out$"):
+    with pytest.raises(
+        InputError, match=r"^--warm-start 1: --loss none has no adversary .*leave one of them out$"
+    ):
         dataclasses.replace(warm, loss="none").check()
     with pytest.raises(InputError, match="--warm-start must not be negative"):
         dataclasses.replace(warm, warm_start=-1).check()
@@ -157,11 +198,26 @@ def test_several_processes_have_a_warm_start(warm: I2VConfig, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("made", "wanted", "names", "reason"),
     [
-        (SWIN, SWIN, ("low", "tall"), r"its class 1 is tall, and that of --labelled is high; .*--wanted"),
+        (
+            SWIN,
+            SWIN,
+            ("low", "tall"),
+            r"its class 1 is tall, and that of --labelled is high; .*--wanted",
+        ),
         (SWIN, SWIN, ("high", "low"), r"its class 0 is high, and that of --labelled is low"),
-        (SWIN, CNN, ("low", "high"), r"is not of this deeplabv3 \(backbone.conv1.weight does not fit\)"),
+        (
+            SWIN,
+            CNN,
+            ("low", "high"),
+            r"is not of this deeplabv3 \(backbone.conv1.weight does not fit\)",
+        ),
         (CNN, SWIN, ("low", "high"), r"is not of this swin_upernet \(.* does not fit\)"),
-        (SWIN, dataclasses.replace(SWIN, depths=(2, 1, 1, 1)), ("low", "high"), r"is not of this swin_upernet"),
+        (
+            SWIN,
+            dataclasses.replace(SWIN, depths=(2, 1, 1, 1)),
+            ("low", "high"),
+            r"is not of this swin_upernet",
+        ),
         (
             dataclasses.replace(SWIN, depths=(2, 1, 1, 1)),
             SWIN,
@@ -180,9 +236,13 @@ def test_weights_of_other_classes_or_networks_are_refused(
             make_network(dataclasses.replace(wanted, weights=str(spec)), 2, ("low", "high"))
 
 
-def test_weights_of_as_many_classes_that_are_the_same_ones_and_of_images_for_clips_fit(tmp_path: Path) -> None:
+def test_weights_of_as_many_classes_that_are_the_same_ones_and_of_images_for_clips_fit(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "model.safetensors"
-    save_network(file, make_network(SWIN, 2), config=SWIN, classes=("low", "high"), size=64, training={})
+    save_network(
+        file, make_network(SWIN, 2), config=SWIN, classes=("low", "high"), size=64, training={}
+    )
     for config in (SWIN, VIDEO):
         made = make_network(dataclasses.replace(config, weights=str(file)), 2, ("low", "high"))
         assert made.began == str(file)

@@ -47,7 +47,9 @@ def test_a_siamese_sees_each_alike(pairs: int) -> None:
     logits = discriminator(features, first, second)
     assert logits.shape == (pairs,)
     assert torch.allclose(discriminator(features, second, first), logits, atol=1e-6)
-    whole = torch.stack([discriminator(features, *pair[:, None])[0] for pair in torch.stack([first, second], 1)])
+    whole = torch.stack(
+        [discriminator(features, *pair[:, None])[0] for pair in torch.stack([first, second], 1)]
+    )
     assert torch.allclose(whole, logits, atol=1e-6)
     logits.sum().backward()
     assert all(parameter.grad.any() for parameter in discriminator.parameters())
@@ -66,7 +68,9 @@ def test_a_siamese_learns_at_once_what_pairs_side_by_side_must_discover() -> Non
             features[:, 0] += torch.where(is_source, 2.0, -2.0)
             first, second = torch.randint(0, 64, (2, 96))
             same = (is_source[first] == is_source[second]).float()
-            loss = nn.functional.binary_cross_entropy_with_logits(discriminator(features, first, second), same)
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                discriminator(features, first, second), same
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -88,7 +92,9 @@ def test_a_siamese_learns_at_once_what_pairs_side_by_side_must_discover() -> Non
 def test_sizes_that_the_papers_leave_open(kind, shape, millions: float) -> None:
     with torch.device("meta"):
         discriminator = make_discriminator(kind, shape)
-    assert sum(p.numel() for p in discriminator.parameters()) / 1e6 == pytest.approx(millions, rel=0.03)
+    assert sum(p.numel() for p in discriminator.parameters()) / 1e6 == pytest.approx(
+        millions, rel=0.03
+    )
 
 
 def test_patches_of_the_papers_3d_tap() -> None:
@@ -105,18 +111,28 @@ def test_the_3d_patches_see_other_frames() -> None:
     assert (clip.grad.abs().sum(dim=(0, 1, 3, 4)) > 0).all()
 
 
-@pytest.mark.parametrize("kind", ["conv", "maps", *PAIRED, "tokens", "global", "patch2d", "patch3d"])
+@pytest.mark.parametrize(
+    "kind", ["conv", "maps", *PAIRED, "tokens", "global", "patch2d", "patch3d"]
+)
 def test_no_statistics_of_a_batch_of_both_domains(kind) -> None:
     norms = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
-    assert not any(isinstance(module, norms) for module in make_discriminator(kind, (4, 16, 16)).modules())
+    assert not any(
+        isinstance(module, norms) for module in make_discriminator(kind, (4, 16, 16)).modules()
+    )
 
 
 @pytest.mark.parametrize("kind", ["patch2d", "patch3d"])
 def test_maps_too_small_for_patches(kind) -> None:
-    with pytest.raises(InputError, match=f"discriminator {kind}: .*16 x 16 cells or more, not 8 x 8"):
+    with pytest.raises(
+        InputError, match=f"discriminator {kind}: .*16 x 16 cells or more, not 8 x 8"
+    ):
         make_discriminator(kind, (4, 8, 8))
 
 
 def test_conv_has_the_papers_layers_in_their_order() -> None:
-    layers = [type(layer) for layer in make_discriminator("conv", (4, 8, 8)) if not isinstance(layer, nn.Flatten)]
+    layers = [
+        type(layer)
+        for layer in make_discriminator("conv", (4, 8, 8))
+        if not isinstance(layer, nn.Flatten)
+    ]
     assert layers == [nn.Conv2d, nn.Linear, nn.Dropout, nn.ReLU, nn.Linear]

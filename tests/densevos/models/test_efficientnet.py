@@ -18,7 +18,10 @@ def test_it_classifies_as_the_package_does() -> None:
     pytest.importorskip(WEIGHTS)
     package = pytest.importorskip("efficientnet_lite_pytorch")
     state = local_state(imagenet_file(""))
-    theirs, own = package.EfficientNet.from_name("efficientnet-lite0").eval(), Lite0Classifier().eval()
+    theirs, own = (
+        package.EfficientNet.from_name("efficientnet-lite0").eval(),
+        Lite0Classifier().eval(),
+    )
     theirs.load_state_dict(state)
     own.load_state_dict(state)
 

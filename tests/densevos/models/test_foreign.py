@@ -10,7 +10,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from densevos.models.foreign import UnreadableError, differences, of_network, read_foreign, weights_in
+from densevos.models.foreign import (
+    UnreadableError,
+    differences,
+    of_network,
+    read_foreign,
+    weights_in,
+)
 
 PLAIN = {
     "cls_token": torch.tensor([1.0]),
@@ -27,7 +33,10 @@ def before(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def chunked(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names as in training with DINOv2: two blocks in each chunk."""
-    return {re.sub(r"blocks\.(\d+)", lambda n: f"blocks.{int(n[1]) // 2}.{n[1]}", k): v for k, v in weights.items()}
+    return {
+        re.sub(r"blocks\.(\d+)", lambda n: f"blocks.{int(n[1]) // 2}.{n[1]}", k): v
+        for k, v in weights.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -35,15 +44,34 @@ def chunked(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     [
         PLAIN,
         {"state_dict": before("module.", PLAIN), "epoch": 3},
-        {"state_dict": before("model.", PLAIN) | {"loss.weight": torch.zeros(2)}, "hyper_parameters": {"lr": 0.1}},
-        {"student": before("module.backbone.", OTHER), "teacher": before("backbone.", PLAIN) | HEAD},
-        {"student": before("module.backbone.", PLAIN), "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}},
+        {
+            "state_dict": before("model.", PLAIN) | {"loss.weight": torch.zeros(2)},
+            "hyper_parameters": {"lr": 0.1},
+        },
+        {
+            "student": before("module.backbone.", OTHER),
+            "teacher": before("backbone.", PLAIN) | HEAD,
+        },
+        {
+            "student": before("module.backbone.", PLAIN),
+            "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}},
+        },
         {"model": before("teacher.backbone.", PLAIN) | before("student.backbone.", OTHER)},
         {"teacher": before("backbone.", chunked(PLAIN))},
         {"state_dict": before("module.encoder_q.", PLAIN) | before("module.encoder_k.", OTHER)},
         before("_orig_mod.", PLAIN),
     ],
-    ids=["plain", "parallel", "lightning", "dino", "student", "dinov2", "chunks", "moco", "compiled"],
+    ids=[
+        "plain",
+        "parallel",
+        "lightning",
+        "dino",
+        "student",
+        "dinov2",
+        "chunks",
+        "moco",
+        "compiled",
+    ],
 )
 def test_the_network_is_found_whatever_wraps_it(tmp_path: Path, content: dict) -> None:
     torch.save(content, tmp_path / "weights.pth")
@@ -52,12 +80,16 @@ def test_the_network_is_found_whatever_wraps_it(tmp_path: Path, content: dict) -
 
 
 def test_two_networks_of_which_none_is_the_main_one() -> None:
-    with pytest.raises(UnreadableError, match=r"holds several networks \(a, b\); save the one wanted alone"):
+    with pytest.raises(
+        UnreadableError, match=r"holds several networks \(a, b\); save the one wanted alone"
+    ):
         of_network(before("a.", PLAIN) | before("b.", OTHER), PLAIN)
 
 
 def test_other_networks_keep_their_names() -> None:
-    grouped = {f"blocks.0.{n}.conv.weight": torch.zeros(1) for n in range(3)}  # stages of a CNN, and no chunks
+    grouped = {
+        f"blocks.0.{n}.conv.weight": torch.zeros(1) for n in range(3)
+    }  # stages of a CNN, and no chunks
     assert of_network(before("module.", grouped), grouped) == grouped
     assert of_network(before("module.", HEAD), PLAIN) == before("module.", HEAD)
     assert of_network(PLAIN, {}) == PLAIN
@@ -80,7 +112,11 @@ def test_plain_values_beside_the_weights_are_read(tmp_path: Path, new: bool) -> 
 
 
 def test_arrays_and_numbers_of_objects_are_refused(tmp_path: Path) -> None:
-    for value in (np.array([Foreign()], dtype=object), np.array([{}], dtype=object), np.zeros(1, [("a", "O")])):
+    for value in (
+        np.array([Foreign()], dtype=object),
+        np.array([{}], dtype=object),
+        np.zeros(1, [("a", "O")]),
+    ):
         torch.save({"model": PLAIN, "value": value}, tmp_path / "w.pth")
         with pytest.raises(UnreadableError, match="holds pickled code"):
             read_foreign(tmp_path / "w.pth")
@@ -94,7 +130,9 @@ def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0x80, 0x280, 0x3C20])
-def test_lengths_of_safetensors_that_look_like_a_pickle_or_a_page(tmp_path: Path, length: int) -> None:
+def test_lengths_of_safetensors_that_look_like_a_pickle_or_a_page(
+    tmp_path: Path, length: int
+) -> None:
     path, tensors = tmp_path / "weights.safetensors", {"norm.weight": PLAIN["norm.weight"]}
     short = safetensors.torch.save(tensors, metadata={"note": ""})
     note = "x" * (length - len(short) + 4 + 8)  # four bytes of values, eight of the length
@@ -127,7 +165,9 @@ def test_files_without_weights_are_told_for_what_they_are(tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(content)
     messages = {name: message for name, (_, message) in contents.items()}
     messages["folder.pth"] = "is a folder"
-    messages["code.pth"] = rf"holds pickled code \({Foreign.__module__}\.Foreign\), which is not run"
+    messages["code.pth"] = (
+        rf"holds pickled code \({Foreign.__module__}\.Foreign\), which is not run"
+    )
     for name, message in messages.items():
         with pytest.raises(UnreadableError, match=message):
             read_foreign(tmp_path / name)
@@ -146,4 +186,7 @@ def test_differences_name_what_is_missing_what_is_there_and_shapes() -> None:
         "6 of 6 names are missing: cls_token, blocks.0.norm.weight, blocks.1.norm.weight, ...; "
         "others are there: head.weight"
     )
-    assert differences(PLAIN | {"norm.weight": torch.zeros(2, 3)}, PLAIN) == "norm.weight is [2, 3], not [1]"
+    assert (
+        differences(PLAIN | {"norm.weight": torch.zeros(2, 3)}, PLAIN)
+        == "norm.weight is [2, 3], not [1]"
+    )

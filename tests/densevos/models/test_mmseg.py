@@ -34,7 +34,10 @@ NAMES = {
 }
 SHARED = (
     (r"^backbone\.swin\.embeddings\.norm", "backbone.patch_embed.norm"),
-    (r"^backbone\.hidden_states_norms\.stage(\d)", lambda found: f"backbone.norm{int(found[1]) - 1}"),
+    (
+        r"^backbone\.hidden_states_norms\.stage(\d)",
+        lambda found: f"backbone.norm{int(found[1]) - 1}",
+    ),
     ("layernorm_before", "norm1"),
     ("layernorm_after", "norm2"),
     (r"^decode_head\.classifier", "decode_head.conv_seg"),
@@ -64,14 +67,23 @@ def kept(network: SegmentationNetwork, origin: str) -> dict[str, Tensor]:
         elif ".downsample." in name and origin == "mmseg":
             tensor = unfolded(tensor)
         found[renamed(name, (*NAMES[origin], *SHARED))] = tensor
-    block = "backbone.layers.0.blocks.0.attn" if origin == "authors" else "backbone.stages.0.blocks.0.attn.w_msa"
+    block = (
+        "backbone.layers.0.blocks.0.attn"
+        if origin == "authors"
+        else "backbone.stages.0.blocks.0.attn.w_msa"
+    )
     assert f"{block}.relative_position_bias_table" in found
-    unused = {f"{block}.relative_position_index": torch.zeros(9, 9), "auxiliary_head.conv_seg.bias": torch.ones(5)}
+    unused = {
+        f"{block}.relative_position_index": torch.zeros(9, 9),
+        "auxiliary_head.conv_seg.bias": torch.ones(5),
+    }
     return {**found, **unused}
 
 
 def unfolded(weight: Tensor) -> Tensor:
-    """[...,4C] for what nn.Unfold puts side by side, from one for four slices, as nn.Unfold itself orders them."""
+    """[...,4C] for what nn.Unfold puts side by side, from one for four slices, as nn.Unfold itself
+    orders them.
+    """
     channels = weight.shape[-1] // 4
     cells = torch.arange(4 * channels).view(2, 2, channels)  # of slices: column, row, channel
     order = F.unfold(cells.permute(2, 1, 0)[None].float(), 2)[0, :, 0].long()
@@ -81,10 +93,16 @@ def unfolded(weight: Tensor) -> Tensor:
 @pytest.mark.parametrize("origin", ["authors", "mmseg"])
 def test_weights_of_mmsegmentation_compute_the_same(origin: str, tmp_path: Path) -> None:
     reference = network_of(1)
-    torch.save({"meta": {"epoch": 1}, "state_dict": kept(reference, origin)}, tmp_path / "upernet.pth")
-    network = make_network(dataclasses.replace(SWIN, weights=str(tmp_path / "upernet.pth")), 5).eval()
+    torch.save(
+        {"meta": {"epoch": 1}, "state_dict": kept(reference, origin)}, tmp_path / "upernet.pth"
+    )
+    network = make_network(
+        dataclasses.replace(SWIN, weights=str(tmp_path / "upernet.pth")), 5
+    ).eval()
     assert network.began == str(tmp_path / "upernet.pth")  # nothing is left at random
-    video = make_network(dataclasses.replace(VIDEO, weights=str(tmp_path / "upernet.pth")), 5).eval()
+    video = make_network(
+        dataclasses.replace(VIDEO, weights=str(tmp_path / "upernet.pth")), 5
+    ).eval()
     image = torch.randn(1, 1, 3, 128, 128)
     with torch.no_grad():
         expected = reference(image)
@@ -105,7 +123,9 @@ def test_every_weight_has_its_place(origin: str) -> None:
 
 
 def test_patch_merging_by_unfolding_and_by_slices_is_the_same() -> None:
-    """Weights for slices, applied as Swin's authors merge, and reordered, applied as mmsegmentation does."""
+    """Weights for slices, applied as Swin's authors merge, and reordered, applied as mmsegmentation
+    does.
+    """
     x, weight = torch.randn(2, 5, 8, 6), torch.randn(10, 20)
     slices = torch.cat([x[:, :, row::2, column::2] for column in (0, 1) for row in (0, 1)], 1)
     expected = torch.einsum("oc,nchw->nohw", weight, slices).flatten(2)

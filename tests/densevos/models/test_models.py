@@ -18,7 +18,9 @@ from densevos.models.encoder import DenseEncoder, lightness, load_encoder, norma
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
 def test_output_stride_and_width(architecture: str, stride: int) -> None:
-    encoder = DenseEncoder(EncoderConfig(architecture=architecture, stride=stride, key_channels=24)).eval()
+    encoder = DenseEncoder(
+        EncoderConfig(architecture=architecture, stride=stride, key_channels=24)
+    ).eval()
     frames = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         key, res4, res3 = (encoder.features(frames, layer) for layer in ("key", "res4", "res3"))
@@ -29,7 +31,9 @@ def test_output_stride_and_width(architecture: str, stride: int) -> None:
     torch.testing.assert_close(key.norm(dim=1), torch.ones(1, 64 // stride, 96 // stride))
 
 
-@pytest.mark.parametrize(("architecture", "network"), [("resnet18", resnet18), ("resnet50", resnet50)])
+@pytest.mark.parametrize(
+    ("architecture", "network"), [("resnet18", resnet18), ("resnet50", resnet50)]
+)
 def test_trunk_is_torchvisions_network_with_other_strides(architecture: str, network) -> None:
     trunk = DenseEncoder(EncoderConfig(architecture=architecture, stride=32)).trunk.eval()
     reference = network(weights=None).eval()
@@ -54,7 +58,9 @@ def test_normalise_uses_imagenet_statistics() -> None:
 
 def test_lightness_is_that_of_cie_lab() -> None:
     torch.manual_seed(0)
-    frames = torch.cat([torch.rand(1, 3, 6, 7), torch.rand(1, 3, 6, 7) / 20])  # the second has the straight part
+    frames = torch.cat(
+        [torch.rand(1, 3, 6, 7), torch.rand(1, 3, 6, 7) / 20]
+    )  # the second has the straight part
     grey = torch.from_numpy(rgb2lab(frames.permute(0, 2, 3, 1).numpy())[..., 0] / 100).float()
     expected = normalise(grey[:, None].expand(-1, 3, -1, -1))
     torch.testing.assert_close(lightness(normalise(frames)), expected, atol=2e-5, rtol=0)
@@ -62,18 +68,24 @@ def test_lightness_is_that_of_cie_lab() -> None:
 
 def test_an_encoder_of_lightness_sees_nothing_else() -> None:
     torch.manual_seed(0)
-    grey = DenseEncoder(EncoderConfig(input="lab_l", last="res3", channels=16, key_channels=8)).eval()
+    grey = DenseEncoder(
+        EncoderConfig(input="lab_l", last="res3", channels=16, key_channels=8)
+    ).eval()
     colour = DenseEncoder(EncoderConfig(last="res3", channels=16, key_channels=8)).eval()
     colour.load_state_dict(grey.state_dict())
     frames = normalise(torch.rand(1, 3, 32, 32))
     with torch.no_grad():
         for layer in ("key", "x", "res3"):
-            torch.testing.assert_close(grey.features(frames, layer), colour.features(lightness(frames), layer))
+            torch.testing.assert_close(
+                grey.features(frames, layer), colour.features(lightness(frames), layer)
+            )
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save_encoder(tmp_path / "encoder.safetensors", DenseEncoder(EncoderConfig(key_channels=8)), {"steps": 3})
+    save_encoder(
+        tmp_path / "encoder.safetensors", DenseEncoder(EncoderConfig(key_channels=8)), {"steps": 3}
+    )
     return tmp_path / "encoder.safetensors"
 
 

@@ -29,14 +29,19 @@ def test_a_trunk_says_what_it_cannot_begin_with(tmp_path: Path) -> None:
     trunk, path = DenseResNet("resnet18", 8), tmp_path / "weights.pth"
     state = trunk.state_dict()
     for content, message in (
-        ({f"{side}.{name}": tensor for side in "ab" for name, tensor in state.items()}, "several networks \\(a, b\\)"),
+        (
+            {f"{side}.{name}": tensor for side in "ab" for name, tensor in state.items()},
+            "several networks \\(a, b\\)",
+        ),
         ({"conv1.weight": torch.zeros(1)}, "is not of a resnet18 \\(conv1.weight does not fit\\)"),
     ):
         torch.save(content, path)
         with pytest.raises(InputError, match=f"--weights .*weights.pth: .*{message}"):
             load_trunk(trunk, "resnet18", str(path))
     path.write_text("<html>")
-    with pytest.raises(InputError, match=r"--weights .*weights\.pth: is no plain state dict \(is a web page\)"):
+    with pytest.raises(
+        InputError, match=r"--weights .*weights\.pth: is no plain state dict \(is a web page\)"
+    ):
         load_trunk(trunk, "resnet18", str(path))
 
 
@@ -44,7 +49,9 @@ def test_a_trunk_begins_with_an_encoder_of_our_own(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder, path = DenseEncoder(EncoderConfig()), tmp_path / "encoder.safetensors"
     save_encoder(path, encoder, {})
-    trunk = DenseResNet("resnet18", 8, last="res3", dilated=True)  # without the last stage of that encoder
+    trunk = DenseResNet(
+        "resnet18", 8, last="res3", dilated=True
+    )  # without the last stage of that encoder
     load_trunk(trunk, "resnet18", str(path))
     theirs = encoder.trunk.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in trunk.state_dict().items())

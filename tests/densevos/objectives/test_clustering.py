@@ -39,7 +39,15 @@ def rand(seed: int, *shape: int) -> Tensor:
 class NeverWaits(TorchDispatchMode):
     """Refuses operations whose result the host would have to wait for on a GPU."""
 
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount", "item", "repeat_interleave.T")
+    WAITING = (
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "unique",
+        "bincount",
+        "item",
+        "repeat_interleave.T",
+    )
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert not any(name in str(func) for name in self.WAITING), func
@@ -61,7 +69,9 @@ def test_lloyd_is_scikit_learns_from_the_same_centres(
         assert torch.equal(centres, start)
         assert torch.equal(labels, torch.cdist(points, start).argmin(1))
         return
-    theirs = KMeans(clusters, init=start.numpy(), n_init=1, max_iter=iterations, tol=0, algorithm="lloyd")
+    theirs = KMeans(
+        clusters, init=start.numpy(), n_init=1, max_iter=iterations, tol=0, algorithm="lloyd"
+    )
     theirs.fit(points.numpy())
     np.testing.assert_allclose(centres.numpy(), theirs.cluster_centers_, atol=1e-4)
     assert (labels.numpy() == theirs.labels_).mean() > 0.99  # points halfway between two centres
@@ -133,9 +143,12 @@ def test_pairs_are_balanced_in_every_cluster_that_has_both_domains(
     pairs = draw_pairs(clusters, is_source, wanted, seeded(seed), ratio)
 
     count = wanted // sum(ratio) * sum(ratio)
-    assert pairs.first.shape == pairs.second.shape == pairs.same.shape == pairs.valid.shape == (count,)
+    assert (
+        pairs.first.shape == pairs.second.shape == pairs.same.shape == pairs.valid.shape == (count,)
+    )
     members = {
-        k: (is_source[clusters == k].sum(), (~is_source[clusters == k]).sum()) for k in clusters.unique().tolist()
+        k: (is_source[clusters == k].sum(), (~is_source[clusters == k]).sum())
+        for k in clusters.unique().tolist()
     }
     usable = {k for k, (s, t) in members.items() if s >= 2 and t >= 2}
     assert pairs.valid.all() if usable else not pairs.valid.any()
@@ -197,7 +210,9 @@ def test_clustered_loss_is_eq_3_with_both_terms_negative(seed: int) -> None:
     assert loss.item() == pytest.approx(plain.mean().item(), rel=1e-4)
     assert loss >= 0
     some = rand(seed + 2, 40) > 0
-    assert clustered_loss(logits, same, some).item() == pytest.approx(plain[some].mean().item(), rel=1e-4)
+    assert clustered_loss(logits, same, some).item() == pytest.approx(
+        plain[some].mean().item(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(("ratio", "chance"), [((1, 1, 1), 0.6365), ((2, 1, 1), 0.6931)])
@@ -206,7 +221,9 @@ def test_the_chance_level_is_the_loss_of_the_best_constant(ratio: Ratio, chance:
     share = same_share(ratio)
     assert pairs.same.float().mean().item() == pytest.approx(share)
     constant = torch.full((240,), float(np.log(share / (1 - share))))
-    assert clustered_loss(constant, pairs.same, pairs.valid).item() == pytest.approx(chance, abs=1e-4)
+    assert clustered_loss(constant, pairs.same, pairs.valid).item() == pytest.approx(
+        chance, abs=1e-4
+    )
     assert chance_level(share).item() == pytest.approx(chance, abs=1e-4)
 
 
@@ -222,7 +239,11 @@ def test_without_a_pair_the_discriminator_has_gradients_of_zeros() -> None:
     assert loss == 0
     assert all((p.grad == 0).all() for p in [features, *discriminator.parameters()])
     assert pair_accuracy(logits, pairs, is_source) == {"mixed": 0, "source": 0, "target": 0}
-    assert cluster_statistics(clusters, is_source) == {"clusters_used": 0, "coverage": 0, "domain_mix": 0}
+    assert cluster_statistics(clusters, is_source) == {
+        "clusters_used": 0,
+        "coverage": 0,
+        "domain_mix": 0,
+    }
 
 
 def test_accuracy_of_each_kind_of_pair() -> None:
@@ -233,7 +254,11 @@ def test_accuracy_of_each_kind_of_pair() -> None:
     found = pair_accuracy(torch.tensor([-1.0, 1, 1, 1, -1]), pairs, is_source)
     assert found == {"mixed": 0.5, "source": 1, "target": 0.5}
     barely = pair_accuracy(torch.tensor([0.3, 0.5, 0.5, 0.3, 0.5]), pairs, is_source)
-    assert barely == {"mixed": 1, "source": 1, "target": 1}  # three of five are of one domain, whose log odds are 0.41
+    assert barely == {
+        "mixed": 1,
+        "source": 1,
+        "target": 1,
+    }  # three of five are of one domain, whose log odds are 0.41
 
 
 def test_statistics_of_clusters() -> None:
@@ -242,7 +267,9 @@ def test_statistics_of_clusters() -> None:
     found = cluster_statistics(clusters, is_source)
     assert found["clusters_used"] == 1  # the second has one source only, the third no target
     assert found["coverage"].item() == pytest.approx(0.4)
-    assert found["domain_mix"].item() == pytest.approx(2 / 6 + 1 / 6)  # of sources 2, 1, 3; of targets 2, 2, 0
+    assert found["domain_mix"].item() == pytest.approx(
+        2 / 6 + 1 / 6
+    )  # of sources 2, 1, 3; of targets 2, 2, 0
     even = cluster_statistics(torch.arange(40) % 4, torch.arange(40) < 20)
     assert even["domain_mix"].item() == pytest.approx(1)
 
@@ -268,7 +295,11 @@ def test_the_host_never_waits_for_the_device() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_the_host_never_waits_for_a_gpu_and_both_find_the_same() -> None:
-    features, is_source, discriminator = rand(0, 96, 16), torch.arange(96) < 48, PairPerceptron(16, 8, 4)
+    features, is_source, discriminator = (
+        rand(0, 96, 16),
+        torch.arange(96) < 48,
+        PairPerceptron(16, 8, 4),
+    )
     expected = clustered_step(features.requires_grad_(), is_source, discriminator)
     on_device = features.detach().cuda().requires_grad_()
     arguments = on_device, is_source.cuda(), discriminator.cuda()

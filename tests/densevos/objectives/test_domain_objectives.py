@@ -1,4 +1,6 @@
-"""Gradient reversal, the general adversarial loss, what it judges, and the segmentation loss beside it."""
+"""Gradient reversal, the general adversarial loss, what it judges, and the segmentation loss beside
+it.
+"""
 
 import math
 
@@ -50,7 +52,9 @@ def test_the_discriminator_learns_at_full_rate_what_the_encoder_unlearns() -> No
         features = encoder(images)
         seen = features if mu is None else reverse(features, mu)
         loss = domain_loss(discriminator(seen)[:, 0], is_source)
-        of_encoder, of_discriminator = torch.autograd.grad(loss, [encoder.weight, discriminator.weight])
+        of_encoder, of_discriminator = torch.autograd.grad(
+            loss, [encoder.weight, discriminator.weight]
+        )
         return of_encoder, of_discriminator
 
     plain, reversed_, half = gradients(None), gradients(1.0), gradients(0.5)
@@ -69,7 +73,9 @@ def test_the_discriminator_learns_at_full_rate_what_the_encoder_unlearns() -> No
         discriminator.weight += 0.1 * reversed_[1]
         encoder.weight -= 0.1 * reversed_[0]
         after_encoder = loss()
-    assert after_discriminator < before < after_encoder  # each by a step of gradient descent on L_seg + L_adv
+    assert (
+        after_discriminator < before < after_encoder
+    )  # each by a step of gradient descent on L_seg + L_adv
 
 
 def test_the_ramp_goes_from_nothing_to_one() -> None:
@@ -99,13 +105,18 @@ def test_domain_loss_is_eq_2_with_both_terms_negative(seed: int, grid: tuple[int
 def test_domain_loss_is_that_of_large_logits_and_of_low_precision() -> None:
     is_source = torch.tensor([True, False])
     assert domain_loss(torch.tensor([-200.0, 200.0]), is_source) == 200
-    assert domain_loss(torch.tensor([0.5, 0.5], dtype=torch.bfloat16), is_source).dtype == torch.float32
+    assert (
+        domain_loss(torch.tensor([0.5, 0.5], dtype=torch.bfloat16), is_source).dtype
+        == torch.float32
+    )
     nothing = torch.zeros(0, requires_grad=True)
     domain_loss(nothing, is_source[:0]).backward()
     assert nothing.grad.shape == (0,)
 
 
-@pytest.mark.parametrize(("share", "chance"), [(0.5, math.log(2)), (2 / 3, 0.6365), (0.2, 0.5004), (0, 0), (1, 0)])
+@pytest.mark.parametrize(
+    ("share", "chance"), [(0.5, math.log(2)), (2 / 3, 0.6365), (0.2, 0.5004), (0, 0), (1, 0)]
+)
 def test_chance_levels(share: float, chance: float) -> None:
     assert chance_level(share).item() == pytest.approx(chance, abs=1e-4)
     if 0 < share < 1:
@@ -118,7 +129,10 @@ def test_chance_levels(share: float, chance: float) -> None:
 def test_accuracy_of_each_domain() -> None:
     is_source = torch.tensor([True, True, True, False])
     assert domain_accuracy(torch.tensor([2.0, 2, -1, -1]), is_source) == (pytest.approx(2 / 3), 1)
-    assert domain_accuracy(torch.tensor([1.0, 1, 1.2, 1]), is_source) == (pytest.approx(1 / 3), 1)  # odds of 3 are 1.1
+    assert domain_accuracy(torch.tensor([1.0, 1, 1.2, 1]), is_source) == (
+        pytest.approx(1 / 3),
+        1,
+    )  # odds of 3 are 1.1
     patches = torch.tensor([2.0, 2, 2, 2])[:, None].repeat(1, 5) * torch.tensor([1, 1, 1, 1, -1])
     assert domain_accuracy(patches, is_source) == (pytest.approx(0.8), pytest.approx(0.2))
     assert domain_accuracy(torch.full((3,), 20.0), torch.ones(3, dtype=torch.bool)) == (1, 0)
@@ -159,12 +173,18 @@ def test_padded_frames_have_no_adversarial_gradient(kind: str) -> None:
         maps, of_maps = maps_of(seen, VALID), domains_of(is_source, VALID, 8)
         pairs = draw_pairs(kmeans(maps, 2, 5, generator)[0], of_maps, 60, generator)
         assert pairs.valid.all()
-        loss = clustered_loss((maps[pairs.first] * maps[pairs.second]).sum(1), pairs.same, pairs.valid)
+        loss = clustered_loss(
+            (maps[pairs.first] * maps[pairs.second]).sum(1), pairs.same, pairs.valid
+        )
     elif kind == "clips":
         loss = domain_loss(clips_of(seen, VALID).sin().flatten(1).sum(1), is_source)
     else:
-        rows, units = {"frames": (frames_of, 1), "maps": (maps_of, 8), "tokens": (tokens_of, 16)}[kind]
-        loss = domain_loss(rows(seen, VALID).sin().flatten(1).sum(1), domains_of(is_source, VALID, units))
+        rows, units = {"frames": (frames_of, 1), "maps": (maps_of, 8), "tokens": (tokens_of, 16)}[
+            kind
+        ]
+        loss = domain_loss(
+            rows(seen, VALID).sin().flatten(1).sum(1), domains_of(is_source, VALID, units)
+        )
     loss.backward()
     assert (tap.grad[~VALID] == 0).all()
     assert (tap.grad[VALID] != 0).any(dim=(1, 2, 3)).all()
@@ -183,9 +203,13 @@ def test_the_literal_reading_shows_padded_frames_too() -> None:
 
 @given(st.integers(0, 1000), st.booleans())
 @settings(deadline=None, max_examples=20)
-def test_segmentation_loss_is_the_weighted_mean_over_labelled_pixels(seed: int, weighted: bool) -> None:
+def test_segmentation_loss_is_the_weighted_mean_over_labelled_pixels(
+    seed: int, weighted: bool
+) -> None:
     logits = rand(seed, 2, 4, 5, 6)
-    labels = torch.randint(0, 4, (2, 5, 6), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    labels = torch.randint(
+        0, 4, (2, 5, 6), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
     labels[rand(seed + 1, 2, 5, 6) > 0] = VOID
     weights = torch.tensor([0.1, 1.0, 2.0, 5.0]) if weighted else None
     expected = F.cross_entropy(logits, labels.long(), weights, ignore_index=VOID)
@@ -195,7 +219,9 @@ def test_segmentation_loss_is_the_weighted_mean_over_labelled_pixels(seed: int, 
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
-def test_without_a_label_the_segmentation_loss_is_a_zero_with_gradients(weights: Tensor | None) -> None:
+def test_without_a_label_the_segmentation_loss_is_a_zero_with_gradients(
+    weights: Tensor | None,
+) -> None:
     logits = rand(0, 2, 3, 4, 4).requires_grad_()
     loss = segmentation_loss(logits, torch.full((2, 4, 4), VOID, dtype=torch.uint8), weights)
     loss.backward()
@@ -213,4 +239,6 @@ def test_unlabelled_frames_do_not_reach_the_segmentation_loss() -> None:
 
 
 def test_rare_classes_weigh_more() -> None:
-    assert class_weights(torch.tensor([900, 100, 0, 50])).tolist() == pytest.approx([1 / 9, 1, 1, 2])
+    assert class_weights(torch.tensor([900, 100, 0, 50])).tolist() == pytest.approx(
+        [1 / 9, 1, 1, 2]
+    )

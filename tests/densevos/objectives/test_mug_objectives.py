@@ -15,7 +15,14 @@ from densevos.models.encoder import DenseEncoder
 from densevos.models.geometry import GeometricRegressor
 from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
 from densevos.objectives.matching import affinity, cosines, inlier_score, matching_loss
-from densevos.objectives.tracking import crop, gaussian_map, peak, response, track_back, tracking_loss
+from densevos.objectives.tracking import (
+    crop,
+    gaussian_map,
+    peak,
+    response,
+    track_back,
+    tracking_loss,
+)
 from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
 
@@ -31,7 +38,10 @@ def rand(seed: int, *shape: int) -> Tensor:
 @settings(deadline=None, max_examples=20)
 def test_foreground_loss_is_eq_15(seed: int, alpha: float) -> None:
     logits = rand(seed, 2, 5, 6)
-    initial, predicted = (rand(seed + 1, 2, 5, 6) > 0).float(), (rand(seed + 2, 2, 5, 6) > 0).float()
+    initial, predicted = (
+        (rand(seed + 1, 2, 5, 6) > 0).float(),
+        (rand(seed + 2, 2, 5, 6) > 0).float(),
+    )
     p = torch.sigmoid(logits)
     plain = -(
         (alpha * initial + (1 - alpha) * predicted) * p.log()
@@ -105,12 +115,18 @@ def test_the_gaussian_has_its_peak_at_the_centre() -> None:
 
 def test_a_moving_texture_is_tracked_forwards_and_back_to_its_start() -> None:
     texture = torch.rand(2, 3, 96, 112, generator=torch.Generator().manual_seed(3)) - 0.5
-    frames = torch.stack([texture[:, :, 8 * t : 8 * t + 64, 12 * t : 12 * t + 64] for t in range(3)], dim=1)
+    frames = torch.stack(
+        [texture[:, :, 8 * t : 8 * t + 64, 12 * t : 12 * t + 64] for t in range(3)], dim=1
+    )
     maps = texture_embedding(frames.flatten(0, 1)).unflatten(0, (2, 3))
     start = torch.tensor([[10, 11], [8, 12]])
-    responses, places = track_back(maps, start, 4, lambda at, here: texture_embedding(crop(frames[:, at], here, 4, 4)))
+    responses, places = track_back(
+        maps, start, 4, lambda at, here: texture_embedding(crop(frames[:, at], here, 4, 4))
+    )
     of_features = track_back(maps, start, 4, lambda at, here: crop(maps[:, at], here, 4))
-    torch.testing.assert_close((responses, places), of_features)  # the same where cells know nothing of one another
+    torch.testing.assert_close(
+        (responses, places), of_features
+    )  # the same where cells know nothing of one another
     shift = torch.tensor([-2, -3])  # in cells, a frame
     there = [start, start + shift, start + 2 * shift]
     assert torch.equal(places, torch.stack([*there, there[1], there[0]], dim=1))
@@ -121,7 +137,9 @@ def test_a_moving_texture_is_tracked_forwards_and_back_to_its_start() -> None:
 def test_only_the_last_response_has_a_gradient() -> None:
     frames = torch.rand(1, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)) - 0.5
     maps = texture_embedding(frames.flatten(0, 1)).unflatten(0, (1, 3)).requires_grad_()
-    responses, _ = track_back(maps, torch.tensor([[4, 4]]), 2, lambda at, here: crop(maps[:, at], here, 2))
+    responses, _ = track_back(
+        maps, torch.tensor([[4, 4]]), 2, lambda at, here: crop(maps[:, at], here, 2)
+    )
     responses.sum().backward()
     assert (maps.grad[0].abs().sum((1, 2, 3)) > 0).tolist() == [
         True,
@@ -131,7 +149,9 @@ def test_only_the_last_response_has_a_gradient() -> None:
 
 
 def test_an_encoder_finds_a_patch_of_its_features_again_but_not_one_of_the_image() -> None:
-    """Cells see more than the patch: cut from the image, it ends on all sides where the frame does not."""
+    """Cells see more than the patch: cut from the image, it ends on all sides where the frame does
+    not.
+    """
     torch.manual_seed(0)
     encoder = DenseEncoder(mug_small(Path(), Path()).encoder).eval()
     coarse = torch.rand(4, 3, 40, 40)
@@ -140,7 +160,10 @@ def test_an_encoder_finds_a_patch_of_its_features_again_but_not_one_of_the_image
     with torch.no_grad():
         maps = encoder(frames)
         patches = {"feature": crop(maps, start, 6), "image": encoder(crop(frames, start, 6, 8))}
-        missed = {cut: (peak(response(one, maps), 6) - start).float().norm(dim=1) for cut, one in patches.items()}
+        missed = {
+            cut: (peak(response(one, maps), 6) - start).float().norm(dim=1)
+            for cut, one in patches.items()
+        }
     assert (missed["feature"] <= 1.5).all()
     assert missed["image"].mean() > 3
 
@@ -199,7 +222,9 @@ def warped_pair(seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
 
 def distance_in_cells(theta: Tensor, side: int) -> float:
     """Mean distance of the places to which theta and KNOWN send the cells."""
-    there, known = (F.affine_grid(t[:1], [1, 1, side, side], align_corners=True) for t in (theta, KNOWN))
+    there, known = (
+        F.affine_grid(t[:1], [1, 1, side, side], align_corners=True) for t in (theta, KNOWN)
+    )
     return ((there - known).norm(dim=3).mean() * (side - 1) / 2).item()
 
 
@@ -244,7 +269,9 @@ def test_aggregation_equals_the_explicit_softmax(seed: int, references: int) -> 
 def test_the_average_of_all_products_is_the_product_of_averages(seed: int) -> None:
     r, other = rand(seed, 6, 4, 5), rand(seed + 1, 6, 4, 5)
     products = r.flatten(1).T @ other.flatten(1)
-    torch.testing.assert_close(products.mean(), r.mean((1, 2)) @ other.mean((1, 2)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        products.mean(), r.mean((1, 2)) @ other.mean((1, 2)), atol=1e-5, rtol=0
+    )
 
 
 def test_the_instance_loss_is_eq_14_and_nothing_for_one_video() -> None:
@@ -254,12 +281,18 @@ def test_the_instance_loss_is_eq_14_and_nothing_for_one_video() -> None:
     for n in range(4):
         for i in range(4):
             plain = plain - (1 - p[n, i]).log() if i != n else plain
-    assert instance_loss(3 * queries, instances, 0.1).item() == pytest.approx(plain.item() / 4, rel=1e-4)
+    assert instance_loss(3 * queries, instances, 0.1).item() == pytest.approx(
+        plain.item() / 4, rel=1e-4
+    )
     assert instance_loss(queries[:1], instances[:1], 0.1) == 0
-    one_rank = instance_loss(queries[2:], instances, 0.1, first_row=2)
+    one_rank = instance_loss(queries[2:], instances, 0.1, row_offset=2)
     twice = torch.tensor([5, 7, 5, 5])
-    alone = instance_loss(queries[2:3], instances[1:3], 0.1, first_row=1)  # the one other video is in row 1
+    alone = instance_loss(
+        queries[2:3], instances[1:3], 0.1, row_offset=1
+    )  # the one other video is in row 1
     torch.testing.assert_close(instance_loss(queries[2:3], instances, 0.1, 2, twice), alone)
     assert instance_loss(queries, instances, 0.1, videos=torch.zeros(4)) == 0
     both = instance_loss(queries[:2], instances, 0.1) + one_rank
-    assert (both / 2).item() == pytest.approx(instance_loss(queries, instances, 0.1).item(), rel=1e-5)
+    assert (both / 2).item() == pytest.approx(
+        instance_loss(queries, instances, 0.1).item(), rel=1e-5
+    )

@@ -34,7 +34,9 @@ def check_golden(path: Path) -> None:
     losses["loss"].backward()
     close = {"rtol": 0, "atol": 1e-5}
     torch.testing.assert_close(losses["loss"].detach(), golden["loss_total"], **close)
-    torch.testing.assert_close(losses["self_training"].detach(), golden["loss_self_training"], **close)
+    torch.testing.assert_close(
+        losses["self_training"].detach(), golden["loss_self_training"], **close
+    )
     torch.testing.assert_close(losses["cross_view"].detach(), golden["loss_cross_view"], **close)
     torch.testing.assert_close(main.grad, golden["grad_main_features"], **close)
 
@@ -61,13 +63,17 @@ def unit(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12), st.integers(0, 9), st.booleans())
-def test_grid_has_one_cell_of_each_block(batch: int, height: int, width: int, seed: int, jitter: bool) -> None:
+def test_grid_has_one_cell_of_each_block(
+    batch: int, height: int, width: int, seed: int, jitter: bool
+) -> None:
     for cells in range(1, min(height, width) + 1):
         generator = torch.Generator().manual_seed(seed)
         index = grid_indices(batch, height, width, cells, generator, jitter=jitter)
         rows, columns = index // width, index % width
         assert index.shape == (batch, cells * cells)
-        assert bool((rows // (height // cells) == torch.arange(cells).repeat_interleave(cells)).all())
+        assert bool(
+            (rows // (height // cells) == torch.arange(cells).repeat_interleave(cells)).all()
+        )
         assert bool((columns // (width // cells) == torch.arange(cells).repeat(cells)).all())
 
 
@@ -112,14 +118,19 @@ def test_pseudo_labels_are_the_masked_argmax_of_the_softmax_over_all_anchors() -
 
 
 def test_no_gradient_reaches_the_pseudo_labels_branch() -> None:
-    first, second = unit(2, 3, 8, 8, 8, seed=1).requires_grad_(), unit(2, 3, 8, 8, 8, seed=2).requires_grad_()
+    first, second = (
+        unit(2, 3, 8, 8, 8, seed=1).requires_grad_(),
+        unit(2, 3, 8, 8, 8, seed=2).requires_grad_(),
+    )
     theta = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).repeat(2, 1, 1)
     index = torch.arange(4).repeat(2, 1)
     losses = losses_at(first, second, theta, index, index, SelfTrainingConfig())
     losses["self_training"].backward()
     assert second.grad is None
     assert bool(first.grad[:, 1:].abs().sum() > 0)
-    assert bool(first.grad[:, 0].flatten(2)[:, :, :4].abs().sum() > 0), "the gradient flows through the anchors"
+    assert bool(first.grad[:, 0].flatten(2)[:, :, :4].abs().sum() > 0), (
+        "the gradient flows through the anchors"
+    )
 
 
 def test_cross_view_loss_is_least_for_matching_views() -> None:
@@ -129,6 +140,6 @@ def test_cross_view_loss_is_least_for_matching_views() -> None:
     plain = -torch.log_softmax(cells @ cells.T / 0.05, dim=1).diagonal().mean()
     torch.testing.assert_close(matching, plain)
     torch.testing.assert_close(
-        cross_view_loss(cells[4:8], cells, 0.05, first_row=4),
+        cross_view_loss(cells[4:8], cells, 0.05, row_offset=4),
         -torch.log_softmax(cells[4:8] @ cells.T / 0.05, dim=1)[:, 4:8].diagonal().mean(),
     )

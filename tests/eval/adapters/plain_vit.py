@@ -1,4 +1,6 @@
-"""A vision transformer written out: weights under the names of DINO, MAE and DINOv2, and what comes of them."""
+"""A vision transformer written out: weights under the names of DINO, MAE and DINOv2, and what comes
+of them.
+"""
 
 import math
 
@@ -8,7 +10,13 @@ from torch.nn import functional as F
 
 
 def make_weights(
-    *, width: int = 192, depth: int = 12, patch: int = 16, grid: int = 14, scaled: bool = False, registers: int = 0
+    *,
+    width: int = 192,
+    depth: int = 12,
+    patch: int = 16,
+    grid: int = 14,
+    scaled: bool = False,
+    registers: int = 0,
 ) -> dict[str, Tensor]:
     """Random weights of a network whose table of positions is of grid x grid patches.
 
@@ -45,7 +53,8 @@ def make_weights(
 
 
 def bicubic_matrix(cells: int, side: int) -> Tensor:
-    """What each of `cells` takes from a table of `side`, [cells,side]: Keys' kernel with a = -.75, the border repeated.
+    """What each of `cells` takes from a table of `side`, [cells,side]: Keys' kernel with a = -.75,
+    the border repeated.
 
     The step is side / (cells + .1), as in `interpolate_pos_encoding` of DINO.
     """
@@ -61,7 +70,9 @@ def bicubic_matrix(cells: int, side: int) -> Tensor:
 
 
 def positions(table: Tensor, cells: tuple[int, int]) -> Tensor:
-    """A table [1,1+side*side,C] -> [1,1+h*w,C] at the cells (h, w) of a frame, as DINO's program interpolates it."""
+    """A table [1,1+side*side,C] -> [1,1+h*w,C] at the cells (h, w) of a frame, as DINO's program
+    interpolates it.
+    """
     side = math.isqrt(table.shape[1] - 1)
     if cells == (side, side):
         return table
@@ -72,11 +83,17 @@ def positions(table: Tensor, cells: tuple[int, int]) -> Tensor:
 
 
 def forward(weights: dict[str, Tensor], frames: Tensor, *, heads: int = 3) -> Tensor:
-    """Normalised frames [B,3,H,W] -> patch tokens behind the last block and the norm, [B,C,h,w] of unit length."""
+    """Normalised frames [B,3,H,W] -> patch tokens behind the last block and the norm, [B,C,h,w] of
+    unit length.
+    """
     width, patch = weights["cls_token"].shape[-1], weights["patch_embed.proj.weight"].shape[-1]
-    tokens = F.conv2d(frames, weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=patch)
+    tokens = F.conv2d(
+        frames, weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=patch
+    )
     cells = (tokens.shape[2], tokens.shape[3])
-    tokens = torch.cat([weights["cls_token"].expand(len(frames), -1, -1), tokens.flatten(2).transpose(1, 2)], dim=1)
+    tokens = torch.cat(
+        [weights["cls_token"].expand(len(frames), -1, -1), tokens.flatten(2).transpose(1, 2)], dim=1
+    )
     tokens = tokens + positions(weights["pos_embed"], cells)
     if "register_tokens" in weights:
         registers = weights["register_tokens"].expand(len(frames), -1, -1)
@@ -84,7 +101,11 @@ def forward(weights: dict[str, Tensor], frames: Tensor, *, heads: int = 3) -> Te
 
     depth = sum(name.endswith("norm1.weight") for name in weights)
     for block in range(depth):
-        part = {name.split(".", 2)[2]: w for name, w in weights.items() if name.startswith(f"blocks.{block}.")}
+        part = {
+            name.split(".", 2)[2]: w
+            for name, w in weights.items()
+            if name.startswith(f"blocks.{block}.")
+        }
         inner = F.layer_norm(tokens, (width,), part["norm1.weight"], part["norm1.bias"], 1e-6)
         queries, keys, values = (
             F.linear(inner, part["attn.qkv.weight"], part["attn.qkv.bias"])
@@ -97,7 +118,9 @@ def forward(weights: dict[str, Tensor], frames: Tensor, *, heads: int = 3) -> Te
         tokens = tokens + inner * part.get("ls1.gamma", 1)
         inner = F.layer_norm(tokens, (width,), part["norm2.weight"], part["norm2.bias"], 1e-6)
         inner = F.gelu(F.linear(inner, part["mlp.fc1.weight"], part["mlp.fc1.bias"]))
-        tokens = tokens + F.linear(inner, part["mlp.fc2.weight"], part["mlp.fc2.bias"]) * part.get("ls2.gamma", 1)
+        tokens = tokens + F.linear(inner, part["mlp.fc2.weight"], part["mlp.fc2.bias"]) * part.get(
+            "ls2.gamma", 1
+        )
 
     tokens = F.layer_norm(tokens, (width,), weights["norm.weight"], weights["norm.bias"], 1e-6)
     patches = tokens[:, -cells[0] * cells[1] :].transpose(1, 2).unflatten(2, cells)

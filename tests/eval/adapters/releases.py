@@ -1,4 +1,6 @@
-"""Files as the programs of others write them: names of weights, what stands beside them, and how it is pickled."""
+"""Files as the programs of others write them: names of weights, what stands beside them, and how it
+is pickled.
+"""
 
 import zipfile
 from pathlib import Path

@@ -55,11 +55,17 @@ def as_crw(network: nn.Module, prefix: str = "encoder.") -> dict[str, Tensor]:
         inner = name.startswith("layer") and ".conv" in name
         name = name.replace(".weight", ".1.weight") if inner else name
         weights[prefix + name] = tensor[:, :, None] if tensor.ndim == 4 else tensor
-    return {**weights, "selfsim_fc.0.weight": torch.zeros(128, 512), "selfsim_head.weight": torch.zeros(3)}
+    return {
+        **weights,
+        "selfsim_fc.0.weight": torch.zeros(128, 512),
+        "selfsim_head.weight": torch.zeros(3),
+    }
 
 
 def reflecting(network: nn.Module) -> nn.Module:
-    """The network with explicit reflection ahead of every padded convolution, layer3 and layer4 without stride."""
+    """The network with explicit reflection ahead of every padded convolution, layer3 and layer4
+    without stride.
+    """
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d) and child.padding != (0, 0):
@@ -76,7 +82,9 @@ def reflecting(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("prefix", ["encoder.", "module.encoder.model.", "model.encoder."])
 def test_crw_snapshots_by_key_mapping(tmp_path: Path, prefix: str) -> None:
     network, path = resnet(), tmp_path / "crw.pth"
-    torch.save({"model": as_crw(network, prefix), "args": argparse.Namespace(lr=1e-4), "epoch": 24}, path)
+    torch.save(
+        {"model": as_crw(network, prefix), "args": argparse.Namespace(lr=1e-4), "epoch": 24}, path
+    )
     expected = layers(reflecting(network), normalise(FRAMES))
     for layer in (None, "res3", "res4"):
         encoder = load_encoder(str(path), layer=layer, device="cpu")
@@ -87,7 +95,9 @@ def test_crw_snapshots_by_key_mapping(tmp_path: Path, prefix: str) -> None:
 
 def test_crw_snapshots_without_layer4_and_broken_ones(tmp_path: Path) -> None:
     whole = as_crw(resnet())
-    torch.save({"model": {k: v for k, v in whole.items() if "layer4" not in k}}, tmp_path / "short.pth")
+    torch.save(
+        {"model": {k: v for k, v in whole.items() if "layer4" not in k}}, tmp_path / "short.pth"
+    )
     assert load_encoder(str(tmp_path / "short.pth"), device="cpu")(FRAMES).shape == (1, 256, 8, 12)
     with pytest.raises(InputError, match="no layer res4; choose --layer res2, res3"):
         load_encoder(str(tmp_path / "short.pth"), layer="res4", device="cpu")
@@ -105,7 +115,9 @@ def test_crw_wants_frames_of_two_cells(tmp_path: Path) -> None:
     torch.save({"model": as_crw(resnet())}, tmp_path / "crw.pth")
     encoder = load_encoder(str(tmp_path / "crw.pth"), device="cpu")
     assert encoder.of_frame(np.zeros((9, 30, 3), np.uint8)).shape == (256, 2, 4)
-    with pytest.raises(InputError, match=r"crw\.pth: reflects borders, so frames must have more than 8 rows"):
+    with pytest.raises(
+        InputError, match=r"crw\.pth: reflects borders, so frames must have more than 8 rows"
+    ):
         encoder.of_frame(np.zeros((30, 8, 3), np.uint8))
 
 
@@ -118,7 +130,9 @@ def test_dilation_keeps_what_the_network_computes(name: str) -> None:
         for layer, every in (("res2", 1), ("res3", 2), ("res4", 4)):
             features = dense(FRAMES, layer)
             assert features.shape[2:] == (8, 12)
-            torch.testing.assert_close(features[:, :, ::every, ::every], expected[layer], rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                features[:, :, ::every, ::every], expected[layer], rtol=1e-3, atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -126,7 +140,10 @@ def test_torchvision_with_a_local_file(tmp_path: Path, suffix: str) -> None:
     network, path = resnet(), tmp_path / f"weights{suffix}"
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if suffix == ".pth":
-        torch.save({"state_dict": {f"module.encoder_q.{k}": v for k, v in state.items()}, "epoch": 200}, path)
+        torch.save(
+            {"state_dict": {f"module.encoder_q.{k}": v for k, v in state.items()}, "epoch": 200},
+            path,
+        )
     else:
         safetensors.torch.save_file(state, path)
     encoder = load_encoder(f"torchvision:resnet18@res2:{path}", device="cpu")
@@ -143,11 +160,18 @@ def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> 
     torch.save(state, path)
     expected = load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES)
     zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
-    for main, other in (("module.encoder_q.", "module.encoder_k."), ("teacher.backbone.", "student.backbone.")):
+    for main, other in (
+        ("module.encoder_q.", "module.encoder_k."),
+        ("teacher.backbone.", "student.backbone."),
+    ):
         both = {other + k: v for k, v in zeros.items()} | {main + k: v for k, v in state.items()}
         torch.save({"state_dict": both}, path)
-        assert torch.equal(load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES), expected)
-    torch.save({**{f"a.{k}": v for k, v in state.items()}, **{f"b.{k}": v for k, v in zeros.items()}}, path)
+        assert torch.equal(
+            load_encoder(f"torchvision:resnet18:{path}", device="cpu")(FRAMES), expected
+        )
+    torch.save(
+        {**{f"a.{k}": v for k, v in state.items()}, **{f"b.{k}": v for k, v in zeros.items()}}, path
+    )
     message = r"weights\.pth: holds several networks \(a, b\); say which one with --weights-of"
     with pytest.raises(InputError, match=message):
         load_encoder(f"torchvision:resnet18:{path}", device="cpu")
@@ -157,15 +181,22 @@ def test_torchvision_takes_the_query_encoder_and_the_teacher(tmp_path: Path) -> 
 
 def test_plain_files_of_a_resnet_whatever_stands_before_its_names(tmp_path: Path) -> None:
     state = resnet().state_dict()
-    named = [{prefix + name: tensor for name, tensor in state.items()} for prefix in ("model.encoder.", "encoder.")]
-    torch.save({"state_dict": named[0], "pytorch-lightning_version": "2.4.0"}, tmp_path / "last.ckpt")
+    named = [
+        {prefix + name: tensor for name, tensor in state.items()}
+        for prefix in ("model.encoder.", "encoder.")
+    ]
+    torch.save(
+        {"state_dict": named[0], "pytorch-lightning_version": "2.4.0"}, tmp_path / "last.ckpt"
+    )
     safetensors.torch.save_file(named[1], tmp_path / "model.safetensors")
     for name in ("last.ckpt", "model.safetensors"):
         source = load_encoder(tmp_path / name, device="cpu").source
         assert source is not None
         assert source.module is not None
         assert (source.kind, source.files) == ("torchvision", (tmp_path / name,))
-        assert all(torch.equal(tensor, state[key]) for key, tensor in source.module.state_dict().items())
+        assert all(
+            torch.equal(tensor, state[key]) for key, tensor in source.module.state_dict().items()
+        )
 
 
 def test_our_weights_without_a_card_are_not_taken_for_another_network(tmp_path: Path) -> None:
@@ -175,25 +206,33 @@ def test_our_weights_without_a_card_are_not_taken_for_another_network(tmp_path: 
         "last.ckpt": {"state_dict": {f"model.{k}": v for k, v in weights.items()}},
     }.items():
         torch.save(content, tmp_path / name)
-        with pytest.raises(InputError, match=rf"{name}: holds weights of densevos without the card .*densevos export"):
+        with pytest.raises(
+            InputError,
+            match=rf"{name}: holds weights of densevos without the card .*densevos export",
+        ):
             load_encoder(tmp_path / name, device="cpu")
 
 
 def test_files_of_several_networks_say_which_there_are(tmp_path: Path) -> None:
     state, path = resnet().state_dict(), tmp_path / "both.pth"
     torch.save({f"{name}.{k}": v for name in "ab" for k, v in state.items()}, path)
-    with pytest.raises(InputError, match=r"several networks \(a, b\); say which one with --weights-of"):
+    with pytest.raises(
+        InputError, match=r"several networks \(a, b\); say which one with --weights-of"
+    ):
         load_encoder(path, device="cpu")
     assert load_encoder(path, weights_of="b", device="cpu").layer == "res4"
     torch.save({"model": as_crw(resnet())}, path)
-    with pytest.raises(InputError, match=r"--weights-of b: .*both\.pth is a released snapshot of one network"):
+    with pytest.raises(
+        InputError, match=r"--weights-of b: .*both\.pth is a released snapshot of one network"
+    ):
         load_encoder(path, weights_of="b", device="cpu")
 
 
 def test_files_of_other_networks_say_what_they_hold(tmp_path: Path) -> None:
     torch.save({"model.stem.0.weight": torch.zeros(3)}, tmp_path / "last.ckpt")
     with pytest.raises(
-        InputError, match=r"VFS \(but model\.stem\.0\.weight, \.\.\.\); name the network .*module:function"
+        InputError,
+        match=r"VFS \(but model\.stem\.0\.weight, \.\.\.\); name the network .*module:function",
     ):
         load_encoder(tmp_path / "last.ckpt", device="cpu")
 
@@ -206,7 +245,9 @@ def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> 
         return state
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", fetch)
-    first, second = (load_encoder(f"torchvision:resnet18{w}", device="cpu") for w in ("", ":IMAGENET1K_V1"))
+    first, second = (
+        load_encoder(f"torchvision:resnet18{w}", device="cpu") for w in ("", ":IMAGENET1K_V1")
+    )
     assert asked == [ResNet18_Weights.DEFAULT, ResNet18_Weights.IMAGENET1K_V1]
     assert (first.layer, first.stride, first.std) == ("res4", 8, (0.229, 0.224, 0.225))
     assert torch.equal(first(FRAMES), second(FRAMES))
@@ -215,7 +256,9 @@ def test_torchvision_with_published_weights(monkeypatch: pytest.MonkeyPatch) -> 
         raise URLError("no route")
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
-    with pytest.raises(InputError, match=r"cannot be fetched .*no route.*torchvision:resnet18:FILE\.pth"):
+    with pytest.raises(
+        InputError, match=r"cannot be fetched .*no route.*torchvision:resnet18:FILE\.pth"
+    ):
         load_encoder("torchvision:resnet18", device="cpu")
 
 
@@ -285,7 +328,9 @@ def test_a_network_of_ones_own_needs_no_file() -> None:
     assert (encoder.name, encoder.layer, encoder.stride) == ("Conv2d", "output", 8)
     expected = F.normalize(network(normalise(FRAMES)), dim=1)
     torch.testing.assert_close(encoder(FRAMES), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(InputError, match=r"--encoder Conv2d: is a class; give a network, Conv2d\(\)"):
+    with pytest.raises(
+        InputError, match=r"--encoder Conv2d: is a class; give a network, Conv2d\(\)"
+    ):
         load_encoder(nn.Conv2d, device="cpu")
     with pytest.raises(InputError, match="returned features instead of a network"):
         load_encoder(torch.zeros(1, 5, 8, 12), device="cpu")  # type: ignore[arg-type]
@@ -301,7 +346,10 @@ def test_a_network_of_ones_own_needs_no_file() -> None:
         ("my_networks:uneven", "squares of whole pixels"),
         ("my_networks:fixed", "fails on a frame of 224x448"),
         ("my_networks:pair", r"returns a list for frames .*must return features"),
-        ("my_networks:half", r"RuntimeError: .*Half.*its weights are float16 and frames are float32.*float\(\)"),
+        (
+            "my_networks:half",
+            r"RuntimeError: .*Half.*its weights are float16 and frames are float32.*float\(\)",
+        ),
         ("my_networks:tokens", r"returns \[1, 1568, 3\] .*of tokens .* leave out the class token"),
         ("my_networks:named", "returns a dict .*; pick one of res4, res5"),
         ("my_networks:constant", "is a int; name a function that returns a callable"),
@@ -319,27 +367,48 @@ def test_functions_that_cannot_be_used(here: Path, spec: str, message: str) -> N
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("late_pair", r"returns a tuple for frames \[1,3,64,96\]; it must return features \[1,C,h,w\]"),
-        ("picky", r"fails on a frame of 64x96 pixels \(AssertionError: height must be divisible by window\)"),
-        ("holes", r"features of a frame that are not finite numbers \(NaN or infinity, in float32\)"),
+        (
+            "late_pair",
+            r"returns a tuple for frames \[1,3,64,96\]; it must return features \[1,C,h,w\]",
+        ),
+        (
+            "picky",
+            r"fails on a frame of 64x96 pixels \(AssertionError: height must be divisible by window\)",
+        ),
+        (
+            "holes",
+            r"features of a frame that are not finite numbers \(NaN or infinity, in float32\)",
+        ),
     ],
 )
-def test_networks_that_fail_at_a_frame_are_told_with_the_cause(here: Path, function: str, message: str) -> None:
+def test_networks_that_fail_at_a_frame_are_told_with_the_cause(
+    here: Path, function: str, message: str
+) -> None:
     encoder = load_encoder(f"my_networks:{function}", device="cpu")
     with pytest.raises(InputError, match=f"--encoder my_networks:{function}: .*{message}"):
         encoder(FRAMES)
 
 
 def test_networks_of_half_precision_are_right_under_autocast(here: Path) -> None:
-    assert load_encoder("my_networks:half", device="cpu", precision="bf16")(FRAMES).shape == (1, 5, 8, 12)
+    assert load_encoder("my_networks:half", device="cpu", precision="bf16")(FRAMES).shape == (
+        1,
+        5,
+        8,
+        12,
+    )
 
 
 def test_frames_that_are_none_are_told() -> None:
     encoder = load_encoder("random:resnet18", device="cpu", layer="res3")
     for frames in (FRAMES[0], FRAMES.mul(255).int(), FRAMES.numpy(), FRAMES[:, :1], FRAMES[:0]):
-        with pytest.raises(InputError, match=r"frames: must be a tensor \[B,3,H,W\] of RGB, floats in 0 to 1 or uint8"):
+        with pytest.raises(
+            InputError,
+            match=r"frames: must be a tensor \[B,3,H,W\] of RGB, floats in 0 to 1 or uint8",
+        ):
             encoder(frames)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"frame: must be \[H,W,3\] uint8, is \[64, 96, 3\] float32"):
+    with pytest.raises(
+        InputError, match=r"frame: must be \[H,W,3\] uint8, is \[64, 96, 3\] float32"
+    ):
         encoder.of_frame(FRAMES[0].permute(1, 2, 0).numpy())
     with pytest.raises(InputError, match="video: has no frames"):
         encoder.features([])
@@ -355,7 +424,9 @@ def test_frames_of_any_size_and_type_are_encoded_as_propagation_encodes_them() -
         assert torch.equal(features, encoder(frames.float() / 255))
         assert torch.equal(features, encoder(frames.double() / 255))
         torch.testing.assert_close(features[1], encoder.of_frame(pixels[1]), rtol=1e-4, atol=1e-5)
-        assert torch.equal(encoder.features(pixels), torch.stack([encoder.of_frame(frame) for frame in pixels]))
+        assert torch.equal(
+            encoder.features(pixels), torch.stack([encoder.of_frame(frame) for frame in pixels])
+        )
 
 
 def test_an_encoder_is_printed_in_a_line() -> None:
@@ -372,14 +443,20 @@ def test_options_out_of_range_are_told() -> None:
 
 def test_a_stride_that_is_not_so_is_told(here: Path) -> None:
     encoder = load_encoder("my_networks:wrong_stride", device="cpu")
-    with pytest.raises(InputError, match=r"gives 16x24 cells .* 64x96 pixels; at its stride of 8 there must be 8x12"):
+    with pytest.raises(
+        InputError,
+        match=r"gives 16x24 cells .* 64x96 pixels; at its stride of 8 there must be 8x12",
+    ):
         encoder(FRAMES)
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("none.pth", "no such encoder file; --encoder takes .*CRW.*torchvision:.*timm:.*random:.*module:function"),
+        (
+            "none.pth",
+            "no such encoder file; --encoder takes .*CRW.*torchvision:.*timm:.*random:.*module:function",
+        ),
         ("folder/none:x/y", "no such encoder file"),
         ("torchvision:vgg16:none", r"choose resnet101.*timm:NAME"),
         ("torchvision:resnet18:NOPE", "no such weights; choose IMAGENET1K_V1, DEFAULT"),
@@ -420,7 +497,9 @@ def test_strides_of_an_encoder_that_is_coarse() -> None:
 def test_each_encoder_normalises_by_its_own_statistics() -> None:
     def encoder(**statistics: tuple[float, float, float]) -> Encoder:
         network: Callable[[Tensor], Tensor] = lambda frames: frames[:, :, ::8, ::8]  # noqa: E731
-        return Encoder(name="n", layer="l", stride=8, network=network, device=torch.device("cpu"), **statistics)
+        return Encoder(
+            name="n", layer="l", stride=8, network=network, device=torch.device("cpu"), **statistics
+        )
 
     raw = encoder(mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1))(FRAMES)
     scaled = (FRAMES[:, :, ::8, ::8] - 0.5) / torch.tensor([0.25, 0.5, 1]).view(3, 1, 1)

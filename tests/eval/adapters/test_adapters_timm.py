@@ -32,15 +32,21 @@ def model(name: str, seed: int = 5) -> torch.nn.Module:
     return timm.create_model(name, pretrained=False, num_classes=0).eval()
 
 
-def patch_tokens(network: torch.nn.Module, images: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
-    """What timm's own forward pass says of the patches, class token dropped, [1,C,h,w] of unit length."""
+def patch_tokens(
+    network: torch.nn.Module, images: torch.Tensor, cells: tuple[int, int]
+) -> torch.Tensor:
+    """What timm's own forward pass says of the patches, class token dropped, [1,C,h,w] of unit
+    length.
+    """
     with torch.no_grad():
         tokens = network.forward_features(normalise(images))[:, 1:]
     return F.normalize(tokens.transpose(1, 2).unflatten(2, cells), dim=1)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_patch_tokens_of_local_weights_at_the_size_of_training(tmp_path: Path, wrapped: bool) -> None:
+def test_patch_tokens_of_local_weights_at_the_size_of_training(
+    tmp_path: Path, wrapped: bool
+) -> None:
     network, path = model(TINY), tmp_path / "vit.pth"
     state = network.state_dict()
     if wrapped:
@@ -54,7 +60,9 @@ def test_patch_tokens_of_local_weights_at_the_size_of_training(tmp_path: Path, w
 
 def test_checkpoints_of_dinov2_training(tmp_path: Path) -> None:
     network, path = model(TINY), tmp_path / "training.pth"
-    blocks = {re.sub(r"^blocks\.(\d)", r"blocks.0.\1", k): v for k, v in network.state_dict().items()}
+    blocks = {
+        re.sub(r"^blocks\.(\d)", r"blocks.0.\1", k): v for k, v in network.state_dict().items()
+    }
     teacher = {f"teacher.backbone.{k}": v for k, v in blocks.items()} | {
         "teacher.backbone.mask_token": torch.zeros(1, 64),
         "teacher.dino_head.mlp.0.weight": torch.zeros(2, 2),
@@ -74,10 +82,14 @@ def test_checkpoints_of_dinov2_training(tmp_path: Path) -> None:
     ],
     ids=["ibot", "mae"],
 )
-def test_what_pretraining_leaves_beside_the_encoder_is_not_used(tmp_path: Path, beside: dict) -> None:
+def test_what_pretraining_leaves_beside_the_encoder_is_not_used(
+    tmp_path: Path, beside: dict
+) -> None:
     torch.save({"model": model(TINY).state_dict() | beside}, tmp_path / "vit.pth")
     torch.save(model(TINY).state_dict(), tmp_path / "plain.pth")
-    first, second = (load_encoder(f"timm:{TINY}:{tmp_path / f}", device="cpu") for f in ("vit.pth", "plain.pth"))
+    first, second = (
+        load_encoder(f"timm:{TINY}:{tmp_path / f}", device="cpu") for f in ("vit.pth", "plain.pth")
+    )
     assert torch.equal(first(frames(32, 32)), second(frames(32, 32)))
 
 
@@ -86,19 +98,27 @@ def test_positions_are_interpolated_to_any_frame(tmp_path: Path) -> None:
     assert encoder.of_frame(np.zeros((70, 131, 3), np.uint8)).shape == (64, 5, 9)
     flat = frames(1, 1).expand(1, 3, 320, 160)
     cells = encoder(flat.contiguous())[0].flatten(1)
-    assert float((cells[:, :1] * cells).sum(0).min()) < 0.9999  # equal patches are told apart by where they are
+    assert (
+        float((cells[:, :1] * cells).sum(0).min()) < 0.9999
+    )  # equal patches are told apart by where they are
 
 
-@pytest.mark.parametrize(("name", "stride"), [("vit_tiny_patch16_224", 16), ("vit_small_patch14_dinov2", 14)])
+@pytest.mark.parametrize(
+    ("name", "stride"), [("vit_tiny_patch16_224", 16), ("vit_small_patch14_dinov2", 14)]
+)
 def test_strides_follow_the_patches(name: str, stride: int) -> None:
     encoder = load_encoder(f"timm:{name}@2:none", device="cpu")
     assert (encoder.layer, encoder.stride) == ("2", stride)
 
 
 def test_blocks_are_layers() -> None:
-    first, last = (load_encoder(f"timm:{TINY}@{layer}:none", device="cpu")(frames(32, 32)) for layer in "05")
+    first, last = (
+        load_encoder(f"timm:{TINY}@{layer}:none", device="cpu")(frames(32, 32)) for layer in "05"
+    )
     assert not torch.allclose(first, last)
-    assert torch.equal(load_encoder(f"timm:{TINY}:none", device="cpu", layer="0")(frames(32, 32)), first)
+    assert torch.equal(
+        load_encoder(f"timm:{TINY}:none", device="cpu", layer="0")(frames(32, 32)), first
+    )
     with pytest.raises(InputError, match="has no layer 6; choose --layer 0, 1, 2, 3, 4, 5"):
         load_encoder(f"timm:{TINY}@6:none", device="cpu")
 
@@ -145,7 +165,9 @@ def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError("the hub cannot be reached")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(InputError, match=rf"hub cannot be reached.*timm:{TINY}:FILE\.pth.*timm:{TINY}:none"):
+    with pytest.raises(
+        InputError, match=rf"hub cannot be reached.*timm:{TINY}:FILE\.pth.*timm:{TINY}:none"
+    ):
         load_encoder(f"timm:{TINY}", device="cpu")
 
 

@@ -1,4 +1,6 @@
-"""The encoder that comes with the package: --encoder default, and what a command takes when none is named."""
+"""The encoder that comes with the package: --encoder default, and what a command takes when none is
+named.
+"""
 
 import json
 from dataclasses import replace
@@ -44,7 +46,11 @@ def shipped(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def test_no_encoder_named_means_the_one_of_the_package(shipped: Path) -> None:
     frames = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     named = load_encoder(str(shipped), device="cpu")(frames)
-    for encoder in (load_encoder(device="cpu"), load_encoder("default", device="cpu"), EncoderOptions().load()):
+    for encoder in (
+        load_encoder(device="cpu"),
+        load_encoder("default", device="cpu"),
+        EncoderOptions().load(),
+    ):
         assert torch.equal(encoder(frames.to(encoder.device)).cpu(), named)
     assert facts(replace(encoder, device=torch.device("cpu")))["encoder"] == "default"
 
@@ -70,7 +76,9 @@ def test_half_is_half_the_size_and_loads_as_float32(encoder: Path, shipped: Path
 
 def test_missing_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "SHIPPED", tmp_path / "default.safetensors")
-    with pytest.raises(InputError, match=r"^--encoder default: .*default.safetensors; install densevos again.*$"):
+    with pytest.raises(
+        InputError, match=r"^--encoder default: .*default.safetensors; install densevos again.*$"
+    ):
         load_encoder()
 
 
@@ -92,4 +100,7 @@ def test_the_file_in_the_package_is_small_and_says_what_it_learned_from() -> Non
     assert card["training"]["git_commit"]
     assert card["training"]["config"]["loop"]["seed"] == 0
     assert all("(CC" in line or "(public domain)" in line for line in card["about"]["photographs"])
-    assert any(line.startswith("DAVIS-2016 sequences (10), this encoder: J ") for line in card["about"]["scores"])
+    assert any(
+        line.startswith("DAVIS-2016 sequences (10), this encoder: J ")
+        for line in card["about"]["scores"]
+    )

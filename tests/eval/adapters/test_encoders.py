@@ -1,4 +1,6 @@
-"""Every kind of encoder behind one interface; files that cannot be used are refused, code in them never runs."""
+"""Every kind of encoder behind one interface; files that cannot be used are refused, code in them
+never runs.
+"""
 
 import os
 import pickle
@@ -37,7 +39,9 @@ def released(network: DenseEncoder, prefix: str = "") -> dict[str, torch.Tensor]
 def test_own_files_and_run_folders(network: DenseEncoder, tmp_path: Path, layer) -> None:
     save_encoder(tmp_path / "encoder.safetensors", network, {})
     with torch.no_grad():
-        expected = torch.nn.functional.normalize(network.features(normalise(FRAMES), layer).float(), dim=1)
+        expected = torch.nn.functional.normalize(
+            network.features(normalise(FRAMES), layer).float(), dim=1
+        )
     for spec in (tmp_path / "encoder.safetensors", tmp_path):
         encoder = load_encoder(str(spec), layer=layer, device="cpu")
         assert encoder.stride == 8
@@ -45,7 +49,9 @@ def test_own_files_and_run_folders(network: DenseEncoder, tmp_path: Path, layer)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_released_snapshots_by_key_mapping(network: DenseEncoder, tmp_path: Path, prefix: str) -> None:
+def test_released_snapshots_by_key_mapping(
+    network: DenseEncoder, tmp_path: Path, prefix: str
+) -> None:
     path = tmp_path / "snapshot.pth"
     torch.save({"model": released(network, prefix), "epoch": 60}, path)
     save_encoder(tmp_path / "encoder.safetensors", network, {})
@@ -60,13 +66,22 @@ def test_released_snapshots_by_key_mapping(network: DenseEncoder, tmp_path: Path
 def test_snapshots_as_the_release_of_dul_writes_them(
     network: DenseEncoder, tmp_path: Path, module: str, zipped: bool
 ) -> None:
-    """utils/checkpoints.py of the release: the score is the mean of J and F, a number of NumPy's."""
+    """utils/checkpoints.py of the release: the score is the mean of J and F, a number of
+    NumPy's.
+    """
     path, score = tmp_path / "epoch060_score0.612_res4.pth", np.float64(0.612)
-    content = {"model": released(network), "opt": optimiser_state(network), "score": score, "epoch": 60}
+    content = {
+        "model": released(network),
+        "opt": optimiser_state(network),
+        "score": score,
+        "epoch": 60,
+    }
     save_with_numpy(content, path, module, zipped=zipped)
     assert module.encode() in path.read_bytes()
     torch.save({"model": released(network)}, tmp_path / "weights.pth")
-    snapshot, weights = (load_encoder(file, device="cpu") for file in (path, tmp_path / "weights.pth"))
+    snapshot, weights = (
+        load_encoder(file, device="cpu") for file in (path, tmp_path / "weights.pth")
+    )
     assert torch.equal(snapshot(FRAMES), weights(FRAMES))
 
 
@@ -89,21 +104,29 @@ def test_snapshots_with_code_beside_the_score_are_refused_and_not_run(
     network: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: object
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"model": released(network), "score": np.float64(0.6), "opt": stranger}, "snapshot.pth")
-    with pytest.raises(InputError, match=r"snapshot\.pth: .*holds pickled code .*, which is not run"):
+    torch.save(
+        {"model": released(network), "score": np.float64(0.6), "opt": stranger}, "snapshot.pth"
+    )
+    with pytest.raises(
+        InputError, match=r"snapshot\.pth: .*holds pickled code .*, which is not run"
+    ):
         load_encoder("snapshot.pth", device="cpu")
     assert not Path("exploded").exists()
 
 
 def test_random_encoders_follow_their_seed() -> None:
-    first, again, other = (load_encoder(f"random:resnet18{seed}", device="cpu")(FRAMES) for seed in ("", ":0", ":1"))
+    first, again, other = (
+        load_encoder(f"random:resnet18{seed}", device="cpu")(FRAMES) for seed in ("", ":0", ":1")
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert load_encoder("random:resnet50", device="cpu")(FRAMES).shape == (1, 2048, 4, 6)
 
 
 def test_bf16_is_close_to_fp32() -> None:
-    exact, rough = (load_encoder("random:resnet18", device="cpu", precision=p)(FRAMES) for p in ("fp32", "bf16"))
+    exact, rough = (
+        load_encoder("random:resnet18", device="cpu", precision=p)(FRAMES) for p in ("fp32", "bf16")
+    )
     assert rough.dtype == torch.float32
     assert float((exact * rough).sum(1).min()) > 0.995
 
@@ -113,7 +136,9 @@ class Bomb:
         return (Path.touch, (Path("exploded"),))
 
 
-def test_files_that_cannot_be_used(network: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_used(
+    network: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     whole = tmp_path / "whole.pth"
     torch.save({"model": released(network)}, whole)
@@ -129,7 +154,15 @@ def test_files_that_cannot_be_used(network: DenseEncoder, tmp_path: Path, monkey
     torch.save({"state_dict": {}}, "other.pth")
     torch.save({"model": {"conv.weight": torch.zeros(1)}}, "foreign.pth")
     torch.save({"model": {k: v[:1] for k, v in released(network).items() if v.ndim}}, "shapes.pth")
-    for name in [*files, "bomb2.pth", "other.pth", "foreign.pth", "shapes.pth", "none.pth", "none.safetensors"]:
+    for name in [
+        *files,
+        "bomb2.pth",
+        "other.pth",
+        "foreign.pth",
+        "shapes.pth",
+        "none.pth",
+        "none.safetensors",
+    ]:
         with pytest.raises(InputError, match=name.replace(".", r"\.")):
             load_encoder(name, device="cpu")
     assert not Path("exploded").exists()
@@ -143,5 +176,7 @@ def test_unknown_random_networks(spec: str) -> None:
 
 @pytest.mark.parametrize("device", ["foo", "cuda:99", "cuda:x"])
 def test_devices_that_are_not_there_are_told_in_one_line(device: str) -> None:
-    with pytest.raises(InputError, match=f"--device {device}: cannot be used .*; take cpu, cuda, mps or auto"):
+    with pytest.raises(
+        InputError, match=f"--device {device}: cannot be used .*; take cpu, cuda, mps or auto"
+    ):
         load_encoder("random:resnet18", device=device)

@@ -1,4 +1,6 @@
-"""Encoders within whole models: MuG's, and those of segmentation networks, before and after they learn."""
+"""Encoders within whole models: MuG's, and those of segmentation networks, before and after they
+learn.
+"""
 
 from pathlib import Path
 
@@ -36,14 +38,23 @@ def saved(folder: Path, name: str, seed: int = 0) -> SegmentationNetwork:
     network = make_network(NETWORKS[name], 3).eval()
     folder.mkdir(exist_ok=True)
     file = folder / "model.safetensors"
-    save_network(file, network, config=NETWORKS[name], classes=("background", "cat", "dog"), size=64, training={})
+    save_network(
+        file,
+        network,
+        config=NETWORKS[name],
+        classes=("background", "cat", "dog"),
+        size=64,
+        training={},
+    )
     return network
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_layers_of_segmentation_networks_are_their_taps(name: str, tmp_path: Path) -> None:
     network = saved(tmp_path, name)
-    clips = torch.zeros(2, network.clip_frames, 3, 64, 96)  # an image is a clip whose other frames are empty
+    clips = torch.zeros(
+        2, network.clip_frames, 3, 64, 96
+    )  # an image is a clip whose other frames are empty
     clips[:, 0] = normalise(FRAMES)
     with torch.no_grad():
         expected = network.encode(clips)
@@ -51,11 +62,15 @@ def test_layers_of_segmentation_networks_are_their_taps(name: str, tmp_path: Pat
     for tap in ("stage1", "stage3"):
         encoder = load_encoder(tmp_path / "model.safetensors", layer=tap, device="cpu")
         assert encoder.stride == STRIDES[tap]
-        torch.testing.assert_close(encoder(FRAMES), F.normalize(expected[tap][:, 0], dim=1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            encoder(FRAMES), F.normalize(expected[tap][:, 0], dim=1), rtol=1e-4, atol=1e-5
+        )
 
     usual = load_encoder(tmp_path, device="cpu")
     assert (usual.layer, usual.stride) == ("global", 16 if name == "cnn" else 32)
-    torch.testing.assert_close(usual(FRAMES), F.normalize(expected["global"][:, 0], dim=1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        usual(FRAMES), F.normalize(expected["global"][:, 0], dim=1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_network_can_be_exchanged_for_another(tmp_path: Path) -> None:
@@ -68,12 +83,16 @@ def test_a_network_can_be_exchanged_for_another(tmp_path: Path) -> None:
 
 def test_the_encoder_of_mug_is_one_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
+    config = EncoderConfig(
+        architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear"
+    )
     network = MugNetwork(config, "conv", 0.07).eval()
     save_model(tmp_path / "model.safetensors", network, size=64, segments=3, training={})
     encoder = load_encoder(tmp_path / "model.safetensors", device="cpu")
     with torch.no_grad():
-        expected = F.normalize(network.encoder.features(normalise(FRAMES), encoder.layer).float(), dim=1)
+        expected = F.normalize(
+            network.encoder.features(normalise(FRAMES), encoder.layer).float(), dim=1
+        )
     torch.testing.assert_close(encoder(FRAMES), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -84,6 +103,7 @@ def test_models_of_another_format_are_refused(tmp_path: Path) -> None:
         load_encoder(file, device="cpu")
     saved(tmp_path, "swin")
     with pytest.raises(
-        InputError, match="has no layer res4; choose --layer spatial, stage1, stage2, stage3, stage4, global"
+        InputError,
+        match="has no layer res4; choose --layer spatial, stage1, stage2, stage3, stage4, global",
     ):
         load_encoder(file, layer="res4", device="cpu")

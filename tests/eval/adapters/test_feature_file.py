@@ -37,7 +37,10 @@ def test_a_file_holds_what_the_encoder_gives(tmp_path: Path, capsys: pytest.Capt
     with np.load(out, allow_pickle=False) as stored:
         np.testing.assert_array_equal(stored["features"], expected)
         assert stored["frames"].tolist() == [f"{t:05d}" for t in range(6)]
-        facts = {name: stored[name].tolist() for name in ("stride", "frame_size", "encoded_size", "encoder", "layer")}
+        facts = {
+            name: stored[name].tolist()
+            for name in ("stride", "frame_size", "encoded_size", "encoder", "layer")
+        }
     sizes = {"frame_size": [24, 40], "encoded_size": [24, 40]}
     assert facts == {"stride": 8, "encoder": "random:resnet18", "layer": "res3", **sizes}
 

@@ -1,4 +1,6 @@
-"""Vision transformers from the files of their authors: MAE, CropMAE, DINO, iBOT, MoCo v3, DINOv2, DINOv3."""
+"""Vision transformers from the files of their authors: MAE, CropMAE, DINO, iBOT, MoCo v3, DINOv2,
+DINOv3.
+"""
 
 import argparse
 import re
@@ -44,7 +46,13 @@ def _one_thread() -> None:
 FILES = {
     "mae": {"model": WEIGHTS},
     "mae with decoder": {"model": WEIGHTS | DECODER},
-    "cropmae": {"model": WEIGHTS | DECODER, "optimizer": {}, "epoch": 399, "scaler": {"scale": 1.0}, "args": ARGS},
+    "cropmae": {
+        "model": WEIGHTS | DECODER,
+        "optimizer": {},
+        "epoch": 399,
+        "scaler": {"scale": 1.0},
+        "args": ARGS,
+    },
     "dino": WEIGHTS,
     "dino full": {
         "student": before("module.backbone.", OTHER) | before("module.", HEAD),
@@ -58,7 +66,9 @@ FILES = {
     "moco v3": {
         "epoch": 300,
         "arch": "vit_small",
-        "state_dict": before("module.base_encoder.", WEIGHTS | {"head.0.weight": torch.zeros(8, 192)})
+        "state_dict": before(
+            "module.base_encoder.", WEIGHTS | {"head.0.weight": torch.zeros(8, 192)}
+        )
         | before("module.momentum_encoder.", OTHER | {"head.0.weight": torch.zeros(8, 192)})
         | {"module.predictor.0.weight": torch.zeros(8, 8)},
     },
@@ -70,12 +80,20 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_files_give_what_their_authors_network_gives(tmp_path: Path, kind: str) -> None:
-    """Frames are normalised by ImageNet's statistics, and positions interpolated as in the authors' programs."""
+    """Frames are normalised by ImageNet's statistics, and positions interpolated as in the authors'
+    programs.
+    """
     path = tmp_path / "weights.pth"
     torch.save(FILES[kind], path)
     encoder = load_encoder(f"timm:{TINY}:{path}", positions="dino", device="cpu")
-    weights = {name: tensor.half().float() for name, tensor in WEIGHTS.items()} if kind == "half" else WEIGHTS
-    torch.testing.assert_close(encoder(FRAMES), forward(weights, normalise(FRAMES)), rtol=1e-3, atol=2e-5)
+    weights = (
+        {name: tensor.half().float() for name, tensor in WEIGHTS.items()}
+        if kind == "half"
+        else WEIGHTS
+    )
+    torch.testing.assert_close(
+        encoder(FRAMES), forward(weights, normalise(FRAMES)), rtol=1e-3, atol=2e-5
+    )
     assert encoder(FRAMES).dtype == torch.float32
 
 
@@ -87,7 +105,9 @@ def test_another_of_the_networks_in_a_file(tmp_path: Path, kind: str, of: str) -
     path = tmp_path / "weights.pth"
     torch.save(FILES[kind], path)
     encoder = load_encoder(f"timm:{TINY}:{path}", weights_of=of, positions="dino", device="cpu")
-    torch.testing.assert_close(encoder(FRAMES), forward(OTHER, normalise(FRAMES)), rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(
+        encoder(FRAMES), forward(OTHER, normalise(FRAMES)), rtol=1e-3, atol=2e-5
+    )
 
 
 def test_networks_that_a_file_does_not_hold(tmp_path: Path) -> None:
@@ -97,10 +117,14 @@ def test_networks_that_a_file_does_not_hold(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         load_encoder(f"timm:{TINY}:{path}", weights_of="teacher", device="cpu")
     torch.save(WEIGHTS, path)
-    with pytest.raises(InputError, match=r"holds no network teacher; it has one network, so leave --weights-of out"):
+    with pytest.raises(
+        InputError, match=r"holds no network teacher; it has one network, so leave --weights-of out"
+    ):
         load_encoder(f"timm:{TINY}:{path}", weights_of="teacher", device="cpu")
     for spec in ("random:resnet18", f"timm:{TINY}:none", f"timm:{TINY}"):
-        with pytest.raises(InputError, match="--weights-of teacher: is for FILE, torchvision:NAME:FILE"):
+        with pytest.raises(
+            InputError, match="--weights-of teacher: is for FILE, torchvision:NAME:FILE"
+        ):
             load_encoder(spec, weights_of="teacher", device="cpu")
 
 
@@ -111,7 +135,9 @@ def test_tables_of_other_sizes_are_interpolated_once(tmp_path: Path, grid: int) 
     encoder = load_encoder(f"timm:{TINY}:{path}", positions="dino", device="cpu")
     for height, width in ((160, 160), (224, 224), (112, 320)):
         frames = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
-        torch.testing.assert_close(encoder(frames), forward(weights, normalise(frames)), rtol=1e-3, atol=2e-5)
+        torch.testing.assert_close(
+            encoder(frames), forward(weights, normalise(frames)), rtol=1e-3, atol=2e-5
+        )
 
 
 def test_positions_by_timm_are_the_default_and_other_features(tmp_path: Path) -> None:
@@ -120,9 +146,19 @@ def test_positions_by_timm_are_the_default_and_other_features(tmp_path: Path) ->
     spec = f"timm:{TINY}:{path}"
     default, by_timm, by_dino, preferred = (
         load_encoder(spec, device="cpu", **options)
-        for options in ({}, {"positions": "timm"}, {"positions": "dino"}, {"preferred_positions": "dino"})
+        for options in (
+            {},
+            {"positions": "timm"},
+            {"positions": "dino"},
+            {"preferred_positions": "dino"},
+        )
     )
-    assert [encoder.positions for encoder in (default, by_timm, by_dino, preferred)] == ["timm", "timm", "dino", "dino"]
+    assert [encoder.positions for encoder in (default, by_timm, by_dino, preferred)] == [
+        "timm",
+        "timm",
+        "dino",
+        "dino",
+    ]
     assert torch.equal(default(FRAMES), by_timm(FRAMES))
     assert torch.equal(preferred(FRAMES), by_dino(FRAMES))
     assert not torch.allclose(by_timm(FRAMES), by_dino(FRAMES), atol=1e-3)
@@ -131,8 +167,12 @@ def test_positions_by_timm_are_the_default_and_other_features(tmp_path: Path) ->
 
 
 def test_networks_without_a_table_of_positions_have_no_choice() -> None:
-    assert load_encoder("random:resnet18", preferred_positions="dino", device="cpu").positions is None
-    with pytest.raises(InputError, match=r"cannot interpolate positions by dino.*leave --positions out"):
+    assert (
+        load_encoder("random:resnet18", preferred_positions="dino", device="cpu").positions is None
+    )
+    with pytest.raises(
+        InputError, match=r"cannot interpolate positions by dino.*leave --positions out"
+    ):
         load_encoder("random:resnet18", positions="dino", device="cpu")
 
 
@@ -151,7 +191,9 @@ def test_dinov2_from_its_hub(tmp_path: Path, name: str, registers: int) -> None:
     assert source.architecture == f"vit_small_patch14_{name}"
     encoder = load_encoder(spec, positions="dino", device="cpu")
     frames = FRAMES[..., :56, :84].contiguous()
-    torch.testing.assert_close(encoder(frames), forward(weights, normalise(frames), heads=6), rtol=1e-3, atol=5e-5)
+    torch.testing.assert_close(
+        encoder(frames), forward(weights, normalise(frames), heads=6), rtol=1e-3, atol=5e-5
+    )
 
 
 def dinov3(network: torch.nn.Module, *, bias: float) -> dict[str, Tensor]:
@@ -160,7 +202,11 @@ def dinov3(network: torch.nn.Module, *, bias: float) -> dict[str, Tensor]:
     for name, tensor in network.state_dict().items():
         if name.endswith(("q_bias", "k_bias", "v_bias")):
             continue
-        for timms, theirs in (("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"), ("reg_token", "storage_tokens")):
+        for timms, theirs in (
+            ("gamma_1", "ls1.gamma"),
+            ("gamma_2", "ls2.gamma"),
+            ("reg_token", "storage_tokens"),
+        ):
             name = name.replace(timms, theirs)
         weights[name] = tensor
         if name.endswith("attn.qkv.weight"):
@@ -199,12 +245,16 @@ def test_biases_that_timm_would_drop_are_not_lost(tmp_path: Path) -> None:
     network = timm.create_model("vit_small_patch16_dinov3", pretrained=False)
     path = tmp_path / "weights.pth"
     torch.save(dinov3(network, bias=0.5), path)
-    with pytest.raises(InputError, match=rf"adds biases .* load it with timm:vit_small_patch16_dinov3_qkvb:{path}"):
+    with pytest.raises(
+        InputError, match=rf"adds biases .* load it with timm:vit_small_patch16_dinov3_qkvb:{path}"
+    ):
         load_encoder(f"timm:vit_small_patch16_dinov3:{path}", device="cpu")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "half"])
-def test_plain_files_are_loaded_into_the_network_that_their_names_tell(tmp_path: Path, kind: str) -> None:
+def test_plain_files_are_loaded_into_the_network_that_their_names_tell(
+    tmp_path: Path, kind: str
+) -> None:
     path = tmp_path / "weights.pth"
     torch.save(FILES[kind], path)
     expected = load_encoder(f"timm:{TINY}:{path}", device="cpu")(FRAMES)
@@ -213,7 +263,11 @@ def test_plain_files_are_loaded_into_the_network_that_their_names_tell(tmp_path:
 
 def test_plain_files_of_unusual_networks(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
-    for options in ({"width": 48, "depth": 2}, {"width": 192, "depth": 3}, {"width": 192, "patch": 9}):
+    for options in (
+        {"width": 48, "depth": 2},
+        {"width": 192, "depth": 3},
+        {"width": 192, "patch": 9},
+    ):
         torch.save(make_weights(**options), path)
         with pytest.raises(InputError, match="name the network they belong to, timm:NAME:FILE"):
             load_encoder(path, device="cpu")
@@ -221,12 +275,17 @@ def test_plain_files_of_unusual_networks(tmp_path: Path) -> None:
 
 def test_files_that_fit_in_part_say_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
-    torch.save({name: tensor for name, tensor in WEIGHTS.items() if not name.startswith("blocks.11.")}, path)
+    torch.save(
+        {name: tensor for name, tensor in WEIGHTS.items() if not name.startswith("blocks.11.")},
+        path,
+    )
     message = r"do not fit \(12 of 150 names are missing: blocks\.11\.norm1\.weight, blocks\.11\.norm1\.bias, "
     with pytest.raises(InputError, match=message):
         load_encoder(f"timm:{TINY}:{path}", device="cpu")
     torch.save(WEIGHTS | {"blocks.12.norm1.weight": torch.zeros(192)}, path)
-    with pytest.raises(InputError, match=r"do not fit \(others are there: blocks\.12\.norm1\.weight\)"):
+    with pytest.raises(
+        InputError, match=r"do not fit \(others are there: blocks\.12\.norm1\.weight\)"
+    ):
         load_encoder(f"timm:{TINY}:{path}", device="cpu")
 
 
@@ -259,12 +318,16 @@ def test_info_prints_what_holds_and_what_is_asked_for(tmp_path: Path, capsys) ->
     assert re.search(r"positions +dino \(of timm, dino\)", shown)
 
 
-def test_a_normalisation_asked_for_goes_before_a_preferred_one_and_that_before_the_weights() -> None:
+def test_a_normalisation_asked_for_goes_before_a_preferred_one_and_that_before_the_weights() -> (
+    None
+):
     dino = Normalisation(std=(0.228, 0.224, 0.225))
     encoder = load_encoder("random:resnet18", preferred_normalisation=dino, device="cpu")
     assert (encoder.mean, encoder.std) == ((0.485, 0.456, 0.406), (0.228, 0.224, 0.225))
     raw = Normalisation(mean=(0, 0, 0), std=(1, 1, 1))
-    encoder = load_encoder("random:resnet18", normalisation=raw, preferred_normalisation=dino, device="cpu")
+    encoder = load_encoder(
+        "random:resnet18", normalisation=raw, preferred_normalisation=dino, device="cpu"
+    )
     assert (encoder.mean, encoder.std) == ((0, 0, 0), (1, 1, 1))
 
 

@@ -56,16 +56,26 @@ def test_resampling() -> None:
     size = (18, 25)
 
     def resized(resampling: str) -> np.ndarray:
-        return resized_pixels(frame, size, FrameConfig(frame_size=size_text(size), resampling=resampling))  # type: ignore[arg-type]
+        return resized_pixels(
+            frame, size, FrameConfig(frame_size=size_text(size), resampling=resampling)
+        )  # type: ignore[arg-type]
 
-    np.testing.assert_array_equal(resized("smooth"), cv2.resize(frame, (25, 18), interpolation=cv2.INTER_AREA))
+    np.testing.assert_array_equal(
+        resized("smooth"), cv2.resize(frame, (25, 18), interpolation=cv2.INTER_AREA)
+    )
     np.testing.assert_array_equal(resized("bilinear"), cv2.resize(frame, (25, 18)))
     floats = resized("bilinear-float")
     assert floats.dtype == np.float32
-    np.testing.assert_allclose(floats, cv2.resize(frame.astype(np.float32) / 255, (25, 18)), atol=1e-6)
+    np.testing.assert_allclose(
+        floats, cv2.resize(frame.astype(np.float32) / 255, (25, 18)), atol=1e-6
+    )
     pillow = Image.fromarray(frame)
-    np.testing.assert_array_equal(resized("bicubic"), np.asarray(pillow.resize((25, 18), Image.Resampling.BICUBIC)))
-    np.testing.assert_array_equal(resized("nearest"), np.asarray(pillow.resize((25, 18), Image.Resampling.NEAREST)))
+    np.testing.assert_array_equal(
+        resized("bicubic"), np.asarray(pillow.resize((25, 18), Image.Resampling.BICUBIC))
+    )
+    np.testing.assert_array_equal(
+        resized("nearest"), np.asarray(pillow.resize((25, 18), Image.Resampling.NEAREST))
+    )
     np.testing.assert_array_equal(nearest(frame[..., 0], size), resized("nearest")[..., 0])
 
 
@@ -110,7 +120,10 @@ def test_converted_frames_can_be_compressed() -> None:
     ("config", "message"),
     [
         ({"converted_quality": 75}, "--converted-quality: needs --converted"),
-        ({"converted": "40x60", "converted_quality": 0}, "--converted-quality: must be from 1 to 95, is 0"),
+        (
+            {"converted": "40x60", "converted_quality": 0},
+            "--converted-quality: must be from 1 to 95, is 0",
+        ),
     ],
 )
 def test_a_quality_that_cannot_be_is_an_error(config: dict, message: str) -> None:

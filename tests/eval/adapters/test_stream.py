@@ -1,4 +1,6 @@
-"""Encoders that remember frames: one memory for each video, and the same features whoever asks for them."""
+"""Encoders that remember frames: one memory for each video, and the same features whoever asks for
+them.
+"""
 
 import os
 import subprocess
@@ -24,7 +26,7 @@ from densevos_eval.propagation.settings import Setup
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.sweep.remembering import FeatureFile, Remembering
 from densevos_eval.sweep.sweep import sweep
 from tests.conftest import ROOT
@@ -48,7 +50,9 @@ def loaded(name: str, **options) -> Encoder:
 
 
 def cells(images: np.ndarray) -> torch.Tensor:
-    """Unit features [C,h,w] of the mean colours of cells of 8 pixels of an image [H,W,3], of any scale."""
+    """Unit features [C,h,w] of the mean colours of cells of 8 pixels of an image [H,W,3], of any
+    scale.
+    """
     pixels = torch.from_numpy(np.asarray(images, np.float32) / 255).permute(2, 0, 1)
     return F.normalize(F.avg_pool2d(pixels, 8), dim=0)
 
@@ -88,7 +92,9 @@ def test_clips_end_with_the_frame_and_begin_with_the_first_one_repeated() -> Non
 def test_frames_of_a_clip_have_one_size() -> None:
     stream = loaded("clips").stream()
     stream.step(FRAMES[0])
-    with pytest.raises(InputError, match="frame: is 24x32 after frames of 24x40 pixels; a clip must have"):
+    with pytest.raises(
+        InputError, match="frame: is 24x32 after frames of 24x40 pixels; a clip must have"
+    ):
         stream.step(FRAMES[1][:, :32])
 
 
@@ -101,7 +107,10 @@ def test_tubelets_are_new_every_few_frames_and_repeated_in_between() -> None:
     for number, features in enumerate(found):
         assert torch.equal(features, exact[number - number % 2])
     stream = encoder.stream()
-    assert all(torch.equal(stream.step(frame), features) for frame, features in zip(FRAMES, found, strict=True))
+    assert all(
+        torch.equal(stream.step(frame), features)
+        for frame, features in zip(FRAMES, found, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ["total", "clips", "random"])
@@ -136,14 +145,18 @@ def test_frames_are_read_no_further_ahead_than_is_needed() -> None:
     assert max(ahead) == 2
 
 
-@pytest.mark.parametrize(("value", "message"), [(0, "--every: must be 1 or more frames, is 0"), (-1, "is -1")])
+@pytest.mark.parametrize(
+    ("value", "message"), [(0, "--every: must be 1 or more frames, is 0"), (-1, "is -1")]
+)
 def test_numbers_of_frames_that_are_none(value: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_encoder("random:resnet18", every=value, device="cpu")
 
 
 def test_clips_of_no_whole_number_of_frames() -> None:
-    with pytest.raises(InputError, match=r"its clip_frames must be a whole number of frames, is 2\.5"):
+    with pytest.raises(
+        InputError, match=r"its clip_frames must be a whole number of frames, is 2\.5"
+    ):
         loaded("wrong_clips")
 
 
@@ -158,10 +171,13 @@ def test_facts_say_what_an_encoder_sees() -> None:
 
 
 MODES = [{"name": "total"}, {"name": "clips"}, {"name": "tubelets"}]
-AHEAD = [{"name": "tubelets", "between": "interpolate"}, {"name": "clips", "every": 4, "between": "interpolate"}]
+AHEAD = [
+    {"name": "tubelets", "between": "interpolate"},
+    {"name": "clips", "every": 4, "between": "interpolate"},
+]
 
 
-def sequences(benchmark: Benchmark) -> list[Sequence]:
+def sequences(benchmark: Benchmark) -> list[VideoSequence]:
     return load_sequences(PROTOCOLS["davis17"], benchmark.root, "val")
 
 
@@ -171,7 +187,9 @@ def noisy(benchmark: Benchmark) -> Benchmark:
 
     for name in ("one", "two"):
         for t, frame in enumerate(FRAMES[[0, 1, 1, 2, 0, 3]]):
-            Image.fromarray(frame).save(benchmark.root / "JPEGImages" / "480p" / name / f"{t:05d}.jpg", quality=95)
+            Image.fromarray(frame).save(
+                benchmark.root / "JPEGImages" / "480p" / name / f"{t:05d}.jpg", quality=95
+            )
     return benchmark
 
 
@@ -201,7 +219,9 @@ def test_memory_begins_anew_with_each_sequence_and_resumed_runs_are_the_same(
     writer = Propagation(encoder=loaded(**mode), config=CONFIG)
     write_all(several, writer, tmp_path / "once")
     for sequence in several:
-        write_all([sequence], replace(writer, encoder=loaded(**mode)), tmp_path / "resumed", resume=True)
+        write_all(
+            [sequence], replace(writer, encoder=loaded(**mode)), tmp_path / "resumed", resume=True
+        )
     write_all(several[::-1], writer, tmp_path / "reversed")
     expected = masks(tmp_path / "once")
     assert len(expected) == 12
@@ -220,7 +240,9 @@ def test_a_run_cannot_be_resumed_with_other_features(
     benchmark: Benchmark, tmp_path: Path, change: dict, message: str
 ) -> None:
     encoder = loaded("tubelets")
-    write_all(sequences(benchmark)[:1], Propagation(encoder=encoder, config=CONFIG), tmp_path / "out")
+    write_all(
+        sequences(benchmark)[:1], Propagation(encoder=encoder, config=CONFIG), tmp_path / "out"
+    )
     other = Propagation(encoder=replace(encoder, **change), config=CONFIG)
     with pytest.raises(InputError, match=message):
         write_all(sequences(benchmark), other, tmp_path / "out", resume=True)
@@ -247,7 +269,9 @@ def test_kept_features_know_the_frames_before() -> None:
             found = list(remembering.stream().over(FRAMES[[0, 1, 0, 1, 2]]))
             assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
         assert len(remembering.memory.places) == 3
-        assert not torch.equal(expected[0], expected[2])  # the frame is the same, those before it are not
+        assert not torch.equal(
+            expected[0], expected[2]
+        )  # the frame is the same, those before it are not
 
 
 @pytest.mark.parametrize("mode", [*MODES, *AHEAD])
@@ -261,21 +285,49 @@ def test_joints_come_from_the_same_stream(mode: dict) -> None:
         def of_frame(self, frame: np.ndarray) -> torch.Tensor:
             return next(again)
 
-    names = {name: getattr(encoder, name) for name in ("name", "layer", "stride", "network", "device")}
+    names = {
+        name: getattr(encoder, name) for name in ("name", "layer", "stride", "network", "device")
+    }
     plain = Fixed(**names)
-    found, expected = (list(propagate_joints(FRAMES, first, one, CONFIG)) for one in (encoder, plain))
+    found, expected = (
+        list(propagate_joints(FRAMES, first, one, CONFIG)) for one in (encoder, plain)
+    )
     np.testing.assert_array_equal(np.stack(found), np.stack(expected))
 
 
 @pytest.mark.slow
 def test_the_command_takes_an_encoder_with_a_memory(benchmark: Benchmark, tmp_path: Path) -> None:
     noisy(benchmark)
-    where = ["--dataset", "davis17", "--root", benchmark.root, "--device", "cpu", "--out", tmp_path / "out"]
+    where = [
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "out",
+    ]
     options = ["--every", 2, "--between", "interpolate", "--workers", 2]
-    command = [sys.executable, "-m", "densevos_eval", "propagate", "--encoder", f"{NETWORKS}:total", *where, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "densevos_eval",
+        "propagate",
+        "--encoder",
+        f"{NETWORKS}:total",
+        *where,
+        *options,
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "eval")])}
-    finished = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=environment)
+    finished = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, env=environment
+    )
     assert finished.returncode == 0, finished.stderr
     encoder = loaded("total", every=2, between="interpolate")
-    write_all(sequences(benchmark), Propagation(encoder=encoder, config=PropagationConfig()), tmp_path / "here")
+    write_all(
+        sequences(benchmark),
+        Propagation(encoder=encoder, config=PropagationConfig()),
+        tmp_path / "here",
+    )
     assert masks(tmp_path / "out") == masks(tmp_path / "here")

@@ -1,4 +1,6 @@
-"""Matrices: cells that are made once, kept, refused or broken, and the tables and the page of all."""
+"""Matrices: cells that are made once, kept, refused or broken, and the tables and the page of
+all.
+"""
 
 import json
 from pathlib import Path
@@ -36,7 +38,9 @@ root = "{root}"
 
 
 class Recorder:
-    """Instead of `propagate`: moves the first mask by some columns, and writes down which cells it made."""
+    """Instead of `propagate`: moves the first mask by some columns, and writes down which cells it
+    made.
+    """
 
     def __init__(self, fails: tuple[str, ...] = (), stops: str = "") -> None:
         self.made: list[str] = []
@@ -103,13 +107,17 @@ def test_every_cell_is_made_and_all_are_in_the_tables(plan: Path, capsys) -> Non
     by_name = {cell["folder"]: cell for cell in numbers["cells"]}
     reference, other = by_name["first/several/dul"], by_name["second/several/crw"]
     assert (reference["difference"], numbers["broken"]) == ({}, {})
-    assert other["difference"]["J-Mean"] == pytest.approx(other["overall"]["J-Mean"] - reference["overall"]["J-Mean"])
+    assert other["difference"]["J-Mean"] == pytest.approx(
+        other["overall"]["J-Mean"] - reference["overall"]["J-Mean"]
+    )
     scored = json.loads((out / "second" / "several" / "crw" / "results.json").read_text())
     assert other["overall"] == scored["overall"]
     assert not (out / "second" / "several" / "crw" / ".scores").exists()
 
 
-def test_page_needs_no_other_file_and_marks_published_figures(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_needs_no_other_file_and_marks_published_figures(
+    plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as whole:
         whole.setattr(published, "NAMES", {})
         out = made(plan, Recorder(), published=True)
@@ -131,7 +139,9 @@ def test_page_needs_no_other_file_and_marks_published_figures(plan: Path, monkey
 def test_presets_that_score_at_another_size_are_noted(plan: Path) -> None:
     plan.write_text(plan.read_text().replace('"crw"', '"cropmae"'))
     matrix = Matrix(plan=read_plan(plan), results={})
-    assert matrix.notes("several") == ["cropmae scores annotations resized to 480x880, the others at their own size"]
+    assert matrix.notes("several") == [
+        "cropmae scores annotations resized to 480x880, the others at their own size"
+    ]
 
 
 def test_stopped_run_goes_on_and_keeps_what_is_finished(plan: Path) -> None:
@@ -143,7 +153,9 @@ def test_stopped_run_goes_on_and_keeps_what_is_finished(plan: Path) -> None:
 
     recorder = Recorder()
     out = made(plan, recorder)
-    assert recorder.made == [f"second/{rest}" for rest in ("several/dul", "several/crw", "merged/dul", "merged/crw")]
+    assert recorder.made == [
+        f"second/{rest}" for rest in ("several/dul", "several/crw", "merged/dul", "merged/crw")
+    ]
     assert (kept / "results.json").stat().st_mtime_ns == before
     whole = {file.name: file.read_bytes() for file in out.iterdir() if file.is_file()}
     made(plan, Recorder())
@@ -162,7 +174,9 @@ def test_masks_that_have_changed_are_scored_again(plan: Path) -> None:
 def test_plan_may_grow_but_not_change(plan: Path) -> None:
     made(plan, Recorder())
     text = plan.read_text()
-    plan.write_text(text.replace("[benchmarks.several]", 'third = "random:resnet18:2"\n\n[benchmarks.several]'))
+    plan.write_text(
+        text.replace("[benchmarks.several]", 'third = "random:resnet18:2"\n\n[benchmarks.several]')
+    )
     recorder = Recorder()
     made(plan, recorder)
     assert len(recorder.made) == 4
@@ -171,18 +185,27 @@ def test_plan_may_grow_but_not_change(plan: Path) -> None:
     plan.write_text(text.replace("resnet18:1", "resnet18:9"))
     with pytest.raises(InputError) as error:
         made(plan, Recorder())
-    assert str(error.value).startswith(f'{plan}: encoders.second: is {{"encoder": "random:resnet18:9"}}, and {{"enc')
+    assert str(error.value).startswith(
+        f'{plan}: encoders.second: is {{"encoder": "random:resnet18:9"}}, and {{"enc'
+    )
     plan.write_text(text + 'sequences = ["one"]\n')
-    with pytest.raises(InputError, match=r"benchmarks\.merged: is .*give it another name, or choose another --out"):
+    with pytest.raises(
+        InputError, match=r"benchmarks\.merged: is .*give it another name, or choose another --out"
+    ):
         made(plan, Recorder())
 
 
 def test_broken_cells_are_listed_and_the_others_made(plan: Path, capsys) -> None:
     broken = ("first/several/dul", "second/merged/crw")
-    with pytest.raises(RunError, match="2 of 8 cells have no scores, the others do; fix them and run the same command"):
+    with pytest.raises(
+        RunError,
+        match="2 of 8 cells have no scores, the others do; fix them and run the same command",
+    ):
         made(plan, Recorder(fails=broken))
     out = plan.parent / "out"
-    assert capsys.readouterr().err.splitlines() == [f"{name}: 1 of 2 sequences have no result" for name in broken]
+    assert capsys.readouterr().err.splitlines() == [
+        f"{name}: 1 of 2 sequences have no result" for name in broken
+    ]
     numbers = json.loads((out / "matrix.json").read_text())
     assert (len(numbers["cells"]), list(numbers["broken"])) == (6, list(broken))
     text = (out / "matrix.md").read_text()
@@ -194,13 +217,21 @@ def test_broken_cells_are_listed_and_the_others_made(plan: Path, capsys) -> None
 
 
 def test_nothing_is_computed_for_a_benchmark_that_cannot_be_scored(plan: Path, benchmark) -> None:
-    plan.write_text(plan.read_text() + f'\n[benchmarks.dev]\ndataset = "davis17-testdev"\nroot = "{benchmark.root}"\n')
+    plan.write_text(
+        plan.read_text()
+        + f'\n[benchmarks.dev]\ndataset = "davis17-testdev"\nroot = "{benchmark.root}"\n'
+    )
     (benchmark.root / "ImageSets" / "2017" / "test-dev.txt").write_text("one\n")
     recorder = Recorder()
-    with pytest.raises(InputError, match=r"plan\.toml: benchmarks\.dev: --dataset davis17-testdev: nothing to score"):
+    with pytest.raises(
+        InputError,
+        match=r"plan\.toml: benchmarks\.dev: --dataset davis17-testdev: nothing to score",
+    ):
         made(plan, recorder)
     benchmark.annotation("two", 3).unlink()
-    with pytest.raises(InputError, match=r"plan\.toml: benchmarks\.several: .*two/00003\.png: file is missing"):
+    with pytest.raises(
+        InputError, match=r"plan\.toml: benchmarks\.several: .*two/00003\.png: file is missing"
+    ):
         made(plan, recorder)
     assert recorder.made == []
     assert not (plan.parent / "out").exists()
@@ -226,7 +257,10 @@ def test_command_makes_masks_with_real_encoders(plan: Path, capsys) -> None:
     assert console.run(lambda: cli.dispatch(arguments)) == 0
     first = capsys.readouterr().out
     assert "| first |" in first  # With one preset the encoder alone is a title.
-    assert sorted(file.name for file in (out / "second" / "several" / "dul" / "two").iterdir())[0] == "00000.png"
+    assert (
+        sorted(file.name for file in (out / "second" / "several" / "dul" / "two").iterdir())[0]
+        == "00000.png"
+    )
     assert console.run(lambda: cli.dispatch(arguments)) == 0
     assert capsys.readouterr().out == first
 
@@ -246,7 +280,9 @@ def test_shards_make_the_cells_and_the_whole_the_tables(plan: Path) -> None:
     assert {name: (out / name / "results.json").stat().st_mtime_ns for name in whole} == scores
 
 
-def test_a_matrix_that_another_shard_begins_meanwhile_is_shared(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matrix_that_another_shard_begins_meanwhile_is_shared(
+    plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def begun_meanwhile(folder: Path, **_: object) -> None:
         folder.mkdir()
         write_json(folder / "plan.json", read_plan(plan).facts())

@@ -1,4 +1,6 @@
-"""Confusion matrices and what is made of them, against a loop, against scikit-learn, and by their properties."""
+"""Confusion matrices and what is made of them, against a loop, against scikit-learn, and by their
+properties.
+"""
 
 import numpy as np
 import pytest
@@ -19,15 +21,21 @@ from densevos_eval.metrics.confusion import (
 VOID = 255
 
 
-def masks(seed: int, classes: int, *, void: float = 0.2, shape: tuple[int, int] = (13, 17)) -> tuple[np.ndarray, ...]:
+def masks(
+    seed: int, classes: int, *, void: float = 0.2, shape: tuple[int, int] = (13, 17)
+) -> tuple[np.ndarray, ...]:
     """Truth with some void, and a prediction that is right in about half of the pixels."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, shape).astype(np.uint8)
-    prediction = np.where(rng.random(shape) < 0.5, truth, rng.integers(0, classes, shape)).astype(np.uint8)
+    prediction = np.where(rng.random(shape) < 0.5, truth, rng.integers(0, classes, shape)).astype(
+        np.uint8
+    )
     return np.where(rng.random(shape) < void, VOID, truth).astype(np.uint8), prediction
 
 
-def by_a_loop(truth: np.ndarray, prediction: np.ndarray, classes: int) -> tuple[np.ndarray, list[float]]:
+def by_a_loop(
+    truth: np.ndarray, prediction: np.ndarray, classes: int
+) -> tuple[np.ndarray, list[float]]:
     """The confusion matrix pixel by pixel, and IoU of each class from sets of pixels."""
     pixels = np.zeros((classes, classes), int)
     for t, p in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
@@ -56,17 +64,23 @@ def test_equals_scikit_learn(classes: int) -> None:
     truth, prediction = masks(classes, classes, shape=(90, 120))
     counted, labels = truth != VOID, np.arange(classes)
     pixels = confusion(truth, prediction, classes)
-    np.testing.assert_array_equal(pixels, confusion_matrix(truth[counted], prediction[counted], labels=labels))
+    np.testing.assert_array_equal(
+        pixels, confusion_matrix(truth[counted], prediction[counted], labels=labels)
+    )
     each = jaccard_score(truth[counted], prediction[counted], labels=labels, average=None)
     np.testing.assert_allclose(class_iou(pixels), each, rtol=1e-14)
     assert mean_iou(pixels) == pytest.approx(each.mean(), rel=1e-14)
     found = balanced_accuracy_score(truth[counted], prediction[counted])
     assert mean_accuracy(pixels) == pytest.approx(found, rel=1e-14)
-    assert pixel_accuracy(pixels) == pytest.approx(accuracy_score(truth[counted], prediction[counted]), rel=1e-14)
+    assert pixel_accuracy(pixels) == pytest.approx(
+        accuracy_score(truth[counted], prediction[counted]), rel=1e-14
+    )
 
 
 def test_the_mean_is_over_the_classes_that_are_annotated() -> None:
-    """Class 2 is predicted and nowhere annotated: scikit-learn says the same when it is asked for classes 0 and 1."""
+    """Class 2 is predicted and nowhere annotated: scikit-learn says the same when it is asked for
+    classes 0 and 1.
+    """
     truth = np.array([[0, 0, 0, 1, 1, 1]], np.uint8)
     prediction = np.array([[0, 0, 2, 1, 1, 0]], np.uint8)
     pixels = confusion(truth, prediction, 4)
@@ -94,7 +108,10 @@ def test_names_of_classes_do_not_matter(seed: int, classes: int) -> None:
     truth, prediction = masks(seed, classes)
     order = np.random.default_rng(seed).permutation(classes)
     table = np.append(order, np.full(256 - classes, VOID)).astype(np.uint8)
-    pixels, renamed = confusion(truth, prediction, classes), confusion(table[truth], table[prediction], classes)
+    pixels, renamed = (
+        confusion(truth, prediction, classes),
+        confusion(table[truth], table[prediction], classes),
+    )
     np.testing.assert_array_equal(renamed[np.ix_(order, order)], pixels)
     np.testing.assert_allclose(class_iou(renamed)[order], class_iou(pixels))
     assert mean_iou(renamed) == pytest.approx(mean_iou(pixels), nan_ok=True)
@@ -107,7 +124,9 @@ def test_what_lies_under_void_does_not_matter(seed: int, classes: int) -> None:
     truth, prediction = masks(seed, classes, void=0.4)
     other = np.random.default_rng(seed + 1).integers(0, classes, truth.shape).astype(np.uint8)
     changed = np.where(truth == VOID, other, prediction)
-    np.testing.assert_array_equal(confusion(truth, changed, classes), confusion(truth, prediction, classes))
+    np.testing.assert_array_equal(
+        confusion(truth, changed, classes), confusion(truth, prediction, classes)
+    )
 
 
 @settings(deadline=None, max_examples=30)
@@ -116,5 +135,7 @@ def test_a_perfect_mask_scores_one_and_frames_add_up(seed: int, classes: int) ->
     truth, prediction = masks(seed, classes)
     perfect = confusion(truth, np.where(truth == VOID, 0, truth), classes)
     assert mean_iou(perfect) == pixel_accuracy(perfect) == 1
-    halves = confusion(truth[:6], prediction[:6], classes) + confusion(truth[6:], prediction[6:], classes)
+    halves = confusion(truth[:6], prediction[:6], classes) + confusion(
+        truth[6:], prediction[6:], classes
+    )
     np.testing.assert_array_equal(halves, confusion(truth, prediction, classes))

@@ -52,12 +52,16 @@ def test_pck_of_peer_joints_is_that_of_the_peer(peer: dict[str, np.ndarray]) -> 
         cells = peer[f"cells{clip}"].transpose(2, 1, 0)
         joints = cells * np.array([width, height]) / peer["soft"].shape[1]
         lost = cells[..., :1] < 0
-        distances.append(relative_distances(truth_of(peer, clip), np.where(lost, np.nan, joints))[1:])
+        distances.append(
+            relative_distances(truth_of(peer, clip), np.where(lost, np.nan, joints))[1:]
+        )
     np.testing.assert_allclose(table(np.concatenate(distances)), peer["pck"], rtol=0, atol=1e-9)
 
 
 def test_joints_of_peer_maps_score_as_in_the_peer(peer: dict[str, np.ndarray]) -> None:
-    distances = [relative_distances(truth_of(peer, clip), read_out(peer, clip))[1:] for clip in range(CLIPS)]
+    distances = [
+        relative_distances(truth_of(peer, clip), read_out(peer, clip))[1:] for clip in range(CLIPS)
+    ]
     np.testing.assert_allclose(table(np.concatenate(distances)), peer["pck"], rtol=0, atol=1e-9)
 
 
@@ -108,16 +112,22 @@ def test_a_single_joint_has_no_box_and_is_not_found() -> None:
 
 
 @given(seeds, st.floats(0.1, 50), st.integers(-100, 100))
-def test_size_and_place_of_the_person_do_not_matter(rng: np.random.Generator, scale: float, shift: int) -> None:
+def test_size_and_place_of_the_person_do_not_matter(
+    rng: np.random.Generator, scale: float, shift: int
+) -> None:
     truth, prediction = rng.uniform(0, 100, (2, 4, 15, 2))
     prediction[rng.random((4, 15)) < 0.2] = np.nan
     distances = relative_distances(truth, prediction)
-    np.testing.assert_allclose(relative_distances(scale * truth + shift, scale * prediction + shift), distances)
+    np.testing.assert_allclose(
+        relative_distances(scale * truth + shift, scale * prediction + shift), distances
+    )
     assert (np.isnan(distances) == np.isnan(prediction).any(axis=2)).all()
 
 
 @given(seeds, st.sampled_from([(120, 160), (240, 320), (320, 320), (97, 201)]))
-def test_joints_come_back_from_their_cells_within_two_cells(rng: np.random.Generator, size: tuple[int, int]) -> None:
+def test_joints_come_back_from_their_cells_within_two_cells(
+    rng: np.random.Generator, size: tuple[int, int]
+) -> None:
     joints = rng.uniform(0, 1, (15, 2)) * np.array(size[::-1])
     maps = cell_joint_maps(joints, size, (20, 20))
     assert maps.shape == (16, 20, 20)

@@ -1,8 +1,10 @@
-"""Objects that appear in any frame, and ids that nobody annotated: --dataset folder, against vos-benchmark."""
+"""Objects that appear in any frame, and ids that nobody annotated: --dataset folder, against
+vos-benchmark.
+"""
 
 import csv
 import json
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +32,9 @@ ALL_FRAMES = replace(FOLDER, skipped=(0, 0))  # What --count-ends asks for.
 
 def write_set(root: Path, name: str, truth: np.ndarray, prediction: np.ndarray) -> None:
     """One sequence [T,H,W] of a --dataset folder, and its results in ROOT/results."""
-    write_frames(root / "JPEGImages" / name, frames=len(truth), size=(truth.shape[2], truth.shape[1]))
+    write_frames(
+        root / "JPEGImages" / name, frames=len(truth), size=(truth.shape[2], truth.shape[1])
+    )
     write_masks(root / "Annotations" / name, truth)
     write_masks(root / "results" / name, prediction)
 
@@ -40,8 +44,10 @@ def measured(root: Path, protocol: Protocol = FOLDER, name: str = "one") -> Arra
     return measure_objects(sequence, root / "results", protocol)
 
 
-def video(*frames: Several[int]) -> np.ndarray:
-    """Masks [T,6,8] of objects that fill two rows each: a frame is the ids of its rows, from the top."""
+def video(*frames: Sequence[int]) -> np.ndarray:
+    """Masks [T,6,8] of objects that fill two rows each: a frame is the ids of its rows, from the
+    top.
+    """
     masks = np.zeros((len(frames), 6, 8), np.uint8)
     for mask, ids in zip(masks, frames, strict=True):
         for place, id in enumerate(ids):
@@ -63,7 +69,10 @@ def test_scores_are_those_of_vos_benchmark(
     for name in peer["sequences"].tolist():
         write_set(tmp_path, name, peer[f"truth/{name}"], peer[f"predicted/{name}"])
     scores = score(
-        load_sequences(protocol, tmp_path, "val"), tmp_path / "results", benchmark_metric(protocol), split="val"
+        load_sequences(protocol, tmp_path, "val"),
+        tmp_path / "results",
+        benchmark_metric(protocol),
+        split="val",
     )
     assert not scores.broken
 
@@ -74,7 +83,9 @@ def test_scores_are_those_of_vos_benchmark(
         for id, one in details["objects"].items()
     }
     assert sorted(objects) == sorted(zip(names, ids, strict=True))
-    for name, id, region, contour in zip(names, ids, peer[f"{kind}/J"], peer[f"{kind}/F"], strict=True):
+    for name, id, region, contour in zip(
+        names, ids, peer[f"{kind}/J"], peer[f"{kind}/F"], strict=True
+    ):
         assert 100 * objects[name, id]["J-Mean"] == pytest.approx(region, abs=1e-10), (name, id)
         assert 100 * objects[name, id]["F-Mean"] == pytest.approx(contour, abs=1e-10), (name, id)
     overall = [100 * scores.overall[column] for column in ("J&F-Mean", "J-Mean", "F-Mean")]
@@ -83,7 +94,9 @@ def test_scores_are_those_of_vos_benchmark(
 
 @st.composite
 def masks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and prediction [T,H,W] of ids that come and go, some of them far apart, some predicted only."""
+    """Truth and prediction [T,H,W] of ids that come and go, some of them far apart, some predicted
+    only.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = (draw(st.integers(3, 6)), draw(st.integers(1, 9)), draw(st.integers(1, 9)))
     ids = np.array([0, 1, 2, 7, 254], np.uint8)
@@ -118,7 +131,9 @@ def test_objects_score_as_by_the_plain_formulation(
         assert np.isnan(one["F"][:begin]).all()
         pairs = [(t == id, p == id) for t, p in zip(truth[begin:], prediction[begin:], strict=True)]
         assert one["J"][begin:].tolist() == [plain_region_similarity(*pair) for pair in pairs]
-        assert one["F"][begin:].tolist() == pytest.approx([plain_contour_accuracy(*pair) for pair in pairs], abs=1e-12)
+        assert one["F"][begin:].tolist() == pytest.approx(
+            [plain_contour_accuracy(*pair) for pair in pairs], abs=1e-12
+        )
 
 
 def test_a_late_object_counts_from_the_frame_it_appears_in(tmp_path: Path) -> None:
@@ -132,7 +147,9 @@ def test_a_late_object_counts_from_the_frame_it_appears_in(tmp_path: Path) -> No
 
 
 def test_an_object_that_is_predicted_too_early_is_wrong_from_there(tmp_path: Path) -> None:
-    write_set(tmp_path, "one", video([1], [1], [1], [1, 2], [1]), video([1], [1], [1, 2], [1, 2], [1]))
+    write_set(
+        tmp_path, "one", video([1], [1], [1], [1, 2], [1]), video([1], [1], [1, 2], [1, 2], [1])
+    )
     np.testing.assert_array_equal(measured(tmp_path)["J"], [[1, 1, 1], [np.nan, 0, 1]])
 
 
@@ -170,7 +187,12 @@ def test_ids_of_frames_that_do_not_count_have_no_score(tmp_path: Path) -> None:
 def test_a_sequence_whose_objects_are_in_its_ends_has_no_numbers(tmp_path: Path) -> None:
     write_set(tmp_path, "ends", video([1], [], [], [1]), video([1], [], [], [1]))
     write_set(tmp_path, "whole", video([1], [1], [1], [1]), video([1], [1], [1], [1]))
-    scores = score(load_sequences(FOLDER, tmp_path, "val"), tmp_path / "results", benchmark_metric(FOLDER), split="val")
+    scores = score(
+        load_sequences(FOLDER, tmp_path, "val"),
+        tmp_path / "results",
+        benchmark_metric(FOLDER),
+        split="val",
+    )
     assert not scores.broken
     assert scores.sequences["ends"] == {}
     assert scores.overall == scores.sequences["whole"]
@@ -178,12 +200,16 @@ def test_a_sequence_whose_objects_are_in_its_ends_has_no_numbers(tmp_path: Path)
 
 def test_no_object_in_any_annotation_is_an_error(tmp_path: Path) -> None:
     write_set(tmp_path, "one", 255 * video([1], [1], [1], [1]), video([1], [1], [1], [1]))
-    with pytest.raises(InputError, match=r"00000\.png: annotation holds no object; number the objects from 1 on"):
+    with pytest.raises(
+        InputError, match=r"00000\.png: annotation holds no object; number the objects from 1 on"
+    ):
         measured(tmp_path)
 
 
 def test_void_is_no_object(tmp_path: Path) -> None:
-    write_set(tmp_path, "one", video([1, 255], [1, 255], [1, 255], [1]), video([1], [1], [1, 1], [1]))
+    write_set(
+        tmp_path, "one", video([1, 255], [1, 255], [1, 255], [1]), video([1], [1], [1, 1], [1])
+    )
     arrays = measured(tmp_path)
     assert arrays["ids"].tolist() == [1]
     assert arrays["J"].tolist() == [[1, 0.5]]  # It counts as background, as in DAVIS-2017.
@@ -200,7 +226,9 @@ def test_merged_objects_are_one_that_may_come_late(tmp_path: Path) -> None:
 
 
 def test_sparse_annotations_count_up_to_the_last(tmp_path: Path) -> None:
-    """Annotations of frames 0, 2 and 5: no end is spared, since the last is as good as the others."""
+    """Annotations of frames 0, 2 and 5: no end is spared, since the last is as good as the
+    others.
+    """
     truth = video([1], [], [1], [], [], [1, 2])
     write_set(tmp_path, "one", truth, video([1], [8], [1], [8], [8], [1, 2]))
     for t in (1, 3, 4):
@@ -213,7 +241,9 @@ def test_sparse_annotations_count_up_to_the_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [FOLDER, DAVIS16, DAVIS17])
-def test_masks_of_frames_that_do_not_count_may_be_missing(tmp_path: Path, protocol: Protocol) -> None:
+def test_masks_of_frames_that_do_not_count_may_be_missing(
+    tmp_path: Path, protocol: Protocol
+) -> None:
     truth = video([1, 2], [1, 2], [1, 2], [1, 2])
     write_set(tmp_path, "one", truth, truth)
     for t in (0, 3):
@@ -239,13 +269,27 @@ def test_davis_refuses_other_ids_and_leaves_late_objects_out(tmp_path: Path) -> 
         measure_objects(sequence, tmp_path / "results", DAVIS17)
 
 
-def test_the_command_counts_the_ends_when_asked_and_tells_of_stray_ids(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_counts_the_ends_when_asked_and_tells_of_stray_ids(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     truth = video([1], [1], [1], [1])
     write_set(tmp_path, "one", truth, video([], [1, 9], [1], [1]))
-    fixed = ("score", "--dataset", "folder", "--root", tmp_path, "--results", tmp_path / "results", "--workers", 1)
+    fixed = (
+        "score",
+        "--dataset",
+        "folder",
+        "--root",
+        tmp_path,
+        "--results",
+        tmp_path / "results",
+        "--workers",
+        1,
+    )
     assert run(monkeypatch, *fixed) == 0
     shown = capsys.readouterr().out
-    assert "ids that no scored frame has as an object count as background (one: 9)" in " ".join(shown.split())
+    assert "ids that no scored frame has as an object count as background (one: 9)" in " ".join(
+        shown.split()
+    )
     everything = json.loads((tmp_path / "results" / "results.json").read_text())
     assert everything["overall"]["J-Mean"] == 1
     assert everything["sequences"]["one"]["stray"] == [9]
@@ -257,7 +301,9 @@ def test_the_command_counts_the_ends_when_asked_and_tells_of_stray_ids(tmp_path:
     capsys.readouterr()
     davis = ("score", "--dataset", "davis17", "--root", tmp_path, "--results", tmp_path / "results")
     assert run(monkeypatch, *davis, "--count-ends") == 2
-    assert capsys.readouterr().err.startswith("error: --count-ends: davis17 itself says which frames count")
+    assert capsys.readouterr().err.startswith(
+        "error: --count-ends: davis17 itself says which frames count"
+    )
 
 
 def test_a_decay_that_is_no_number_is_an_empty_cell() -> None:
@@ -267,6 +313,8 @@ def test_a_decay_that_is_no_number_is_an_empty_cell() -> None:
     metric = benchmark_metric(replace(DAVIS17, decay_uint8=True))
     arrays = {"ids": np.array([1]), "J": curve[None], "F": curve[None]}
     scores = Scores(metric=metric, split="val", rows=metric.combine({"long": arrays}))
-    header, values = csv.reader(metric.files(scores)["global_results-val.csv"].decode().splitlines())
+    header, values = csv.reader(
+        metric.files(scores)["global_results-val.csv"].decode().splitlines()
+    )
     cells = dict(zip(header, values, strict=True))
     assert (cells["J-Decay"], cells["F-Decay"], cells["J-Mean"]) == ("", "", "0.500")

@@ -28,10 +28,12 @@ from densevos_eval.protocols.vip import VIP
 from densevos_eval.runs.runner import write_all
 from densevos_eval.scoring.score import score
 from densevos_eval.sequences.joints import read_joints, read_positions, write_joints
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
-JOINTS = np.stack([np.linspace(4, 32, 15), np.linspace(2, 20, 15)], axis=1)  # (x, y) in a frame of 40x24
+JOINTS = np.stack(
+    [np.linspace(4, 32, 15), np.linspace(2, 20, 15)], axis=1
+)  # (x, y) in a frame of 40x24
 
 
 @pytest.fixture
@@ -48,7 +50,9 @@ def vip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def jhmdb(tmp_path: Path) -> Path:
-    """JHMDB with two actions of one test video each, six frames and joints that go right by a pixel a frame."""
+    """JHMDB with two actions of one test video each, six frames and joints that go right by a pixel
+    a frame.
+    """
     root = tmp_path / "JHMDB"
     (root / "splits").mkdir(parents=True)
     joints = np.stack([JOINTS + np.array([t, 0]) for t in range(6)])
@@ -80,7 +84,9 @@ def test_parts_are_counted_with_and_without_first_frames(vip: Path, tmp_path: Pa
     measured = score(sequences, results, benchmark_metric(VIP), split="val")
     for frames, column in ((6, "mIoU"), (5, "mIoU-without-first")):
         background = frames * (2 * 24 * 40 - 3 * 96)
-        assert measured.overall[column] == pytest.approx((background / (background + frames * 96) + 1 + 0) / 3)
+        assert measured.overall[column] == pytest.approx(
+            (background / (background + frames * 96) + 1 + 0) / 3
+        )
     assert measured.sequences["videos1"] == right
     assert measured.provenance["videos1"].frames == tuple(f"{t:05d}" for t in range(6))
 
@@ -100,7 +106,10 @@ def test_parts_of_another_size_or_class_are_refused(vip: Path, tmp_path: Path) -
     results = tmp_path / "results"
     shutil.copytree(vip / "Annotations" / "Category_ids", results)
     write_mask(results / "videos1" / "00002.png", np.full((24, 40), 20, np.uint8))
-    assert "holds class 20" in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
+    assert (
+        "holds class 20"
+        in score(sequences, results, benchmark_metric(VIP), split="val").broken["videos1"]
+    )
     write_mask(results / "videos1" / "00002.png", np.zeros((3, 4), np.uint8))
     broken = score(sequences, results, benchmark_metric(VIP), split="val").broken
     assert "00002.png: mask is (3, 4)" in broken["videos1"]
@@ -109,14 +118,16 @@ def test_parts_of_another_size_or_class_are_refused(vip: Path, tmp_path: Path) -
 
 
 def test_parts_of_the_peer_score_as_in_the_peer(shared: Path, tmp_path: Path) -> None:
-    """CRW's own prediction of a square video, with the counts and the mean IoU that its program prints."""
+    """CRW's own prediction of a square video, with the counts and the mean IoU that its program
+    prints.
+    """
     with np.load(shared / "golden" / "peers" / "vip_square.npz") as stored:
         peer = dict(stored)
     write_masks(tmp_path / "truth", peer["ids0"])
     write_masks(tmp_path / "results" / "video", peer["predicted0"])
     names = tuple(f"{t:05d}" for t in range(len(peer["ids0"])))
     truth = tuple(tmp_path / "truth" / f"{name}.png" for name in names)
-    sequence = Sequence(name="video", source=tmp_path, frame_names=names, truth=truth)
+    sequence = VideoSequence(name="video", source=tmp_path, frame_names=names, truth=truth)
 
     metric = PartsMetric(benchmark=VIP)
     arrays = metric.measure(sequence, tmp_path / "results")
@@ -129,15 +140,23 @@ def test_parts_of_the_peer_score_as_in_the_peer(shared: Path, tmp_path: Path) ->
 
 def test_vip_layout_names_what_is_missing(vip: Path) -> None:
     shutil.rmtree(vip / "Annotations" / "Category_ids" / "videos2")
-    with pytest.raises(InputError, match="Category_ids/videos2: folder is missing; vip needs Images/"):
+    with pytest.raises(
+        InputError, match="Category_ids/videos2: folder is missing; vip needs Images/"
+    ):
         load_sequences(VIP, vip, "val")
 
 
 def test_keypoints_are_correct_within_a_share_of_the_box() -> None:
-    truth = np.array([[[0, 0], [20, 10], [10, 5], [-1, 5]]], dtype=float)  # box 20x10; the last is outside
+    truth = np.array(
+        [[[0, 0], [20, 10], [10, 5], [-1, 5]]], dtype=float
+    )  # box 20x10; the last is outside
     prediction = truth + np.array([[[2, 0], [0, 2.1], [np.nan, 0], [0, 0]]])
-    np.testing.assert_array_equal(correct_keypoints(truth, prediction, (24, 40), 0.1), [[1, 0, 0, np.nan]])
-    np.testing.assert_array_equal(correct_keypoints(truth, prediction, (24, 40), 0.2), [[1, 1, 0, np.nan]])
+    np.testing.assert_array_equal(
+        correct_keypoints(truth, prediction, (24, 40), 0.1), [[1, 0, 0, np.nan]]
+    )
+    np.testing.assert_array_equal(
+        correct_keypoints(truth, prediction, (24, 40), 0.2), [[1, 1, 0, np.nan]]
+    )
     nowhere = np.full_like(truth, -5)
     assert np.isnan(correct_keypoints(nowhere, truth, (24, 40), 0.1)).all()
 
@@ -161,7 +180,9 @@ def test_files_of_joints_keep_two_decimals_and_the_lost_ones(tmp_path: Path) -> 
     joints = np.stack([JOINTS, JOINTS])
     joints[1, 3] = np.nan
     write_joints(tmp_path / "joints.json", joints)
-    np.testing.assert_allclose(read_joints(tmp_path / "joints.json", joints.shape), joints, atol=0.006)
+    np.testing.assert_allclose(
+        read_joints(tmp_path / "joints.json", joints.shape), joints, atol=0.006
+    )
     with pytest.raises(InputError, match=r"has joints \[2, 15, 2\], its sequence has \[3, 15, 2\]"):
         read_joints(tmp_path / "joints.json", (3, 15, 2))
 
@@ -178,21 +199,28 @@ def test_joints_are_propagated_and_scored(jhmdb: Path, tmp_path: Path, monkeypat
     assert 0 <= overall["PCK@.1"] <= overall["PCK@.2"] <= 1
     for action in ("catch", "golf"):
         write_joints(out / action / "clip" / "joints.json", np.stack([JOINTS] * 6))
-    # The joints move by 1 to 5 pixels. The box is 28 by 18 pixels, .06 and .12 of its diagonal are 1.997 and 3.995.
+    # The joints move by 1 to 5 pixels. The box is 28 by 18 pixels, .06 and .12 of its diagonal are
+    # 1.997 and 3.995.
     measured = score(sequences, out, benchmark_metric(JHMDB), split="val")
     expected = {"PCK@.1": pytest.approx(1 / 5), "PCK@.2": pytest.approx(3 / 5)}
     assert measured.overall == measured.sequences["golf/clip"] == expected
     assert measured.rows.details["joints"]["PCK@.2"].tolist() == [3 / 5] * 15
     box = JointsBoxMetric(benchmark=JHMDB)  # Of the longest side, 2.8 and 5.6 pixels.
     measured = score(sequences, out, box, split="val")
-    assert measured.overall == measured.sequences["golf/clip"] == {"PCK@.1": pytest.approx(2 / 5), "PCK@.2": 1}
+    assert (
+        measured.overall
+        == measured.sequences["golf/clip"]
+        == {"PCK@.1": pytest.approx(2 / 5), "PCK@.2": 1}
+    )
     arguments = ["score", "--dataset", "jhmdb", "--root", str(jhmdb), "--results", str(out)]
     monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert not end.value.code
     assert "PCK@.2" in capsys.readouterr().out
-    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == pytest.approx(3 / 5)
+    assert json.loads((out / "results.json").read_text())["overall"]["PCK@.2"] == pytest.approx(
+        3 / 5
+    )
 
 
 def test_a_lost_joint_is_null_and_costs_the_box_metric_only(jhmdb: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""A metric written as one file scores, writes results.json, prints its table and is compared; nothing else changes."""
+"""A metric written as one file scores, writes results.json, prints its table and is compared;
+nothing else changes.
+"""
 
 import json
 import sys
@@ -106,14 +108,27 @@ def run(*arguments: object) -> int:
 
 
 def score(benchmark: Benchmark, *more: object) -> int:
-    fixed = ("--dataset", "davis17", "--root", benchmark.root, "--results", benchmark.results, "--workers", 1)
+    fixed = (
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--results",
+        benchmark.results,
+        "--workers",
+        1,
+    )
     return run("score", *fixed, *more)
 
 
-def test_a_metric_is_one_file(benchmark: Benchmark, more_metrics: Path, tmp_path: Path, capsys) -> None:
+def test_a_metric_is_one_file(
+    benchmark: Benchmark, more_metrics: Path, tmp_path: Path, capsys
+) -> None:
     assert score(benchmark, "--metric", "coverage", "--out", tmp_path / "coverage") == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in shown if line.split()[:1] in (["overall"], ["one"], ["two"])] == [
+    assert [
+        line.split() for line in shown if line.split()[:1] in (["overall"], ["one"], ["two"])
+    ] == [
         ["overall", "0.833"],
         ["one", "1.000"],
         ["two", "0.667"],
@@ -126,20 +141,29 @@ def test_a_metric_is_one_file(benchmark: Benchmark, more_metrics: Path, tmp_path
     assert [file.name for file in (tmp_path / "coverage").iterdir()] == ["results.json"]
     assert run("compare", tmp_path / "coverage") == 0
     assert "| coverage | 83.3 |" in capsys.readouterr().out
-    assert run("report", tmp_path / "coverage", "--dataset", "davis17", "--root", benchmark.root) == 0
+    assert (
+        run("report", tmp_path / "coverage", "--dataset", "davis17", "--root", benchmark.root) == 0
+    )
 
 
-def test_a_metric_may_extend_another(benchmark: Benchmark, more_metrics: Path, tmp_path: Path, capsys) -> None:
+def test_a_metric_may_extend_another(
+    benchmark: Benchmark, more_metrics: Path, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "groups"
     assert score(benchmark, "--metric", "groups", "--out", out) == 0
     overall = json.loads((out / "results.json").read_text())["overall"]
     assert list(overall) == ["J&F-odd", "J&F-even", "J&F-Mean"]
     assert score(benchmark) == 0
-    objects = json.loads((benchmark.results / "results.json").read_text())["sequences"]["two"]["objects"]
+    objects = json.loads((benchmark.results / "results.json").read_text())["sequences"]["two"][
+        "objects"
+    ]
     assert overall["J&F-even"] == objects["2"]["J&F-Mean"]
     capsys.readouterr()
     assert run("compare", benchmark.results, out) == 2
-    assert "its metric is groups, there the benchmark's own; score both alike" in capsys.readouterr().err
+    assert (
+        "its metric is groups, there the benchmark's own; score both alike"
+        in capsys.readouterr().err
+    )
 
 
 def test_shards_of_a_new_metric_give_the_numbers_of_one_run(
@@ -154,14 +178,18 @@ def test_shards_of_a_new_metric_give_the_numbers_of_one_run(
     assert (whole / "results.json").read_bytes() == (parts / "results.json").read_bytes()
 
 
-def test_kept_arrays_of_another_metric_are_not_reused(benchmark: Benchmark, more_metrics: Path, tmp_path: Path) -> None:
+def test_kept_arrays_of_another_metric_are_not_reused(
+    benchmark: Benchmark, more_metrics: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert score(benchmark, "--out", out, "--shard", "1/1") == 0
     assert score(benchmark, "--out", out, "--resume", "--metric", "coverage") == 0
     assert list(json.loads((out / "results.json").read_text())["overall"]) == ["coverage"]
 
 
-def test_a_metric_may_live_outside_the_repository(benchmark: Benchmark, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_metric_may_live_outside_the_repository(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch, capsys
+) -> None:
     (tmp_path / "my_metric_outside.py").write_text(COVERAGE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -169,26 +197,46 @@ def test_a_metric_may_live_outside_the_repository(benchmark: Benchmark, tmp_path
     assert json.loads((benchmark.results / "results.json").read_text())["metric"] == "coverage"
     for name in ("np", "SequenceMetric"):
         assert score(benchmark, "--metric", f"my_metric_outside:{name}") == 2
-        assert f"--metric my_metric_outside:{name}: is no metric; name a class that" in capsys.readouterr().err
+        assert (
+            f"--metric my_metric_outside:{name}: is no metric; name a class that"
+            in capsys.readouterr().err
+        )
 
 
 def test_every_benchmark_asks_for_a_metric_that_there_is() -> None:
-    names = ["ending", "joints", "joints-box", "long-term", "miou", "motion", "objects", "parts", "seen"]
+    names = [
+        "ending",
+        "joints",
+        "joints-box",
+        "long-term",
+        "miou",
+        "motion",
+        "objects",
+        "parts",
+        "seen",
+    ]
     assert sorted(metric_classes()) == names
     for protocol in PROTOCOLS.values():
         assert benchmark_metric(protocol).is_implied
     assert not ObjectsMetric(benchmark=VIP).is_implied
 
 
-def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_that_do_not_fit_are_one_line(
+    benchmark: Benchmark, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert score(benchmark, "--metric", "joints") == 2
-    assert capsys.readouterr().err == "error: --metric joints: davis17 has no joints; leave --metric out\n"
+    assert (
+        capsys.readouterr().err
+        == "error: --metric joints: davis17 has no joints; leave --metric out\n"
+    )
     with pytest.raises(
-        InputError, match="--metric miou: scores labelled sets, not benchmarks; name the set with --set"
+        InputError,
+        match="--metric miou: scores labelled sets, not benchmarks; name the set with --set",
     ):
         find_sequence_metric("miou")
     with pytest.raises(
-        InputError, match="--metric parts: scores benchmarks, not labelled sets; name one with --dataset"
+        InputError,
+        match="--metric parts: scores benchmarks, not labelled sets; name one with --dataset",
     ):
         find_shot_metric("parts")
     known = "miou, ending, joints, joints-box, long-term, motion, objects, parts, seen"
@@ -199,8 +247,14 @@ def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "--dataset: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or"),
-        (("--dataset", "davis17"), "--root: is missing; name a benchmark with --dataset and --root, a labelled set"),
+        (
+            (),
+            "--dataset: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or",
+        ),
+        (
+            ("--dataset", "davis17"),
+            "--root: is missing; name a benchmark with --dataset and --root, a labelled set",
+        ),
         (
             ("--dataset", "davis17", "--root", ".", "--wanted", "dog"),
             "--wanted: is for a labelled set (--set SET:ROOT)",
@@ -208,7 +262,9 @@ def test_metrics_that_do_not_fit_are_one_line(benchmark: Benchmark, capsys: pyte
         (("--set", "davis17:."), "davis17:.: is no SET:ROOT, SET being one of ade20k, camvid"),
     ],
 )
-def test_what_is_missing_or_does_not_fit_is_one_line(arguments, told, tmp_path: Path, capsys) -> None:
+def test_what_is_missing_or_does_not_fit_is_one_line(
+    arguments, told, tmp_path: Path, capsys
+) -> None:
     assert run("score", "--results", tmp_path, *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {told}")
@@ -235,5 +291,9 @@ def test_numbers_that_are_none_become_null_at_any_depth() -> None:
 def test_rows_may_lack_columns_of_the_table() -> None:
     rows = Rows(overall={"A-B": 0.25, "C": np.nan}, sequences={"one": {"C": 1.0}})
     table = scores_table(Scores(metric=benchmark_metric(JHMDB), split="val", rows=rows))
-    assert [list(column.cells) for column in table.columns] == [["overall", "one"], ["0.250", ""], ["nan", "1.000"]]
+    assert [list(column.cells) for column in table.columns] == [
+        ["overall", "one"],
+        ["0.250", ""],
+        ["nan", "1.000"],
+    ]
     assert [column.header for column in table.columns] == ["sequence", "A\nB", "C"]

@@ -22,7 +22,9 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 @st.composite
 def two_masks(draw: st.DrawFn, objects: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Two id maps of one size: noise, or rectangles that may overlap, be empty or fill the image."""
+    """Two id maps of one size: noise, or rectangles that may overlap, be empty or fill the
+    image.
+    """
     height, width = draw(shapes)
     if draw(st.booleans()):
         noise = arrays(np.uint8, (height, width), elements=st.integers(0, objects))
@@ -78,13 +80,17 @@ def test_golden_values_per_object_and_frame(golden: Path, case: str) -> None:
         own = scores[np.arange(len(scores)), same_id(region, contour)]
         np.testing.assert_allclose(own, values[f"{case}_{letter}"], rtol=0, atol=1e-9)
         numbers = [(s.mean, s.recall, s.decay) for s in map(statistics, own)]
-        np.testing.assert_allclose(numbers, values[f"{case}_{letter}_mean_recall_decay"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(
+            numbers, values[f"{case}_{letter}_mean_recall_decay"], rtol=0, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])
 def test_golden_values_of_unsupervised_matching_with_void(golden: Path, case: str) -> None:
     values = np.load(golden / "davis_metrics.npz")
-    truth, prediction, void = (values[f"{case}_{key}"] for key in ("gt", "unsup_pred", "unsup_void"))
+    truth, prediction, void = (
+        values[f"{case}_{key}"] for key in ("gt", "unsup_pred", "unsup_void")
+    )
     region, contour = score_video(*without_void(truth, prediction, void))
     chosen = best_assignment(region, contour)
     # The golden rows are in the order of the proposals, ours in that of the objects.
@@ -106,7 +112,10 @@ def score_video(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, 
 @given(two_masks())
 def test_every_pair_equals_the_plain_formulation(masks: tuple[np.ndarray, np.ndarray]) -> None:
     truth, prediction = masks
-    region, contour = region_similarity(truth, prediction, 3, 3), contour_accuracy(truth, prediction, 3, 3)
+    region, contour = (
+        region_similarity(truth, prediction, 3, 3),
+        contour_accuracy(truth, prediction, 3, 3),
+    )
     for i in range(3):
         for k in range(3):
             pair = truth == i + 1, prediction == k + 1
@@ -120,13 +129,17 @@ def test_large_frame_equals_the_plain_formulation_at_every_border() -> None:
     prediction[:33, :41], prediction[112:, 372:], prediction[42:99, 92:203] = 1, 1, 2
     contour = contour_accuracy(truth, prediction, 2, 2)
     for i in range(2):
-        assert contour[i, i] == pytest.approx(plain_contour_accuracy(truth == i + 1, prediction == i + 1), abs=1e-12)
+        assert contour[i, i] == pytest.approx(
+            plain_contour_accuracy(truth == i + 1, prediction == i + 1), abs=1e-12
+        )
         assert 0.2 < contour[i, i] < 0.9
 
 
 @quick
 @given(two_masks())
-def test_scores_are_symmetric_and_between_zero_and_one(masks: tuple[np.ndarray, np.ndarray]) -> None:
+def test_scores_are_symmetric_and_between_zero_and_one(
+    masks: tuple[np.ndarray, np.ndarray],
+) -> None:
     for score in (region_similarity, contour_accuracy):
         forward, backward = score(masks[0], masks[1], 3, 3), score(masks[1], masks[0], 3, 3)
         np.testing.assert_allclose(forward, backward.T, rtol=0, atol=1e-15)
@@ -136,7 +149,9 @@ def test_scores_are_symmetric_and_between_zero_and_one(masks: tuple[np.ndarray, 
 
 @quick
 @given(two_masks())
-def test_a_mask_scores_one_against_itself_whatever_its_ids(masks: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_mask_scores_one_against_itself_whatever_its_ids(
+    masks: tuple[np.ndarray, np.ndarray],
+) -> None:
     truth, _ = masks
     assert np.all(np.diag(region_similarity(truth, truth, 3, 3)) == 1)
     assert np.all(np.diag(contour_accuracy(truth, truth, 3, 3)) == 1)
@@ -168,7 +183,10 @@ def test_twenty_objects_equal_the_plain_formulation(seed: int, shape: tuple[int,
         for id in rng.permutation(20) + 1:
             top, left = rng.integers(0, shape)
             mask[top : top + rng.integers(1, 30), left : left + rng.integers(1, 30)] = id
-    region, contour = region_similarity(truth, prediction, 20, 20), contour_accuracy(truth, prediction, 20, 20)
+    region, contour = (
+        region_similarity(truth, prediction, 20, 20),
+        contour_accuracy(truth, prediction, 20, 20),
+    )
     for i, k in [(0, 0), (7, 7), (19, 19), *rng.integers(0, 20, (6, 2))]:
         pair = truth == i + 1, prediction == k + 1
         assert region[i, k] == plain_region_similarity(*pair)

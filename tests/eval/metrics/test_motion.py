@@ -12,14 +12,18 @@ from densevos_eval.metrics.motion import Matched, match_regions
 counts = st.integers(1, 4).flatmap(
     lambda regions: st.integers(1, 4).flatmap(
         lambda segments: st.lists(
-            st.lists(st.integers(0, 50), min_size=segments, max_size=segments), min_size=regions, max_size=regions
+            st.lists(st.integers(0, 50), min_size=segments, max_size=segments),
+            min_size=regions,
+            max_size=regions,
         )
     )
 )
 
 
 def plainly(pixels: np.ndarray) -> tuple[float, list[tuple[float, float, float]]]:
-    """Highest sum of F over all assignments, and precision, recall and F of each region in one that has it."""
+    """Highest sum of F over all assignments, and precision, recall and F of each region in one that
+    has it.
+    """
     regions, segments = pixels.shape
     best: tuple[float, list[tuple[float, float, float]]] = (-1, [])
     for order in permutations(range(max(regions, segments)), regions):
@@ -30,7 +34,13 @@ def plainly(pixels: np.ndarray) -> tuple[float, list[tuple[float, float, float]]
                 continue
             shared = pixels[region, segment]
             precision, recall = shared / pixels[:, segment].sum(), shared / pixels[region].sum()
-            rows.append((precision, recall, 2 * precision * recall / (precision + recall) if shared else 0.0))
+            rows.append(
+                (
+                    precision,
+                    recall,
+                    2 * precision * recall / (precision + recall) if shared else 0.0,
+                )
+            )
         total = sum(int(10_000 * f) for _, _, f in rows)
         best = max(best, (total, rows), key=lambda pair: pair[0])
     return best
@@ -60,7 +70,9 @@ def _all_best(pixels: np.ndarray) -> list[list[float]]:
     every = []
     for order in permutations(range(max(regions, segments)), regions):
         columns = [segment for segment in order if segment < segments]
-        only = np.hstack([pixels, np.zeros((regions, max(0, max(order) + 1 - segments)))])[:, list(order)]
+        only = np.hstack([pixels, np.zeros((regions, max(0, max(order) + 1 - segments)))])[
+            :, list(order)
+        ]
         sizes = [pixels[:, s].sum() if s < segments else 0.0 for s in order]
         numbers, total = [], 0
         for region, size in enumerate(sizes):
@@ -82,7 +94,9 @@ def test_segments_without_a_region_do_not_count() -> None:
 
 def test_region_without_a_segment_has_precision_1_and_recall_0() -> None:
     pixels = np.array([[80.0, 0.0], [20.0, 0.0], [0.0, 50.0]])
-    assert match_regions(pixels) == Matched(precision=pytest.approx(2.8 / 3), recall=2 / 3, found=1, objects=2)
+    assert match_regions(pixels) == Matched(
+        precision=pytest.approx(2.8 / 3), recall=2 / 3, found=1, objects=2
+    )
 
 
 def test_empty_regions_are_not_visible() -> None:

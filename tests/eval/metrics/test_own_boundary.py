@@ -17,9 +17,15 @@ some = settings(max_examples=60, deadline=None)
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
-    """Truth and prediction [H,W] of blocks, shifted against one another, and the number of objects."""
+    """Truth and prediction [H,W] of blocks, shifted against one another, and the number of
+    objects.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    height, width, objects = draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.integers(1, 6))
+    height, width, objects = (
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 6)),
+    )
     block = draw(st.integers(1, 7))
     coarse = rng.integers(0, objects + 1, (height // block + 1, width // block + 1))
     coarse[rng.random(coarse.shape) < draw(st.sampled_from([0, 0.5, 0.9]))] = 0
@@ -32,13 +38,19 @@ def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
 
 @some
 @given(pairs(), st.integers(0, 9))
-def test_own_contours_are_the_diagonal_of_all(pair: tuple[np.ndarray, np.ndarray, int], radius: int) -> None:
+def test_own_contours_are_the_diagonal_of_all(
+    pair: tuple[np.ndarray, np.ndarray, int], radius: int
+) -> None:
     truth, prediction, objects = pair
     expected = np.diagonal(contour_accuracy(truth, prediction, objects, objects, radius))
-    np.testing.assert_array_equal(own_contour_accuracy(truth, prediction, objects, radius), expected)
+    np.testing.assert_array_equal(
+        own_contour_accuracy(truth, prediction, objects, radius), expected
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(own_boundary, "MOST_PIXELS", 0)  # As for windows that are too large together.
-        np.testing.assert_array_equal(own_contour_accuracy(truth, prediction, objects, radius), expected)
+        np.testing.assert_array_equal(
+            own_contour_accuracy(truth, prediction, objects, radius), expected
+        )
 
 
 @some
@@ -76,9 +88,15 @@ def test_rows_without_anything_change_nothing(
     assert len(truth[rows])
 
     whole, part = ((truth, prediction), (truth[rows], prediction[rows]))
-    np.testing.assert_array_equal(*(region_similarity(*masks, objects, objects) for masks in (whole, part)))
-    np.testing.assert_array_equal(*(own_contour_accuracy(*masks, objects, radius) for masks in (whole, part)))
-    np.testing.assert_array_equal(*(contour_accuracy(*masks, objects, objects, radius) for masks in (whole, part)))
+    np.testing.assert_array_equal(
+        *(region_similarity(*masks, objects, objects) for masks in (whole, part))
+    )
+    np.testing.assert_array_equal(
+        *(own_contour_accuracy(*masks, objects, radius) for masks in (whole, part))
+    )
+    np.testing.assert_array_equal(
+        *(contour_accuracy(*masks, objects, objects, radius) for masks in (whole, part))
+    )
 
 
 @given(st.lists(st.booleans(), max_size=40))

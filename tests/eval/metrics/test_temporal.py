@@ -1,4 +1,6 @@
-"""Temporal stability T against golden values of the DAVIS-2016 toolbox and against plain formulations."""
+"""Temporal stability T against golden values of the DAVIS-2016 toolbox and against plain
+formulations.
+"""
 
 from itertools import pairwise
 
@@ -52,7 +54,9 @@ L_SHAPE = RECTANGLE & ~rectangle(60, 100, 140, 200)
     ],
     ids=["moved", "grown", "ellipse", "rectangle", "l_shape", "ring", "at_the_border", "two_parts"],
 )
-def test_golden_values_of_the_toolbox(first: np.ndarray, second: np.ndarray, expected: float) -> None:
+def test_golden_values_of_the_toolbox(
+    first: np.ndarray, second: np.ndarray, expected: float
+) -> None:
     (value,) = temporal_stability(np.stack([first, second]))
     assert value == pytest.approx(expected, abs=1e-9)
 
@@ -81,7 +85,9 @@ def test_outlines_enclose_the_mask(mask: np.ndarray) -> None:
     """Crossings of the outlines to the left of a pixel are odd exactly inside the mask."""
     crossings = np.zeros((mask.shape[0], mask.shape[1] + 1), int)
     for loop in outlines(mask):
-        assert loop[0].tolist() == loop[-1].tolist() == min(loop.tolist(), key=lambda p: (p[1], p[0]))
+        assert (
+            loop[0].tolist() == loop[-1].tolist() == min(loop.tolist(), key=lambda p: (p[1], p[0]))
+        )
         assert loop[1][1] > loop[0][1]  # it goes down first
         steps = np.diff(loop, axis=0)
         assert np.all((steps == 0).sum(axis=1) == 1)  # straight, and never of no length
@@ -118,7 +124,9 @@ def test_shape_context_counts_as_the_definition() -> None:
     expected = np.zeros((12, 5, 12))
     for i, a in enumerate(points.astype(float)):
         for k, b in enumerate(points.astype(float)):
-            ring = sum(edge > distance[i, k] for edge in np.logspace(np.log10(0.125), np.log10(2), 5))
+            ring = sum(
+                edge > distance[i, k] for edge in np.logspace(np.log10(0.125), np.log10(2), 5)
+            )
             angle = np.arctan2(b[1] - a[1], b[0] - a[0]) % (2 * np.pi)
             if ring:
                 expected[i, ring - 1, int(angle // (np.pi / 6))] += 1
@@ -127,7 +135,9 @@ def test_shape_context_counts_as_the_definition() -> None:
 
 
 @quick
-@given(arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(0, 1)))
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(0, 1))
+)
 def test_path_is_the_cheapest_of_all(cost: np.ndarray) -> None:
     best: dict[tuple[int, int], float] = {(0, 0): 0.0}
     for cell in np.ndindex(cost.shape):
@@ -142,7 +152,9 @@ def test_path_is_the_cheapest_of_all(cost: np.ndarray) -> None:
 
 
 @quick
-@given(arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(0, 1)))
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(0, 1))
+)
 def test_alignment_is_one_to_one(cost: np.ndarray) -> None:
     pairs = alignment(cost)
     assert pairs

@@ -1,7 +1,9 @@
-"""Presets against what the published programs gave: their soft labels of cells and their masks, recorded as they ran.
+"""Presets against what the published programs gave: their soft labels of cells and their masks,
+recorded as they ran.
 
-The programs ran on a real clip with an encoder of one convolution, whose weights are a frozen stream of numbers.
-`golden/presets/clip.npz` holds the frames and the first mask, `golden/presets/NAME.npz` the results of a program.
+The programs ran on a real clip with an encoder of one convolution, whose weights are a frozen
+stream of numbers. `golden/presets/clip.npz` holds the frames and the first mask,
+`golden/presets/NAME.npz` the results of a program.
 """
 
 from collections.abc import Callable
@@ -37,7 +39,9 @@ class Found:
 
 
 def weights(side: int, kernel: int) -> Tensor:
-    values = np.random.RandomState(1).standard_normal((24, 3, kernel, kernel))  # This stream never changes.
+    values = np.random.RandomState(1).standard_normal(
+        (24, 3, kernel, kernel)
+    )  # This stream never changes.
     return torch.from_numpy((values / side).astype(np.float32))
 
 
@@ -92,14 +96,17 @@ def test_a_preset_gives_what_its_program_gave(name: str, golden: Path) -> None:
     close = np.abs(found.soft - expected["soft"].astype(np.float32)) < 1e-3
     assert close.mean() >= 0.9999
 
-    # Some programs write the first mask from its labels of cells; no score counts that frame. Of CRW's 10,800 pixels
-    # three are undecided: two objects are exactly equal there, and OpenCV and torch round differently.
+    # Some programs write the first mask from its labels of cells; no score counts that frame. Of
+    # CRW's 10,800 pixels three are undecided: two objects are exactly equal there, and OpenCV and
+    # torch round differently.
     assert np.mean(found.labels[1:] == expected["labels"][1:]) >= 0.9997
 
 
 @pytest.mark.parametrize("name", ["crw", "cropmae"])
 def test_joints_are_those_of_the_program(name: str, golden: Path) -> None:
-    """Maps of joints on cells, and the joints that the program reads from its maps: x, y in pixels [T,joints,2]."""
+    """Maps of joints on cells, and the joints that the program reads from its maps: x, y in pixels
+    [T,joints,2].
+    """
     clip = np.load(golden / "presets" / "clip.npz")
     expected = np.load(golden / "presets" / f"{name}-jhmdb.npz")
     maps = expected["soft"].astype(np.float32)
@@ -112,12 +119,15 @@ def test_joints_are_those_of_the_program(name: str, golden: Path) -> None:
         features = encoder.of_frame(frame)
         given = None
         if time == 0:
-            channels = cell_joint_maps(expected["joints"], size, (features.shape[1], features.shape[2]))
+            channels = cell_joint_maps(
+                expected["joints"], size, (features.shape[1], features.shape[2])
+            )
             given = {id: torch.from_numpy(one).float() for id, one in enumerate(channels)}
         soft = labels.step(features, given).numpy()
         assert np.mean(np.abs(soft - maps[time]) < 1e-3) >= 0.9999
 
-    # Half precision makes other cells equal, so only the first frame's maps are exact enough to be read.
+    # Half precision makes other cells equal, so only the first frame's maps are exact enough to be
+    # read.
     found = joints_of_cell_maps(channels[1:].astype(np.float32), size, setup.masks.joint_cells)
     close = np.abs(found - expected["found"][0]).max(axis=1) < 1e-3
     assert close.mean() >= 0.8  # Symmetric bumps hold equal cells, of which the order decides.
@@ -142,7 +152,9 @@ def test_dino_on_features_of_its_own(shared: Path) -> None:
     first = peer["first_labels"]
     height, width = first.shape
     for time, features in enumerate(torch.from_numpy(peer["features"]).float()):
-        labels = propagator.follow(features, (height, width), first.astype(np.uint8) if time == 0 else None)
+        labels = propagator.follow(
+            features, (height, width), first.astype(np.uint8) if time == 0 else None
+        )
         assert propagator._last is not None
         soft = propagator._last.soft.numpy()
         assert np.abs(soft - peer["soft_masks"][time]).max() < 1e-5

@@ -1,7 +1,9 @@
-"""Every preset against its program: the whole way from frames and a first mask to masks, written out plainly.
+"""Every preset against its program: the whole way from frames and a first mask to masks, written
+out plainly.
 
-The programs below do what those of `Preset.program` do, with all similarities at once and no code of ours, on an
-encoder of one convolution. Soft labels of cells agree within 1e-5, labels of pixels on 99.99 % of them.
+The programs below do what those of `Preset.program` do, with all similarities at once and no code
+of ours, on an encoder of one convolution. Soft labels of cells agree within 1e-5, labels of pixels
+on 99.99 % of them.
 """
 
 from collections.abc import Callable
@@ -58,14 +60,18 @@ def patches(side: int) -> Callable[[Tensor], Tensor]:
 
 def convolution(side: int) -> Callable[[Tensor], Tensor]:
     """A network of convolutions that pads: frames [B,3,H,W] -> [B,24,ceil(H/side),ceil(W/side)]."""
-    weights = torch.randn(24, 3, side + 1, side + 1, generator=torch.Generator().manual_seed(1)) / side
+    weights = (
+        torch.randn(24, 3, side + 1, side + 1, generator=torch.Generator().manual_seed(1)) / side
+    )
     return lambda frames: F.conv2d(frames, weights, stride=side, padding=side // 2)
 
 
 def normalised(pixels: np.ndarray, statistics: tuple) -> Tensor:
     """[1,3,H,W] of RGB [H,W,3] in 0..1."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in statistics)
-    return (torch.from_numpy(np.ascontiguousarray(pixels)).float().permute(2, 0, 1)[None] - mean) / std
+    return (
+        torch.from_numpy(np.ascontiguousarray(pixels)).float().permute(2, 0, 1)[None] - mean
+    ) / std
 
 
 def near(size: tuple[int, int], rule: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -89,14 +95,29 @@ def stretched(maps: Tensor) -> Tensor:
     return torch.nan_to_num((maps - low[:, None, None]) / (high - low)[:, None, None])
 
 
-def of_context(features: list[Tensor], labels: list[Tensor], context: list[int], query: Tensor) -> tuple:
-    """Similarities [cells, n * cells] of unit features to those of the context, and its labels [L, n * cells]."""
+def of_context(
+    features: list[Tensor], labels: list[Tensor], context: list[int], query: Tensor
+) -> tuple:
+    """Similarities [cells, n * cells] of unit features to those of the context, and its labels [L,
+    n * cells].
+    """
     keys = torch.cat([F.normalize(features[i], dim=0).flatten(1) for i in context], dim=1)
-    return F.normalize(query, dim=0).flatten(1).T @ keys, torch.cat([labels[i].flatten(1) for i in context], dim=1)
+    return F.normalize(query, dim=0).flatten(1).T @ keys, torch.cat(
+        [labels[i].flatten(1) for i in context], dim=1
+    )
 
 
-def walk(frames: list[Tensor], network: Callable, first: Tensor, radius: float, k: int, temperature: float) -> list:
-    """CRW: the first frame everywhere, it or a recent frame within a circle in each of 20 places, the k best."""
+def walk(
+    frames: list[Tensor],
+    network: Callable,
+    first: Tensor,
+    radius: float,
+    k: int,
+    temperature: float,
+) -> list:
+    """CRW: the first frame everywhere, it or a recent frame within a circle in each of 20 places,
+    the k best.
+    """
     features, labels = [network(frame)[0] for frame in frames], [first]
     allowed = near(first.shape[1:], lambda dy, dx: (dy**2 + dx**2).sqrt() < radius)
     for t in range(1, len(frames)):
@@ -125,24 +146,42 @@ def dul(frames: list[np.ndarray], mask: np.ndarray) -> Result:
     cells = network(tensors[0]).shape[2:]
     given = F.interpolate(one_hot(mask)[None], cells, mode="bilinear", align_corners=True)[0]
     soft = walk(tensors, network, given, 12, 10, 0.05)
-    large = [F.interpolate(one[None], mask.shape, mode="bilinear", align_corners=True)[0] for one in soft]
+    large = [
+        F.interpolate(one[None], mask.shape, mode="bilinear", align_corners=True)[0] for one in soft
+    ]
     return Result(soft, [mask, *(one.argmax(0).byte().numpy() for one in large[1:])])
 
 
 def cropmae(frames: list[np.ndarray], mask: np.ndarray) -> Result:
-    """Masks are compared with annotations of 480x880; each pixel of the given one is that at an upper left corner."""
-    tensors = [normalised(cv2.resize(frame.astype(np.float32) / 255, (880, 480)), IMAGENET) for frame in frames]
+    """Masks are compared with annotations of 480x880; each pixel of the given one is that at an
+    upper left corner.
+    """
+    tensors = [
+        normalised(cv2.resize(frame.astype(np.float32) / 255, (880, 480)), IMAGENET)
+        for frame in frames
+    ]
     converted = cv2.resize(mask, (880, 480), interpolation=cv2.INTER_NEAREST)
     given = cv2.resize(one_hot(converted).permute(1, 2, 0).numpy(), (55, 30))
     soft = walk(tensors, patches(16), torch.from_numpy(given).permute(2, 0, 1), 20, 7, 0.7)
     large = [cv2.resize(one.permute(1, 2, 0).numpy(), (880, 480)) for one in soft]
-    return Result(soft, [pillow_nearest(mask, (480, 880)), *(one.argmax(2).astype(np.uint8) for one in large[1:])])
+    return Result(
+        soft,
+        [pillow_nearest(mask, (480, 880)), *(one.argmax(2).astype(np.uint8) for one in large[1:])],
+    )
 
 
 def thresholded(
-    tensors: list[Tensor], first: Tensor, network: Callable, near: Tensor, context: int, k: int, temperature: float
+    tensors: list[Tensor],
+    first: Tensor,
+    network: Callable,
+    near: Tensor,
+    context: int,
+    k: int,
+    temperature: float,
 ) -> list:
-    """DINO: the first and the recent frames, near cells only, all that are not worse than the k-th."""
+    """DINO: the first and the recent frames, near cells only, all that are not worse than the
+    k-th.
+    """
     features, labels = [network(frame)[0] for frame in tensors], [first]
     for t in range(1, len(tensors)):
         frames = [0, *range(max(1, t - context), t)]
@@ -153,16 +192,22 @@ def thresholded(
     return labels
 
 
-def dino(frames: list[np.ndarray], mask: np.ndarray, window: int = 12, context: int = 7, k: int = 5) -> Result:
+def dino(
+    frames: list[np.ndarray], mask: np.ndarray, window: int = 12, context: int = 7, k: int = 5
+) -> Result:
     height, width = mask.shape
     size = (480, int(480 * width / height // 64 * 64))
-    tensors = [normalised(cv2.resize(frame, size[::-1]) / np.float32(255), DINO) for frame in frames]
+    tensors = [
+        normalised(cv2.resize(frame, size[::-1]) / np.float32(255), DINO) for frame in frames
+    ]
     first = one_hot(pillow_nearest(mask, (size[0] // 16, size[1] // 16)))
     allowed = near(first.shape[1:], lambda dy, dx: (dy <= window) & (dx <= window))
     soft = thresholded(tensors, first, patches(16), allowed, context, k, 0.1)
     masks = [mask]
     for one in soft[1:]:
-        large = stretched(F.interpolate(one[None], scale_factor=16, mode="bilinear", align_corners=False)[0])
+        large = stretched(
+            F.interpolate(one[None], scale_factor=16, mode="bilinear", align_corners=False)[0]
+        )
         masks.append(pillow_nearest(large.argmax(0).byte().numpy(), mask.shape))
     return Result(soft, masks)
 
@@ -180,10 +225,15 @@ def rsp(frames: list[np.ndarray], mask: np.ndarray) -> Result:
 def dinov3(frames: list[np.ndarray], mask: np.ndarray) -> Result:
     """Patches of 32 pixels, to be quick."""
     size = (960, int(np.ceil(WIDTH * 960 / HEIGHT / 32) * 32))
-    resized = [np.asarray(Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC)) for one in frames]
+    resized = [
+        np.asarray(Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC))
+        for one in frames
+    ]
     tensors = [normalised(frame / np.float32(255), IMAGENET) for frame in resized]
     cells = (size[0] // 32, size[1] // 32)
-    small = F.interpolate(torch.from_numpy(mask)[None, None].float(), cells, mode="nearest-exact")[0, 0]
+    small = F.interpolate(torch.from_numpy(mask)[None, None].float(), cells, mode="nearest-exact")[
+        0, 0
+    ]
     first = one_hot(small.numpy())
     allowed = near(cells, lambda dy, dx: (dy**2 + dx**2).sqrt() <= 12)
     soft = thresholded(tensors, first, patches(32), allowed, 7, 5, 0.2)
@@ -192,9 +242,13 @@ def dinov3(frames: list[np.ndarray], mask: np.ndarray) -> Result:
 
 
 def vfs(frames: list[np.ndarray], mask: np.ndarray) -> Result:
-    """The context holds the first frame, and once more while it is one of the 20 before; the mask is resized twice."""
+    """The context holds the first frame, and once more while it is one of the 20 before; the mask
+    is resized twice.
+    """
     size = (480, int(WIDTH * 480 / HEIGHT + 0.5))
-    tensors = [normalised(cv2.resize(frame, size[::-1]) / np.float32(255), IMAGENET) for frame in frames]
+    tensors = [
+        normalised(cv2.resize(frame, size[::-1]) / np.float32(255), IMAGENET) for frame in frames
+    ]
     network = convolution(16)
     features = [network(frame)[0] for frame in tensors]
     cells = features[0].shape[1:]
@@ -219,7 +273,9 @@ def uvc(frames: list[np.ndarray], mask: np.ndarray) -> Result:
     for frame in frames:
         small = cv2.resize(np.ascontiguousarray(frame[..., ::-1]), size[::-1])
         lightness = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)[..., :1].astype(np.float32)
-        tensors.append(normalised(np.repeat(((lightness - 128) / 128 + 1) / 2, 3, axis=2), IMAGENET))
+        tensors.append(
+            normalised(np.repeat(((lightness - 128) / 128 + 1) / 2, 3, axis=2), IMAGENET)
+        )
     features = [convolution(16)(frame)[0] for frame in tensors]
     labels, masks = [one_hot(pillow_nearest(mask, features[0].shape[1:]))], [mask]
     for t in range(1, len(frames)):
@@ -229,7 +285,9 @@ def uvc(frames: list[np.ndarray], mask: np.ndarray) -> Result:
             weights[weights < weights.topk(5, dim=0).values.min(0).values] = 0
             votes.append(labels[source].flatten(1) @ weights)
         labels.append(torch.stack(votes).mean(0).view_as(labels[0]))
-        large = stretched(F.interpolate(labels[t][None], scale_factor=16, mode="bilinear", align_corners=False)[0])
+        large = stretched(
+            F.interpolate(labels[t][None], scale_factor=16, mode="bilinear", align_corners=False)[0]
+        )
         masks.append(pillow_nearest(large.argmax(0).byte().numpy(), mask.shape))
     return Result(labels, masks)
 
@@ -246,7 +304,9 @@ PROGRAMS = {
 }
 
 
-def ours(setup: Setup, network: Callable[[Tensor], Tensor], side: int, statistics: tuple, padded: bool) -> Result:
+def ours(
+    setup: Setup, network: Callable[[Tensor], Tensor], side: int, statistics: tuple, padded: bool
+) -> Result:
     frames, mask = clip()
     encoder = Encoder(
         name="one convolution",
@@ -276,7 +336,9 @@ def test_a_preset_is_its_program(name: str) -> None:
     preset = PRESETS[name]
     assert preset.normalisation is not None
     statistics = (preset.normalisation.mean, preset.normalisation.std)
-    found = ours(preset.setup, network, side, statistics, padded=network.__qualname__.startswith("patches"))
+    found = ours(
+        preset.setup, network, side, statistics, padded=network.__qualname__.startswith("patches")
+    )
     expected = program(*clip())
     for soft, theirs in zip(found.soft, expected.soft, strict=True):
         torch.testing.assert_close(soft, theirs, rtol=0, atol=1e-5)
@@ -285,12 +347,18 @@ def test_a_preset_is_its_program(name: str) -> None:
 
 
 def test_every_preset_of_a_program_has_such_a_test() -> None:
-    others = {"vfs-r50", "mug", "mug-release"}  # The radius of VFS alone; Eq. 17 and its release: test_propagation.py.
+    others = {
+        "vfs-r50",
+        "mug",
+        "mug-release",
+    }  # The radius of VFS alone; Eq. 17 and its release: test_propagation.py.
     assert set(PROGRAMS) | others == set(PRESETS)
 
 
 def test_presets_differ() -> None:
-    """Each protocol gives other masks of the same frames and the same network, so none of the switches is idle."""
+    """Each protocol gives other masks of the same frames and the same network, so none of the
+    switches is idle.
+    """
     statistics = IMAGENET
     results = {
         name: ours(PRESETS[name].setup, convolution(16), 16, statistics, padded=False).masks[-1]

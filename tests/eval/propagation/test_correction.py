@@ -1,4 +1,6 @@
-"""A mask in the middle, and a corrected frame: what is computed, what is kept, and that nothing else differs."""
+"""A mask in the middle, and a corrected frame: what is computed, what is kept, and that nothing
+else differs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +25,7 @@ from densevos_eval.protocols.folder import FOLDER
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.runner import write_all
 from densevos_eval.sequences.own_video import own_video
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.conftest import Benchmark
 
 FRAMES = 8
@@ -50,7 +52,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_masks(clip: Path, folder: Path, masks: Mapping[int, np.ndarray]) -> Sequence:
+def with_masks(clip: Path, folder: Path, masks: Mapping[int, np.ndarray]) -> VideoSequence:
     """The clip with these given masks."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
@@ -63,7 +65,9 @@ def with_masks(clip: Path, folder: Path, masks: Mapping[int, np.ndarray]) -> Seq
 def files(out: Path) -> dict[str, bytes]:
     """All files of the one sequence."""
     return {
-        str(file.relative_to(out)): file.read_bytes() for file in sorted((out / "clip").rglob("*")) if file.is_file()
+        str(file.relative_to(out)): file.read_bytes()
+        for file in sorted((out / "clip").rglob("*"))
+        if file.is_file()
     }
 
 
@@ -97,7 +101,9 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     forward = own_video(clip, tmp_path / "middle.png", start=str(middle))
     write_all([forward], writer(), tmp_path / "forward")
     for t in range(middle, FRAMES):
-        np.testing.assert_array_equal(read_mask(tmp_path / "forward" / "clip" / f"{t:05d}.png"), masks[t])
+        np.testing.assert_array_equal(
+            read_mask(tmp_path / "forward" / "clip" / f"{t:05d}.png"), masks[t]
+        )
     turned = tmp_path / "turned"
     turned.mkdir()
     for t, frame in enumerate(open_frames(clip).read(range(middle, -1, -1))):
@@ -105,12 +111,18 @@ def test_a_mask_in_the_middle_reaches_both_ends(clip: Path, tmp_path: Path) -> N
     backward = own_video(turned, tmp_path / "middle.png")
     write_all([backward], writer(), tmp_path / "backward")
     for t in range(middle + 1):
-        np.testing.assert_array_equal(read_mask(tmp_path / "backward" / "turned" / f"{middle - t:05d}.png"), masks[t])
+        np.testing.assert_array_equal(
+            read_mask(tmp_path / "backward" / "turned" / f"{middle - t:05d}.png"), masks[t]
+        )
 
 
 CHANGES = {
     "a mask is added": ({0: 0}, {0: 0, 5: 5}, {}),
-    "the second of three is taken back": ({0: 0, 2: 2, 6: 6}, {0: 0, 6: 6}, {"labels": "hard", "reference": "near"}),
+    "the second of three is taken back": (
+        {0: 0, 2: 2, 6: 6},
+        {0: 0, 6: 6},
+        {"labels": "hard", "reference": "near"},
+    ),
     "one is changed after a mask in the middle": ({3: 3, 6: 6}, {3: 3, 6: 5}, {}),
     "one is added within the context of the first": ({0: 0}, {0: 0, 1: 1}, {}),
 }
@@ -121,9 +133,15 @@ def test_what_a_changed_mask_cannot_reach_is_kept_and_the_rest_is_as_in_one_run(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture, change: str
 ) -> None:
     old_masks, new_masks, options = CHANGES[change]
-    before, after = ({t: truth(source) for t, source in masks.items()} for masks in (old_masks, new_masks))
-    first_change = min(t for t in old_masks.keys() | new_masks.keys() if old_masks.get(t) != new_masks.get(t))
-    chosen = replace(writer(), config=replace(writer().config, **options), probabilities=not options)
+    before, after = (
+        {t: truth(source) for t, source in masks.items()} for masks in (old_masks, new_masks)
+    )
+    first_change = min(
+        t for t in old_masks.keys() | new_masks.keys() if old_masks.get(t) != new_masks.get(t)
+    )
+    chosen = replace(
+        writer(), config=replace(writer().config, **options), probabilities=not options
+    )
 
     write_all([with_masks(clip, tmp_path / "given", before)], chosen, tmp_path / "out")
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "clip").glob("*.png")}
@@ -165,7 +183,9 @@ def test_a_damaged_result_is_not_corrected(clip: Path, tmp_path: Path) -> None:
         write_all([changed], writer(), tmp_path / "out", resume=True)
 
 
-def test_a_mask_that_is_stored_in_another_way_changes_nothing(clip: Path, tmp_path: Path, capsys) -> None:
+def test_a_mask_that_is_stored_in_another_way_changes_nothing(
+    clip: Path, tmp_path: Path, capsys
+) -> None:
     sequence = with_masks(clip, tmp_path / "given", {0: truth(0)})
     write_all([sequence], writer(), tmp_path / "out")
     expected = files(tmp_path / "out")

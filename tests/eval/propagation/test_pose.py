@@ -20,7 +20,7 @@ from densevos_eval.propagation.propagate import propagate
 from densevos_eval.propagation.settings import PropagationConfig
 from densevos_eval.protocols.jhmdb import JHMDB
 from densevos_eval.protocols.vip import VIP
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 STILL = PropagationConfig(context=1, radius=2, topk=1)
 SIZES = [None, (96, 96), (48, 128)]  # of frames that are 64x128
@@ -38,7 +38,9 @@ def test_sizes_of_the_benchmarks_are_those_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_joints_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int, int] | None) -> None:
+def test_joints_of_a_still_stay_where_they_are(
+    frame: np.ndarray, size: tuple[int, int] | None
+) -> None:
     joints = np.array([[12.0, 12.0], [60.5, 30.25], [100.0, 50.0]])
     frames = FrameConfig(frame_size=size_text(size) if size else None)
     encoder = load_encoder("random:resnet18", device="cpu", frames=frames)
@@ -51,15 +53,20 @@ def test_joints_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[in
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_masks_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int, int] | None, tmp_path: Path) -> None:
+def test_masks_of_a_still_stay_where_they_are(
+    frame: np.ndarray, size: tuple[int, int] | None, tmp_path: Path
+) -> None:
     mask = np.zeros((64, 128), np.uint8)
     mask[16:48, 32:96] = 3
     for name in ("0", "1", "2"):
         Image.fromarray(frame).save(tmp_path / f"{name}.png")
     (tmp_path / "given").mkdir()
     write_mask(tmp_path / "given" / "0.png", mask)
-    sequence = Sequence(
-        name="still", source=tmp_path, frame_names=("0", "1", "2"), given={0: tmp_path / "given" / "0.png"}
+    sequence = VideoSequence(
+        name="still",
+        source=tmp_path,
+        frame_names=("0", "1", "2"),
+        given={0: tmp_path / "given" / "0.png"},
     )
     encoder = load_encoder("random:resnet18", device="cpu")
     for name, ids in propagate(replace(sequence, frame_size=size), encoder, STILL):
@@ -70,7 +77,9 @@ def test_masks_of_a_still_stay_where_they_are(frame: np.ndarray, size: tuple[int
 
 
 def test_given_joints_are_the_first_labels_of_cells_where_bumps_overlap_or_end() -> None:
-    """Maps of the published programs do not add up to 1: the first frame's labels are those maps all the same."""
+    """Maps of the published programs do not add up to 1: the first frame's labels are those maps
+    all the same.
+    """
     joints = np.array([[30.0, 40.0], [36.0, 44.0], [110.0, 70.0]])
     maps = cell_joint_maps(joints, (120, 160), (15, 20))
     assert not np.allclose(maps.sum(axis=0), 1)

@@ -63,8 +63,17 @@ def test_propagate_then_score_then_show(benchmark: Benchmark, tmp_path: Path, da
             assert set(np.unique(read_mask(file))) <= ids
     assert evaluator("score", *where, "--results", out, "--workers", 1) == 0
     assert 0 < json.loads((out / "results.json").read_text())["overall"]["J&F-Mean"] < 1
-    assert evaluator("show", *where, "--results", f"ours={out}", f"again={out}", "--out", tmp_path / "shown") == 0
-    assert sorted(p.name for p in (tmp_path / "shown").iterdir()) == ["one.mp4", "overview.png", "two.mp4"]
+    assert (
+        evaluator(
+            "show", *where, "--results", f"ours={out}", f"again={out}", "--out", tmp_path / "shown"
+        )
+        == 0
+    )
+    assert sorted(p.name for p in (tmp_path / "shown").iterdir()) == [
+        "one.mp4",
+        "overview.png",
+        "two.mp4",
+    ]
     movie = open_frames(tmp_path / "shown" / "two.mp4").read(range(6))
     assert movie.shape[2] > 3 * 40  # three panels side by side
 
@@ -107,7 +116,16 @@ def test_matches_that_are_doubtful_are_told(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Propagator, "doubtful", lambda self: 0.1)
-    where = ("--dataset", "davis16", "--root", benchmark.root, "--split", "val", "--out", tmp_path / "out")
+    where = (
+        "--dataset",
+        "davis16",
+        "--root",
+        benchmark.root,
+        "--split",
+        "val",
+        "--out",
+        tmp_path / "out",
+    )
     with pytest.warns(UserWarning, match="--precision fp32 is exact"):
         assert evaluator("propagate", *ENCODER, "--precision", "bf16", *where) == 0
 
@@ -137,7 +155,9 @@ def bad_masks(folder: Path) -> dict[str, str]:
     write_mask(folder / "size.png", np.ones((10, 10), np.uint8))
     write_mask(folder / "nothing.png", np.zeros((24, 40), np.uint8))
     disc = np.hypot(*np.mgrid[-12:12, -20:20]) < 9
-    smooth = Image.fromarray((200 * disc).astype(np.uint8)).resize((13, 8), Image.Resampling.BILINEAR)
+    smooth = Image.fromarray((200 * disc).astype(np.uint8)).resize(
+        (13, 8), Image.Resampling.BILINEAR
+    )
     smooth = smooth.resize((40, 24), Image.Resampling.BICUBIC)
     Image.fromarray(np.asarray(smooth)).save(folder / "smooth.png")
     Image.fromarray(rng.integers(0, 255, (24, 40, 3), np.uint8)).save(folder / "rgb.png")
@@ -154,7 +174,16 @@ def bad_masks(folder: Path) -> dict[str, str]:
 
 def test_unusable_first_masks(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for name, reason in bad_masks(tmp_path).items():
-        arguments = ("propagate", *ENCODER, "--video", clip, "--mask", tmp_path / name, "--out", tmp_path / "out")
+        arguments = (
+            "propagate",
+            *ENCODER,
+            "--video",
+            clip,
+            "--mask",
+            tmp_path / name,
+            "--out",
+            tmp_path / "out",
+        )
         assert evaluator(*arguments) == 2
         said = one_line(capsys)
         assert name in said
@@ -165,7 +194,10 @@ def test_unusable_first_masks(clip: Path, tmp_path: Path, capsys: pytest.Capture
 def test_unusable_frames_encoders_and_folders(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
     where = ("--dataset", "davis17", "--root", benchmark.root, "--split", "val")
     out = tmp_path / "out"
-    assert evaluator("propagate", "--encoder", tmp_path / "none.safetensors", *where, "--out", out) == 2
+    assert (
+        evaluator("propagate", "--encoder", tmp_path / "none.safetensors", *where, "--out", out)
+        == 2
+    )
     assert "none.safetensors" in one_line(capsys)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("precious")
@@ -181,8 +213,20 @@ def test_unusable_frames_encoders_and_folders(benchmark: Benchmark, tmp_path: Pa
 
 
 def test_show_needs_titles_and_folders(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
-    where = ("--dataset", "davis17", "--root", benchmark.root, "--split", "val", "--out", tmp_path / "out")
-    for results, reason in ((benchmark.results, "must be TITLE=FOLDER"), ("a=nowhere", "no such folder")):
+    where = (
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--split",
+        "val",
+        "--out",
+        tmp_path / "out",
+    )
+    for results, reason in (
+        (benchmark.results, "must be TITLE=FOLDER"),
+        ("a=nowhere", "no such folder"),
+    ):
         assert evaluator("show", *where, "--results", results) == 2
         assert reason in one_line(capsys)
     (benchmark.results / "two" / "00002.png").unlink()
@@ -198,7 +242,14 @@ def test_two_runs_agree(tmp_path: Path) -> None:
         Image.fromarray(frame).save(folder / f"{t:05d}.png")
     write_masks(tmp_path / "mask", sequence.masks[:1])
     for out in ("a", "b"):
-        where = ("--video", folder, "--mask", tmp_path / "mask" / "00000.png", "--out", tmp_path / out)
+        where = (
+            "--video",
+            folder,
+            "--mask",
+            tmp_path / "mask" / "00000.png",
+            "--out",
+            tmp_path / out,
+        )
         assert evaluator("propagate", *ENCODER, *where) == 0
     for t in range(3):
         a, b = (read_mask(tmp_path / out / "clip" / f"{t:05d}.png") for out in ("a", "b"))
@@ -206,7 +257,15 @@ def test_two_runs_agree(tmp_path: Path) -> None:
 
 
 def test_show_deletes_nothing_that_it_reads(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
-    where = ("--dataset", "davis17", "--root", benchmark.root, "--results", f"a={benchmark.results}", "--overwrite")
+    where = (
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--results",
+        f"a={benchmark.results}",
+        "--overwrite",
+    )
     for out in (benchmark.results, benchmark.root, tmp_path):
         assert evaluator("show", *where, "--out", out) == 2
         assert "--overwrite would delete" in capsys.readouterr().err
@@ -216,7 +275,16 @@ def test_show_deletes_nothing_that_it_reads(benchmark: Benchmark, tmp_path: Path
 
 def test_show_draws_masks_only(tmp_path: Path, capsys) -> None:
     COPIES["jhmdb"](tmp_path / "root")
-    where = ("--dataset", "jhmdb", "--root", tmp_path / "root", "--results", f"a={tmp_path}", "--out", tmp_path / "x")
+    where = (
+        "--dataset",
+        "jhmdb",
+        "--root",
+        tmp_path / "root",
+        "--results",
+        f"a={tmp_path}",
+        "--out",
+        tmp_path / "x",
+    )
     assert evaluator("show", *where) == 2
     assert "--dataset jhmdb: has joints instead of masks" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -1,4 +1,6 @@
-"""Streaming label propagation against golden values and against the dense formulation written out plainly."""
+"""Streaming label propagation against golden values and against the dense formulation written out
+plainly.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +29,14 @@ def _one_thread() -> None:
 
 def check_golden(path: Path, **options: Any) -> None:
     with np.load(path) as file:
-        features, soft_masks = torch.from_numpy(file["features"]), torch.from_numpy(file["soft_masks"])
-        first_masks, labels = torch.from_numpy(file["first_masks"]), torch.from_numpy(file["labels"])
+        features, soft_masks = (
+            torch.from_numpy(file["features"]),
+            torch.from_numpy(file["soft_masks"]),
+        )
+        first_masks, labels = (
+            torch.from_numpy(file["first_masks"]),
+            torch.from_numpy(file["labels"]),
+        )
         given_at = file["first_masks_frame"].tolist()
         config = PropagationConfig(
             context=int(file["context"]),
@@ -42,7 +50,9 @@ def check_golden(path: Path, **options: Any) -> None:
         new = None
         if t in given_at:
             masks = first_masks[given_at.index(t)]
-            cells = F.interpolate(masks[None].float(), frame.shape[1:], mode="bilinear", align_corners=True)[0]
+            cells = F.interpolate(
+                masks[None].float(), frame.shape[1:], mode="bilinear", align_corners=True
+            )[0]
             new = {c: m for c, m in enumerate(cells) if masks[c].any()}
         soft = propagation.step(frame, new)
         expected = soft_masks[t]
@@ -66,7 +76,9 @@ def test_golden_values_at_davis_settings(shared: Path) -> None:
 
 
 def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
-    """The plain formulation: every cell against every cell of the context, far ones masked out, [T,L,h*w]."""
+    """The plain formulation: every cell against every cell of the context, far ones masked out,
+    [T,L,h*w].
+    """
     frames, _, h, w = features.shape
     unit = F.normalize(features, dim=1).flatten(2)  # [T,C,hw]
     y, x = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
@@ -83,9 +95,15 @@ def dense(features: Tensor, first: Tensor, config: PropagationConfig) -> Tensor:
         if config.reference == "none":
             context = [i for i in recent if i >= 0]
         else:
-            early = {"repeat": [0] * sum(i <= 0 for i in recent), "once": [0] * (0 in recent), "none": []}
+            early = {
+                "repeat": [0] * sum(i <= 0 for i in recent),
+                "once": [0] * (0 in recent),
+                "none": [],
+            }
             context = [0, *early[config.early_context], *(i for i in recent if i > 0)]
-        similarity = torch.stack([unit[t].T @ unit[c] for c in context], dim=1) / config.temperature  # [hw,n,hw]
+        similarity = (
+            torch.stack([unit[t].T @ unit[c] for c in context], dim=1) / config.temperature
+        )  # [hw,n,hw]
         restricted = similarity[:, 1:] if config.reference == "everywhere" else similarity
         restricted.masked_fill_(far[:, None], -torch.inf)
         labels = torch.cat([handed_on[c] for c in context], dim=1)  # [L,n*hw]
@@ -128,7 +146,18 @@ def one_hot(soft: Tensor) -> Tensor:
     seed=st.integers(0, 9999),
 )
 def test_equals_the_dense_formulation(
-    size, objects, context, radius, window, reference, early_context, voting, topk, ties, temperature, seed
+    size,
+    objects,
+    context,
+    radius,
+    window,
+    reference,
+    early_context,
+    voting,
+    topk,
+    ties,
+    temperature,
+    seed,
 ):
     assume(radius > 0 or window != "circle" or (reference == "everywhere" and voting == "together"))
     assume(context > 0 or reference != "none")
@@ -157,22 +186,28 @@ def test_equals_the_dense_formulation(
 
 
 def clip_of_objects(seed: int) -> tuple[Tensor, Tensor]:
-    """Features [9,6,8,10] of two objects that wander before a ground, with noise, and first masks [3,8,10]."""
+    """Features [9,6,8,10] of two objects that wander before a ground, with noise, and first masks
+    [3,8,10].
+    """
     generator = torch.Generator().manual_seed(seed)
     looks = torch.randn(3, 6, generator=generator)
     places = torch.zeros(9, 8, 10, dtype=torch.long)
     for t in range(9):
         places[t, 1:4, t // 2 : t // 2 + 4] = 1
         places[t, 5:7, 6 - t // 2 : 9 - t // 2] = 2
-    features = looks[places].permute(0, 3, 1, 2) + 0.4 * torch.randn(9, 6, 8, 10, generator=generator)
+    features = looks[places].permute(0, 3, 1, 2) + 0.4 * torch.randn(
+        9, 6, 8, 10, generator=generator
+    )
     return features, F.one_hot(places[0], 3).permute(2, 0, 1).float()
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_the_preset_mug_is_eq_17(late: bool) -> None:
-    """v_m = sum_n A(n,m) y_n with A = softmax over n of x_n.x_m, and y one-hot of the frame before alone.
+    """v_m = sum_n A(n,m) y_n with A = softmax over n of x_n.x_m, and y one-hot of the frame before
+    alone.
 
-    late: the second object is handed over in the fifth frame; from then on it takes part like the others.
+    late: the second object is handed over in the fifth frame; from then on it takes part like the
+    others.
     """
     features, first = clip_of_objects(0)
     propagation = LabelPropagation(config=PRESETS["mug"].setup.propagation)
@@ -194,7 +229,9 @@ def test_the_preset_mug_is_eq_17(late: bool) -> None:
 
 
 def test_the_preset_mug_release_is_close_to_the_release() -> None:
-    """The release written out: five best cells of each frame with weights of a softmax over all, their mean, soft."""
+    """The release written out: five best cells of each frame with weights of a softmax over all,
+    their mean, soft.
+    """
     agreement = []
     for seed in range(5):
         features, first = clip_of_objects(seed)
@@ -208,7 +245,10 @@ def test_the_preset_mug_release_is_close_to_the_release() -> None:
             votes = []
             for source in (0, t - 1):
                 affinity = (unit[source].T @ unit[t] / 0.01).softmax(0)
-                votes.append(soft[source] @ torch.where(affinity >= affinity.topk(5, dim=0).values[-1], affinity, 0))
+                votes.append(
+                    soft[source]
+                    @ torch.where(affinity >= affinity.topk(5, dim=0).values[-1], affinity, 0)
+                )
             soft.append(torch.stack(votes).mean(0))
             low, high = soft[-1].amin(1, keepdim=True), soft[-1].amax(1, keepdim=True)
             theirs = ((soft[-1] - low) / (high - low)).argmax(0)
@@ -222,17 +262,29 @@ def test_cells_that_are_equally_similar_vote_all_or_the_first(reference: str) ->
     generator = torch.Generator().manual_seed(0)
     features = torch.randint(-1, 2, (1, 3, 6, 7), generator=generator).float().repeat(5, 1, 1, 1)
     first = torch.rand(3, 6, 7, generator=generator).softmax(0)
-    config = PropagationConfig(context=3, radius=3, reference=reference, topk=2, ties="all", early_context="none")
+    config = PropagationConfig(
+        context=3, radius=3, reference=reference, topk=2, ties="all", early_context="none"
+    )
     propagation = LabelPropagation(config=config)
-    soft = [propagation.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
-    torch.testing.assert_close(torch.stack(soft).flatten(2), dense(features, first, config), rtol=0, atol=1e-5)
+    soft = [
+        propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+        for t, frame in enumerate(features)
+    ]
+    torch.testing.assert_close(
+        torch.stack(soft).flatten(2), dense(features, first, config), rtol=0, atol=1e-5
+    )
     alone = LabelPropagation(config=replace(config, ties="first"))
-    others = [alone.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
+    others = [
+        alone.step(frame, dict(enumerate(first)) if t == 0 else None)
+        for t, frame in enumerate(features)
+    ]
     assert (torch.stack(others) - torch.stack(soft)).abs().max() > 0.01
 
 
 def test_products_of_features_as_they_are() -> None:
-    """UVC's votes written out: a softmax over all cells of one frame, the five best kept, the mean over frames."""
+    """UVC's votes written out: a softmax over all cells of one frame, the five best kept, the mean
+    over frames.
+    """
     generator = torch.Generator().manual_seed(0)
     features = 3 * torch.randn(4, 5, 4, 6, generator=generator)
     first = torch.rand(3, 4, 6, generator=generator).softmax(0)
@@ -252,7 +304,9 @@ def test_products_of_features_as_they_are() -> None:
 
 
 def test_frames_that_barely_differ_keep_the_exact_order() -> None:
-    """Features so alike that bfloat16 cannot tell them apart: the coarse pass must not lose a match."""
+    """Features so alike that bfloat16 cannot tell them apart: the coarse pass must not lose a
+    match.
+    """
     generator = torch.Generator().manual_seed(0)
     common = torch.randn(1, 32, 1, 1, generator=generator)
     features = common + 3e-2 * torch.randn(6, 32, 12, 12, generator=generator)
@@ -263,12 +317,16 @@ def test_frames_that_barely_differ_keep_the_exact_order() -> None:
     for t, frame in enumerate(features):
         soft = propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
         equal = (soft.flatten(1) - expected[t]).abs() < 1e-3
-        assert equal.float().mean() > 0.97  # float32 itself takes the other of two near equals now and then
+        assert (
+            equal.float().mean() > 0.97
+        )  # float32 itself takes the other of two near equals now and then
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("side", [3, 32])
-def test_golden_values_whatever_the_device_is_fast_at(golden: Path, monkeypatch, dtype: torch.dtype, side: int) -> None:
+def test_golden_values_whatever_the_device_is_fast_at(
+    golden: Path, monkeypatch, dtype: torch.dtype, side: int
+) -> None:
     monkeypatch.setattr("densevos_eval.propagation.affinity.coarse_dtype", lambda device: dtype)
     monkeypatch.setattr("densevos_eval.propagation.affinity.SIDE", side)
     check_golden(golden / "label_propagation_late_objects.npz")
@@ -307,7 +365,9 @@ def test_an_object_that_is_given_again_starts_anew() -> None:
 
 
 def test_a_square_window_holds_its_corners_and_a_near_reference_no_far_cell() -> None:
-    """One bright cell in the corner (0,0), and the same feature later 2 rows and 2 columns, then 3 away."""
+    """One bright cell in the corner (0,0), and the same feature later 2 rows and 2 columns, then 3
+    away.
+    """
     features = torch.zeros(3, 2, 5, 5)
     features[:, 0] = 1
     for t, place in enumerate([0, 2, 3]):
@@ -318,8 +378,13 @@ def test_a_square_window_holds_its_corners_and_a_near_reference_no_far_cell() ->
     for window, reference in (("square", "near"), ("circle", "near"), ("circle", "everywhere")):
         config = PropagationConfig(context=0, radius=2, window=window, reference=reference, topk=1)  # type: ignore[arg-type]
         propagation = LabelPropagation(config=config)
-        soft = [propagation.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features)]
-        moved[window, reference] = [bool(soft[t][1, place, place] == 1) for t, place in ((1, 2), (2, 3))]
+        soft = [
+            propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+            for t, frame in enumerate(features)
+        ]
+        moved[window, reference] = [
+            bool(soft[t][1, place, place] == 1) for t, place in ((1, 2), (2, 3))
+        ]
     assert moved == {("square", "near"): [True, False], ("circle", "near"): [False, False]} | {
         ("circle", "everywhere"): [True, True]
     }

@@ -28,7 +28,9 @@ def encoder() -> Encoder:
 def still(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """A frame of coarse noise and a mask with objects 3 and 9."""
     rng = np.random.default_rng(0)
-    frame = np.kron(rng.integers(0, 256, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    frame = np.kron(rng.integers(0, 256, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(
+        np.uint8
+    )
     mask = np.zeros((height, width), np.uint8)
     mask[height // 4 : height // 2, width // 4 : 3 * width // 4] = 3
     mask[height // 2 : 3 * height // 4, width // 4 : 3 * width // 4] = 9
@@ -40,7 +42,9 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("max_side", [None, 160, 96])
-def test_masks_have_the_frames_size_at_any_working_size(encoder: Encoder, max_side: int | None) -> None:
+def test_masks_have_the_frames_size_at_any_working_size(
+    encoder: Encoder, max_side: int | None
+) -> None:
     frame, mask = still(128, 192)
     propagator = Propagator(encoder, PropagationConfig(topk=1), max_side=max_side)
     np.testing.assert_array_equal(propagator.step(frame, mask), mask)
@@ -96,7 +100,9 @@ def test_enlarging_keeps_a_constant_and_centres(alignment: str) -> None:
     assert large.shape == (96, 128)
     torch.testing.assert_close(large[0] + large[0].flip(0), torch.ones(128))
     padded = FrameSizes(frame=(50, 75), encoded=(20, 30), covered=(24, 32))
-    torch.testing.assert_close(enlarged(torch.ones(3, 4), padded, (50, 75), config), torch.ones(50, 75))
+    torch.testing.assert_close(
+        enlarged(torch.ones(3, 4), padded, (50, 75), config), torch.ones(50, 75)
+    )
 
 
 def test_unusable_frames_and_masks_are_named(encoder: Encoder) -> None:
@@ -109,7 +115,9 @@ def test_unusable_frames_and_masks_are_named(encoder: Encoder) -> None:
         with pytest.raises(InputError, match="mask: must hold ids 0 to 255 at the frame's size"):
             propagator.step(frame, bad)
     for lost in (frame.tolist(), torch.from_numpy(frame), None):
-        with pytest.raises(InputError, match=r"frame: must be a NumPy array, is a (list|Tensor|NoneType)"):
+        with pytest.raises(
+            InputError, match=r"frame: must be a NumPy array, is a (list|Tensor|NoneType)"
+        ):
             propagator.step(lost)  # type: ignore[arg-type]
     propagator.step(frame, mask.astype(np.int64))
     with pytest.raises(InputError, match="start another Propagator"):
@@ -132,10 +140,14 @@ def test_soft_masks_and_what_is_no_array_are_refused_and_change_nothing(encoder:
     expected = Propagator(encoder)
     expected.step(frame, mask)
     for soft in (mask * 0.1, np.where(mask, np.nan, 0)):
-        with pytest.raises(InputError, match=r"mask: .*not whole \(float64\); make ids of a soft mask first"):
+        with pytest.raises(
+            InputError, match=r"mask: .*not whole \(float64\); make ids of a soft mask first"
+        ):
             propagator.step(frame, soft)
     for lost in (torch.from_numpy(mask), mask.tolist(), "first.png"):
-        with pytest.raises(InputError, match=r"mask: must be a NumPy array, is a (Tensor|list|str); .*\.numpy\(\)"):
+        with pytest.raises(
+            InputError, match=r"mask: must be a NumPy array, is a (Tensor|list|str); .*\.numpy\(\)"
+        ):
             propagator.step(frame, lost)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is of type object"):
         propagator.step(frame, mask.astype(object))
@@ -159,7 +171,9 @@ def test_the_host_fetches_labels_once_a_frame_and_waits_for_nothing_else(
     propagator = Propagator(encoder, PropagationConfig(context=3, radius=3, topk=4))
     propagator.step(frame, mask)
     fetched, cpu = [], torch.Tensor.cpu
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: fetched.append(tensor.shape) or cpu(tensor))
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda tensor: fetched.append(tensor.shape) or cpu(tensor)
+    )
     with Waits() as waits:
         for _ in range(4):
             propagator.step(frame)
@@ -174,5 +188,7 @@ def test_features_that_are_not_finite_are_told(encoder: Encoder) -> None:
     propagator.step(frame, mask)
     features = encoder.of_frame(frame).clone()
     features[3, 2, 1] = torch.nan
-    with pytest.raises(InputError, match=r"--encoder random:resnet18: .*not finite numbers \(NaN or infinity"):
+    with pytest.raises(
+        InputError, match=r"--encoder random:resnet18: .*not finite numbers \(NaN or infinity"
+    ):
         propagator.step(frame, features=features)

@@ -29,19 +29,27 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def features_of(frames: int, size: tuple[int, int], seed: int, *, smooth: bool = False, levels: int = 0) -> Tensor:
-    """Unit features [T,h,w,8]: noise, or smooth ones around a common direction; of few levels, so that many tie."""
+def features_of(
+    frames: int, size: tuple[int, int], seed: int, *, smooth: bool = False, levels: int = 0
+) -> Tensor:
+    """Unit features [T,h,w,8]: noise, or smooth ones around a common direction; of few levels, so
+    that many tie.
+    """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(frames, 8, *size, generator=generator)
     if smooth:
         coarse = torch.randn(1, 8, size[0] // 4 + 2, size[1] // 4 + 2, generator=generator)
-        noise = 1 + F.interpolate(coarse, size=size, mode="bilinear", align_corners=True) + 0.1 * noise
+        noise = (
+            1 + F.interpolate(coarse, size=size, mode="bilinear", align_corners=True) + 0.1 * noise
+        )
     if levels:
         noise = noise.clamp(-1, 1).mul(levels).round() + 0.5
     return F.normalize(noise, dim=1).permute(0, 2, 3, 1).contiguous()
 
 
-def searched(search: Search, frames: Tensor, slots: list[int], copies: int, reference: bool) -> Matches:
+def searched(
+    search: Search, frames: Tensor, slots: list[int], copies: int, reference: bool
+) -> Matches:
     """Matches of the last frame in the first one and in the others."""
     first, *recent, last = [search.cells(frame) for frame in frames]
     kept = len(first.exact) if reference else 0
@@ -58,15 +66,21 @@ def searched(search: Search, frames: Tensor, slots: list[int], copies: int, refe
 
 
 def check_alike(ours: Matches, theirs: Matches) -> None:
-    """The same similarities, and the same candidates but for those that are equal at the last place."""
+    """The same similarities, and the same candidates but for those that are equal at the last
+    place.
+    """
     width = min(ours.similarity.shape[1], theirs.similarity.shape[1])
     for mine, other in ((ours, theirs), (theirs, ours)):
         assert not mine.count[:, width:].any()
         last = torch.where(mine.count > 0, mine.similarity, torch.inf).amin(1, keepdim=True)
         voting = (mine.count > 0) & (mine.similarity > last + 1e-6)
-        among = (mine.index[:, :, None] == other.index[:, None]) & (other.similarity > -torch.inf)[:, None]
+        among = (mine.index[:, :, None] == other.index[:, None]) & (other.similarity > -torch.inf)[
+            :, None
+        ]
         assert among.any(2)[voting].all()
-    mine, other = (torch.where(one.count > 0, one.similarity, 0)[:, :width] for one in (ours, theirs))
+    mine, other = (
+        torch.where(one.count > 0, one.similarity, 0)[:, :width] for one in (ours, theirs)
+    )
     torch.testing.assert_close(mine, other, rtol=0, atol=1e-6)
     assert torch.equal(ours.count.sum(1), theirs.count.sum(1))
 
@@ -84,7 +98,9 @@ def check_alike(ours: Matches, theirs: Matches) -> None:
     smooth=st.booleans(),
     seed=st.integers(0, 9999),
 )
-def test_equals_the_search_of_cpus(size, slots, radius, window, reference, copies, topk, levels, smooth, seed):
+def test_equals_the_search_of_cpus(
+    size, slots, radius, window, reference, copies, topk, levels, smooth, seed
+):
     assume(reference or slots)
     frames = features_of(6, size, seed, smooth=smooth, levels=levels)
     options: dict[str, Any] = {"radius": radius, "topk": topk, "window": window}
@@ -133,7 +149,9 @@ def test_features_that_bfloat16_cannot_tell_apart_are_doubtful() -> None:
     """The lost matches are never more than are doubted, and there are some."""
     generator = torch.Generator().manual_seed(0)
     origin = torch.randn(1, 1, 32, generator=generator)
-    patterns = torch.randn(1, 18, 20, 32, generator=generator) + 0.02 * torch.randn(6, 18, 20, 32, generator=generator)
+    patterns = torch.randn(1, 18, 20, 32, generator=generator) + 0.02 * torch.randn(
+        6, 18, 20, 32, generator=generator
+    )
     frames = F.normalize(origin + 0.7 * patterns[:, :1, :1] + 0.01 * patterns, dim=3)
     options: dict[str, Any] = {"radius": 12, "topk": 10}
     search = WindowSearch(frames[0], bf16=True, **options)
@@ -144,7 +162,9 @@ def test_features_that_bfloat16_cannot_tell_apart_are_doubtful() -> None:
     assert search.doubtful() > 0.5
 
 
-def test_the_result_does_not_depend_on_how_many_tiles_are_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_how_many_tiles_are_compared_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     frames = features_of(5, (40, 35), 1)
     whole = searched(WindowSearch(frames[0], radius=5, topk=4), frames, [0, 2], 3, reference=True)
     monkeypatch.setattr(windows, "ROOM", 1)
@@ -179,7 +199,9 @@ def test_the_largest_of_long_rows(length: int, k: int) -> None:
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("name", ["two_objects", "late_objects"])
 def test_golden_values(golden: Path, name: str, bf16: bool) -> None:
-    check_golden(golden / f"label_propagation_{name}.npz", new_search=partial(window_search, bf16=bf16))
+    check_golden(
+        golden / f"label_propagation_{name}.npz", new_search=partial(window_search, bf16=bf16)
+    )
 
 
 CONFIGS = {
@@ -191,11 +213,14 @@ CONFIGS = {
 }
 
 
-def soft_masks(config: PropagationConfig, search: Callable[..., Search], frames: int = 9) -> list[Tensor]:
+def soft_masks(
+    config: PropagationConfig, search: Callable[..., Search], frames: int = 9
+) -> list[Tensor]:
     features, first = clip_of_objects(0)
     propagation = LabelPropagation(config=config, new_search=search)
     return [
-        propagation.step(frame, dict(enumerate(first)) if t == 0 else None) for t, frame in enumerate(features[:frames])
+        propagation.step(frame, dict(enumerate(first)) if t == 0 else None)
+        for t, frame in enumerate(features[:frames])
     ]
 
 
@@ -232,7 +257,9 @@ def test_the_counter_of_waits_counts() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_step_waits_for_the_device(name: str, bf16: bool) -> None:
     features, first = clip_of_objects(0)
-    propagation = LabelPropagation(config=CONFIGS[name], new_search=partial(window_search, bf16=bf16))
+    propagation = LabelPropagation(
+        config=CONFIGS[name], new_search=partial(window_search, bf16=bf16)
+    )
     propagation.step(features[0], {0: first[0] + first[2], 1: first[1]})
     with Waits() as waits:
         for t, frame in enumerate(features[1:]):

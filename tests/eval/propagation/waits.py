@@ -1,4 +1,6 @@
-"""What makes the host wait for a GPU, counted on a CPU: values read back, shapes that depend on values, host data."""
+"""What makes the host wait for a GPU, counted on a CPU: values read back, shapes that depend on
+values, host data.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ASKED = ("_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "lift_fresh")
+ASKED = (
+    "_local_scalar_dense",
+    "item",
+    "nonzero",
+    "masked_select",
+    "is_nonzero",
+    "equal",
+    "_unique2",
+    "lift_fresh",
+)
 INDEXING = ("index", "index_put_", "index_put", "_index_put_impl_")
 
 
@@ -20,10 +31,16 @@ class Waits(TorchDispatchMode):
         self.counted: Counter[str] = Counter()
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping | None = None
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping | None = None,
     ) -> Any:
         name = func.__name__.partition(".")[0]
-        by_mask = name in INDEXING and any(isinstance(i, Tensor) and i.dtype == torch.bool for i in args[1])
+        by_mask = name in INDEXING and any(
+            isinstance(i, Tensor) and i.dtype == torch.bool for i in args[1]
+        )
         if name in ASKED or by_mask:
             self.counted[name] += 1
         return func(*args, **(kwargs or {}))

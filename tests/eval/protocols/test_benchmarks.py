@@ -153,12 +153,16 @@ def test_unknown_benchmark_is_answered_with_the_known_ones(monkeypatch, capsys) 
     assert run(monkeypatch, "score", "--dataset", "davis18", "--root", "x", "--results", "y") == 2
     said = capsys.readouterr().err
     known = ", ".join(PROTOCOLS)
-    assert said.startswith(f"error: --dataset davis18: is no known benchmark; choose one of {known},")
+    assert said.startswith(
+        f"error: --dataset davis18: is no known benchmark; choose one of {known},"
+    )
     assert len(said.splitlines()) == 1
 
 
 @pytest.mark.slow
-def test_benchmark_from_outside_is_propagated_scored_and_compared(importable: Path, monkeypatch) -> None:
+def test_benchmark_from_outside_is_propagated_scored_and_compared(
+    importable: Path, monkeypatch
+) -> None:
     where = ("--dataset", "own_benchmark:MINE", "--root", importable / "data")
     fixed = ("--encoder", "random:resnet18", "--context", 2, "--radius", 2, "--device", "cpu")
     out, copy = importable / "out", importable / "copy"
@@ -182,7 +186,10 @@ def test_benchmark_from_outside_is_propagated_scored_and_compared(importable: Pa
     [
         ("own_benchmark:THEIRS", "cannot be imported (AttributeError"),
         ("unfinished_benchmark:MINE", "cannot be imported (ModuleNotFoundError"),
-        ("own_benchmark:NUMBER", "is a int; it must be a densevos_eval.protocols.protocol.Protocol"),
+        (
+            "own_benchmark:NUMBER",
+            "is a int; it must be a densevos_eval.protocols.protocol.Protocol",
+        ),
         ("own_benchmark:NAMED_AS_ANOTHER", "differs from the known benchmark davis17; give"),
         ("own_benchmark:UNSENDABLE", "cannot be sent to worker processes"),
         ("own_benchmark:FORGETFUL", "its layout failed (TypeError: 'NoneType' object"),
@@ -238,7 +245,9 @@ def test_mose_has_all_masks_of_train_and_the_first_of_valid(tmp_path: Path) -> N
         load_sequences(MOSE, tmp_path, "train")
 
 
-def test_mose_is_scored_without_the_first_and_the_last_frame(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_mose_is_scored_without_the_first_and_the_last_frame(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     mose(tmp_path / "train", range(FRAMES))
     mose(tmp_path / "valid")
     results = tmp_path / "results"

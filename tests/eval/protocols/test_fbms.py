@@ -35,14 +35,18 @@ def test_labelled_frames_count_and_objects_are_merged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sequences[0].reader(sequences[0].truth[4]), MASKS["one"][4])
 
     # What is in frames without labels does not matter.
-    masks = {name: np.where(np.arange(6)[:, None, None] % 4 == 0, one, 0) for name, one in MASKS.items()}
+    masks = {
+        name: np.where(np.arange(6)[:, None, None] % 4 == 0, one, 0) for name, one in MASKS.items()
+    }
     results = write_results(tmp_path / "results", masks)
     assert score(sequences, results, benchmark_metric(FBMS), split="val").overall["J&F-Mean"] == 1
 
 
 def test_first_labelled_frame_with_an_object_is_given(tmp_path: Path) -> None:
     fbms(tmp_path)
-    put_colours(tmp_path / "Testset" / "one" / "GroundTruth" / "one_0001_gt.pgm", np.zeros((24, 40), int))
+    put_colours(
+        tmp_path / "Testset" / "one" / "GroundTruth" / "one_0001_gt.pgm", np.zeros((24, 40), int)
+    )
     assert list(load_sequences(FBMS, tmp_path, "val")[0].given) == [4]
 
 
@@ -74,7 +78,9 @@ def test_motion_gives_no_mask_and_scores_regions(tmp_path: Path) -> None:
     assert scores.sequences["one"] == {"F": 1, "P": 1, "R": 1, "Found": 1}
 
     background, missed = 960 - 192, 96
-    precision = (background / (background + missed) + 1 + 1) / 3  # The region without a segment has precision 1.
+    precision = (
+        background / (background + missed) + 1 + 1
+    ) / 3  # The region without a segment has precision 1.
     assert scores.sequences["two"]["P"] == pytest.approx(precision)
     assert scores.sequences["two"]["R"] == pytest.approx(2 / 3)
     means = (1 + precision) / 2, (1 + 2 / 3) / 2
@@ -86,8 +92,12 @@ def test_probabilities_weigh_the_pixels(tmp_path: Path) -> None:
     sequence = load_sequences(FBMS_MOTION, tmp_path, "val", ("two",))[0]
     for t in sequence.annotated:
         file = sequence.truth[t].with_suffix(".pgm")
-        put_colours(file, np.where(MASKS["two"][t] == 2, 0, 255))  # Nothing is known where the second object is.
-    results = write_results(tmp_path / "results", {"two": np.where(MASKS["two"] == 2, 0, MASKS["two"])})
+        put_colours(
+            file, np.where(MASKS["two"][t] == 2, 0, 255)
+        )  # Nothing is known where the second object is.
+    results = write_results(
+        tmp_path / "results", {"two": np.where(MASKS["two"] == 2, 0, MASKS["two"])}
+    )
     scores = score([sequence], results, benchmark_metric(FBMS_MOTION), split="val")
     assert scores.overall == {"F": 1, "P": 1, "R": 1, "Found": 1}
 

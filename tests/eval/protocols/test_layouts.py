@@ -1,4 +1,6 @@
-"""Every benchmark from a small copy of its layout to masks and scores, and what is said when a part is missing."""
+"""Every benchmark from a small copy of its layout to masks and scores, and what is said when a part
+is missing.
+"""
 
 import shutil
 import sys
@@ -12,7 +14,7 @@ from densevos.base.masks import read_mask
 from densevos_eval import cli
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.protocols.registry import PROTOCOLS
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.copies import COPIES
 
 DAVIS_PARTS = ["JPEGImages", "JPEGImages/480p/two", "JPEGImages/480p/two/00002.jpg"]
@@ -61,7 +63,9 @@ PARTS = {
     "davis16": davis_parts("ImageSets/2016/val.txt", "00003.png"),
     "davis17": davis_parts("ImageSets/2017/val.txt", "00003.png"),
     "davis17-testdev": davis_parts("ImageSets/2017/test-dev.txt", "00000.png"),
-    "davis17-unsupervised": davis_parts("ImageSets/2017/val.txt", "00003.png", "Annotations_unsupervised"),
+    "davis17-unsupervised": davis_parts(
+        "ImageSets/2017/val.txt", "00003.png", "Annotations_unsupervised"
+    ),
     "ytvos18": YTVOS_PARTS,
     "ytvos19": YTVOS_PARTS,
     "ytobjects": [
@@ -100,7 +104,9 @@ PARTS = {
     "segtrack2-merged": SEGTRACK_PARTS,
     "fbms": FBMS_PARTS,
     "fbms-motion": FBMS_PARTS,
-    "folder": [part for part in davis_parts("ImageSets/val.txt", "any of them") if "any" not in part],
+    "folder": [
+        part for part in davis_parts("ImageSets/val.txt", "any of them") if "any" not in part
+    ],
 }
 EVERY_PART = [(dataset, part) for dataset, parts in PARTS.items() for part in [".", *parts]]
 
@@ -112,8 +118,20 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(end.value.code or 0)
 
 
-def propagate(monkeypatch: pytest.MonkeyPatch, dataset: str, root: Path, out: Path, *more: str) -> int:
-    fixed = ["propagate", "--encoder", "random:resnet18", "--context", 2, "--radius", 2, "--device", "cpu"]
+def propagate(
+    monkeypatch: pytest.MonkeyPatch, dataset: str, root: Path, out: Path, *more: str
+) -> int:
+    fixed = [
+        "propagate",
+        "--encoder",
+        "random:resnet18",
+        "--context",
+        2,
+        "--radius",
+        2,
+        "--device",
+        "cpu",
+    ]
     return run(monkeypatch, *fixed, "--dataset", dataset, "--root", root, "--out", out, *more)
 
 
@@ -144,7 +162,9 @@ def test_missing_part_is_named_with_where_to_get_it(
         assert not out.exists()
 
 
-def test_nothing_can_be_propagated_where_no_mask_is_given(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_nothing_can_be_propagated_where_no_mask_is_given(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     COPIES["davis17-unsupervised"](tmp_path / "root")
     assert propagate(monkeypatch, "davis17-unsupervised", tmp_path / "root", tmp_path / "out") == 2
     said = capsys.readouterr().err
@@ -153,7 +173,9 @@ def test_nothing_can_be_propagated_where_no_mask_is_given(tmp_path: Path, monkey
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("dataset", [name for name, one in PROTOCOLS.items() if one.first_mask_given])
+@pytest.mark.parametrize(
+    "dataset", [name for name, one in PROTOCOLS.items() if one.first_mask_given]
+)
 def test_whole_copy_is_propagated_and_judged(dataset: str, tmp_path: Path, monkeypatch) -> None:
     if PROTOCOLS[dataset].frame_size:  # smaller, to be quick
         monkeypatch.setitem(PROTOCOLS, dataset, replace(PROTOCOLS[dataset], frame_size=(32, 48)))
@@ -169,8 +191,10 @@ def test_whole_copy_is_propagated_and_judged(dataset: str, tmp_path: Path, monke
     assert (out / "results.json" if scored else tmp_path / "up.zip").is_file()
 
 
-def check_result(sequence: Sequence, out: Path) -> None:
-    """Files of the frames that are asked for, and no others; masks at the frames' size, the given ones kept."""
+def check_result(sequence: VideoSequence, out: Path) -> None:
+    """Files of the frames that are asked for, and no others; masks at the frames' size, the given
+    ones kept.
+    """
     if sequence.joints:
         assert (out / sequence.name / "joints.json").is_file()
         return
@@ -188,11 +212,20 @@ def test_object_handed_over_after_the_first_frame(tmp_path: Path, monkeypatch) -
     COPIES["ytvos18"](root)
     for frames in ("all", "required"):
         out = tmp_path / frames
-        assert propagate(monkeypatch, "ytvos18", root, out, "--frames", frames, "--sequences", "late") == 0
-        assert sorted(file.name for file in (out / "late").glob("*.png")) == ["00005.png", "00010.png", "00015.png"]
+        assert (
+            propagate(monkeypatch, "ytvos18", root, out, "--frames", frames, "--sequences", "late")
+            == 0
+        )
+        assert sorted(file.name for file in (out / "late").glob("*.png")) == [
+            "00005.png",
+            "00010.png",
+            "00015.png",
+        ]
         fifth, tenth = (read_mask(out / "late" / name) for name in ("00005.png", "00010.png"))
         assert np.unique(fifth).tolist() == [0, 1]
-        np.testing.assert_array_equal(fifth, read_mask(root / "valid" / "Annotations" / "late" / "00005.png"))
+        np.testing.assert_array_equal(
+            fifth, read_mask(root / "valid" / "Annotations" / "late" / "00005.png")
+        )
         assert 2 in tenth
 
 
@@ -214,6 +247,10 @@ def test_other_splits_of_a_benchmark_can_be_named(tmp_path: Path) -> None:
     COPIES["davis17-testdev"](tmp_path)
     lists = tmp_path / "ImageSets" / "2017"
     (lists / "test-challenge.txt").write_text("two\n")
-    for split, names in {"val": ["one", "two"], "test-dev": ["one", "two"], "test-challenge": ["two"]}.items():
+    for split, names in {
+        "val": ["one", "two"],
+        "test-dev": ["one", "two"],
+        "test-challenge": ["two"],
+    }.items():
         found = BenchmarkOptions(dataset="davis17-testdev", root=tmp_path, split=split).load()
         assert [sequence.name for sequence in found] == names

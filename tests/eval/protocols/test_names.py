@@ -1,4 +1,6 @@
-"""Layouts of benchmarks that differ from the usual one in their names, lists or numbers, and are in order."""
+"""Layouts of benchmarks that differ from the usual one in their names, lists or numbers, and are in
+order.
+"""
 
 import json
 import os
@@ -14,12 +16,12 @@ from densevos.base.errors import InputError
 from densevos.base.masks import read_mask, write_mask
 from densevos_eval import cli
 from densevos_eval.protocols.options import BenchmarkOptions
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 from tests.eval.copies import COPIES
 
 
-def load(root: Path, dataset: str = "folder", **options) -> list[Sequence]:
+def load(root: Path, dataset: str = "folder", **options) -> list[VideoSequence]:
     return BenchmarkOptions(dataset=dataset, root=root, **options).load()
 
 
@@ -106,7 +108,9 @@ def test_copies_of_a_file_manager_change_nothing(tmp_path: Path) -> None:
     assert names(tmp_path / "jhmdb", "jhmdb") == ["catch/clip", "golf/clip"]
     COPIES["ytobjects"](tmp_path / "objects")
     before = names(tmp_path / "objects", "ytobjects")
-    shutil.copytree(tmp_path / "objects/Annotations/cow/0001", tmp_path / "objects/Annotations/cow/@eaDir")
+    shutil.copytree(
+        tmp_path / "objects/Annotations/cow/0001", tmp_path / "objects/Annotations/cow/@eaDir"
+    )
     assert names(tmp_path / "objects", "ytobjects") == before
 
 
@@ -118,21 +122,35 @@ def test_masks_may_be_called_png_in_capitals(dataset: str, tmp_path: Path) -> No
         mask.rename(mask.with_suffix(".PNG"))
     for one, other in zip(load(tmp_path, dataset), before, strict=True):
         assert dict(one.given) == {t: file.with_suffix(".PNG") for t, file in other.given.items()}
-        assert [file.name.upper() for file in one.truth] == [file.name.upper() for file in other.truth]
+        assert [file.name.upper() for file in one.truth] == [
+            file.name.upper() for file in other.truth
+        ]
         assert all(one.truth[t].is_file() for t in one.annotated or range(len(one.truth)))
 
 
 def test_results_may_be_called_png_in_capitals(benchmark, monkeypatch, capsys) -> None:
     for mask in list(benchmark.results.rglob("*.png")):
         mask.rename(mask.with_suffix(".PNG"))
-    options = ["--dataset", "davis17", "--root", benchmark.root, "--results", benchmark.results, "--workers", 1]
+    options = [
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--results",
+        benchmark.results,
+        "--workers",
+        1,
+    ]
     assert run(monkeypatch, "score", *options, "--sequences", "one") == 0
     assert "1.000" in capsys.readouterr().out
 
 
 def test_two_masks_or_frames_of_one_name_are_refused(tmp_path: Path) -> None:
     own_folder(tmp_path, "a")
-    frame, mask = tmp_path / "JPEGImages" / "a" / "00003.jpg", tmp_path / "Annotations" / "a" / "00003.png"
+    frame, mask = (
+        tmp_path / "JPEGImages" / "a" / "00003.jpg",
+        tmp_path / "Annotations" / "a" / "00003.png",
+    )
     shutil.copy(mask, mask.with_suffix(".PNG"))
     with pytest.raises(InputError, match=r"00003\.png: is a mask of the same frame as 00003\.PNG"):
         load(tmp_path)
@@ -181,7 +199,9 @@ def test_the_first_mask_that_holds_an_object_is_given(
     assert sequence.annotated == annotated
 
 
-def test_annotated_frames_after_the_given_one_are_scored(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_annotated_frames_after_the_given_one_are_scored(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     own_folder(tmp_path, "dense", "sparse", "tiny")
     keep_masks(tmp_path / "Annotations" / "sparse", {1, 2, 4, 5})
     for side in ("JPEGImages", "Annotations"):
@@ -196,16 +216,29 @@ def test_annotated_frames_after_the_given_one_are_scored(tmp_path: Path, monkeyp
     said = capsys.readouterr()
     assert "tiny: left out, since none of its 2 frames is scored" in said.err
     assert "sparse: annotations of some frames only, so 3 of 6 frames are scored" in said.err
-    assert (results / "global_results-val.csv").read_text().splitlines()[1].startswith("1.000,1.000")
+    assert (
+        (results / "global_results-val.csv").read_text().splitlines()[1].startswith("1.000,1.000")
+    )
     written = json.loads((results / "results.json").read_text())["sequences"]
     assert written["sparse"]["frames"] == ["00002", "00004", "00005"]
     assert written["dense"]["frames"] == ["00001", "00002", "00003", "00004"]
 
 
 @pytest.mark.parametrize("command", ["score", "submit"])
-def test_results_in_an_archive_are_to_be_unpacked(benchmark, command: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_results_in_an_archive_are_to_be_unpacked(
+    benchmark, command: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", benchmark.results)
-    options = ["--dataset", "davis17", "--root", benchmark.root, "--results", archive, "--out", tmp_path / "out"]
+    options = [
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--results",
+        archive,
+        "--out",
+        tmp_path / "out",
+    ]
     assert run(monkeypatch, command, *options) == 2
     assert capsys.readouterr().err == (
         f"error: --results {archive}: is a file, not a folder of masks; unpack it if it is an archive\n"
@@ -215,13 +248,17 @@ def test_results_in_an_archive_are_to_be_unpacked(benchmark, command: str, tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_frame_that_may_not_be_read_costs_its_sequence(benchmark, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_frame_that_may_not_be_read_costs_its_sequence(
+    benchmark, tmp_path: Path, monkeypatch, capsys
+) -> None:
     frame = benchmark.root / "JPEGImages" / "480p" / "one" / "00002.jpg"
     frame.chmod(0)
     check_one_is_broken(benchmark, frame, tmp_path, monkeypatch, capsys)
 
 
-def test_a_frame_that_the_disk_refuses_costs_its_sequence(benchmark, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_frame_that_the_disk_refuses_costs_its_sequence(
+    benchmark, tmp_path: Path, monkeypatch, capsys
+) -> None:
     frame = benchmark.root / "JPEGImages" / "480p" / "one" / "00002.jpg"
     frame.unlink()
     frame.symlink_to(frame)  # a circle: opening it fails, for root as well
@@ -229,7 +266,9 @@ def test_a_frame_that_the_disk_refuses_costs_its_sequence(benchmark, tmp_path: P
 
 
 def check_one_is_broken(benchmark, frame: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    """Sequence two is done, at first and when the run goes on, and the frame of the other is named."""
+    """Sequence two is done, at first and when the run goes on, and the frame of the other is
+    named.
+    """
     options = ["--dataset", "davis17", "--root", benchmark.root, "--out", tmp_path / "out"]
     encoder = ["--encoder", "random:resnet18", "--context", 2, "--radius", 2, "--device", "cpu"]
     for resume in ([], ["--resume"]):

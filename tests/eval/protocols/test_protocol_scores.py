@@ -1,4 +1,6 @@
-"""What each protocol's rules make of masks, on random masks of any size, against plain formulations."""
+"""What each protocol's rules make of masks, on random masks of any size, against plain
+formulations.
+"""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +20,7 @@ from densevos_eval.protocols.davis import DAVIS16, DAVIS17, DAVIS17_UNSUPERVISED
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.ytobjects import YTOBJECTS
 from densevos_eval.protocols.ytvos import YTVOS18
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 quick = settings(max_examples=12, deadline=None)
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -27,7 +29,9 @@ MANY = 20
 
 @st.composite
 def videos(draw: st.DrawFn, objects: int = 3, frames: int = 5) -> np.ndarray:
-    """Masks [frames,H,W] uint8 of any ids up to `objects`, from 1x1 pixels on, none of the frames the same."""
+    """Masks [frames,H,W] uint8 of any ids up to `objects`, from 1x1 pixels on, none of the frames
+    the same.
+    """
     size = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
     return draw(arrays(np.uint8, (frames, *size), elements=st.integers(0, objects)))
 
@@ -39,14 +43,24 @@ def judged(truth: np.ndarray, prediction: np.ndarray, protocol: Protocol, **abou
         for side, masks in (("truth", truth), ("results", prediction)):
             (Path(folder) / side / "one").mkdir(parents=True)
             for name, mask in zip(names, masks, strict=True):
-                Image.fromarray(mask.astype(np.uint8)).save(Path(folder) / side / "one" / f"{name}.png")
+                Image.fromarray(mask.astype(np.uint8)).save(
+                    Path(folder) / side / "one" / f"{name}.png"
+                )
         files = tuple(Path(folder) / "truth" / "one" / f"{name}.png" for name in names)
         merge = protocol.merge_objects
-        sequence = Sequence(
-            name="one", source=files[0].parent, frame_names=names, truth=files, merge_objects=merge, **about
+        sequence = VideoSequence(
+            name="one",
+            source=files[0].parent,
+            frame_names=names,
+            truth=files,
+            merge_objects=merge,
+            **about,
         )
         counted = [names[t] for t in counted_frames(sequence, protocol)]
-        return {**measure_objects(sequence, Path(folder) / "results", protocol), "frames": np.array(counted)}
+        return {
+            **measure_objects(sequence, Path(folder) / "results", protocol),
+            "frames": np.array(counted),
+        }
 
 
 def regions(scores: Arrays) -> np.ndarray:
@@ -79,7 +93,8 @@ def test_twenty_objects_are_scored_one_by_one(truth: np.ndarray, rng: np.random.
     scores = judged(truth, prediction, DAVIS17)
     assert scores["ids"].tolist() == list(range(1, MANY + 1))
     expected = [
-        [intersection_over_union(truth[t] == id, prediction[t] == id) for t in (1, 2, 3)] for id in range(1, MANY + 1)
+        [intersection_over_union(truth[t] == id, prediction[t] == id) for t in (1, 2, 3)]
+        for id in range(1, MANY + 1)
     ]
     np.testing.assert_allclose(regions(scores), expected, rtol=0, atol=1e-12)
     perfect = judged(truth, truth, DAVIS17)
@@ -108,7 +123,9 @@ def test_more_than_twenty_proposals_are_refused() -> None:
 
 @quick
 @given(videos(), videos(), st.sets(st.integers(1, 4)))
-def test_frames_of_void_count_as_right(truth: np.ndarray, prediction: np.ndarray, void: set[int]) -> None:
+def test_frames_of_void_count_as_right(
+    truth: np.ndarray, prediction: np.ndarray, void: set[int]
+) -> None:
     truth = with_first(truth, range(1, 4))
     prediction = np.resize(prediction, truth.shape)
     truth[list(void)] = 255
@@ -146,11 +163,16 @@ def test_object_that_vanishes_and_returns(truth: np.ndarray) -> None:
 
 @quick
 @given(videos(), seeds)
-def test_ids_do_not_matter_where_objects_are_merged(truth: np.ndarray, rng: np.random.Generator) -> None:
+def test_ids_do_not_matter_where_objects_are_merged(
+    truth: np.ndarray, rng: np.random.Generator
+) -> None:
     truth = with_first(truth, range(1, 2))
     shown = rng.permuted(truth, axis=0)
     other = np.where(shown > 0, rng.integers(1, 256, shown.shape), 0).astype(np.uint8)
-    scores, same = judged(truth, other, DAVIS16), judged(truth, (shown > 0).astype(np.uint8), DAVIS16)
+    scores, same = (
+        judged(truth, other, DAVIS16),
+        judged(truth, (shown > 0).astype(np.uint8), DAVIS16),
+    )
     np.testing.assert_array_equal(regions(scores), regions(same))
     np.testing.assert_array_equal(contours(scores), contours(same))
     expected = [intersection_over_union(truth[t] > 0, shown[t] > 0) for t in (1, 2, 3)]
@@ -180,14 +202,19 @@ def test_object_counts_from_the_frame_after_it_is_handed_over(
     prediction = rng.permuted(truth, axis=0)
     other = prediction.copy()
     other[: first + 1] = np.where(other[: first + 1] == 2, 0, other[: first + 1])
-    scores, same = (judged(truth, masks, YTVOS18, appears={1: 0, 2: first, 3: 0}) for masks in (prediction, other))
+    scores, same = (
+        judged(truth, masks, YTVOS18, appears={1: 0, 2: first, 3: 0})
+        for masks in (prediction, other)
+    )
     assert np.isnan(regions(scores)[1]).tolist() == [t <= first for t in range(5)]
     np.testing.assert_array_equal(regions(scores)[1], regions(same)[1])
 
 
 @quick
 @given(videos(objects=1), st.sets(st.integers(0, 4), min_size=1))
-def test_only_annotated_frames_count_in_youtube_objects(truth: np.ndarray, annotated: set[int]) -> None:
+def test_only_annotated_frames_count_in_youtube_objects(
+    truth: np.ndarray, annotated: set[int]
+) -> None:
     prediction = 1 - truth
     frames = tuple(sorted(annotated))
     prediction[list(frames)] = truth[list(frames)]

@@ -26,13 +26,17 @@ def test_sequences_of_the_list(benchmark, dataset) -> None:
 
 
 def test_unsupervised_gives_no_mask(benchmark) -> None:
-    options = BenchmarkOptions(dataset="davis17-unsupervised", root=benchmark.root, annotations="Annotations")
+    options = BenchmarkOptions(
+        dataset="davis17-unsupervised", root=benchmark.root, annotations="Annotations"
+    )
     assert all(sequence.given == {} for sequence in options.load())
 
 
 def test_named_sequences_need_no_list(benchmark) -> None:
     shutil.rmtree(benchmark.root / "ImageSets")
-    assert names(BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=("two",))) == ["two"]
+    assert names(BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=("two",))) == [
+        "two"
+    ]
 
 
 def test_folder_without_lists_takes_every_sequence(benchmark) -> None:
@@ -63,8 +67,13 @@ def test_several_resolutions_need_a_choice(benchmark) -> None:
 
 def test_other_annotation_folder(benchmark) -> None:
     (benchmark.root / "Annotations").rename(benchmark.root / "Annotations_2017")
-    options = BenchmarkOptions(dataset="davis17", root=benchmark.root, annotations="Annotations_2017")
-    assert options.load()[0].truth[0] == benchmark.root / "Annotations_2017" / "480p" / "one" / "00000.png"
+    options = BenchmarkOptions(
+        dataset="davis17", root=benchmark.root, annotations="Annotations_2017"
+    )
+    assert (
+        options.load()[0].truth[0]
+        == benchmark.root / "Annotations_2017" / "480p" / "one" / "00000.png"
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +106,9 @@ def test_first_masks_are_enough_for_test_dev(benchmark) -> None:
     assert first.given == {0: benchmark.annotation("one", 0)}
     assert first.truth == ()
     benchmark.annotation("two", 0).unlink()
-    with pytest.raises(InputError, match=r"two/00000\.png: file is missing; davis17-testdev needs .*test-dev\.txt"):
+    with pytest.raises(
+        InputError, match=r"two/00000\.png: file is missing; davis17-testdev needs .*test-dev\.txt"
+    ):
         BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
 
 
@@ -107,7 +118,9 @@ def test_frame_missing_from_test_dev_is_noticed_by_its_number(benchmark) -> None
     for t in range(1, 6):
         benchmark.annotation("two", t).unlink()
     (benchmark.root / "JPEGImages" / "480p" / "two" / "00003.jpg").unlink()
-    with pytest.raises(InputError, match=r"two/00003\.jpg: frame is missing.*https://davischallenge"):
+    with pytest.raises(
+        InputError, match=r"two/00003\.jpg: frame is missing.*https://davischallenge"
+    ):
         BenchmarkOptions(dataset="davis17-testdev", root=benchmark.root).load()
 
 
@@ -154,8 +167,16 @@ def test_options_leave_the_protocol_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("dataset", "options", "complaint"),
     [
-        ("davis17", {"frames": "required"}, "--frames required: is for vost, ytvos18, ytvos19, not for davis17"),
-        ("jhmdb", {"frames": "required"}, "--frames required: is for vost, ytvos18, ytvos19, not for jhmdb"),
+        (
+            "davis17",
+            {"frames": "required"},
+            "--frames required: is for vost, ytvos18, ytvos19, not for davis17",
+        ),
+        (
+            "jhmdb",
+            {"frames": "required"},
+            "--frames required: is for vost, ytvos18, ytvos19, not for jhmdb",
+        ),
         ("ytvos18", {"resolution": "480p"}, "--resolution 480p: ytvos18 has a single one"),
         ("ytobjects", {"resolution": ""}, "--resolution : ytobjects has a single one"),
         ("jhmdb", {"resolution": "480p"}, "--resolution 480p: jhmdb has a single one"),
@@ -169,14 +190,20 @@ def test_options_that_would_do_nothing_are_refused(dataset, options, complaint: 
 
 def test_a_sequence_named_twice_counts_once(benchmark) -> None:
     named = ("two", "one", "two", "./one", "two/")
-    assert names(BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=named)) == ["two", "one"]
+    assert names(BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=named)) == [
+        "two",
+        "one",
+    ]
 
 
 @pytest.mark.parametrize("outside", ["..", "../480p/one", "."])
 def test_names_never_lead_out_of_the_benchmark(benchmark, outside: str) -> None:
     for folder in ("JPEGImages/480p/one", "Annotations/480p/one"):
         for file in (benchmark.root / folder).iterdir():
-            for above in (file.parents[1], file.parents[2]):  # so that all that propagation reads is there
+            for above in (
+                file.parents[1],
+                file.parents[2],
+            ):  # so that all that propagation reads is there
                 shutil.copy(file, above)
     options = BenchmarkOptions(dataset="davis17", root=benchmark.root, sequences=(outside,))
     with pytest.raises(InputError, match="outside of the benchmark's folders"):
@@ -188,9 +215,14 @@ def test_names_never_lead_out_of_the_benchmark(benchmark, outside: str) -> None:
 
 def test_real_multi_object_sets(shared: Path) -> None:
     data = shared / "data"
-    (dogs,) = BenchmarkOptions(dataset="davis17", root=data / "multi-object", sequences=("dogs-jump",)).load()
+    (dogs,) = BenchmarkOptions(
+        dataset="davis17", root=data / "multi-object", sequences=("dogs-jump",)
+    ).load()
     (bmx,) = BenchmarkOptions(
-        dataset="davis17", root=data / "DAVIS", annotations="Annotations_2017", sequences=("bmx-trees",)
+        dataset="davis17",
+        root=data / "DAVIS",
+        annotations="Annotations_2017",
+        sequences=("bmx-trees",),
     ).load()
     assert len(dogs.frame_names) == 66
     assert all(file.is_file() for file in (*dogs.truth, *bmx.truth))

@@ -37,7 +37,12 @@ def test_objects_apart_or_merged(tmp_path: Path) -> None:
     segtrack(tmp_path)
     swapped = {"one": MASKS["one"], "two": np.array([0, 2, 1], np.uint8)[MASKS["two"]]}
     results = write_results(tmp_path / "results", swapped)
-    scores = score(load_sequences(SEGTRACK2, tmp_path, "val"), results, benchmark_metric(SEGTRACK2), split="val")
+    scores = score(
+        load_sequences(SEGTRACK2, tmp_path, "val"),
+        results,
+        benchmark_metric(SEGTRACK2),
+        split="val",
+    )
     assert scores.overall["J-Mean"] == pytest.approx(1 / 3)
     assert len(scores.provenance["two"].frames) == 5  # The first frame is given.
 
@@ -66,7 +71,9 @@ def test_layers_of_other_sizes_are_refused(tmp_path: Path) -> None:
     segtrack(tmp_path)
     file = tmp_path / "GroundTruth" / "two" / "2" / "two_00000.bmp"
     Image.new("L", (8, 8)).save(file)
-    with pytest.raises(InputError, match=r"two_00000\.bmp: has another size than .*1/two_00000\.png"):
+    with pytest.raises(
+        InputError, match=r"two_00000\.bmp: has another size than .*1/two_00000\.png"
+    ):
         read_given(load_sequences(SEGTRACK2, tmp_path, "val")[1])
 
 
@@ -76,13 +83,25 @@ def test_annotations_in_layers_and_colours_are_drawn(tmp_path: Path, monkeypatch
         copy(root)
         for name, masks in MASKS.items():
             for t, mask in enumerate(masks):
-                frame = f"{name}_{t + first:05d}" if dataset == "segtrack2" else f"{name}_{t + first:04d}"
+                frame = (
+                    f"{name}_{t + first:05d}"
+                    if dataset == "segtrack2"
+                    else f"{name}_{t + first:04d}"
+                )
                 put(results / name / f"{frame}.png", mask)
         where = ("--dataset", dataset, "--root", root)
         assert run(monkeypatch, "score", *where, "--results", results, "--workers", 1) == 0
-        assert run(monkeypatch, "report", results, *where, "--out", tmp_path / f"{dataset}.html") == 0
+        assert (
+            run(monkeypatch, "report", results, *where, "--out", tmp_path / f"{dataset}.html") == 0
+        )
         assert (tmp_path / f"{dataset}.html").read_text().count("<article") == 2
 
-        shown = ("--results", f"mine={results}", "--out", tmp_path / f"{dataset}-shown", "--no-movies")
+        shown = (
+            "--results",
+            f"mine={results}",
+            "--out",
+            tmp_path / f"{dataset}-shown",
+            "--no-movies",
+        )
         assert run(monkeypatch, "show", *where, *shown) == 0
         assert (tmp_path / f"{dataset}-shown" / "overview.png").is_file()

@@ -28,7 +28,9 @@ def test_all_frames_are_propagated_and_the_annotated_ones_are_asked_for(tmp_path
     asked = tuple(f"frame{12 * t:05d}" for t in range(6))
     assert len(video.frame_names) == 12
     assert video.written == asked
-    assert [video.frame_names[t] for t in video.annotated] == list(asked[:-1])  # The last one does not count.
+    assert [video.frame_names[t] for t in video.annotated] == list(
+        asked[:-1]
+    )  # The last one does not count.
 
     few = options(tmp_path, frames="required").load()[1]
     assert few.frame_names == few.written == asked
@@ -43,7 +45,9 @@ def test_void_is_background_in_the_given_mask(tmp_path: Path) -> None:
 
 
 def test_numbers_are_those_of_the_authors_program(tmp_path: Path, golden: Path) -> None:
-    """golden/vost.npz: random videos with void pixels, and what the authors' evaluation prints of them."""
+    """golden/vost.npz: random videos with void pixels, and what the authors' evaluation prints of
+    them.
+    """
     known = np.load(golden / "vost.npz")
     videos = [key.split("/")[1] for key in known.files if key.startswith("truth/")]
     for video in videos:
@@ -79,6 +83,9 @@ def test_video_of_test_has_its_masks_on_the_server(tmp_path: Path) -> None:
 def test_frames_that_are_missing_may_be_left_out(tmp_path: Path) -> None:
     vost(tmp_path)
     shutil.rmtree(tmp_path / "JPEGImages_10fps")
-    with pytest.raises(InputError, match=r"JPEGImages_10fps: folder is missing; get it as well, or pass --frames req"):
+    with pytest.raises(
+        InputError,
+        match=r"JPEGImages_10fps: folder is missing; get it as well, or pass --frames req",
+    ):
         options(tmp_path).load()
     assert len(options(tmp_path, frames="required").load()) == 2

@@ -18,12 +18,17 @@ from densevos_eval.scoring.score import score
 from densevos_eval.sequences.sequence import read_given
 from tests.eval.conftest import write_frames
 
-SHOTS = {**dict.fromkeys(CLASSES, ("0001",)), "dog": ("0001/shots/001", "0001/shots/002", "0002/shots/001")}
+SHOTS = {
+    **dict.fromkeys(CLASSES, ("0001",)),
+    "dog": ("0001/shots/001", "0001/shots/002", "0002/shots/001"),
+}
 
 
 @pytest.fixture
 def ytobjects(tmp_path: Path) -> Path:
-    """Ten classes of one shot, but three of dogs; twelve frames, masks of twice their size in 00001 and 00011."""
+    """Ten classes of one shot, but three of dogs; twelve frames, masks of twice their size in 00001
+    and 00011.
+    """
     root = tmp_path / "YouTubeObjects"
     for one, shots in SHOTS.items():
         for shot in shots:
@@ -57,7 +62,9 @@ def test_shots_of_any_depth_with_their_sparse_masks(ytobjects: Path) -> None:
     dog = next(sequence for sequence in sequences if sequence.name == "dog/0001/shots/002")
     assert dog.annotated == (0, 10)
     assert len(dog.frame_names) == 12
-    assert dog.truth[10] == ytobjects / "Annotations" / "dog" / "0001" / "shots" / "002" / "00011.png"
+    assert (
+        dog.truth[10] == ytobjects / "Annotations" / "dog" / "0001" / "shots" / "002" / "00011.png"
+    )
 
 
 def test_given_mask_takes_the_size_of_the_frames(ytobjects: Path) -> None:
@@ -81,20 +88,36 @@ def test_mean_over_frames_shots_classes(ytobjects: Path, tmp_path: Path) -> None
 
 def test_tables_have_no_contour(ytobjects: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     results = write_results(tmp_path / "results")
-    arguments = ["score", "--dataset", "ytobjects", "--root", str(ytobjects), "--results", str(results)]
+    arguments = [
+        "score",
+        "--dataset",
+        "ytobjects",
+        "--root",
+        str(ytobjects),
+        "--results",
+        str(results),
+    ]
     monkeypatch.setattr(sys, "argv", ["densevos-eval", *arguments, "--workers", "1"])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert not end.value.code
     assert "mean over classes (10)" in capsys.readouterr().out
-    assert (results / "global_results-val.csv").read_text().splitlines()[0] == "J-Mean,J-Recall,J-Decay"
+    assert (results / "global_results-val.csv").read_text().splitlines()[
+        0
+    ] == "J-Mean,J-Recall,J-Decay"
     everything = json.loads((results / "results.json").read_text())
     assert everything["sequences"]["cat/0001"]["objects"]["1"]["J"] == [1, 1]
 
 
 @pytest.mark.parametrize(
     "missing",
-    ["JPEGImages", "Annotations", "Annotations/boat", "JPEGImages/cow/0001", "JPEGImages/cow/0001/00011.jpg"],
+    [
+        "JPEGImages",
+        "Annotations",
+        "Annotations/boat",
+        "JPEGImages/cow/0001",
+        "JPEGImages/cow/0001/00011.jpg",
+    ],
 )
 def test_first_missing_part_is_named_with_where_to_get_it(ytobjects: Path, missing: str) -> None:
     part = ytobjects / missing
@@ -108,6 +131,11 @@ def test_first_missing_part_is_named_with_where_to_get_it(ytobjects: Path, missi
 def test_missing_result_is_named(ytobjects: Path, tmp_path: Path) -> None:
     results = write_results(tmp_path / "results")
     (results / "horse" / "0001" / "00011.png").unlink()
-    scores = score(load_sequences(YTOBJECTS, ytobjects, "val"), results, benchmark_metric(YTOBJECTS), split="val")
+    scores = score(
+        load_sequences(YTOBJECTS, ytobjects, "val"),
+        results,
+        benchmark_metric(YTOBJECTS),
+        split="val",
+    )
     assert list(scores.broken) == ["horse/0001"]
     assert "horse/0001/00011.png: mask is missing" in scores.broken["horse/0001"]

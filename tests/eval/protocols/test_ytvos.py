@@ -38,7 +38,9 @@ def as_train(root: Path) -> None:
     for name in ("early", "late"):
         folder = root / "train" / "Annotations" / name
         for frame in ("00005", "00010"):
-            shutil.copy(folder / ("00005.png" if name == "late" else "00000.png"), folder / "copy.png")
+            shutil.copy(
+                folder / ("00005.png" if name == "late" else "00000.png"), folder / "copy.png"
+            )
             (folder / "copy.png").rename(folder / f"{frame}.png")
 
 
@@ -61,7 +63,10 @@ def test_every_object_is_given_where_it_appears_and_nowhere_else(ytvos: Path) ->
     given = read_given(late(ytvos))
     assert list(given) == [0, 5]
     assert np.unique(given[0]).tolist() == [0, 1]
-    assert np.unique(given[5]).tolist() == [0, 2]  # object 1 is in this mask too, but is known already
+    assert np.unique(given[5]).tolist() == [
+        0,
+        2,
+    ]  # object 1 is in this mask too, but is known already
 
 
 def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
@@ -74,7 +79,9 @@ def test_only_required_frames_are_written(ytvos: Path, tmp_path: Path) -> None:
     assert 2 in read_mask(written[1])
 
 
-def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp_path: Path) -> None:
+def test_train_is_scored_from_the_frame_after_an_object_appears(
+    ytvos: Path, tmp_path: Path
+) -> None:
     as_train(ytvos)
     (ytvos / "valid_all_frames").rename(ytvos / "train_all_frames")
     sequences = load_sequences(YTVOS18, ytvos, "train")
@@ -86,7 +93,9 @@ def test_train_is_scored_from_the_frame_after_an_object_appears(ytvos: Path, tmp
     arrays = measure_objects(sequences[1], results, YTVOS18)
     np.testing.assert_array_equal(arrays["J"][0], [np.nan, 1, 1])
     np.testing.assert_array_equal(arrays["F"][1], [np.nan, np.nan, 0])
-    assert score(sequences, results, benchmark_metric(YTVOS18), split="train").overall["J-Mean"] == pytest.approx(2 / 3)
+    assert score(sequences, results, benchmark_metric(YTVOS18), split="train").overall[
+        "J-Mean"
+    ] == pytest.approx(2 / 3)
 
 
 def with_categories(root: Path, first: str, second: str) -> None:
@@ -104,11 +113,15 @@ def with_categories(root: Path, first: str, second: str) -> None:
 
 
 def scored_train(root: Path, results: Path):
-    sequences = BenchmarkOptions(dataset="ytvos18", root=root, split="train", frames="required").load()
+    sequences = BenchmarkOptions(
+        dataset="ytvos18", root=root, split="train", frames="required"
+    ).load()
     return score(sequences, results, benchmark_metric(YTVOS18), split="train")
 
 
-def test_seen_and_unseen_categories_count_as_much_as_each_other(ytvos: Path, tmp_path: Path) -> None:
+def test_seen_and_unseen_categories_count_as_much_as_each_other(
+    ytvos: Path, tmp_path: Path
+) -> None:
     with_categories(ytvos, "earless_seal", "fire_engine")
     results = tmp_path / "results"
     shutil.copytree(ytvos / "train" / "Annotations", results)
@@ -118,11 +131,15 @@ def test_seen_and_unseen_categories_count_as_much_as_each_other(ytvos: Path, tmp
     scores = scored_train(ytvos, results)
     assert scores.overall["J-seen-Mean"] == scores.overall["F-seen-Mean"] == 1
     assert scores.overall["J-unseen-Mean"] == scores.overall["F-unseen-Mean"] == 0
-    assert scores.overall["J&F-Mean"] == scores.overall["J-Mean"] == 0.5  # Over the three objects it is 2/3.
+    assert (
+        scores.overall["J&F-Mean"] == scores.overall["J-Mean"] == 0.5
+    )  # Over the three objects it is 2/3.
     assert list(scores.rows.details["groups"]) == ["seen", "unseen"]
     assert scores.metric.title(scores) == "ytvos18 train, mean over seen and unseen objects"
     assert scores.sequences["late"]["J-Mean"] == 0.5
-    assert scores.metric.files(scores)["global_results-train.csv"].startswith(b"J&F-Mean,J-Mean,J-Recall,J-Decay,")
+    assert scores.metric.files(scores)["global_results-train.csv"].startswith(
+        b"J&F-Mean,J-Mean,J-Recall,J-Decay,"
+    )
 
 
 def test_one_group_alone_is_the_mean(ytvos: Path) -> None:
@@ -151,8 +168,12 @@ def test_object_of_the_last_frame_has_nothing_to_score(ytvos: Path, tmp_path: Pa
 
 
 def test_valid_cannot_be_scored_here(ytvos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ytvos18: nothing to score against.*densevos-eval submit"):
-        score(load_sequences(YTVOS18, ytvos, "val"), tmp_path, benchmark_metric(YTVOS18), split="val")
+    with pytest.raises(
+        InputError, match=r"ytvos18: nothing to score against.*densevos-eval submit"
+    ):
+        score(
+            load_sequences(YTVOS18, ytvos, "val"), tmp_path, benchmark_metric(YTVOS18), split="val"
+        )
 
 
 @pytest.mark.parametrize(
@@ -200,5 +221,7 @@ def test_train_must_be_complete(ytvos: Path) -> None:
     as_train(ytvos)
     file = ytvos / "train" / "Annotations" / "late" / "00010.png"
     file.unlink()
-    with pytest.raises(InputError, match=r"late/00010\.png: file is missing; ytvos18 needs .*https://youtube-vos"):
+    with pytest.raises(
+        InputError, match=r"late/00010\.png: file is missing; ytvos18 needs .*https://youtube-vos"
+    ):
         BenchmarkOptions(dataset="ytvos18", root=ytvos, split="train", frames="required").load()

@@ -19,18 +19,28 @@ from densevos_eval.reports.published import ROWS, VAL_2016, VAL_2017, published_
 from densevos_eval.reports.results import read_all, read_results, titles
 
 
-def write_results(folder: Path, means: dict[str, list[float]], *, dataset: str = "davis17", **more: object) -> Path:
+def write_results(
+    folder: Path, means: dict[str, list[float]], *, dataset: str = "davis17", **more: object
+) -> Path:
     """results.json with J of the objects of each sequence; F is J and a tenth."""
     sequences = {
         name: {
             **row(values),
             "frames": ["00001", "00002"],
-            "objects": {str(k): {"J": [j, j], "F": [j + 0.1, None]} for k, j in enumerate(values, start=1)},
+            "objects": {
+                str(k): {"J": [j, j], "F": [j + 0.1, None]} for k, j in enumerate(values, start=1)
+            },
         }
         for name, values in means.items()
     }
     overall = row([value for values in means.values() for value in values])
-    everything = {"version": "0", "dataset": dataset, "split": "val", "overall": overall, "sequences": sequences}
+    everything = {
+        "version": "0",
+        "dataset": dataset,
+        "split": "val",
+        "overall": overall,
+        "sequences": sequences,
+    }
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(json.dumps({**everything, **more}))
     return folder
@@ -78,7 +88,12 @@ def test_no_interval_where_the_whole_is_no_mean_over_sequences(tmp_path) -> None
         folder = tmp_path / name
         folder.mkdir()
         sequences = {"a": {"mIoU": each}, "b": {"mIoU": each}}
-        everything = {"dataset": "vip", "split": "val", "overall": {"mIoU": value}, "sequences": sequences}
+        everything = {
+            "dataset": "vip",
+            "split": "val",
+            "overall": {"mIoU": value},
+            "sequences": sequences,
+        }
         (folder / "results.json").write_text(json.dumps(everything))
         return folder
 
@@ -94,15 +109,25 @@ def test_classes_are_resampled_within(tmp_path) -> None:
 
     def write(name: str, gain: float) -> Path:
         values = {shot: value + gain * (shot.startswith("dog")) for shot, value in shots.items()}
-        sequences = {shot: {"J-Mean": value, "objects": {"1": {"J": [value]}}} for shot, value in values.items()}
+        sequences = {
+            shot: {"J-Mean": value, "objects": {"1": {"J": [value]}}}
+            for shot, value in values.items()
+        }
         overall = {"J-Mean": np.mean([0.2, values["dog/1"]])}
-        everything = {"dataset": "ytobjects", "split": "val", "overall": overall, "sequences": sequences}
+        everything = {
+            "dataset": "ytobjects",
+            "split": "val",
+            "overall": overall,
+            "sequences": sequences,
+        }
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text(json.dumps(everything))
         return tmp_path / name
 
     one = compared([write("first", 0), write("other", 0.05)]).differences[0]["J-Mean"]
-    assert one.interval == pytest.approx((0.025, 0.025))  # only the one dog differs, and it is drawn every time
+    assert one.interval == pytest.approx(
+        (0.025, 0.025)
+    )  # only the one dog differs, and it is drawn every time
 
 
 @settings(deadline=None, max_examples=15)
@@ -126,7 +151,9 @@ def test_markdown(pair) -> None:
     text = markdown(compared(pair), published_rows("davis17", "val"))
     lines = text.splitlines()
     assert any(line.startswith("| first | 60.0 | 55.0 | 65.0 |") for line in lines)
-    assert any(line.startswith("| other | 57.5 (-2.5) | 52.5 (-2.5) | 62.5 (-2.5) |") for line in lines)
+    assert any(
+        line.startswith("| other | 57.5 (-2.5) | 52.5 (-2.5) | 62.5 (-2.5) |") for line in lines
+    )
     assert "| c\\|d\\_e | 75.0 | 75.0 (+0.0) |" in lines
     dul = next(line for line in lines if "DUL (YouTube-VOS)" in line)
     assert "69.3" in dul
@@ -145,7 +172,9 @@ def test_latex_escapes(pair) -> None:
 
 
 def test_csv_holds_every_number(pair) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(compared(pair), published_rows("davis17", "val")))))
+    rows = list(
+        csv.DictReader(io.StringIO(as_csv(compared(pair), published_rows("davis17", "val"))))
+    )
     found = {(one["result"], one["sequence"], one["metric"]): one for one in rows}
     whole = found["other", "overall", "J-Mean"]
     assert float(whole["value"]) == pytest.approx(0.525)
@@ -159,7 +188,9 @@ def test_csv_holds_every_number(pair) -> None:
 
 
 def test_published_figures_are_consistent() -> None:
-    assert {row.source.split(", ")[-1].split(" (")[0] for row in ROWS} == {f"Table {n}" for n in (1, 2, 3, 5, 6)}
+    assert {row.source.split(", ")[-1].split(" (")[0] for row in ROWS} == {
+        f"Table {n}" for n in (1, 2, 3, 5, 6)
+    }
     methods = {row.method.split(",")[0] for row in ROWS}
     assert methods >= {"DUL", "CRW", "MAST", "CorrFlow", "ContrastCorr", "MuG", "TimeCycle"}
     for one in ROWS:
@@ -176,13 +207,23 @@ def test_published_figures_stand_beside_results_of_the_whole_split_alone(golden:
     assert reason_against("davis16", "val", reversed(VAL_2016)) is None
     assert reason_against("ytobjects", "val", ["cat/1"]) is None
     message = "they are of the 20 sequences of davis16 val, not of 19 of them alone"
-    assert reason_against("davis16", "val", VAL_2016[1:]) == f"published figures are left out: {message}"
+    assert (
+        reason_against("davis16", "val", VAL_2016[1:])
+        == f"published figures are left out: {message}"
+    )
     assert "not of 20 of them and 10 others" in str(reason_against("davis16", "val", VAL_2017))
-    assert "the 474 sequences of ytvos18 val, not of 8 sequences" in str(reason_against("ytvos18", "val", VAL_2016[:8]))
+    assert "the 474 sequences of ytvos18 val, not of 8 sequences" in str(
+        reason_against("ytvos18", "val", VAL_2016[:8])
+    )
 
 
 def test_percent() -> None:
-    assert [percent(v, sign=True) for v in (0.0251, -0.0004, float("nan"), None)] == ["+2.5", "+0.0", "–", "–"]
+    assert [percent(v, sign=True) for v in (0.0251, -0.0004, float("nan"), None)] == [
+        "+2.5",
+        "+0.0",
+        "–",
+        "–",
+    ]
 
 
 def test_titles_tell_apart(tmp_path) -> None:
@@ -218,7 +259,9 @@ def test_other_frames_are_refused(tmp_path) -> None:
 
 
 def test_unreadable_results_are_named(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"results.json: is missing; write it with densevos-eval score"):
+    with pytest.raises(
+        InputError, match=r"results.json: is missing; write it with densevos-eval score"
+    ):
         read_results(tmp_path)
     (tmp_path / "all.zip").touch()
     with pytest.raises(InputError, match=r"all.zip: is a file, not a folder of results; unpack it"):
@@ -237,7 +280,9 @@ def test_command(pair, tmp_path, monkeypatch, capsys) -> None:
         "note: published figures are left out: they are of the 30 sequences of davis17 val, not of 3 others"
         in shown.err
     )
-    whole = write_results(tmp_path / "whole", {name: [0.5] for name in VAL_2017}, annotation_size="480x880")
+    whole = write_results(
+        tmp_path / "whole", {name: [0.5] for name in VAL_2017}, annotation_size="480x880"
+    )
     assert run(monkeypatch, whole, "--published") == 0
     shown = capsys.readouterr()
     assert "*MuG (OxUvA)*" in shown.out

@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Instead of the commands and of what installs them: a command that writes down what it was called with.
+# Instead of the commands and of what installs them: a command that writes down what it was called
+# with.
 ENVIRONMENT = """
 BIN="$FOLDER/bin"
 ROOT="$FOLDER"
@@ -38,13 +39,23 @@ def compare(folder: Path, *options: str, **variables: str) -> tuple[int, str, li
     script = ["bash", str(folder / "scripts" / "compare.sh"), *options]
     done = subprocess.run(script, capture_output=True, text=True, check=False, env=environment)
     called = folder / "called"
-    return done.returncode, done.stdout + done.stderr, called.read_text().splitlines() if called.is_file() else []
+    return (
+        done.returncode,
+        done.stdout + done.stderr,
+        called.read_text().splitlines() if called.is_file() else [],
+    )
 
 
 def test_every_encoder_is_judged_and_the_table_printed(folder: Path) -> None:
     out = folder / "runs" / "compare"
-    variables = {"ENCODERS": "a=random:resnet18 b=timm:x:w=1.pth", "DATASET": "davis17", "COMPARE": "--published"}
-    status, said, called = compare(folder, "--scale", "0.5", BENCHMARK="--sequences one two", **variables)
+    variables = {
+        "ENCODERS": "a=random:resnet18 b=timm:x:w=1.pth",
+        "DATASET": "davis17",
+        "COMPARE": "--published",
+    }
+    status, said, called = compare(
+        folder, "--scale", "0.5", BENCHMARK="--sequences one two", **variables
+    )
     assert (status, said) == (0, "the table\n")
     where = "--dataset davis17 --root /data/D --split val --sequences one two"
     assert called == [
@@ -62,5 +73,10 @@ def test_overwrite_begins_anew(folder: Path) -> None:
 
 
 def test_what_is_missing_is_told(folder: Path) -> None:
-    assert compare(folder, ENCODERS="")[1].endswith("set ENCODERS to NAME=ENCODER NAME=ENCODER ...\n")
-    assert compare(folder, ENCODERS="x.pth")[:2] == (2, "error: ENCODERS: x.pth has no name; write NAME=x.pth\n")
+    assert compare(folder, ENCODERS="")[1].endswith(
+        "set ENCODERS to NAME=ENCODER NAME=ENCODER ...\n"
+    )
+    assert compare(folder, ENCODERS="x.pth")[:2] == (
+        2,
+        "error: ENCODERS: x.pth has no name; write NAME=x.pth\n",
+    )

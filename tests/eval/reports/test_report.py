@@ -1,4 +1,6 @@
-"""densevos-eval report: the page's numbers, curves and pictures; loaded in a browser where there is one."""
+"""densevos-eval report: the page's numbers, curves and pictures; loaded in a browser where there is
+one.
+"""
 
 import base64
 import io
@@ -23,10 +25,19 @@ from densevos_eval.reports import charts
 from densevos_eval.reports.report import mean_curves, worst_frame
 from densevos_eval.reports.results import SequenceResult, read_results
 from densevos_eval.reports.settings import listed, summary
-from densevos_eval.reports.thumbnails import FALSE, MISSED, SWAPPED, close_up, data_uri, disagreement
+from densevos_eval.reports.thumbnails import (
+    FALSE,
+    MISSED,
+    SWAPPED,
+    close_up,
+    data_uri,
+    disagreement,
+)
 from tests.eval.conftest import moving_rectangles, write_frames, write_masks
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 QUIET = [
     "--headless",
     "--no-sandbox",
@@ -78,7 +89,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 @pytest.fixture
 def scored(benchmark, monkeypatch, tmp_path):
-    """The benchmark with scores of its results, and of other results far beside the truth in a folder <i>other."""
+    """The benchmark with scores of its results, and of other results far beside the truth in a
+    folder <i>other.
+    """
     other = tmp_path / "<i>other"
     for name, ids in {"one": {1: 8}, "two": {1: 1, 2: 14}}.items():
         write_masks(other / name, moving_rectangles(ids, shift=8))
@@ -90,7 +103,16 @@ def scored(benchmark, monkeypatch, tmp_path):
 
 def report(monkeypatch: pytest.MonkeyPatch, scored, *more: object) -> int:
     benchmark, other = scored
-    fixed = ("report", benchmark.results, "--against", other, "--dataset", "davis17", "--root", benchmark.root)
+    fixed = (
+        "report",
+        benchmark.results,
+        "--against",
+        other,
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+    )
     return run(monkeypatch, *fixed, *more)
 
 
@@ -123,7 +145,9 @@ def test_page_needs_no_network(scored, monkeypatch) -> None:
     for tag, name, value in page.attributes:
         if name in ("src", "href", "data", "action", "srcset"):
             assert value.startswith(("#", "data:")), (tag, name, value[:60])
-    assert not re.search(r"https?:|//\w|@import|url\(|fetch\(|XMLHttp", re.sub(r"base64,[^\"]*", "", html))
+    assert not re.search(
+        r"https?:|//\w|@import|url\(|fetch\(|XMLHttp", re.sub(r"base64,[^\"]*", "", html)
+    )
     assert len(html) < 120_000
 
 
@@ -132,7 +156,9 @@ def test_movies_beside_the_page_are_linked(scored, monkeypatch, tmp_path) -> Non
     out.parent.mkdir()
     (out.parent / "two.mp4").write_bytes(b"")
     assert report(monkeypatch, scored, "--out", out) == 0
-    assert [href for href in Page(out.read_text()).values("a", "href") if not href.startswith("#")] == ["two.mp4"]
+    assert [
+        href for href in Page(out.read_text()).values("a", "href") if not href.startswith("#")
+    ] == ["two.mp4"]
 
 
 def test_movies_are_written(scored, monkeypatch, tmp_path) -> None:
@@ -146,15 +172,32 @@ def test_movies_are_written(scored, monkeypatch, tmp_path) -> None:
 def test_masks_of_another_size_are_drawn_at_that_of_their_frames(benchmark, tmp_path) -> None:
     (one, _) = load_sequences("davis17", benchmark.root)
     frame = one.video()[2]
-    write_masks(tmp_path / "large" / "one", moving_rectangles({1: 8}).repeat(2, axis=1).repeat(3, axis=2))
-    drawn = [panels(one, {"": folder}, 2, frame, width=400) for folder in (benchmark.results, tmp_path / "large")]
+    write_masks(
+        tmp_path / "large" / "one", moving_rectangles({1: 8}).repeat(2, axis=1).repeat(3, axis=2)
+    )
+    drawn = [
+        panels(one, {"": folder}, 2, frame, width=400)
+        for folder in (benchmark.results, tmp_path / "large")
+    ]
     np.testing.assert_array_equal(*drawn)
 
 
 def test_alone_and_with_one_object(scored, monkeypatch) -> None:
     benchmark, _ = scored
     fixed = ("--dataset", "davis16", "--root", benchmark.root)
-    assert run(monkeypatch, "score", *fixed, "--results", benchmark.results, "--workers", 1, "--no-stability") == 0
+    assert (
+        run(
+            monkeypatch,
+            "score",
+            *fixed,
+            "--results",
+            benchmark.results,
+            "--workers",
+            1,
+            "--no-stability",
+        )
+        == 0
+    )
     assert run(monkeypatch, "report", benchmark.results, *fixed) == 0
     html = (benchmark.results / "report.html").read_text()
     assert len(Page(html).values("img", "src")) == 2 * 3
@@ -164,7 +207,12 @@ def test_alone_and_with_one_object(scored, monkeypatch) -> None:
 
 def test_the_page_says_what_made_the_masks_and_of_how_many_sequences(scored, monkeypatch) -> None:
     benchmark, other = scored
-    made = {"encoder": "runs/<b>/encoder.safetensors", "layer": "res4", "stride": 8, "propagation": {"context": 20}}
+    made = {
+        "encoder": "runs/<b>/encoder.safetensors",
+        "layer": "res4",
+        "stride": 8,
+        "propagation": {"context": 20},
+    }
     (benchmark.results / "propagation.json").write_text(json.dumps(made))
     fixed = ("--dataset", "davis17", "--root", benchmark.root)
     for results in (benchmark.results, other):
@@ -192,8 +240,16 @@ def test_settings_in_short() -> None:
         "frames": {"short_side": 480},
         "crf": None,
     }
-    assert summary(made) == ["zero-shot, object level", "stride 4", "precision bf16", "short side 480"]
-    assert listed({"a": None, "b": {"c": [1, 2], "d": {"e": False}}}) == {"b.c": "1, 2", "b.d.e": "False"}
+    assert summary(made) == [
+        "zero-shot, object level",
+        "stride 4",
+        "precision bf16",
+        "short side 480",
+    ]
+    assert listed({"a": None, "b": {"c": [1, 2], "d": {"e": False}}}) == {
+        "b.c": "1, 2",
+        "b.d.e": "False",
+    }
     assert summary({}) == []
 
 
@@ -231,19 +287,39 @@ def test_fewer_than_no_sequences_are_refused(scored, monkeypatch, capsys) -> Non
     assert "--worst: must be 0 or more" in capsys.readouterr().err
 
 
-def test_masks_may_lie_elsewhere_and_move_with_the_scores(scored, monkeypatch, capsys, tmp_path) -> None:
+def test_masks_may_lie_elsewhere_and_move_with_the_scores(
+    scored, monkeypatch, capsys, tmp_path
+) -> None:
     benchmark, other = scored
     fixed = ("--dataset", "davis17", "--root", benchmark.root)
     benchmark.results.rename(tmp_path / "masks")
     for file in (tmp_path / "masks").glob("*.*"):
         file.unlink()
     scores = tmp_path / "scores"
-    assert run(monkeypatch, "score", *fixed, "--results", tmp_path / "masks", "--out", scores, "--workers", 1) == 0
+    assert (
+        run(
+            monkeypatch,
+            "score",
+            *fixed,
+            "--results",
+            tmp_path / "masks",
+            "--out",
+            scores,
+            "--workers",
+            1,
+        )
+        == 0
+    )
     (tmp_path / "moved").mkdir()
     for name in ("masks", "scores"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
-    assert run(monkeypatch, "report", tmp_path / "moved" / "scores", "--against", other, *fixed) == 0
-    assert len(Page((tmp_path / "moved" / "scores" / "report.html").read_text()).values("img", "src")) == 2 * 4
+    assert (
+        run(monkeypatch, "report", tmp_path / "moved" / "scores", "--against", other, *fixed) == 0
+    )
+    assert (
+        len(Page((tmp_path / "moved" / "scores" / "report.html").read_text()).values("img", "src"))
+        == 2 * 4
+    )
     mask = tmp_path / "moved" / "masks" / "one" / "00002.png"
     shutil.copy(mask.with_name("00001.png"), mask)
     capsys.readouterr()
@@ -271,7 +347,9 @@ def test_benchmarks_without_objects_get_numbers_alone(monkeypatch, tmp_path) -> 
     assert "object" not in re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
 
 
-def test_objects_that_appear_later_have_curves_that_begin_later(ytvos, monkeypatch, tmp_path) -> None:
+def test_objects_that_appear_later_have_curves_that_begin_later(
+    ytvos, monkeypatch, tmp_path
+) -> None:
     """YouTube-VOS: annotations of some frames only, and an object from the second of these on."""
     (ytvos / "valid").rename(ytvos / "train")
     (ytvos / "valid_all_frames").rename(ytvos / "train_all_frames")
@@ -294,7 +372,10 @@ def test_curves_are_means_over_the_objects(scored) -> None:
     benchmark, _ = scored
     result = read_results(benchmark.results).sequences["two"]
     curves = mean_curves(result)
-    pairs = [(read_mask(benchmark.annotation("two", t)), read_mask(benchmark.result("two", t))) for t in (1, 2, 3, 4)]
+    pairs = [
+        (read_mask(benchmark.annotation("two", t)), read_mask(benchmark.result("two", t)))
+        for t in (1, 2, 3, 4)
+    ]
     expected = [np.diag(region_similarity(*pair, 2, 2)).mean() for pair in pairs]
     np.testing.assert_allclose(curves["J"], expected)
 
@@ -303,7 +384,9 @@ def test_worst_frame_passes_over_frames_without_objects() -> None:
     nan = np.nan
     late = {"J": np.array([nan, nan, 0.5, 0.2]), "F": np.array([nan, nan, 0.1, 0.2])}
     early = {"J": np.array([nan, 0.4, 0.9, 0.8]), "F": np.array([nan, 0.4, 0.9, 0.8])}
-    curves = mean_curves(SequenceResult(row={}, frames=("0", "1", "2", "3"), objects={"1": early, "2": late}))
+    curves = mean_curves(
+        SequenceResult(row={}, frames=("0", "1", "2", "3"), objects={"1": early, "2": late})
+    )
     np.testing.assert_allclose(curves["J"], [nan, 0.4, 0.7, 0.5])
     assert worst_frame(curves) == 1
     assert worst_frame({}) == 0
@@ -358,7 +441,9 @@ def test_pictures_are_small_jpegs() -> None:
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (320, 180)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome installed")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome installed"
+)
 def test_browser_shows_the_page(scored, monkeypatch, tmp_path) -> None:
     benchmark, _ = scored
     assert report(monkeypatch, scored) == 0

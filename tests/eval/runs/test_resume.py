@@ -1,4 +1,6 @@
-"""Propagation that is interrupted, shared out, or meets broken sequences: what is on disk afterwards."""
+"""Propagation that is interrupted, shared out, or meets broken sequences: what is on disk
+afterwards.
+"""
 
 import json
 import os
@@ -28,7 +30,7 @@ from densevos_eval.protocols.davis import DAVIS17
 from densevos_eval.protocols.protocol import load_sequences
 from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.runner import write_all
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark, moving_rectangles, write_frames, write_masks
 
@@ -44,7 +46,7 @@ def writer() -> Propagation:
 
 
 @pytest.fixture
-def three(benchmark: Benchmark) -> list[Sequence]:
+def three(benchmark: Benchmark) -> list[VideoSequence]:
     """Sequences one and two, and a third of two objects."""
     write_frames(benchmark.root / "JPEGImages" / "480p" / "zebra")
     write_masks(benchmark.root / "Annotations" / "480p" / "zebra", moving_rectangles({1: 3, 2: 12}))
@@ -52,7 +54,7 @@ def three(benchmark: Benchmark) -> list[Sequence]:
     return load_sequences(DAVIS17, benchmark.root, "val")
 
 
-def run(sequences: list[Sequence], out: Path, **options) -> dict:
+def run(sequences: list[VideoSequence], out: Path, **options) -> dict:
     return write_all(sequences, writer(), out, **options)
 
 
@@ -68,7 +70,17 @@ def evaluator(*arguments: object) -> int:
 
 def options(benchmark: Benchmark, out: Path, *more: object) -> tuple[object, ...]:
     where = ("--dataset", "davis17", "--root", benchmark.root, "--out", out)
-    return ("propagate", "--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3", *where, *more)
+    return (
+        "propagate",
+        "--encoder",
+        "random:resnet18",
+        "--device",
+        "cpu",
+        "--layer",
+        "res3",
+        *where,
+        *more,
+    )
 
 
 @pytest.mark.slow
@@ -103,7 +115,12 @@ def test_a_killed_run_goes_on_to_the_very_same_files(three, benchmark, tmp_path:
     out = tmp_path / "killed"
     command = [sys.executable, "-c", KILLED, str(benchmark.root), str(out)]
     assert subprocess.run(command, check=False, cwd=ROOT).returncode == -9
-    assert sorted(path.name for path in out.iterdir()) == [".propagation", ".two.part", "one", "propagation.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".propagation",
+        ".two.part",
+        "one",
+        "propagation.json",
+    ]
     half = out / ".two.part" / "00001.png"
     half.write_bytes(half.read_bytes()[:20])
     before = (out / "one" / "00003.png").stat().st_mtime_ns
@@ -121,7 +138,9 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
 
 
-@pytest.mark.parametrize("spoil", [cut, Path.unlink, lambda file: write_mask(file, np.ones((24, 40), np.uint8))])
+@pytest.mark.parametrize(
+    "spoil", [cut, Path.unlink, lambda file: write_mask(file, np.ones((24, 40), np.uint8))]
+)
 def test_a_mask_that_is_not_as_it_was_written_is_made_again(three, tmp_path: Path, spoil) -> None:
     out = tmp_path / "out"
     run(three[:2], out)
@@ -135,9 +154,16 @@ def test_another_run_is_not_gone_on_with(three, benchmark, tmp_path: Path) -> No
     out = tmp_path / "out"
     run(three[:1], out)
     with pytest.raises(InputError, match=r"propagation\.json: has context 2, not 5; pass the same"):
-        write_all(three, replace(writer(), config=PropagationConfig(context=5, radius=3)), out, resume=True)
+        write_all(
+            three,
+            replace(writer(), config=PropagationConfig(context=5, radius=3)),
+            out,
+            resume=True,
+        )
     other = load_encoder("random:resnet18:7", layer="res3")
-    with pytest.raises(InputError, match=r"has encoder random:resnet18, not random:resnet18:7; pass"):
+    with pytest.raises(
+        InputError, match=r"has encoder random:resnet18, not random:resnet18:7; pass"
+    ):
         write_all(three, replace(writer(), encoder=other), out, resume=True)
     with pytest.raises(InputError, match="--overwrite: deletes what --resume"):
         run(three, out, resume=True, overwrite=True)
@@ -157,18 +183,30 @@ def test_an_encoder_is_known_by_its_weights_not_its_path(three, tmp_path: Path) 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         torch.manual_seed(0)
-        save_encoder(tmp_path / name / "encoder.safetensors", DenseEncoder(EncoderConfig(architecture="resnet18")), {})
+        save_encoder(
+            tmp_path / name / "encoder.safetensors",
+            DenseEncoder(EncoderConfig(architecture="resnet18")),
+            {},
+        )
     a, b = (load_encoder(str(tmp_path / name), device="cpu", layer="res3") for name in ("a", "b"))
     out = tmp_path / "out"
     write_all(three[:1], replace(writer(), encoder=a), out)
     write_all(three[:1], replace(writer(), encoder=b), out, resume=True)
-    save_encoder(tmp_path / "b" / "encoder.safetensors", DenseEncoder(EncoderConfig(architecture="resnet18")), {})
+    save_encoder(
+        tmp_path / "b" / "encoder.safetensors",
+        DenseEncoder(EncoderConfig(architecture="resnet18")),
+        {},
+    )
     other = load_encoder(str(tmp_path / "b"), device="cpu", layer="res3")
-    with pytest.raises(InputError, match=r"propagation\.json: has encoder .*a, not .*b; pass the same"):
+    with pytest.raises(
+        InputError, match=r"propagation\.json: has encoder .*a, not .*b; pass the same"
+    ):
         write_all(three[:1], replace(writer(), encoder=other), out, resume=True)
 
 
-def test_a_broken_sequence_does_not_lose_the_others(three, benchmark, tmp_path: Path, capsys) -> None:
+def test_a_broken_sequence_does_not_lose_the_others(
+    three, benchmark, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "out"
     frame = benchmark.root / "JPEGImages" / "480p" / "two" / "00003.jpg"
     whole = frame.read_bytes()
@@ -176,15 +214,24 @@ def test_a_broken_sequence_does_not_lose_the_others(three, benchmark, tmp_path: 
     assert evaluator(*options(benchmark, out)) == 1
     broken, last = capsys.readouterr().err.splitlines()
     assert broken.startswith(f"two: {frame}: image cannot be read")
-    assert last == "error: 1 of 3 sequences have no result, the others do; fix them and pass --resume"
-    assert sorted(path.name for path in out.iterdir()) == [".propagation", "one", "propagation.json", "zebra"]
+    assert (
+        last == "error: 1 of 3 sequences have no result, the others do; fix them and pass --resume"
+    )
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".propagation",
+        "one",
+        "propagation.json",
+        "zebra",
+    ]
     frame.write_bytes(whole)
     assert evaluator(*options(benchmark, out, "--resume")) == 0
     assert evaluator(*options(benchmark, tmp_path / "whole")) == 0
     assert files(out) == files(tmp_path / "whole")
 
 
-def test_unusable_given_masks_are_told_of_and_all_of_them_touch_nothing(three, benchmark, tmp_path, capsys) -> None:
+def test_unusable_given_masks_are_told_of_and_all_of_them_touch_nothing(
+    three, benchmark, tmp_path, capsys
+) -> None:
     out = tmp_path / "out"
     write_mask(benchmark.annotation("zebra", 0), np.zeros((24, 40), np.uint8))
     assert evaluator(*options(benchmark, out, "--sequences", "zebra")) == 2
@@ -192,7 +239,9 @@ def test_unusable_given_masks_are_told_of_and_all_of_them_touch_nothing(three, b
     assert not out.exists()
     assert list(run(three[1:], out)) == ["zebra"]
     write_mask(benchmark.annotation("two", 0), np.zeros((5, 5), np.uint8))
-    with pytest.raises(InputError, match=r"00000\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"):
+    with pytest.raises(
+        InputError, match=r"00000\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"
+    ):
         run(three[1:], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -210,16 +259,26 @@ def test_shards_share_a_folder_or_have_their_own(three, benchmark, tmp_path: Pat
     folders = [tmp_path / "shard1", tmp_path / "shard2"]
     assert evaluator(*score, "--results", *folders, "--out", tmp_path / "tables") == 0
     for table in ("global_results-val.csv", "per-sequence_results-val.csv"):
-        assert (tmp_path / "tables" / table).read_bytes() == (tmp_path / "whole" / table).read_bytes()
-    merged, whole = (json.loads((tmp_path / out / "results.json").read_text()) for out in ("tables", "whole"))
+        assert (tmp_path / "tables" / table).read_bytes() == (
+            tmp_path / "whole" / table
+        ).read_bytes()
+    merged, whole = (
+        json.loads((tmp_path / out / "results.json").read_text()) for out in ("tables", "whole")
+    )
     ways = {name: one.pop("masks") for name, one in merged["sequences"].items()}
     assert ways == {"one": "../shard1", "two": "../shard2", "zebra": "../shard1"}
     assert merged == whole
     capsys.readouterr()
     for spoil, said in (
         (lambda: None, "--results: names 2 folders"),
-        (lambda: shutil.copytree(folders[0] / "one", folders[1] / "one"), f"{folders[0]} holds this sequence too"),
-        (lambda: [shutil.rmtree(folder / "one") for folder in folders], "none of the folders holds one"),
+        (
+            lambda: shutil.copytree(folders[0] / "one", folders[1] / "one"),
+            f"{folders[0]} holds this sequence too",
+        ),
+        (
+            lambda: [shutil.rmtree(folder / "one") for folder in folders],
+            "none of the folders holds one",
+        ),
         (lambda: edit_settings(folders[1]), "propagation.json: has topk 9, not 10"),
     ):
         spoil()

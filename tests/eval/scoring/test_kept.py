@@ -1,4 +1,6 @@
-"""Scores that are kept, reused and refused: interruptions, shards, changed masks and annotations."""
+"""Scores that are kept, reused and refused: interruptions, shards, changed masks and
+annotations.
+"""
 
 import json
 import os
@@ -23,7 +25,7 @@ from densevos_eval.scoring.folders import located
 from densevos_eval.scoring.kept import KEPT, KeptArrays
 from densevos_eval.scoring.results import results_json
 from densevos_eval.scoring.score import score
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.conftest import ROOT
 from tests.eval.conftest import Benchmark
 
@@ -34,7 +36,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     measure_objects = objects.measure_objects
 
-    def watched(sequence: Sequence, *rest):
+    def watched(sequence: VideoSequence, *rest):
         names.append(sequence.name)
         return measure_objects(sequence, *rest)
 
@@ -43,7 +45,15 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(benchmark: Benchmark, *more: object) -> int:
-    fixed = ["score", "--dataset", "davis17", "--root", benchmark.root, "--results", benchmark.results]
+    fixed = [
+        "score",
+        "--dataset",
+        "davis17",
+        "--root",
+        benchmark.root,
+        "--results",
+        benchmark.results,
+    ]
     return console.run(lambda: cli.dispatch([str(one) for one in (*fixed, "--workers", 1, *more)]))
 
 
@@ -95,7 +105,9 @@ def test_kept_scores_are_only_of_the_very_same_files_and_rules(benchmark, scored
 
     def again(protocol=DAVIS17) -> list[str]:
         scored.clear()
-        again.scores = score(sequences, benchmark.results, benchmark_metric(protocol), split="val", kept=kept)
+        again.scores = score(
+            sequences, benchmark.results, benchmark_metric(protocol), split="val", kept=kept
+        )
         return list(scored)
 
     assert again() == ["one", "two"]
@@ -118,11 +130,15 @@ def test_kept_scores_are_only_of_the_very_same_files_and_rules(benchmark, scored
     assert again() == ["one", "two"]
 
 
-def test_a_broken_sequence_is_mended_without_scoring_the_others_again(benchmark, scored, capsys) -> None:
+def test_a_broken_sequence_is_mended_without_scoring_the_others_again(
+    benchmark, scored, capsys
+) -> None:
     whole = benchmark.result("two", 3).read_bytes()
     benchmark.result("two", 3).write_bytes(whole[:40])
     assert run(benchmark) == 1
-    assert capsys.readouterr().err.startswith(f"two: {benchmark.result('two', 3)}: mask cannot be read")
+    assert capsys.readouterr().err.startswith(
+        f"two: {benchmark.result('two', 3)}: mask cannot be read"
+    )
     benchmark.result("two", 3).write_bytes(whole)
     scored.clear()
     assert run(benchmark, "--resume") == 0
@@ -142,7 +158,9 @@ def test_scores_of_shards_are_those_of_one_run(benchmark, tmp_path: Path, scored
         assert file.read_bytes() == (tmp_path / "parts" / file.name).read_bytes()
 
 
-def test_results_of_other_masks_or_annotations_are_refused(benchmark, tmp_path: Path, capsys) -> None:
+def test_results_of_other_masks_or_annotations_are_refused(
+    benchmark, tmp_path: Path, capsys
+) -> None:
     assert run(benchmark) == 0
     assert run(benchmark, "--out", tmp_path / "tables") == 0
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
@@ -154,16 +172,28 @@ def test_results_of_other_masks_or_annotations_are_refused(benchmark, tmp_path: 
     for spoil in (shift, Path.unlink):
         spoil(benchmark.result("two", 2))
         for one in (results, tables):
-            with pytest.raises(InputError, match=r"results\.json: is of other masks of two than .* holds now; score"):
+            with pytest.raises(
+                InputError,
+                match=r"results\.json: is of other masks of two than .* holds now; score",
+            ):
                 check_fresh(one)
-    report = ["report", str(benchmark.results), "--dataset", "davis17", "--root", str(benchmark.root)]
+    report = [
+        "report",
+        str(benchmark.results),
+        "--dataset",
+        "davis17",
+        "--root",
+        str(benchmark.root),
+    ]
     assert console.run(lambda: cli.dispatch(report)) == 2
     assert console.run(lambda: cli.dispatch(["compare", str(benchmark.results)])) == 2
     assert capsys.readouterr().err.count("is of other masks of two") == 2
     benchmark.result("two", 2).write_bytes(mask)
     shift(benchmark.annotation("one", 2))
     check_fresh(results)
-    with pytest.raises(InputError, match=r"is of other annotations of one than there are now; score again"):
+    with pytest.raises(
+        InputError, match=r"is of other annotations of one than there are now; score again"
+    ):
         check_fresh(results, sequences)
     assert run(benchmark) == 0
     with pytest.raises(InputError, match="one is scored against other annotations"):
@@ -171,7 +201,15 @@ def test_results_of_other_masks_or_annotations_are_refused(benchmark, tmp_path: 
 
 
 def test_folders_for_results_and_tables_are_named(benchmark, capsys) -> None:
-    fixed = ["score", "--dataset", "davis17", "--root", str(benchmark.root), "--results", str(benchmark.results)]
+    fixed = [
+        "score",
+        "--dataset",
+        "davis17",
+        "--root",
+        str(benchmark.root),
+        "--results",
+        str(benchmark.results),
+    ]
     assert console.run(lambda: cli.dispatch([*fixed, str(benchmark.root)])) == 2
     assert "--results: names 2 folders" in capsys.readouterr().err
     assert run(benchmark, "--shard", "x") == 2

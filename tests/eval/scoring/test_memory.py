@@ -21,7 +21,10 @@ NAMES = [f"{t:05d}" for t in range(FRAMES)]
 
 
 def results_of(benchmark) -> dict[str, np.ndarray]:
-    return {name: np.stack([read_mask(benchmark.result(name, t)) for t in range(FRAMES)]) for name in ("one", "two")}
+    return {
+        name: np.stack([read_mask(benchmark.result(name, t)) for t in range(FRAMES)])
+        for name in ("one", "two")
+    }
 
 
 @pytest.mark.parametrize("dataset", ["davis16", "davis17"])
@@ -35,14 +38,20 @@ def test_sequences_of_a_benchmark_score_as_on_disk(benchmark, dataset: str) -> N
 
 def test_arrays_score_as_a_folder_of_them_does(benchmark) -> None:
     truth = {
-        name: np.stack([read_mask(benchmark.annotation(name, t)) for t in range(FRAMES)]) for name in ("one", "two")
+        name: np.stack([read_mask(benchmark.annotation(name, t)) for t in range(FRAMES)])
+        for name in ("one", "two")
     }
-    for folder, kept in ((benchmark.root / "JPEGImages", "480p"), (benchmark.root / "Annotations", "480p")):
+    for folder, kept in (
+        (benchmark.root / "JPEGImages", "480p"),
+        (benchmark.root / "Annotations", "480p"),
+    ):
         for sequence in (folder / kept).iterdir():
             sequence.rename(folder / sequence.name)
         (folder / kept).rmdir()
     metric = benchmark_metric(find_protocol("folder"))
-    expected = score(load_sequences("folder", benchmark.root), benchmark.results, metric, split="val")
+    expected = score(
+        load_sequences("folder", benchmark.root), benchmark.results, metric, split="val"
+    )
     for masks in (
         results_of(benchmark),
         {name: list(one.astype(float)) for name, one in results_of(benchmark).items()},
@@ -57,7 +66,10 @@ def test_one_video_needs_no_name_and_frames_may_have_names() -> None:
     named = {name: np.roll(mask, 4, 1) for name, mask in zip(NAMES, truth, strict=True)}
     scores = evaluate(named, some)
     assert scores.details["video"]["objects"]["1"]["J"].tolist() == [0.5]
-    assert evaluate(named, some, count_ends=True).details["video"]["objects"]["1"]["J"].tolist() == [0.5] * 3
+    assert (
+        evaluate(named, some, count_ends=True).details["video"]["objects"]["1"]["J"].tolist()
+        == [0.5] * 3
+    )
 
 
 def test_scores_are_shown_as_tables() -> None:
@@ -85,9 +97,19 @@ def test_scores_are_shown_as_tables() -> None:
         ({"a": 1}, {"a": 1}, {"dataset": "jhmdb"}, "dataset jhmdb: is scored by joints"),
         ({"a": 1}, {"b": 1}, {}, "results: lack sequence b; they have a"),
         (1, {"a": 1, "b": 1}, {}, r"results: are of one video, and there are 2; give them by name"),
-        ("masks", 1, {}, "results: sequence video: must be ids .* is a str; densevos-eval score takes folders"),
+        (
+            "masks",
+            1,
+            {},
+            "results: sequence video: must be ids .* is a str; densevos-eval score takes folders",
+        ),
         (0.5, 1, {}, "results: sequence video, frame 00000: mask must hold ids .* not whole"),
-        (1, 1, {"dataset": "davis17", "count_ends": True}, "count_ends: davis17 itself says which frames count"),
+        (
+            1,
+            1,
+            {"dataset": "davis17", "count_ends": True},
+            "count_ends: davis17 itself says which frames count",
+        ),
     ],
 )
 def test_what_cannot_be_scored(results, truth, options: dict, message: str) -> None:
@@ -108,7 +130,9 @@ def test_masks_that_are_missing_or_of_another_size(benchmark) -> None:
         evaluate(dict.fromkeys(NAMES[:3], truth[0]), dict(zip(NAMES, truth, strict=True)))
     with pytest.raises(InputError, match="frame 00001: mask is 20x24 but its annotation is 40x24"):
         evaluate(truth[:, :, ::2], truth)
-    with pytest.raises(InputError, match=r"mask must be ids \[H,W\], is \[40\]; give ids \[T,H,W\]"):
+    with pytest.raises(
+        InputError, match=r"mask must be ids \[H,W\], is \[40\]; give ids \[T,H,W\]"
+    ):
         evaluate(truth[0], truth[0])
     with pytest.raises(InputError, match="dataset: is missing; name the benchmark"):
         evaluate(results_of(benchmark), load_sequences("davis17", benchmark.root))

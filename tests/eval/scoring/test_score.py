@@ -62,7 +62,9 @@ def test_tables_have_the_official_columns(benchmark, monkeypatch, capsys) -> Non
 
 def test_results_json_holds_every_frame_at_full_precision(benchmark, monkeypatch) -> None:
     assert run(monkeypatch, command(benchmark)) == 0
-    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
+    everything = json.loads(
+        (benchmark.results / "results.json").read_text(), parse_constant=pytest.fail
+    )
     assert everything["dataset"] == "davis17"
     assert everything["split"] == "val"
     assert everything["version"]
@@ -82,7 +84,9 @@ def test_results_json_holds_every_frame_at_full_precision(benchmark, monkeypatch
 def test_davis16_merges_objects_of_any_id(benchmark, monkeypatch) -> None:
     for t in range(6):
         mask = read_mask(benchmark.annotation("two", t))
-        Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(benchmark.result("two", t))
+        Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(
+            benchmark.result("two", t)
+        )
     assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
     assert table(benchmark.results / "per-sequence_results-val.csv")[1:] == [
         ["one_1", "1.000", "1.000"],
@@ -99,17 +103,29 @@ def as_blackswan(benchmark) -> None:
     (benchmark.root / "ImageSets" / "2016" / "val.txt").write_text("blackswan\ntwo\n")
 
 
-def test_davis16_has_temporal_stability_of_the_official_sequences(benchmark, monkeypatch, capsys) -> None:
+def test_davis16_has_temporal_stability_of_the_official_sequences(
+    benchmark, monkeypatch, capsys
+) -> None:
     as_blackswan(benchmark)
     write_mask(benchmark.result("blackswan", 3), np.zeros((24, 40), np.uint8))
     assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
-    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
-    assert everything["sequences"]["blackswan"]["T"] == [0, None, None]  # it only moves; no polygon in frame 3
+    everything = json.loads(
+        (benchmark.results / "results.json").read_text(), parse_constant=pytest.fail
+    )
+    assert everything["sequences"]["blackswan"]["T"] == [
+        0,
+        None,
+        None,
+    ]  # it only moves; no polygon in frame 3
     assert everything["sequences"]["blackswan"]["T-Mean"] == everything["overall"]["T-Mean"] == 0
     assert "T-Mean" not in everything["sequences"]["two"]
     assert "T-Mean" not in table(benchmark.results / "global_results-val.csv")[0]
     shown = capsys.readouterr().out.splitlines()
-    assert [len(line.split()) for line in shown if line.split()[:1] in (["overall"], ["blackswan"], ["two"])] == [
+    assert [
+        len(line.split())
+        for line in shown
+        if line.split()[:1] in (["overall"], ["blackswan"], ["two"])
+    ] == [
         9,
         9,
         8,
@@ -128,14 +144,22 @@ def test_stability_without_any_polygon_is_null(benchmark, monkeypatch) -> None:
     for t in range(6):
         write_mask(benchmark.result("blackswan", t), np.zeros((24, 40), np.uint8))
     assert run(monkeypatch, command(benchmark, dataset="davis16")) == 0
-    everything = json.loads((benchmark.results / "results.json").read_text(), parse_constant=pytest.fail)
+    everything = json.loads(
+        (benchmark.results / "results.json").read_text(), parse_constant=pytest.fail
+    )
     assert everything["overall"]["T-Mean"] is None
 
 
 def test_decay_uint8_reaches_the_tables() -> None:
-    long = {"ids": np.array([1]), "J": np.linspace(1, 0, 500)[None], "F": np.linspace(1, 0, 500)[None]}
+    long = {
+        "ids": np.array([1]),
+        "J": np.linspace(1, 0, 500)[None],
+        "F": np.linspace(1, 0, 500)[None],
+    }
     plain, wrapped = (
-        ObjectsMetric(benchmark=replace(DAVIS17, decay_uint8=flag)).combine({"one": long}).overall["J-Decay"]
+        ObjectsMetric(benchmark=replace(DAVIS17, decay_uint8=flag))
+        .combine({"one": long})
+        .overall["J-Decay"]
         for flag in (False, True)
     )
     assert plain == pytest.approx(0.75, abs=0.01)
@@ -166,7 +190,10 @@ def test_extra_files_change_nothing(benchmark) -> None:
     write_mask(benchmark.result("one", 6), np.ones((3, 3), np.uint8))
     (benchmark.results / "one" / "notes.txt").write_text("mine")
     (benchmark.results / "three").mkdir()
-    assert as_json(score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val")) == before
+    assert (
+        as_json(score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val"))
+        == before
+    )
 
 
 def test_number_of_workers_does_not_matter(benchmark) -> None:
@@ -181,12 +208,16 @@ def test_a_broken_sequence_does_not_lose_the_others(benchmark, workers: int) -> 
     sequences = load_sequences(DAVIS17, benchmark.root, "val")
     whole = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val")
     write_mask(benchmark.result("two", 3), np.zeros((5, 5), np.uint8))
-    scores = score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=workers)
+    scores = score(
+        sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=workers
+    )
     assert list(scores.broken) == ["two"]
     assert "00003.png: mask is 5x5" in scores.broken["two"]
     assert as_json(scores)["sequences"] == {"one": as_json(whole)["sequences"]["one"]}
     write_mask(benchmark.result("one", 2), np.zeros((5, 5), np.uint8))
-    with pytest.raises(InputError, match=r"00002\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"):
+    with pytest.raises(
+        InputError, match=r"00002\.png: mask is 5x5 .* \(and so for the 1 other sequences\)"
+    ):
         score(sequences, benchmark.results, benchmark_metric(DAVIS17), split="val", workers=workers)
 
 
@@ -217,7 +248,8 @@ def test_unsupervised_matches_proposals_and_ignores_void(benchmark) -> None:
         truth = read_mask(annotations / f"{t:05d}.png").copy()
         truth[:, 35:] = 255
         write_mask(annotations / f"{t:05d}.png", truth)
-        # Proposals 5 and 2 are the objects 1 and 2; what lies on void, and proposal 9, costs nothing.
+        # Proposals 5 and 2 are the objects 1 and 2; what lies on void, and proposal 9, costs
+        # nothing.
         proposals = np.select([truth == 1, truth == 2, truth == 255], [5, 2, 2]).astype(np.uint8)
         proposals[11, 2:6] = 9
         write_mask(benchmark.result("two", t), proposals)
@@ -303,7 +335,12 @@ def test_a_broken_sequence_alone_is_one_line_status_two_and_nothing_written(
 ) -> None:
     named = spoil(benchmark)
     before = sorted(benchmark.results.rglob("*"))
-    assert run(monkeypatch, command(benchmark, "--sequences", "one" if "one" in named.parts else "two")) == 2
+    assert (
+        run(
+            monkeypatch, command(benchmark, "--sequences", "one" if "one" in named.parts else "two")
+        )
+        == 2
+    )
     said = capsys.readouterr()
     assert len(said.err.strip().splitlines()) == 1
     assert said.err.startswith(f"error: {named}: ")
@@ -327,7 +364,9 @@ def test_a_broken_sequence_is_told_of_at_the_end_and_no_table_is_taken_for_whole
     assert list(everything["broken"]) == ["two"]
     assert list(everything["sequences"]) == ["one"]
     assert not list(benchmark.results.glob("*.csv"))
-    with pytest.raises(InputError, match=r"results\.json: is not of the whole split, two is broken"):
+    with pytest.raises(
+        InputError, match=r"results\.json: is not of the whole split, two is broken"
+    ):
         read_results(benchmark.results)
 
 
@@ -369,7 +408,10 @@ def test_annotations_resized_to_the_size_of_masks(benchmark, monkeypatch, capsys
     assert run(monkeypatch, command(benchmark)) > 0
     assert f"or resize annotations with --annotation-size {size}" in capsys.readouterr().err
     assert run(monkeypatch, command(benchmark, "--annotation-size", size)) == 0
-    assert json.loads((benchmark.results / "results.json").read_text())["overall"]["J-Mean"] == expected
+    assert (
+        json.loads((benchmark.results / "results.json").read_text())["overall"]["J-Mean"]
+        == expected
+    )
     for wrong, complaint in (
         ("480", "--annotation-size 480: must be HEIGHTxWIDTH"),
         ("9x9", "leave --annotation-size"),

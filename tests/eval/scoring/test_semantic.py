@@ -47,7 +47,9 @@ def root(tmp_path: Path) -> Path:
     for name, (height, width) in SIZES.items():
         for kind in ("images", "masks"):
             (root / kind / "val").mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (width, height), (90, 120, 30)).save(root / "images" / "val" / f"{name}.jpg")
+        Image.new("RGB", (width, height), (90, 120, 30)).save(
+            root / "images" / "val" / f"{name}.jpg"
+        )
         write_mask(root / "masks" / "val" / f"{name}.png", labels(name))
     (root / "classes.txt").write_text("\n".join(CLASSES))
     return root
@@ -86,7 +88,9 @@ def test_pixels_of_all_frames_are_counted_together(root: Path, results: Path) ->
     each = jaccard_score(truth[counted], found[counted], labels=[0, 1, 2], average=None)
     assert scores.rows.details["averaged"] == list(CLASSES[:3])
     assert scores.overall["mIoU"] == pytest.approx(each.mean())
-    assert scores.overall["pixel accuracy"] == pytest.approx(np.mean(truth[counted] == found[counted]))
+    assert scores.overall["pixel accuracy"] == pytest.approx(
+        np.mean(truth[counted] == found[counted])
+    )
     assert list(scores.sequences) == ["a", "b", "c"]
 
 
@@ -112,10 +116,15 @@ def test_files_say_what_is_scored(root: Path, results: Path, tmp_path: Path) -> 
     assert np.asarray(Image.open(tmp_path / "tables" / "confusion.png")).ndim == 3
 
 
-def test_the_table_says_what_is_averaged(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_what_is_averaged(
+    root: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert score(root, results) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "folder val: mean over 3 classes, background included (1 without annotation left out)" in out
+    assert (
+        "folder val: mean over 3 classes, background included (1 without annotation left out)"
+        in out
+    )
     assert "3 frames, void not counted" in out
     assert "kite – –" in out
 
@@ -130,7 +139,9 @@ def test_masks_of_images_may_lie_side_by_side(root: Path, results: Path, tmp_pat
         (tmp_path / "flat").mkdir(exist_ok=True)
         write_mask(tmp_path / "flat" / f"{name}.png", predictions(name))
     inside, beside = (score_classes(val(root), folder) for folder in (results, tmp_path / "flat"))
-    np.testing.assert_array_equal(inside.rows.details["confusion"], beside.rows.details["confusion"])
+    np.testing.assert_array_equal(
+        inside.rows.details["confusion"], beside.rows.details["confusion"]
+    )
     assert inside.provenance["a"].fingerprints == beside.provenance["a"].fingerprints
 
 
@@ -163,7 +174,9 @@ def test_a_bad_mask_is_one_line_and_loses_nothing(spoil, root: Path, results: Pa
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"c: {told}")
-    assert lines[1] == ("error: 1 of 3 sequences have no result, the others do; fix them and pass --resume")
+    assert lines[1] == (
+        "error: 1 of 3 sequences have no result, the others do; fix them and pass --resume"
+    )
     kept = json.loads((results / "results.json").read_text())
     assert list(kept["broken"]) == ["c"]
     assert list(kept["sequences"]) == ["a", "b"]
@@ -171,14 +184,18 @@ def test_a_bad_mask_is_one_line_and_loses_nothing(spoil, root: Path, results: Pa
     assert not (results / "confusion.png").exists()
 
 
-def test_nothing_to_score_is_one_line(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_score_is_one_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert score(root, tmp_path / "nowhere") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("mask is missing (and so for the 2 other sequences)")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_wrong_annotation_is_told_of(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_annotation_is_told_of(
+    root: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_mask(root / "masks" / "val" / "a.png", np.full(SIZES["a"], 9))
     assert score(root, results) == 1
     assert "a.png: value 9 (600 pixels) is outside the class map" in capsys.readouterr().err
@@ -186,18 +203,28 @@ def test_a_wrong_annotation_is_told_of(root: Path, results: Path, capsys: pytest
 
 def test_masks_of_other_classes_are_refused(root: Path, results: Path) -> None:
     (results / "segment.json").write_text(json.dumps({"classes": ["sky", "road"]}))
-    with pytest.raises(InputError, match="masks hold the classes sky, road, the set has background, dog"):
+    with pytest.raises(
+        InputError, match="masks hold the classes sky, road, the set has background, dog"
+    ):
         score_classes(val(root), results)
 
 
 def test_a_set_without_labels_is_refused(root: Path, results: Path) -> None:
-    with pytest.raises(InputError, match="--set folder: has no labels, so there is nothing to score"):
+    with pytest.raises(
+        InputError, match="--set folder: has no labels, so there is nothing to score"
+    ):
         score_classes(open_set(f"folder:{root}", "val", labels=False), results)
 
 
-def test_old_spelling_names_the_new_one(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_spelling_names_the_new_one(
+    root: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     where = ("--dataset", "folder", "--root", root, "--results", results)
-    for metric in (["--metric=miou"], ["--metric", "miou"], ["--metric", "miou", "--classes", "dog"]):
+    for metric in (
+        ["--metric=miou"],
+        ["--metric", "miou"],
+        ["--metric", "miou", "--classes", "dog"],
+    ):
         assert run("score", *where, *metric) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: --dataset: is now --set SET:ROOT")
@@ -209,7 +236,10 @@ def test_metric_is_an_option(root: Path, results: Path, capsys: pytest.CaptureFi
     assert run("score", "--metric", "miou", *where) == 0
     capsys.readouterr()
     assert run("score", *where, "--metric", "dice") == 2
-    assert f"error: --metric dice: is none of {', '.join(metric_classes())}; name" in capsys.readouterr().err
+    assert (
+        f"error: --metric dice: is none of {', '.join(metric_classes())}; name"
+        in capsys.readouterr().err
+    )
     assert run("score", *where, "--metric", "objects") == 2
     assert "--metric objects: scores benchmarks, not labelled sets" in capsys.readouterr().err
 
@@ -217,9 +247,18 @@ def test_metric_is_an_option(root: Path, results: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        (("--sequences", "a"), "--sequences: is for a benchmark (--dataset), not for a labelled set; leave it out"),
-        (("--no-stability",), "--no-stability: is for a benchmark (--dataset), not for a labelled set; leave it out"),
-        (("--dataset", "folder"), "--dataset: is for a benchmark (--dataset), not for a labelled set; leave it out"),
+        (
+            ("--sequences", "a"),
+            "--sequences: is for a benchmark (--dataset), not for a labelled set; leave it out",
+        ),
+        (
+            ("--no-stability",),
+            "--no-stability: is for a benchmark (--dataset), not for a labelled set; leave it out",
+        ),
+        (
+            ("--dataset", "folder"),
+            "--dataset: is for a benchmark (--dataset), not for a labelled set; leave it out",
+        ),
     ],
 )
 def test_options_of_benchmarks_are_refused(option, told, root: Path, results: Path, capsys) -> None:
@@ -227,7 +266,9 @@ def test_options_of_benchmarks_are_refused(option, told, root: Path, results: Pa
     assert capsys.readouterr().err == f"error: {told}\n"
 
 
-def test_wanted_classes_are_scored(root: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wanted_classes_are_scored(
+    root: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for file in results.glob("*/*.png"):
         write_mask(file, (read_mask(file) == 1).astype(np.uint8))
     assert score(root, results, "--wanted", "dog") == 0
@@ -235,7 +276,9 @@ def test_wanted_classes_are_scored(root: Path, results: Path, capsys: pytest.Cap
     assert list(told["classes"]) == ["background", "dog"]
 
 
-def test_shards_and_interrupted_runs_of_classes_go_on(root: Path, results: Path, tmp_path: Path) -> None:
+def test_shards_and_interrupted_runs_of_classes_go_on(
+    root: Path, results: Path, tmp_path: Path
+) -> None:
     assert score(root, results, "--out", tmp_path / "whole") == 0
     for i in (1, 2):
         assert score(root, results, "--out", tmp_path / "parts", "--shard", f"{i}/2") == 0
@@ -250,8 +293,20 @@ def test_scoring_loads_no_torch(root: Path, results: Path) -> None:
         "import sys; from densevos_eval import cli; cli.dispatch(sys.argv[1:]);"
         " sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, "score", "--set", f"folder:{root}", "--results", str(results)]
-    assert subprocess.run([*command, "--workers", "1"], check=False, capture_output=True).returncode == 0
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "score",
+        "--set",
+        f"folder:{root}",
+        "--results",
+        str(results),
+    ]
+    assert (
+        subprocess.run([*command, "--workers", "1"], check=False, capture_output=True).returncode
+        == 0
+    )
 
 
 @pytest.fixture
@@ -265,45 +320,64 @@ def two(root: Path, results: Path, tmp_path: Path) -> list[Path]:
     return [results, tmp_path / "perfect"]
 
 
-def test_compare_shows_classes_side_by_side(two: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_shows_classes_side_by_side(
+    two: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("compare", *two) == 0
     first, second = (json.loads((folder / "results.json").read_text()) for folder in two)
     told = capsys.readouterr().out
-    assert "**folder val, 3 sequences, in per cent; differences to results**" in told  # mIoU has no interval
+    assert (
+        "**folder val, 3 sequences, in per cent; differences to results**" in told
+    )  # mIoU has no interval
     dog, mean = (100 * one for one in (first["classes"]["dog"]["IoU"], first["overall"]["mIoU"]))
     assert f"| dog | {dog:.1f} | 100.0 (+{100 - dog:.1f}) |" in told
     assert "| kite | – | – (–) |" in told
     assert f"| results | {mean:.1f} |" in told
     assert second["overall"]["mIoU"] == 1
     assert run("compare", *two, "--format", "csv") == 0
-    assert f"perfect,overall,IoU dog,1.0,{1 - first['classes']['dog']['IoU']}" in capsys.readouterr().out
+    assert (
+        f"perfect,overall,IoU dog,1.0,{1 - first['classes']['dog']['IoU']}"
+        in capsys.readouterr().out
+    )
 
 
-def test_compare_refuses_other_classes_and_other_masks(two: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_refuses_other_classes_and_other_masks(
+    two: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     told = json.loads((two[1] / "results.json").read_text())
     del told["classes"]
     (two[1] / "results.json").write_text(json.dumps(told))
     assert run("compare", *two) == 2
-    assert "its classes are none, there background, dog, car, kite; score both alike" in capsys.readouterr().err
+    assert (
+        "its classes are none, there background, dog, car, kite; score both alike"
+        in capsys.readouterr().err
+    )
     write_mask(two[0] / "a" / "a.png", labels("a") % 255)
     assert run("compare", two[0]) == 2
     assert "is of other masks of a than" in capsys.readouterr().err
 
 
-def test_report_of_classes_is_refused(two: list[Path], root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_of_classes_is_refused(
+    two: list[Path], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in SIZES:  # a benchmark of this name is there too
         (root / "JPEGImages" / name).mkdir(parents=True)
         (root / "Annotations" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(root / "JPEGImages" / name / "00000.jpg")
         write_mask(root / "Annotations" / name / "00000.png", np.ones((8, 8)))
     assert run("report", two[0], "--dataset", "folder", "--root", root) == 2
-    assert "has IoU of classes, of which there is no page; look at confusion.png" in capsys.readouterr().err
+    assert (
+        "has IoU of classes, of which there is no page; look at confusion.png"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_picture_is_darker_where_the_share_is_larger() -> None:
     classes = ("sky", "a rather long name of a class", "road")
     picture = confusion_picture(np.array([[90, 10, 0], [0, 0, 0], [0, 0, 5]]), classes, "title")
-    grid = picture[-16 - 3 * 44 :, -16 - 3 * 44 : -16].astype(int)  # cells of 44 pixels before a margin of 16
+    grid = picture[-16 - 3 * 44 :, -16 - 3 * 44 : -16].astype(
+        int
+    )  # cells of 44 pixels before a margin of 16
     tints = np.array([[grid[44 * i + 3, 44 * j + 3].sum() for j in range(3)] for i in range(3)])
     assert tints[0, 0] < tints[0, 1] < tints[0, 2] == 3 * 255
     assert tints[1].tolist() == [3 * 255] * 3

@@ -33,11 +33,23 @@ def evaluator(*arguments: object) -> int:
     return console.run(lambda: cli.dispatch([str(a) for a in arguments]))
 
 
-def test_all_frames_count_or_all_but_the_ends(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Half of the square is found in two of four frames: J is 1/3 there, and the ends are perfect."""
+def test_all_frames_count_or_all_but_the_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Half of the square is found in two of four frames: J is 1/3 there, and the ends are
+    perfect.
+    """
     put(tmp_path / "truth" / "a", [square(5)] * 4)
     put(tmp_path / "results" / "a", [square(5), square(10), square(10), square(5)])
-    where = ("score", "--truth", tmp_path / "truth", "--results", tmp_path / "results", "--workers", 1)
+    where = (
+        "score",
+        "--truth",
+        tmp_path / "truth",
+        "--results",
+        tmp_path / "results",
+        "--workers",
+        1,
+    )
     for options, expected in (((), 2 / 3), (("--skip-ends",), 1 / 3)):
         assert evaluator(*where, *options) == 0
         results = json.loads((tmp_path / "results" / "results.json").read_text())
@@ -48,9 +60,16 @@ def test_all_frames_count_or_all_but_the_ends(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("truth", "results"),
-    [("truth", "results"), ("truth/a", "results/a"), ("truth/a", "results"), ("truth", "results/a")],
+    [
+        ("truth", "results"),
+        ("truth/a", "results/a"),
+        ("truth/a", "results"),
+        ("truth", "results/a"),
+    ],
 )
-def test_masks_lie_in_a_folder_of_the_sequence_or_not(tmp_path: Path, truth: str, results: str) -> None:
+def test_masks_lie_in_a_folder_of_the_sequence_or_not(
+    tmp_path: Path, truth: str, results: str
+) -> None:
     put(tmp_path / "truth" / "a", [square(5)] * 2)
     put(tmp_path / "results" / "a", [square(5)] * 3)
     found = two_folders(tmp_path / truth, tmp_path / results)
@@ -73,17 +92,32 @@ def test_true_masks_may_be_painted(tmp_path: Path) -> None:
     """The second object is the one of the colour that appears second, in whatever frame."""
     for t, colours in enumerate(([(0, 0, 0), (255, 0, 0)], [(0, 0, 0), (0, 0, 255)])):
         (tmp_path / "truth").mkdir(exist_ok=True)
-        Image.fromarray(np.array(colours, np.uint8)[square(5 * t)]).save(tmp_path / "truth" / f"{t:05d}.png")
+        Image.fromarray(np.array(colours, np.uint8)[square(5 * t)]).save(
+            tmp_path / "truth" / f"{t:05d}.png"
+        )
     put(tmp_path / "results", [square(0), square(5, 2)])
     (sequence,) = two_folders(tmp_path / "truth", tmp_path / "results").sequences
     for t, file in enumerate(sequence.truth):
         np.testing.assert_array_equal(sequence.reader(file), square(5 * t, t + 1))
-    assert evaluator("score", "--truth", tmp_path / "truth", "--results", tmp_path / "results", "--workers", 1) == 0
+    assert (
+        evaluator(
+            "score",
+            "--truth",
+            tmp_path / "truth",
+            "--results",
+            tmp_path / "results",
+            "--workers",
+            1,
+        )
+        == 0
+    )
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert results["overall"]["J&F-Mean"] == 1
 
 
-def test_what_is_missing_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_is_missing_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     truth, results = tmp_path / "truth", tmp_path / "results"
     put(truth / "a", [square(5)] * 3)
     put(results / "a", [square(5)])
@@ -91,22 +125,34 @@ def test_what_is_missing_is_named_in_one_line(tmp_path: Path, capsys: pytest.Cap
         (tmp_path / "none", "--results .*none: no such folder"),
         (truth / "a" / "00000.png", "is a file, not a folder of masks"),
         (tmp_path, "--results .*: holds no masks; they are FRAME.png, or SEQUENCE/FRAME.png"),
-        (results, "--results .*a: lacks 2 of 3 frames that --truth has: 00001, 00002; name masks as the true ones are"),
+        (
+            results,
+            "--results .*a: lacks 2 of 3 frames that --truth has: 00001, 00002; name masks as the true ones are",
+        ),
     ):
         with pytest.raises(InputError, match=reason):
             two_folders(truth, folder)
     put(results / "a", [square(5)] * 3)
     put(truth / "b", [square(5)] * 3)
-    with pytest.raises(InputError, match=r"lacks 1 of 2 folders that --truth has: b \(there: a\); name folders alike"):
+    with pytest.raises(
+        InputError,
+        match=r"lacks 1 of 2 folders that --truth has: b \(there: a\); name folders alike",
+    ):
         two_folders(truth, results)
 
     for options, reason in (
-        (("--truth", truth, "--dataset", "davis16"), "--dataset: is for a benchmark or a set, not for --truth"),
+        (
+            ("--truth", truth, "--dataset", "davis16"),
+            "--dataset: is for a benchmark or a set, not for --truth",
+        ),
         (
             ("--dataset", "davis16", "--root", truth, "--skip-ends"),
             "--skip-ends: is for two folders of masks (--truth)",
         ),
-        (("--truth", truth, "--results", truth, results), "--results: names 2 folders; name one folder"),
+        (
+            ("--truth", truth, "--results", truth, results),
+            "--results: names 2 folders; name one folder",
+        ),
     ):
         assert evaluator("score", "--results", results, *options) == 2
         assert reason in capsys.readouterr().err

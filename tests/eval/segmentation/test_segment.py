@@ -38,7 +38,7 @@ from densevos_eval.segmentation.classifier import (
 )
 from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures, ids_by_name
 from densevos_eval.segmentation.segment import SemanticSegmentation
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.densevos.data.segmentation import segmentation_copies as copies
 
 CLASSES = ("red", "green", "blue")
@@ -80,7 +80,9 @@ def blocks(name: str, height: int = 60, width: int = 90) -> np.ndarray:
 
 
 def write_set(root: Path, clips: Mapping[str, list[str]]) -> None:
-    """A `folder` set of coloured blocks, split val: images for clip "", else a folder of frames each."""
+    """A `folder` set of coloured blocks, split val: images for clip "", else a folder of frames
+    each.
+    """
     for clip, names in clips.items():
         for name in names:
             for kind in ("images", "masks"):
@@ -99,7 +101,9 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    write_set(tmp_path / "clips", {"one": [f"{t:05d}" for t in range(6)], "two": ["00000", "00001"]})
+    write_set(
+        tmp_path / "clips", {"one": [f"{t:05d}" for t in range(6)], "two": ["00000", "00001"]}
+    )
     (tmp_path / "clips" / "masks" / "val" / "one" / "00003.png").unlink()
     return tmp_path / "clips"
 
@@ -110,7 +114,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = NetworkConfig(architecture="deeplabv3", backbone="resnet18")
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("run") / "model.safetensors"
-    save_network(file, make_network(config, 3), config=config, classes=CLASSES, size=64, training={})
+    save_network(
+        file, make_network(config, 3), config=config, classes=CLASSES, size=64, training={}
+    )
     return file.parent
 
 
@@ -119,29 +125,48 @@ def run(*arguments: object) -> int:
 
 
 def segment(root: Path, out: Path, model: Path, **more: bool) -> dict:
-    return write_all(sequences_of(root), writer(root, model, overlays=more.pop("overlays", False)), out, **more)
+    return write_all(
+        sequences_of(root), writer(root, model, overlays=more.pop("overlays", False)), out, **more
+    )
 
 
-def sequences_of(root: Path, **more: str) -> list[Sequence]:
+def sequences_of(root: Path, **more: str) -> list[VideoSequence]:
     return Pictures(set=f"folder:{root}", **more).load().sequences
 
 
-def writer(root: Path, model: Path, *, size: int = 64, overlays: bool = False, **more: str) -> SemanticSegmentation:
+def writer(
+    root: Path, model: Path, *, size: int = 64, overlays: bool = False, **more: str
+) -> SemanticSegmentation:
     material = Pictures(set=f"folder:{root}", **more).load()
     file = model / "model.safetensors"
-    return SemanticSegmentation(classifier=by_colour(size=size), model=file, material=material, overlays=overlays)
+    return SemanticSegmentation(
+        classifier=by_colour(size=size), model=file, material=material, overlays=overlays
+    )
 
 
 @pytest.mark.parametrize(
     ("size", "seen"),
-    [((360, 480), (160, 224)), ((480, 360), (224, 160)), ((160, 160), (160, 160)), ((9, 9), (160, 160))],
+    [
+        ((360, 480), (160, 224)),
+        ((480, 360), (224, 160)),
+        ((160, 160), (160, 160)),
+        ((9, 9), (160, 160)),
+    ],
 )
 def test_the_short_side_is_that_of_training(size: tuple[int, int], seen: tuple[int, int]) -> None:
     assert seen_size(size, 160) == seen
 
 
-@given(count=st.integers(1, 30), clip=st.integers(1, 5), gap=st.integers(1, 4), batch=st.integers(1, 4), data=st.data())
-def test_every_wanted_frame_is_told_once(count: int, clip: int, gap: int, batch: int, data: st.DataObject) -> None:
+@given(
+    count=st.integers(1, 30),
+    clip=st.integers(1, 5),
+    gap=st.integers(1, 4),
+    batch=st.integers(1, 4),
+    data=st.data(),
+)
+def test_every_wanted_frame_is_told_once(
+    count: int, clip: int, gap: int, batch: int, data: st.DataObject
+) -> None:
     wanted = sorted(data.draw(st.sets(st.integers(0, count - 1))))
     read = list(groups(count, clip, wanted, gap=gap, batch=batch))
     told = [index for _, kept in read for _, index in kept]
@@ -158,13 +183,19 @@ def test_a_frame_is_in_the_same_clip_whatever_else_is_wanted(
     count: int, clip: int, gap: int, data: st.DataObject
 ) -> None:
     wanted = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
-    clips = {index: indices for indices, kept in groups(count, clip, range(count), gap=gap) for _, index in kept}
+    clips = {
+        index: indices
+        for indices, kept in groups(count, clip, range(count), gap=gap)
+        for _, index in kept
+    }
     for indices, kept in groups(count, clip, wanted, gap=gap):
         assert all(clips[index] == indices for _, index in kept)
 
 
 @given(count=st.integers(4, 60), clip=st.integers(2, 5), gap=st.integers(1, 6), data=st.data())
-def test_frames_of_a_clip_are_as_far_apart_as_in_training(count: int, clip: int, gap: int, data: st.DataObject) -> None:
+def test_frames_of_a_clip_are_as_far_apart_as_in_training(
+    count: int, clip: int, gap: int, data: st.DataObject
+) -> None:
     index = data.draw(st.integers(0, count - 1))
     indices = clip_of(index, count, clip, gap)
     assert index in indices
@@ -172,12 +203,21 @@ def test_frames_of_a_clip_are_as_far_apart_as_in_training(count: int, clip: int,
         (step,) = set(np.diff(indices).tolist())
         assert step <= gap
         # Training takes the widest step at which some clip around the frame lies within the video.
-        assert step == gap or all(index % wider + (clip - 1) * wider >= count for wider in range(step + 1, gap + 1))
+        assert step == gap or all(
+            index % wider + (clip - 1) * wider >= count for wider in range(step + 1, gap + 1)
+        )
 
 
 def test_clips_interlace() -> None:
     clips = [indices for indices, _ in groups(18, 4, range(18), gap=2)]
-    assert clips == [[0, 2, 4, 6], [1, 3, 5, 7], [8, 10, 12, 14], [9, 11, 13, 15], [10, 12, 14, 16], [11, 13, 15, 17]]
+    assert clips == [
+        [0, 2, 4, 6],
+        [1, 3, 5, 7],
+        [8, 10, 12, 14],
+        [9, 11, 13, 15],
+        [10, 12, 14, 16],
+        [11, 13, 15, 17],
+    ]
     assert [indices for indices, _ in groups(6, 4, range(6), gap=2)] == [[0, 1, 2, 3], [2, 3, 4, 5]]
     assert [indices for indices, _ in groups(7, 4, [1, 2], gap=2)] == [[0, 1, 2, 3], [0, 2, 4, 6]]
 
@@ -221,16 +261,36 @@ def test_the_gap_is_that_of_the_models_card(tmp_path: Path) -> None:
     config = NetworkConfig(architecture="video_swin", clip_frames=2, **sizes)
     for training, gap in (({"config": {"clips": {"gap": 3}}}, 3), ({}, 1)):
         file = tmp_path / f"{gap}.safetensors"
-        save_network(file, make_network(config, 3), config=config, classes=CLASSES, size=64, training=training)
+        save_network(
+            file,
+            make_network(config, 3),
+            config=config,
+            classes=CLASSES,
+            size=64,
+            training=training,
+        )
         classifier = load_classifier(file, CPU)
         assert classifier.gap == gap
         material = Material(sequences=[], open={})
-        assert SemanticSegmentation(classifier=classifier, model=file, material=material).settings()[""]["gap"] == gap
-    assert "gap" not in SemanticSegmentation(classifier=by_colour(), model=file, material=material).settings()[""]
+        assert (
+            SemanticSegmentation(classifier=classifier, model=file, material=material).settings()[
+                ""
+            ]["gap"]
+            == gap
+        )
+    assert (
+        "gap"
+        not in SemanticSegmentation(
+            classifier=by_colour(), model=file, material=material
+        ).settings()[""]
+    )
 
 
 def test_a_network_of_clips_sees_them_with_their_gap(clips: Path) -> None:
-    classifier, reader = by_colour(clip_frames=3, gap=2), FolderReader(clips / "images" / "val" / "one")
+    classifier, reader = (
+        by_colour(clip_frames=3, gap=2),
+        FolderReader(clips / "images" / "val" / "one"),
+    )
     every, single = dict(classifier(reader, range(6))), dict(by_colour()(reader, range(6)))
     for index in range(6):
         np.testing.assert_array_equal(every[index], single[index])
@@ -257,7 +317,12 @@ def test_masks_of_images(images: Path, model: Path, tmp_path: Path) -> None:
     assert segment(images, tmp_path / "out", model) == {}
     told = json.loads((tmp_path / "out" / "segment.json").read_text())
     assert told["classes"] == list(CLASSES)
-    assert (told["dataset"], told["split"], told["frames"], told["size"]) == ("folder", "val", "labelled", 64)
+    assert (told["dataset"], told["split"], told["frames"], told["size"]) == (
+        "folder",
+        "val",
+        "labelled",
+        64,
+    )
     for name in ("a", "b", "c"):
         with Image.open(tmp_path / "out" / name / f"{name}.png") as mask:
             assert (mask.mode, mask.size) == ("P", (90, 60))
@@ -271,7 +336,9 @@ def test_of_clips_the_labelled_frames_or_all(clips: Path, model: Path, tmp_path:
     written = sorted(file.stem for file in (tmp_path / "out" / "one").iterdir())
     assert written == ["00000", "00001", "00002", "00004", "00005"]
     shutil.rmtree(clips / "masks")
-    write_all(sequences_of(clips, frames="all"), writer(clips, model, frames="all"), tmp_path / "all")
+    write_all(
+        sequences_of(clips, frames="all"), writer(clips, model, frames="all"), tmp_path / "all"
+    )
     assert len(list((tmp_path / "all" / "one").iterdir())) == 6
     same = (read_mask(tmp_path / out / "one" / "00004.png") for out in ("out", "all"))
     np.testing.assert_array_equal(*same)
@@ -285,7 +352,9 @@ def test_overlays_are_frames_with_a_legend(images: Path, model: Path, tmp_path: 
     assert segment(images, tmp_path / "out", model, resume=True) == {}
 
 
-def test_resume_goes_on_and_overwrite_begins_anew(images: Path, model: Path, tmp_path: Path) -> None:
+def test_resume_goes_on_and_overwrite_begins_anew(
+    images: Path, model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     segment(images, out, model)
     times = {name: (out / name / f"{name}.png").stat().st_mtime_ns for name in "abc"}
@@ -301,7 +370,9 @@ def test_resume_goes_on_and_overwrite_begins_anew(images: Path, model: Path, tmp
     assert (out / "a" / "a.png").stat().st_mtime_ns != times["a"]
 
 
-def test_resume_refuses_other_settings_and_other_images(images: Path, model: Path, tmp_path: Path) -> None:
+def test_resume_refuses_other_settings_and_other_images(
+    images: Path, model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     segment(images, out, model)
     sequences = sequences_of(images)
@@ -312,9 +383,20 @@ def test_resume_refuses_other_settings_and_other_images(images: Path, model: Pat
         write_all(sequences, writer(images, model), out, resume=True)
 
 
-def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_path: Path, capsys) -> None:
+def test_one_bad_image_does_not_end_the_others(
+    images: Path, model: Path, tmp_path: Path, capsys
+) -> None:
     (images / "images" / "val" / "b.png").write_bytes(b"no image")
-    where = ("--set", f"folder:{images}", "--model", model, "--device", "cpu", "--out", tmp_path / "out")
+    where = (
+        "--set",
+        f"folder:{images}",
+        "--model",
+        model,
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "out",
+    )
     assert run("segment", *where) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"b: {images / 'images' / 'val' / 'b.png'}: image cannot be read")
@@ -330,29 +412,71 @@ def test_one_bad_image_does_not_end_the_others(images: Path, model: Path, tmp_pa
 def test_another_process_writes_the_same(clips: Path, model: Path, tmp_path: Path) -> None:
     material = Pictures(set=f"folder:{clips}").load()
     file = model / "model.safetensors"
-    load = partial(SemanticSegmentation.loaded, "cpu", options=NetworkOptions(model=file), material=material)
+    load = partial(
+        SemanticSegmentation.loaded, "cpu", options=NetworkOptions(model=file), material=material
+    )
     for out, loads in (("one", ()), ("two", (load,))):
         assert write_all(material.sequences, load(), tmp_path / out, loads=loads) == {}
     for mask in (tmp_path / "one").glob("*/*.png"):
-        np.testing.assert_array_equal(read_mask(mask), read_mask(tmp_path / "two" / mask.parent.name / mask.name))
+        np.testing.assert_array_equal(
+            read_mask(mask), read_mask(tmp_path / "two" / mask.parent.name / mask.name)
+        )
 
 
-def test_segment_then_score(images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_segment_then_score(
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     where, out = ("--set", f"folder:{images}"), tmp_path / "out"
-    assert run("segment", *where, "--model", model, "--device", "cpu", "--out", out, "--overlays") == 0
+    assert (
+        run("segment", *where, "--model", model, "--device", "cpu", "--out", out, "--overlays") == 0
+    )
     assert run("score", "--set", f"folder:{images}", "--results", out, "--workers", "1") == 0
     truth = np.concatenate([blocks(name) for name in "abc"])
     found = np.concatenate([read_mask(out / name / f"{name}.png") for name in "abc"])
     told = json.loads((out / "results.json").read_text())
     assert told["overall"]["pixel accuracy"] == pytest.approx(np.mean(truth == found))
-    assert run("segment", *where, "--model", model, "--device", "cpu", "--out", out, "--resume", "--overlays") == 0
+    assert (
+        run(
+            "segment",
+            *where,
+            "--model",
+            model,
+            "--device",
+            "cpu",
+            "--out",
+            out,
+            "--resume",
+            "--overlays",
+        )
+        == 0
+    )
     assert "mean over" in capsys.readouterr().out
 
 
 def test_own_video_gets_masks_and_a_movie(clips: Path, model: Path, tmp_path: Path) -> None:
     video, out = clips / "images" / "val" / "one", tmp_path / "out"
-    assert run("segment", "--video", video, "--start", "2", "--model", model, "--device", "cpu", "--out", out) == 0
-    assert sorted(file.stem for file in (out / "one").iterdir()) == ["00002", "00003", "00004", "00005"]
+    assert (
+        run(
+            "segment",
+            "--video",
+            video,
+            "--start",
+            "2",
+            "--model",
+            model,
+            "--device",
+            "cpu",
+            "--out",
+            out,
+        )
+        == 0
+    )
+    assert sorted(file.stem for file in (out / "one").iterdir()) == [
+        "00002",
+        "00003",
+        "00004",
+        "00005",
+    ]
     assert (out / "one.mp4").stat().st_size > 0
     assert json.loads((out / "segment.json").read_text())["classes"] == list(CLASSES)
 
@@ -361,19 +485,30 @@ def test_classes_go_by_their_names() -> None:
     known = ("background", "cat", "dog", "car")
     np.testing.assert_array_equal(ids_by_name(known, ("background", "car", "dog")), [0, 0, 2, 1])
     np.testing.assert_array_equal(ids_by_name(("sky", "road"), ("road", "sky")), [1, 0])
-    with pytest.raises(InputError, match="does not know horse, a class of the set; it knows background, cat"):
+    with pytest.raises(
+        InputError, match="does not know horse, a class of the set; it knows background, cat"
+    ):
         ids_by_name(known, ("background", "horse"))
-    with pytest.raises(InputError, match="knows background, which is no class of the set: cat, dog, car"):
+    with pytest.raises(
+        InputError, match="knows background, which is no class of the set: cat, dog, car"
+    ):
         ids_by_name(known, ("cat", "dog", "car"))
 
 
 def test_classes_go_by_the_names_of_coco_where_their_own_are_not_there() -> None:
     np.testing.assert_array_equal(
-        ids_by_name(("background", "motorcycle", "tv"), ("background", "tvmonitor", "motorbike")), [0, 2, 1]
+        ids_by_name(("background", "motorcycle", "tv"), ("background", "tvmonitor", "motorbike")),
+        [0, 2, 1],
     )
-    np.testing.assert_array_equal(ids_by_name(("background", "sofa"), ("background", "couch")), [0, 1])
-    np.testing.assert_array_equal(ids_by_name(("background", "sofa", "couch"), ("background", "couch")), [0, 0, 1])
-    with pytest.raises(InputError, match="does not know couch, a class of the set; it knows background, sofa"):
+    np.testing.assert_array_equal(
+        ids_by_name(("background", "sofa"), ("background", "couch")), [0, 1]
+    )
+    np.testing.assert_array_equal(
+        ids_by_name(("background", "sofa", "couch"), ("background", "couch")), [0, 0, 1]
+    )
+    with pytest.raises(
+        InputError, match="does not know couch, a class of the set; it knows background, sofa"
+    ):
         ids_by_name(("background", "sofa"), ("background", "sofa", "couch"))
 
 
@@ -381,7 +516,9 @@ def test_what_the_user_should_know_of_a_set_is_told(tmp_path: Path, model: Path,
     copies.fbms(tmp_path / "fbms")
     where = ("--set", f"fbms:{tmp_path / 'fbms'}", "--split", "train")
     note = f"note: {tmp_path / 'fbms' / 'classes.csv'}: names no region of farm01; left out"
-    assert run("segment", *where, "--model", model, "--device", "cpu", "--out", tmp_path / "out") == 2
+    assert (
+        run("segment", *where, "--model", model, "--device", "cpu", "--out", tmp_path / "out") == 2
+    )
     assert capsys.readouterr().err.splitlines()[0] == note
     assert (
         run(
@@ -416,7 +553,10 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(
         (["--video", "clip.mp4", "--set", "folder:."], "segment: give a --set, or a --video"),
         (["--video", "clip.mp4", "--split", "test"], "--split: is for a --set, not for a --video"),
         (["--set", "folder:nowhere"], "nowhere: no such folder"),
-        (["--set", "nonsense:."], "nonsense:.: is no SET:ROOT, SET being one of ade20k, camvid, coco"),
+        (
+            ["--set", "nonsense:."],
+            "nonsense:.: is no SET:ROOT, SET being one of ade20k, camvid, coco",
+        ),
         (["--dataset", "folder", "--root", "."], "--dataset: is now --set SET:ROOT"),
         (["--set", "folder:.", "--classes", "sky"], "--classes: is now --wanted"),
         (["--set", "folder:.", "--size", "8"], "--size: must be 32 pixels or more, is 8"),
@@ -424,15 +564,21 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(
         (["--set", "folder:.", "--fps", "9"], "--fps: is for the movie of a --video"),
     ],
 )
-def test_options_that_cannot_be(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_cannot_be(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("segment", "--model", "run", "--out", "out", *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
 
 
 def test_a_model_that_is_not_there(tmp_path: Path, model: Path) -> None:
-    assert model_file(model) == model_file(model / "model.safetensors") == model / "model.safetensors"
-    with pytest.raises(InputError, match=r"no such file, or no model\.safetensors in it; give the run folder"):
+    assert (
+        model_file(model) == model_file(model / "model.safetensors") == model / "model.safetensors"
+    )
+    with pytest.raises(
+        InputError, match=r"no such file, or no model\.safetensors in it; give the run folder"
+    ):
         model_file(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 9)
     with pytest.raises(InputError, match="not a whole safetensors file"):

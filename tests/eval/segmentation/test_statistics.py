@@ -1,4 +1,6 @@
-"""BatchNorm's statistics of the frames that are segmented: against numpy, and from the command line."""
+"""BatchNorm's statistics of the frames that are segmented: against numpy, and from the command
+line.
+"""
 
 import json
 from pathlib import Path
@@ -15,11 +17,18 @@ from densevos.base.masks import read_mask
 from densevos.config.image_to_video import NetworkConfig
 from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval.segmentation import adaptation
-from densevos_eval.segmentation.adaptation import FRAMES, Glimpse, adapt, frames_to_see, mixed_batches, spread
+from densevos_eval.segmentation.adaptation import (
+    FRAMES,
+    Glimpse,
+    adapt,
+    frames_to_see,
+    mixed_batches,
+    spread,
+)
 from densevos_eval.segmentation.classifier import Classifier, load_classifier
 from densevos_eval.segmentation.options import Material, Pictures
 from densevos_eval.segmentation.statistics import estimate_statistics
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.segmentation.test_segment import CLASSES, CPU, by_colour, run, write_set
 
 POOLED = "6"  # The layer behind the pooling.
@@ -31,10 +40,20 @@ def _one_thread() -> None:
 
 
 def small_network() -> nn.Sequential:
-    """Two layers of BatchNorm on maps and one behind a pooling, with weights and statistics that are not neutral."""
+    """Two layers of BatchNorm on maps and one behind a pooling, with weights and statistics that
+    are not neutral.
+    """
     torch.manual_seed(0)
-    layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5))
-    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(5, 2))
+    layers = (
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 5, 3),
+        nn.BatchNorm2d(5),
+    )
+    network = nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(5, 2)
+    )
     for layer in network:
         if isinstance(layer, nn.BatchNorm2d):
             for values in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
@@ -60,7 +79,9 @@ def adapted(network: nn.Sequential, batches: list[Tensor]) -> nn.Sequential:
     values = estimate_statistics(network, network, batches)
     copy = small_network()
     copy.load_state_dict(network.state_dict())
-    copy.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()}, strict=False)
+    copy.load_state_dict(
+        {name: torch.from_numpy(value) for name, value in values.items()}, strict=False
+    )
     return copy
 
 
@@ -69,7 +90,9 @@ def test_statistics_are_those_of_what_the_adapted_network_sees() -> None:
     network = adapted(small_network(), [x])
     for layer in (1, 4):
         seen = inputs_of(network, x, layer)
-        np.testing.assert_allclose(network[layer].running_mean, seen.mean(axis=(0, 2, 3)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            network[layer].running_mean, seen.mean(axis=(0, 2, 3)), rtol=1e-4, atol=1e-6
+        )
         np.testing.assert_allclose(network[layer].running_var, seen.var(axis=(0, 2, 3)), rtol=1e-4)
 
 
@@ -118,7 +141,10 @@ def test_a_failure_leaves_the_network_as_it_was() -> None:
     network = small_network()
     with pytest.raises(RuntimeError):
         estimate_statistics(network, network, [frames(2), torch.zeros(2, 1, 9, 8)])
-    assert all(torch.equal(*pair) for pair in zip(network.parameters(), small_network().parameters(), strict=True))
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(network.parameters(), small_network().parameters(), strict=True)
+    )
     assert torch.equal(network[1].running_mean, small_network()[1].running_mean)
 
 
@@ -131,8 +157,13 @@ def test_frames_are_spread_over_everything(count: int, most: int) -> None:
     assert steps.max() <= -(-count // len(places or [1])) + 1
 
 
-@given(counts=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 20)), max_size=4), size=st.integers(1, 8))
-def test_batches_are_of_one_shape_and_about_as_large(counts: list[tuple[int, int]], size: int) -> None:
+@given(
+    counts=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 20)), max_size=4),
+    size=st.integers(1, 8),
+)
+def test_batches_are_of_one_shape_and_about_as_large(
+    counts: list[tuple[int, int]], size: int
+) -> None:
     glimpses = [
         Glimpse(sequence=f"{kind}", indices=(k,), frames=np.empty((clip, kind, 1, 3), np.uint8))
         for kind, (clip, count) in enumerate(counts)
@@ -160,14 +191,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = NetworkConfig(architecture="deeplabv3", backbone="resnet18", stride=16)
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("run") / "model.safetensors"
-    save_network(file, make_network(config, 3), config=config, classes=CLASSES, size=64, training={})
+    save_network(
+        file, make_network(config, 3), config=config, classes=CLASSES, size=64, training={}
+    )
     return file.parent
 
 
 def test_of_long_videos_some_frames_are_looked_at() -> None:
     names = tuple(map(str, range(3 * FRAMES)))
     material = Material(
-        sequences=[Sequence(name=name, source=Path(name), frame_names=names) for name in ("one", "two")],
+        sequences=[
+            VideoSequence(name=name, source=Path(name), frame_names=names)
+            for name in ("one", "two")
+        ],
         open={},
         broken={"none": InputError("no such file")},
     )
@@ -210,7 +246,9 @@ def test_shards_and_resumed_runs_use_the_same_statistics(
     assert told["statistics"].startswith("of 3 frames (")
     assert told == json.loads((parts / "segment.json").read_text())
     for name in "abc":
-        np.testing.assert_array_equal(*(read_mask(each / name / f"{name}.png") for each in (out, parts)))
+        np.testing.assert_array_equal(
+            *(read_mask(each / name / f"{name}.png") for each in (out, parts))
+        )
 
     assert run(*where, "--out", out, "--resume") == 2
     assert "has statistics of 3 frames" in capsys.readouterr().err
@@ -218,15 +256,31 @@ def test_shards_and_resumed_runs_use_the_same_statistics(
     assert run(*where, "--adapt-statistics", "--out", out) == 2
     assert "out: holds a run; pass --resume" in capsys.readouterr().err
     assert run(*where, "--out", tmp_path / "plain") == 0
-    pairs = [[read_mask(each / name / f"{name}.png") for each in (out, tmp_path / "plain")] for name in "abc"]
+    pairs = [
+        [read_mask(each / name / f"{name}.png") for each in (out, tmp_path / "plain")]
+        for name in "abc"
+    ]
     assert not all(np.array_equal(*pair) for pair in pairs)
 
 
-def test_what_cannot_be_read_is_left_out_and_listed(images: Path, model: Path, tmp_path: Path, capsys) -> None:
-    where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu", "--adapt-statistics")
+def test_what_cannot_be_read_is_left_out_and_listed(
+    images: Path, model: Path, tmp_path: Path, capsys
+) -> None:
+    where = (
+        "segment",
+        "--set",
+        f"folder:{images}",
+        "--model",
+        model,
+        "--device",
+        "cpu",
+        "--adapt-statistics",
+    )
     (images / "images" / "val" / "b.png").write_bytes(b"no image")
     assert run(*where, "--out", tmp_path / "out") == 1
-    assert json.loads((tmp_path / "out" / "segment.json").read_text())["statistics"].startswith("of 2 frames")
+    assert json.loads((tmp_path / "out" / "segment.json").read_text())["statistics"].startswith(
+        "of 2 frames"
+    )
     assert "error: 1 of 3 sequences have no result" in capsys.readouterr().err
 
     for name in "ac":
@@ -239,5 +293,9 @@ def test_the_adapted_classifier_is_another(images: Path, model: Path) -> None:
     """The pooled branch of the decoder keeps its statistics, all other layers get new ones."""
     classifier = load_classifier(model / "model.safetensors", CPU)
     values = adapt(classifier, Pictures(set=f"folder:{images}").load()).values
-    every = {name for name in classifier.network.state_dict() if name.endswith(("running_mean", "running_var"))}
+    every = {
+        name
+        for name in classifier.network.state_dict()
+        if name.endswith(("running_mean", "running_var"))
+    }
     assert {name.rpartition(".")[0] for name in every - values.keys()} == {"classifier.0.convs.4.2"}

@@ -33,7 +33,13 @@ def _one_thread() -> None:
 def clip(tmp_path: Path) -> Path:
     """Ten frames of 48x64, five of them a second, and first.png and masks/ beside it."""
     sequence = make_sequence(4, SyntheticConfig(height=48, width=64, frames=FRAMES))
-    iio.imwrite(tmp_path / "clip.mp4", np.asarray(sequence.frames), fps=5, codec="libx264", macro_block_size=2)
+    iio.imwrite(
+        tmp_path / "clip.mp4",
+        np.asarray(sequence.frames),
+        fps=5,
+        codec="libx264",
+        macro_block_size=2,
+    )
     write_mask(tmp_path / "first.png", sequence.masks[0])
     (tmp_path / "masks").mkdir()
     for name, t in {"00002": 2, "7": 7}.items():
@@ -47,9 +53,17 @@ def evaluator(*arguments: object) -> int:
 
 @pytest.mark.parametrize(
     ("start", "end", "first", "last"),
-    [(None, None, 0, 9), ("3", None, 3, 9), ("00003", "5", 3, 5), ("0.6s", "1s", 3, 5), ("0.5s", "1.15s", 3, 5)],
+    [
+        (None, None, 0, 9),
+        ("3", None, 3, 9),
+        ("00003", "5", 3, 5),
+        ("0.6s", "1s", 3, 5),
+        ("0.5s", "1.15s", 3, 5),
+    ],
 )
-def test_start_and_end(clip: Path, start: str | None, end: str | None, first: int, last: int) -> None:
+def test_start_and_end(
+    clip: Path, start: str | None, end: str | None, first: int, last: int
+) -> None:
     sequence = own_video(clip, clip.parent / "first.png", start=start, end=end)
     assert sequence.name == "clip"
     assert sequence.frame_names == tuple(f"{t:05d}" for t in range(first, last + 1))
@@ -69,7 +83,10 @@ def test_masks_of_several_frames(clip: Path) -> None:
 
 def test_a_single_mask_that_has_the_name_of_another_frame_is_reported(clip: Path) -> None:
     write_mask(clip.parent / "masks" / "00007.png", np.ones((48, 64), np.uint8))
-    with pytest.warns(UserWarning, match=r"00007\.png: is taken as the mask of the first frame, 00000; .* its folder"):
+    with pytest.warns(
+        UserWarning,
+        match=r"00007\.png: is taken as the mask of the first frame, 00000; .* its folder",
+    ):
         assert list(own_video(clip, clip.parent / "masks" / "00007.png").given) == [0]
     own_video(clip, clip.parent / "masks" / "00007.png", start="7")
 
@@ -90,7 +107,9 @@ def test_what_cannot_be_used(clip: Path) -> None:
         own_video(clip, masks)
     (masks / "00007.png").unlink()
     (masks / "7.png").rename(masks / "77.png")
-    with pytest.raises(InputError, match=r"77\.png: .* has no frame of this name; its frames are 00000 to 00009"):
+    with pytest.raises(
+        InputError, match=r"77\.png: .* has no frame of this name; its frames are 00000 to 00009"
+    ):
         own_video(clip, masks)
 
 
@@ -115,7 +134,12 @@ def test_a_mask_among_the_frames_is_refused(tmp_path: Path) -> None:
 
 def test_options_of_benchmarks_are_refused(clip: Path, capsys) -> None:
     where = ("--video", clip, "--mask", clip.parent / "first.png", "--out", clip.parent / "out")
-    for option in (("--split", "train"), ("--sequences", "a"), ("--frames", "required"), ("--resolution", "480p")):
+    for option in (
+        ("--split", "train"),
+        ("--sequences", "a"),
+        ("--frames", "required"),
+        ("--resolution", "480p"),
+    ):
         assert evaluator("propagate", *ENCODER, *where, *option) == 2
         assert f"{option[0]}: is for a --dataset, not for a --video" in capsys.readouterr().err
     assert not (clip.parent / "out").exists()
@@ -135,7 +159,12 @@ def test_going_on_never_deletes_what_is_read(clip: Path, capsys) -> None:
 def test_propagate_writes_soft_masks_and_a_movie_of_the_frames_used(clip: Path, capsys) -> None:
     out = clip.parent / "out"
     where = ("--video", clip, "--mask", clip.parent / "first.png", "--start", "0.6s", "--end", 6)
-    assert evaluator("propagate", *ENCODER, *where, "--max-side", 40, "--save-probabilities", "--out", out) == 0
+    assert (
+        evaluator(
+            "propagate", *ENCODER, *where, "--max-side", 40, "--save-probabilities", "--out", out
+        )
+        == 0
+    )
     names = ["00003.png", "00004.png", "00005.png", "00006.png"]
     assert sorted(file.name for file in (out / "clip").glob("*.png")) == names
     printed = capsys.readouterr()
@@ -144,11 +173,16 @@ def test_propagate_writes_soft_masks_and_a_movie_of_the_frames_used(clip: Path, 
     first = read_mask(clip.parent / "first.png")
     np.testing.assert_array_equal(read_mask(out / "clip" / names[0]), first)
     soft_masks = out / "clip" / "probabilities"
-    assert sorted(folder.name for folder in soft_masks.iterdir()) == [str(id) for id in np.unique(first)]
+    assert sorted(folder.name for folder in soft_masks.iterdir()) == [
+        str(id) for id in np.unique(first)
+    ]
     for name in names:
         ids = read_mask(out / "clip" / name)
         assert ids.shape == first.shape  # worked on smaller, written as large as the frames
-        soft = {int(folder.name): np.asarray(Image.open(folder / name)).astype(int) for folder in soft_masks.iterdir()}
+        soft = {
+            int(folder.name): np.asarray(Image.open(folder / name)).astype(int)
+            for folder in soft_masks.iterdir()
+        }
         assert abs(sum(soft.values()) - 255).max() <= len(soft) / 2
         likeliest = np.array(sorted(soft))[np.argmax([soft[id] for id in sorted(soft)], axis=0)]
         assert (likeliest == ids).mean() > 0.98
@@ -162,7 +196,14 @@ def test_odd_sizes_make_movies(tmp_path: Path) -> None:
     mask = np.zeros((23, 31), np.uint8)
     mask[5:15, 5:20] = 255
     Image.fromarray(mask).save(tmp_path / "first.png")
-    where = ("--video", tmp_path / "clip", "--mask", tmp_path / "first.png", "--out", tmp_path / "out")
+    where = (
+        "--video",
+        tmp_path / "clip",
+        "--mask",
+        tmp_path / "first.png",
+        "--out",
+        tmp_path / "out",
+    )
     assert evaluator("propagate", *ENCODER, *where) == 0
     assert np.unique(read_mask(tmp_path / "out" / "clip" / "00000.png")).tolist() == [0, 1]
     movie = open_frames(tmp_path / "out" / "clip.mp4")

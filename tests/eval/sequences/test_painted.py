@@ -50,7 +50,9 @@ def test_ids_above_255_are_numbered_alike_in_all_masks(tmp_path: Path, kind: typ
     second = saved(tmp_path / f"second.{suffix}", np.array([0, 7, 1002], kind)[IDS])
     read = read_painted([first, second])
     masks = read.ids
-    assert f"{first}: masks hold ids up to 255, so 7, 1002, 2001 are numbered 1, 2, 3" in read.warnings
+    assert (
+        f"{first}: masks hold ids up to 255, so 7, 1002, 2001 are numbered 1, 2, 3" in read.warnings
+    )
     np.testing.assert_array_equal(masks, [np.array([0, 2, 3])[IDS], np.array([0, 1, 2])[IDS]])
     assert masks[0].dtype == np.uint8
 
@@ -83,7 +85,9 @@ def test_black_and_white_is_one_object(tmp_path: Path) -> None:
         ids = read_painted([tmp_path / name]).ids[0]
         assert ids.dtype == np.uint8
         assert (ids != expected).mean() < 0.002, name
-    smooth_disc().resize((800, 600)).save(tmp_path / "soft.png")  # as a soft brush at a high resolution
+    smooth_disc().resize((800, 600)).save(
+        tmp_path / "soft.png"
+    )  # as a soft brush at a high resolution
     assert np.unique(read_painted([tmp_path / "soft.png"]).ids[0]).tolist() == [0, 1]
     smooth_disc().resize((800, 600)).convert("RGB").save(tmp_path / "soft.png")
     expected = np.asarray(smooth_disc().resize((800, 600))) >= 128
@@ -154,9 +158,15 @@ def test_photographs_and_full_pictures_are_refused(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.sets(st.integers(1, 26), min_size=1, max_size=8), st.integers(0, 99))
-def test_any_colours_far_apart_come_back_as_regions(tmp_path_factory: pytest.TempPathFactory, which, seed) -> None:
+def test_any_colours_far_apart_come_back_as_regions(
+    tmp_path_factory: pytest.TempPathFactory, which, seed
+) -> None:
     """Colours from the corners, edges and faces of the RGB cube; blocks of at least 4x4 pixels."""
-    cube = np.stack(np.meshgrid(*[[0, 128, 255]] * 3, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.uint8)
+    cube = (
+        np.stack(np.meshgrid(*[[0, 128, 255]] * 3, indexing="ij"), axis=-1)
+        .reshape(-1, 3)
+        .astype(np.uint8)
+    )
     blocks = np.random.default_rng(seed).choice([0, *which], (5, 6))
     blocks[0, 0] = 0
     codes = np.repeat(np.repeat(blocks, 4, axis=0), 4, axis=1)
@@ -174,11 +184,16 @@ def test_notes_say_which_colour_is_which_object(tmp_path: Path) -> None:
         f"{file}: red (255, 0, 0) is object 1, {pixels[0]}",
         f"{file}: blue (20, 60, 250) is object 2, {pixels[1]}",
     )
-    layer = saved(tmp_path / "layer.png", painted((*RED, 255), (90, 140, 60, 255), ground=(90, 90, 90, 0)))
+    layer = saved(
+        tmp_path / "layer.png", painted((*RED, 255), (90, 140, 60, 255), ground=(90, 90, 90, 0))
+    )
     assert f"{layer}: (90, 140, 60) is object 2, {pixels[1]}" in read_painted([layer]).notes
     write_mask(tmp_path / "indexed.png", IDS)
     indexed = tmp_path / "indexed.png"
-    assert f"{indexed}: number 2, (0, 128, 0), is object 2, {pixels[1]}" in read_painted([indexed]).notes
+    assert (
+        f"{indexed}: number 2, (0, 128, 0), is object 2, {pixels[1]}"
+        in read_painted([indexed]).notes
+    )
     white = saved(tmp_path / "white.png", (255 * (IDS == 1)).astype(np.uint8))
     assert read_painted([white]).notes == (f"{white}: white is object 1, {pixels[0]}",)
     assert not any(read_painted([path]).warnings for path in (file, layer, indexed, white))
@@ -201,7 +216,9 @@ def test_a_correction_in_rgb_has_the_ids_of_the_palette_that_was_first(tmp_path:
     later = saved(tmp_path / "later.png", painted(BLUE, (250, 250, 20)))
     read = read_painted([tmp_path / "first.png", later])
     np.testing.assert_array_equal(read.ids[1], np.array([0, 2, 3])[IDS])
-    assert read.warnings == (f"{later}: yellow (250, 250, 20) is new and becomes object 3, 700 pixels",)
+    assert read.warnings == (
+        f"{later}: yellow (250, 250, 20) is new and becomes object 3, 700 pixels",
+    )
 
 
 def test_new_colours_that_may_be_mistakes_are_named(tmp_path: Path) -> None:
@@ -214,7 +231,10 @@ def test_new_colours_that_may_be_mistakes_are_named(tmp_path: Path) -> None:
     swapped.putpalette([0, 0, 0, *BLUE, *RED])
     swapped.save(tmp_path / "swapped.png")
     lines = read_painted([first, tmp_path / "swapped.png"]).warnings
-    assert "blue (20, 60, 250) is number 1 of its palette, but object 2 had this colour before" in lines[0]
+    assert (
+        "blue (20, 60, 250) is number 1 of its palette, but object 2 had this colour before"
+        in lines[0]
+    )
 
 
 def test_a_mask_in_black_and_white_counts_as_the_only_object(tmp_path: Path) -> None:
@@ -231,7 +251,9 @@ def test_a_mask_in_black_and_white_counts_as_the_only_object(tmp_path: Path) -> 
 
 
 def test_a_wide_soft_brush_is_one_object(tmp_path: Path) -> None:
-    """At high resolutions neighbouring pixels of its edge are equal, as those of flat colours are."""
+    """At high resolutions neighbouring pixels of its edge are equal, as those of flat colours
+    are.
+    """
     distance = np.hypot(*np.mgrid[-100:100, -100:100])
     strength = np.clip((95 - distance) / 60, 0, 1)[..., None]
     wide = np.repeat(np.repeat((strength * RED).astype(np.uint8), 4, axis=0), 4, axis=1)
@@ -245,7 +267,9 @@ def test_a_wide_soft_brush_is_one_object(tmp_path: Path) -> None:
     assert (ids != (distance < 60)).mean() < 0.05
 
     # Shades that many pixels have are objects, whatever edges are like.
-    large = Image.fromarray(painted(tuple(PALETTE[1]), tuple(PALETTE[9]))).resize((800, 600), Image.Resampling.BICUBIC)
+    large = Image.fromarray(painted(tuple(PALETTE[1]), tuple(PALETTE[9]))).resize(
+        (800, 600), Image.Resampling.BICUBIC
+    )
     large.save(tmp_path / "palette.png")
     assert np.unique(read_painted([tmp_path / "palette.png"]).ids[0]).tolist() == [0, 1, 9]
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from densevos.base.errors import InputError
 from densevos.base.masks import write_mask
-from densevos_eval.sequences.sequence import Sequence, read_given
+from densevos_eval.sequences.sequence import VideoSequence, read_given
 
 
 @pytest.fixture
@@ -20,9 +20,11 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
-def with_given(frames: Path, given: dict[int, Path], *, merge: bool = False) -> Sequence:
+def with_given(frames: Path, given: dict[int, Path], *, merge: bool = False) -> VideoSequence:
     names = ("00000", "00001", "00002")
-    return Sequence(name="clip", source=frames, frame_names=names, given=given, merge_objects=merge)
+    return VideoSequence(
+        name="clip", source=frames, frame_names=names, given=given, merge_objects=merge
+    )
 
 
 def disc(value: int = 255) -> Image.Image:
@@ -47,7 +49,9 @@ def test_merged_objects_have_id_one(frames: Path, tmp_path: Path) -> None:
     assert np.unique(mask).tolist() == [0, 1]
 
 
-def test_twenty_objects_of_one_pixel_width_and_more_are_no_smoothed_mask(frames: Path, tmp_path: Path) -> None:
+def test_twenty_objects_of_one_pixel_width_and_more_are_no_smoothed_mask(
+    frames: Path, tmp_path: Path
+) -> None:
     ids = np.zeros((60, 80), np.uint8)
     for i in range(20):
         ids[3 * i : 3 * i + 3, 10:30] = i + 1
@@ -97,7 +101,9 @@ def test_blurred_mask_is_refused(frames: Path, tmp_path: Path) -> None:
     assert "nearest neighbour" in refused(frames, tmp_path / "mask.png")
 
 
-@pytest.mark.parametrize("method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+@pytest.mark.parametrize(
+    "method", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]
+)
 @pytest.mark.parametrize("size", [(200, 150), (37, 29)])
 def test_interpolated_mask_is_refused(
     frames: Path, tmp_path: Path, method: Image.Resampling, size: tuple[int, int]

@@ -1,4 +1,6 @@
-"""A browser without a window, driven by the W3C WebDriver protocol, which takes few lines and no library."""
+"""A browser without a window, driven by the W3C WebDriver protocol, which takes few lines and no
+library.
+"""
 
 import base64
 import json
@@ -13,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 DRIVER = shutil.which("chromedriver")
 QUIET = [
     "--headless",
@@ -38,7 +42,9 @@ class Browser:
         _ask(f"{self._session}/url", {"url": address})
 
     def resize(self, width: int, height: int) -> None:
-        """Give the page this size, as a narrow screen does; a window would not become narrower than 500 pixels."""
+        """Give the page this size, as a narrow screen does; a window would not become narrower than
+        500 pixels.
+        """
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         command = {"cmd": "Emulation.setDeviceMetricsOverride", "params": size}
         _ask(f"{self._session}/goog/cdp/execute", command)
@@ -61,7 +67,8 @@ class Browser:
         self.wait(lambda: self.run(script, id))
 
     def drag(self, id: str, places: list[tuple[float, float]], button: int = 0) -> None:
-        """Move a real pointer over an element, with its button down from the first place to the last.
+        """Move a real pointer over an element, with its button down from the first place to the
+        last.
 
         places: x and y as shares of the element's width and height.
         """
@@ -73,21 +80,34 @@ class Browser:
         """
         x, y, width, height = self.run(script, id)
         moves = [
-            {"type": "pointerMove", "duration": 0, "x": round(x + u * width), "y": round(y + v * height)}
+            {
+                "type": "pointerMove",
+                "duration": 0,
+                "x": round(x + u * width),
+                "y": round(y + v * height),
+            }
             for u, v in places
         ]
-        down, up = {"type": "pointerDown", "button": button}, {"type": "pointerUp", "button": button}
+        down, up = (
+            {"type": "pointerDown", "button": button},
+            {"type": "pointerUp", "button": button},
+        )
         pointer = {"type": "pointer", "id": "mouse", "actions": [moves[0], down, *moves[1:], up]}
         _ask(f"{self._session}/actions", {"actions": [pointer]})
 
     def key(self, key: str) -> None:
         pressed = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
-        _ask(f"{self._session}/actions", {"actions": [{"type": "key", "id": "keys", "actions": pressed}]})
+        _ask(
+            f"{self._session}/actions",
+            {"actions": [{"type": "key", "id": "keys", "actions": pressed}]},
+        )
 
     def wait(self, condition: Callable[[], object], seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s in vain; notice: {self.text('notice')!r}"
+            assert time.monotonic() < end, (
+                f"waited {seconds} s in vain; notice: {self.text('notice')!r}"
+            )
             time.sleep(0.05)
 
     def picture(self, file: Path | None = None) -> bytes:
@@ -127,10 +147,14 @@ def browser(profile: Path, *more: str) -> Iterator[Browser]:
         driver.wait()
 
 
-def _ask(address: str, value: object = None, *, method: str | None = None, patience: float = 0) -> Any:
+def _ask(
+    address: str, value: object = None, *, method: str | None = None, patience: float = 0
+) -> Any:
     """The value that the driver answers with; waits for one that has just been started."""
     data = None if value is None else json.dumps(value).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(
+        address, data, {"Content-Type": "application/json"}, method=method
+    )
     end = time.monotonic() + patience
     while True:
         try:

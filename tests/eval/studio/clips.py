@@ -17,7 +17,9 @@ FRAMES, HEIGHT, WIDTH = 6, 72, 96
 def frame(time: int) -> np.ndarray:
     """A frame [72,96,3] uint8."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    picture = np.stack([60 + columns // 4, 90 + rows // 3, 70 + (rows + columns) % 8], -1).astype(np.uint8)
+    picture = np.stack([60 + columns // 4, 90 + rows // 3, 70 + (rows + columns) % 8], -1).astype(
+        np.uint8
+    )
     picture[disc(time)] = (220, 60, 50)
     picture[square(time)] = (50, 70, 230)
     return picture

@@ -35,7 +35,9 @@ class Asker:
         return self.client.get(f"/{TOKEN}/{path}", headers={"Host": HOST, **headers})
 
     def post(self, action: str, value: object, **headers: str) -> TestResponse:
-        return self.client.post(f"/{TOKEN}/api/{action}", json=value, headers={"Host": HOST, **headers})
+        return self.client.post(
+            f"/{TOKEN}/api/{action}", json=value, headers={"Host": HOST, **headers}
+        )
 
     def change(self, action: str, **value: object) -> Any:
         answer = self.post(action, {"revision": self.get("api/state").json["revision"], **value})
@@ -68,7 +70,9 @@ def test_the_page_comes_along_and_asks_nobody_else(asker: Asker) -> None:
         assert "http:" not in answer.text
         assert "https:" not in answer.text
         assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; img-src 'self' blob: data:")
+        assert answer.headers["Content-Security-Policy"].startswith(
+            "default-src 'self'; img-src 'self' blob: data:"
+        )
     assert asker.get("").text == asker.get("index.html").text
     for name in ("app.py", "../app.py", "%2e%2e/app.py", "studio.py", "page/studio.js"):
         assert asker.get(name).status_code == 404, name
@@ -122,15 +126,28 @@ def test_bad_requests_get_a_line(asker: Asker, action: str, value: object, statu
 
 def test_bodies_that_are_no_json(asker: Asker) -> None:
     address = f"/{TOKEN}/api/cut"
-    kinds = [("{", "application/json", 400), ("{}", "text/plain", 400), ("x" * 5_000_000, "application/json", 413)]
+    kinds = [
+        ("{", "application/json", 400),
+        ("{}", "text/plain", 400),
+        ("x" * 5_000_000, "application/json", 413),
+    ]
     for body, kind, status in kinds:
         answer = asker.client.post(address, data=body, content_type=kind, headers={"Host": HOST})
         assert answer.status_code == status
-    for path in ("frame/-1.jpg", f"frame/{FRAMES}.jpg", "frame/x.jpg", "mask/99.png", "export/project.json", "api/cut"):
+    for path in (
+        "frame/-1.jpg",
+        f"frame/{FRAMES}.jpg",
+        "frame/x.jpg",
+        "mask/99.png",
+        "export/project.json",
+        "api/cut",
+    ):
         assert asker.get(path).status_code in (400, 404, 405), path
 
 
-def test_propagation_goes_on_without_a_tab_and_refuses_changes(session: Session, asker: Asker, monkeypatch) -> None:
+def test_propagation_goes_on_without_a_tab_and_refuses_changes(
+    session: Session, asker: Asker, monkeypatch
+) -> None:
     session.ready(propagation())
     asker.change("object")
     asker.change("given", **CLICK)
@@ -138,7 +155,10 @@ def test_propagation_goes_on_without_a_tab_and_refuses_changes(session: Session,
     monkeypatch.setattr("densevos_eval.studio.runner.propagate", lambda *arguments: go_on.wait(30))
     state = asker.change("propagate")
     assert (state["job"]["state"], state["job"]["total"]) == ("running", FRAMES)
-    assert "still running" in asker.post("given", {**CLICK, "revision": state["revision"]}).json["error"]
+    assert (
+        "still running"
+        in asker.post("given", {**CLICK, "revision": state["revision"]}).json["error"]
+    )
     go_on.set()
     session.worker.wait()
     assert asker.get("api/state").json["job"]["state"] == "done"
@@ -174,7 +194,11 @@ def test_bad_input_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
         port = taken.getsockname()[1]
         cases = {
             ("nowhere.mp4",): "nowhere.mp4: no such frame folder or video file",
-            (clip, "--port", port): f"--port {port}: cannot be used (Address already in use); name another one",
+            (
+                clip,
+                "--port",
+                port,
+            ): f"--port {port}: cannot be used (Address already in use); name another one",
             (clip, "--port", "99999"): "--port 99999: must be 1 to 65535",
             (clip, "--out", clip): "holds other files",
             (clip, "--encoder", "random:resnet99"): "resnet99",
@@ -189,7 +213,11 @@ def test_bad_input_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
 
 def test_sizes_of_the_clip(asker: Asker) -> None:
     state = asker.get("api/state").json
-    assert (state["size"], state["view"], state["frames"]) == ([WIDTH, HEIGHT], [WIDTH, HEIGHT], FRAMES)
+    assert (state["size"], state["view"], state["frames"]) == (
+        [WIDTH, HEIGHT],
+        [WIDTH, HEIGHT],
+        FRAMES,
+    )
     assert "propagate --video" in state["command"]
     assert "--resume" in state["command"]
 

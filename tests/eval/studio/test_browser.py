@@ -1,4 +1,6 @@
-"""The studio in a real browser: mark, propagate, correct, export, two tabs, a closed tab, a narrow window."""
+"""The studio in a real browser: mark, propagate, correct, export, two tabs, a closed tab, a narrow
+window.
+"""
 
 from pathlib import Path
 
@@ -68,12 +70,20 @@ def test_from_a_click_to_an_export(session: Session, tmp_path: Path) -> None:
         page.wait(lambda: session.state()["fresh"] == [[0, FRAMES]])
         assert (read_mask(session.project.results / "00003.png")[10, 50:60] == 1).all()
 
-        # Another tab changes the project: this one says so at its next change, or shows it by itself.
+        # Another tab changes the project: this one says so at its next change, or shows it by
+        # itself.
         session.set_object(session.state()["revision"], 1, "red disc", None)
-        page.wait(lambda: page.run("return document.querySelector('#objects input[type=text]').value") == "red disc")
+        page.wait(
+            lambda: (
+                page.run("return document.querySelector('#objects input[type=text]').value")
+                == "red disc"
+            )
+        )
 
         page.press("#exports button[data-kind=masks]")
-        page.wait(lambda: page.run("return !document.querySelector('#exports a[data-kind=masks]').hidden"))
+        page.wait(
+            lambda: page.run("return !document.querySelector('#exports a[data-kind=masks]').hidden")
+        )
 
         page.resize(390, 800)
         assert page.run("return document.documentElement.scrollWidth") <= 390

@@ -1,4 +1,6 @@
-"""Projects: marks become given masks, propagation follows them, and the command line understands the folder."""
+"""Projects: marks become given masks, propagation follows them, and the command line understands
+the folder.
+"""
 
 import hashlib
 import json
@@ -26,7 +28,13 @@ DISC = [{"kind": "click", "x": 24, "y": 30}]
 def box_of(mask: np.ndarray) -> list[dict[str, Any]]:
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     return [
-        {"kind": "box", "places": [[int(columns[0]) - 3, int(rows[0]) - 3], [int(columns[-1]) + 3, int(rows[-1]) + 3]]}
+        {
+            "kind": "box",
+            "places": [
+                [int(columns[0]) - 3, int(rows[0]) - 3],
+                [int(columns[-1]) + 3, int(rows[-1]) + 3],
+            ],
+        }
     ]
 
 
@@ -56,7 +64,10 @@ def propagate(session: Session) -> dict[str, Any]:
 
 def masks(folder: Path) -> dict[str, str]:
     """A hash of every mask."""
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.png"))}
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.glob("*.png"))
+    }
 
 
 def with_command_line(tmp_path: Path, out: Path, *, resume: bool = False) -> None:
@@ -89,7 +100,8 @@ def test_marked_propagated_corrected(session: Session, tmp_path: Path) -> None:
     assert second == masks(tmp_path / "both" / "clip")
     assert [name for name in first if first[name] != second[name]] == ["00004.png", "00005.png"]
 
-    # The command line finds nothing left to do; its own correction is understood when the studio opens again.
+    # The command line finds nothing left to do; its own correction is understood when the studio
+    # opens again.
     with_command_line(tmp_path, work / "masks", resume=True)
     assert masks(work / "masks" / "clip") == second
     write_mask(work / "given" / "00005.png", np.where(square(5), 2, 0).astype(np.uint8))
@@ -102,7 +114,9 @@ def test_marked_propagated_corrected(session: Session, tmp_path: Path) -> None:
 DISC_IN_FRAME_2 = [{"kind": "click", "x": 30, "y": 30}]
 
 
-def test_a_cancelled_run_keeps_what_is_done_and_goes_on(session: Session, tmp_path: Path, monkeypatch) -> None:
+def test_a_cancelled_run_keeps_what_is_done_and_goes_on(
+    session: Session, tmp_path: Path, monkeypatch
+) -> None:
     mark(session, 0, 1, DISC)
     step = Job.step
 
@@ -149,7 +163,11 @@ def test_exports(session: Session, tmp_path: Path) -> None:
     red, green, _ = movie[0][disc(0)].mean(0)
     assert green > red  # The object has the colour that it was given.
     with zipfile.ZipFile(session.exported("clip-soft-masks.zip")) as archive:
-        assert {name.partition("/")[0] for name in archive.namelist()} == {"objects.txt", "0-background", "1-red-disc"}
+        assert {name.partition("/")[0] for name in archive.namelist()} == {
+            "objects.txt",
+            "0-background",
+            "1-red-disc",
+        }
         with archive.open("1-red-disc/00003.png") as file:
             soft = np.asarray(Image.open(file))
     assert soft[disc(3)].mean() > soft[~disc(3)].mean() + 50
@@ -161,7 +179,9 @@ def test_exports(session: Session, tmp_path: Path) -> None:
     assert session.state()["exports"] == {}
 
 
-def test_objects_are_named_removed_and_found_in_given_masks(session: Session, tmp_path: Path) -> None:
+def test_objects_are_named_removed_and_found_in_given_masks(
+    session: Session, tmp_path: Path
+) -> None:
     mark(session, 0, 1, DISC)
     mark(session, 1, 2, box_of(square(1)))
     mark(session, 1, 1, [{"kind": "brush", "places": [[10, 10]], "radius": 3}])
@@ -215,8 +235,14 @@ def test_what_cannot_be_done_now_is_a_conflict(session: Session) -> None:
     [
         (lambda out: out.write_text("x"), "is a file"),
         (lambda out: (out.mkdir(), (out / "holiday.txt").write_text("x")), "other files"),
-        (lambda out: (out.mkdir(), (out / "propagation.json").write_text("{}")), "move it into a new folder"),
-        (lambda out: (out.mkdir(), (out / "project.json").write_text('{"clip": "cat"}')), "project of cat"),
+        (
+            lambda out: (out.mkdir(), (out / "propagation.json").write_text("{}")),
+            "move it into a new folder",
+        ),
+        (
+            lambda out: (out.mkdir(), (out / "project.json").write_text('{"clip": "cat"}')),
+            "project of cat",
+        ),
         (lambda out: (out.mkdir(), (out / "project.json").write_text("{")), "is damaged"),
     ],
 )

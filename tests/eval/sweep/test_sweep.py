@@ -58,14 +58,18 @@ def masks(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.png")}
 
 
-def test_masks_and_scores_are_those_of_propagate_and_score(benchmark: Benchmark, tmp_path: Path, capsys) -> None:
+def test_masks_and_scores_are_those_of_propagate_and_score(
+    benchmark: Benchmark, tmp_path: Path, capsys
+) -> None:
     """Frame size 24x40 is no multiple of the stride; sequence two has two objects."""
     out = tmp_path / "out"
     assert evaluator("sweep", *ENCODER, *where(benchmark), *GRID, "--out", out, "--workers", 1) == 0
     shown = capsys.readouterr().out
     assert f"change from {NAMES[0]}" in " ".join(shown.split())
     assert sorted(p.name for p in out.iterdir()) == sorted([*NAMES, "sweep.csv", "sweep.json"])
-    for name, (context, temperature) in zip(NAMES, [(2, 0.05), (2, 0.2), (0, 0.05), (0, 0.2)], strict=True):
+    for name, (context, temperature) in zip(
+        NAMES, [(2, 0.05), (2, 0.2), (0, 0.05), (0, 0.2)], strict=True
+    ):
         single = tmp_path / name
         setting = ("--context", context, "--radius", 3, "--topk", 3, "--temperature", temperature)
         assert evaluator("propagate", *ENCODER, *where(benchmark), *setting, "--out", single) == 0
@@ -94,7 +98,11 @@ def test_table_files(benchmark: Benchmark, tmp_path: Path) -> None:
         assert row["seconds"] >= 0
     assert (by_name[NAMES[1]]["context"], by_name[NAMES[1]]["temperature"]) == (2, 0.2)
     assert 0 < everything["share_of_time_saved"] < 1
-    assert (everything["encoder"], everything["layer"], everything["dataset"]) == ("random:resnet18", "res3", "davis17")
+    assert (everything["encoder"], everything["layer"], everything["dataset"]) == (
+        "random:resnet18",
+        "res3",
+        "davis17",
+    )
     lines = list(csv.DictReader((out / "sweep.csv").read_text().splitlines()))
     assert [line["setting"] for line in lines] == [row["setting"] for row in rows]
     assert [float(line["J-Mean"]) for line in lines] == [row["J-Mean"] for row in rows]
@@ -143,7 +151,9 @@ def test_features_come_back_to_the_last_bit(memory_format: torch.memory_format) 
 def test_grid() -> None:
     settings = Grid(context=(5, 20), radius=(8, 12.5), temperature=(0.05, 0.05)).setups()
     assert list(settings) == [
-        f"context{context}-radius{radius}-top10-temperature0.05" for context in (5, 20) for radius in (8, 12.5)
+        f"context{context}-radius{radius}-top10-temperature0.05"
+        for context in (5, 20)
+        for radius in (8, 12.5)
     ]
     assert list(Grid().setups().values()) == [Setup()]
     dino = list(Grid(preset="dino", topk=(5, 10)).setups().values())
@@ -151,7 +161,10 @@ def test_grid() -> None:
     assert dino[0] == replace(preset.setup, normalisation=preset.normalisation, positions="dino")
     assert dino[1].propagation == replace(dino[0].propagation, topk=10)
     both = Grid(window=("circle", "square"), reference=("near",)).setups()
-    assert [name.removeprefix("context20-radius12-top10-temperature0.05") for name in both] == ["-circle", "-square"]
+    assert [name.removeprefix("context20-radius12-top10-temperature0.05") for name in both] == [
+        "-circle",
+        "-square",
+    ]
     assert [setup.propagation.window for setup in both.values()] == ["circle", "square"]
     with pytest.raises(InputError, match="--radius: must be above 0 with --reference near"):
         Grid(radius=(3, 0), reference=("near",))
@@ -170,13 +183,17 @@ def test_grid() -> None:
         (("--workers", 0), "--workers"),
     ],
 )
-def test_unusable_input_is_told_in_one_line(benchmark: Benchmark, tmp_path: Path, capsys, more, complaint) -> None:
+def test_unusable_input_is_told_in_one_line(
+    benchmark: Benchmark, tmp_path: Path, capsys, more, complaint
+) -> None:
     assert evaluator("sweep", *ENCODER, *where(benchmark), *more, "--out", tmp_path / "out") == 2
     assert complaint in one_line(capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_full_folders_are_refused_and_half_a_sweep_leaves_no_features(benchmark: Benchmark, tmp_path, capsys) -> None:
+def test_full_folders_are_refused_and_half_a_sweep_leaves_no_features(
+    benchmark: Benchmark, tmp_path, capsys
+) -> None:
     out = tmp_path / "out"
     for name in ("one", "two"):
         frame = benchmark.root / "JPEGImages" / "480p" / name / "00003.jpg"
@@ -189,7 +206,9 @@ def test_full_folders_are_refused_and_half_a_sweep_leaves_no_features(benchmark:
 
 
 @pytest.mark.parametrize("broken", ["one", "two"])
-def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_path: Path, capsys, broken: str) -> None:
+def test_a_broken_sequence_does_not_lose_the_others(
+    benchmark: Benchmark, tmp_path: Path, capsys, broken: str
+) -> None:
     other = {"one": "two", "two": "one"}[broken]
     grid = ("--context", 2, 0, "--topk", 3, "--radius", 3, "--workers", 1)
     frame = benchmark.root / "JPEGImages" / "480p" / broken / "00003.jpg"
@@ -202,7 +221,9 @@ def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_pa
     assert last == "error: 1 of 2 sequences have no result, the others do; fix them and sweep again"
     alone = ("--sequences", other, "--out", tmp_path / "alone")
     assert evaluator("sweep", *ENCODER, *where(benchmark), *grid, *alone) == 0
-    found, expected = (json.loads((tmp_path / out / "sweep.json").read_text()) for out in ("out", "alone"))
+    found, expected = (
+        json.loads((tmp_path / out / "sweep.json").read_text()) for out in ("out", "alone")
+    )
     assert list(found["broken"]) == [broken]
     assert "broken" not in expected
     for rows in (found["settings"], expected["settings"]):
@@ -215,11 +236,17 @@ def test_a_broken_sequence_does_not_lose_the_others(benchmark: Benchmark, tmp_pa
 def test_settings_without_a_number_come_last() -> None:
     def tried(value: float) -> Tried:
         overall = {"J&F-Mean": value}
-        results = Results(title="", folder=Path(), dataset="davis17", split="val", overall=overall, sequences={})
+        results = Results(
+            title="", folder=Path(), dataset="davis17", split="val", overall=overall, sequences={}
+        )
         return Tried(config=PropagationConfig(), results=results, seconds=3)
 
     values = {"a": 0.5, "b": float("nan"), "c": 0.7, "d": 0.5}
-    found = Sweep(tried={name: tried(value) for name, value in values.items()}, encoder={}, features=2)
+    found = Sweep(
+        tried={name: tried(value) for name, value in values.items()}, encoder={}, features=2
+    )
     assert [name for name, _ in found.ranked] == ["c", "a", "d", "b"]
     assert found.difference("c") == pytest.approx(0.2)
-    assert found.saved == pytest.approx(6 / (6 + 2 + 12))  # 2 s of features instead of 8, 12 s of masks
+    assert found.saved == pytest.approx(
+        6 / (6 + 2 + 12)
+    )  # 2 s of features instead of 8, 12 s of masks

@@ -18,7 +18,7 @@ from densevos.data.sources.source import iterate_frames
 from densevos.data.sources.video import open_frames
 from densevos.models.segmentation.network import make_network, save_network
 from densevos_eval import cli
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.object_level import ObjectLevel
 from densevos_eval.zeroshot.proposals.proposal import Proposal
 from densevos_eval.zeroshot.proposals.registry import load_proposals
@@ -39,7 +39,7 @@ class Bright:
     def title(self) -> str:
         return "brightness"
 
-    def __call__(self, sequence: Sequence) -> Iterator[np.ndarray]:
+    def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
         for frame in iterate_frames(sequence.frames()):
             yield np.where(frame.max(axis=2) > 128, 0.9, 0.1).astype(np.float32)
 
@@ -72,7 +72,9 @@ def truth(t: int) -> np.ndarray:
 
 def write_sequence(root: Path, name: str, *, frames: int = FRAMES, empty: bool = False) -> None:
     ground = np.random.default_rng(0).integers(0, 90, (HEIGHT, WIDTH, 3), np.uint8)
-    images, annotations = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations_unsupervised"))
+    images, annotations = (
+        root / kind / "480p" / name for kind in ("JPEGImages", "Annotations_unsupervised")
+    )
     for folder in (images, annotations):
         folder.mkdir(parents=True)
     for t in range(frames):
@@ -105,7 +107,9 @@ def tracks(out: Path, name: str) -> list[dict[str, Any]]:
     return json.loads((out / name / "tracks.json").read_text())
 
 
-def test_objects_are_told_apart_scored_compared_and_reported(root: Path, tmp_path: Path, capsys) -> None:
+def test_objects_are_told_apart_scored_compared_and_reported(
+    root: Path, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "out"
     assert zeroshot(root, out, "--instances") == 0
     assert "tracks.json" in capsys.readouterr().out
@@ -117,7 +121,11 @@ def test_objects_are_told_apart_scored_compared_and_reported(root: Path, tmp_pat
 
     settings = json.loads((out / "propagation.json").read_text())
     assert (settings["method"], settings["proposals"]) == ("zero-shot, instance level", "parts")
-    assert (settings["linking"], settings["flow"], settings["linking_least_iou"]) == ("association", "dis", 0.1)
+    assert (settings["linking"], settings["flow"], settings["linking_least_iou"]) == (
+        "association",
+        "dis",
+        0.1,
+    )
 
     where = ("--dataset", "davis17-unsupervised", "--root", root)
     assert evaluator("score", *where, "--results", out, "--workers", 1) == 0
@@ -126,7 +134,12 @@ def test_objects_are_told_apart_scored_compared_and_reported(root: Path, tmp_pat
     assert evaluator("score", *where, "--results", tmp_path / "object", "--workers", 1) == 0
     assert evaluator("compare", out, tmp_path / "object") == 0
     assert evaluator("report", out, *where) == 0
-    assert evaluator("show", *where, "--results", f"parts={out}", "--out", tmp_path / "show", "--no-movies") == 0
+    assert (
+        evaluator(
+            "show", *where, "--results", f"parts={out}", "--out", tmp_path / "show", "--no-movies"
+        )
+        == 0
+    )
 
 
 def test_a_resumed_run_makes_the_same_files(root: Path, tmp_path: Path, capsys) -> None:
@@ -147,14 +160,27 @@ def test_a_resumed_run_makes_the_same_files(root: Path, tmp_path: Path, capsys) 
 
 def test_ones_own_video_and_a_folder(root: Path, tmp_path: Path) -> None:
     frames = iterate_frames(open_frames(root / "JPEGImages" / "480p" / "dogs"))
-    iio.imwrite(tmp_path / "clip.mp4", np.stack(list(frames)), fps=5, codec="libx264", macro_block_size=2)
-    fixed = ("zeroshot", "--model", "unused", "--no-crf", "--instances", "--video", tmp_path / "clip.mp4")
+    iio.imwrite(
+        tmp_path / "clip.mp4", np.stack(list(frames)), fps=5, codec="libx264", macro_block_size=2
+    )
+    fixed = (
+        "zeroshot",
+        "--model",
+        "unused",
+        "--no-crf",
+        "--instances",
+        "--video",
+        tmp_path / "clip.mp4",
+    )
     assert evaluator(*fixed, "--out", tmp_path / "own") == 0
     assert len(open_frames(tmp_path / "own" / "clip.mp4")) == FRAMES
     assert [row["id"] for row in tracks(tmp_path / "own", "clip")] == [1, 2]
     assert evaluator(*fixed, "--start", 2, "--end", 2, "--out", tmp_path / "single") == 0
     assert [row["first_frame"] for row in tracks(tmp_path / "single", "clip")] == ["00002", "00002"]
-    assert zeroshot(root, tmp_path / "folder", "--instances", "--sequences", "dogs", dataset="folder") == 0
+    assert (
+        zeroshot(root, tmp_path / "folder", "--instances", "--sequences", "dogs", dataset="folder")
+        == 0
+    )
     assert set(np.unique(read_mask(tmp_path / "folder" / "dogs" / "00001.png"))) == {0, 1, 2}
 
 
@@ -162,23 +188,34 @@ def test_no_object_anywhere_is_no_error(root: Path, tmp_path: Path) -> None:
     write_sequence(root, "nothing", empty=True)
     for kind in ("parts", "edgebox"):
         out = tmp_path / kind
-        assert zeroshot(root, out, "--instances", "--proposals", kind, "--sequences", "nothing") == 0
+        assert (
+            zeroshot(root, out, "--instances", "--proposals", kind, "--sequences", "nothing") == 0
+        )
         assert tracks(out, "nothing") == []
         assert not read_mask(out / "nothing" / "00002.png").any()
 
 
 def test_boxes_find_the_squares_too(root: Path, tmp_path: Path) -> None:
-    assert zeroshot(root, tmp_path / "out", "--instances", "--proposals", "edgebox", "--sequences", "dogs") == 0
+    assert (
+        zeroshot(
+            root, tmp_path / "out", "--instances", "--proposals", "edgebox", "--sequences", "dogs"
+        )
+        == 0
+    )
     found = read_mask(tmp_path / "out" / "dogs" / "00002.png")
     assert (found > 0).sum() > 0.8 * (truth(2) > 0).sum()
     settings = json.loads((tmp_path / "out" / "propagation.json").read_text())
     assert (settings["edge_map"], settings["grabcut_iterations"]) == (None, 3)
 
 
-def save_truth(folder: Path, *, frames: int = FRAMES, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+def save_truth(
+    folder: Path, *, frames: int = FRAMES, size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> None:
     """Proposals of `dogs`: each of the two squares."""
     for t in range(frames):
-        found = [Proposal(mask=(truth(t) == id)[: size[0], : size[1]], score=id / 2) for id in (1, 2)]
+        found = [
+            Proposal(mask=(truth(t) == id)[: size[0], : size[1]], score=id / 2) for id in (1, 2)
+        ]
         write_proposals(folder / "dogs" / f"{t:05d}.npz", found, size)
 
 
@@ -188,7 +225,9 @@ def test_proposals_on_disk_are_used(root: Path, tmp_path: Path, capsys) -> None:
     assert zeroshot(root, tmp_path / "out", *more) == 0
     first, second = tracks(tmp_path / "out", "dogs")
     assert (first["score"], second["score"]) == (25, 12.5)
-    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "dogs" / "00001.png") == 1, truth(1) == 2)
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "out" / "dogs" / "00001.png") == 1, truth(1) == 2
+    )
 
     save_truth(tmp_path / "saved", frames=1)
     assert zeroshot(root, tmp_path / "out", *more, "--resume") == 0  # the files are the same
@@ -212,16 +251,28 @@ def test_proposals_of_other_frames_are_refused(root: Path, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--proposals", "parts"), "--proposals parts: tells objects apart; add --instances, or leave it out"),
+        (
+            ("--proposals", "parts"),
+            "--proposals parts: tells objects apart; add --instances, or leave it out",
+        ),
         (("--flow", "dis"), "--flow dis: tells objects apart"),
         (("--edge-map", "a:b"), "--edge-map a:b: tells objects apart"),
         (("--instances", "--proposals", "boxes"), "is no kind of proposals and no folder"),
-        (("--instances", "--proposals", "nowhere:boxes"), "--proposals nowhere:boxes: cannot be imported"),
+        (
+            ("--instances", "--proposals", "nowhere:boxes"),
+            "--proposals nowhere:boxes: cannot be imported",
+        ),
         (("--instances", "--edge-map", "nowhere:edges"), "is for --proposals edgebox"),
-        (("--instances", "--proposals", "edgebox", "--edge-map", "nowhere:edges"), "cannot be imported"),
+        (
+            ("--instances", "--proposals", "edgebox", "--edge-map", "nowhere:edges"),
+            "cannot be imported",
+        ),
         (("--instances", "--proposal-weights", "COCO_V1"), "is for --proposals maskrcnn"),
         (("--instances", "--flow-weights", "C_T_V2"), "is for --flow raft"),
-        (("--instances", "--save-probabilities"), "--save-probabilities: objects told apart have no soft masks"),
+        (
+            ("--instances", "--save-probabilities"),
+            "--save-probabilities: objects told apart have no soft masks",
+        ),
     ],
 )
 def test_options_that_cannot_be(root: Path, tmp_path: Path, capsys, more: tuple, said: str) -> None:
@@ -252,16 +303,24 @@ def test_weights_of_another_network_are_refused(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert zeroshot(root, tmp_path / "out", "--instances", *more) == 2
     # Torch says what it downloads, in some versions on the same stream.
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Downloading: ")]
+    said = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if not line.startswith("Downloading: ")
+    ]
     assert len(said) == 1
     assert "cannot be fetched (no way out); give a file with the weights of" in said[0]
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("dataset", ["davis16", "ytobjects"])
-def test_a_benchmark_of_one_object_is_refused(root: Path, tmp_path: Path, capsys, dataset: str) -> None:
+def test_a_benchmark_of_one_object_is_refused(
+    root: Path, tmp_path: Path, capsys, dataset: str
+) -> None:
     assert zeroshot(root, tmp_path / "out", "--instances", dataset=dataset) == 2
-    assert f"--dataset {dataset} has one object in each video; leave --instances out" in one_line(capsys)
+    assert f"--dataset {dataset} has one object in each video; leave --instances out" in one_line(
+        capsys
+    )
 
 
 def test_frames_of_another_size_are_refused(root: Path, tmp_path: Path, capsys) -> None:
@@ -318,8 +377,12 @@ def test_functions_of_ones_own(root: Path, tmp_path: Path, capsys) -> None:
         assert said in one_line(capsys)
 
 
-@pytest.mark.parametrize("options", [(), ("--embedding", "random:resnet18", "--embedding-pooling", "mask")])
-def test_unovost_tells_objects_apart_too(root: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--embedding", "random:resnet18", "--embedding-pooling", "mask")]
+)
+def test_unovost_tells_objects_apart_too(
+    root: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     out = tmp_path / "out"
     assert zeroshot(root, out, "--instances", "--linking", "unovost", *options) == 0
     for t in range(FRAMES):
@@ -328,22 +391,42 @@ def test_unovost_tells_objects_apart_too(root: Path, tmp_path: Path, options: tu
     assert [row["masks"] for row in tracks(out, "dogs")] == [FRAMES, FRAMES]
 
     settings = json.loads((out / "propagation.json").read_text())
-    assert (settings["linking"], settings["linking_clip_iou"], settings["linking_flow_iou"]) == ("unovost", 0.2, 0.05)
+    assert (settings["linking"], settings["linking_clip_iou"], settings["linking_flow_iou"]) == (
+        "unovost",
+        0.2,
+        0.05,
+    )
     assert settings["embedding"] == (options[1] if options else "colour")
     assert settings.get("embedding_pooling") == ("mask" if options else None)
 
 
-def test_one_network_of_segmentation_makes_proposals_and_tells_how_they_look(root: Path, tmp_path: Path) -> None:
+def test_one_network_of_segmentation_makes_proposals_and_tells_how_they_look(
+    root: Path, tmp_path: Path
+) -> None:
     swin = NetworkConfig(embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), window=4, hidden=8)
     run = tmp_path / "run"
     run.mkdir()
     network = make_network(swin, 2)
-    save_network(run / "model.safetensors", network, config=swin, classes=("a", "b"), size=64, training={})
+    save_network(
+        run / "model.safetensors", network, config=swin, classes=("a", "b"), size=64, training={}
+    )
 
     (root / "ImageSets" / "2017" / "val.txt").write_text("dogs")
     out = tmp_path / "out"
     looks = ("--embedding", run, "--embedding-layer", "stage2")
-    assert zeroshot(root, out, "--instances", "--proposals", f"segments:{run}", "--linking", "unovost", *looks) == 0
+    assert (
+        zeroshot(
+            root,
+            out,
+            "--instances",
+            "--proposals",
+            f"segments:{run}",
+            "--linking",
+            "unovost",
+            *looks,
+        )
+        == 0
+    )
     assert tracks(out, "dogs")
     settings = json.loads((out / "propagation.json").read_text())
     assert settings["proposal_weights"] == settings["embedding_weights"]
@@ -360,12 +443,26 @@ def test_one_network_of_segmentation_makes_proposals_and_tells_how_they_look(roo
             ("--embedding", "nowhere.safetensors"),
             "nowhere.safetensors: no such encoder file; --embedding takes default, our",
         ),
-        (("--embedding", "random:resnet18", "--embedding-layer", "x"), "--embedding random:resnet18: has no layer x;"),
-        (("--embedding-pooling", "box"), "--embedding-pooling box: is for the features of an encoder; name one with"),
-        (("--embedding", "colour", "--embedding-layer", "x"), "--embedding-layer x: is for the features of an encoder"),
-        (("--proposals", "segments:nowhere"), "--proposals segments:nowhere: no such file, or no model.safetensors"),
+        (
+            ("--embedding", "random:resnet18", "--embedding-layer", "x"),
+            "--embedding random:resnet18: has no layer x;",
+        ),
+        (
+            ("--embedding-pooling", "box"),
+            "--embedding-pooling box: is for the features of an encoder; name one with",
+        ),
+        (
+            ("--embedding", "colour", "--embedding-layer", "x"),
+            "--embedding-layer x: is for the features of an encoder",
+        ),
+        (
+            ("--proposals", "segments:nowhere"),
+            "--proposals segments:nowhere: no such file, or no model.safetensors",
+        ),
     ],
 )
-def test_looks_and_segments_that_cannot_be_had(root: Path, tmp_path: Path, capsys, options, message: str) -> None:
+def test_looks_and_segments_that_cannot_be_had(
+    root: Path, tmp_path: Path, capsys, options, message: str
+) -> None:
     assert zeroshot(root, tmp_path / "out", "--instances", "--linking", "unovost", *options) == 2
     assert message in one_line(capsys)

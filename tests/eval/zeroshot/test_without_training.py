@@ -1,4 +1,6 @@
-"""Zero-shot segmentation without a model: a user's commands, from frames to scores, pictures and a movie."""
+"""Zero-shot segmentation without a model: a user's commands, from frames to scores, pictures and a
+movie.
+"""
 
 import json
 from pathlib import Path
@@ -24,13 +26,17 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """DAVIS-2016 of two sequences: a textured square moves over a texture that the camera passes by."""
+    """DAVIS-2016 of two sequences: a textured square moves over a texture that the camera passes
+    by.
+    """
     root = tmp_path_factory.mktemp("davis")
     for seed, name in enumerate(NAMES):
         rng = np.random.default_rng(seed)
         ground = np.kron(rng.random((HEIGHT // 4, WIDTH // 2, 3)), np.ones((4, 4, 1))) * 110 + 20
         looks = np.kron(rng.random((6, 6, 1)), np.ones((4, 4, 1))) * (60, 30, 30) + (190, 20, 20)
-        images, annotations = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+        images, annotations = (
+            root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")
+        )
         images.mkdir(parents=True)
         annotations.mkdir(parents=True)
         for t in range(FRAMES):
@@ -53,13 +59,19 @@ def zeroshot(root: Path, out: Path, *more: object) -> int:
     return evaluator(*fixed, "--out", out, *more)
 
 
-def test_consensus_is_what_finds_objects_where_no_model_is_named(davis, tmp_path: Path, capsys) -> None:
+def test_consensus_is_what_finds_objects_where_no_model_is_named(
+    davis, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "out"
     assert zeroshot(davis, out) == 0
     printed = capsys.readouterr().out
     assert f"{out}: masks of consensus, without training" in printed
     settings = json.loads((out / "propagation.json").read_text())
-    assert (settings["foreground"], settings["short_side"], settings["encoder"]) == ("consensus", 240, None)
+    assert (settings["foreground"], settings["short_side"], settings["encoder"]) == (
+        "consensus",
+        240,
+        None,
+    )
 
     scored = ("--dataset", "davis16", "--root", davis, "--results")
     for folder in (out, out / "no-crf"):
@@ -68,14 +80,29 @@ def test_consensus_is_what_finds_objects_where_no_model_is_named(davis, tmp_path
 
     benchmark = ("--dataset", "davis16", "--root", davis)
     assert evaluator("report", out, *benchmark, "--out", tmp_path / "report.html") == 0
-    assert evaluator("show", *benchmark, "--results", f"found={out}", "--no-movies", "--out", tmp_path / "show") == 0
+    assert (
+        evaluator(
+            "show",
+            *benchmark,
+            "--results",
+            f"found={out}",
+            "--no-movies",
+            "--out",
+            tmp_path / "show",
+        )
+        == 0
+    )
     assert (tmp_path / "show" / "overview.png").is_file()
 
 
 def test_motion_and_votes_of_an_encoder(davis, tmp_path: Path, capsys) -> None:
     for out, more, title in (
         ("motion", ("--method", "motion"), "motion, without training"),
-        ("encoder", ("--encoder", "random:resnet18"), "consensus, without training, votes by features of"),
+        (
+            "encoder",
+            ("--encoder", "random:resnet18"),
+            "consensus, without training, votes by features of",
+        ),
     ):
         assert zeroshot(davis, tmp_path / out, "--no-crf", "--sequences", "boat", *more) == 0
         assert title in capsys.readouterr().out
@@ -104,13 +131,24 @@ def test_one_frame_has_no_object_and_the_command_says_so(davis, tmp_path: Path, 
     [
         (("--method", "model"), "--method model: give the --model too"),
         (("--references", 3), "--references: is for a trained model, not for --method consensus"),
-        (("--method", "motion", "--model", "RUN"), "--model: is for a trained model, not for --method motion"),
+        (
+            ("--method", "motion", "--model", "RUN"),
+            "--model: is for a trained model, not for --method motion",
+        ),
         (("--scales", 1, 1.5), "--scales: is for a trained model"),
-        (("--method", "motion", "--encoder", "random:resnet18"), "--encoder: is for --method consensus"),
-        (("--model", "RUN", "--encoder", "random:resnet18"), "--encoder: is for --method consensus, not for model"),
+        (
+            ("--method", "motion", "--encoder", "random:resnet18"),
+            "--encoder: is for --method consensus",
+        ),
+        (
+            ("--model", "RUN", "--encoder", "random:resnet18"),
+            "--encoder: is for --method consensus, not for model",
+        ),
     ],
 )
-def test_options_that_do_not_go_together(davis, tmp_path: Path, capsys, more: tuple, said: str) -> None:
+def test_options_that_do_not_go_together(
+    davis, tmp_path: Path, capsys, more: tuple, said: str
+) -> None:
     assert zeroshot(davis, tmp_path / "out", *more) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

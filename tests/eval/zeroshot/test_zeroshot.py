@@ -1,4 +1,6 @@
-"""Object-level zero-shot segmentation from a trained network to masks, scores and pages, as a user does it."""
+"""Object-level zero-shot segmentation from a trained network to masks, scores and pages, as a user
+does it.
+"""
 
 import json
 import shutil
@@ -27,7 +29,7 @@ from densevos_eval import cli
 from densevos_eval.inputs.footage import Unlabelled
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.runs.runner import write_all
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot import object_level
 from densevos_eval.zeroshot.foreground import TrainedModel
 from densevos_eval.zeroshot.model import load_segmenter, model_file
@@ -35,10 +37,14 @@ from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 from densevos_eval.zeroshot.options import CrfOptions, ZeroShotOptions
 from tests.eval.copies import COPIES
 
-SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
+SMALL = EncoderConfig(
+    architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear"
+)
 HEIGHT, WIDTH, FRAMES = 40, 56, 5
 NAMES = ("boat", "camel")  # both have T in DAVIS-2016
-ABLE = tuple(name for name, protocol in PROTOCOLS.items() if protocol.foreground)  # benchmarks that judge foreground
+ABLE = tuple(
+    name for name, protocol in PROTOCOLS.items() if protocol.foreground
+)  # benchmarks that judge foreground
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +62,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.zeros_(network.nu.conv.bias)  # type: ignore[union-attr, arg-type]  # finds something, not everywhere
         torch.nn.init.normal_(network.nu.conv.weight)  # type: ignore[union-attr, arg-type]
         (run / f"round{number}").mkdir()
-        save_model(run / f"round{number}" / "model.safetensors", network, size=64, segments=3, training={})
+        save_model(
+            run / f"round{number}" / "model.safetensors", network, size=64, segments=3, training={}
+        )
     return run
 
 
@@ -79,14 +87,18 @@ def davis(tmp_path: Path) -> Path:
 
 def write_sequence(root: Path, name: str, *, seed: int, frames: int = FRAMES) -> None:
     rng = np.random.default_rng(seed)
-    texture = np.asarray(Image.fromarray(rng.integers(0, 120, (5, 7, 3), np.uint8)).resize((WIDTH, HEIGHT)))
+    texture = np.asarray(
+        Image.fromarray(rng.integers(0, 120, (5, 7, 3), np.uint8)).resize((WIDTH, HEIGHT))
+    )
     images, annotations = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
     for folder in (images, annotations):
         folder.mkdir(parents=True)
     for t in range(frames):
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         mask[8:24, 5 + 4 * t : 25 + 4 * t] = 1
-        Image.fromarray(np.where(mask[..., None] > 0, 220, texture).astype(np.uint8)).save(images / f"{t:05d}.png")
+        Image.fromarray(np.where(mask[..., None] > 0, 220, texture).astype(np.uint8)).save(
+            images / f"{t:05d}.png"
+        )
         write_mask(annotations / f"{t:05d}.png", 255 * mask)
 
 
@@ -109,13 +121,25 @@ def masks(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*.png")}
 
 
-def test_both_kinds_of_masks_are_scored_compared_and_reported(model, davis, tmp_path: Path, capsys) -> None:
+def test_both_kinds_of_masks_are_scored_compared_and_reported(
+    model, davis, tmp_path: Path, capsys
+) -> None:
     out = tmp_path / "out"
-    assert zeroshot(model, davis, out, "--threshold", 0.45, "--crf-preset", "matnet", "--crf-iterations", 2) == 0
-    assert sorted(masks(out)) == sorted(
-        f"{folder}{name}/{t:05d}.png" for folder in ("", "no-crf/") for name in NAMES for t in range(FRAMES)
+    assert (
+        zeroshot(
+            model, davis, out, "--threshold", 0.45, "--crf-preset", "matnet", "--crf-iterations", 2
+        )
+        == 0
     )
-    settings, before = (json.loads((at / "propagation.json").read_text()) for at in (out, out / "no-crf"))
+    assert sorted(masks(out)) == sorted(
+        f"{folder}{name}/{t:05d}.png"
+        for folder in ("", "no-crf/")
+        for name in NAMES
+        for t in range(FRAMES)
+    )
+    settings, before = (
+        json.loads((at / "propagation.json").read_text()) for at in (out, out / "no-crf")
+    )
     assert settings["model"] == str(model / "round2" / "model.safetensors")
     assert (settings["size"], settings["references"], settings["threshold"]) == (64, 3, 0.45)
     assert settings["crf"] == {**vars(PRESETS["matnet"]), "iterations": 2}
@@ -162,23 +186,35 @@ def test_the_crf_takes_the_threshold_for_an_even_chance(model, davis, monkeypatc
     assert 0 < plain.mask.mean() < 1
 
 
-def sequence_of(root: Path, name: str) -> Sequence:
+def sequence_of(root: Path, name: str) -> VideoSequence:
     (found,) = Unlabelled(dataset="davis16", root=root, sequences=(name,)).find()
     return found
 
 
-def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp_path: Path) -> None:
+def test_references_and_threshold_matter_and_rounds_are_chosen(
+    model, davis, tmp_path: Path
+) -> None:
     assert model_file(model / "round1") == model_file(model / "round1" / "model.safetensors")
     (model / "round10").mkdir()
     shutil.copy(model / "round1" / "model.safetensors", model / "round10")
     assert model_file(model).parent.name == "round10"
     made = {}
     soft = "camel/probabilities/1/00002.png"
-    options = {"a": (), "b": ("--references", 1), "c": ("--threshold",), "d": ("--flip", "--scales", 1, 1.5)}
+    options = {
+        "a": (),
+        "b": ("--references", 1),
+        "c": ("--threshold",),
+        "d": ("--flip", "--scales", 1, 1.5),
+    }
     for name, more in options.items():
         if name == "c":  # so that half of the pixels are above it
             more = (*more, np.median(np.asarray(Image.open(tmp_path / "a" / soft))) / 255)
-        assert zeroshot(model / "round2", davis, tmp_path / name, "--no-crf", "--save-probabilities", *more) == 0
+        assert (
+            zeroshot(
+                model / "round2", davis, tmp_path / name, "--no-crf", "--save-probabilities", *more
+            )
+            == 0
+        )
         made[name] = masks(tmp_path / name)
     assert made["a"][soft] != made["b"][soft]
     assert made["a"][soft] != made["d"][soft]
@@ -190,18 +226,25 @@ def test_references_and_threshold_matter_and_rounds_are_chosen(model, davis, tmp
 
 def test_soft_maps_are_written_where_asked_for(model, davis, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert zeroshot(model, davis, out, "--no-crf", "--save-probabilities", "--sequences", "camel") == 0
+    assert (
+        zeroshot(model, davis, out, "--no-crf", "--save-probabilities", "--sequences", "camel") == 0
+    )
     background, objects = (
-        np.asarray(Image.open(out / "camel" / "probabilities" / id / "00003.png"), int) for id in ("0", "1")
+        np.asarray(Image.open(out / "camel" / "probabilities" / id / "00003.png"), int)
+        for id in ("0", "1")
     )
     assert objects.shape == (HEIGHT, WIDTH)
     assert abs(background + objects - 255).max() <= 1
     sure = abs(objects - 127.5) > 1
-    np.testing.assert_array_equal(read_mask(out / "camel" / "00003.png")[sure], (objects > 127)[sure])
+    np.testing.assert_array_equal(
+        read_mask(out / "camel" / "00003.png")[sure], (objects > 127)[sure]
+    )
 
 
 @pytest.mark.slow
-def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path: Path, capsys) -> None:
+def test_processes_resume_and_shards_make_the_same_files(
+    model, davis, tmp_path: Path, capsys
+) -> None:
     file = model_file(model)
     sequences = Unlabelled(dataset="davis16", root=davis).find()
     options = ZeroShotOptions(model=file, flip=False, scales=(1.0,))
@@ -234,7 +277,9 @@ def test_processes_resume_and_shards_make_the_same_files(model, davis, tmp_path:
         assert said in one_line(capsys)
 
 
-def test_a_resumed_run_makes_both_kinds_where_one_is_missing(model, davis, tmp_path: Path, monkeypatch) -> None:
+def test_a_resumed_run_makes_both_kinds_where_one_is_missing(
+    model, davis, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(object_level, "refine", lambda probability, image, config: 1 - probability)
     out = tmp_path / "out"
     assert zeroshot(model, davis, out) == 0
@@ -254,7 +299,9 @@ def test_a_broken_sequence_does_not_lose_the_others(model, davis, tmp_path: Path
     assert zeroshot(model, davis, out, "--no-crf") == 1
     broken, last = capsys.readouterr().err.splitlines()
     assert broken.startswith(f"boat: {frame}: image cannot be read")
-    assert last == "error: 1 of 2 sequences have no result, the others do; fix them and pass --resume"
+    assert (
+        last == "error: 1 of 2 sequences have no result, the others do; fix them and pass --resume"
+    )
     assert {path.name for path in out.iterdir()} == {".propagation", "camel", "propagation.json"}
     frame.write_bytes(whole)
     assert zeroshot(model, davis, out, "--no-crf", "--resume") == 0
@@ -267,7 +314,18 @@ def test_every_benchmark_that_can_judge_it(model, tmp_path: Path) -> None:
         COPIES[dataset](root)
         names = ("--sequences", "bird/0001" if dataset == "ytobjects" else "one")
         assert zeroshot(model, root, out, "--no-crf", *names, dataset=dataset) == 0
-        score = ("score", "--dataset", dataset, "--root", root, *names, "--results", out, "--workers", 1)
+        score = (
+            "score",
+            "--dataset",
+            dataset,
+            "--root",
+            root,
+            *names,
+            "--results",
+            out,
+            "--workers",
+            1,
+        )
         assert evaluator(*score) == 0
         assert (out / "results.json").is_file()
 
@@ -293,8 +351,19 @@ def test_benchmarks_that_cannot_are_refused(model, tmp_path: Path, capsys, datas
 
 def test_ones_own_video_gets_a_movie_and_one_frame_is_enough(model, davis, tmp_path: Path) -> None:
     frames = iterate_frames(open_frames(davis / "JPEGImages" / "480p" / "boat"))
-    iio.imwrite(tmp_path / "clip.mp4", np.stack(list(frames)), fps=5, codec="libx264", macro_block_size=2)
-    fixed = ("zeroshot", "--model", model, "--device", "cpu", "--no-crf", "--video", tmp_path / "clip.mp4")
+    iio.imwrite(
+        tmp_path / "clip.mp4", np.stack(list(frames)), fps=5, codec="libx264", macro_block_size=2
+    )
+    fixed = (
+        "zeroshot",
+        "--model",
+        model,
+        "--device",
+        "cpu",
+        "--no-crf",
+        "--video",
+        tmp_path / "clip.mp4",
+    )
     assert evaluator(*fixed, "--start", 1, "--end", 3, "--out", tmp_path / "out") == 0
     assert sorted(masks(tmp_path / "out")) == [f"clip/{t:05d}.png" for t in (1, 2, 3)]
     assert len(open_frames(tmp_path / "out" / "clip.mp4")) == 3
@@ -303,7 +372,9 @@ def test_ones_own_video_gets_a_movie_and_one_frame_is_enough(model, davis, tmp_p
 
 
 @pytest.mark.parametrize("scales", [(0,), (1, 9)])
-def test_unusable_sizes_are_refused(model, davis, tmp_path: Path, capsys, scales: tuple[int, ...]) -> None:
+def test_unusable_sizes_are_refused(
+    model, davis, tmp_path: Path, capsys, scales: tuple[int, ...]
+) -> None:
     assert zeroshot(model, davis, tmp_path / "out", "--no-crf", "--scales", *scales) == 2
     assert "--scales: give one or more sizes within 0.25..4" in one_line(capsys)
 
@@ -349,7 +420,9 @@ def test_unusable_models_say_what_to_give(model, davis, tmp_path: Path, capsys) 
         (("--sequences", "tank"), "480p/tank"),
     ],
 )
-def test_options_that_cannot_be(model, davis, tmp_path: Path, capsys, more: tuple, said: str) -> None:
+def test_options_that_cannot_be(
+    model, davis, tmp_path: Path, capsys, more: tuple, said: str
+) -> None:
     assert zeroshot(model, davis, tmp_path / "out", *more) == 2
     assert said in one_line(capsys)
     assert not (tmp_path / "out").exists()
@@ -380,6 +453,16 @@ def test_foreground_maps_are_scored_as_they_are(davis, tmp_path: Path) -> None:
     config = ForegroundConfig(method="saliency", short_side=32, crf=None, uncertain=0)
     make_maps(davis / "JPEGImages" / "480p", tmp_path / "maps", config, workers=1)
     assert set(np.unique(read_mask(tmp_path / "maps" / "camel" / "00002.png"))) == {0, 1}
-    score = ("score", "--dataset", "davis16", "--root", davis, "--results", tmp_path / "maps", "--workers", 1)
+    score = (
+        "score",
+        "--dataset",
+        "davis16",
+        "--root",
+        davis,
+        "--results",
+        tmp_path / "maps",
+        "--workers",
+        1,
+    )
     assert evaluator(*score) == 0
     assert json.loads((tmp_path / "maps" / "results.json").read_text())["overall"]["J-Mean"] > 0.5

@@ -11,23 +11,25 @@ FOLDERS = {"train": "training", "val": "validation"}
 
 
 def load(root: Path, options: SetReading) -> SegmentationSet:
-    """The images of ROOT/images/training or validation (train, val), masks in ROOT/annotations; see open_set.
+    """The images of ROOT/images/training or validation (train, val), masks in ROOT/annotations; see
+    open_set.
 
     Value 0 is what has none of the 150 classes: void. Class id = value - 1.
     """
     split = options.split
     folder = FOLDERS.get(split, split)
-    cure = (
+    hint = (
         f"ade20k needs images/{folder}/NAME.jpg and annotations/{folder}/NAME.png below its folder"
         " (ADEChallengeData2016 of sceneparsing.csail.mit.edu, not the full set)"
     )
+
     return image_set(
         "ade20k",
-        need_images(root / "images" / folder, cure),
+        need_images(root / "images" / folder, hint),
         root / "annotations" / folder,
         options,
         values=VALUES,
         usual=ADE20K,
         known="0 is void, 1 to 150 are the classes of the scene parsing benchmark; get its annotations",
-        cure=cure,
+        hint=hint,
     )

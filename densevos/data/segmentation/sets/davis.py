@@ -5,7 +5,13 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.data.segmentation.classes import SHARED, choose_classes, class_values, same_classes
-from densevos.data.segmentation.layout import first_folder, labelled_video, need_images, read_json, read_names
+from densevos.data.segmentation.layout import (
+    first_folder,
+    labelled_video,
+    need_images,
+    read_json,
+    read_names,
+)
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
@@ -20,46 +26,61 @@ SEMANTICS = "davis_semantics.json"
 
 
 def load(root: Path, options: SetReading) -> SegmentationSet:
-    """The sequences of ImageSets/2017/SPLIT.txt with an object of a wanted class, all their frames; see open_set.
+    """The sequences of ImageSets/2017/SPLIT.txt with an object of a wanted class, all their frames;
+    see open_set.
 
-    Classes come from davis_semantics.json with the objects' ids in Annotations, or, without one of the two, from
-    Annotations_semantics with categories.json. The json's ids are those of 2017: the annotations that the challenge of
-    2019 made anew (Annotations_unsupervised) have others and are taken only with `reannotated` and a json for them.
-    Without labels and without json all sequences of the split are used, which a note says.
+    Classes come from davis_semantics.json with the objects' ids in Annotations, or, without one of
+    the two, from Annotations_semantics with categories.json. The json's ids are those of 2017: the
+    annotations that the challenge of 2019 made anew (Annotations_unsupervised) have others and are
+    taken only with `reannotated` and a json for them. Without labels and without json all sequences
+    of the split are used, which a note says.
     """
     split = options.split
-    cure = (
+    hint = (
         "davis needs JPEGImages/480p/SEQ/00000.jpg, Annotations/480p/SEQ/00000.png,"
         f" ImageSets/2017/{split}.txt and {SEMANTICS} below its folder (DAVIS-2017-trainval-480p.zip and"
         " DAVIS-2017_semantics-480p.zip of davischallenge.org)"
     )
-    images = _resolution(root / "JPEGImages", cure)
-    names = read_names(root / "ImageSets" / "2017" / f"{split}.txt", cure)
-    frames = {name: need_images(images / name, cure) for name in names}
+    images = _resolution(root / "JPEGImages", hint)
+    names = read_names(root / "ImageSets" / "2017" / f"{split}.txt", hint)
+    frames = {name: need_images(images / name, hint) for name in names}
     objects_known = (root / SEMANTICS).is_file()
+
     if options.labels and (root / "Annotations_semantics").is_dir():
         objects_known &= (root / _annotations(options)).is_dir()
         if not objects_known:
-            return _by_category(root, frames, options, cure)
+            return _by_category(root, frames, options, hint)
+
     if options.labels or objects_known:
-        return _by_object(root, frames, options, cure)
-    note = f"{root / SEMANTICS}: not there, so all {len(names)} sequences are used, whatever they show"
+        return _by_object(root, frames, options, hint)
+
+    note = (
+        f"{root / SEMANTICS}: not there, so all {len(names)} sequences are used, whatever they show"
+    )
     shots = tuple(Shot(name=name, source=images / name) for name in names)
+
     return SegmentationSet(name="davis", kind="video", classes=(), shots=shots, notes=(note,))
 
 
-def _by_object(root: Path, frames: Frames, options: SetReading, cure: str) -> SegmentationSet:
-    semantics = _read_semantics(root / SEMANTICS, cure)
-    annotations = _check_year(root, options, cure) if options.labels else None
+def _by_object(root: Path, frames: Frames, options: SetReading, hint: str) -> SegmentationSet:
+    semantics = _read_semantics(root / SEMANTICS, hint)
+    annotations = _check_year(root, options, hint) if options.labels else None
     known = [one for objects in semantics.values() for one in objects.values()]
     classes = choose_classes("davis", known, options.wanted, ("background", *SHARED))
     ids = same_classes(known, classes)
     shots = []
+
     for name, files in frames.items():
         if name not in semantics:
-            raise InputError(f"{root / SEMANTICS}: has no sequence {name}; {cure}")
-        # Only the annotations of 2019 have void; in those of DAVIS-2016, which look alike, 255 is the object.
-        names = {0: "background", **semantics[name], **({255: "void"} if options.reannotated else {})}
+            raise InputError(f"{root / SEMANTICS}: has no sequence {name}; {hint}")
+
+        # Only the annotations of 2019 have void; in those of DAVIS-2016, which look alike, 255 is
+        # the object.
+        names = {
+            0: "background",
+            **semantics[name],
+            **({255: "void"} if options.reannotated else {}),
+        }
         said = (
             f"{name} has objects {', '.join(map(str, semantics[name]))} in {SEMANTICS}, whose ids are those of"
             " DAVIS-2017, not of DAVIS-2016 (255) or the annotations of 2019; get the annotations of 2017"
@@ -69,18 +90,26 @@ def _by_object(root: Path, frames: Frames, options: SetReading, cure: str) -> Se
         if annotations is not None:
             values = class_values(names, classes, options.others, known)
             shot = labelled_video(shot, files, annotations / name, values, said)
+
         shots.append(shot)
+
     return SegmentationSet(
-        name="davis", kind="video", classes=classes, shots=keep_wanted("davis", shots, classes, workers=options.workers)
+        name="davis",
+        kind="video",
+        classes=classes,
+        shots=keep_wanted("davis", shots, classes, workers=options.workers),
     )
 
 
-def _by_category(root: Path, frames: Frames, options: SetReading, cure: str) -> SegmentationSet:
-    file, masks = root / "categories.json", _resolution(root / "Annotations_semantics", cure)
+def _by_category(root: Path, frames: Frames, options: SetReading, hint: str) -> SegmentationSet:
+    file, masks = root / "categories.json", _resolution(root / "Annotations_semantics", hint)
     try:
-        names = {int(entry["id"]): name for name, entry in read_json(file, cure).items()}
+        names = {int(entry["id"]): name for name, entry in read_json(file, hint).items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: is no table of NAME: {{id, super_category}} ({error!r}); {cure}") from error
+        raise InputError(
+            f"{file}: is no table of NAME: {{id, super_category}} ({error!r}); {hint}"
+        ) from error
+
     classes = choose_classes("davis", names.values(), options.wanted, ("background", *SHARED))
     values = class_values({0: "background", 255: "void", **names}, classes, options.others)
     said = f"the values are the ids of {file}; get both from the same archive"
@@ -88,8 +117,12 @@ def _by_category(root: Path, frames: Frames, options: SetReading, cure: str) -> 
         labelled_video(Shot(name=name, source=files[0].parent), files, masks / name, values, said)
         for name, files in frames.items()
     ]
+
     return SegmentationSet(
-        name="davis", kind="video", classes=classes, shots=keep_wanted("davis", shots, classes, workers=options.workers)
+        name="davis",
+        kind="video",
+        classes=classes,
+        shots=keep_wanted("davis", shots, classes, workers=options.workers),
     )
 
 
@@ -97,25 +130,34 @@ def _annotations(options: SetReading) -> str:
     return "Annotations_unsupervised" if options.reannotated else "Annotations"
 
 
-def _check_year(root: Path, options: SetReading, cure: str) -> Path:
-    """The folder of masks; InputError when only the annotations of 2019 are there and are not asked for."""
-    if not options.reannotated and (root / "Annotations_unsupervised").is_dir() and not (root / "Annotations").is_dir():
+def _check_year(root: Path, options: SetReading, hint: str) -> Path:
+    """The folder of masks; InputError when only the annotations of 2019 are there and are not asked
+    for.
+    """
+    if (
+        not options.reannotated
+        and (root / "Annotations_unsupervised").is_dir()
+        and not (root / "Annotations").is_dir()
+    ):
         raise InputError(
             f"{root / 'Annotations_unsupervised'}: the annotations made anew in 2019 have other object ids than"
             f" {SEMANTICS}; get Annotations of 2017, or a json made for these ids and --reannotated"
         )
-    return _resolution(root / _annotations(options), cure)
+
+    return _resolution(root / _annotations(options), hint)
 
 
-def _resolution(folder: Path, cure: str) -> Path:
-    return first_folder([folder / "480p", folder / "Full-Resolution"], cure)
+def _resolution(folder: Path, hint: str) -> Path:
+    return first_folder([folder / "480p", folder / "Full-Resolution"], hint)
 
 
-def _read_semantics(file: Path, cure: str) -> dict[str, Objects]:
+def _read_semantics(file: Path, hint: str) -> dict[str, Objects]:
     try:
         return {
             sequence: {int(id): str(name) for id, name in objects.items()}
-            for sequence, objects in read_json(file, cure).items()
+            for sequence, objects in read_json(file, hint).items()
         }
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f'{file}: is no table of SEQUENCE: {{"1": CLASS}} ({error!r}); {cure}') from error
+        raise InputError(
+            f'{file}: is no table of SEQUENCE: {{"1": CLASS}} ({error!r}); {hint}'
+        ) from error

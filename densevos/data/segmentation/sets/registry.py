@@ -9,7 +9,9 @@ from densevos.base.errors import InputError
 from densevos.data.segmentation import sets
 from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet, SetReading
 
-NAMES = tuple(sorted({module.name for module in pkgutil.iter_modules(sets.__path__)} - {"registry"}))
+NAMES = tuple(
+    sorted({module.name for module in pkgutil.iter_modules(sets.__path__)} - {"registry"})
+)
 """Sets by name; each is the module of this folder that knows its layout."""
 
 
@@ -20,21 +22,29 @@ def parse_spec(spec: str) -> tuple[str, Path]:
         raise InputError(f"{spec}: is no SET:ROOT, SET being one of {', '.join(NAMES)}")
     if not Path(root).exists():
         raise InputError(f"{root}: no such folder; {name}:ROOT names where the files of {name} lie")
+
     return name, Path(root)
 
 
 def open_set(spec: str, split: str = "train", **options: Any) -> SegmentationSet:
     """The split of a set, `coco:ROOT`; options are those of SetReading.
 
-    Raises InputError when files are missing (naming the first, and the layout), when labels are wanted and no labelled
-    frame shows a wanted class, and when the set is empty.
+    Raises InputError when files are missing (naming the first, and the layout), when labels are
+    wanted and no labelled frame shows a wanted class, and when the set is empty.
     """
     name, root = parse_spec(spec)
     load: Loader = importlib.import_module(f"densevos.data.segmentation.sets.{name}").load
     chosen = SetReading(split=split, **options)
     opened = load(root, chosen)
+
     if not opened.shots:
-        raise InputError(f"{spec}: holds nothing to learn from in split {split}; give it images or videos")
+        raise InputError(
+            f"{spec}: holds nothing to learn from in split {split}; give it images or videos"
+        )
+
     if chosen.labels and not any(shot.labelled for shot in opened.shots):
-        raise InputError(f"{spec}: no frame of split {split} has labels; pass it as --unlabelled, or add masks")
+        raise InputError(
+            f"{spec}: no frame of split {split} has labels; pass it as --unlabelled, or add masks"
+        )
+
     return opened

@@ -11,6 +11,10 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     """Every video below ROOT, or of the list ROOT; there are no splits. See registry.open_set."""
     if options.labels:
         raise InputError(f"videos:{root}: has no labels; pass it as --unlabelled")
+
     found = open_paths(root)
-    shots = tuple(Shot(name=name, source=video) for name, video in zip(found.names, found.videos, strict=True))
+    shots = tuple(
+        Shot(name=name, source=video) for name, video in zip(found.names, found.videos, strict=True)
+    )
+
     return SegmentationSet(name="videos", kind="video", classes=(), shots=shots)

@@ -19,19 +19,22 @@ CROP = 128  # pixels of a side
 def colour(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """An `Embedding` without a network: the colours of a mask, [N,48].
 
-    A row holds the square roots of the shares of pixels in 16 bins of each of L, a and b, so that the distance of two
-    rows is the Hellinger distance of their colours, times the square root of 2. A value between the centres of two bins
-    counts for both in part.
+    A row holds the square roots of the shares of pixels in 16 bins of each of L, a and b, so that
+    the distance of two rows is the Hellinger distance of their colours, times the square root of 2.
+    A value between the centres of two bins counts for both in part.
     """
     lab = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2LAB)
     rows = np.zeros((len(masks), 3 * BINS), np.float32)
     for row, mask in zip(rows, masks, strict=True):
         row[:] = np.concatenate([_shares(channel) for channel in lab[mask].T])
+
     return np.sqrt(rows / 3)
 
 
 def pooled_over_masks(encoder: Encoder) -> Embedding:
-    """Mean feature of the cells of a mask, each weighted by the part of the cell that the mask covers."""
+    """Mean feature of the cells of a mask, each weighted by the part of the cell that the mask
+    covers.
+    """
 
     def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
         features = encoder.of_frame(frame).flatten(1)  # [C,h*w]
@@ -43,7 +46,9 @@ def pooled_over_masks(encoder: Encoder) -> Embedding:
 
 
 def pooled_over_boxes(encoder: Encoder) -> Embedding:
-    """Mean feature of the box around a mask, cut out and resized to 128x128 pixels (to the nearest whole cells)."""
+    """Mean feature of the box around a mask, cut out and resized to 128x128 pixels (to the nearest
+    whole cells).
+    """
 
     def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
         side = max(1, round(CROP * encoder.scale / encoder.stride)) * encoder.stride
@@ -55,7 +60,8 @@ def pooled_over_boxes(encoder: Encoder) -> Embedding:
 
 
 def cell_weights(masks: np.ndarray, size: tuple[int, int], stride: int) -> np.ndarray:
-    """The part of each cell that each mask covers, [N,h,w] float32; never 0 everywhere for a mask that has a pixel.
+    """The part of each cell that each mask covers, [N,h,w] float32; never 0 everywhere for a mask
+    that has a pixel.
 
     Args:
         masks: [N,H,W] bool.
@@ -70,15 +76,22 @@ def cell_weights(masks: np.ndarray, size: tuple[int, int], stride: int) -> np.nd
         whole = np.zeros((height * stride, width * stride), np.float32)
         whole[: size[0], : size[1]] = scaled
         cells[:] = whole.reshape(height, stride, width, stride).mean(axis=(1, 3))
+
     return weights
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """Shares [BINS] of the pixels of one channel, 0 to 255, with bins centred on evenly spaced values."""
+    """Shares [BINS] of the pixels of one channel, 0 to 255, with bins centred on evenly spaced
+    values.
+    """
     places = values.astype(np.float64) * ((BINS - 1) / 255)
     lower = places.astype(int)
     upper_part = places - lower
-    counts = np.bincount(lower, 1 - upper_part, BINS) + np.bincount(lower + 1, upper_part, BINS + 1)[:BINS]
+    counts = (
+        np.bincount(lower, 1 - upper_part, BINS)
+        + np.bincount(lower + 1, upper_part, BINS + 1)[:BINS]
+    )
+
     return counts / max(len(values), 1)
 
 

@@ -23,11 +23,14 @@ def painted(tracks: Iterable[Track], index: int, size: tuple[int, int]) -> np.nd
     for track in sorted(tracks, key=lambda track: -track.id):
         if index in track.masks:
             ids[track.masks[index].mask()] = track.id
+
     return ids
 
 
 def track_rows(tracks: Iterable[Track], frame_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a track for JSON: id, names of its first and last frame, number of its masks, and score."""
+    """One row a track for JSON: id, names of its first and last frame, number of its masks, and
+    score.
+    """
     return [
         {
             "id": track.id,

@@ -72,7 +72,8 @@ class Linker(Protocol):
         frames: The frames in order, each looked at once, so that a long video needs little memory.
 
     Returns:
-        At most MOST_TRACKS tracks, the most important first, with ids 1, 2, ...; none where there are no objects.
+        At most MOST_TRACKS tracks, the most important first, with ids 1, 2, ...; none where there
+        are no objects.
     """
 
     def __call__(self, frames: Iterable[FrameProposals]) -> Sequence[Track]: ...

@@ -1,7 +1,8 @@
 """Tracklets of UnOVOST: proposals of successive frames that optical flow joins, as far as it can.
 
 Shapes: N proposals of one frame, M of the next, D numbers that tell how a proposal looks.
-Source: Luiten, Zulfikar, Leibe, UnOVOST: Unsupervised Offline Video Object Segmentation and Tracking, WACV 2020.
+Source: Luiten, Zulfikar, Leibe, UnOVOST: Unsupervised Offline Video Object Segmentation and
+Tracking, WACV 2020.
 """
 
 from collections.abc import Iterable, Sequence
@@ -72,12 +73,17 @@ class _Frame:
 
 
 def tracklets(
-    frames: Iterable[FrameProposals], *, clip_iou: float, flow_iou: float, embedding: Embedding, flow: Flow
+    frames: Iterable[FrameProposals],
+    *,
+    clip_iou: float,
+    flow_iou: float,
+    embedding: Embedding,
+    flow: Flow,
 ) -> tuple[list[Tracklet], int]:
     """Join the proposals of neighbouring frames that overlap after warping.
 
-    The release forgets proposals that begin in the last frame, and those of a video of one frame; here each begins a
-    tracklet, as elsewhere.
+    The release forgets proposals that begin in the last frame, and those of a video of one frame;
+    here each begins a tracklet, as elsewhere.
 
     Args:
         frames: The frames in order; each is looked at once.
@@ -92,9 +98,12 @@ def tracklets(
     found: list[_Growing] = []
     before: _Frame | None = None
     count = 0
+
     for now in frames:
         kept = non_overlapping(now.proposals, clip_iou)
-        masks = stacked([proposal.mask for proposal in kept], (now.frame.shape[0], now.frame.shape[1]))
+        masks = stacked(
+            [proposal.mask for proposal in kept], (now.frame.shape[0], now.frame.shape[1])
+        )
         looks = embedding(now.frame, masks) if kept else ()
         earlier = _continued(before, now.frame, masks, flow_iou, flow) if before else {}
 
@@ -104,23 +113,27 @@ def tracklets(
             if tracklet is None:
                 tracklet = _Growing(start=count)
                 found.append(tracklet)
+
             tracklet.add(proposal, look)
             current.append(tracklet)
 
         before = _Frame(picture=now.frame, masks=masks, tracklets=current)
         count += 1
+
     return [tracklet.finished() for tracklet in found], count
 
 
 def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]:
     """The proposals, best first, without those that overlap a better one by `iou` or more.
 
-    The release takes pairs in the order of its files and gives up the weaker of each, so that its result depends on
-    that order; here the best that is left is kept first. Equal scores: the larger goes first. Empty masks are dropped.
+    The release takes pairs in the order of its files and gives up the weaker of each, so that its
+    result depends on that order; here the best that is left is kept first. Equal scores: the larger
+    goes first. Empty masks are dropped.
     """
     candidates = sorted((proposal for proposal in proposals if proposal.mask.any()), key=_order)
     if not candidates:
         return []
+
     masks = np.stack([proposal.mask for proposal in candidates])
     overlap = pairwise_iou(masks, masks)
 
@@ -128,6 +141,7 @@ def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]
     for index in range(len(candidates)):
         if (overlap[index, kept] < iou).all():
             kept.append(index)
+
     return [candidates[index] for index in kept]
 
 

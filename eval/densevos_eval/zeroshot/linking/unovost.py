@@ -1,4 +1,5 @@
-"""UnOVOST (Luiten, Zulfikar, Leibe, WACV 2020): objects of a video from proposals, offline and without a first mask.
+"""UnOVOST (Luiten, Zulfikar, Leibe, WACV 2020): objects of a video from proposals, offline and
+without a first mask.
 
 1. Proposals of a frame that overlap a better one are dropped.      tracklets.py
 2. Proposals of neighbouring frames that overlap after warping make tracklets.
@@ -6,9 +7,9 @@
 4. Tracklets link back to earlier ones that look alike.             trajectories.py
 5. The trees of these links are cut into trajectories.
 6. Trajectories are ranked, and the best are kept.
-Where the authors' program departs from what it means, the function concerned says so. One thing more: it paints the
-best object first, so that weaker ones cover it; painting.py begins with the weakest. The object-level mask has no part
-in this method, unless proposals are made of it.
+Where the authors' program departs from what it means, the function concerned says so. One thing
+more: it paints the best object first, so that weaker ones cover it; painting.py begins with the
+weakest. The object-level mask has no part in this method, unless proposals are made of it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,10 +40,15 @@ class UnOVOST:
     def __call__(self, frames: Iterable[FrameProposals]) -> list[Track]:
         """Tracks of the video, the most important first; the frames are looked at once."""
         found, count = tracklets(
-            frames, clip_iou=self.clip_iou, flow_iou=self.flow_iou, embedding=self.embedding, flow=self.flow
+            frames,
+            clip_iou=self.clip_iou,
+            flow_iou=self.flow_iou,
+            embedding=self.embedding,
+            flow=self.flow,
         )
         paths = trajectories(found, merge_links(found), count)
         ranked = ranking(found, paths)[: self.most_tracks]
+
         return [
             Track(id=rank, score=importance(found, path), masks=_masks(found, path))
             for rank, path in enumerate(ranked, start=1)
@@ -59,4 +65,5 @@ def _masks(tracklets: Sequence[Tracklet], path: Path) -> dict[int, PackedMask]:
     masks: dict[int, PackedMask] = {}
     for index in path:
         masks.update(enumerate(tracklets[index].masks, start=tracklets[index].start))
+
     return masks

@@ -1,8 +1,8 @@
 """Edges of an image as EdgeBoxes needs them: strength, orientation, and thin lines. No learning.
 
-A structured forest (Dollar and Zitnick, ICCV 2013) finds more of the edges that people draw. Its weights are in no
-package, so strength is that of the gradient here, which misses outlines that only texture shows. Any other edge map
-can take its place.
+A structured forest (Dollar and Zitnick, ICCV 2013) finds more of the edges that people draw. Its
+weights are in no package, so strength is that of the gradient here, which misses outlines that only
+texture shows. Any other edge map can take its place.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ BLUR = 2.0
 STRONGEST = 99.5
 """Percentile of the gradient that counts as 1."""
 WEAKEST = 1.0
-"""Weakest gradient that counts, an eighth of a grey level a pixel: below it there is nothing but rounding."""
+"""Weakest gradient that counts, an eighth of a grey level a pixel: below it there is nothing but
+rounding.
+"""
 SMOOTHING = 4.0
 """Standard deviation of the Gaussian before the second derivatives, in pixels."""
 SLACK = 1.01
@@ -42,30 +44,34 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
     peak = float(np.percentile(strength, STRONGEST))
     if peak < WEAKEST:
         peak = float(strength.max())  # Few edges may all lie above the percentile.
+
     return np.clip(strength / peak, 0, 1) if peak >= WEAKEST else np.zeros_like(strength)
 
 
 def orientation(edges: np.ndarray) -> np.ndarray:
-    """Direction across each edge, by the formula of the toolbox of structured edges, for which EdgeBoxes is tuned.
+    """Direction across each edge, by the formula of the toolbox of structured edges, for which
+    EdgeBoxes is tuned.
 
-    It is exact for multiples of 45 degrees; between them the ratio of the second derivatives is the square of the
-    tangent, so that it is up to 12 degrees off.
+    It is exact for multiples of 45 degrees; between them the ratio of the second derivatives is the
+    square of the tangent, so that it is up to 12 degrees off.
 
     Args:
         edges: Strength [H,W] float32.
 
     Returns:
-        Angle [H,W] float32 in [0,pi), from the x axis towards the y axis: 0 for a vertical edge, pi/2 for a
-        horizontal one.
+        Angle [H,W] float32 in [0,pi), from the x axis towards the y axis: 0 for a vertical edge,
+        pi/2 for a horizontal one.
     """
     smooth = cv2.GaussianBlur(edges, (0, 0), SMOOTHING)
     xx = cv2.Sobel(smooth, cv2.CV_32F, 2, 0)
     xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1)
     yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2)
 
-    # Strength bends most across an edge; the mixed derivative tells on which side of 0 the angle lies.
+    # Strength bends most across an edge; the mixed derivative tells on which side of 0 the angle
+    # lies.
     side = np.where(xy > 0, -1, 1)  # Not the sign, which is 0 for edges exactly along the x axis.
     angle = np.mod(np.arctan(yy * side / (xx + 1e-5)), np.pi).astype(np.float32)
+
     return np.where(angle >= np.float32(np.pi), np.float32(0), angle)
 
 
@@ -80,7 +86,9 @@ def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:
         Strength [H,W] float32, 0 where a neighbour one pixel across the edge is stronger.
     """
     height, width = edges.shape
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
     across_x, across_y = np.cos(angle), np.sin(angle)
 
     thin = edges.copy()
@@ -93,4 +101,5 @@ def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:
             borderMode=cv2.BORDER_REPLICATE,
         )
         thin[edges * SLACK < neighbour] = 0
+
     return thin

@@ -1,6 +1,7 @@
 """Proposals without any learning: EdgeBoxes finds boxes, GrabCut the object in each.
 
-EdgeBoxes (Zitnick and Dollar, ECCV 2014) ranks boxes by the contours that lie completely inside. It is OpenCV's.
+EdgeBoxes (Zitnick and Dollar, ECCV 2014) ranks boxes by the contours that lie completely inside. It
+is OpenCV's.
 """
 
 from dataclasses import dataclass, field
@@ -63,7 +64,10 @@ class EdgeBoxes:
             cut = self.cut(frame, one.box, foreground)
             if cut.any():
                 # An object that moves and has a closed contour is the surest.
-                proposals.append(Proposal(mask=cut, score=one.score * float(foreground[cut].mean())))
+                proposals.append(
+                    Proposal(mask=cut, score=one.score * float(foreground[cut].mean()))
+                )
+
         return sorted(proposals, key=lambda proposal: -proposal.score)
 
     def _boxes(self, frame: np.ndarray) -> list[ScoredBox]:
@@ -73,6 +77,7 @@ class EdgeBoxes:
         size = (round(width * scale), round(height * scale))
         if min(size) < SMALLEST_SIDE:
             return []
+
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
         edges = self.edges(small)
@@ -107,17 +112,24 @@ def edge_boxes(edges: np.ndarray, angle: np.ndarray, most: int) -> list[ScoredBo
     boxes, scores = finder.getBoundingBoxes(edges, angle)
     if not len(boxes):
         return []
+
     # OpenCV 4 returns a column, OpenCV 5 a row; sums of contours may exceed 1.
     values = np.minimum(np.reshape(scores, -1), 1).tolist()
-    return [ScoredBox(box=tuple(box), score=score) for box, score in zip(boxes.tolist(), values, strict=True)]
+    return [
+        ScoredBox(box=tuple(box), score=score)
+        for box, score in zip(boxes.tolist(), values, strict=True)
+    ]
 
 
 def suppressed(boxes: list[ScoredBox], most: float) -> list[ScoredBox]:
-    """Non-maximum suppression: the boxes, highest score first, no two of which have a higher IoU than `most`."""
+    """Non-maximum suppression: the boxes, highest score first, no two of which have a higher IoU
+    than `most`.
+    """
     stay: list[ScoredBox] = []
     for candidate in sorted(boxes, key=lambda one: -one.score):
         if all(box_iou(candidate.box, other.box) <= most for other in stay):
             stay.append(candidate)
+
     return stay
 
 
@@ -127,6 +139,7 @@ def box_iou(first: Box, second: Box) -> float:
     shared_height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
     shared = max(shared_width, 0) * max(shared_height, 0)
     union = first[2] * first[3] + second[2] * second[3] - shared
+
     return shared / union if union else 0.0
 
 

@@ -1,4 +1,6 @@
-"""GrabCut (Rother et al., SIGGRAPH 2004): from a box to the mask of the object in it, by the colours of one image."""
+"""GrabCut (Rother et al., SIGGRAPH 2004): from a box to the mask of the object in it, by the
+colours of one image.
+"""
 
 from dataclasses import dataclass
 
@@ -16,13 +18,17 @@ class GrabCut:
     iterations: int = 3
     """Rounds of colour models and graph cut."""
     long_side: int = 240
-    """Longer side, in pixels, to which larger excerpts are reduced for the cut, whose time grows with the pixels."""
+    """Longer side, in pixels, to which larger excerpts are reduced for the cut, whose time grows
+    with the pixels.
+    """
     margin: float = 0.25
     """How far around the box the background is looked at, as a share of its sides."""
     likely: float = 0.5
     """Pixels of the box above this probability of foreground begin as object."""
     fewest: int = 10
-    """Fewest pixels that object and background must have each: colour models of fewer mean nothing."""
+    """Fewest pixels that object and background must have each: colour models of fewer mean
+    nothing.
+    """
 
     def __call__(self, image: np.ndarray, box: Box, foreground: np.ndarray) -> np.ndarray:
         """The object in a box.
@@ -33,8 +39,8 @@ class GrabCut:
             foreground: Probability of foreground [H,W] float32.
 
         Returns:
-            Mask [H,W] bool, inside the box. Where object or background have too few pixels for GrabCut,
-            it is the likely foreground of the box.
+            Mask [H,W] bool, inside the box. Where object or background have too few pixels for
+            GrabCut, it is the likely foreground of the box.
         """
         height, width = foreground.shape
         left, top = max(box[0], 0), max(box[1], 0)
@@ -43,7 +49,8 @@ class GrabCut:
         if right <= left or bottom <= top:
             return mask
 
-        # Only the surroundings of the box are cut: the rest of the image costs time and says little of the object.
+        # Only the surroundings of the box are cut: the rest of the image costs time and says little
+        # of the object.
         aside, above = round(self.margin * (right - left)), round(self.margin * (bottom - top))
         columns = slice(max(left - aside, 0), min(right + aside, width))
         rows = slice(max(top - above, 0), min(bottom + above, height))
@@ -61,7 +68,9 @@ class GrabCut:
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         small_inside = _resized(inside, size)
-        probability = cv2.resize(np.ascontiguousarray(foreground, np.float32), size, interpolation=cv2.INTER_AREA)
+        probability = cv2.resize(
+            np.ascontiguousarray(foreground, np.float32), size, interpolation=cv2.INTER_AREA
+        )
 
         labels = np.where(small_inside, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         labels[small_inside & (probability > self.likely)] = cv2.GC_PR_FGD
@@ -72,11 +81,16 @@ class GrabCut:
         cv2.setRNGSeed(0)
         blue_green_red = np.ascontiguousarray(small[..., ::-1])
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(blue_green_red, labels, (0, 0, 0, 0), *models, self.iterations, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            blue_green_red, labels, (0, 0, 0, 0), *models, self.iterations, cv2.GC_INIT_WITH_MASK
+        )
+
         return _resized((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), (width, height))
 
     def _cannot_be_cut(self, labels: np.ndarray) -> bool:
-        """Whether object or background have too few pixels, which GrabCut would end at with an error."""
+        """Whether object or background have too few pixels, which GrabCut would end at with an
+        error.
+        """
         likely_object = int((labels == cv2.GC_PR_FGD).sum())
         return min(likely_object, labels.size - likely_object) < self.fewest
 

@@ -1,4 +1,5 @@
-"""Proposals of Mask R-CNN (He et al., ICCV 2017), its classes ignored: torchvision's maskrcnn_resnet50_fpn_v2.
+"""Proposals of Mask R-CNN (He et al., ICCV 2017), its classes ignored: torchvision's
+maskrcnn_resnet50_fpn_v2.
 
 It was trained with masks of 80 classes, so what it makes is not free of labels.
 """
@@ -35,8 +36,8 @@ class MaskRcnn:
     least_score: float = 0.1
     """Proposals of lower scores do not count."""
     most_overlap: float = 0.5
-    """Highest IoU of two boxes, whatever their classes; of two that overlap more, the one with the higher score
-    stays."""
+    """Highest IoU of two boxes, whatever their classes; of two that overlap more, the one with the
+    higher score stays."""
     threshold: float = 0.5
     """Threshold on the soft masks."""
 
@@ -84,6 +85,7 @@ def load_mask_rcnn(weights: str, device: str, short_side: int = SHORT_SIDE) -> M
     """
     with torch.device("meta"):  # without random weights, whose making takes seconds
         network = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, min_size=short_side)
+
     load_published(network, NAME, weights, "--proposal-weights")
     place = torch.device(device)
     return MaskRcnn(network=network.eval().to(place), device=place, weights=weights)

@@ -24,18 +24,28 @@ def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     pixels = math.prod(first.shape[1:])
     flat_first, flat_second = first.reshape(len(first), pixels), second.reshape(len(second), pixels)
     shared = np.zeros((len(first), len(second)), np.float32)
-    # Blocks, because as float32 a hundred masks of a large frame would take gigabytes. A product of matrices counts the
-    # shared pixels of all pairs at once; float32 counts exactly up to 2^24 pixels.
+
+    # Blocks, because as float32 a hundred masks of a large frame would take gigabytes. A product of
+    # matrices counts the shared pixels of all pairs at once; float32 counts exactly up to 2^24
+    # pixels.
     for start in range(0, pixels, BLOCK):
         block = slice(start, start + BLOCK)
-        shared += flat_first[:, block].astype(np.float32) @ flat_second[:, block].astype(np.float32).T
+        shared += (
+            flat_first[:, block].astype(np.float32) @ flat_second[:, block].astype(np.float32).T
+        )
 
-    union = flat_first.sum(1, dtype=np.float32)[:, None] + flat_second.sum(1, dtype=np.float32)[None, :] - shared
+    union = (
+        flat_first.sum(1, dtype=np.float32)[:, None]
+        + flat_second.sum(1, dtype=np.float32)[None, :]
+        - shared
+    )
+
     return shared / np.maximum(union, 1)
 
 
 def non_overlapping(masks: np.ndarray, scores: np.ndarray, most: float) -> list[int]:
-    """Non-maximum suppression of masks: of two that overlap too much, the one with the higher score stays.
+    """Non-maximum suppression of masks: of two that overlap too much, the one with the higher score
+    stays.
 
     Args:
         masks: Masks [N,H,W] bool.
@@ -50,6 +60,7 @@ def non_overlapping(masks: np.ndarray, scores: np.ndarray, most: float) -> list[
     for index in np.argsort(-np.asarray(scores), kind="stable").tolist():
         if not (iou[index, stay] > most).any():
             stay.append(index)
+
     return stay
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside, is_outside
 from densevos_eval.runs.fingerprint import fingerprint
-from densevos_eval.sequences.sequence import Sequence as VideoSequence
+from densevos_eval.sequences.sequence import VideoSequence
 from densevos_eval.zeroshot.proposals.edge_map import EdgeMap, gradient_edges
 from densevos_eval.zeroshot.proposals.proposal import Proposal, ProposalSource
 
@@ -33,13 +33,18 @@ class ProposalKind:
 
 
 def load_proposals(
-    kind: str, *, device: str, threshold: float, weights: str | None = None, edge_map: str | None = None
+    kind: str,
+    *,
+    device: str,
+    threshold: float,
+    weights: str | None = None,
+    edge_map: str | None = None,
 ) -> ProposalKind:
     """The kind of proposals that the command line names.
 
     Args:
-        kind: One of KINDS, a segmentation network's model.safetensors, `module:function` (a `ProposalSource`), or a
-            folder of files, see `saved`.
+        kind: One of KINDS, a segmentation network's model.safetensors, `module:function` (a
+            `ProposalSource`), or a folder of files, see `saved`.
         device: Where a network runs.
         threshold: Foreground threshold on the probability.
         weights: Weights of Mask R-CNN: a name of torchvision or a file; None: COCO_V1.
@@ -63,6 +68,7 @@ def load_proposals(
         return _segments(Path(kind.removeprefix(SEGMENTS)), device)
     if is_outside(kind):
         return _from_outside(kind)
+
     return _saved(kind)
 
 
@@ -78,9 +84,15 @@ def _edge_boxes(threshold: float, edge_map: str | None) -> ProposalKind:
     edges: EdgeMap = gradient_edges
     if edge_map is not None:
         edges = _guarded_edges(edge_map, from_outside(edge_map, "--edge-map"))
+
     source = EdgeBoxes(edges=edges, threshold=threshold)
-    values = {f"edgebox_{name}": value for name, value in asdict(source).items() if name not in ("edges", "cut")}
+    values = {
+        f"edgebox_{name}": value
+        for name, value in asdict(source).items()
+        if name not in ("edges", "cut")
+    }
     values |= {f"grabcut_{name}": value for name, value in asdict(source.cut).items()}
+
     return _same_for_all(source, {"proposals": "edgebox", "edge_map": edge_map, **values})
 
 
@@ -107,6 +119,7 @@ def _segments(path: Path, device: str) -> ProposalKind:
             f"--proposals {SEGMENTS}{path}: no such file, or no {FILE} in it; give the run folder of densevos train"
             " i2v_cnn (or another i2v recipe), or its model.safetensors"
         )
+
     classifier = load_classifier(file, torch.device(device))
     settings = {
         "proposals": f"{SEGMENTS}{path}",
@@ -114,26 +127,35 @@ def _segments(path: Path, device: str) -> ProposalKind:
         "proposal_size": classifier.size,
     }
     source = Segments(classifier=classifier)
+
     return ProposalKind(settings=settings, of_sequence=lambda sequence: source, inputs=[file])
 
 
 def _from_outside(spec: str) -> ProposalKind:
     function = from_outside(spec, "--proposals")
     if not callable(function):
-        raise InputError(f"--proposals {spec}: is a {type(function).__name__}; must be a function of frame, foreground")
+        raise InputError(
+            f"--proposals {spec}: is a {type(function).__name__}; must be a function of frame, foreground"
+        )
 
     def checked(frame: np.ndarray, foreground: np.ndarray) -> list[Proposal]:
         try:
             proposals = list(function(frame, foreground))
         except Exception as error:  # The user's code raises whatever it likes.
             raise _failed("--proposals", spec, error) from error
+
         for proposal in proposals:
             mask = getattr(proposal, "mask", None)
-            if not (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == foreground.shape):
+            if not (
+                isinstance(mask, np.ndarray)
+                and mask.dtype == bool
+                and mask.shape == foreground.shape
+            ):
                 raise InputError(
                     f"--proposals {spec}: returned a proposal without a mask {list(foreground.shape)} of bool;"
                     " return Proposal(mask=..., score=...) at the size of the frame"
                 )
+
         return proposals
 
     return _same_for_all(checked, {"proposals": spec})
@@ -148,6 +170,7 @@ def _saved(kind: str) -> ProposalKind:
             f"--proposals {kind}: is no kind of proposals and no folder; choose one of {', '.join(KINDS)}, name a"
             " function as module:name, or give a folder with SEQUENCE/FRAME.npz"
         )
+
     files = sorted(folder.rglob("*.npz"))
     names = [str(file.relative_to(folder)) for file in files]
     saved = SavedProposals(folder=folder)
@@ -166,18 +189,27 @@ def _same_for_all(source: ProposalSource, settings: Mapping[str, Any]) -> Propos
 def _guarded_edges(spec: str, function: Any) -> EdgeMap:
     """An edge map of the user's, whose errors name it."""
     if not callable(function):
-        raise InputError(f"--edge-map {spec}: is a {type(function).__name__}; must be a function of a frame")
+        raise InputError(
+            f"--edge-map {spec}: is a {type(function).__name__}; must be a function of a frame"
+        )
 
     def guarded(frame: np.ndarray) -> np.ndarray:
         try:
             edges = np.asarray(function(frame), np.float32)
         except Exception as error:  # The user's code raises whatever it likes.
             raise _failed("--edge-map", spec, error) from error
-        if edges.shape != frame.shape[:2] or not np.isfinite(edges).all() or edges.min() < 0 or edges.max() > 1:
+
+        if (
+            edges.shape != frame.shape[:2]
+            or not np.isfinite(edges).all()
+            or edges.min() < 0
+            or edges.max() > 1
+        ):
             raise InputError(
                 f"--edge-map {spec}: returned {list(edges.shape)} for a frame of {list(frame.shape[:2])};"
                 " it must return the strength of edges [H,W] in 0..1, as large as the frame"
             )
+
         return edges
 
     return guarded

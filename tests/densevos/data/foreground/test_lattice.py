@@ -7,7 +7,9 @@ from densevos.data.foreground.lattice import build
 
 
 def features(dimensions: int, count: int = 400, reach: float = 4.0) -> np.ndarray:
-    return np.random.default_rng(dimensions).uniform(0, reach, (dimensions, count)).astype(np.float32)
+    return (
+        np.random.default_rng(dimensions).uniform(0, reach, (dimensions, count)).astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 5])
@@ -43,7 +45,9 @@ def test_the_filter_is_linear_and_does_not_depend_on_the_order_of_points() -> No
     values = np.random.default_rng(1).random(points.shape[1]).astype(np.float32)
     order = np.random.default_rng(2).permutation(points.shape[1])
     filtered = build(points).filter(values)
-    np.testing.assert_allclose(build(points[:, order]).filter(values[order]), filtered[order], rtol=1e-4)
+    np.testing.assert_allclose(
+        build(points[:, order]).filter(values[order]), filtered[order], rtol=1e-4
+    )
     np.testing.assert_allclose(build(points).filter(2 * values), 2 * filtered, rtol=1e-6)
 
 

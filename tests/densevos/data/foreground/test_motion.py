@@ -12,7 +12,9 @@ SQUARE = (slice(20, 40), slice(30, 55))
 
 def zoom_and_pan() -> np.ndarray:
     """Flow of a camera that turns, zooms and is tilted: quadratic in the place."""
-    return np.stack([2 + 0.03 * (X - 45) + 0.0004 * X * Y, -1 + 0.03 * (Y - 30) + 0.0003 * Y * Y], axis=2)
+    return np.stack(
+        [2 + 0.03 * (X - 45) + 0.0004 * X * Y, -1 + 0.03 * (Y - 30) + 0.0003 * Y * Y], axis=2
+    )
 
 
 def with_object(flow: np.ndarray, move: tuple[float, float]) -> np.ndarray:
@@ -47,7 +49,8 @@ def test_of_two_directions_the_slower_counts() -> None:
 
 def test_fast_motion_is_trusted_more_than_slow() -> None:
     trusts = [
-        own_motion([with_object(np.zeros((H, W, 2), np.float32), (speed, 0))], (H, W)).trust for speed in (0, 1, 3, 30)
+        own_motion([with_object(np.zeros((H, W, 2), np.float32), (speed, 0))], (H, W)).trust
+        for speed in (0, 1, 3, 30)
     ]
     assert trusts == sorted(trusts)
     assert trusts[0] < 1e-6

@@ -13,7 +13,9 @@ from densevos.data.foreground.raft import Raft, load_raft
 
 
 class Known(nn.Module):
-    """A flow that says what it was given: the shift in x is the first frame's mean, that in y the second's."""
+    """A flow that says what it was given: the shift in x is the first frame's mean, that in y the
+    second's.
+    """
 
     def forward(self, a: Tensor, b: Tensor) -> list[Tensor]:
         assert a.shape == b.shape
@@ -53,4 +55,6 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
             load_raft(weights, cpu)
         assert str(error.value).startswith(f"--flow-weights {weights}: ")
     with pytest.raises(InputError, match="frames of 4x3 and 5x3 pixels"):
-        Raft(network=Known(), device=cpu)(np.zeros((3, 4, 3), np.uint8), np.zeros((3, 5, 3), np.uint8))
+        Raft(network=Known(), device=cpu)(
+            np.zeros((3, 4, 3), np.uint8), np.zeros((3, 5, 3), np.uint8)
+        )

@@ -23,7 +23,9 @@ def textured(disk: np.ndarray, seed: int = 0) -> np.ndarray:
     """A bright disk on a dark, noisy ground with a slow gradient, [H,W,3] uint8."""
     noise = np.random.default_rng(seed).normal(0, 12, (*disk.shape, 3))
     ground = np.stack([60 + X / 10, 90 - Y / 10, 50 + Y / 10], axis=2)
-    return np.clip(np.where(disk[..., None], (220, 190, 60), ground) + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.where(disk[..., None], (220, 190, 60), ground) + noise, 0, 255).astype(
+        np.uint8
+    )
 
 
 @pytest.mark.parametrize(("y", "x", "radius"), [(60, 100, 28), (55, 130, 20), (65, 70, 35)])
@@ -39,7 +41,9 @@ def test_a_bright_disk_on_a_textured_ground_is_salient(y: int, x: int, radius: i
 def test_superpixels_of_a_noisy_image_do_not_run_together() -> None:
     labels = superpixels(textured(np.zeros((120, 200), bool)), 200)
     sizes = np.bincount(labels.ravel())
-    assert 100 < len(sizes) < 250  # a single one with compactness 10 and the default min_size_factor
+    assert (
+        100 < len(sizes) < 250
+    )  # a single one with compactness 10 and the default min_size_factor
     assert sizes.max() < 5 * sizes.mean()
 
 
@@ -59,7 +63,8 @@ def test_the_same_image_has_the_same_map() -> None:
     np.testing.assert_array_equal(saliency(image), saliency(image.copy()))
 
 
-# A middle row 5 6 7 8 9 between a top row 0..4 and a bottom row 10..14, each superpixel a block of 4 x 4 pixels.
+# A middle row 5 6 7 8 9 between a top row 0..4 and a bottom row 10..14, each superpixel a block of
+# 4 x 4 pixels.
 GRID = np.kron(np.arange(15).reshape(3, 5), np.ones((4, 4), int))
 
 

@@ -29,7 +29,9 @@ def test_a_flash_belongs_to_the_shot_that_goes_on_after_it(length: int) -> None:
     frames = scene(0, 4 + length)
     for index in range(2, 2 + length):
         frames[index] = np.full_like(frames[index], 255)
-    assert shots(frames) == [Shot((0, 1, *range(2 + length, 4 + length)), tuple(range(2, 2 + length)))]
+    assert shots(frames) == [
+        Shot((0, 1, *range(2 + length, 4 + length)), tuple(range(2, 2 + length)))
+    ]
 
 
 def test_what_lasts_longer_than_a_flash_is_a_shot() -> None:
@@ -39,7 +41,8 @@ def test_what_lasts_longer_than_a_flash_is_a_shot() -> None:
 
 def test_a_fade_is_no_cut() -> None:
     frames = [
-        (frame * light).astype(np.uint8) for frame, light in zip(scene(0, 8), np.linspace(1, 0.2, 8), strict=True)
+        (frame * light).astype(np.uint8)
+        for frame, light in zip(scene(0, 8), np.linspace(1, 0.2, 8), strict=True)
     ]
     assert len(shots(frames)) == 1
 
@@ -49,11 +52,16 @@ def test_black_frames_and_one_frame_are_shots() -> None:
     assert shots(black) == [Shot((0, 1, 2), ())]
     assert shots(black[:1]) == [Shot((0,), ())]
     assert shots([]) == []
-    assert [shot.frames for shot in shots([*black, *black, *scene(0, 5)])] == [tuple(range(6)), tuple(range(6, 11))]
+    assert [shot.frames for shot in shots([*black, *black, *scene(0, 5)])] == [
+        tuple(range(6)),
+        tuple(range(6, 11)),
+    ]
 
 
 def test_every_frame_is_in_one_shot() -> None:
     rng = np.random.default_rng(3)
     frames = [one for seed in range(8) for one in scene(seed % 3, int(rng.integers(1, 5)))]
     found = shots(frames)
-    assert sorted(index for shot in found for index in (*shot.frames, *shot.flashes)) == list(range(len(frames)))
+    assert sorted(index for shot in found for index in (*shot.frames, *shot.flashes)) == list(
+        range(len(frames))
+    )

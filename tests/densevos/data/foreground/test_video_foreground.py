@@ -1,4 +1,6 @@
-"""Motion and consensus of whole videos: what they find, and what they do where there is nothing to find."""
+"""Motion and consensus of whole videos: what they find, and what they do where there is nothing to
+find.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,8 +39,12 @@ class Frames:
         return None
 
 
-def video(places: Sequence[int], seed: int = 0, pan: int = 1) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """A textured red square at some places, before a textured ground that the camera passes by; and the masks."""
+def video(
+    places: Sequence[int], seed: int = 0, pan: int = 1
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """A textured red square at some places, before a textured ground that the camera passes by; and
+    the masks.
+    """
     rng = np.random.default_rng(seed)
     small = rng.random((H // 4, W, 3))
     ground = np.kron(small, np.ones((4, 4, 1))) * (70, 130, 90) + (20, 30, 40)
@@ -85,7 +91,9 @@ def test_consensus_finds_it_where_it_stands_still_too() -> None:
 def test_a_video_in_which_nothing_moves_has_no_foreground(method: VideoMethod, pan: int) -> None:
     frames, _ = video([20] * 5, pan=0)
     wide = [np.ascontiguousarray(np.roll(frame, pan * t, axis=1)) for t, frame in enumerate(frames)]
-    still = wide if pan == 0 else [frame[:, 2 * len(wide) :] for frame in wide]  # the camera alone moves
+    still = (
+        wide if pan == 0 else [frame[:, 2 * len(wide) :] for frame in wide]
+    )  # the camera alone moves
     assert all(one.max() <= 0.5 for one in found(still, method))
 
 
@@ -122,7 +130,10 @@ def test_a_flash_has_what_the_frame_before_it_has() -> None:
 
 def test_a_fade_loses_nothing_while_there_is_light() -> None:
     frames, masks = video(range(10, 50, 4))
-    faded = [(frame * light).astype(np.uint8) for frame, light in zip(frames, np.linspace(1, 0.3, 10), strict=True)]
+    faded = [
+        (frame * light).astype(np.uint8)
+        for frame, light in zip(frames, np.linspace(1, 0.3, 10), strict=True)
+    ]
     assert overlap(found(faded), masks) > 0.7
 
 
@@ -135,7 +146,9 @@ def test_windows_part_a_video_evenly(length: int, method: VideoMethod) -> None:
     assert len(parts) == 1 or max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_a_window_looks_at_its_neighbourhood_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_looks_at_its_neighbourhood_and_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     frames, masks = video(range(10, 70, 2))
     monkeypatch.setattr(module, "WINDOW", 8)
     monkeypatch.setitem(module.CONTEXT, "consensus", 2)
@@ -155,7 +168,11 @@ def test_a_change_of_size_is_refused_though_shrinking_or_a_cut_hides_it(larger: 
     class Changing(Frames):
         def read(self, indices: Sequence[int]) -> np.ndarray:
             (index,) = indices
-            return self.frames[index][None] if index < 2 else np.full((1, height, width, 3), 255, np.uint8)
+            return (
+                self.frames[index][None]
+                if index < 2
+                else np.full((1, height, width, 3), 255, np.uint8)
+            )
 
     said = f"memory: frame 2 is {width}x{height} but 0 is {W}x{H}; frames of one video must share one size"
     with pytest.raises(InputError, match=said):

@@ -14,7 +14,9 @@ HEIGHT, WIDTH = 24, 32
 
 
 def stripes(*values: int) -> np.ndarray:
-    """A mask [HEIGHT,WIDTH] of equally wide vertical stripes with these values, from left to right."""
+    """A mask [HEIGHT,WIDTH] of equally wide vertical stripes with these values, from left to
+    right.
+    """
     columns = np.arange(WIDTH) * len(values) // WIDTH
     return np.tile(np.array(values)[columns], (HEIGHT, 1))
 
@@ -39,26 +41,38 @@ def put_text(file: Path, text: str) -> Path:
 
 def coco(root: Path) -> None:
     """Values are ids less one: person 0, bicycle 1, car 2, cat 16, cell phone 76, grass 123."""
-    masks = {"000000000009": stripes(0, 2, 123, 255), "000000000025": stripes(76, 16), "000000000030": stripes(123, 16)}
+    masks = {
+        "000000000009": stripes(0, 2, 123, 255),
+        "000000000025": stripes(76, 16),
+        "000000000030": stripes(123, 16),
+    }
     for stem, mask in masks.items():
         put_image(root / "train2017" / f"{stem}.jpg")
         put_mask(root / "stuffthingmaps" / "train2017" / f"{stem}.png", mask)
 
 
 def coco_instances(root: Path) -> None:
-    """Image 9: a car as a polygon in the left half, before it a dog as run lengths; image 25: a cat; 30: nothing."""
+    """Image 9: a car as a polygon in the left half, before it a dog as run lengths; image 25: a
+    cat; 30: nothing.
+    """
     for stem in ("000000000009", "000000000025", "000000000030"):
         put_image(root / "val2017" / f"{stem}.jpg")
     left = [[0, 0, WIDTH / 2, 0, WIDTH / 2, HEIGHT, 0, HEIGHT]]
     column = {"size": [HEIGHT, WIDTH], "counts": [0, 2 * HEIGHT, (WIDTH - 2) * HEIGHT]}
     content = {
-        "images": [{"id": id, "file_name": f"{id:012d}.jpg", "height": HEIGHT, "width": WIDTH} for id in (9, 25, 30)],
+        "images": [
+            {"id": id, "file_name": f"{id:012d}.jpg", "height": HEIGHT, "width": WIDTH}
+            for id in (9, 25, 30)
+        ],
         "annotations": [
             {"image_id": 9, "category_id": 18, "area": 48, "iscrowd": 1, "segmentation": column},
             {"image_id": 9, "category_id": 3, "area": 384, "iscrowd": 0, "segmentation": left},
             {"image_id": 25, "category_id": 17, "area": 384, "iscrowd": 0, "segmentation": left},
         ],
-        "categories": [{"id": id, "name": name} for id, name in ((1, "person"), (3, "car"), (17, "cat"), (18, "dog"))],
+        "categories": [
+            {"id": id, "name": name}
+            for id, name in ((1, "person"), (3, "car"), (17, "cat"), (18, "dog"))
+        ],
     }
     put_text(root / "annotations" / "instances_val2017.json", json.dumps(content))
 
@@ -75,7 +89,9 @@ def davis(root: Path, *, annotations: str = "Annotations") -> None:
     for name, objects in DAVIS_OBJECTS.items():
         for t in range(3):
             put_image(root / "JPEGImages" / "480p" / name / f"{t:05d}.jpg", shade=t)
-            put_mask(root / annotations / "480p" / name / f"{t:05d}.png", stripes(0, *map(int, objects)))
+            put_mask(
+                root / annotations / "480p" / name / f"{t:05d}.png", stripes(0, *map(int, objects))
+            )
     put_text(root / "ImageSets" / "2017" / "train.txt", "\n".join(DAVIS_OBJECTS))
     put_text(root / "davis_semantics.json", json.dumps(DAVIS_OBJECTS))
 
@@ -90,7 +106,8 @@ def davis_categories(root: Path) -> None:
             put_mask(root / "Annotations_semantics" / "480p" / name / f"{t:05d}.png", mask)
     (root / "davis_semantics.json").unlink()
     put_text(
-        root / "categories.json", json.dumps({name: {"id": id, "super_category": "x"} for name, id in ids.items()})
+        root / "categories.json",
+        json.dumps({name: {"id": id, "super_category": "x"} for name, id in ids.items()}),
     )
 
 
@@ -108,10 +125,16 @@ def definition(
     colon: str = ":",
     beside: bool = False,
 ) -> str:
-    """A *.dat of FBMS-59; editions differ in line ends, colons, and whether values stand beside their keys."""
+    """A *.dat of FBMS-59; editions differ in line ends, colons, and whether values stand beside
+    their keys.
+    """
     between = " " if beside else ends
     n = len(colours)
-    lines = ["Ground truth definition file; do not change!", "", f"Total number of regions{colon}{between}{n}"]
+    lines = [
+        "Ground truth definition file; do not change!",
+        "",
+        f"Total number of regions{colon}{between}{n}",
+    ]
     lines += [f"Scale of region {k}{colon}{between}{colour}" for k, colour in enumerate(colours)]
     lines += [f"Confusion penality matrix{colon}", *["0 1 1"[: 2 * n - 1]] * n]
     lines += [f"Total number of frames in this shot{colon}{between}40"]
@@ -129,13 +152,21 @@ def put_colours(file: Path, values: np.ndarray) -> Path:
     if file.suffix == ".pgm":
         Image.fromarray(values.astype(np.uint8)).save(file)
     else:
-        Image.fromarray(np.stack([values >> 16, values >> 8 & 255, values & 255], axis=2).astype(np.uint8)).save(file)
+        Image.fromarray(
+            np.stack([values >> 16, values >> 8 & 255, values & 255], axis=2).astype(np.uint8)
+        ).save(file)
     return file
 
 
 def fbms(root: Path) -> None:
-    """cats02: five frames, the second and fourth labelled with three regions; tennis: grey values; farm: no classes."""
-    for name, folder in {"cats02": "Trainingset", "farm01": "Trainingset", "tennis": "Testset"}.items():
+    """cats02: five frames, the second and fourth labelled with three regions; tennis: grey values;
+    farm: no classes.
+    """
+    for name, folder in {
+        "cats02": "Trainingset",
+        "farm01": "Trainingset",
+        "tennis": "Testset",
+    }.items():
         for t in range(1, 6):
             put_image(root / folder / name / f"{name}_{t:04d}.jpg")
     truth = root / "Trainingset" / "cats02" / "GroundTruth"
@@ -148,8 +179,14 @@ def fbms(root: Path) -> None:
     put_text(farm / "farm01Def.dat", definition((WHITE, TEAL), (1,), name="farm01"))
     grey = root / "Testset" / "tennis" / "GroundTruth"
     put_colours(grey / "tennis_0001_gt.pgm", stripes(0, 127))
-    put_text(grey / "tennisDef.dat", definition((0, 127), (1,), name="tennis", suffix=".pgm", ends="\n", colon=""))
-    put_text(root / "classes.csv", "sequence,region,class\ncats02,1,cat\ncats02, 2, person\n\ntennis,1,person\n")
+    put_text(
+        grey / "tennisDef.dat",
+        definition((0, 127), (1,), name="tennis", suffix=".pgm", ends="\n", colon=""),
+    )
+    put_text(
+        root / "classes.csv",
+        "sequence,region,class\ncats02,1,cat\ncats02, 2, person\n\ntennis,1,person\n",
+    )
 
 
 YTBB_ROWS = (
@@ -164,10 +201,14 @@ YTBB_ROWS = (
 
 
 def ytbb(root: Path) -> None:
-    """One video of sixty frames, two seconds, of which two segments are wanted; another is missing."""
+    """One video of sixty frames, two seconds, of which two segments are wanted; another is
+    missing.
+    """
     for t in range(60):
         put_image(root / "videos" / "-a_B-c" / f"{t:05d}.jpg", shade=4 * t)
-    (root / "yt_bb_detection_train.csv.gz").write_bytes(gzip.compress("\n".join(YTBB_ROWS).encode()))
+    (root / "yt_bb_detection_train.csv.gz").write_bytes(
+        gzip.compress("\n".join(YTBB_ROWS).encode())
+    )
 
 
 def voc(root: Path) -> None:

@@ -125,7 +125,11 @@ def test_the_same_sample_whoever_asks(images, unlabelled) -> None:
 def test_indices_of_clips() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
-        length, frames, gap = int(rng.integers(4, 30)), int(rng.integers(1, 5)), int(rng.integers(1, 6))
+        length, frames, gap = (
+            int(rng.integers(4, 30)),
+            int(rng.integers(1, 5)),
+            int(rng.integers(1, 6)),
+        )
         around = int(rng.integers(length))
         indices = clip_indices(length, frames, gap, rng, around, "v")
         assert around in indices
@@ -138,14 +142,27 @@ def test_indices_of_clips() -> None:
         assert max(np.diff(free), default=gap) == gap or length < (frames - 1) * gap + 1
 
 
-def test_short_and_broken_videos_are_passed_over_and_told_of(images, unlabelled, tmp_path: Path) -> None:
+def test_short_and_broken_videos_are_passed_over_and_told_of(
+    images, unlabelled, tmp_path: Path
+) -> None:
     short = Shot(name="short", source=write_frames(tmp_path / "short", 3))
-    mixed = SegmentationSet(name="videos", kind="video", classes=(), shots=(short, *unlabelled.shots[:1]))
+    mixed = SegmentationSet(
+        name="videos", kind="video", classes=(), shots=(short, *unlabelled.shots[:1])
+    )
     samples = DomainSamples([images], [mixed], CLIPS, seed=0)
-    reasons = {reason for epoch in range(8) for reason in samples.collate([samples[epoch, 0]]).skipped}
+    reasons = {
+        reason for epoch in range(8) for reason in samples.collate([samples[epoch, 0]]).skipped
+    }
     assert reasons == {f"{short.source}: has 3 frames, fewer than the 4 of a clip; left out"}
-    with pytest.raises(RunError, match=r"none of the 1 videos can be used; give others; the first: .*short"):
-        DomainSamples([images], [SegmentationSet(name="v", kind="video", classes=(), shots=(short,))], CLIPS, 0)[0, 0]
+    with pytest.raises(
+        RunError, match=r"none of the 1 videos can be used; give others; the first: .*short"
+    ):
+        DomainSamples(
+            [images],
+            [SegmentationSet(name="v", kind="video", classes=(), shots=(short,))],
+            CLIPS,
+            0,
+        )[0, 0]
 
 
 def test_an_unreadable_image_is_passed_over_but_wrong_labels_stop(tmp_path: Path) -> None:

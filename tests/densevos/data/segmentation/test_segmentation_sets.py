@@ -1,4 +1,6 @@
-"""Every set for segmentation, on a synthetic copy of its layout: what is opened, and what is refused and why."""
+"""Every set for segmentation, on a synthetic copy of its layout: what is opened, and what is
+refused and why.
+"""
 
 import json
 import pickle
@@ -19,7 +21,16 @@ from densevos.base import console
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID
 from densevos.data.segmentation import coco_instances, presence
-from densevos.data.segmentation.classes import ADE20K, CAMVID, COCO, SHARED, VOC, YTBB, class_values, same_classes
+from densevos.data.segmentation.classes import (
+    ADE20K,
+    CAMVID,
+    COCO,
+    SHARED,
+    VOC,
+    YTBB,
+    class_values,
+    same_classes,
+)
 from densevos.data.segmentation.labels import class_ids
 from densevos.data.segmentation.presence import class_counts
 from densevos.data.segmentation.sets.registry import open_set, parse_spec
@@ -53,7 +64,9 @@ def root_of(spec: str) -> Path:
 @pytest.mark.parametrize("name", COPIES)
 def test_every_copy_opens_and_travels_to_other_processes(name: str, tmp_path: Path) -> None:
     COPIES[name](tmp_path)
-    opened = pickle.loads(pickle.dumps(open_set(f"{name}:{tmp_path}", labels=name not in WITHOUT_LABELS)))
+    opened = pickle.loads(
+        pickle.dumps(open_set(f"{name}:{tmp_path}", labels=name not in WITHOUT_LABELS))
+    )
     assert opened.name == name
     assert len({shot.name for shot in opened.shots}) == len(opened.shots) > 0
     for shot in opened.shots:
@@ -63,7 +76,9 @@ def test_every_copy_opens_and_travels_to_other_processes(name: str, tmp_path: Pa
         for index in shot.labelled:
             labels = shot.labels(index)
             assert labels.dtype == np.uint8
-            assert labels.shape == frames.read([index])[0].shape[:2] == (copies.HEIGHT, copies.WIDTH)
+            assert (
+                labels.shape == frames.read([index])[0].shape[:2] == (copies.HEIGHT, copies.WIDTH)
+            )
             assert set(np.unique(labels)) <= {*range(len(opened.classes)), VOID}
     with pytest.raises(ValueError, match="frame 999 has no labels"):
         opened.shots[0].labels(999)
@@ -72,7 +87,14 @@ def test_every_copy_opens_and_travels_to_other_processes(name: str, tmp_path: Pa
 @pytest.mark.parametrize("name", COPIES)
 def test_without_labels_frames_are_enough(name: str, tmp_path: Path) -> None:
     COPIES[name](tmp_path)
-    for folder in ("stuffthingmaps", "Annotations", "SegmentationClass", "trainannot", "annotations", "masks"):
+    for folder in (
+        "stuffthingmaps",
+        "Annotations",
+        "SegmentationClass",
+        "trainannot",
+        "annotations",
+        "masks",
+    ):
         for found in tmp_path.rglob(folder):
             shutil.rmtree(found)
     opened = open_set(f"{name}:{tmp_path}", labels=False)
@@ -121,7 +143,12 @@ def test_a_missing_file_is_named_with_the_layout(name: str, lost: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
-    [("cooc:.", "is no SET:ROOT"), ("coco", "is no SET:ROOT"), ("coco:", "SET:ROOT"), ("coco:none", "no such folder")],
+    [
+        ("cooc:.", "is no SET:ROOT"),
+        ("coco", "is no SET:ROOT"),
+        ("coco:", "SET:ROOT"),
+        ("coco:none", "no such folder"),
+    ],
 )
 def test_bad_names_of_sets(spec: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
@@ -129,16 +156,48 @@ def test_bad_names_of_sets(spec: str, reason: str) -> None:
 
 
 def test_names_of_classes() -> None:
-    assert [len(names) for names in (SHARED, COCO, VOC, CAMVID, YTBB, ADE20K)] == [10, 182, 21, 11, 24, 150]
+    assert [len(names) for names in (SHARED, COCO, VOC, CAMVID, YTBB, ADE20K)] == [
+        10,
+        182,
+        21,
+        11,
+        24,
+        150,
+    ]
     assert all(len(set(names)) == len(names) for names in (SHARED, COCO, VOC, CAMVID, YTBB, ADE20K))
-    ids = {"person": 1, "bicycle": 2, "car": 3, "motorcycle": 4, "bird": 16, "dog": 18, "horse": 19, "backpack": 27}
+    ids = {
+        "person": 1,
+        "bicycle": 2,
+        "car": 3,
+        "motorcycle": 4,
+        "bird": 16,
+        "dog": 18,
+        "horse": 19,
+        "backpack": 27,
+    }
     for name, id in {**ids, "surfboard": 42, "cell phone": 77, "banner": 92, "wood": 182}.items():
         assert COCO[id - 1] == name
-    assert set(SHARED) & set(YTBB) == {"person", "bird", "bicycle", "horse", "motorcycle", "dog", "car"}
+    assert set(SHARED) & set(YTBB) == {
+        "person",
+        "bird",
+        "bicycle",
+        "horse",
+        "motorcycle",
+        "dog",
+        "car",
+    }
 
 
 def test_coco_has_91_ids_of_things_of_which_80_are_used_and_91_of_stuff() -> None:
-    unused = {12: "street sign", 26: "hat", 29: "shoe", 30: "eye glasses", 45: "plate", 66: "mirror", 68: "window"}
+    unused = {
+        12: "street sign",
+        26: "hat",
+        29: "shoe",
+        30: "eye glasses",
+        45: "plate",
+        66: "mirror",
+        68: "window",
+    }
     unused |= {69: "desk", 71: "door", 83: "blender", 91: "hair brush"}
     assert {id: COCO[id - 1] for id in unused} == unused
     things, stuff = COCO[:91], COCO[91:]
@@ -159,7 +218,10 @@ def test_the_very_same_name_counts_before_that_of_coco() -> None:
 @given(st.sampled_from([np.uint8, np.int32]), st.integers(0, 2**32 - 1))
 def test_mapping_equals_looking_up_each_pixel(kind, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    values = {int(v): int(rng.integers(12)) for v in rng.choice(256 if kind == np.uint8 else 2**24, 9, replace=False)}
+    values = {
+        int(v): int(rng.integers(12))
+        for v in rng.choice(256 if kind == np.uint8 else 2**24, 9, replace=False)
+    }
     raw = rng.choice(list(values), (5, 7)).astype(kind)
     expected = [[values[int(v)] for v in row] for row in raw]
     np.testing.assert_array_equal(class_ids(raw, values, Path("m.png"), ""), expected)
@@ -167,8 +229,18 @@ def test_mapping_equals_looking_up_each_pixel(kind, seed: int) -> None:
 
 def test_others_become_background_or_ignored() -> None:
     names = {0: "background", 1: "cellphone", 2: "box", 3: "void"}
-    assert class_values(names, ("background", "cell phone"), "background") == {0: 0, 1: 1, 2: 0, 3: VOID}
-    assert class_values(names, ("background", "cell phone"), "ignore") == {0: 0, 1: 1, 2: VOID, 3: VOID}
+    assert class_values(names, ("background", "cell phone"), "background") == {
+        0: 0,
+        1: 1,
+        2: 0,
+        3: VOID,
+    }
+    assert class_values(names, ("background", "cell phone"), "ignore") == {
+        0: 0,
+        1: 1,
+        2: VOID,
+        3: VOID,
+    }
 
 
 # COCO
@@ -177,11 +249,16 @@ def test_others_become_background_or_ignored() -> None:
 def test_coco_maps_hold_ids_less_one(copy: str) -> None:
     opened = open_set(copy)
     assert opened.classes == ("background", *SHARED)
-    assert [shot.name for shot in opened.shots] == ["000000000009", "000000000025"]  # the third shows no wanted class
+    assert [shot.name for shot in opened.shots] == [
+        "000000000009",
+        "000000000025",
+    ]  # the third shows no wanted class
     expected = stripes(IDS["person"], IDS["car"], 0, VOID)
     np.testing.assert_array_equal(opened.shots[0].labels(0), expected)
     np.testing.assert_array_equal(opened.shots[1].labels(0), stripes(IDS["cell phone"], 0))
-    assert class_counts(opened) == {name: int(name in ("person", "car", "cell phone")) for name in SHARED}
+    assert class_counts(opened) == {
+        name: int(name in ("person", "car", "cell phone")) for name in SHARED
+    }
 
 
 def test_coco_others_ignored_and_other_classes(copy: str) -> None:
@@ -194,7 +271,10 @@ def test_coco_others_ignored_and_other_classes(copy: str) -> None:
 
 def test_coco_list_of_images_replaces_reading_all_masks(copy: str, tmp_path: Path) -> None:
     listed = put_text(tmp_path / "list.txt", "000000000030.jpg\n000000000009\n")
-    assert [shot.name for shot in open_set(copy, names=listed).shots] == ["000000000009", "000000000030"]
+    assert [shot.name for shot in open_set(copy, names=listed).shots] == [
+        "000000000009",
+        "000000000030",
+    ]
     with pytest.raises(InputError, match=r"list\.txt: lists nine, which is no image"):
         open_set(copy, names=put_text(listed, "nine\n"))
 
@@ -203,7 +283,9 @@ def test_coco_maps_unpacked_among_the_images(copy: str) -> None:
     """What unpacking stuffthingmaps_trainval2017.zip where the images are leads to."""
     for file in (root_of(copy) / "stuffthingmaps" / "train2017").iterdir():
         file.rename(root_of(copy) / "train2017" / file.name)
-    with pytest.raises(InputError, match=r"has the name of 000000000009\.jpg.*unpack it in a folder stuffthingmaps"):
+    with pytest.raises(
+        InputError, match=r"has the name of 000000000009\.jpg.*unpack it in a folder stuffthingmaps"
+    ):
         open_set(copy)
 
 
@@ -218,7 +300,9 @@ def test_coco_stuff_only_maps_are_refused(copy: str) -> None:
         open_set(copy)
     maps.rename(root_of(copy) / "kept")
     (root_of(copy) / "annotations" / "stuff_train2017_pixelmaps").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"stuff_train2017_pixelmaps: .*get stuffthingmaps_trainval2017\.zip"):
+    with pytest.raises(
+        InputError, match=r"stuff_train2017_pixelmaps: .*get stuffthingmaps_trainval2017\.zip"
+    ):
         open_set(copy)
 
 
@@ -237,7 +321,9 @@ def test_coco_maps_of_ids_are_told_from_ids_less_one(copy: str) -> None:
 
 
 def test_labels_stand_as_their_image_does(tmp_path: Path) -> None:
-    """An image that EXIF turns by a quarter: its mask was drawn over the pixels as stored, or as shown."""
+    """An image that EXIF turns by a quarter: its mask was drawn over the pixels as stored, or as
+    shown.
+    """
     copies.coco(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn clockwise
@@ -255,7 +341,9 @@ def test_labels_stand_as_their_image_does(tmp_path: Path) -> None:
 
 def test_coco_value_outside_the_class_map(copy: str) -> None:
     put_mask(root_of(copy) / "stuffthingmaps" / "train2017" / "000000000025.png", stripes(0, 190))
-    with pytest.raises(InputError, match=r"025\.png: value 190 \(384 pixels\) is outside the class map"):
+    with pytest.raises(
+        InputError, match=r"025\.png: value 190 \(384 pixels\) is outside the class map"
+    ):
         open_set(copy)
 
 
@@ -295,7 +383,10 @@ def test_coco_instances_as_packed_run_lengths(tmp_path: Path) -> None:
         (lambda c: c["annotations"][0].update(segmentation=7), "cannot be drawn"),
         (lambda c: c["annotations"][0].update(segmentation={"counts": 1.5}), "cannot be drawn"),
         (lambda c: c["images"][0].update(height=99), "mask is 32x99 but 000000000009.jpg is 32x24"),
-        (lambda c: c["annotations"].clear(), "none of 3 labelled images or videos shows a wanted class"),
+        (
+            lambda c: c["annotations"].clear(),
+            "none of 3 labelled images or videos shows a wanted class",
+        ),
     ],
 )
 def test_coco_damaged_instances(change, reason: str, tmp_path: Path) -> None:
@@ -308,7 +399,9 @@ def test_coco_damaged_instances(change, reason: str, tmp_path: Path) -> None:
         open_set(f"coco:{tmp_path}", "val").shots[0].labels(0)
 
 
-def test_coco_instances_name_the_package_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coco_instances_name_the_package_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copies.coco_instances(tmp_path)
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"pip install 'densevos\[segmentation\]'"):
@@ -322,7 +415,10 @@ def test_coco_instances_name_the_package_that_is_missing(tmp_path: Path, monkeyp
 
 def test_davis_objects_have_classes(copy: str) -> None:
     opened = open_set(copy)
-    assert [(shot.name, shot.labelled) for shot in opened.shots] == [("ride", (0, 1, 2)), ("call", (0, 1, 2))]
+    assert [(shot.name, shot.labelled) for shot in opened.shots] == [
+        ("ride", (0, 1, 2)),
+        ("call", (0, 1, 2)),
+    ]
     ride, call = (shot.labels(1) for shot in opened.shots)
     np.testing.assert_array_equal(ride, stripes(0, IDS["bicycle"], IDS["person"]))
     np.testing.assert_array_equal(call, stripes(0, IDS["cell phone"], 0))
@@ -342,11 +438,27 @@ def test_davis_count_by_masks_differs_where_an_object_leaves(copy: str) -> None:
 
 
 def test_davis_2017_has_the_papers_number_of_frames(tmp_path: Path, golden: Path) -> None:
-    """The real sequences, lengths and classes with empty files: the ten shared classes give 3,401 and 1,558 frames."""
+    """The real sequences, lengths and classes with empty files: the ten shared classes give 3,401
+    and 1,558 frames.
+    """
     by_class = {
-        "train": {"person": 2820, "bird": 316, "car": 303, "surfboard": 205, "dog": 194, "motorcycle": 178}
+        "train": {
+            "person": 2820,
+            "bird": 316,
+            "car": 303,
+            "surfboard": 205,
+            "dog": 194,
+            "motorcycle": 178,
+        }
         | {"bicycle": 142, "backpack": 132, "cell phone": 91, "horse": 60},
-        "val": {"person": 1182, "bird": 50, "car": 217, "surfboard": 50, "dog": 175, "motorcycle": 162}
+        "val": {
+            "person": 1182,
+            "bird": 50,
+            "car": 217,
+            "surfboard": 50,
+            "dog": 175,
+            "motorcycle": 162,
+        }
         | {"bicycle": 149, "backpack": 80, "cell phone": 47, "horse": 50},
     }
     splits = json.loads((golden / "davis2017_classes.json").read_text())
@@ -373,20 +485,30 @@ def test_davis_2017_has_the_papers_number_of_frames(tmp_path: Path, golden: Path
 
 def test_davis_annotations_of_2019_are_refused_unless_allowed(tmp_path: Path) -> None:
     copies.davis(tmp_path, annotations="Annotations_unsupervised")
-    with pytest.raises(InputError, match=r"Annotations_unsupervised: .*made anew in 2019 have other object ids"):
+    with pytest.raises(
+        InputError, match=r"Annotations_unsupervised: .*made anew in 2019 have other object ids"
+    ):
         open_set(f"davis:{tmp_path}")
-    put_mask(tmp_path / "Annotations_unsupervised" / "480p" / "ride" / "00000.png", stripes(0, 1, 2, 255))
+    put_mask(
+        tmp_path / "Annotations_unsupervised" / "480p" / "ride" / "00000.png", stripes(0, 1, 2, 255)
+    )
     allowed = open_set(f"davis:{tmp_path}", reannotated=True)
-    np.testing.assert_array_equal(allowed.shots[0].labels(0), stripes(0, IDS["bicycle"], IDS["person"], VOID))
+    np.testing.assert_array_equal(
+        allowed.shots[0].labels(0), stripes(0, IDS["bicycle"], IDS["person"], VOID)
+    )
 
 
 def test_davis_strange_ids_are_refused(copy: str) -> None:
     mask = root_of(copy) / "Annotations" / "480p" / "ride" / "00002.png"
     put_mask(mask, stripes(0, 255))  # as DAVIS-2016 has them
-    with pytest.raises(InputError, match=r"00002\.png: value 255 \(384 pixels\) .*not of DAVIS-2016 \(255\)"):
+    with pytest.raises(
+        InputError, match=r"00002\.png: value 255 \(384 pixels\) .*not of DAVIS-2016 \(255\)"
+    ):
         open_set(copy).shots[0].labels(2)
     put_mask(root_of(copy) / "Annotations" / "480p" / "ride" / "00001.png", stripes(0, 1, 2, 3))
-    with pytest.raises(InputError, match=r"00001\.png: value 3 \(192 pixels\) .*ride has objects 1, 2 in .*2019"):
+    with pytest.raises(
+        InputError, match=r"00001\.png: value 3 \(192 pixels\) .*ride has objects 1, 2 in .*2019"
+    ):
         open_set(copy).shots[0].labels(1)
 
 
@@ -426,7 +548,9 @@ def test_davis_damaged_semantics(text: str, reason: str, copy: str) -> None:
 
 
 def test_davis_unknown_wanted_class(copy: str) -> None:
-    with pytest.raises(InputError, match="kat: davis has no such class; it has bicycle, box, cellphone"):
+    with pytest.raises(
+        InputError, match="kat: davis has no such class; it has bicycle, box, cellphone"
+    ):
         open_set(copy, wanted=("kat",))
     with pytest.raises(InputError, match="person: is named twice among the wanted classes"):
         open_set(copy, wanted=("person", "box", "person"))
@@ -468,7 +592,9 @@ def test_fbms_regions_have_the_users_classes(copy: str) -> None:
     opened = open_set(copy)
     assert opened.classes == ("background", "cat", "person")
     assert [(shot.name, shot.labelled) for shot in opened.shots] == [("cats02", (1, 3))]
-    assert opened.notes == (f"{root_of(copy) / 'classes.csv'}: names no region of farm01; left out",)
+    assert opened.notes == (
+        f"{root_of(copy) / 'classes.csv'}: names no region of farm01; left out",
+    )
     np.testing.assert_array_equal(opened.shots[0].labels(3), stripes(0, 1, 2))
     assert class_counts(opened) == {"cat": 2, "person": 2}
     tennis = open_set(copy, "val").shots[0]
@@ -524,7 +650,9 @@ def test_fbms_damaged_definition(old: str, new: str, reason: str, copy: str) -> 
 def test_fbms_undeclared_colours_warn(copy: str) -> None:
     file = root_of(copy) / "Trainingset" / "cats02" / "GroundTruth" / "cats02_0002_gt.ppm"
     copies.put_colours(file, stripes(copies.WHITE, copies.TEAL, 0x102030))
-    with pytest.warns(UserWarning, match=r"cats02_0002_gt\.ppm: .* pixels .* does not declare \(#102030\)"):
+    with pytest.warns(
+        UserWarning, match=r"cats02_0002_gt\.ppm: .* pixels .* does not declare \(#102030\)"
+    ):
         labels = open_set(copy).shots[0].labels(1)
     np.testing.assert_array_equal(labels, stripes(0, 1, 0))
     with pytest.warns(UserWarning, match="does not declare"):
@@ -559,10 +687,14 @@ def test_fbms_unlabelled_without_table_takes_all(copy: str) -> None:
 def test_ytbb_segments_of_local_videos(copy: str) -> None:
     opened = open_set(copy, labels=False)
     assert [shot.name for shot in opened.shots] == ["-a_B-c/motorcycle-1", "-a_B-c/person-0"]
-    frames = opened.shots[1].open()  # 1.0 to 1.5 s of 30 frames a second; the row at 2.0 s says absent
+    frames = opened.shots[
+        1
+    ].open()  # 1.0 to 1.5 s of 30 frames a second; the row at 2.0 s says absent
     assert (frames.names[0], frames.names[-1]) == ("00030", "00045")
     assert abs(int(frames.read([0])[0, 0, 0, 0]) - 120) < 4
-    assert opened.notes[0].endswith("1 videos of yt_bb_detection_train.csv.gz are not there and left out")
+    assert opened.notes[0].endswith(
+        "1 videos of yt_bb_detection_train.csv.gz are not there and left out"
+    )
     assert class_counts(opened)["person"] == 16
     with pytest.raises(InputError, match="has boxes, not masks"):
         open_set(copy)
@@ -577,9 +709,12 @@ def test_ytbb_columns_are_both_x_before_both_y(copy: str) -> None:
     assert (boxes[4].video, boxes[4].category, boxes[4].object) == ("-a_B-c", "motorcycle", 1)
     assert boxes[4].edges == (0.5, 0.9, 0.1, 0.3)  # xmin, xmax, ymin, ymax
     assert boxes[1].edges is None
-    table = put_text(root_of(copy) / "wrong.csv", "id,0,0,person,0,present,0.5,0.1,0.9,0.3\n")  # xmin, ymin, xmax, ymax
+    table = put_text(
+        root_of(copy) / "wrong.csv", "id,0,0,person,0,present,0.5,0.1,0.9,0.3\n"
+    )  # xmin, ymin, xmax, ymax
     with pytest.raises(
-        InputError, match=r"wrong\.csv: line 1: edges 0.5, 0.1, 0.9, 0.3 are not xmin, xmax, ymin, ymax"
+        InputError,
+        match=r"wrong\.csv: line 1: edges 0.5, 0.1, 0.9, 0.3 are not xmin, xmax, ymin, ymax",
     ):
         list(read_boxes(table))
 
@@ -627,7 +762,9 @@ def test_camvid_classes_and_void(copy: str) -> None:
     opened = open_set(copy)
     assert opened.classes == CAMVID
     np.testing.assert_array_equal(opened.shots[0].labels(0), stripes(0, 8, 10, VOID))
-    assert class_counts(opened) == {name: int(name in ("sky", "car", "bicyclist")) for name in CAMVID}
+    assert class_counts(opened) == {
+        name: int(name in ("sky", "car", "bicyclist")) for name in CAMVID
+    }
     put_mask(root_of(copy) / "trainannot" / "0001TP_006690.png", stripes(0, 12))
     with pytest.raises(InputError, match=r"006690\.png: value 12 \(384 pixels\)"):
         open_set(copy).shots[0].labels(0)
@@ -659,7 +796,9 @@ def test_folder_of_images_and_of_clips(copy: str) -> None:
     assert class_counts(clips) == {"floor": 3, "chair": 3, "table": 0}
     chairs = open_set(copy, "val", wanted=("chair",))
     np.testing.assert_array_equal(chairs.shots[0].labels(0), stripes(1, 0))
-    with pytest.raises(InputError, match="none of 2 labelled images or videos shows a wanted class"):
+    with pytest.raises(
+        InputError, match="none of 2 labelled images or videos shows a wanted class"
+    ):
         open_set(copy, wanted=("chair",))
     with pytest.raises(InputError, match=r"splits there: train, val"):
         open_set(copy, "test")
@@ -676,7 +815,9 @@ def test_folder_of_images_and_of_clips(copy: str) -> None:
 def test_folder_class_names(name: str, text: str, classes: tuple[str, ...], copy: str) -> None:
     opened = open_set(copy, table=put_text(root_of(copy) / name, text))
     assert opened.classes == classes
-    np.testing.assert_array_equal(opened.shots[0].labels(0), stripes(0, classes.index("table"), VOID))
+    np.testing.assert_array_equal(
+        opened.shots[0].labels(0), stripes(0, classes.index("table"), VOID)
+    )
 
 
 @pytest.mark.parametrize(
@@ -685,7 +826,11 @@ def test_folder_class_names(name: str, text: str, classes: tuple[str, ...], copy
         ("c.txt", "", "names classes of values outside 0 to 254, or none"),
         ("c.txt", "a\nb\na\n", r"c\.txt: names a twice; give every class a name of its own"),
         ("c.json", '["a", "a"]', r"c\.json: names a twice"),
-        ("c.txt", "floor\n\nchair\n", r"c\.txt: line 2: is empty, and the line of a name is its value"),
+        (
+            "c.txt",
+            "floor\n\nchair\n",
+            r"c\.txt: line 2: is empty, and the line of a name is its value",
+        ),
         ("c.txt", "\nfloor\nchair\n", r"c\.txt: line 1: is empty"),
         ("c.json", '{"300": "a"}', "outside 0 to 254"),
         ("c.json", '{"x": "a"}', "neither a list of names nor"),
@@ -702,7 +847,10 @@ def test_folder_bad_masks(copy: str) -> None:
     mask = root_of(copy) / "masks" / "train" / "a.png"
     shot = open_set(copy).shots[0]
     put_mask(mask, stripes(0, 7))
-    with pytest.raises(InputError, match=r"a\.png: value 7 \(384 pixels\) is outside the class map: 0 floor, 1 chair"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.png: value 7 \(384 pixels\) is outside the class map: 0 floor, 1 chair",
+    ):
         shot.labels(0)
     put_mask(mask, stripes(0, 1)[:20])
     with pytest.raises(InputError, match=r"a\.png: mask is 32x20 but a\.jpg is 32x24"):
@@ -731,17 +879,26 @@ def test_folder_two_names_that_coco_has_one_for(copy: str) -> None:
     opened = open_set(copy)
     assert opened.classes == ("floor", "couch", "sofa")
     np.testing.assert_array_equal(opened.shots[0].labels(0), stripes(0, 2, VOID))
-    np.testing.assert_array_equal(open_set(copy, wanted=("sofa",)).shots[0].labels(0), stripes(0, 1, VOID))
-    with pytest.raises(InputError, match="none of 2 labelled images or videos shows a wanted class"):
+    np.testing.assert_array_equal(
+        open_set(copy, wanted=("sofa",)).shots[0].labels(0), stripes(0, 1, VOID)
+    )
+    with pytest.raises(
+        InputError, match="none of 2 labelled images or videos shows a wanted class"
+    ):
         open_set(copy, wanted=("couch",))
     put_text(root_of(copy) / "classes.txt", "floor\nchair\nsofa\n")
-    np.testing.assert_array_equal(open_set(copy, wanted=("couch",)).shots[0].labels(0), stripes(0, 1, VOID))
+    np.testing.assert_array_equal(
+        open_set(copy, wanted=("couch",)).shots[0].labels(0), stripes(0, 1, VOID)
+    )
 
 
 def test_folder_of_images_beside_clips(copy: str) -> None:
     put_image(root_of(copy) / "images" / "val" / "cover.jpg")
     for labels in (True, False):
-        with pytest.raises(InputError, match=r"images/val: holds images and clips \(one\); keep each kind in a split"):
+        with pytest.raises(
+            InputError,
+            match=r"images/val: holds images and clips \(one\); keep each kind in a split",
+        ):
             open_set(copy, "val", labels=labels)
     (root_of(copy) / "images" / "train" / "notes").mkdir()
     assert len(open_set(copy).shots) == 2
@@ -756,7 +913,9 @@ def test_folder_two_images_of_one_name(copy: str) -> None:
 def test_folder_empty_of_clips(copy: str) -> None:
     for mask in (root_of(copy) / "masks" / "val").rglob("*.png"):
         mask.unlink()
-    with pytest.raises(InputError, match="no frame of split val has labels; pass it as --unlabelled"):
+    with pytest.raises(
+        InputError, match="no frame of split val has labels; pass it as --unlabelled"
+    ):
         open_set(copy, "val")
     (root_of(copy) / "images" / "none").mkdir()
     with pytest.raises(InputError, match="holds nothing to learn from in split none"):
@@ -791,7 +950,9 @@ def copy_of_camvid(tmp_path: Path) -> str:
     return f"camvid:{tmp_path}"
 
 
-def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_find_what_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copies.folder(tmp_path)
     one = class_counts(open_set(f"folder:{tmp_path}"), workers=1)
     monkeypatch.setattr(presence, "SERIAL", 0)
@@ -800,7 +961,9 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
 
 def test_sets_need_no_torch() -> None:
     modules = ", ".join(f"densevos.data.segmentation.sets.{name}" for name in COPIES)
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pycocotools' in sys.modules)"
+    code = (
+        f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pycocotools' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -88,7 +88,14 @@ def test_images_that_are_no_frames_are_left_out_with_a_note(videos: Path, movie:
     Image.new("RGB", (4, 4)).save(videos / "video2" / "00000_old.JPEG")
     with pytest.warns(UserWarning, match="left out|take .* out"):
         source = open_paths(videos)
-    assert [video.name for video in source.videos] == ["clip", "movie.mp4", "odd", "video0", "video1", "video2"]
+    assert [video.name for video in source.videos] == [
+        "clip",
+        "movie.mp4",
+        "odd",
+        "video0",
+        "video1",
+        "video2",
+    ]
     said = sorted(source.notes)
     assert len(said) == 5
     assert f"{videos}: images beside video files are left out" in said[4]
@@ -101,7 +108,9 @@ def test_images_that_are_no_frames_are_left_out_with_a_note(videos: Path, movie:
 
 def test_many_numbered_images_beside_their_video_are_frames(videos: Path, movie: Path) -> None:
     movie.rename(videos / "video0" / "movie.mp4")
-    with pytest.warns(UserWarning, match="video0: numbered images beside video files are taken for frames"):
+    with pytest.warns(
+        UserWarning, match="video0: numbered images beside video files are taken for frames"
+    ):
         source = open_paths(videos / "video0")
     assert source.videos == (videos / "video0", videos / "video0" / "movie.mp4")
 

@@ -1,4 +1,6 @@
-"""Decoders of video files: the same frames bit for bit, whichever reads them and in whatever order."""
+"""Decoders of video files: the same frames bit for bit, whichever reads them and in whatever
+order.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -25,19 +27,31 @@ from tests.densevos.data.sources.test_video_file import OPEN_GOP, X264, encode, 
 ORDER = [31, 2, 59, 17, 2, 30]
 QUICK = [
     DecordReader,
-    pytest.param(TorchcodecReader, marks=pytest.mark.skipif("loading_problem('torchcodec') is not None")),
+    pytest.param(
+        TorchcodecReader, marks=pytest.mark.skipif("loading_problem('torchcodec') is not None")
+    ),
 ]
 PIXELS = ["yuv420p", "yuvj420p", "yuv444p", "yuv420p10le"]
 
 
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encode(tmp_path_factory.mktemp("movie") / "movie.mp4", *X264, "-g", "12", "-bf", "3", size=(50, 114))
+    return encode(
+        tmp_path_factory.mktemp("movie") / "movie.mp4",
+        *X264,
+        "-g",
+        "12",
+        "-bf",
+        "3",
+        size=(50, 114),
+    )
 
 
 @pytest.mark.parametrize("quick", QUICK)
 @pytest.mark.parametrize("turn", [None, "90"])
-def test_decoders_agree_on_every_bit(movie: Path, tmp_path: Path, quick: type[QuickReader], turn: str | None) -> None:
+def test_decoders_agree_on_every_bit(
+    movie: Path, tmp_path: Path, quick: type[QuickReader], turn: str | None
+) -> None:
     if turn:
         ffmpeg("-display_rotation", turn, "-i", movie, "-c", "copy", tmp_path / "turned.mov")
         movie = tmp_path / "turned.mov"
@@ -50,7 +64,9 @@ def test_decoders_agree_on_every_bit(movie: Path, tmp_path: Path, quick: type[Qu
 
 
 @pytest.mark.parametrize("quick", QUICK)
-def test_frames_are_decoded_in_ascending_order_and_put_back(movie: Path, quick: type[QuickReader]) -> None:
+def test_frames_are_decoded_in_ascending_order_and_put_back(
+    movie: Path, quick: type[QuickReader]
+) -> None:
     reader = quick(movie)
     assert numbers(reader.read(ORDER)) == ORDER
     ascending, places = np.unique(ORDER, return_inverse=True)
@@ -71,8 +87,12 @@ def test_each_frame_is_asked_for_once() -> None:
 
 @pytest.mark.parametrize("quick", QUICK)
 @pytest.mark.parametrize("pixels", PIXELS)
-def test_whole_videos_are_the_frames_that_are_read(tmp_path: Path, quick: type[QuickReader], pixels: str) -> None:
-    path = encode(tmp_path / "movie.mp4", "-c:v", "libx264", "-pix_fmt", pixels, frames=14, size=(50, 114))
+def test_whole_videos_are_the_frames_that_are_read(
+    tmp_path: Path, quick: type[QuickReader], pixels: str
+) -> None:
+    path = encode(
+        tmp_path / "movie.mp4", "-c:v", "libx264", "-pix_fmt", pixels, frames=14, size=(50, 114)
+    )
     reader = quick(path)
     np.testing.assert_array_equal(np.stack(list(iterate_frames(reader))), reader.read(range(14)))
 
@@ -105,7 +125,9 @@ def test_content_in_memory_is_read_like_its_file(movie: Path, quick: type[QuickR
         quick("shard.tar:movie", b"no video" * 100)
 
 
-def test_content_that_decoders_open_and_cannot_read_is_read_in_order(movie: Path, tmp_path: Path) -> None:
+def test_content_that_decoders_open_and_cannot_read_is_read_in_order(
+    movie: Path, tmp_path: Path
+) -> None:
     narrow = encode(tmp_path / "narrow.mp4", *X264, frames=6, size=(32, 16))
     reader = DecordReader("shard.tar:narrow", narrow.read_bytes())
     np.testing.assert_array_equal(reader.read([5, 0, 3]), AvReader(narrow).read([5, 0, 3]))
@@ -116,7 +138,9 @@ def test_content_that_decoders_open_and_cannot_read_is_read_in_order(movie: Path
 
 
 @pytest.mark.parametrize(("asked", "reader"), [("decord", DecordReader), ("pyav", AvReader)])
-def test_the_decoder_may_be_asked_for(movie: Path, monkeypatch: pytest.MonkeyPatch, asked: str, reader: type) -> None:
+def test_the_decoder_may_be_asked_for(
+    movie: Path, monkeypatch: pytest.MonkeyPatch, asked: str, reader: type
+) -> None:
     monkeypatch.setenv(video.READER, asked)
     assert type(open_frames(movie)) is reader
 
@@ -138,13 +162,19 @@ def test_torchcodec_reads_where_it_loads_and_only_what_is_proved(
     assert quick_readers() == [DecordReader]
 
 
-def test_a_decoder_that_is_unknown_or_does_not_load_is_one_line(movie: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_is_unknown_or_does_not_load_is_one_line(
+    movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(video.READER, "ffmpeg")
-    with pytest.raises(InputError, match=r"^DENSEVOS_READER=ffmpeg: is no decoder; give auto, torchcodec, decord"):
+    with pytest.raises(
+        InputError, match=r"^DENSEVOS_READER=ffmpeg: is no decoder; give auto, torchcodec, decord"
+    ):
         open_frames(movie)
     monkeypatch.setenv(video.READER, "torchcodec")
     monkeypatch.setattr(video, "loading_problem", lambda name: "no module")
-    with pytest.raises(InputError, match=r"^DENSEVOS_READER=torchcodec: does not load \(no module\); install it"):
+    with pytest.raises(
+        InputError, match=r"^DENSEVOS_READER=torchcodec: does not load \(no module\); install it"
+    ):
         open_frames(movie)
     monkeypatch.delenv(video.READER)
     assert type(open_frames(movie)) is AvReader

@@ -1,4 +1,6 @@
-"""Frames of video files that carry their own number: whichever are asked for, in whatever container."""
+"""Frames of video files that carry their own number: whichever are asked for, in whatever
+container.
+"""
 
 import os
 import random
@@ -40,7 +42,10 @@ def numbered(number: int, height: int = 48, width: int = 112) -> np.ndarray:
 def number_of(frame: np.ndarray) -> int:
     """The number that a frame of `numbered` carries."""
     bars = np.array_split(frame.mean(axis=(0, 2)), BITS)
-    return sum(int(bar[len(bar) // 4 : -(len(bar) // 4)].mean() > 125) << bit for bit, bar in enumerate(bars))
+    return sum(
+        int(bar[len(bar) // 4 : -(len(bar) // 4)].mean() > 125) << bit
+        for bit, bar in enumerate(bars)
+    )
 
 
 def numbers(frames: Sequence[np.ndarray] | np.ndarray) -> list[int]:
@@ -57,11 +62,26 @@ def ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> None:
 
 
 def encode(
-    path: Path, *arguments: str, frames: int = FRAMES, size: tuple[int, int] = (48, 112), rate: int = 25
+    path: Path,
+    *arguments: str,
+    frames: int = FRAMES,
+    size: tuple[int, int] = (48, 112),
+    rate: int = 25,
 ) -> Path:
     """A video of frames that carry their number."""
     raw = b"".join(numbered(number, *size).tobytes() for number in range(frames))
-    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", str(rate), "-i", "-")
+    source = (
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{size[1]}x{size[0]}",
+        "-r",
+        str(rate),
+        "-i",
+        "-",
+    )
     ffmpeg(*source, *arguments, path, stdin=raw)
     return path
 
@@ -101,7 +121,21 @@ def check_any_order(path: Path) -> list[int]:
         ("mpeg2.vob", MPEG2),
         ("mpeg2.mxf", MPEG2),
         ("wmv.wmv", ("-c:v", "wmv2", "-q:v", "2")),
-        ("vp8.webm", ("-c:v", "libvpx", "-b:v", "1M", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-g", "30")),
+        (
+            "vp8.webm",
+            (
+                "-c:v",
+                "libvpx",
+                "-b:v",
+                "1M",
+                "-auto-alt-ref",
+                "1",
+                "-lag-in-frames",
+                "16",
+                "-g",
+                "30",
+            ),
+        ),
         ("vp9.webm", ("-c:v", "libvpx-vp9", "-b:v", "1M", "-g", "30", "-cpu-used", "8")),
         ("mjpeg.avi", MJPEG),
         ("theora.ogv", ("-c:v", "libtheora", "-q:v", "8")),
@@ -117,7 +151,9 @@ def test_frames_are_those_asked_for(tmp_path: Path, name: str, arguments: tuple[
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("arguments", [(*X264, "-g", "12"), OPEN_GOP, MPEG2])
-def test_cuts_without_encoding_hold_no_frame_twice(tmp_path: Path, suffix: str, arguments: tuple[str, ...]) -> None:
+def test_cuts_without_encoding_hold_no_frame_twice(
+    tmp_path: Path, suffix: str, arguments: tuple[str, ...]
+) -> None:
     encode(tmp_path / "whole.mkv", *arguments)
     cut = tmp_path / f"cut.{suffix}"
     ffmpeg("-ss", "0.9", "-i", tmp_path / "whole.mkv", "-t", "1.2", "-c", "copy", cut)
@@ -148,14 +184,22 @@ def test_recordings_may_start_between_key_frames(tmp_path: Path) -> None:
     [
         ("defaults.mp4", X264, DecordReader),
         ("no_b_frames.mkv", (*X264, "-bf", "0"), DecordReader),
-        ("vp9.webm", ("-c:v", "libvpx-vp9", "-b:v", "1M", "-g", "30", "-cpu-used", "8"), DecordReader),
+        (
+            "vp9.webm",
+            ("-c:v", "libvpx-vp9", "-b:v", "1M", "-g", "30", "-cpu-used", "8"),
+            DecordReader,
+        ),
         ("open.mp4", OPEN_GOP, AvReader),
         ("refresh.mp4", (*X264, "-x264-params", "intra-refresh=1:keyint=12"), AvReader),
         ("xvid.avi", XVID, AvReader),
     ],
 )
 def test_decord_reads_only_what_is_proved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: tuple[str, ...], reader: type
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    arguments: tuple[str, ...],
+    reader: type,
 ) -> None:
     monkeypatch.setenv(READER, "decord")
     assert type(open_frames(encode(tmp_path / name, *arguments))) is reader
@@ -177,9 +221,13 @@ def test_narrow_videos_are_read_by_the_other_decoder(tmp_path: Path, width: int)
     np.testing.assert_array_equal(frames, AvReader(path).read([3, 0]))
 
 
-@pytest.mark.parametrize("name", ["12:30:05", "http:x", "100%03d", "a#b?c", os.fsdecode(b"caf\xe9")])
+@pytest.mark.parametrize(
+    "name", ["12:30:05", "http:x", "100%03d", "a#b?c", os.fsdecode(b"caf\xe9")]
+)
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_names_of_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str) -> None:
+def test_names_of_any_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str
+) -> None:
     video = encode(tmp_path / f"video{suffix}", *(X264 if suffix == ".mp4" else XVID), frames=4)
     monkeypatch.chdir(tmp_path)
     shutil.copy(video, name + suffix)
@@ -195,21 +243,31 @@ def test_tags_in_any_encoding(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "arguments"), [(".ts", X264), (".avi", MJPEG)])
-def test_frames_that_change_size_are_refused_by_name(tmp_path: Path, suffix: str, arguments: tuple[str, ...]) -> None:
+def test_frames_that_change_size_are_refused_by_name(
+    tmp_path: Path, suffix: str, arguments: tuple[str, ...]
+) -> None:
     large = encode(tmp_path / f"large{suffix}", *arguments, frames=6)
     small = encode(tmp_path / f"small{suffix}", *arguments, frames=6, size=(32, 56))
     both = tmp_path / f"both{suffix}"
-    if suffix == ".ts":  # Streams are made to be joined so, and some FFmpegs crash when they join them.
+    if (
+        suffix == ".ts"
+    ):  # Streams are made to be joined so, and some FFmpegs crash when they join them.
         both.write_bytes(large.read_bytes() + small.read_bytes())
     else:
         (tmp_path / "list").write_text(f"file {large.name}\nfile {small.name}\n")
         ffmpeg("-f", "concat", "-i", tmp_path / "list", "-c", "copy", both)
-    with pytest.raises(InputError, match=r"both\.\w+: frames change from 112x48 to 56x32 at frame 00006"):
+    with pytest.raises(
+        InputError, match=r"both\.\w+: frames change from 112x48 to 56x32 at frame 00006"
+    ):
         open_frames(both)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("a.mp4", X264), ("a.mkv", OPEN_GOP), ("a.ts", X264), ("a.avi", XVID)])
-def test_damaged_files_are_read_or_refused(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("a.mp4", X264), ("a.mkv", OPEN_GOP), ("a.ts", X264), ("a.avi", XVID)]
+)
+def test_damaged_files_are_read_or_refused(
+    tmp_path: Path, name: str, arguments: tuple[str, ...]
+) -> None:
     sound = encode(tmp_path / name, *arguments).read_bytes()
     rng = random.Random(0)
     for attempt in range(6):
@@ -236,10 +294,14 @@ def test_streams_without_a_known_codec_are_refused(tmp_path: Path) -> None:
         open_frames(path)
 
 
-def test_a_file_is_decoded_through_only_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_decoded_through_only_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, passes = encode(tmp_path / "clip.avi", *XVID, frames=8), []
     decoded = video_index.decoded
-    monkeypatch.setattr(video_index, "decoded", lambda *opened: passes.append(1) or decoded(*opened))
+    monkeypatch.setattr(
+        video_index, "decoded", lambda *opened: passes.append(1) or decoded(*opened)
+    )
     for _ in range(3):
         assert len(open_frames(path)) == 8
     assert len(passes) == 1
@@ -249,7 +311,8 @@ def test_a_file_is_decoded_through_only_once_until_it_changes(tmp_path: Path, mo
 
 def test_folders_hold_videos_of_all_suffixes(tmp_path: Path) -> None:
     names = [
-        f"video.{suffix}" for suffix in ("3gp", "TS", "mts", "m2ts", "mxf", "gif", "ogv", "asf", "vob", "rm", "y4m")
+        f"video.{suffix}"
+        for suffix in ("3gp", "TS", "mts", "m2ts", "mxf", "gif", "ogv", "asf", "vob", "rm", "y4m")
     ]
     for name in [*names, "notes.txt"]:
         (tmp_path / name).touch()

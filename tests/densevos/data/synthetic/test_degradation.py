@@ -19,7 +19,9 @@ from densevos.data.synthetic.degradation import (
 )
 from densevos.data.synthetic.textures import load_photograph
 
-HARMLESS = DegradationConfig(blur=(0, 0), light=(1, 1), noise=(0, 0), resolution=(1, 1), quality=(100, 100))
+HARMLESS = DegradationConfig(
+    blur=(0, 0), light=(1, 1), noise=(0, 0), resolution=(1, 1), quality=(100, 100)
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -37,7 +39,9 @@ def detail(image: np.ndarray, axis: int) -> float:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32))
-def test_any_size_and_the_same_seed_gives_the_same_bytes(height: int, width: int, seed: int) -> None:
+def test_any_size_and_the_same_seed_gives_the_same_bytes(
+    height: int, width: int, seed: int
+) -> None:
     image = rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     degraded = degrade(image, DegradationConfig(), rng(seed))
     assert (degraded.shape, degraded.dtype) == (image.shape, np.uint8)
@@ -46,7 +50,9 @@ def test_any_size_and_the_same_seed_gives_the_same_bytes(height: int, width: int
 
 def test_seeds_differ_and_the_image_is_left_alone() -> None:
     image = photograph().copy()
-    assert not np.array_equal(degrade(image, DegradationConfig(), rng(1)), degrade(image, DegradationConfig(), rng(2)))
+    assert not np.array_equal(
+        degrade(image, DegradationConfig(), rng(1)), degrade(image, DegradationConfig(), rng(2))
+    )
     np.testing.assert_array_equal(image, photograph())
 
 
@@ -62,10 +68,13 @@ def test_a_kernel_is_a_line_about_the_middle(length: float, angle: float) -> Non
     assert kernel.shape[0] == kernel.shape[1]
     assert kernel.shape[0] % 2 == 1
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-6)  # labels stay those of the middle
+    np.testing.assert_allclose(
+        kernel, kernel[::-1, ::-1], atol=1e-6
+    )  # labels stay those of the middle
     grid = np.arange(len(kernel)) - len(kernel) // 2
     along, across = (
-        float((kernel * (grid * np.cos(a) + grid[:, None] * np.sin(a)) ** 2).sum()) for a in (angle, angle + np.pi / 2)
+        float((kernel * (grid * np.cos(a) + grid[:, None] * np.sin(a)) ** 2).sum())
+        for a in (angle, angle + np.pi / 2)
     )
     assert across <= 0.51  # a pixel wide
     assert along >= length**2 / 12 - 0.01  # as wide as a line of this length
@@ -91,7 +100,9 @@ def test_light_is_what_is_left_of_it() -> None:
 
 
 def test_noise_grows_with_light() -> None:
-    dark, bright = (sensor_noise(np.full((64, 64, 3), light), 0.05, rng()).std() for light in (0.0, 1.0))
+    dark, bright = (
+        sensor_noise(np.full((64, 64, 3), light), 0.05, rng()).std() for light in (0.0, 1.0)
+    )
     assert bright == pytest.approx(0.05, rel=0.05)
     assert dark == pytest.approx(0.05 * np.sqrt(0.1), rel=0.05)
 
@@ -113,7 +124,8 @@ def test_settled_holds_one_draw_within_the_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"blur": (0.3, 0.1)}, {"light": (0, 1)}, {"quality": (0, 50)}, {"resolution": (0.5, 2)}]
+    "wrong",
+    [{"blur": (0.3, 0.1)}, {"light": (0, 1)}, {"quality": (0, 50)}, {"resolution": (0.5, 2)}],
 )
 def test_ranges_are_checked(wrong: dict[str, tuple[float, float]]) -> None:
     with pytest.raises(InputError, match=f"^--{next(iter(wrong))}: .* least and greatest"):

@@ -76,18 +76,31 @@ def test_videos_are_copied_frame_by_frame(synthetic: Path, tmp_path: Path) -> No
         copy, sharp = open_set(f"folder:{tmp_path / 'out'}", split), open_set(source, split)
         assert copy.kind == "video"
         assert_same_labels(copy, sharp)
-        for a, b in zip(copy.shots, sharp.shots, strict=True):  # frames of one video lose the same light
-            darker = [x.mean() / y.mean() for x, y in zip(a.open().read([0, 1]), b.open().read([0, 1]), strict=True)]
+        for a, b in zip(
+            copy.shots, sharp.shots, strict=True
+        ):  # frames of one video lose the same light
+            darker = [
+                x.mean() / y.mean()
+                for x, y in zip(a.open().read([0, 1]), b.open().read([0, 1]), strict=True)
+            ]
             assert darker[0] == pytest.approx(darker[1], rel=0.05)
 
 
 def test_a_frame_depends_on_the_seed_and_its_name_only(camvid: Path, tmp_path: Path) -> None:
     for name, seed, workers in (("one", 0, 1), ("two", 0, 3), ("other", 1, 1)):
-        degrade_set(f"camvid:{camvid}", tmp_path / name, config=DegradationConfig(), seed=seed, workers=workers)
+        degrade_set(
+            f"camvid:{camvid}",
+            tmp_path / name,
+            config=DegradationConfig(),
+            seed=seed,
+            workers=workers,
+        )
     (camvid / "train" / "a.png").unlink()
     (camvid / "trainannot" / "a.png").unlink()
     degrade_set(f"camvid:{camvid}", tmp_path / "alone", config=DegradationConfig())
-    one, two, other, alone = (files_of(tmp_path / name) for name in ("one", "two", "other", "alone"))
+    one, two, other, alone = (
+        files_of(tmp_path / name) for name in ("one", "two", "other", "alone")
+    )
     assert one == two
     assert one["images/train/b.jpg"] == alone["images/train/b.jpg"]
     assert one["images/train/b.jpg"] != other["images/train/b.jpg"]
@@ -96,7 +109,9 @@ def test_a_frame_depends_on_the_seed_and_its_name_only(camvid: Path, tmp_path: P
 def test_unlabelled_images_need_no_masks(tmp_path: Path) -> None:
     image, _ = make_still(SMALL, "train", np.random.default_rng(0))
     write_image(tmp_path / "own", "train/a", image, None)
-    degrade_set(f"folder:{tmp_path / 'own'}", tmp_path / "out", labels=False, config=DegradationConfig())
+    degrade_set(
+        f"folder:{tmp_path / 'own'}", tmp_path / "out", labels=False, config=DegradationConfig()
+    )
     assert list(files_of(tmp_path / "out")) == ["images/train/a.jpg"]
     with pytest.raises(InputError, match=r"classes\.txt"):
         degrade_set(f"folder:{tmp_path / 'own'}", tmp_path / "out2", config=DegradationConfig())
@@ -106,9 +121,13 @@ def test_unlabelled_images_need_no_masks(tmp_path: Path) -> None:
 def test_the_set_that_is_read_is_not_emptied(synthetic: Path) -> None:
     before = files_of(synthetic)
     with pytest.raises(InputError, match="would delete"):
-        degrade_set(f"folder:{synthetic / 'stills'}", synthetic, config=DegradationConfig(), overwrite=True)
+        degrade_set(
+            f"folder:{synthetic / 'stills'}", synthetic, config=DegradationConfig(), overwrite=True
+        )
     with pytest.raises(InputError, match="not empty"):
-        degrade_set(f"folder:{synthetic / 'stills'}", synthetic / "videos", config=DegradationConfig())
+        degrade_set(
+            f"folder:{synthetic / 'stills'}", synthetic / "videos", config=DegradationConfig()
+        )
     assert files_of(synthetic) == before
 
 
@@ -126,7 +145,9 @@ def test_synthetic_sets_are_whole_and_repeatable(synthetic: Path, tmp_path: Path
 
 def test_negative_counts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--train-stills: -1 is negative"):
-        write_classes_sets(tmp_path / "x", counts=SyntheticCounts(train_stills=-1), seed=0, config=SMALL)
+        write_classes_sets(
+            tmp_path / "x", counts=SyntheticCounts(train_stills=-1), seed=0, config=SMALL
+        )
     assert not (tmp_path / "x").exists()
 
 
@@ -135,7 +156,21 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--height", "32", "--width", "48", "--frames", "2"]
     dispatch(["data", "synth-classes", "--out", str(tmp_path / "s"), "--seed", "3", *few, *sizes])
     stills = f"folder:{tmp_path / 's' / 'stills'}"
-    dispatch(["data", "degrade", stills, "--out", str(tmp_path / "d"), "--split", "train", "val", "--light", "1", "1"])
+    dispatch(
+        [
+            "data",
+            "degrade",
+            stills,
+            "--out",
+            str(tmp_path / "d"),
+            "--split",
+            "train",
+            "val",
+            "--light",
+            "1",
+            "1",
+        ]
+    )
     said = capsys.readouterr().out
     assert f"{tmp_path / 'd'}: 3 degraded frames of {stills}" in said
     assert read_image(tmp_path / "d" / "images" / "val" / "00000.jpg").shape == (32, 48, 3)

@@ -13,7 +13,12 @@ from densevos.base.masks import PALETTE, read_mask
 from densevos.data.sources.video import open_frames
 from densevos.data.synthetic.render import render_instant
 from densevos.data.synthetic.scene import Scene, Sprite, random_scene, random_wave
-from densevos.data.synthetic.sequences import SMALLEST_VISIBLE, SyntheticConfig, make_sequence, write_davis
+from densevos.data.synthetic.sequences import (
+    SMALLEST_VISIBLE,
+    SyntheticConfig,
+    make_sequence,
+    write_davis,
+)
 from densevos.data.synthetic.textures import (
     PHOTOGRAPHS,
     load_photographs,
@@ -62,7 +67,9 @@ def flat_scene(seed: int) -> Scene:
     """A random scene of one object, white before black."""
     config = replace(SMALL, max_objects=1, max_distractors=0)
     scene = random_scene(config, load_photographs("train"), np.random.default_rng(seed))
-    white = np.dstack([np.full_like(scene.sprites[0].pixels[..., :3], 255), scene.sprites[0].pixels[..., 3]])
+    white = np.dstack(
+        [np.full_like(scene.sprites[0].pixels[..., :3], 255), scene.sprites[0].pixels[..., 3]]
+    )
     sprite = replace(scene.sprites[0], pixels=white)
     return replace(scene, background=np.zeros_like(scene.background), sprites=(sprite,))
 
@@ -86,7 +93,9 @@ def test_mask_of_a_disc_is_the_disc():
     disc = Sprite(pixels=pixels, motion=still, ripple_phase=np.zeros(2), label=3)
     rest = random_wave(np.zeros(5), np.zeros(5), np.random.default_rng(0))
     camera = random_wave(np.zeros(4), np.zeros(4), np.random.default_rng(0))
-    scene = Scene(background=np.zeros((60, 90, 3), np.float32), sprites=(disc,), camera=camera, light=rest)
+    scene = Scene(
+        background=np.zeros((60, 90, 3), np.float32), sprites=(disc,), camera=camera, light=rest
+    )
     _, mask = render_instant(scene, 0, 41, 63)
     y, x = np.mgrid[:41, :63]
     radius = np.hypot(x - 30.3, y - 18.6)
@@ -118,7 +127,10 @@ def test_motion_blur_smooths_the_frame_and_keeps_the_mask():
     fast = replace(SMALL, noise=0, speed=0.1, frames=1)
     sharp, blurred = (make_sequence(2, replace(fast, shutter=shutter)) for shutter in (0, 1))
     assert np.array_equal(sharp.masks, blurred.masks)
-    assert cv2.Laplacian(blurred.frames[0], cv2.CV_32F).std() < cv2.Laplacian(sharp.frames[0], cv2.CV_32F).std()
+    assert (
+        cv2.Laplacian(blurred.frames[0], cv2.CV_32F).std()
+        < cv2.Laplacian(sharp.frames[0], cv2.CV_32F).std()
+    )
 
 
 def test_pools_share_no_photograph():
@@ -132,7 +144,10 @@ def test_pools_share_no_photograph():
 def colours(folder: Path, count: int) -> list[np.ndarray]:
     """Photographs of one colour each, larger than a texture needs."""
     folder.mkdir()
-    flat = [np.full((600, 800, 3), (40 * number, 200 - 40 * number, 90), np.uint8) for number in range(count)]
+    flat = [
+        np.full((600, 800, 3), (40 * number, 200 - 40 * number, 90), np.uint8)
+        for number in range(count)
+    ]
     for number, photograph in enumerate(flat):
         Image.fromarray(photograph).save(folder / f"{number}.png")
     return flat
@@ -152,7 +167,12 @@ def test_sequences_are_made_of_own_photographs(tmp_path):
     for number in range(5):
         Image.new("RGB", (64, 48)).save(tmp_path / f"photographs/{number}.png")
     write_davis(
-        tmp_path / "set", train=1, val=1, seed=0, config=replace(SMALL, **STEADY), photographs=tmp_path / "photographs"
+        tmp_path / "set",
+        train=1,
+        val=1,
+        seed=0,
+        config=replace(SMALL, **STEADY),
+        photographs=tmp_path / "photographs",
     )
     for name in ("train-000", "val-000"):
         assert not np.asarray(Image.open(tmp_path / f"set/JPEGImages/480p/{name}/00000.jpg")).any()
@@ -160,7 +180,10 @@ def test_sequences_are_made_of_own_photographs(tmp_path):
 
 def test_unusable_photographs_are_refused(tmp_path):
     colours(tmp_path / "photographs", 4)
-    for folder, message in ((tmp_path / "none", "no such folder"), (tmp_path / "photographs", "holds 4 photographs")):
+    for folder, message in (
+        (tmp_path / "none", "no such folder"),
+        (tmp_path / "photographs", "holds 4 photographs"),
+    ):
         with pytest.raises(InputError, match=f"--photographs .*{message}"):
             write_davis(tmp_path / "set", train=1, val=0, seed=0, config=SMALL, photographs=folder)
     assert not (tmp_path / "set").exists()
@@ -176,13 +199,17 @@ def test_signed_distance_of_a_circle():
     angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
     level = signed_distance(20 * np.stack([np.cos(angle), np.sin(angle)], 1))
     y, x = np.mgrid[: len(level), : len(level)] - (len(level) - 1) / 2
-    assert np.abs(level - (20 - np.hypot(x, y))).max() < 0.6  # the mask of 5x5 distances errs by 2 %
+    assert (
+        np.abs(level - (20 - np.hypot(x, y))).max() < 0.6
+    )  # the mask of 5x5 distances errs by 2 %
 
 
 def test_wave_starts_at_start_and_moves_at_about_rate():
     rng = np.random.default_rng(0)
     rate = np.array([2.0, -3.0])
-    steps = [wave.at(1) - wave.at(0) for wave in (random_wave(np.ones(2), rate, rng) for _ in range(100))]
+    steps = [
+        wave.at(1) - wave.at(0) for wave in (random_wave(np.ones(2), rate, rng) for _ in range(100))
+    ]
     assert np.array_equal(random_wave(np.ones(2), rate, rng).at(0), np.ones(2))
     assert np.mean(steps, 0) == pytest.approx(rate, rel=0.2)
 

@@ -22,7 +22,9 @@ def still(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.zeros((*a.shape[:2], 2), np.float32)
 
 
-def shown(*masks: np.ndarray, scores: tuple[float, ...] = (), foreground: np.ndarray | None = None) -> FrameProposals:
+def shown(
+    *masks: np.ndarray, scores: tuple[float, ...] = (), foreground: np.ndarray | None = None
+) -> FrameProposals:
     """A frame with these proposals, whose foreground is their union unless given."""
     union = np.any(masks, axis=0) if masks else np.zeros((HEIGHT, WIDTH), bool)
     scored = zip(masks, scores or [0.9] * len(masks), strict=True)
@@ -50,7 +52,9 @@ def test_a_square_that_moves_slowly_is_one_track() -> None:
 
 
 def test_squares_that_cross_keep_their_identity_by_flow() -> None:
-    """One moves right, one left, 10 pixels a frame; only the flow tells that they do not turn back."""
+    """One moves right, one left, 10 pixels a frame; only the flow tells that they do not turn
+    back.
+    """
     right, left = [0, 10, 20, 30, 40], [45, 35, 25, 15, 5]
     top, low = 8, 13
     calls = iter(range(1, 5))
@@ -84,7 +88,9 @@ def test_the_flow_is_asked_for_from_a_frame_to_the_one_before() -> None:
 
 
 def test_the_pairs_with_the_least_cost_in_all_win_over_the_best_single_pair() -> None:
-    """Greedy pairing would join the old right square to the new left one (IoU .54), and lose the other pair."""
+    """Greedy pairing would join the old right square to the new left one (IoU .54), and lose the
+    other pair.
+    """
     before, after = (square(10), square(16)), (square(13), square(25))
     first, second = linked(shown(*before), shown(*after), shortest=1, least_iou=0.05)
     assert lefts(first) == {0: 10, 1: 13}
@@ -114,7 +120,9 @@ def test_five_missed_frames_are_bridged_and_six_are_not(gap: int, count: int) ->
 def test_short_tracks_are_dropped_but_not_of_a_short_video() -> None:
     blink = shown(square(5), square(40))
     alone = shown(square(5))
-    assert [lefts(track) for track in linked(alone, blink, alone, alone, most_missed=0)] == [dict.fromkeys(range(4), 5)]
+    assert [lefts(track) for track in linked(alone, blink, alone, alone, most_missed=0)] == [
+        dict.fromkeys(range(4), 5)
+    ]
     assert len(linked(blink)) == 2  # a video of one frame
     assert len(linked(blink, blink)) == 2
 
@@ -138,7 +146,9 @@ def test_at_most_twenty_tracks_are_kept_the_best_ones() -> None:
     scores = tuple(0.3 + 0.02 * number for number in range(len(small)))
     tracks = linked(*[shown(*small, scores=scores)] * 3)
     assert [track.id for track in tracks] == list(range(1, MOST_TRACKS + 1))
-    assert [track.score for track in tracks] == pytest.approx([9 * score for score in scores[::-1][:20]])
+    assert [track.score for track in tracks] == pytest.approx(
+        [9 * score for score in scores[::-1][:20]]
+    )
 
 
 def test_foreground_that_nothing_explains_is_an_object_of_its_own() -> None:
@@ -162,7 +172,8 @@ def test_proposals_are_filtered_by_the_foreground() -> None:
     foreground[:, :30] = True
     frame = shown(square(21), square(24), square(26), square(5, side=1), foreground=foreground)
     inside = kept(frame, Association(most_overlap=1.0))
-    # 90 % inside: as it is. 60 %: cut. 40 % inside, and a pixel (below .1 % of the frame): left out.
+    # 90 % inside: as it is. 60 %: cut. 40 % inside, and a pixel (below .1 % of the frame): left
+    # out.
     assert [int(proposal.mask.sum()) for proposal in inside] == [100, 60]
 
 
@@ -181,7 +192,9 @@ def test_objects_that_touch_stay_two_where_both_were_known() -> None:
         frame.frame[:] = x
 
     def to_the_right(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Backward flow: 5 pixels towards each other where they meet, then one to the right in each frame."""
+        """Backward flow: 5 pixels towards each other where they meet, then one to the right in each
+        frame.
+        """
         flow = still(a, b)
         place = int(a[0, 0, 0])
         if place == 15:
@@ -194,8 +207,14 @@ def test_objects_that_touch_stay_two_where_both_were_known() -> None:
     first, second = linked(*frames, flow=to_the_right)
     assert lefts(first) == {**dict.fromkeys(range(3), 10), **{3 + t: 15 + t for t in range(8)}}
     assert lefts(second) == {**dict.fromkeys(range(3), 30), **{3 + t: 25 + t for t in range(8)}}
-    assert all(int(packed.mask().sum()) == 100 for packed in (*first.masks.values(), *second.masks.values()))
-    blob = max(linked(*frames, flow=to_the_right, divided=False), key=lambda track: track.masks[5].mask().sum())
+    assert all(
+        int(packed.mask().sum()) == 100
+        for packed in (*first.masks.values(), *second.masks.values())
+    )
+    blob = max(
+        linked(*frames, flow=to_the_right, divided=False),
+        key=lambda track: track.masks[5].mask().sum(),
+    )
     assert int(blob.masks[5].mask().sum()) == 200
 
 
@@ -222,7 +241,9 @@ def test_appearance_decides_where_overlap_does_not() -> None:
 
 
 def test_frames_of_another_size_are_refused() -> None:
-    other = FrameProposals(frame=np.zeros((20, 30, 3), np.uint8), foreground=np.zeros((20, 30), bool), proposals=[])
+    other = FrameProposals(
+        frame=np.zeros((20, 30, 3), np.uint8), foreground=np.zeros((20, 30), bool), proposals=[]
+    )
     with pytest.raises(InputError, match="30x20 and 60x40 pixels"):
         Association()([shown(square(10)), other])
 
@@ -237,6 +258,10 @@ def test_real_flow_follows_a_textured_square() -> None:
         mask[40:64, 20 + 16 * t : 44 + 16 * t] = True
         picture = np.full((120, 160, 3), 90, np.uint8)
         picture[mask] = big[:24, :24].reshape(-1, 3)
-        frames.append(FrameProposals(frame=picture, foreground=mask, proposals=[Proposal(mask=mask, score=0.9)]))
+        frames.append(
+            FrameProposals(
+                frame=picture, foreground=mask, proposals=[Proposal(mask=mask, score=0.9)]
+            )
+        )
     (track,) = Association()(frames)
     assert lefts(track) == {t: 20 + 16 * t for t in range(4)}

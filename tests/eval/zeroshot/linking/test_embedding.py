@@ -59,7 +59,11 @@ RED, BLUE = (1, 0, 0), (0, 0, 1)
 
 
 def test_colour_tells_masks_of_different_colours_apart(halves: np.ndarray) -> None:
-    halves[:, 16:] = (0, 255, 255)  # cyan shares no bin of L, a, or b with red: a Hellinger distance of 1
+    halves[:, 16:] = (
+        0,
+        255,
+        255,
+    )  # cyan shares no bin of L, a, or b with red: a Hellinger distance of 1
     masks = np.stack([rectangle(0, 0, 9, 9), rectangle(3, 2, 1, 1), rectangle(0, 20, 5, 5)])
     left, left_too, right = colour(halves, masks)
     assert left == pytest.approx(left_too, abs=1e-6)
@@ -68,7 +72,9 @@ def test_colour_tells_masks_of_different_colours_apart(halves: np.ndarray) -> No
 
 def test_colour_changes_little_with_the_light() -> None:
     mask = np.ones((1, 4, 4), bool)
-    grey, lighter, white = (colour(np.full((4, 4, 3), value, np.uint8), mask)[0] for value in (120, 124, 255))
+    grey, lighter, white = (
+        colour(np.full((4, 4, 3), value, np.uint8), mask)[0] for value in (120, 124, 255)
+    )
     assert np.linalg.norm(grey - lighter) < 0.4 * np.linalg.norm(grey - white)
 
 
@@ -95,12 +101,17 @@ def test_cells_count_by_the_part_that_a_mask_covers() -> None:
 
 def test_a_frame_that_is_scaled_has_the_mask_scaled() -> None:
     mask = rectangle(0, 0, 8, 8)[None]
-    assert cell_weights(mask, (2 * HEIGHT, 2 * WIDTH), STRIDE)[0, :2, :2].tolist() == [[1, 1], [1, 1]]
+    assert cell_weights(mask, (2 * HEIGHT, 2 * WIDTH), STRIDE)[0, :2, :2].tolist() == [
+        [1, 1],
+        [1, 1],
+    ]
     assert cell_weights(mask, (HEIGHT // 2, WIDTH // 2), STRIDE)[0, 0, 0] == pytest.approx(0.25)
 
 
 @given(st.integers(0, HEIGHT - 1), st.integers(0, WIDTH - 1), st.sampled_from((0.1, 0.5, 1, 2)))
-def test_a_mask_of_one_pixel_has_the_cell_that_it_lies_in(row: int, column: int, scale: float) -> None:
+def test_a_mask_of_one_pixel_has_the_cell_that_it_lies_in(
+    row: int, column: int, scale: float
+) -> None:
     size = round(HEIGHT * scale), round(WIDTH * scale)
     (weights,) = cell_weights(rectangle(row, column, 1, 1)[None], size, STRIDE)
     assert weights.sum() > 0
@@ -135,7 +146,12 @@ def test_boxes_are_resized_to_whole_cells(halves: np.ndarray, scale: float, side
         return means_of_cells(frames)
 
     encoder = Encoder(
-        name="seen", layer="output", stride=STRIDE, network=network, device=torch.device("cpu"), scale=scale
+        name="seen",
+        layer="output",
+        stride=STRIDE,
+        network=network,
+        device=torch.device("cpu"),
+        scale=scale,
     )
     pooled_over_boxes(encoder)(halves, np.stack([rectangle(0, 0, 1, 1), rectangle(0, 0, 20, 36)]))
     assert seen == [(2, 3, side, side)]

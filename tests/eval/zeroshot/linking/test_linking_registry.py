@@ -13,7 +13,11 @@ def test_association_and_its_settings() -> None:
     kind = load_linker("association")
     settings = kind.settings
     assert kind.linker == Association()
-    assert (settings["linking"], settings["flow"], settings["linking_most_tracks"]) == ("association", "dis", 20)
+    assert (settings["linking"], settings["flow"], settings["linking_most_tracks"]) == (
+        "association",
+        "dis",
+        20,
+    )
     assert not any(callable(value) for value in settings.values())
 
 
@@ -25,7 +29,9 @@ def test_flows_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(InputError, match=r"--flow-weights C_T_V2: cannot be fetched \(no way out\); give a file"):
+    with pytest.raises(
+        InputError, match=r"--flow-weights C_T_V2: cannot be fetched \(no way out\); give a file"
+    ):
         load_flow("raft", None, "cpu")
     for name, load in {
         "--linking nearest": load_linker,

@@ -1,4 +1,6 @@
-"""UnOVOST on hand-made proposals and tracklets whose answer is known, against plain formulations, and by properties."""
+"""UnOVOST on hand-made proposals and tracklets whose answer is known, against plain formulations,
+and by properties.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise, permutations
@@ -37,7 +39,9 @@ def frame(*proposals: Proposal, colours: bool = True) -> FrameProposals:
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for one in proposals if colours else ():
         picture[one.mask] = round(255 * one.score)
-    return FrameProposals(frame=picture, foreground=np.ones((HEIGHT, WIDTH), bool), proposals=proposals)
+    return FrameProposals(
+        frame=picture, foreground=np.ones((HEIGHT, WIDTH), bool), proposals=proposals
+    )
 
 
 def still(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -60,7 +64,9 @@ def greys(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 def tracklet(start: int, end: int, look: float, score: float = 0.5) -> Tracklet:
     """One whose look is a point of a line, so that distances can be worked out by hand."""
-    return Tracklet(start=start, masks=(DOT,) * (end - start + 1), score=score, appearance=np.array([look]))
+    return Tracklet(
+        start=start, masks=(DOT,) * (end - start + 1), score=score, appearance=np.array([look])
+    )
 
 
 # Step 1: proposals that do not overlap
@@ -97,7 +103,9 @@ def test_what_is_kept_does_not_overlap_and_what_is_dropped_does(proposals: list[
     assert all(plain_iou(a.mask, b.mask) < 0.2 for a, b in combinations(kept, 2))
     for one in proposals:
         is_kept = any(one is other for other in kept)
-        assert is_kept or any(other.score >= one.score and plain_iou(one.mask, other.mask) >= 0.2 for other in kept)
+        assert is_kept or any(
+            other.score >= one.score and plain_iou(one.mask, other.mask) >= 0.2 for other in kept
+        )
 
 
 def plain_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -116,7 +124,11 @@ def test_tracklets_go_on_while_proposals_overlap() -> None:
         frame(),
         frame(proposal(elsewhere, 0.8)),
     )
-    assert found == [(0, 1), (1, 2), (4, 4)]  # a frame without proposals ends all; the last frame begins one
+    assert found == [
+        (0, 1),
+        (1, 2),
+        (4, 4),
+    ]  # a frame without proposals ends all; the last frame begins one
 
 
 def test_overlap_at_the_limit_does_not_join() -> None:
@@ -129,13 +141,16 @@ def test_assignment_is_best_for_all_together() -> None:
     """The pair that overlaps most is not joined where two other pairs overlap more in sum."""
     before = frame(proposal((0, 0, 1, 10), 0.9), proposal((0, 10, 1, 4), 0.8))
     after = frame(proposal((0, 4, 1, 10), 0.9), proposal((0, 0, 1, 4), 0.8))
-    # IoU 6/14 and 4/10; 4/10 and 0: greedy takes 6/14 and leaves 0, together 4/10 + 4/10 are better.
+    # IoU 6/14 and 4/10; 4/10 and 0: greedy takes 6/14 and leaves 0, together 4/10 + 4/10 are
+    # better.
     assert joined(before, after) == [(0, 1), (0, 1)]
 
 
 def test_masks_are_warped_before_they_are_compared() -> None:
     def to_the_left(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return still(a, b) + np.float32((-20, 0))  # what is at x of a frame was at x - 20 of the frame before
+        return still(a, b) + np.float32(
+            (-20, 0)
+        )  # what is at x of a frame was at x - 20 of the frame before
 
     frames = [frame(proposal((2, 2, 6, 6))), frame(proposal((2, 22, 6, 6)))]
     found, _ = tracklets(frames, clip_iou=0.2, flow_iou=0.05, embedding=greys, flow=to_the_left)
@@ -147,7 +162,9 @@ def test_a_tracklet_has_the_mean_score_and_look_of_its_proposals() -> None:
     frames = [frame(proposal(place, 0.2)), frame(proposal(place, 0.6))]
     (one,), _ = tracklets(frames, clip_iou=0.2, flow_iou=0.05, embedding=greys, flow=still)
     assert one.score == pytest.approx(0.4)
-    assert one.appearance == pytest.approx(np.array([np.cos((0.2, 0.6)).mean(), np.sin((0.2, 0.6)).mean()]), rel=1e-6)
+    assert one.appearance == pytest.approx(
+        np.array([np.cos((0.2, 0.6)).mean(), np.sin((0.2, 0.6)).mean()]), rel=1e-6
+    )
     assert [np.array_equal(mask.mask(), box(*place)) for mask in one.masks] == [True, True]
 
 
@@ -175,7 +192,8 @@ def test_a_chain_is_followed_to_its_tail() -> None:
     chain = [tracklet(0, 1, 0.0), tracklet(3, 4, 0.1), tracklet(6, 7, 9.0), tracklet(9, 10, 20.0)]
     other = tracklet(0, 1, -0.5)
     found = [chain[0], other, *chain[1:], tracklet(12, 13, 0.0)]
-    # 0 and 2 are nearest to the last; from 2 on only the chain is followed, though `other` is nearer than its tail.
+    # 0 and 2 are nearest to the last; from 2 on only the chain is followed, though `other` is
+    # nearer than its tail.
     assert forest.merge_links(found) == [None, None, 0, 2, 3, 4]
 
 
@@ -195,7 +213,8 @@ def test_chains_end_with_tracklets_that_none_continues() -> None:
 def test_the_longest_chain_of_a_tree_is_a_path_and_the_rest_others() -> None:
     found = [tracklet(0, 4, 0.0), tracklet(6, 9, 0.0), tracklet(6, 15, 9.0), tracklet(17, 19, 9.0)]
     links = [None, 0, 0, 2]
-    # (0, 1) covers 4 + 3 frames of 20, (0, 2, 3) covers 4 + 9 + 2: .9 * .75 + .1 * 1 against .9 * .35 + .1 * 1.
+    # (0, 1) covers 4 + 3 frames of 20, (0, 2, 3) covers 4 + 9 + 2: .9 * .75 + .1 * 1 against .9 *
+    # .35 + .1 * 1.
     assert forest.trajectories(found, links, 20) == [(0, 2, 3), (1,)]
 
 
@@ -222,7 +241,9 @@ def test_what_is_left_of_a_tree_is_clustered_anew_by_first_tracklet() -> None:
 
 
 def test_distances_are_scaled_by_the_largest_and_by_1_without_one() -> None:
-    assert forest.distance_scale([tracklet(0, 1, 2.0), tracklet(0, 1, 5.0), tracklet(3, 4, 4.0)]) == 3
+    assert (
+        forest.distance_scale([tracklet(0, 1, 2.0), tracklet(0, 1, 5.0), tracklet(3, 4, 4.0)]) == 3
+    )
     assert forest.distance_scale([tracklet(0, 1, 2.0)]) == 1
     assert forest.distance_scale([tracklet(0, 1, 2.0)] * 2) == 1
     assert forest.distance_scale([]) == 1
@@ -271,7 +292,9 @@ def plain_links(found: Sequence[Tracklet]) -> list[int | None]:
     def ask(index: int, ended: list[int], among: list[int]) -> int:
         order = sorted(among, key=lambda one: distance(index, one))
         if len(order) > 1 and links[order[1]] == order[0]:
-            return ask(index, ended, sorted([order[1], *(k for k in ended if links[k] == order[1])]))
+            return ask(
+                index, ended, sorted([order[1], *(k for k in ended if links[k] == order[1])])
+            )
         return order[0]
 
     for index, one in enumerate(found):
@@ -301,7 +324,9 @@ def plain_paths(found: Sequence[Tracklet], ways: list[list[int]]) -> Iterator[tu
         cluster = sorted(way for way in ways if way[0] == first)
         best = max(cluster, key=good)
         yield tuple(best)
-        yield from plain_paths(found, [[k for k in way if k not in best] for way in cluster if way != best])
+        yield from plain_paths(
+            found, [[k for k in way if k not in best] for way in cluster if way != best]
+        )
 
 
 # All steps
@@ -311,7 +336,13 @@ def test_an_object_that_is_hidden_for_a_while_is_one_track() -> None:
     """Two objects; the light one is away in frames 2 and 3, and comes back elsewhere."""
     dark = proposal((16, 2, 6, 6), 0.3)
     light, light_again = proposal((2, 2, 6, 6), 0.9), proposal((2, 30, 6, 6), 0.9)
-    frames = [frame(dark, light), frame(dark, light), frame(dark), frame(dark), frame(dark, light_again)]
+    frames = [
+        frame(dark, light),
+        frame(dark, light),
+        frame(dark),
+        frame(dark),
+        frame(dark, light_again),
+    ]
     first, second = UnOVOST(embedding=greys, flow=still)(iter(frames))
 
     assert (first.id, sorted(first.masks)) == (1, [0, 1, 4])
@@ -357,7 +388,9 @@ def test_of_more_than_20_objects_the_most_important_are_kept() -> None:
 def test_frames_of_two_sizes_are_refused() -> None:
     small = np.ones((20, 30), bool)
     other = FrameProposals(
-        frame=np.zeros((20, 30, 3), np.uint8), foreground=small, proposals=[Proposal(mask=small, score=1.0)]
+        frame=np.zeros((20, 30, 3), np.uint8),
+        foreground=small,
+        proposals=[Proposal(mask=small, score=1.0)],
     )
     with pytest.raises(InputError, match="frames of 30x20 and 40x24 pixels"):
         UnOVOST()([frame(proposal((2, 2, 6, 6))), other])
@@ -365,10 +398,16 @@ def test_frames_of_two_sizes_are_refused() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(proposal_lists, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_the_order_of_proposals_within_frames_does_not_matter(video: list[list[Proposal]], random) -> None:
+def test_the_order_of_proposals_within_frames_does_not_matter(
+    video: list[list[Proposal]], random
+) -> None:
     frames = [frame(*proposals) for proposals in video]
     shuffled = [
-        FrameProposals(frame=one.frame, foreground=one.foreground, proposals=random.sample(list(one.proposals), k))
+        FrameProposals(
+            frame=one.frame,
+            foreground=one.foreground,
+            proposals=random.sample(list(one.proposals), k),
+        )
         for one, k in zip(frames, map(len, video), strict=True)
     ]
     linker = UnOVOST(embedding=greys, flow=still)
@@ -380,8 +419,14 @@ def test_the_order_of_proposals_within_frames_does_not_matter(video: list[list[P
 def check(tracks: Sequence[Track], video: Sequence[Sequence[Proposal]]) -> None:
     """Ids are ranks, and every mask that was kept is that of one track."""
     assert [track.id for track in tracks] == list(range(1, len(tracks) + 1))
-    assert [track.score for track in tracks] == sorted((track.score for track in tracks), reverse=True)
+    assert [track.score for track in tracks] == sorted(
+        (track.score for track in tracks), reverse=True
+    )
     if len(tracks) < 20:
         found = sorted((t, mask.bits) for track in tracks for t, mask in track.masks.items())
-        kept = [(t, PackedMask.of(one.mask).bits) for t, some in enumerate(video) for one in non_overlapping(some, 0.2)]
+        kept = [
+            (t, PackedMask.of(one.mask).bits)
+            for t, some in enumerate(video)
+            for one in non_overlapping(some, 0.2)
+        ]
         assert found == sorted(kept)

@@ -44,7 +44,12 @@ def test_the_angle_is_that_across_the_edge(degrees: int) -> None:
 
 def test_a_bar_has_vertical_and_horizontal_edges() -> None:
     angle = orientation(gradient_edges(BAR))
-    for row, column, expected in ((60, 40, 0), (60, 109, 0), (30, 75, np.pi / 2), (89, 75, np.pi / 2)):
+    for row, column, expected in (
+        (60, 40, 0),
+        (60, 109, 0),
+        (30, 75, np.pi / 2),
+        (89, 75, np.pi / 2),
+    ):
         assert abs(angle[row, column] - expected) < 0.01
 
 

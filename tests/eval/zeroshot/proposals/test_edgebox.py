@@ -3,7 +3,13 @@
 import numpy as np
 
 from densevos_eval.zeroshot.proposals.edge_map import gradient_edges, orientation, thinned
-from densevos_eval.zeroshot.proposals.edgebox import EdgeBoxes, ScoredBox, box_iou, edge_boxes, suppressed
+from densevos_eval.zeroshot.proposals.edgebox import (
+    EdgeBoxes,
+    ScoredBox,
+    box_iou,
+    edge_boxes,
+    suppressed,
+)
 from densevos_eval.zeroshot.proposals.overlap import pairwise_iou
 
 Y, X = np.mgrid[:240, :320]
@@ -13,7 +19,9 @@ RIGHT = (X - 230) ** 2 + (Y - 120) ** 2 <= 50**2
 
 def picture() -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 12, (240, 320, 3))
-    colours = np.where(LEFT[..., None], (200, 60, 40), np.where(RIGHT[..., None], (40, 90, 210), (70, 110, 70)))
+    colours = np.where(
+        LEFT[..., None], (200, 60, 40), np.where(RIGHT[..., None], (40, 90, 210), (70, 110, 70))
+    )
     return (colours + noise).astype(np.uint8)
 
 
@@ -37,7 +45,9 @@ def test_objects_are_found_and_cut_out() -> None:
     proposals = EdgeBoxes()(picture(), likely(LEFT, RIGHT))
     iou = pairwise_iou(np.stack([LEFT, RIGHT]), np.stack([proposal.mask for proposal in proposals]))
     assert (iou.max(axis=1) > 0.9).all()
-    assert [one.score for one in proposals] == sorted((one.score for one in proposals), reverse=True)
+    assert [one.score for one in proposals] == sorted(
+        (one.score for one in proposals), reverse=True
+    )
     assert all(0 < one.score <= 1 for one in proposals)
 
 

@@ -22,7 +22,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_files_of_another_form_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "0.npz"
-    with pytest.raises(InputError, match=r"0\.npz: file is missing; write one file a frame with masks"):
+    with pytest.raises(
+        InputError, match=r"0\.npz: file is missing; write one file a frame with masks"
+    ):
         read_proposals(file)
     masks = np.ones((2, 3, 4), bool)
     for arrays in (
@@ -35,7 +37,9 @@ def test_files_of_another_form_are_refused(tmp_path: Path) -> None:
         {"masks": masks, "scores": np.array([{}, {}])},  # pickled
     ):
         np.savez(file, **arrays)
-        with pytest.raises(InputError, match=r"0\.npz: .*masks \[N,H,W\] bool and scores \[N\] in 0\.\.1"):
+        with pytest.raises(
+            InputError, match=r"0\.npz: .*masks \[N,H,W\] bool and scores \[N\] in 0\.\.1"
+        ):
             read_proposals(file)
     for content in (b"", b"nonsense", file.read_bytes()[:80]):
         file.write_bytes(content)

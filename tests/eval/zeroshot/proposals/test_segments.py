@@ -33,7 +33,9 @@ class ByColour(SegmentationNetwork):
 
 def segments(*classes: str, clip_frames: int = 1) -> Segments:
     torch.set_num_threads(1)
-    return Segments(classifier=Classifier(ByColour(clip_frames), classes, HEIGHT, torch.device("cpu")))
+    return Segments(
+        classifier=Classifier(ByColour(clip_frames), classes, HEIGHT, torch.device("cpu"))
+    )
 
 
 def picture() -> np.ndarray:
@@ -47,7 +49,9 @@ def picture() -> np.ndarray:
 @pytest.mark.parametrize("clip_frames", [1, 3])
 def test_every_part_of_every_class_but_the_background_is_a_proposal(clip_frames: int) -> None:
     frame = picture()
-    found = segments("background", "cat", "dog", clip_frames=clip_frames)(frame, np.zeros((HEIGHT, WIDTH), np.float32))
+    found = segments("background", "cat", "dog", clip_frames=clip_frames)(
+        frame, np.zeros((HEIGHT, WIDTH), np.float32)
+    )
     expected = [np.zeros((HEIGHT, WIDTH), bool) for _ in range(3)]
     expected[0][8:24, 8:40] = expected[1][32:48, 8:24] = expected[2][32:56, 48:80] = True
     assert len(found) == 3
