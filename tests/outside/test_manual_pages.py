@@ -102,6 +102,8 @@ def quick(words: list[str]) -> list[str]:
             return [*QUICK, "--clips.gap", "1"]
         case "data", "foreground":
             return ["--no-crf", "--workers", "1"]
+        case "data", "list":
+            return ["--workers", "1"]
         case "zeroshot", _:
             return ["--no-crf"]
         case "propagate", _:
