@@ -27,6 +27,7 @@ ELSEWHERE = {
     "data": "tests/outside/test_data_page.py",
     "encoders": "tests/outside/test_encoders_page.py",
     "extending-method": "tests/outside/test_simsiam.py",
+    "image-to-video": "tests/outside/test_image_to_video_page.py",
     "install": "tests/outside/test_install_page.py",
     "own-video": "tests/outside/test_own_video_page.py",
     "python-api": "tests/outside/test_python_api_page.py",
