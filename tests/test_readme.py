@@ -1,4 +1,4 @@
-"""The README's commands run as they stand, in its order, on small data of the same layout."""
+"""The README's commands and those of docs/segment.md run as they stand, in its order, on small data of the same layout."""
 
 import json
 import re
@@ -27,17 +27,17 @@ pytestmark = pytest.mark.slow
 SMALL = SyntheticConfig(height=48, width=64, frames=4)
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks of a language; of none: what is typed in a shell."""
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """The code blocks of a page in a language; of none: what is typed in a shell."""
     found = re.findall(
-        r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M
+        r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M
     )
     return [block for tagged, block in found if tagged == language]
 
 
 def commands() -> Iterator[list[str]]:
-    """Every line of the README's code blocks that is a command."""
-    for block in blocks(""):
+    """Every line of the code blocks that is a command."""
+    for block in (*blocks(""), *blocks("", "docs/segment.md")):
         for line in block.splitlines():
             if re.match(r"(densevos|densevos-eval|bash) ", line):
                 yield shlex.split(line, comments=True)
@@ -175,6 +175,10 @@ def test_readme_commands(
     assert (folder / "out" / "objects" / "clip.mp4").exists()
 
 
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
 def test_readme_example_in_python(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,10 +200,6 @@ def test_scripts_are_sound_bash() -> None:
     for script in sorted((ROOT / "scripts").glob("*.sh")):
         subprocess.run(["bash", "-n", str(script)], check=True)
         sourced = script.name in ("environment.sh", "common.sh", "i2v_common.sh")
-        assert sourced or f"scripts/{script.name}" in (ROOT / "README.md").read_text()
-
-
-def test_layout_in_the_readme_is_the_layout_there_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in re.findall(r"\b[a-z_]+\.py\b", text):
-        assert list(ROOT.glob(f"*/{name}")) + list(ROOT.glob(f"eval/densevos_eval/{name}")), name
+        assert sourced or f"scripts/{script.name}" in (ROOT / "docs" / "scripts.md").read_text(
+            encoding="utf-8"
+        )

@@ -21,7 +21,16 @@ from tests import pages
 from tests.conftest import ROOT
 from tests.densevos.test_cli import QUICK
 
-PAGES = ("quickstart", "zero-shot", "learn", "score", "benchmarks", "extending", "troubleshooting")
+PAGES = (
+    "quickstart",
+    "zero-shot",
+    "learn",
+    "score",
+    "compare",
+    "benchmarks",
+    "extending",
+    "troubleshooting",
+)
 ELSEWHERE = {
     "cluster": "tests/scripts/test_cluster_page.py",
     "data": "tests/outside/test_data_page.py",
@@ -32,12 +41,14 @@ ELSEWHERE = {
     "own-video": "tests/outside/test_own_video_page.py",
     "python-api": "tests/outside/test_python_api_page.py",
     "reading": "tests/densevos/data/test_reading_page.py",
+    "segment": "tests/test_readme.py",
     "studio": "tests/outside/test_studio_page.py",
 }
 """Pages with tests of their own."""
-WITHOUT_CODE = {"architecture", "decisions", "glossary", "index"}
+WITHOUT_CODE = {"architecture", "decisions", "glossary", "index", "scripts"}
 NOT_RUN = {
     "sh": "commands of a cluster, of pip, or of the whole test suite; the pages' own tests look at them",
+    "toml": "a plan, which tests of matrix run in another form",
     "text": "what a command prints, layouts of files, a function for ~/.bashrc (tested below)",
     "{toctree}": "the table of contents",
 }
