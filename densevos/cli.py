@@ -13,7 +13,8 @@ from densevos.commands.parsing import run_command
 from densevos.commands.train import train
 
 OVERVIEW = Overview(
-    about="Learn dense video representations from videos without labels. densevos-eval then propagates masks with "
+    about="Learn dense video representations from videos without labels. densevos-eval then "
+    "propagates masks with "
     "them and scores the result.",
     groups={
         "try it": {

@@ -25,15 +25,14 @@ _ADAM = OptimiserConfig(name="adam", lr=1e-4, schedule="step", decay_every=100, 
 
 
 def _loop(*, epochs: int, encoder_every: int) -> LoopConfig:
-    """Of a published row, whose best snapshot is that of some epoch: encoders of every so many are
-    kept.
-    """
+    """The loop of a published row, whose best snapshot is of some epoch: it keeps many encoders."""
     return LoopConfig(workers=8, epochs=epochs, encoder_every=encoder_every)
 
 
 def dul_ytvos(data: Path) -> TrainConfig:
-    """DUL on YouTube-VOS: ResNet-18 from scratch, 500 epochs (paper Sec. 4; best snapshot there:
-    epoch 60).
+    """Train DUL on YouTube-VOS: ResNet-18 from random weights, 500 epochs.
+
+    Source: DUL, Sec. 4. The best snapshot of the paper is of epoch 60.
     """
     return TrainConfig(
         data=data,
@@ -44,7 +43,7 @@ def dul_ytvos(data: Path) -> TrainConfig:
 
 
 def dul_oxuva(data: Path) -> TrainConfig:
-    """DUL on OxUvA (best snapshot in the paper: epoch 430)."""
+    """Train DUL on OxUvA for 500 epochs. The best snapshot of the paper is of epoch 430."""
     return TrainConfig(
         data=data,
         clips=ClipConfig(gap=10),
@@ -54,7 +53,7 @@ def dul_oxuva(data: Path) -> TrainConfig:
 
 
 def dul_kinetics(data: Path) -> TrainConfig:
-    """DUL on Kinetics-400: SGD, centre crops, 80 epochs (best snapshot: 26)."""
+    """Train DUL on Kinetics-400: SGD, centre crops, 80 epochs (best in the paper: 26)."""
     return TrainConfig(
         data=data,
         clips=ClipConfig(
@@ -68,7 +67,7 @@ def dul_kinetics(data: Path) -> TrainConfig:
 
 
 def dul_trackingnet(data: Path) -> TrainConfig:
-    """DUL on TrackingNet: SGD, centre crops, 250 epochs (best snapshot: 88)."""
+    """Train DUL on TrackingNet: SGD, centre crops, 250 epochs (best in the paper: 88)."""
     return TrainConfig(
         data=data,
         clips=ClipConfig(gap=10, short_side=(256, 256), crop="centre"),
@@ -80,9 +79,7 @@ def dul_trackingnet(data: Path) -> TrainConfig:
 
 
 def dul_small(data: Path) -> TrainConfig:
-    """The same objective for two CPU cores and some dozens of videos: 128 px crops, about three
-    quarters of an hour.
-    """
+    """Train DUL with two CPU cores on some dozens of videos: 128 px crops, 45 minutes."""
     return TrainConfig(
         data=data,
         clips=ClipConfig(gap=8, size=128, short_side=(144, 224)),
@@ -92,9 +89,7 @@ def dul_small(data: Path) -> TrainConfig:
 
 
 def dul_default(data: Path) -> TrainConfig:
-    """What `--encoder default` learned with: ResNet-18 without its last stage, 96 px crops, 15
-    minutes on a core.
-    """
+    """Train the encoder `default` again: ResNet-18 up to res3, 96 px crops, 15 minutes."""
     # The last stage is two thirds of the work and three quarters of the file.
     return TrainConfig(
         data=data,
@@ -107,21 +102,21 @@ def dul_default(data: Path) -> TrainConfig:
 
 
 def mug_oxuva(data: Path, foreground: Path) -> MugConfig:
-    """MuG on OxUvA: ResNet-50 at stride 4 from scratch, N = 16 videos, two rounds of 20,000 steps
-    (Sec. 4.1).
+    """Train MuG on OxUvA: ResNet-50 at stride 4, N = 16 videos, two rounds of 20,000 steps.
+
+    Source: MuG, Sec. 4.1.
     """
     # 366 videos are 22 steps of 16 an epoch; the paper gives no learning rate (decision D31).
     return MugConfig(data=data, foreground=foreground, loop=LoopConfig(workers=8, epochs=909))
 
 
 def mug_small(data: Path, foreground: Path) -> MugConfig:
-    """MuG for two CPU cores and some dozens of videos: ResNet-18 at stride 8, masks at stride 4,
-    160 px, N = 8.
+    """Train MuG with two CPU cores on some dozens of videos: ResNet-18, 160 px, N = 8, an hour.
 
-    It takes about an hour. Foreground maps of all frames, as --method consensus makes them, are
-    what it learns best.
+    Features have stride 8 and masks stride 4. It learns best from foreground maps of all frames,
+    which `densevos data foreground --method consensus` makes.
     """
-    # The trunk ends where the paper's does, after four groups: a fifth at stride 8 would be two
+    # The backbone ends where the paper's does, after four groups: a fifth at stride 8 would be two
     # thirds of the work.
     return MugConfig(
         data=data,
@@ -167,25 +162,23 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
 # networks that were trained before.
 _MU_OF_CNN, _MU_OF_SWIN = 0.1, 1.0
 _RAMP_BATCHES = None  # as many as one epoch has
-_WARM_START = None  # densevos.config.image_to_video.WARM_START_EPOCHS for random initial weights, 0 for any others
+# WARM_START_EPOCHS of the configuration if initial weights are random, otherwise 0.
+_WARM_START = None
 _ADAPTATION_RATE = 0.2  # at the full rate a Swin forgets more than it adapts
 _LOSS: Literal["general"] = "general"
 _PLACEMENT: Literal["global"] = "global"
 
-# A row of the image-to-video papers' tables is one of the first three with --published, other sets,
-# --loss and
-# --placement; rows without an adversarial loss are --loss none. A batch of n is n labelled images
-# and n clips: the papers' 8 is n = 4 (Fig. 3). They give networks, sizes, batches and learning
-# rates; optimisers, schedules and lengths are ours.
+# A row of the image-to-video papers' tables is one of the first three recipes with --published and
+# other sets, --loss and --placement; rows without an adversarial loss are --loss none. A batch of n
+# is n labelled images and n clips: the papers' 8 is n = 4 (Fig. 3). The papers give networks,
+# sizes, batches and learning rates; optimisers, schedules and lengths are ours.
 _DISCRIMINATOR = OptimiserConfig(
     name="adam", lr=1e-4, weight_decay=0, bias_lr_factor=1, schedule="poly"
 )
 
 
 def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
-    """A published configuration with the loss, placement, mu, ramp and warm start that were
-    measured to help.
-    """
+    """A published configuration with the adversary and warm start that we measured to help."""
     adversarial = replace(config.adversarial, mu=mu, ramp_batches=_RAMP_BATCHES)
     return replace(
         config,
@@ -198,8 +191,9 @@ def _measured(config: I2VConfig, *, mu: float) -> I2VConfig:
 
 
 def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder
-    (Table 1).
+    """Adapt DeepLabV3-ResNet101 from COCO weights: general loss at the end of the encoder.
+
+    Source: image-to-video papers, Table 1.
 
     Args:
         published: Set the adversary as the papers do: mu 1 from the first step.
@@ -220,8 +214,9 @@ def i2v_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
 
 
 def i2v_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, Swin-T + UperNet from ADE20k weights: general loss at the end of the encoder
-    (Table 2).
+    """Adapt Swin-T + UperNet from ADE20k weights: general loss at the end of the encoder.
+
+    Source: image-to-video papers, Table 2.
 
     Args:
         published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1
@@ -243,8 +238,9 @@ def i2v_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig
 
 
 def i2v_videoswin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video, Video Swin-T + UperNet a frame, clips of 4 at 512 px: general loss at the end
-    (Table 3).
+    """Adapt Video Swin-T with UperNet on each frame: clips of 4 frames, 512 px, general loss.
+
+    Source: image-to-video papers, Table 3.
 
     Args:
         published: Set the adversary as the papers do: at the patch embedding, mu 1 from the first
@@ -269,8 +265,7 @@ def i2v_videoswin(labelled: tuple[str, ...], *, published: bool = False) -> I2VC
 
 
 def i2v_small_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video for two CPU cores and some hundreds of images: a small Swin + UperNet, 128 px,
-    with a warm start.
+    """Train a small Swin + UperNet with two CPU cores, 128 px: first on labels, then adapt it.
 
     Args:
         published: Set the adversary as the papers do: clustered loss at the patch embedding, mu 1
@@ -298,8 +293,7 @@ def i2v_small_swin(labelled: tuple[str, ...], *, published: bool = False) -> I2V
 
 
 def i2v_small_cnn(labelled: tuple[str, ...], *, published: bool = False) -> I2VConfig:
-    """Image-to-video for two CPU cores and some hundreds of images: DeepLabV3-ResNet18, 128 px,
-    with a warm start.
+    """Train DeepLabV3-ResNet18 with two CPU cores, 128 px: first on labels, then adapt it.
 
     Args:
         published: Set the adversary as the papers do: mu 1 from the first step, no warm start.
@@ -331,7 +325,7 @@ _SMALL_OPTIMISER = OptimiserConfig(
 
 
 def demo(data: Path) -> TrainConfig:
-    """What `densevos demo` trains: two minutes on two CPU cores."""
+    """Train as `densevos demo` does: two minutes on two CPU cores."""
     return TrainConfig(
         data=data,
         clips=ClipConfig(frames=4, gap=3, size=96, short_side=(120, 144)),

@@ -58,7 +58,7 @@ def call_all(
 
 
 def check_examples(text: str, names: dict[str, object] | None = None) -> int:
-    """Run the `>>>` examples of a page in order and compare what they print; returns how many there are."""
+    """Run the `>>>` examples of a page in order, compare what they print, and return their number."""
     examples = doctest.DocTestParser().get_doctest(
         "\n".join(blocks(text, "pycon")), names or {}, "page", None, 0
     )

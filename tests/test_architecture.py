@@ -169,7 +169,10 @@ def test_every_module_imports_without_a_warning() -> None:
 
 
 def test_judging_masks_and_parsing_commands_load_no_torch() -> None:
-    parts = "cli commands drawing inputs matrix metrics presets protocols reports runs scoring sequences submit"
+    parts = (
+        "cli commands drawing inputs matrix metrics presets protocols reports runs scoring "
+        "sequences submit"
+    )
     options = ["adapters.options", "segmentation.options", "sweep.grid", "zeroshot.options"]
     light = [
         "densevos.cli",

@@ -1,4 +1,4 @@
-"""The README's commands and those of docs/segment.md run as they stand, in its order, on small data of the same layout."""
+"""Commands of the README and of docs/segment.md run as they stand, on small data."""
 
 import json
 import re

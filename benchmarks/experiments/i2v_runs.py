@@ -75,7 +75,8 @@ def check_alike(runs: Sequence[Path], but: Collection[str] = ()) -> None:
         for name, value in configs[0].items():
             if config[name] != value and not allowed & {name, name.partition(".")[0]}:
                 raise InputError(
-                    f"{run}: was trained with {name} {config[name]}, but {runs[0]} with {value}, so they cannot be"
+                    f"{run}: was trained with {name} {config[name]}, but {runs[0]} with {value}, "
+                    f"so they cannot be"
                     " compared; remove the one that is not wanted, or choose another OUT"
                 )
 

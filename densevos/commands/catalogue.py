@@ -125,11 +125,13 @@ def check(
     if out is not None:
         write_index(out, found)
         print(
-            f"{out}: {count} videos decoded, {len(broken)} of them broken; training leaves those out"
+            f"{out}: {count} videos decoded, {len(broken)} of them broken; training leaves those "
+            f"out"
         )
     elif broken:
         raise InputError(
-            f"{index}: {len(broken)} of {count} videos are broken; pass --out to mark them in a new index"
+            f"{index}: {len(broken)} of {count} videos are broken; pass --out to mark them in a "
+            f"new index"
         )
     else:
         print(f"{index}: {count} videos decoded, none of them broken")

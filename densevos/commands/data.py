@@ -79,7 +79,8 @@ def synth_classes(
 
     write_classes_sets(out, counts=counts, seed=seed, config=config, overwrite=overwrite)
     print(
-        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} frames to train on,"
+        f"{out}: {counts.train_stills} stills and {counts.train_videos} videos of {config.frames} "
+        f"frames to train on,"
         f" {counts.val_stills} and {counts.val_videos} to evaluate on"
     )
 
@@ -295,7 +296,8 @@ def foreground(
     print(f"{out}: {made.written} maps written, {made.kept} kept")
     if made.broken:
         raise RunError(
-            f"{source}: {len(made.broken)} videos could not be read completely (see above); all others are done"
+            f"{source}: {len(made.broken)} videos could not be read completely (see above); all "
+            f"others are done"
         )
 
 
@@ -328,7 +330,8 @@ def classes(
     frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
     counts = class_counts(opened, masks=masks, workers=workers)
     print(
-        f"{source}, {options.split}: {len(opened.shots)} {kind}, {frames}{'' if unlabelled else ' labelled'} frames"
+        f"{source}, {options.split}: {len(opened.shots)} {kind}, "
+        f"{frames}{'' if unlabelled else ' labelled'} frames"
     )
     for name in sorted(counts, key=lambda name: -counts[name]):
         if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.

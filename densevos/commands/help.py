@@ -104,7 +104,8 @@ def value_name(action: argparse.Action) -> str:
 def plain_kind(metavar: str) -> str:
     """What tyro calls the kind of a value, in fewer signs.
 
-    >>> [plain_kind(kind) for kind in ("{None}|INT", "{None,soft,hard}", "[STR [STR ...]]", "{None}|{INT INT}")]
+    >>> kinds = ("{None}|INT", "{None,soft,hard}", "[STR [STR ...]]", "{None}|{INT INT}")
+    >>> [plain_kind(kind) for kind in kinds]
     ['INT', 'soft|hard', 'STR ...', 'INT INT']
     """
     kind = re.sub(r"\{None\}\|?", "", metavar).replace("{None,", "{")

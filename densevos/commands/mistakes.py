@@ -81,7 +81,10 @@ def mistake(
     if "Missing from" in text:
         return _missing(said, words)
     if match := re.search(r"Unrecognized options: (\S+)", text):
-        return f" {match[1]}: unexpected argument; --help lists the options, and quotes keep words together"
+        return (
+            f" {match[1]}: unexpected argument; --help lists the options, and quotes keep "
+            f"words together"
+        )
     if match := re.search(rf"Missing value for argument [^-]*({OPTION})", text):
         return f" {match[1]}: has no value; write one after it"
     if match := re.search(
@@ -148,7 +151,10 @@ def _missing(said: Sequence[str], words: Sequence[str]) -> str:
 
     help_text = " ".join(explained).removesuffix("(required)").strip().rstrip(".")
     is_word = not names[0].startswith("-") and bool(help_text)
-    return f": {names[0]} is missing; {f'write {help_text}' if is_word else '--help tells what it takes'}"
+    return (
+        f": {names[0]} is missing; "
+        f"{f'write {help_text}' if is_word else '--help tells what it takes'}"
+    )
 
 
 def _wrong_value(name: str, said: Sequence[str], arguments: Sequence[str]) -> str:

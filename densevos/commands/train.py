@@ -176,7 +176,8 @@ def _from_outside(spec: str) -> Callable[..., RunConfig]:
     config = _from_recipe(recipe) if callable(recipe) else None
     if config is None or not hasattr(config, "METHOD"):
         raise InputError(
-            f"densevos train {spec}: is no recipe; a recipe is a function that returns a configuration"
+            f"densevos train {spec}: is no recipe; a recipe is a function that returns a "
+            f"configuration"
         )
 
     return recipe
@@ -199,7 +200,8 @@ OVERVIEW = Overview(
         "package.module:RECIPE --out RUN [options]   (a recipe of your own)",
         "--config RUN/config.json --out RUN2 [options]",
     ),
-    about="Train an encoder on videos without labels (dul, mug), or a segmentation model on labelled images and "
+    about="Train an encoder on videos without labels (dul, mug), or a segmentation model on "
+    "labelled images and "
     "unlabelled videos (i2v). A recipe sets every option; the command line changes single ones.",
     groups={
         "DUL: an encoder for label propagation": {
@@ -216,8 +218,10 @@ OVERVIEW = Overview(
             "mug_oxuva": "Train on OxUvA for two rounds of 20,000 steps, as in the paper.",
         },
         "image-to-video: a segmentation model that is adapted to video": {
-            "i2v_small_swin": "Train a small Swin + UperNet with two CPU cores: first on labels, then adapt it.",
-            "i2v_small_cnn": "Train a small DeepLabV3 with two CPU cores: first on labels, then adapt it.",
+            "i2v_small_swin": "Train a small Swin + UperNet with two CPU cores: first on labels, "
+            "then adapt it.",
+            "i2v_small_cnn": "Train a small DeepLabV3 with two CPU cores: first on labels, then "
+            "adapt it.",
             "i2v_cnn": "Adapt DeepLabV3-ResNet101 from COCO weights (Table 1 of the papers).",
             "i2v_swin": "Adapt Swin-T + UperNet from ADE20k weights (Table 2).",
             "i2v_videoswin": "Adapt Video Swin-T + UperNet on clips of four frames (Table 3).",

@@ -31,35 +31,30 @@ class NetworkConfig:
     """A segmentation network; the defaults are the papers' (decision D46)."""
 
     architecture: Architecture = "swin_upernet"
-    """A CNN (DeepLabV3), a 2D Transformer (Swin + UperNet), or a 3D one (Video Swin + UperNet of
-    each frame).
-    """
+    """Network: a CNN (DeepLabV3), a 2D transformer (Swin + UperNet), or a 3D one (Video Swin with
+    UperNet on each frame)."""
     backbone: Backbone = "resnet101"
     """Encoder of deeplabv3: a ResNet, or the smaller EfficientNet-lite0."""
     stride: Literal[8, 16] = 8
-    """Pixels per cell of its last features."""
+    """Pixels per cell of the last features of deeplabv3."""
     embed_dim: int = 96
-    """Channels of the patch embedding of a Swin; each later stage has twice those of the one
-    before.
-    """
+    """Channels of the patch embedding of a Swin; each later stage has twice as many."""
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
     """Blocks of a Swin's stages."""
     heads: tuple[int, int, int, int] = (3, 6, 12, 24)
-    """Attention heads of its stages."""
+    """Attention heads of a Swin's stages."""
     window: int = 7
-    """Tokens a side of its attention windows."""
+    """Side of a Swin's attention windows, tokens."""
     drop_path: float = 0.1
-    """Its stochastic depth: probability that the last block is skipped in training; earlier ones
-    less.
-    """
+    """Stochastic depth of a Swin: the probability that training skips the last block; it falls
+    to 0 at the first one."""
     hidden: int = 512
-    """Channels of UperNet."""
+    """Channels of UperNet's layers."""
     clip_frames: int = 4
     """Frames that video_swin sees at once."""
     checkpointing: bool = False
-    """Compute activations anew in the backward pass instead of keeping them: less memory, a slower
-    step.
-    """
+    """Recompute activations in the backward pass instead of keeping them: less memory, slower
+    steps."""
     weights: str | None = None
     """Initial weights: COCO_WITH_VOC_LABELS_V1 (deeplabv3), openmmlab/upernet-swin-tiny (Swin),
     imagenet (the encoder of deeplabv3), the run folder of a network or encoder that was trained
@@ -86,11 +81,13 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
         (network.clip_frames >= 1, "--network.clip-frames must be at least 1"),
         (
             not (network.checkpointing and network.architecture == "deeplabv3"),
-            "--network.checkpointing: deeplabv3's BatchNorm would count every batch twice; leave it off",
+            "--network.checkpointing: deeplabv3's BatchNorm would count each batch twice; leave it "
+            "off",
         ),
         (
             network.weights != "imagenet" or network.architecture == "deeplabv3",
-            "--network.weights imagenet: is for --network.architecture deeplabv3 alone; give another start",
+            "--network.weights imagenet: is for --network.architecture deeplabv3 alone; give "
+            "another start",
         ),
     )
 
@@ -100,71 +97,65 @@ class AdversarialConfig:
     """The adversarial loss (image-to-video paper B, Eqs. 2 and 3; decisions D34 to D45)."""
 
     unit: Literal["maps", "tokens"] = "maps"
-    """What a domain is told by at spatial and stageK, and what is clustered: the feature maps of a
-    frame, each by itself (B), or its tokens (A)."""
+    """What the discriminator sees at spatial and stageK, and what is clustered: single feature maps
+    of a frame (paper B), or its tokens (paper A)."""
     mu: float = 1.0
-    """Factor of the reversed gradient."""
+    """Factor of the reversed gradient that the network gets from the discriminator."""
     ramp_batches: int | None = 0
     """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: the batches
     of one epoch. A warm start does not count."""
     clusters: int = 11
-    """K of the k-means of the clustered loss."""
+    """K, the number of clusters of the clustered loss."""
     iterations: int = 20
-    """Of the k-means."""
+    """Number of k-means iterations."""
     pairs: int = 1536
-    """Pairs that the clustered loss draws a batch."""
+    """Pairs that the clustered loss draws in each batch."""
     ratio: tuple[int, int, int] = (1, 1, 1)
-    """Pairs of (image, video), (image, image) and (video, video): 1 1 1 is the paper's, 2 1 1 as
-    many of one domain as of two."""
+    """Proportions of pairs (image, video), (image, image) and (video, video) in the clustered loss.
+    1 1 1 is the paper's; 2 1 1 has as many pairs of two domains as of one."""
     discriminator: Discriminator = "auto"
-    """auto is the papers': of the general loss conv for a CNN, global for a Swin at its end, maps
-    or tokens before, patch2d for a video Swin; of the clustered loss pairs, side by side. siamese,
-    of the clustered loss too, sees each of a pair by the same layers, and learns sooner."""
+    """Architecture of the discriminator. auto takes that of the papers: conv for a CNN; global for
+    a Swin at the end of its encoder, maps or tokens before; patch2d for a video Swin; pairs for the
+    clustered loss. siamese, also for the clustered loss, sees both features of a pair with the same
+    layers, and learns sooner."""
     padded: Literal["masked", "literal"] = "masked"
-    """The empty frames that make a clip of an image: without part in the adversarial loss, or
-    domain samples like all others, which gives the domain away. Beyond spatial, an image's own
-    frame has attended to them either way."""
+    """Treatment of the empty frames that fill up a clip made of one image. masked leaves them out
+    of the adversarial loss; literal takes them as samples, which gives the domain away."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class I2VConfig:
-    """A whole training run: segmentation from labelled images, and unlabelled videos to tell them
-    apart from.
-    """
+    """A training run of image-to-video adaptation: labelled images and unlabelled videos."""
 
     METHOD: ClassVar[str] = "i2v"
 
     labelled: tuple[str, ...]
-    """Labelled sets, SET:ROOT each (coco:..., davis:..., camvid:..., folder:...): images, videos or
-    both.
-    """
+    """Labelled sets of images, videos or both, as SET:ROOT (coco:COCO, folder:mine)."""
     unlabelled: tuple[str, ...] = ()
-    """Unlabelled sets, SET:ROOT or videos:FOLDER. No pixel of their labels is looked at (but see
-    class_weights), yet their tables choose videos: of davis and ytbb those that show one of the ten
-    classes that COCO shares with davis, of fbms those that your table names; all where there is no
-    table. With labelled images and labelled videos none is needed."""
+    """Unlabelled sets, as SET:ROOT or videos:FOLDER. Training reads none of their labels (but see
+    --class-weights target); if a set has a table of classes, it chooses the videos: for davis and
+    ytbb those with one of the ten classes that COCO and DAVIS share, for fbms those that your table
+    names. Not needed if --labelled has images and videos."""
     loss: Literal["none", "general", "clustered"] = "general"
-    """Adversarial loss. none trains on the labelled sets alone."""
+    """Adversarial loss; none trains on the labelled sets alone."""
     placement: Literal["spatial", "global", "stage1", "stage2", "stage3", "stage4"] = "spatial"
-    """Features that the discriminator sees: the patch embedding, the encoder's last, or a stage
-    between.
-    """
+    """Features that the discriminator sees: the patch embedding (spatial), the end of the encoder
+    (global), or a stage between."""
     batchnorm: Literal["joint", "separate", "frozen"] = "joint"
-    """Images and videos in one batch of BatchNorm, one batch each (the running statistics follow
-    both in turn), or statistics that stay as they are. Only the encoder of a CNN sees both."""
+    """How BatchNorm treats the two domains: joint normalises images and videos as one batch,
+    separate as one batch each, and frozen keeps the running statistics as they are. It matters for
+    CNNs alone, whose encoders have BatchNorm."""
     class_weights: Literal["none", "source", "target"] = "source"
-    """Weigh classes by how rare they are in the labelled images, or in the videos (the papers: it
-    uses the videos' labels, even of unlabelled sets), or not at all."""
+    """Weigh classes by their rarity in the labelled images (source) or in the videos (target), or
+    not at all. target is the papers' choice; it reads labels of the videos, even of unlabelled sets."""
     warm_start: int | None = field(default=0, metadata=ADDED_LATER)
     """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs
     with the adversary. None: 20 if the network starts from random weights and --loss is not none,
     otherwise 0."""
     adaptation_rate: float = field(default=1.0, metadata=ADDED_LATER)
-    """Learning rate of the network after a warm start, as a part of --optimiser.lr."""
+    """Learning rate of the network after a warm start, as a fraction of --optimiser.lr."""
     weight_frames: int = 500
-    """Labelled frames of each set, drawn at random, in which classes are counted before
-    training.
-    """
+    """Number of labelled frames, drawn at random from each set, in which classes are counted."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     sets: SetOptions = field(default_factory=SetOptions)
     clips: ClipConfig = field(
@@ -172,8 +163,9 @@ class I2VConfig:
     )
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """Of the network."""
+    """Optimiser of the network."""
     discriminator_optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """Optimiser of the discriminator."""
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     @property
@@ -191,9 +183,7 @@ class I2VConfig:
         return WARM_START_EPOCHS if needed else 0
 
     def check(self) -> None:
-        """Raise InputError for values that cannot work, alone or together; the message names the
-        flag.
-        """
+        """Raise InputError for values that cannot work; the message names the option."""
         low, high = self.clips.short_side
         adversarial = self.adversarial
         named = {spec.partition(":")[0] for spec in (*self.labelled, *self.unlabelled)}
@@ -201,12 +191,14 @@ class I2VConfig:
             (bool(self.labelled), "--labelled must name at least one set"),
             (
                 self.loss == "none" or bool(self.unlabelled) or len(self.labelled) > 1,
-                "--unlabelled must name a set for the adversarial loss, or --labelled images and videos;"
+                "--unlabelled must name a set for the adversarial loss, or --labelled images and "
+                "videos;"
                 " --loss none trains without",
             ),
             (
                 self.sets.table is None or not {"fbms", "folder"} <= named,
-                "--table: both fbms and folder are named, and each has a table of its own; put classes.csv and"
+                "--table: both fbms and folder are named, and each has a table of its own; put "
+                "classes.csv and"
                 " classes.txt into their folders instead",
             ),
             (
@@ -217,7 +209,8 @@ class I2VConfig:
             ),
             (
                 self.clips.frames == self.clip_frames,
-                f"--clips.frames must be {self.clip_frames}, what --network.architecture sees at once",
+                f"--clips.frames must be {self.clip_frames}, what --network.architecture sees at "
+                f"once",
             ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
             (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
@@ -228,7 +221,8 @@ class I2VConfig:
             (self.warm_epochs >= 0, "--warm-start must not be negative"),
             (
                 self.loss != "none" or self.warm_epochs == 0,
-                f"--warm-start {self.warm_start}: --loss none has no adversary to prepare for; leave one of them out",
+                f"--warm-start {self.warm_start}: --loss none has no adversary to prepare for; "
+                f"leave one of them out",
             ),
             (self.adaptation_rate > 0, "--adaptation-rate must be positive"),
             (self.weight_frames >= 1, "--weight-frames must be at least 1"),
@@ -237,8 +231,9 @@ class I2VConfig:
                 or adversarial.discriminator == "auto"
                 or (self.loss == "clustered")
                 == (adversarial.discriminator in ("pairs", "siamese")),
-                f"--adversarial.discriminator {adversarial.discriminator} is not of --loss {self.loss}: pairs and"
-                " siamese judge two features, for clustered, the others one",
+                f"--adversarial.discriminator {adversarial.discriminator} is not of --loss "
+                f"{self.loss}: pairs and"
+                " siamese compare two features, for clustered; the others see one",
             ),
             (
                 adversarial.mu >= 0,
@@ -253,11 +248,13 @@ class I2VConfig:
             (min(adversarial.ratio) >= 0, "--adversarial.ratio must not be negative"),
             (
                 adversarial.pairs >= sum(adversarial.ratio) > 0,
-                "--adversarial.pairs must be at least the sum of --adversarial.ratio, and that not 0",
+                "--adversarial.pairs must be at least the sum of --adversarial.ratio, and that not "
+                "0",
             ),
             (
                 self.loop.batch >= 2 or self.batchnorm == "frozen",
-                "--loop.batch must be at least 2: BatchNorm in the decoders needs two labelled images",
+                "--loop.batch must be at least 2: BatchNorm in the decoders needs two labelled "
+                "images",
             ),
             *network_rules(self.network),
             *optimiser_rules(self.optimiser),

@@ -166,7 +166,8 @@ class MugConfig:
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
             (
                 12 <= objective.match_size <= clips.size // stride,
-                f"--objective.match-size must be 12..{clips.size // stride}: a side of --clips.size has so many cells"
+                f"--objective.match-size must be 12..{clips.size // stride}: a side of "
+                f"--clips.size has so many cells"
                 " of --encoder.stride",
             ),
             (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),

@@ -225,6 +225,7 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (0 <= loop.max_broken <= 1, "--loop.max-broken must lie within 0..1"),
         (
             loop.rank_timeout > loop.reader_timeout,
-            "--loop.rank-timeout must be more than --loop.reader-timeout: other processes wait for a slow reader",
+            "--loop.rank-timeout must be more than --loop.reader-timeout: other processes wait for "
+            "a slow reader",
         ),
     )

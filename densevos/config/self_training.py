@@ -97,7 +97,8 @@ class TrainConfig:
         rules = (
             (
                 self.clips.frames >= 2,
-                "--clips.frames must be at least 2: self-training needs a frame besides the reference",
+                "--clips.frames must be at least 2: self-training needs a frame besides the "
+                "reference",
             ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
             (
@@ -120,7 +121,8 @@ class TrainConfig:
             (self.objective.temperature > 0, "--objective.temperature must be positive"),
             (
                 self.loop.accumulate == 1,
-                "--loop.accumulate: each of several batches would see its own anchors alone, not those of the whole"
+                "--loop.accumulate: each of several batches would see its own anchors alone, not "
+                "those of the whole"
                 " step; give more processes (--loop.global-batch), or a larger --loop.batch",
             ),
             *shared_rules(self.encoder, self.optimiser, self.loop),

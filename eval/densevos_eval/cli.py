@@ -14,7 +14,8 @@ TRAINER = ("demo", "train", "data", "export", "describe")
 """Commands of densevos that densevos-eval does not have: users take one program for the other."""
 
 OVERVIEW = Overview(
-    about="Propagate masks through video with a trained encoder, find objects without masks, and score the result.",
+    about="Propagate masks through video with a trained encoder, find objects without masks, and "
+          "score the result.",
     groups={
         "follow an object": {
             "frame": "Write one frame of a video, to paint the objects over.",
@@ -69,8 +70,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 RENAMED: dict[str, dict[str, str]] = {
     "segment": {
-        "--dataset": "--set SET:ROOT, which names layout and folder of the set; its classes are --wanted",
-        "--root": "--set SET:ROOT, which names layout and folder of the set; its classes are --wanted",
+        "--dataset": "--set SET:ROOT, which names layout and folder of the set; its classes are "
+                     "--wanted",
+        "--root": "--set SET:ROOT, which names layout and folder of the set; its classes are "
+                  "--wanted",
         "--classes": "--wanted",
     },
     "sweep": {

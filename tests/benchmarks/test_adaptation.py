@@ -74,7 +74,8 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     clustered = here / "clustered-mu0.1-ramp" / "seed0"
     found = [command for command in pretended.called if str(clustered) in command]
     assert found[0] == (
-        f"densevos train i2v_small_swin --published --labelled camvid:{data}/sharp --unlabelled folder:{data}/camvid"
+        f"densevos train i2v_small_swin --published --labelled camvid:{data}/sharp --unlabelled "
+        f"folder:{data}/camvid"
         f" --network.weights {here}/source/seed0/run --optimiser.lr 1e-4 --loss clustered"
         " --adversarial.discriminator siamese --placement spatial --adversarial.mu 0.1"
         " --adversarial.ramp-batches 76 --loop.seed 0 --loop.log-every 1"
@@ -209,9 +210,15 @@ def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -
     # Each method by its choice, on other images; gains by seed; (41 - 31) / (51 - 31) of the gap.
     assert "| none | 31.00 ± 1.41 |  | -5.00 (0/1) |  |  | 40.00 ± 0.00 |  | 2 |" in lines
     assert "| ceiling | 51.00 | +21.00 (1/1) | +16.00 (1/1) | 100 % |  | 40.00 |  | 1 |" in lines
-    row = "| global-mu0.1 | 41.00 | +11.00 (1/1) | +6.00 (1/1) | 50 % | 20.00 | 40.00 | source 40 %, target 60 % | 1 |"
+    row = (
+        "| global-mu0.1 | 41.00 | +11.00 (1/1) | +6.00 (1/1) | 50 % | 20.00 | 40.00 | source 40 "
+        "%, target 60 % | 1 |"
+    )
     assert row in lines
-    adapted = "| source, statistics of the target | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  | 40.00 |  | 1 |"
+    adapted = (
+        "| source, statistics of the target | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  | "
+        "40.00 |  | 1 |"
+    )
     assert adapted in lines
     assert "| global | 20.0 | **45.0** |  |  |  | 30.0 |" in lines
 

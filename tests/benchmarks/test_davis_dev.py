@@ -22,10 +22,13 @@ def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     where = "--dataset davis16 --root /d --split val"
     expected = [
         f"densevos data frames /v --short-side 224 --out {tmp_path}/frames.part --overwrite",
-        f"densevos train dul_small --data {tmp_path}/frames --out {tmp_path}/run --resume auto --loop.epochs 1",
-        f"densevos-eval propagate --encoder random:resnet18 {where} --out {tmp_path}/random_init --overwrite",
+        f"densevos train dul_small --data {tmp_path}/frames --out {tmp_path}/run --resume auto "
+        f"--loop.epochs 1",
+        f"densevos-eval propagate --encoder random:resnet18 {where} --out {tmp_path}/random_init "
+        f"--overwrite",
         f"densevos-eval score {where} --results {tmp_path}/random_init",
-        f"densevos-eval propagate --encoder {tmp_path}/run/encoder.safetensors {where} --out {tmp_path}/trained"
+        f"densevos-eval propagate --encoder {tmp_path}/run/encoder.safetensors {where} --out "
+        f"{tmp_path}/trained"
         " --overwrite",
         f"densevos-eval score {where} --results {tmp_path}/trained",
         f"python {ROOT}/benchmarks gather davis_dev {tmp_path}",

@@ -37,13 +37,12 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path: Path) -> None:
     where = f"{tmp_path}/out"
     assert (
         first
-        == f"{scripts}/label_propagation.py --device cuda:1 --search windows --frames 10 --out {where}/"
-        + ("label_propagation.json")
+        == f"{scripts}/label_propagation.py --device cuda:1 --search windows --frames 10 --out "
+        f"{where}/" + ("label_propagation.json")
     )
     assert (
-        f"{scripts}/end_to_end.py --device cuda:1 --precision fp32 tf32 bf16 --frames 77 --out {where}/"
-        + ("end_to_end.json")
-        in others
+        f"{scripts}/end_to_end.py --device cuda:1 --precision fp32 tf32 bf16 --frames 77 --out "
+        f"{where}/" + ("end_to_end.json") in others
     )
     run = {re.search(r"(\w+)\.json$", line)[1] for line in done.stdout.splitlines()}  # type: ignore[index]
     told = {line.partition(":")[0] for line in done.stderr.splitlines()}

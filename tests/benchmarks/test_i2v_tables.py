@@ -132,8 +132,8 @@ def test_unovost_has_the_networks_of_the_table_of_the_cnn() -> None:
             if " zeroshot " in c and c.endswith(f"--out runs/{name}/seed0/unovost --resume")
         ]
         assert (
-            f"--proposals segments:runs/{name}/seed0/run --embedding runs/{name}/seed0/run --dataset"
-            in tracked
+            f"--proposals segments:runs/{name}/seed0/run --embedding runs/{name}/seed0/run "
+            f"--dataset" in tracked
         )
         assert "--linking unovost" in tracked
         assert "--dataset davis17-unsupervised --root /davis17 " in tracked
@@ -261,7 +261,10 @@ def test_table_has_published_figures_beside_ones_own(
     scored: Path, capsys: pytest.CaptureFixture
 ) -> None:
     said, result = gathered(capsys, "i2v_tables", str(scored), "swin")
-    row = "| Swin | COCO | DAVIS | clustered | spatial | davis | 38.53 | +8.55 | 41.00 ± 1.41 | +10.00 | 2 | 30 (640) |"
+    row = (
+        "| Swin | COCO | DAVIS | clustered | spatial | davis | 38.53 | +8.55 | 41.00 ± 1.41 | "
+        "+10.00 | 2 | 30 (640) |"
+    )
     assert row in said.splitlines()
     assert (
         "| Swin | COCO | DAVIS | general | global | davis | 25.27 | -4.71 | – | – | 0 | – |" in said

@@ -158,7 +158,8 @@ def test_commands_of_one_kind_of_maps(folder: Path, pretended: Pretended) -> Non
         f"{out}/judged.txt --method saliency --uncertain 0",
     )
     assert found == [
-        f"densevos data frames {folder}/videos --short-side 192 --every 3 --out {out}/frames.part --overwrite",
+        f"densevos data frames {folder}/videos --short-side 192 --every 3 --out {out}/frames.part "
+        f"--overwrite",
         f"{foreground} {out}/frames --method saliency --out {out}/maps_saliency",
         f"{foreground} {evaluated} --out {out}/saliency",
         f"{foreground} {evaluated} --no-crf --out {out}/saliency_no_crf",
@@ -170,7 +171,8 @@ def test_commands_of_one_kind_of_maps(folder: Path, pretended: Pretended) -> Non
             for number in (1, 2)
         ),
         *(
-            f"densevos-eval propagate --preset {preset} --encoder {out}/mug_saliency/encoder.safetensors {where}"
+            f"densevos-eval propagate --preset {preset} --encoder "
+            f"{out}/mug_saliency/encoder.safetensors {where}"
             f" --out {out}/mug_saliency_one_shot_{preset} --resume"
             for preset in ("mug", "mug-release")
         ),
@@ -184,12 +186,15 @@ def test_maps_of_what_moves_are_made_of_all_frames(folder: Path, pretended: Pret
     run_in(folder, TRANSDUCTIVE="1")
     out = folder / "out"
     assert pretended.starting("densevos data ") == [
-        f"densevos data frames {folder}/videos --short-side 192 --every 1 --out {out}/frames_all.part --overwrite",
+        f"densevos data frames {folder}/videos --short-side 192 --every 1 --out "
+        f"{out}/frames_all.part --overwrite",
         f"densevos data foreground {out}/frames_all --method consensus --out {out}/maps_consensus",
-        f"densevos data foreground {out}/judged.txt --method consensus --uncertain 0 --out {out}/consensus",
+        f"densevos data foreground {out}/judged.txt --method consensus --uncertain 0 --out "
+        f"{out}/consensus",
         f"densevos data foreground {out}/judged.txt --method consensus --uncertain 0 --no-crf"
         f" --out {out}/consensus_no_crf",
-        f"densevos data frames {out}/judged.txt --short-side 192 --every 1 --out {out}/frames_judged_all.part"
+        f"densevos data frames {out}/judged.txt --short-side 192 --every 1 --out "
+        f"{out}/frames_judged_all.part"
         " --overwrite",
         f"densevos data foreground {out}/transductive_all.txt --method consensus"
         f" --out {out}/maps_transductive_consensus",

@@ -81,10 +81,13 @@ def test_steps_of_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     model = f"{tmp_path}/run/encoder.safetensors"
     assert pretended.called == [
         f"python {run.HERE}/stills.py {tmp_path}/stills",
-        f"densevos data synth --photographs {tmp_path}/stills {' '.join(run.CLIPS)} --out {tmp_path}/clips --overwrite",
-        f"densevos train dul_default --data {tmp_path}/clips/train_videos.txt --out {tmp_path}/run --resume auto",
+        f"densevos data synth --photographs {tmp_path}/stills {' '.join(run.CLIPS)} --out "
+        f"{tmp_path}/clips --overwrite",
+        f"densevos train dul_default --data {tmp_path}/clips/train_videos.txt --out {tmp_path}/run "
+        f"--resume auto",
         f"python {run.HERE}/about.py {tmp_path} {tmp_path}/about.json",
-        f"densevos export {model} --half --about {tmp_path}/about.json --out {tmp_path}/default.safetensors",
+        f"densevos export {model} --half --about {tmp_path}/about.json --out "
+        f"{tmp_path}/default.safetensors",
     ]
     pretended.called.clear()
     run.run(

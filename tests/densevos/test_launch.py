@@ -112,7 +112,10 @@ def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]
     )
     (script,) = slurm.glob("*/*_submission.sh")
     lines = set(script.read_text().splitlines())
-    wanted = "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 partition=gpu account=lab qos=low"
+    wanted = (
+        "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 partition=gpu "
+        "account=lab qos=low"
+    )
     assert {f"#SBATCH --{option}" for option in wanted.split()} <= lines
     assert "#SBATCH --signal=USR2@120" in lines
     assert "#SBATCH --requeue" in lines

@@ -318,7 +318,8 @@ def _check_devices(func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> N
     ]
     if strangers:
         raise DeviceMismatchError(
-            f"{func}: a tensor {list(strangers[0].shape)} of the CPU, others of {CUDA}, at {_place()}"
+            f"{func}: a tensor {list(strangers[0].shape)} of the CPU, others of {CUDA}, at "
+            f"{_place()}"
         )
 
 

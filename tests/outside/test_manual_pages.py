@@ -47,7 +47,8 @@ ELSEWHERE = {
 """Pages with tests of their own."""
 WITHOUT_CODE = {"architecture", "decisions", "glossary", "index", "scripts"}
 NOT_RUN = {
-    "sh": "commands of a cluster, of pip, or of the whole test suite; the pages' own tests look at them",
+    "sh": "commands of a cluster, of pip, or of the whole test suite; the pages' own tests look at "
+    "them",
     "toml": "a plan, which tests of matrix run in another form",
     "text": "what a command prints, layouts of files, a function for ~/.bashrc (tested below)",
     "{toctree}": "the table of contents",

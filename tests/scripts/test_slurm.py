@@ -45,7 +45,8 @@ def test_a_job_that_was_stopped_is_queued_again(slurm: dict[str, str], status: i
     trained, *requeued = Path(slurm["NOTES"]).read_text().splitlines()
     assert trained == (
         "-m densevos.torchrun --nnodes 2 --rdzv-backend c10d --rdzv-endpoint node-a:22345"
-        " --rdzv-conf is_host=0,read_timeout=600,join_timeout=600 --nproc-per-node 4 --max-restarts 3"
+        " --rdzv-conf is_host=0,read_timeout=600,join_timeout=600 --nproc-per-node 4 "
+        "--max-restarts 3"
         " --module densevos train dul_ytvos --data /data --out /out --resume auto --loop.seed 3"
     )
     assert requeued == (["requeue 12345"] if status == 143 else [])

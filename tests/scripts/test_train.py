@@ -55,7 +55,8 @@ def children(pid: int) -> Iterator[int]:
 def test_one_machine() -> None:
     (line,) = dry("train.sh", "--loop.epochs", 3, DATA="/my data", OUT="/out", GPUS=2)
     assert line == (
-        r"python -m densevos.torchrun --standalone --nproc-per-node 2 --max-restarts 0 --module densevos"
+        r"python -m densevos.torchrun --standalone --nproc-per-node 2 --max-restarts 0 --module "
+        r"densevos"
         r" train dul_ytvos --data /my\ data --out /out --resume auto --loop.epochs 3"
     )
 

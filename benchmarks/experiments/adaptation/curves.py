@@ -48,7 +48,8 @@ def draw(result: Mapping[str, Any]) -> str:
     body = "\n".join([*panels, legend(top=size[1] - MARGIN / 2)])
 
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" font-family="sans-serif"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" '
+        f'font-family="sans-serif"'
         f' font-size="11">\n<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
     )
 

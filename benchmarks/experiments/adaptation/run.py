@@ -100,7 +100,8 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
         raise InputError("CAMVID: set CAMVID to the root of CamVid, or GAPS=shapes")
     if "dul" in chosen.networks and not chosen.encoder:
         raise InputError(
-            "ENCODER: set ENCODER to an encoder of densevos train dul_small, or leave dul out of NETWORKS"
+            "ENCODER: set ENCODER to an encoder of densevos train dul_small, or leave dul out of "
+            "NETWORKS"
         )
 
     return chosen

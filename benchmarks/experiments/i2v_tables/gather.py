@@ -27,7 +27,8 @@ PUBLISHED = Path(__file__).with_name("published.json")
 
 DATA = ("labelled", "unlabelled", "sets.names")
 BUDGETS = (
-    "An epoch takes every labelled image once (without images every labelled frame), so rows with other labelled sets"
+    "An epoch takes every labelled image once (without images every labelled frame), so rows with "
+    "other labelled sets"
     " have other budgets; images: how many training took, each counted as often as it was taken."
 )
 

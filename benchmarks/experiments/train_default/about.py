@@ -21,7 +21,8 @@ from experiments.train_default.run import CLIPS
 from experiments.train_default.stills import rows
 
 SOURCES = {
-    "budgie": "budgie-backgrounds v2.0 and 8206742, https://github.com/BuddiesOfBudgie/budgie-backgrounds",
+    "budgie": "budgie-backgrounds v2.0 and 8206742, "
+    "https://github.com/BuddiesOfBudgie/budgie-backgrounds",
     "lomiri": "Debian package lomiri-wallpapers-16.04, 20.04.0-2",
     "skimage": "scikit-image wheel, skimage/data",
     "sklearn": "scikit-learn wheel, sklearn/datasets/images",

@@ -137,5 +137,6 @@ def features(
 
     count, channels, height, width = shape
     print(
-        f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} pixels"
+        f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} "
+        f"pixels"
     )

@@ -55,7 +55,8 @@ def propagate(
 
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
         raise InputError(
-            "--save-probabilities, --max-side: are for masks, and this propagates joints; leave them out"
+            "--save-probabilities, --max-side: are for masks, and this propagates joints; leave "
+            "them out"
         )
 
     if videos.video:

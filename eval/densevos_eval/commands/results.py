@@ -92,7 +92,8 @@ def show(
     sequences = benchmark.load()
     if any(sequence.joints for sequence in sequences):
         raise InputError(
-            f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be drawn"
+            f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be "
+            f"drawn"
         )
 
     folders = titled_folders(results)

@@ -158,7 +158,10 @@ def test_an_encoder_may_end_before_the_last_stage(tmp_path: Path) -> None:
 
 def test_an_encoder_of_another_network_is_refused_in_one_line(tmp_path: Path) -> None:
     weights = encoder_run(tmp_path, architecture="resnet50", last="res3")
-    expected = "is an encoder of resnet50; give --network.architecture deeplabv3 --network.backbone resnet50$"
+    expected = (
+        "is an encoder of resnet50; give --network.architecture deeplabv3 "
+        "--network.backbone resnet50$"
+    )
     for network in (CNN, LITE, SWIN):
         with pytest.raises(InputError, match=f"^--network.weights {weights}: {expected}"):
             make_network(dataclasses.replace(network, weights=weights), 2)

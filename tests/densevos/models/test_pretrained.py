@@ -60,7 +60,10 @@ def test_a_trunk_begins_with_an_encoder_of_our_own(tmp_path: Path) -> None:
 def test_an_encoder_of_our_own_of_another_network_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "encoder.safetensors"
     save_encoder(path, DenseEncoder(EncoderConfig(last="res3")), {})
-    expected = r"is an encoder of resnet18 up to res3, the trunk is {}; pass the --encoder options of its run"
+    expected = (
+        r"is an encoder of resnet18 up to res3, the trunk is {}; pass the --encoder "
+        r"options of its run"
+    )
     for architecture, trunk, message in (
         ("resnet50", DenseResNet("resnet50", 8), "resnet50 up to res4"),
         ("resnet18", DenseResNet("resnet18", 8), "resnet18 up to res4"),

@@ -373,7 +373,8 @@ def test_functions_that_cannot_be_used(here: Path, spec: str, message: str) -> N
         ),
         (
             "picky",
-            r"fails on a frame of 64x96 pixels \(AssertionError: height must be divisible by window\)",
+            r"fails on a frame of 64x96 pixels \(AssertionError: height must be divisible by "
+            r"window\)",
         ),
         (
             "holes",
@@ -455,7 +456,8 @@ def test_a_stride_that_is_not_so_is_told(here: Path) -> None:
     [
         (
             "none.pth",
-            "no such encoder file; --encoder takes .*CRW.*torchvision:.*timm:.*random:.*module:function",
+            "no such encoder file; --encoder takes "
+            ".*CRW.*torchvision:.*timm:.*random:.*module:function",
         ),
         ("folder/none:x/y", "no such encoder file"),
         ("torchvision:vgg16:none", r"choose resnet101.*timm:NAME"),

@@ -154,7 +154,10 @@ def test_cnns_that_cannot_be_dilated_keep_their_stride() -> None:
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     torch.save(model("test_resnet").state_dict(), tmp_path / "resnet.pth")
-    message = r"do not fit \(.* of 78 names are missing: cls_token, .*others are there: .*name the model they belong to"
+    message = (
+        r"do not fit \(.* of 78 names are missing: cls_token, .*others are there: .*name "
+        r"the model they belong to"
+    )
     with pytest.raises(InputError, match=message):
         load_encoder(f"timm:{TINY}:{tmp_path / 'resnet.pth'}", device="cpu")
 

@@ -279,7 +279,10 @@ def test_files_that_fit_in_part_say_what_is_missing(tmp_path: Path) -> None:
         {name: tensor for name, tensor in WEIGHTS.items() if not name.startswith("blocks.11.")},
         path,
     )
-    message = r"do not fit \(12 of 150 names are missing: blocks\.11\.norm1\.weight, blocks\.11\.norm1\.bias, "
+    message = (
+        r"do not fit \(12 of 150 names are missing: blocks\.11\.norm1\.weight, "
+        r"blocks\.11\.norm1\.bias, "
+    )
     with pytest.raises(InputError, match=message):
         load_encoder(f"timm:{TINY}:{path}", device="cpu")
     torch.save(WEIGHTS | {"blocks.12.norm1.weight": torch.zeros(192)}, path)

@@ -200,6 +200,9 @@ def test_files_that_fit_in_part_say_what_is_missing(tmp_path: Path) -> None:
         {name: t for name, t in resnet().state_dict().items() if not name.startswith("layer4.1")},
         path,
     )
-    message = r"do not fit torchvision's resnet18 \(12 of 122 names are missing: layer4\.1\.conv1\.weight, "
+    message = (
+        r"do not fit torchvision's resnet18 \(12 of 122 names are missing: "
+        r"layer4\.1\.conv1\.weight, "
+    )
     with pytest.raises(InputError, match=message):
         load_encoder(f"torchvision:resnet18:{path}", device="cpu")

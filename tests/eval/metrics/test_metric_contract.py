@@ -80,10 +80,15 @@ class Groups(ObjectsMetric):
         rows = super().combine(arrays)
         overall = {}
         for group, rest in (("odd", 1), ("even", 0)):
-            curves = [c for one in arrays.values() for id, c in object_curves(one).items() if id % 2 == rest]
+            objects = [entry for one in arrays.values() for entry in object_curves(one).items()]
+            curves = [curve for id, curve in objects if id % 2 == rest]
             overall[f"J&F-{group}"] = summary(curves)["J&F-Mean"]
         overall["J&F-Mean"] = sum(overall.values()) / 2
-        return Rows(overall=overall, sequences=rows.sequences, sequence_details=rows.sequence_details)
+        return Rows(
+            overall=overall,
+            sequences=rows.sequences,
+            sequence_details=rows.sequence_details,
+        )
 
 
 METRIC = Groups
@@ -249,7 +254,8 @@ def test_metrics_that_do_not_fit_are_one_line(
     [
         (
             (),
-            "--dataset: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or",
+            "--dataset: is missing; name a benchmark with --dataset and --root, a labelled set "
+            "with --set, or",
         ),
         (
             ("--dataset", "davis17"),

@@ -173,8 +173,8 @@ def test_info_of_a_network_without_a_file(capsys: pytest.CaptureFixture[str]) ->
     dispatch(["info", "torchvision:resnet18:none"])
     text = " ".join(capsys.readouterr().out.split())
     assert (
-        "kind torchvision architecture resnet18 parameters 11,176,512 layer res4 (of res2, res3, res4)"
-        in text
+        "kind torchvision architecture resnet18 parameters 11,176,512 layer res4 (of res2, res3, "
+        "res4)" in text
     )
     assert "sha256" not in text
 

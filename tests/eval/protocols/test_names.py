@@ -241,7 +241,8 @@ def test_results_in_an_archive_are_to_be_unpacked(
     ]
     assert run(monkeypatch, command, *options) == 2
     assert capsys.readouterr().err == (
-        f"error: --results {archive}: is a file, not a folder of masks; unpack it if it is an archive\n"
+        f"error: --results {archive}: is a file, not a folder of masks; unpack it if it is an "
+        f"archive\n"
     )
     with pytest.raises(InputError, match=r"packed\.zip: is a file, not a folder; unpack it"):
         load(Path(archive), "davis17")

@@ -277,8 +277,8 @@ def test_command(pair, tmp_path, monkeypatch, capsys) -> None:
     assert "| other | 57.5 (-2.5)" in shown.out
     assert "*MuG (OxUvA)*" not in shown.out
     assert (
-        "note: published figures are left out: they are of the 30 sequences of davis17 val, not of 3 others"
-        in shown.err
+        "note: published figures are left out: they are of the 30 sequences of davis17 val, not of "
+        "3 others" in shown.err
     )
     whole = write_results(
         tmp_path / "whole", {name: [0.5] for name in VAL_2017}, annotation_size="480x880"

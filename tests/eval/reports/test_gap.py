@@ -113,7 +113,8 @@ def test_the_judgement(measured: Gap, line: str) -> None:
         ),
         (
             gap(source_before=0.403, source_after=0.21),
-            "source mIoU 40.3 -> 21.0: the adversary took what both domains need; lower --adversarial.mu",
+            "source mIoU 40.3 -> 21.0: the adversary took what both domains need; lower "
+            "--adversarial.mu",
         ),
     ],
 )
@@ -196,7 +197,8 @@ def test_the_command_prints_a_table_a_line_and_warnings_and_writes_all_numbers(
         (
             "source_after",
             {},
-            "source_after: cannot be compared with .*source_before: folder val against folder sharp",
+            "source_after: cannot be compared with .*source_before: folder val against folder "
+            "sharp",
         ),
         (
             "statistics",

@@ -224,8 +224,8 @@ def test_the_page_says_what_made_the_masks_and_of_how_many_sequences(scored, mon
     html = (benchmark.results / "report.html").read_text(encoding="utf-8")
     assert "<b>1 of 2 sequences</b>" in html
     assert (
-        "results: encoder runs/&lt;b&gt;/encoder.safetensors · layer res4 · context 20 · annotations scored at 24x40"
-        in html
+        "results: encoder runs/&lt;b&gt;/encoder.safetensors · layer res4 · context 20 · "
+        "annotations scored at 24x40" in html
     )
     assert "&lt;i&gt;other: no record of what made the masks · annotations scored at 24x40" in html
     assert "<td>propagation.context</td><td>20</td>" in html

@@ -157,7 +157,10 @@ def spoil_size(file: Path) -> str:
 
 def spoil_ids(file: Path) -> str:
     write_mask(file, np.full((20, 30), 4))
-    return f"{file}: 600 pixels have id 4, but the 4 classes are 0 (background) to 3 (kite); write ids of these"
+    return (
+        f"{file}: 600 pixels have id 4, but the 4 classes are 0 (background) to 3 (kite); "
+        f"write ids of these"
+    )
 
 
 def spoil_bytes(file: Path) -> str:

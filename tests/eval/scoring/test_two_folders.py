@@ -127,7 +127,8 @@ def test_what_is_missing_is_named_in_one_line(
         (tmp_path, "--results .*: holds no masks; they are FRAME.png, or SEQUENCE/FRAME.png"),
         (
             results,
-            "--results .*a: lacks 2 of 3 frames that --truth has: 00001, 00002; name masks as the true ones are",
+            "--results .*a: lacks 2 of 3 frames that --truth has: 00001, 00002; name masks as the "
+            "true ones are",
         ),
     ):
         with pytest.raises(InputError, match=reason):

@@ -245,7 +245,8 @@ def test_a_mask_in_black_and_white_counts_as_the_only_object(tmp_path: Path) -> 
     assert not read.warnings
     two = read_painted([saved(tmp_path / "two.png", painted(RED, BLUE)), white])
     assert two.warnings == (
-        f"{white}: is black and white, and counts as object 1; paint it in the colour of another object if that is"
+        f"{white}: is black and white, and counts as object 1; paint it in the colour of another "
+        f"object if that is"
         " meant",
     )
 

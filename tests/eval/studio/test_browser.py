@@ -44,7 +44,10 @@ def test_from_a_click_to_an_export(session: Session, tmp_path: Path) -> None:
         page.drag("stage", [share(66, 46), share(80, 60), share(90, 70)])
         page.press("accept")
         page.wait(lambda: session.state()["given"] == {0: [1, 2]})
-        script = "const n = document.querySelectorAll('#objects input[type=text]')[1]; n.value = 'square'; n.onchange()"
+        script = (
+            "const n = document.querySelectorAll('#objects input[type=text]')[1]; n.value = "
+            "'square'; n.onchange()"
+        )
         page.run(script)
         page.wait(lambda: session.state()["objects"][1]["name"] == "square")
 

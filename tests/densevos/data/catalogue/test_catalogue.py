@@ -114,7 +114,8 @@ def test_root_may_be_the_folder_of_the_split(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "split", "reason"),
-    [("trackingnet", None, "holds no videos of TrackingNet, split train; they would lie in ROOT/TRAIN_K/frames/VIDEO"),
+    [("trackingnet", None, "holds no videos of TrackingNet, split train; they would lie in "
+                           "ROOT/TRAIN_K/frames/VIDEO"),
      ("ytvos", "val", "--split val: ytvos has train, valid, test"),
      ("lasot", "train", r"testing_set\.txt: is not there; put"),
      ("davis", "train", "holds no videos of DAVIS"),

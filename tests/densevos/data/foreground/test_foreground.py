@@ -84,7 +84,10 @@ def test_broken_videos_are_told_and_the_others_finished(
 ) -> None:
     (root / "one" / "00001.png").write_bytes((root / "one" / "00001.png").read_bytes()[:300])
     (root / "clip.mp4").write_text("no video")
-    command = f"data foreground {root} --out {tmp_path / 'maps'} --method saliency --no-crf --short-side 40 --workers 1"
+    command = (
+        f"data foreground {root} --out {tmp_path / 'maps'} --method saliency --no-crf "
+        f"--short-side 40 --workers 1"
+    )
     assert console.run(lambda: dispatch(command.split())) == 1
     assert maps_of(tmp_path / "maps") == [
         "one/00000.png",
@@ -203,7 +206,10 @@ def test_packed_maps_are_the_loose_ones_and_go_on(
 ) -> None:
     loose, out = tmp_path / "loose", tmp_path / "maps"
     make_maps(root, loose, QUICK, workers=1)
-    command = f"data foreground {root} --out {out} --method saliency --no-crf --short-side 40 --workers 1 --pack"
+    command = (
+        f"data foreground {root} --out {out} --method saliency --no-crf --short-side 40 "
+        f"--workers 1 --pack"
+    )
     assert console.run(lambda: dispatch([*command.split(), "--shard", "1/2"])) == 0
     assert sorted(file.name for file in out.iterdir()) == ["clip.zip", "foreground.json", "two.zip"]
 

@@ -174,6 +174,9 @@ def test_a_change_of_size_is_refused_though_shrinking_or_a_cut_hides_it(larger: 
                 else np.full((1, height, width, 3), 255, np.uint8)
             )
 
-    said = f"memory: frame 2 is {width}x{height} but 0 is {W}x{H}; frames of one video must share one size"
+    said = (
+        f"memory: frame 2 is {width}x{height} but 0 is {W}x{H}; frames of one video must share "
+        f"one size"
+    )
     with pytest.raises(InputError, match=said):
         list(window_foreground(Changing(frames), range(3), "motion", 36))

@@ -100,7 +100,10 @@ def test_images_that_are_no_frames_are_left_out_with_a_note(videos: Path, movie:
     assert len(said) == 5
     assert f"{videos}: images beside video files are left out" in said[4]
     assert f"{videos / 'more'}: images beside folders, one alone or of their names" in said[1]
-    masks = f"{videos / 'Annotations_2017' / '480p' / 'cat'}, {videos / 'video1' / 'Ground-Truth'}: masks are left out"
+    masks = (
+        f"{videos / 'Annotations_2017' / '480p' / 'cat'}, "
+        f"{videos / 'video1' / 'Ground-Truth'}: masks are left out"
+    )
     assert masks in said[0]
     assert f"{videos / 'video2'}: holds images of several kinds" in said[3]
     assert f"{videos / 'odd'}: holds indexed images, which look like masks" in said[2]
