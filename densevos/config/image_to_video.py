@@ -147,7 +147,8 @@ class I2VConfig:
     CNNs alone, whose encoders have BatchNorm."""
     class_weights: Literal["none", "source", "target"] = "source"
     """Weigh classes by their rarity in the labelled images (source) or in the videos (target), or
-    not at all. target is the papers' choice; it reads labels of the videos, even of unlabelled sets."""
+    not at all. target is the papers' choice; it reads the videos' labels, even of unlabelled
+    sets."""
     warm_start: int | None = field(default=0, metadata=ADDED_LATER)
     """Epochs of training on the labelled sets alone, as with --loss none, before the --loop.epochs
     with the adversary. None: 20 if the network starts from random weights and --loss is not none,
