@@ -93,5 +93,5 @@ def made_folder(path: Path) -> Path:
 
 
 def _half_written(path: Path) -> bool:
-    """Whether `path` is what a killed process left of `written_whole`."""
+    """Whether `path` is what a killed process left of `atomic_write`."""
     return path.name.startswith(".") and path.name.endswith(".part")
