@@ -36,7 +36,10 @@ class Matrix:
 
     def title(self, encoder: str, preset: str) -> str:
         """The title of a row: its encoder, and its preset if the plan has several."""
-        return encoder if len(self.plan.presets) == 1 else f"{encoder}, {preset}"
+        if len(self.plan.presets) == 1:
+            return encoder
+
+        return f"{encoder}, {preset}"
 
     def cell(self, encoder: str, benchmark: str, preset: str) -> Results | None:
         """The results of one cell; None if it has no scores."""
@@ -50,6 +53,7 @@ class Matrix:
         """Notes below the benchmark's table: presets that resize annotations before scoring."""
         dataset = self.plan.benchmarks[benchmark].dataset
         notes = []
+        # Numbers at different sizes of annotations are not quite comparable.
         for preset in self.plan.presets:
             size = PropagationOptions(preset=preset).chosen(dataset).annotation_size
             if size:
@@ -70,6 +74,7 @@ class Matrix:
         Returns:
             The comparison; None if no row has scores.
         """
+        # Results are titled by their folders; here, the names of the plan tell more.
         rows = []
         for cell, results in self.results.items():
             if cell.benchmark == benchmark:

@@ -9,7 +9,7 @@ from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.matrix.tables import overview, published_of
 from densevos_eval.reports import charts
 from densevos_eval.reports.compare import Comparison, Difference
-from densevos_eval.reports.compare_tables import percent
+from densevos_eval.reports.compare_tables import as_printed, percent
 from densevos_eval.reports.html import coloured_change, counted, document, heading, html_table
 from densevos_eval.reports.published import Published
 from densevos_eval.reports.results import Results
@@ -72,26 +72,24 @@ def _section(
     header = ["", *map(heading, first.columns), "", *certainty]
     rows = []
 
-    for result, differences in zip(
-        comparison.results, (None, *comparison.differences), strict=True
-    ):
+    for result, differences in zip(comparison.results, ({}, *comparison.differences), strict=True):
         cells = [escape(result.title)]
         cells += [percent(result.overall.get(column)) for column in first.columns]
         # The tick in a bar marks the first result, which needs none in its own.
-        cells.append(charts.bar(_shown(result), None if result is first else _shown(first)))
+        if result is first:
+            cells.append(charts.bar(_shown(result)))
+        else:
+            cells.append(charts.bar(_shown(result), _shown(first)))
 
         if several:
-            difference = differences.get(first.headline) if differences else None
-            cells += _certainty(difference, first.headline)
+            cells += _certainty(differences.get(first.headline), first.headline)
 
         rows.append(cells)
 
+    # Published figures stand below the results, in italics.
     for figures in published:
         cells = [f"<i>{escape(figures.method)} ({escape(figures.training or 'published')})</i>"]
-        for column in first.columns:
-            figure = figures.figures.get(column)
-            cells.append("–" if figure is None else f"{figure:.1f}")
-
+        cells += [as_printed(figures.figures.get(column)) for column in first.columns]
         cells.append("")
         if several:
             cells += ["", "published", ""]

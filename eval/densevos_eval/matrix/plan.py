@@ -114,6 +114,7 @@ def _named(file: Path, where: str, value: object) -> list[tuple[str, Any]]:
     if not table:
         raise InputError(f"{file}: {where}: is empty; name one or more")
 
+    # The names become folders of the matrix.
     for name in table:
         if not NAME.fullmatch(name):
             raise InputError(
@@ -155,6 +156,7 @@ def _presets(file: Path, value: object) -> tuple[PresetName, ...]:
         if name not in known:
             raise InputError(f"{file}: presets: {name!r} is none of {', '.join(known)}")
 
+    # A preset named twice counts once; a dictionary keeps the order.
     return tuple(dict.fromkeys(value))
 
 
@@ -163,7 +165,10 @@ def _plain(options: Any) -> dict[str, Any]:
     given = {}
     for option in fields(options):
         value = getattr(options, option.name)
-        if value != option.default:
-            given[option.name] = str(value) if isinstance(value, Path) else value
+        if value == option.default:
+            continue
+
+        # JSON has no paths.
+        given[option.name] = str(value) if isinstance(value, Path) else value
 
     return given

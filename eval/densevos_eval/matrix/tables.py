@@ -22,7 +22,10 @@ def overview(matrix: Matrix) -> TextTable:
         cells = []
         for name, column in headlines.items():
             results = matrix.cell(encoder, name, preset)
-            cells.append(percent(results.overall[column]) if results and column else DASH)
+            if results and column:
+                cells.append(percent(results.overall[column]))
+            else:
+                cells.append(DASH)
 
         rows.append([matrix.title(encoder, preset), *cells])
 
@@ -49,6 +52,7 @@ def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
         rows, reasons = published_of(comparison) if published else ((), ())
+        # Tables of all sequences would be too long; they are in the folders of the cells.
         table, _ = text_tables(comparison, rows)
         notes = [*table.notes, *reasons, *matrix.notes(name)]
         parts.append(
@@ -97,8 +101,12 @@ def published_of(comparison: Comparison) -> tuple[Sequence[Published], Sequence[
     except InputError:
         return (), (f"no published figures are known for {first.dataset} {first.split}",)
 
+    # Figures of the complete split say little about a part of it.
     reason = reason_against(first.dataset, first.split, first.sequences)
-    return ((), (reason,)) if reason else (rows, ())
+    if reason:
+        return (), (reason,)
+
+    return rows, ()
 
 
 def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,11 @@ def difference(
     if len(names) > 1 and np.isclose(_mean(differences, weights, groups), value, atol=1e-9):
         interval = bootstrap_interval(differences, weights, groups, generator)
 
-    gains = -differences if lower_is_better(column) else differences
+    # Gains are differences that are positive if the result is better.
+    gains = differences
+    if lower_is_better(column):
+        gains = -differences
+
     return Difference(
         value=value,
         interval=interval,
@@ -131,7 +135,7 @@ def bootstrap_interval(
         Lower and upper bound.
     """
     # Shapes: R resamples, n sequences of the group.
-    means = np.zeros(RESAMPLES)
+    means = np.zeros(RESAMPLES)  # [R]
     names = np.unique(groups)
     for name in names:
         members = groups == name
@@ -164,12 +168,17 @@ def _weight(results: Results, name: str, column: str) -> float:
     if column.startswith("T-") or _over_classes(results):
         return 1.0
 
+    # Sequences without objects, such as those with joints, all weigh the same.
     return float(len(results.sequences[name].objects) or 1)
 
 
 def _group(results: Results, name: str) -> str:
     """The class of a sequence CLASS/SHOT if the benchmark averages over classes."""
-    return name.split("/")[0] if _over_classes(results) and "/" in name else ""
+    if _over_classes(results) and "/" in name:
+        return name.split("/")[0]
+
+    # All sequences are one group.
+    return ""
 
 
 def _over_classes(results: Results) -> bool:

@@ -46,8 +46,17 @@ def percent(value: float | None, sign: bool = False) -> str:
     if value is None or value != value:
         return "–"
 
-    rounded = round(100 * value, 1) + 0.0  # without -0.0
-    return f"{rounded:+.1f}" if sign else f"{rounded:.1f}"
+    # Adding 0.0 turns -0.0 into 0.0, which is printed without sign.
+    rounded = round(100 * value, 1) + 0.0
+    if sign:
+        return f"{rounded:+.1f}"
+
+    return f"{rounded:.1f}"
+
+
+def as_printed(figure: float | None) -> str:
+    """A figure in per cent, as papers print it; a dash for None."""
+    return "–" if figure is None else f"{figure:.1f}"
 
 
 def text_tables(comparison: Comparison, published: Sequence[Published] = ()) -> list[TextTable]:
@@ -61,7 +70,11 @@ def text_tables(comparison: Comparison, published: Sequence[Published] = ()) -> 
         A table of the complete split, and one with the headline of every sequence, or with the IoU
         of every class if classes are scored.
     """
-    details = _classes(comparison) if comparison.first.classes else _sequences(comparison)
+    if comparison.first.classes:
+        details = _classes(comparison)
+    else:
+        details = _sequences(comparison)
+
     return [_overall(comparison, published), details]
 
 
@@ -82,14 +95,17 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
         if result.annotation_size:
             notes.append(f"{result.title}: annotations scored at {result.annotation_size}")
 
+    # The first result has neither differences nor an interval.
     means = [percent(first.overall[column]) for column in first.columns]
     rows = [[first.title, *means, "", ""]]
 
     for result, differences in zip(comparison.results[1:], comparison.differences, strict=True):
         cells = [result.title]
         for column in first.columns:
-            difference = differences.get(column)
-            change = percent(difference.value if difference else None, True)
+            change = percent(None)
+            if column in differences:
+                change = percent(differences[column].value, True)
+
             cells.append(f"{percent(result.overall.get(column))} ({change})")
 
         rows.append([*cells, *_certainty(differences.get(first.headline))])
@@ -121,16 +137,16 @@ def _interval_note(comparison: Comparison) -> str:
 
 def _published(row: Published, columns: Sequence[str], sources: Sequence[str]) -> Row:
     """A row of published figures, which are in per cent already."""
-    cells = []
-    for column in columns:
-        figure = row.figures.get(column)
-        cells.append("–" if figure is None else f"{figure:.1f}")
-
+    cells = [as_printed(row.figures.get(column)) for column in columns]
     return [_title(row), *cells, "", f"published [{sources.index(row.source) + 1}]"]
 
 
 def _title(row: Published) -> str:
-    return f"{row.method} ({row.training})" if row.training else row.method
+    """The method, and what it was trained on if that is known."""
+    if not row.training:
+        return row.method
+
+    return f"{row.method} ({row.training})"
 
 
 def _certainty(difference: Difference | None) -> list[str]:
@@ -274,13 +290,17 @@ def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
             writer.writerow(_csv_row(result.title, "overall", column, value, **more))
 
         for name, value in result.classes.items():
-            more = {} if result is first else {"difference": value - first.classes[name]}
+            more = {}
+            if result is not first:
+                more = {"difference": value - first.classes[name]}
+
             writer.writerow(_csv_row(result.title, "overall", f"IoU {name}", value, **more))
 
         for name, sequence in result.sequences.items():
             base = first.sequences[name].row
             for column, value in sequence.row.items():
                 more = {}
+                # A sequence may lack a number that the split has.
                 if column in differences and column in base:
                     more = {"difference": value - base[column]}
 

@@ -98,6 +98,7 @@ def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None
     numbers: dict[str, float] = {}
     for domain in (target, source):
         every = {name: _read(name, path) for name, path in domain.items() if path is not None}
+        # Only results on the same frames can be compared.
         first = next(iter(every.values()), None)
         for name, results in every.items():
             if first:
@@ -111,7 +112,8 @@ def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None
 def _read(name: str, path: Path) -> Results:
     """One result, from its folder or from its results.json."""
     option = f"--{name.replace('_', '-')}"
-    results = read_results(path.parent if path.name == FILE else path)
+    folder = path.parent if path.name == FILE else path
+    results = read_results(folder)
     if METRIC not in results.overall:
         raise InputError(f"{option} {path}: has no {METRIC}; score it with --set SET:ROOT")
 
@@ -132,7 +134,7 @@ def _read(name: str, path: Path) -> Results:
 
 
 def judgement(gap: Gap) -> str:
-    """One line: what the adaptation did to the target."""
+    """What the adaptation did to the target, in one line."""
     change = f"{percent(gap.before)} -> {percent(gap.after)}"
     gain = gap.after - gap.before
     if gap.ceiling is not None and not gap.exists:
@@ -142,6 +144,7 @@ def judgement(gap: Gap) -> str:
     if gain < 0:
         return f"does harm: {change}{_ceiling(gap)}"
 
+    # Without the ceiling, nobody knows how large the gap is.
     share = gap.closed(gap.after)
     if share is None:
         return (
@@ -185,7 +188,10 @@ def gap_table(gap: Gap) -> Table:
 
     last = list(gap.rows)[-1]
     for name, value in gap.rows.items():
-        change = "" if name == "before" else percent(value - gap.before, sign=True)
+        change = ""
+        if name != "before":
+            change = percent(value - gap.before, sign=True)
+
         closed = gap.closed(value)
         # Of `before` and `ceiling` the share is 0 and 100 % by definition.
         share = ""
@@ -232,4 +238,8 @@ def _rank(value: float, gap: Gap) -> str:
 
 
 def _ceiling(gap: Gap) -> str:
-    return "" if gap.ceiling is None else f", {percent(gap.ceiling)} with the target's labels"
+    """The end of a sentence that names the ceiling, if it was measured."""
+    if gap.ceiling is None:
+        return ""
+
+    return f", {percent(gap.ceiling)} with the target's labels"

@@ -55,8 +55,10 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str =
     for name in header[1:]:
         if name == "frames":
             styles.append(' class="frames"')
+        elif name:
+            styles.append("")
         else:
-            styles.append("" if name else ' class="wide"')
+            styles.append(' class="wide"')
 
     head = _cells("th", header, styles)
     lines = [f"<tr>{_cells('td', row, styles)}</tr>\n" for row in rows]
@@ -81,7 +83,11 @@ def coloured_change(value: float, column: str) -> str:
     if value != value:  # NaN
         return "–"
 
-    is_better = value < 0 if lower_is_better(column) else value > 0
+    is_better = value > 0
+    if lower_is_better(column):
+        is_better = value < 0
+
+    # Differences that are printed as 0.0 are neither good nor bad.
     if abs(value) < TIE:
         style = "soft"
     elif is_better:

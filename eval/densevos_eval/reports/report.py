@@ -106,7 +106,10 @@ def shown(subject: ReportInput, worst: int = WORST) -> Sequence[VideoSequence]:
 
     # Joints, for example, have neither curves of objects nor masks to draw.
     has_objects = any(result.objects for result in subject.results.sequences.values())
-    return subject.sequences[:worst] if has_objects else ()
+    if not has_objects:
+        return ()
+
+    return subject.sequences[:worst]
 
 
 def write_report(
@@ -148,6 +151,7 @@ def write_report(
         own_ids=_own_ids(subject.protocol),
         of=subject.of,
     )
+    # Complete or absent: nobody sees half a page.
     made_folder(path.parent)
     with atomic_write(path, "w") as file:
         file.write(html)
@@ -185,9 +189,12 @@ def write_movies(
 
 
 def _rank(results: Results, name: str) -> float:
-    """The headline number, lower is worse; sequences without a number come last."""
+    """The headline number, by which sequences are sorted; those without a number come last."""
     value = results.sequences[name].row.get(results.headline, np.nan)
-    return float("inf") if np.isnan(value) else value
+    if np.isnan(value):
+        return float("inf")
+
+    return value
 
 
 def _own_ids(protocol: Protocol) -> bool:
@@ -214,7 +221,9 @@ def _section(subject: ReportInput, sequence: VideoSequence, folder: Path) -> Rep
         ignore_void=subject.protocol.ignore_void,
         own_ids=_own_ids(subject.protocol),
     )
+    # `write_movies` has written it before, if the user wants movies.
     movie = f"{sequence.name}.mp4"
+    has_movie = (folder / movie).is_file()
 
     return ReportSection(
         name=sequence.name,
@@ -224,7 +233,7 @@ def _section(subject: ReportInput, sequence: VideoSequence, folder: Path) -> Rep
         other_curves=other_curves,
         worst=worst,
         pictures=pictures,
-        movie=movie if (folder / movie).is_file() else None,
+        movie=movie if has_movie else None,
     )
 
 
@@ -259,5 +268,6 @@ def worst_frame(curves: Mapping[str, np.ndarray]) -> int:
     if not curves:
         return 0
 
+    # NaN counts as the best value, since `argmin` would choose it otherwise.
     both = mean_known(list(curves.values()))
     return int(np.argmin(np.where(np.isnan(both), np.inf, both)))

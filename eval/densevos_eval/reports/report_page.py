@@ -85,7 +85,10 @@ def page(
 
 def _both(results: Results, against: Results | None) -> list[Results]:
     """The result, and the one that it is compared with if there is one."""
-    return [results, against] if against else [results]
+    if not against:
+        return [results]
+
+    return [results, against]
 
 
 def _subtitle(results: Results, against: Results | None, of: int | None) -> str:
@@ -110,9 +113,12 @@ def _subtitle(results: Results, against: Results | None, of: int | None) -> str:
     for shown in _both(results, against):
         lines.append(f"<p>{_made_with(shown, named=against is not None)}</p>")
 
-    compared = f", against <b>{escape(against.title)}</b>" if against else ""
+    benchmark = f"{escape(results.dataset)} {escape(results.split)}"
+    if against:
+        benchmark += f", against <b>{escape(against.title)}</b>"
+
     return (
-        f"<p>{escape(results.dataset)} {escape(results.split)}{compared}</p>"
+        f"<p>{benchmark}</p>"
         f"{''.join(lines)}"
         f'<p class="soft">{" · ".join(counts)} · numbers in per cent</p>'
     )
@@ -126,9 +132,11 @@ def _made_with(results: Results, *, named: bool) -> str:
     if results.annotation_size:
         facts.append(f"annotations scored at {results.annotation_size}")
 
-    title = f"{escape(results.title)}: " if named else ""
     line = escape(" · ".join(filter(None, facts)))
-    return f'<span class="soft">{title}{line}</span>'
+    if named:
+        line = f"{escape(results.title)}: {line}"
+
+    return f'<span class="soft">{line}</span>'
 
 
 def _settings(results: Results) -> str:
@@ -147,7 +155,10 @@ def _tiles(results: Results, comparison: Comparison | None) -> str:
     differences = comparison.differences[0] if comparison else {}
     tiles = []
     for column in results.columns:
-        note = ' <span class="soft">lower is better</span>' if lower_is_better(column) else ""
+        note = ""
+        if lower_is_better(column):
+            note = ' <span class="soft">lower is better</span>'
+
         number = f"<b>{percent(results.overall[column])}</b>"
         change = ""
         if column in differences:
@@ -214,7 +225,9 @@ def _sequence_table(
     for name in names:
         result = results.sequences[name]
         value = result.row.get(headline, np.nan)
-        other = against.sequences[name].row.get(headline, np.nan) if against else np.nan
+        other = np.nan
+        if against:
+            other = against.sequences[name].row.get(headline, np.nan)
 
         label = escape(name)
         if name in places:
@@ -245,9 +258,13 @@ def _details(
     for number, section in enumerate(sections):
         articles.append(_article(number, section, results, against))
 
+    # A single object cannot be taken for another one.
     several = any(len(result.objects) > 1 for result in results.sequences.values())
     legend = _legend(results, against, several=several and not own_ids)
-    part = "" if len(sections) == len(results.sequences) else f": the {len(sections)} worst"
+    part = ""
+    if len(sections) < len(results.sequences):
+        part = f": the {len(sections)} worst"
+
     return "\n".join([f"<h2>In detail{part}</h2>", legend, *articles])
 
 
@@ -298,10 +315,12 @@ def _article(number: int, section: ReportSection, results: Results, against: Res
         gap = value - section.other.row.get(headline, np.nan)
         change = f"<span>{coloured_change(gap, headline)}</span>"
 
+    # Links work wherever the page lies, as long as its movies lie beside it.
     links = '<a href="#sequences">to the table</a>'
     if section.movie:
         links = f'<a href="{escape(quote(section.movie))}">movie</a> · {links}'
 
+    # Pictures are part of the page as data URIs, so that it needs no other file.
     frame = section.result.frames[section.worst]
     pictures = []
     for picture in section.pictures:

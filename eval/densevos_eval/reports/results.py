@@ -144,6 +144,7 @@ def read_all(folders: Iterable[Path]) -> list[Results]:
     for folder, title in zip(folders, titles(folders), strict=True):
         every.append(read_results(folder, title))
 
+    # Numbers can be compared only if everything else is the same.
     for results in every:
         check_same(every[0], results)
         check_fresh(results)
@@ -192,6 +193,7 @@ def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
     folders = {}
     for pair in pairs:
         title, equals, folder = pair.partition("=")
+        # Either part may be missing, and `folder` may contain further equals signs.
         if not (title and equals and folder):
             raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
         if not Path(folder).is_dir():
@@ -213,6 +215,7 @@ def titles(folders: list[Path]) -> list[str]:
         if parts.count(path) > 1:
             raise InputError(f"{folder}: is named twice; name each result once")
 
+    # All paths differ in full, so the loop ends with unique ends.
     longest = max(map(len, parts))
     for length in range(1, longest + 1):
         ends = ["/".join(path[-length:]) for path in parts]
@@ -250,6 +253,7 @@ def check_same(first: Results, other: Results) -> None:
             f"{pair}: its classes are {other_classes}, there {first_classes}; score both alike"
         )
 
+    # Sequences that only one of the two has.
     for name in sorted(first.sequences.keys() ^ other.sequences.keys()):
         lacking = other if name in first.sequences else first
         raise InputError(
@@ -301,6 +305,7 @@ def _row(numbers: Mapping[str, float | None]) -> dict[str, float]:
     """Numbers with NaN instead of null."""
     row = {}
     for column, value in numbers.items():
+        # JSON has no NaN.
         row[column] = float("nan") if value is None else float(value)
 
     return row

@@ -17,7 +17,12 @@ def summary(made_with: Mapping[str, Any]) -> list[str]:
         value = made_with.get(name)
         if value is None or USUAL.get(name) == value:
             continue
-        facts.append(str(value) if name == "method" else f"{name.replace('_', ' ')} {value}")
+
+        # The name of a method makes sense without "method" before it.
+        if name == "method":
+            facts.append(str(value))
+        else:
+            facts.append(f"{name.replace('_', ' ')} {value}")
 
     size = _size(made_with.get("frames") or {})
     if size:
