@@ -28,6 +28,7 @@ __all__ = [
     "read_masks",
 ]
 
+# Public name -> module and its name there.
 _HOMES = {
     "PropagationConfig": "propagation.settings:PropagationConfig",
     "Propagator": "propagation.propagator:Propagator",
@@ -41,7 +42,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: scoring masks needs no torch.
+    # Names are imported on first use: torch is slow to load, and scoring masks does not need it.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, attribute = _HOMES[name].partition(":")

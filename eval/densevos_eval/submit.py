@@ -1,4 +1,4 @@
-"""Masks for a benchmark's server: checked, then packed the way it wants them."""
+"""Check masks for a benchmark's server, and pack them in the layout that it accepts."""
 
 import os
 import shutil
@@ -17,7 +17,8 @@ from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.protocols.registry import PROTOCOLS
 from densevos_eval.sequences.sequence import VideoSequence, read_given
 
-DATE = (1980, 1, 1, 0, 0, 0)  # the same masks make the same zip
+# The date of all files in a zip: the same masks always make the same zip.
+DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def submit(
@@ -28,42 +29,57 @@ def submit(
     *,
     overwrite: bool = False,
 ) -> int:
-    """Pack the masks FOLDER/SEQUENCE/FRAME.png that the server asks for into the zip or folder
-    `out`.
+    """Pack the masks FOLDER/SEQUENCE/FRAME.png that the server asks for into a zip or a folder.
 
-    masks: name of each sequence -> FOLDER; see folders.located.
+    Nothing is written before every mask has been checked, and `out` appears when it is complete.
+    Other files in the folders are not packed.
 
-    `out` is a zip when its name ends so. It appears only when whole, and nothing is written before
-    every mask is checked. What else lies in the folders is not packed. Returns the number of masks.
+    Args:
+        sequences: The sequences of the split.
+        masks: Name of each sequence -> FOLDER; see `folders.located`.
+        protocol: The benchmark's protocol.
+        out: A zip if the name ends in .zip, and otherwise a folder.
+        overwrite: Whether to replace `out` if it exists.
 
-    Raises InputError when the benchmark or the split has no server or `out` cannot be written, and
-    for the first mask that is missing, unreadable, in colours or grey instead of indexed, of
-    another size than its frames, or holds an id that was never given.
+    Returns:
+        The number of masks.
+
+    Raises:
+        InputError: The benchmark or the split has no server, `out` cannot be written, or a mask is
+            missing, unreadable, not an indexed PNG, of another size than its frame, or contains an
+            id that no given mask has.
     """
     served = ", ".join(name for name, other in PROTOCOLS.items() if other.submission)
     if protocol.submission is None or all(sequence.truth for sequence in sequences):
         raise InputError(
-            f"--dataset {protocol.name}: has no server to submit to, for these annotations are public; score the masks"
-            f" with densevos-eval score, or choose one of {served}"
+            f"--dataset {protocol.name}: has no server to submit to, for these annotations are"
+            f" public; score the masks with densevos-eval score, or choose one of {served}"
         )
 
-    _check_out(out, [*masks.values(), *(sequence.source for sequence in sequences)], overwrite)
+    inputs = [*masks.values()]
+    inputs += [sequence.source for sequence in sequences]
+    _check_out(out, inputs, overwrite)
+
+    # Name in the submission -> file.
     files: dict[str, Path] = {}
     for sequence in sequences:
         for frame, file in _checked(sequence, masks[sequence.name]).items():
             files[protocol.submission.format(sequence=sequence.name, frame=frame)] = file
 
     made_folder(out.parent)
-    (_write_zip if out.suffix == ".zip" else _write_folder)(out, files)
+    if out.suffix == ".zip":
+        _write_zip(out, files)
+    else:
+        _write_folder(out, files)
+
     return len(files)
 
 
 def _check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
-    """Raise InputError when `out` is there and may not be replaced, or holds what is read."""
-    if out.is_dir() == (out.suffix == ".zip") and out.exists():
-        raise InputError(
-            f"{out}: is a {'folder, not a zip' if out.is_dir() else 'file, not a folder'}; rename --out"
-        )
+    """Raise InputError if `out` exists and must not be replaced, or contains an input."""
+    if out.exists() and out.is_dir() == (out.suffix == ".zip"):
+        problem = "folder, not a zip" if out.is_dir() else "file, not a folder"
+        raise InputError(f"{out}: is a {problem}; rename --out")
 
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
@@ -74,14 +90,15 @@ def _check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
 
 
 def _checked(sequence: VideoSequence, results: Path) -> dict[str, Path]:
-    """The mask files of one sequence by frame name; see submit for the errors."""
+    """Name of each frame -> mask file of one sequence; see `submit` for the errors."""
     given = read_given(sequence)
     if not given:
         raise InputError(
             f"{sequence.source}: no mask is given, so the ids of its objects are not known"
         )
 
-    ids = np.unique(np.concatenate([np.unique(mask) for mask in given.values()]))
+    given_ids = [np.unique(mask) for mask in given.values()]
+    ids = np.unique(np.concatenate(given_ids))
     height, width = next(iter(given.values())).shape
     files = {frame: mask_file(results / sequence.name, frame) for frame in sequence.written}
 
@@ -94,20 +111,23 @@ def _checked(sequence: VideoSequence, results: Path) -> dict[str, Path]:
         mask = read_mask(file)
         if mask.shape != (height, width):
             raise InputError(
-                f"{file}: mask is {mask.shape[1]}x{mask.shape[0]} but its frame is {width}x{height};"
-                " write masks at the size of the frames"
+                f"{file}: mask is {mask.shape[1]}x{mask.shape[0]} but its frame is"
+                f" {width}x{height}; write masks at the size of the frames"
             )
 
+        # Servers read the indices of the palette, not colours.
         if not _has_palette(file):
             raise InputError(
-                f"{file}: has no palette; save it as an indexed PNG with the palette of the given masks"
+                f"{file}: has no palette;"
+                " save it as an indexed PNG with the palette of the given masks"
             )
 
         strays = np.setdiff1d(mask, ids)
         if len(strays):
-            known = ", ".join(str(i) for i in ids if i)
+            known = ", ".join(str(id) for id in ids if id)
             raise InputError(
-                f"{file}: mask holds id {strays[0]}, but the given masks of {sequence.name} hold {known}"
+                f"{file}: mask holds id {strays[0]},"
+                f" but the given masks of {sequence.name} hold {known}"
             )
 
     return files
@@ -119,23 +139,24 @@ def _has_palette(file: Path) -> bool:
 
 
 def _write_zip(out: Path, files: dict[str, Path]) -> None:
-    with (
-        atomic_write(out) as stream,
-        zipfile.ZipFile(stream, "w") as archive,
-    ):  # stored: PNGs are compressed
+    """Write a zip of the files, by their names in it."""
+    # Stored, not compressed: PNGs are compressed already.
+    with atomic_write(out) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, file in files.items():
             entry = zipfile.ZipInfo(name, DATE)
-            entry.external_attr = 0o644 << 16
+            entry.external_attr = 0o644 << 16  # permissions of Unix: everybody may read it
             archive.writestr(entry, file.read_bytes())
 
 
 def _write_folder(out: Path, files: dict[str, Path]) -> None:
+    """Write a folder of copies of the files, by their names in it."""
     aside = new_folder(out.with_name(f".{out.name}.{os.getpid()}.part"), overwrite=True)
     try:
         for name, file in files.items():
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, aside / name)
 
+        # Only an empty folder can be replaced by a rename.
         new_folder(out, overwrite=True).rmdir()
         os.replace(aside, out)
     except BaseException:

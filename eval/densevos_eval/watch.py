@@ -1,8 +1,8 @@
-"""Scores of the encoders that a training run writes, while it writes them.
+"""The command `watch`: score the encoders of a training run as the run writes them.
 
-Masks are propagated and scored in processes of their own, by `densevos-eval propagate` and `score`.
-What was scored is in RUN/encoders/scores.jsonl, a line for each encoder;
-RUN/encoders/best.safetensors is a link to the best one.
+Each encoder is propagated and scored in a process of its own, by `densevos-eval propagate` and
+`score`. The scores are in RUN/encoders/scores.jsonl, one line for each encoder, and
+RUN/encoders/best.safetensors is a link to the best encoder.
 """
 
 import json
@@ -23,7 +23,7 @@ from densevos_eval.reports.results import Results, read_results
 
 SCORES = "scores.jsonl"
 FINAL = "encoder.safetensors"
-"""What a finished run leaves in its folder."""
+"""The encoder that a finished run leaves in its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +31,15 @@ class WatchOptions:
     """Score each encoder that a run writes. All other options are those of propagate."""
 
     once: bool = False
-    """Score what is there and end, instead of waiting for the run's last encoder."""
+    """Score the encoders that exist now and end, instead of waiting for the run's last encoder."""
     every: float = 30
-    """Seconds between two looks for new encoders."""
+    """Seconds to wait before looking for new encoders again."""
     keep: bool = False
-    """Keep masks and scores of each encoder, in RUN/encoders/masks."""
+    """Keep the masks and scores of each encoder in RUN/encoders/masks."""
 
 
 def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
-    """Score encoders of a run as they appear, until its last one is scored.
+    """Score the encoders of a run as they appear, until its last one is scored.
 
     Args:
         run: The run's folder.
@@ -47,9 +47,9 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
         options: How to watch.
 
     Raises:
-        InputError: There is no such run or benchmark, or an option is not for the user to give.
-        RunError: The benchmark cannot be propagated through or scored, with this encoder and with
-            others.
+        InputError: The run or the benchmark does not exist, or an option is one that `watch`
+            chooses itself.
+        RunError: Propagation or scoring fails for another reason than a broken encoder.
     """
     if not run.is_dir():
         raise InputError(f"{run}: no such run; start densevos train --out {run} first")
@@ -68,9 +68,8 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
     (run / "encoders").mkdir(exist_ok=True)
 
     while True:
-        finished = (
-            run / FINAL
-        ).exists()  # Before looking for encoders: those that appear later are not the last.
+        # Checked before looking for encoders: one that appears in between is scored next time.
+        finished = (run / FINAL).exists()
         for encoder in unscored(run, words):
             _report(run, words, score(run, encoder, words, keep=options.keep))
 
@@ -81,43 +80,55 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
 
 
 def written(run: Path) -> Iterator[Path]:
-    """The encoders of a run that are complete, oldest first; the last one of a finished run comes
-    last.
-    """
-    every = [*sorted((run / "encoders").glob("epoch-*.safetensors")), run / FINAL]
-    return (
-        encoder for encoder in every if encoder.exists() and encoder.with_suffix(".json").exists()
-    )
+    """The complete encoders of a run, oldest first; the final encoder comes last."""
+    encoders = sorted((run / "encoders").glob("epoch-*.safetensors"))
+    encoders.append(run / FINAL)
+    for encoder in encoders:
+        # An encoder without its card is still being written.
+        if encoder.exists() and encoder.with_suffix(".json").exists():
+            yield encoder
 
 
 def unscored(run: Path, words: Sequence[str]) -> Iterator[Path]:
-    """Encoders without a line in the scores, looked for anew after each: training goes on
-    meanwhile.
-    """
+    """Encoders without scores; the folder is read again after each, as training goes on."""
     while True:
-        known = {entry["encoder"] for entry in scored(run, words)}
-        encoder = next(
-            (path for path in written(run) if str(path.relative_to(run)) not in known), None
-        )
-        if encoder is None:
+        names = {entry["encoder"] for entry in scored(run, words)}
+        waiting = [path for path in written(run) if str(path.relative_to(run)) not in names]
+        if not waiting:
             return
 
-        yield encoder
+        yield waiting[0]
 
 
 def scored(run: Path, words: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The lines of the scores that were made with the same options."""
+    """The scores of a run that were made with the same options, one entry for each encoder."""
     file = run / "encoders" / SCORES
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [entry for line in lines if (entry := json.loads(line))["options"] == list(words)]
+    if not file.exists():
+        return []
+
+    entries = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["options"] == list(words):
+            entries.append(entry)
+
+    return entries
 
 
 def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict[str, Any]:
-    """Propagate and score with one encoder; its line of the scores. A broken encoder has an error
-    instead of scores.
+    """Propagate and score with one encoder.
+
+    Args:
+        run: The run's folder.
+        encoder: The encoder's file.
+        words: Options of densevos-eval propagate.
+        keep: Whether to keep the masks.
+
+    Returns:
+        The encoder's line of the scores; a broken encoder has an "error" instead of numbers.
 
     Raises:
-        RunError: It failed, and not because of the encoder.
+        RunError: Propagation or scoring fails for another reason than a broken encoder.
     """
     name = encoder.stem if encoder.parent != run else "last"
     masks = run / "encoders" / "masks" / name
@@ -127,6 +138,8 @@ def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict
         _evaluator("propagate", "--encoder", encoder, *words, "--out", masks, "--resume")
         _evaluator("score", *benchmark_words(words), "--results", masks)
     except RunError:
+        # If the encoder cannot even be described, it is broken. Training goes on, so later ones may
+        # be fine.
         try:
             _evaluator("info", encoder)
         except RunError as broken:
@@ -142,24 +155,27 @@ def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict
 
 
 def benchmark_words(words: Sequence[str]) -> list[str]:
-    """Those of the options of propagate that say which sequences of which benchmark, and thus
-    concern scoring.
+    """The options of propagate that choose the benchmark and its sequences, as `score` takes them.
+
+    Args:
+        words: Options and their values, as --NAME=VALUE or as --NAME followed by values.
     """
     names = {f"--{field.name}" for field in fields(BenchmarkOptions)}
-    kept, wanted = [], False
+    chosen = []
+    is_wanted = False
     for word in words:
+        # Values belong to the option before them.
         if word.startswith("--"):
-            wanted = word.partition("=")[0] in names
-        if wanted:
-            kept.append(word)
+            is_wanted = word.partition("=")[0] in names
 
-    return kept
+        if is_wanted:
+            chosen.append(word)
+
+    return chosen
 
 
 def _evaluator(command: str, *words: object) -> None:
-    """Run a command of the evaluator in a process of its own; RunError with the last line of what
-    it complains of.
-    """
+    """Run a command of the evaluator in a new process; RunError with its last line if it fails."""
     process = subprocess.Popen(
         [sys.executable, "-m", "densevos_eval", command, *map(str, words)],
         stdout=subprocess.DEVNULL,
@@ -170,6 +186,7 @@ def _evaluator(command: str, *words: object) -> None:
     try:
         _, errors = process.communicate()
     except BaseException:
+        # Ctrl-C, say: the command must not go on alone.
         process.terminate()
         process.wait()
         raise
@@ -180,6 +197,7 @@ def _evaluator(command: str, *words: object) -> None:
 
 
 def _numbers(results: Results) -> dict[str, Any]:
+    """The headline number, its column, and all numbers."""
     return {
         "score": results.overall[results.headline],
         "column": results.headline,
@@ -188,14 +206,15 @@ def _numbers(results: Results) -> dict[str, Any]:
 
 
 def _steps(encoder: Path) -> int | None:
-    """How long an encoder was trained, by its card."""
+    """Number of training steps on the encoder's card; None if it is not there."""
     card = json.loads(encoder.with_suffix(".json").read_text(encoding="utf-8"))
     steps = card.get("training", {}).get("steps")
     return steps if isinstance(steps, int) else None
 
 
 def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
-    """Print and append a line, show it in TensorBoard, and link the best encoder."""
+    """Append an entry to the scores and print it; link the best encoder."""
+    # Written as a new file, so that readers never see half a line.
     file = run / "encoders" / SCORES
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     with atomic_write(file, "w") as new:
@@ -206,9 +225,8 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
         return
 
     _show(run, entry)
-    best = max(
-        (line for line in scored(run, words) if "score" in line), key=lambda line: line["score"]
-    )
+    valid = [line for line in scored(run, words) if "score" in line]
+    best = max(valid, key=lambda line: line["score"])
     _link(run, best["encoder"])
     label = entry["column"].removesuffix("-Mean")
     note = " (best so far)" if best["encoder"] == entry["encoder"] else ""
@@ -216,9 +234,7 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
 
 
 def _show(run: Path, entry: Mapping[str, Any]) -> None:
-    """Write the scores as TensorBoard scalars, if it is installed, in a folder apart from the
-    events of training.
-    """
+    """Write the scores for TensorBoard, if it is installed, apart from the events of training."""
     from densevos.engine.logging import event_writer
 
     writer = event_writer()
@@ -231,10 +247,13 @@ def _show(run: Path, entry: Mapping[str, Any]) -> None:
 
 
 def _link(run: Path, encoder: str) -> None:
-    """Make RUN/encoders/best.safetensors, and best.json, links to an encoder of the run."""
+    """Make RUN/encoders/best.safetensors and best.json links to an encoder of the run."""
+    folder = run / "encoders"
     for suffix in (".safetensors", ".json"):
-        target = os.path.relpath(run / Path(encoder).with_suffix(suffix), run / "encoders")
-        aside, link = (run / "encoders" / f"{name}{suffix}" for name in (".best", "best"))
+        # Relative, so that the run can be moved.
+        target = os.path.relpath(run / Path(encoder).with_suffix(suffix), folder)
+        aside, link = folder / f".best{suffix}", folder / f"best{suffix}"
+        # The link is replaced in one step, so that it always exists.
         aside.unlink(missing_ok=True)
         aside.symlink_to(target)
         os.replace(aside, link)

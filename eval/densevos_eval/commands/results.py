@@ -226,13 +226,15 @@ def report(
     import numpy as np
 
     from densevos_eval.base.progress import frame_progress, run_header
-    from densevos_eval.reports.report import judged, shown, write_movies, write_report
+    from densevos_eval.reports.report import report_input, shown, write_movies, write_report
     from densevos_eval.reports.results import read_all
 
     result, *others = read_all([results, against] if against else [results])
     sequences = benchmark.load()
     of = benchmark.size_of_split() if benchmark.sequences else len(sequences)
-    subject = judged(result, others[0] if others else None, sequences, benchmark.protocol(), of)
+    subject = report_input(
+        result, others[0] if others else None, sequences, benchmark.protocol(), of
+    )
     page = out or results / "report.html"
     detailed = shown(subject, worst)
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0

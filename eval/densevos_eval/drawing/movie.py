@@ -1,4 +1,6 @@
-"""Masks of a whole sequence drawn over its frames, truth and results side by side, as a movie."""
+"""Masks of a sequence drawn over its frames, truth and results side by side, as a movie."""
+
+# Shapes: H x W pixels of a frame; frames are [H,W,3] uint8 RGB, masks [H,W] uint8 ids.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,32 +23,52 @@ def panels(
     width: int,
     background: bool = True,
 ) -> np.ndarray:
-    """One frame [H,W,3] under its masks: a panel for the truth, if there is one, and for each of
-    the results.
+    """Draw the masks of one frame: a panel for the truth, if there is one, and for each result.
 
-    The panels have the frame's height, or less where the row would be wider or higher than `width`.
+    Args:
+        sequence: The sequence.
+        results: Title -> folder of masks. A single result with the title "" has no bar above it.
+        index: Index of the frame.
+        frame: The frame [H,W,3] uint8.
+        width: Most pixels of the row. Panels have the frame's height, or less if the row would
+            otherwise be wider or higher than this.
+        background: Whether id 0 is background, which stays uncoloured.
+
+    Returns:
+        A picture [h,w,3] uint8.
+
+    Raises:
+        InputError: A mask is missing or unreadable.
     """
     name = sequence.frame_names[index]
-    files = {title: mask_file(folder / sequence.name, name) for title, folder in results.items()}
-    masks = {title: _ids(read_mask(file), sequence, frame) for title, file in files.items()}
+    masks = {}
+    for title, folder in results.items():
+        mask = read_mask(mask_file(folder / sequence.name, name))
+        masks[title] = _ids(mask, sequence, frame)
 
     if sequence.truth:
-        annotated = not sequence.annotated or index in sequence.annotated
+        # Some benchmarks annotate only some of their frames; the others have an empty panel.
         truth = np.zeros(frame.shape[:2], np.uint8)
-        if annotated:
+        if not sequence.annotated or index in sequence.annotated:
             truth = _ids(sequence.reader(sequence.truth[index]), sequence, frame)
 
         masks = {"truth": truth, **masks}
 
-    room = (width - GAP * (len(masks) - 1)) // len(masks)
-    height = max(1, min(frame.shape[0], frame.shape[0] * room // frame.shape[1], width))
-    frame = scaled_to(
-        frame, height
-    )  # before masks are drawn: contours stay sharp, and large frames cost less
-    small = (resized_ids(ids, (height, frame.shape[1])) for ids in masks.values())
-    panels = [overlay(frame, ids, background=background) for ids in small]
+    full_height, full_width = frame.shape[:2]
+    panel_width = (width - GAP * (len(masks) - 1)) // len(masks)
+    height = max(1, min(full_height, full_height * panel_width // full_width, width))
 
-    return panels[0] if list(masks) == [""] else side_by_side(panels, list(masks), height)
+    # Scaled before masks are drawn: contours stay sharp, and large frames take less time.
+    frame = scaled_to(frame, height)
+    panels = []
+    for ids in masks.values():
+        ids = resized_ids(ids, (height, frame.shape[1]))
+        panels.append(overlay(frame, ids, background=background))
+
+    if list(masks) == [""]:
+        return panels[0]
+
+    return side_by_side(panels, list(masks), height)
 
 
 def drawn_frames(sequence: VideoSequence) -> list[int]:
@@ -55,7 +77,7 @@ def drawn_frames(sequence: VideoSequence) -> list[int]:
 
 
 def _ids(ids: np.ndarray, sequence: VideoSequence, frame: np.ndarray) -> np.ndarray:
-    """The mask at the size of its frame, which --mask-size and some presets do not keep."""
+    """The mask at the size of its frame; --mask-size and some presets write other sizes."""
     ids = resized_ids(ids, (frame.shape[0], frame.shape[1]))
     return merged(ids) if sequence.merge_objects else ids
 
@@ -70,15 +92,24 @@ def write_movie(
     background: bool = True,
     on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """One movie of a sequence, with columns as in `panels`; without `fps` as fast as the source, a
-    folder at 24.
+    """Write the movie of a sequence, with columns as in `panels`.
 
-    background: whether id 0 of masks is background, which is left as it is.
+    Args:
+        sequence: The sequence.
+        results: Title -> folder of masks.
+        path: The movie's file.
+        fps: Frames per second; None for the source's own rate, or 24 for a folder of frames.
+        width: Most pixels of a row of panels.
+        background: Whether id 0 is background, which stays uncoloured.
+        on_frame: Called with the sequence's name after each frame.
+
+    Raises:
+        InputError: A mask is missing or unreadable.
     """
     reader = sequence.frames()
     with movie(path, fps or frame_rate(reader) or 24) as writer:
         for index in drawn_frames(sequence):
-            writer.append_data(
-                even(panels(sequence, results, index, reader.read([index])[0], width, background))
-            )
+            frame = reader.read([index])[0]
+            picture = panels(sequence, results, index, frame, width, background)
+            writer.append_data(even(picture))
             on_frame(sequence.name)

@@ -1,4 +1,4 @@
-"""Pictures written as a movie that every player and browser shows."""
+"""Write pictures as a movie that every player and browser shows."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 X264 = {"crf": "15"}
-"""Quality: contours and small text stay sharp."""
+"""Quality of the encoder, low is better: contours and small text stay sharp."""
 
 INDEX_FIRST = {"movflags": "+faststart"}
-"""Browsers then play it before all is loaded."""
+"""The index at the start of the file: browsers then play it while it loads."""
 
 
 class MovieWriter:
@@ -29,9 +29,11 @@ class MovieWriter:
         self._stream: Any = None
 
     def append_data(self, picture: np.ndarray) -> None:
-        """Encode one picture [H,W,3] uint8, with even sides, and all of one size."""
-        import av  # The libraries of FFmpeg take a while to load, and most commands write no movie.
+        """Encode one picture [H,W,3] uint8; all have the same size, with even sides."""
+        # The libraries of FFmpeg are slow to load, and most commands write no movie.
+        import av
 
+        # The size of the movie is that of its first picture.
         if self._stream is None:
             rate = Fraction(self._fps).limit_denominator(1001)  # 29.97 is 30000/1001
             self._stream = self._container.add_stream("libx264", rate=rate, options=X264)
@@ -42,18 +44,21 @@ class MovieWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Write the pictures that the encoder still buffers."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
 
 
 @contextmanager
 def movie(path: Path, fps: float) -> Iterator[MovieWriter]:
-    """A writer (`append_data` takes pictures [H,W,3] uint8 of one size) of an H.264 MP4 in yuv420p,
-    for every player.
+    """A context that writes an MP4 (H.264 in yuv420p), which appears when it is complete.
 
-    The file appears under `path` when it is complete. Its pictures must have even sides: see
-    `overlay.even`.
+    Args:
+        path: The movie's file.
+        fps: Pictures per second.
+
+    Yields:
+        A writer; its pictures must have even sides, see `overlay.even`.
     """
     import av
 

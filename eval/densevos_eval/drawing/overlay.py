@@ -1,4 +1,6 @@
-"""Masks drawn over frames, titled panels side by side, and H.264 movies of them."""
+"""Masks drawn over frames, and titled panels side by side."""
+
+# Shapes: H x W pixels of a frame; frames are [H,W,3] uint8 RGB, masks [H,W] uint8 ids.
 
 from collections.abc import Sequence
 
@@ -9,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from densevos.base.masks import PALETTE
 
 OPACITY = 0.5
-GAP = 4
+GAP = 4  # pixels between panels
 BACKDROP = (24, 24, 27)
 INK = (235, 235, 235)
 
@@ -21,77 +23,104 @@ def overlay(
     background: bool = True,
     colours: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The frame [H,W,3] uint8 with each object of `ids` [H,W] tinted in its colour inside a bright
-    contour.
+    """Tint each object of a frame in its colour, inside a bright contour.
 
-    background: whether id 0 is background, which is left as it is.
-    colours: RGB [256,3] uint8 of each id; those of `bright_palette` when left out.
+    Args:
+        frame: [H,W,3] uint8 RGB.
+        ids: Ids [H,W] of the objects.
+        background: Whether id 0 is background, which stays uncoloured.
+        colours: RGB [256,3] uint8 of each id; None for those of `bright_palette`.
+
+    Returns:
+        A picture [H,W,3] uint8.
     """
-    colours = (bright_palette() if colours is None else colours)[ids]
+    if colours is None:
+        colours = bright_palette()
+
+    colours = colours[ids]  # [H,W,3]
     tinted = ((1 - OPACITY) * frame + OPACITY * colours).astype(np.uint8)
     shown = ids > 0 if background else np.ones_like(ids, dtype=bool)
-    edge = shown & _contour(ids, thickness=max(1, round(min(frame.shape[:2]) / 240)))
 
-    return np.where(edge[..., None], colours, np.where(shown[..., None], tinted, frame))
+    # Contours of 2 pixels at 480p, and in proportion at other sizes.
+    thickness = max(1, round(min(frame.shape[:2]) / 240))
+    edge = shown & _contour(ids, thickness=thickness)
+
+    filled = np.where(shown[..., None], tinted, frame)
+    return np.where(edge[..., None], colours, filled)
 
 
 def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str], height: int) -> np.ndarray:
-    """Panels [H,W,3] scaled to `height`, each below its title, in one row on a dark ground."""
-    scaled = [
-        titled(scaled_to(panel, height), title) for panel, title in zip(panels, titles, strict=True)
-    ]
-    gap = np.full((scaled[0].shape[0], GAP, 3), BACKDROP, np.uint8)
-    row = [part for panel in scaled for part in (gap, panel)]
+    """Put panels into one row, each below its title.
 
-    return np.concatenate(row[1:], axis=1)
+    Args:
+        panels: Pictures [H,W,3] uint8 of any size.
+        titles: A title for each panel.
+        height: Height that panels are scaled to.
+
+    Returns:
+        A picture [h,w,3] uint8.
+    """
+    row: list[np.ndarray] = []
+    for panel, title in zip(panels, titles, strict=True):
+        with_title = titled(scaled_to(panel, height), title)
+        if row:
+            row.append(np.full((with_title.shape[0], GAP, 3), BACKDROP, np.uint8))
+
+        row.append(with_title)
+
+    return np.concatenate(row, axis=1)
 
 
 def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of any width below one another, centred, on a dark ground."""
+    """Put pictures [H,W,3] of any width below one another, centred."""
     width = max(row.shape[1] for row in rows)
-    sides = [((width - row.shape[1]) // 2, (width - row.shape[1] + 1) // 2) for row in rows]
-    return np.concatenate(
-        [_framed(row, ((0, GAP), side)) for row, side in zip(rows, sides, strict=True)], axis=0
-    )[:-GAP]
+    framed = []
+    for row in rows:
+        missing = width - row.shape[1]
+        sides = (missing // 2, (missing + 1) // 2)
+        framed.append(_framed(row, ((0, GAP), sides)))
+
+    # No gap below the last one.
+    return np.concatenate(framed, axis=0)[:-GAP]
 
 
 def titled(panel: np.ndarray, title: str) -> np.ndarray:
-    """The panel below a bar with its title."""
-    bar_height = max(16, panel.shape[0] // 12)
-    bar = Image.new("RGB", (panel.shape[1], bar_height), BACKDROP)
+    """Put a bar with a title above a panel [H,W,3]."""
+    height, width = panel.shape[:2]
+    bar_height = max(16, height // 12)
+    bar = Image.new("RGB", (width, bar_height), BACKDROP)
     font = ImageFont.load_default(size=round(0.68 * bar_height))
-    ImageDraw.Draw(bar).text(
-        (panel.shape[1] / 2, bar_height / 2), title, fill=INK, font=font, anchor="mm"
-    )
+    middle = (width / 2, bar_height / 2)
+    ImageDraw.Draw(bar).text(middle, title, fill=INK, font=font, anchor="mm")
 
     return np.concatenate([np.asarray(bar), panel], axis=0)
 
 
 def scaled_to(picture: np.ndarray, height: int) -> np.ndarray:
-    """The picture [H,W,3] scaled to `height`, shape kept."""
+    """Scale a picture [H,W,3] to a height; its aspect ratio is kept."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=method)
 
 
 def even(picture: np.ndarray) -> np.ndarray:
-    """The picture with even sides, as yuv420p wants them."""
-    return _framed(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2)))
+    """Pad a picture to even sides, which the pixel format yuv420p requires."""
+    height, width = picture.shape[:2]
+    return _framed(picture, ((0, height % 2), (0, width % 2)))
 
 
 def _framed(picture: np.ndarray, sides: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
-    height, width = (
-        length + sum(side) for length, side in zip(picture.shape[:2], sides, strict=True)
-    )
-    canvas = np.full((height, width, 3), BACKDROP, np.uint8)
-    (top, _), (left, _) = sides
-    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    """The picture with a border of (top, bottom), (left, right) pixels."""
+    height, width = picture.shape[:2]
+    (top, bottom), (left, right) = sides
+    canvas = np.full((top + height + bottom, left + width + right, 3), BACKDROP, np.uint8)
+    canvas[top : top + height, left : left + width] = picture
 
     return canvas
 
 
 def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
-    """Pixels next to another id."""
+    """Pixels [H,W] bool that are at most `thickness` pixels away from another id."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness + 1,) * 2)
     return (cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids)
 

@@ -9,15 +9,17 @@ from densevos_eval.drawing import overlay as drawing
 
 
 def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
-    """A frame with each object tinted in its colour of the DAVIS palette; a notebook shows it,
-    `save` writes it.
+    """Tint each object of a frame in its colour of the DAVIS palette.
 
     Args:
         frame: [H,W,3] uint8 RGB.
         labels: Ids [H,W] of its objects, 0 for the background.
 
+    Returns:
+        A picture, which a notebook shows and whose method `save` writes a file.
+
     Raises:
-        InputError: The two have other shapes or types.
+        InputError: Frame or labels have other shapes or types.
 
     >>> frame = np.zeros((48, 64, 3), np.uint8)
     >>> labels = np.zeros((48, 64), np.uint8)
@@ -28,7 +30,8 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
     frame, labels = np.asarray(frame), np.asarray(labels)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise InputError(
-            f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype}; give RGB of 0 to 255"
+            f"frame: must be [H,W,3] uint8, is {list(frame.shape)} {frame.dtype};"
+            " give RGB of 0 to 255"
         )
 
     if labels.shape != frame.shape[:2]:
@@ -36,4 +39,5 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
             f"labels: must be of the frame's size {list(frame.shape[:2])}, are {list(labels.shape)}"
         )
 
-    return Image.fromarray(drawing.overlay(frame, as_ids(labels, "labels: must hold ids 0 to 255")))
+    ids = as_ids(labels, "labels: must hold ids 0 to 255")
+    return Image.fromarray(drawing.overlay(frame, ids))

@@ -1,3 +1,1 @@
-"""Encoders x benchmarks x presets: one plan, every combination run and scored, one table and one
-page.
-"""
+"""Encoders x benchmarks x presets: run and score every combination of one plan."""

@@ -9,7 +9,7 @@ from densevos.base.errors import InputError
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.base.sizes import Size, size_text
 from densevos_eval.inputs.footage import Videos
-from densevos_eval.matrix.plan import Cell, Plan
+from densevos_eval.matrix.plan import Cell, MatrixPlan
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.protocols.options import BenchmarkOptions
 from densevos_eval.reports.results import Results, check_fresh, read_results
@@ -22,7 +22,7 @@ from densevos_eval.sequences.sequence import VideoSequence
 
 
 class Propagate(Protocol):
-    """The command `propagate`."""
+    """The signature of the command `propagate`."""
 
     def __call__(
         self, videos: Videos, encoder: EncoderOptions, options: PropagationOptions, run: RunOptions
@@ -30,31 +30,40 @@ class Propagate(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """How cells are made.
+class CellRunner:
+    """Makes the cells of a matrix.
 
     plan: What to run.
     out: Folder of the matrix.
-    propagate: Makes the masks.
-    workers: Processes that propagate; None for the usual number.
-    scorers: Processes that score.
+    propagate: The command that writes the masks.
+    workers: Number of processes that propagate; None for the command's default.
+    scorers: Number of processes that score.
     """
 
-    plan: Plan
+    plan: MatrixPlan
     out: Path
     propagate: Propagate
     workers: int | None
     scorers: int
 
     def make(self, cell: Cell) -> Results:
-        """Masks and scores of the cell in OUT/CELL; what is there of them is kept.
+        """Write masks and scores of a cell to OUT/CELL; finished ones are kept.
+
+        Args:
+            cell: The combination to run.
+
+        Returns:
+            The scores.
 
         Raises:
             InputError: The cell cannot be made, or OUT/CELL was made with other settings or inputs.
             RunError: Some sequences have no masks.
         """
-        benchmark, folder = self.plan.benchmarks[cell.benchmark], self.out / cell.name
-        # Finished masks cost a look at their files, and other settings are refused.
+        benchmark = self.plan.benchmarks[cell.benchmark]
+        folder = self.out / cell.name
+
+        # Always called: it only checks masks that are finished, and rejects those that were made
+        # with other settings.
         self.propagate(
             videos=benchmark,
             encoder=self.plan.encoders[cell.encoder],
@@ -68,6 +77,8 @@ class Bench:
         if finished:
             return finished
 
+        # Numbers of finished sequences are kept on disk until all are scored, so that an
+        # interrupted run does not score them again.
         kept = KeptArrays(out=folder, reuse=True)
         scores = score(
             target.items,
@@ -84,24 +95,31 @@ class Bench:
 
 
 def scored_with(benchmark: Videos, annotation_size: Size | None = None) -> Target:
-    """What the sequences of the benchmark are scored against, and how; InputError if files are
-    missing.
+    """What the sequences of a benchmark are scored against, and how.
 
-    annotation_size: [H,W] at which a protocol scores; None for the annotations' own size.
+    Args:
+        benchmark: Options that choose the benchmark.
+        annotation_size: [H,W] that annotations are resized to; None for their own size.
+
+    Raises:
+        InputError: Files are missing.
     """
-    values = {option.name: getattr(benchmark, option.name) for option in fields(BenchmarkOptions)}
+    values = {}
+    for option in fields(BenchmarkOptions):
+        values[option.name] = getattr(benchmark, option.name)
+
     size = size_text(annotation_size) if annotation_size else None
     return ScoreOptions(**values, annotation_size=size).target(None)
 
 
 def _finished(folder: Path, items: Sequence[VideoSequence]) -> Results | None:
-    """The scores in the folder if they are of all these sequences, and of the masks and annotations
-    that are there.
-    """
+    """The scores in the folder; None if they are incomplete or out of date."""
+    names = [item.name for item in items]
     try:
         results = read_results(folder)
-        if list(results.sequences) != [item.name for item in items]:
+        if list(results.sequences) != names:
             return None
+
         check_fresh(results, items)
     except InputError:
         return None

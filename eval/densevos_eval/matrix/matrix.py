@@ -1,4 +1,4 @@
-"""What a matrix gave: the results of its cells, and the comparison of those of one benchmark."""
+"""The results of a matrix, and their comparison on each benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from densevos_eval.base.sizes import size_text
-from densevos_eval.matrix.plan import Cell, Plan
+from densevos_eval.matrix.plan import Cell, MatrixPlan
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.reports.compare import Comparison, compare
 from densevos_eval.reports.results import Results
@@ -16,25 +16,33 @@ from densevos_eval.reports.results import Results
 class Matrix:
     """Results by cell.
 
-    results: Cells that have scores, in the order of the plan.
-    broken: Cells without scores -> why.
+    results: Cell -> its scores, in the order of the plan; cells without scores are missing.
+    broken: Cell without scores -> reason.
     """
 
-    plan: Plan
+    plan: MatrixPlan
     results: Mapping[Cell, Results]
     broken: Mapping[Cell, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Encoder and preset of each row, in the order of the plan."""
-        return [(encoder, preset) for encoder in self.plan.encoders for preset in self.plan.presets]
+        rows = []
+        for encoder in self.plan.encoders:
+            for preset in self.plan.presets:
+                rows.append((encoder, preset))
+
+        return rows
 
     def title(self, encoder: str, preset: str) -> str:
-        """What a row is called: its encoder, and its preset if there are several."""
-        return encoder if len(self.plan.presets) == 1 else f"{encoder}, {preset}"
+        """The title of a row: its encoder, and its preset if the plan has several."""
+        if len(self.plan.presets) == 1:
+            return encoder
+
+        return f"{encoder}, {preset}"
 
     def cell(self, encoder: str, benchmark: str, preset: str) -> Results | None:
-        """The results of one cell, if it has any."""
+        """The results of one cell; None if it has no scores."""
         for cell, results in self.results.items():
             if (cell.encoder, cell.benchmark, cell.preset) == (encoder, benchmark, preset):
                 return results
@@ -42,27 +50,37 @@ class Matrix:
         return None
 
     def notes(self, benchmark: str) -> list[str]:
-        """What the reader of the benchmark's table should know: presets that score at a size of
-        their own.
-        """
-        dataset, notes = self.plan.benchmarks[benchmark].dataset, []
+        """Notes below the benchmark's table: presets that resize annotations before scoring."""
+        dataset = self.plan.benchmarks[benchmark].dataset
+        notes = []
+        # Numbers at different sizes of annotations are not quite comparable.
         for preset in self.plan.presets:
             size = PropagationOptions(preset=preset).chosen(dataset).annotation_size
             if size:
                 notes.append(
-                    f"{preset} scores annotations resized to {size_text(size)}, the others at their own size"
+                    f"{preset} scores annotations resized to {size_text(size)},"
+                    " the others at their own size"
                 )
 
         return notes
 
     def comparison(self, benchmark: str, seed: int) -> Comparison | None:
-        """The rows that have scores of this benchmark, compared with the first of them; None if
-        none has.
-        """
-        rows = [
-            replace(results, title=self.title(cell.encoder, cell.preset))
-            for cell, results in self.results.items()
-            if cell.benchmark == benchmark
-        ]
+        """Compare the rows that have scores of a benchmark with the first of them.
 
-        return compare(rows, np.random.default_rng(seed)) if rows else None
+        Args:
+            benchmark: Name of the benchmark in the plan.
+            seed: Seed of the bootstrap.
+
+        Returns:
+            The comparison; None if no row has scores.
+        """
+        # Results are titled by their folders; here, the names of the plan tell more.
+        rows = []
+        for cell, results in self.results.items():
+            if cell.benchmark == benchmark:
+                rows.append(replace(results, title=self.title(cell.encoder, cell.preset)))
+
+        if not rows:
+            return None
+
+        return compare(rows, np.random.default_rng(seed))

@@ -15,8 +15,11 @@ from densevos_eval.matrix.reading import check_keys, options_of, table_of
 from densevos_eval.presets.options import PresetName
 from densevos_eval.protocols.options import BenchmarkOptions
 
-NAME = re.compile(r"[A-Za-z0-9][\w.+@-]*")  # Of encoders and benchmarks, which are folders.
+# Names of encoders and benchmarks are also names of folders.
+NAME = re.compile(r"[A-Za-z0-9][\w.+@-]*")
 
+# Keys of the tables -> whether they are required.
+PLAN_KEYS = {"presets": True, "encoders": True, "benchmarks": True, "options": False}
 RUN_KEYS = {option.name: False for option in fields(EncoderOptions) if option.name != "encoder"}
 BENCHMARK_KEYS = {
     option.name: option.name in ("dataset", "root") for option in fields(BenchmarkOptions)
@@ -25,7 +28,7 @@ BENCHMARK_KEYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination: which encoder on which benchmark with which preset."""
+    """One combination of an encoder, a benchmark and a preset, by their names in the plan."""
 
     encoder: str
     benchmark: str
@@ -33,14 +36,15 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """ENCODER/BENCHMARK/PRESET, which is the folder of its masks and scores too."""
+        """ENCODER/BENCHMARK/PRESET, which is also the folder of its masks and scores."""
         return f"{self.encoder}/{self.benchmark}/{self.preset}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to run. Names are those of the plan, in its order; the first encoder and preset are
-    compared with.
+class MatrixPlan:
+    """What to run: named encoders and benchmarks, and presets, in the order of the file.
+
+    All rows are compared with the one of the first encoder and the first preset.
     """
 
     file: Path
@@ -56,23 +60,26 @@ class Plan:
                     yield Cell(encoder=encoder, benchmark=benchmark, preset=preset)
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """What names stand for, as JSON takes it: `encoders` and `benchmarks`."""
-        return {
-            "encoders": {name: _plain(one) for name, one in self.encoders.items()},
-            "benchmarks": {name: _plain(one) for name, one in self.benchmarks.items()},
-        }
+        """The options behind each name of `encoders` and `benchmarks`, as JSON values."""
+        encoders = {name: _plain(options) for name, options in self.encoders.items()}
+        benchmarks = {name: _plain(options) for name, options in self.benchmarks.items()}
+        return {"encoders": encoders, "benchmarks": benchmarks}
 
 
-def read_plan(file: Path) -> Plan:
-    """Read a plan.
+def read_plan(file: Path) -> MatrixPlan:
+    """Read the plan of a matrix.
 
-    Its keys are `presets`, a list of names; `encoders`, a table of NAME = SPEC; `benchmarks`, a
-    table of tables with dataset, root and the other options of a benchmark; and `options`, with
-    layer, scale, precision and device for all encoders. Paths are relative to the working
-    directory, as on the command line.
+    The file has these keys: `presets`, a list of names; `encoders`, a table of NAME = SPEC;
+    `benchmarks`, a table of tables with dataset, root and the other options of a benchmark; and
+    `options`, a table with layer, scale, precision and device for all encoders. Paths are relative
+    to the working directory, as on the command line.
+
+    Args:
+        file: A TOML file.
 
     Raises:
-        InputError: In one line that names the file and the key: what is missing, unknown or wrong.
+        InputError: The file is missing or no TOML, or a key is missing, unknown or has a wrong
+            value. The message is one line that names the file and the key.
     """
     try:
         content = tomllib.loads(read_text(file, "write the plan as TOML"))
@@ -85,24 +92,20 @@ def read_plan(file: Path) -> Plan:
             f"{file}: is no TOML ({error}); strings want quotes, lists brackets"
         ) from error
 
-    check_keys(
-        file, "", content, {"presets": True, "encoders": True, "benchmarks": True, "options": False}
-    )
+    check_keys(file, "", content, PLAN_KEYS)
     run = table_of(file, "options", content.get("options", {}))
     check_keys(file, "options", run, RUN_KEYS)
 
-    return Plan(
-        file=file,
-        encoders={
-            name: _encoder(file, name, spec, run)
-            for name, spec in _named(file, "encoders", content["encoders"])
-        },
-        benchmarks={
-            name: _benchmark(file, name, table)
-            for name, table in _named(file, "benchmarks", content["benchmarks"])
-        },
-        presets=_presets(file, content["presets"]),
-    )
+    encoders = {}
+    for name, spec in _named(file, "encoders", content["encoders"]):
+        encoders[name] = _encoder(file, name, spec, run)
+
+    benchmarks = {}
+    for name, table in _named(file, "benchmarks", content["benchmarks"]):
+        benchmarks[name] = _benchmark(file, name, table)
+
+    presets = _presets(file, content["presets"])
+    return MatrixPlan(file=file, encoders=encoders, benchmarks=benchmarks, presets=presets)
 
 
 def _named(file: Path, where: str, value: object) -> list[tuple[str, Any]]:
@@ -111,6 +114,7 @@ def _named(file: Path, where: str, value: object) -> list[tuple[str, Any]]:
     if not table:
         raise InputError(f"{file}: {where}: is empty; name one or more")
 
+    # The names become folders of the matrix.
     for name in table:
         if not NAME.fullmatch(name):
             raise InputError(
@@ -121,13 +125,15 @@ def _named(file: Path, where: str, value: object) -> list[tuple[str, Any]]:
 
 
 def _encoder(file: Path, name: str, spec: object, run: Mapping[str, Any]) -> EncoderOptions:
+    """The options of one encoder; `run` holds those of all encoders."""
     where = f"encoders.{name}"
     if not isinstance(spec, str):
         raise InputError(
-            f'{file}: {where}: {spec!r} is no string; write {name} = "ENCODER", as --encoder takes it'
+            f"{file}: {where}: {spec!r} is no string;"
+            f' write {name} = "ENCODER", as --encoder takes it'
         )
 
-    # Only files can be looked for before the encoder is loaded.
+    # A missing file is found now; other kinds of encoders are only checked when they are loaded.
     if ":" not in spec and not Path(spec).exists():
         raise InputError(f"{file}: {where}: {spec}: no such encoder file")
 
@@ -150,15 +156,19 @@ def _presets(file: Path, value: object) -> tuple[PresetName, ...]:
         if name not in known:
             raise InputError(f"{file}: presets: {name!r} is none of {', '.join(known)}")
 
+    # A preset named twice counts once; a dictionary keeps the order.
     return tuple(dict.fromkeys(value))
 
 
 def _plain(options: Any) -> dict[str, Any]:
-    """Options that were given, as JSON takes them."""
+    """Options that differ from their defaults, as JSON values."""
     given = {}
     for option in fields(options):
         value = getattr(options, option.name)
-        if value != option.default:
-            given[option.name] = str(value) if isinstance(value, Path) else value
+        if value == option.default:
+            continue
+
+        # JSON has no paths.
+        given[option.name] = str(value) if isinstance(value, Path) else value
 
     return given

@@ -1,5 +1,6 @@
-"""Tables of a TOML file -> options of a command, strictly: what does not fit is one line that names
-file and key.
+"""Read tables of a TOML file strictly as options of a command.
+
+Every error is one line that names the file and the key.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,20 +14,33 @@ Made = TypeVar("Made")
 
 
 def table_of(file: Path, where: str, value: object) -> Mapping[str, Any]:
-    """The value as a table; InputError that names it if it is none."""
+    """Check that a value is a table.
+
+    Args:
+        file: The TOML file.
+        where: Name of the table.
+        value: What the file has under this name.
+
+    Raises:
+        InputError: The value is not a table.
+    """
     if not isinstance(value, dict):
         raise InputError(f"{file}: {where}: is no table of KEY = VALUE; write [{where}]")
+
     return value
 
 
 def check_keys(file: Path, where: str, table: Mapping[str, Any], known: Mapping[str, bool]) -> None:
-    """Raise InputError for a key that is not known, and for one that is needed and missing.
+    """Check the keys of a table.
 
     Args:
         file: The TOML file.
-        where: Name of the table, empty for the whole file.
+        where: Name of the table; empty for the top level of the file.
         table: Its content.
-        known: Keys -> whether the key is needed.
+        known: Key -> whether it is required.
+
+    Raises:
+        InputError: A key is unknown, or a required key is missing.
     """
     prefix = f"{where}." if where else ""
     for key in table:
@@ -35,24 +49,24 @@ def check_keys(file: Path, where: str, table: Mapping[str, Any], known: Mapping[
                 f"{file}: {prefix}{key}: is no known key; known are {', '.join(known)}"
             )
 
-    for key, needed in known.items():
-        if needed and key not in table:
+    for key, is_required in known.items():
+        if is_required and key not in table:
             raise InputError(f"{file}: {prefix}{key}: is missing")
 
 
 def options_of(
     file: Path, where: str, kind: Callable[..., Made], values: Mapping[str, Any]
 ) -> Made:
-    """Options of a command from their values by name, which have been checked by `check_keys`.
+    """Make the options of a command from their values; `check_keys` has checked the names.
 
     Args:
         file: The TOML file.
         where: Name of the table that the values come from.
-        kind: A dataclass of options; it may refuse values with an InputError of its own.
-        values: Name of a field -> its value, as TOML has it.
+        kind: A dataclass of options; it may reject values with an InputError of its own.
+        values: Name of a field -> its value in the file.
 
     Raises:
-        InputError: A value is of another type than its field, or is refused.
+        InputError: A value has another type than its field, or `kind` rejects it.
     """
     hints = get_type_hints(kind)
     fitted = {}
@@ -71,12 +85,11 @@ def options_of(
 
 
 def _fitted(kind: Any, value: Any) -> Any:
-    """The value as the type wants it: paths from strings, tuples from lists; TypeError if it does
-    not fit.
-    """
+    """The value in the type of a field: paths from strings, tuples from lists; else TypeError."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         for member in arguments:
+            # The first member of the union that takes the value wins.
             try:
                 return _fitted(member, value)
             except TypeError:
@@ -86,11 +99,12 @@ def _fitted(kind: Any, value: Any) -> Any:
             return value
     elif origin is tuple:
         if isinstance(value, list):
-            return tuple(_fitted(arguments[0], one) for one in value)
+            return tuple(_fitted(arguments[0], item) for item in value)
     elif kind is Path:
         if isinstance(value, str):
             return Path(value)
     elif kind is float:
+        # In Python, True is an int.
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     elif type(value) is kind:
@@ -100,9 +114,10 @@ def _fitted(kind: Any, value: Any) -> Any:
 
 
 def _described(kind: Any) -> str:
-    """A type in words for messages."""
+    """A type in words, for messages."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
+        # TOML has no null, so nobody can write None.
         return " or ".join(_described(member) for member in arguments if member is not type(None))
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"

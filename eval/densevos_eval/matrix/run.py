@@ -1,4 +1,4 @@
-"""One run of a matrix: what the command `matrix` does."""
+"""The command `matrix`: run and score all cells of a plan, and write the tables."""
 
 import json
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 from densevos.base.errors import InputError, RunError, Stopped
 from densevos.base.files import atomic_write, new_folder, write_json
 from densevos.base.parallel import BROKEN, shard_of
-from densevos_eval.matrix.cell import Bench, Propagate, scored_with
+from densevos_eval.matrix.cell import CellRunner, Propagate, scored_with
 from densevos_eval.matrix.matrix import Matrix
 from densevos_eval.matrix.page import page
-from densevos_eval.matrix.plan import Cell, Plan
+from densevos_eval.matrix.plan import Cell, MatrixPlan
 from densevos_eval.matrix.tables import as_json, markdown
 from densevos_eval.reports.compare_tables import percent
 from densevos_eval.reports.results import Results
@@ -20,7 +20,7 @@ RECORD = "plan.json"
 
 
 def run(
-    plan: Plan,
+    plan: MatrixPlan,
     out: Path,
     propagate: Propagate,
     *,
@@ -29,26 +29,28 @@ def run(
     published: bool = False,
     seed: int = 0,
 ) -> None:
-    """Make all cells of the plan that are not finished, and write OUT/matrix.md, .json and .html.
+    """Make all unfinished cells of the plan, and write OUT/matrix.md, .json and .html.
 
     Args:
         plan: What to run.
-        out: Folder of the matrix. One that holds a matrix is gone on with; its plan may have grown.
+        out: Folder of the matrix. If it holds a matrix, that one is continued; its plan may have
+            grown.
         propagate: The command that makes the masks.
-        shard: I/N, to make part I of N of the cells alone and write no tables; None for all.
-        workers: Processes that propagate, and processes that score; None for the usual numbers.
-        published: Whether published figures stand beside.
+        shard: I/N, to make only part I of N of the cells and write no tables; None for all cells.
+        workers: Number of processes that propagate and of processes that score; None for the
+            default of each.
+        published: Whether to show published figures beside the results.
         seed: Seed of the bootstrap.
 
     Raises:
-        InputError: The folder holds something else, a name of the plan stands for something else
-            there, or a benchmark cannot be read. Nothing has been computed then.
+        InputError: The folder holds something else, was made with other options under the same
+            name, or a benchmark cannot be read. Nothing has been computed in these cases.
         RunError: Some cells have no scores. They have been listed, and all others are finished.
     """
-    cells = shard_of(list(plan.cells()), shard, lambda cell: 1)
+    cells = shard_of(list(plan.cells()), shard, lambda cell: 1)  # all cells weigh the same
     _check_benchmarks(plan)
     _begin(plan, out)
-    bench = Bench(
+    runner = CellRunner(
         plan=plan,
         out=out,
         propagate=propagate,
@@ -60,38 +62,36 @@ def run(
     broken: dict[Cell, str] = {}
     for number, cell in enumerate(cells, start=1):
         try:
-            results[cell] = bench.make(cell)
+            results[cell] = runner.make(cell)
         except BROKEN as error:
             broken[cell] = str(error)
             continue
         except Stopped as error:
-            raise Stopped(
-                "run the same command again to go on"
-            ) from error  # The cell names an option of its own.
+            # The original message advises --resume, which this command does not have.
+            raise Stopped("run the same command again to go on") from error
 
         headline = results[cell].headline
-        shown = f"{headline.removesuffix('-Mean')} {percent(results[cell].overall[headline])}"
-        print(f"{number}/{len(cells)} {cell.name}: {shown}", flush=True)
+        score = percent(results[cell].overall[headline])
+        line = f"{cell.name}: {headline.removesuffix('-Mean')} {score}"
+        print(f"{number}/{len(cells)} {line}", flush=True)
 
+    # A shard knows only its own cells.
     if shard is None:
-        _write(
-            Matrix(plan=plan, results=results, broken=broken), out, published=published, seed=seed
-        )
+        matrix = Matrix(plan=plan, results=results, broken=broken)
+        _write(matrix, out, published=published, seed=seed)
 
     for cell, reason in broken.items():
         print(" ".join(f"{cell.name}: {reason}".split()), file=sys.stderr)
 
     if broken:
         raise RunError(
-            f"{len(broken)} of {len(cells)} cells have no scores, the others do; fix them and run the same"
-            " command again"
+            f"{len(broken)} of {len(cells)} cells have no scores, the others do;"
+            " fix them and run the same command again"
         )
 
 
-def _check_benchmarks(plan: Plan) -> None:
-    """Raise InputError that names plan and key for a benchmark that cannot be propagated through or
-    scored.
-    """
+def _check_benchmarks(plan: MatrixPlan) -> None:
+    """Raise InputError, with plan and key, for a benchmark that cannot be propagated or scored."""
     for name, benchmark in plan.benchmarks.items():
         try:
             benchmark.find()
@@ -101,37 +101,41 @@ def _check_benchmarks(plan: Plan) -> None:
             raise InputError(f"{plan.file}: benchmarks.{name}: {error}") from error
 
 
-def _begin(plan: Plan, out: Path) -> None:
-    """Make the folder and its record, or check that names stand there for what they stand for in
-    the plan.
+def _begin(plan: MatrixPlan, out: Path) -> None:
+    """Make the folder and its record, or check that the plan agrees with the record.
 
-    Encoders, benchmarks and presets may be added to a matrix; its other cells are then kept.
+    Encoders, benchmarks and presets may be added to a matrix, whose other cells are then kept. A
+    name must not change its meaning: cells are found by their names.
     """
     record, facts = out / RECORD, plan.facts()
     if not record.is_file():
         try:
             new_folder(out, overwrite=False, inputs=[plan.file])
         except InputError:
-            if not record.is_file():  # Otherwise another shard has begun the matrix at this moment.
+            # Another shard may have started the matrix at this moment.
+            if not record.is_file():
                 raise
         else:
             write_json(record, facts)
             return
 
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-        older = {kind: dict(known[kind]) for kind in facts}
+        content = json.loads(record.read_text(encoding="utf-8"))
+        older = {kind: dict(content[kind]) for kind in facts}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{record}: is not what densevos-eval matrix writes ({error!r}); choose another --out"
         ) from error
 
+    # Through JSON and back, so that tuples compare equal to the lists of the record.
     for kind, named in json.loads(json.dumps(facts)).items():
         for name, value in named.items():
-            if older[kind].get(name, value) != value:
+            before = older[kind].get(name, value)
+            if before != value:
                 raise InputError(
-                    f"{plan.file}: {kind}.{name}: is {json.dumps(value)}, and {json.dumps(older[kind][name])} in"
-                    f" {record}; give it another name, or choose another --out"
+                    f"{plan.file}: {kind}.{name}: is {json.dumps(value)},"
+                    f" and {json.dumps(before)} in {record};"
+                    " give it another name, or choose another --out"
                 )
 
     write_json(record, {kind: {**older[kind], **named} for kind, named in facts.items()})
@@ -139,11 +143,12 @@ def _begin(plan: Plan, out: Path) -> None:
 
 def _write(matrix: Matrix, out: Path, *, published: bool, seed: int) -> None:
     """Write the table, the page and the numbers, and print the table."""
-    comparisons = {
-        name: comparison
-        for name in matrix.plan.benchmarks
-        if (comparison := matrix.comparison(name, seed))
-    }
+    comparisons = {}
+    for name in matrix.plan.benchmarks:
+        comparison = matrix.comparison(name, seed)
+        if comparison:
+            comparisons[name] = comparison
+
     text = markdown(matrix, comparisons, published=published)
     with atomic_write(out / "matrix.md", "w") as file:
         file.write(text)

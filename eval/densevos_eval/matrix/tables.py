@@ -15,30 +15,44 @@ DASH = "–"
 
 
 def overview(matrix: Matrix) -> TextTable:
-    """One row per encoder and preset, and the headline of every benchmark, in per cent."""
+    """A row for each encoder and preset with the headline of every benchmark, in per cent."""
     headlines = {name: _headline(matrix, name) for name in matrix.plan.benchmarks}
     rows = []
     for encoder, preset in matrix.rows:
         cells = []
         for name, column in headlines.items():
             results = matrix.cell(encoder, name, preset)
-            cells.append(percent(results.overall[column]) if results and column else DASH)
+            if results and column:
+                cells.append(percent(results.overall[column]))
+            else:
+                cells.append(DASH)
 
         rows.append([matrix.title(encoder, preset), *cells])
 
-    names = [
-        f"{name} {column.removesuffix('-Mean')}".rstrip() for name, column in headlines.items()
-    ]
+    # A benchmark without any scores has no headline.
+    names = []
+    for name, column in headlines.items():
+        names.append(f"{name} {column.removesuffix('-Mean')}".rstrip())
+
     return TextTable(caption="all benchmarks, in per cent", header=["", *names], rows=rows)
 
 
 def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bool) -> str:
-    """The overview, a table of each benchmark with differences and intervals, and the broken
-    cells.
+    """The matrix as Markdown.
+
+    Args:
+        matrix: The results.
+        comparisons: Name of each benchmark -> comparison of its rows.
+        published: Whether to show published figures beside the results.
+
+    Returns:
+        The overview, a table of each benchmark with differences and intervals, and the cells
+        without scores.
     """
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
         rows, reasons = published_of(comparison) if published else ((), ())
+        # Tables of all sequences would be too long; they are in the folders of the cells.
         table, _ = text_tables(comparison, rows)
         notes = [*table.notes, *reasons, *matrix.notes(name)]
         parts.append(
@@ -46,16 +60,26 @@ def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published
         )
 
     if matrix.broken:
-        lines = [
-            f"* {cell.name}: {' '.join(reason.split())}" for cell, reason in matrix.broken.items()
-        ]
+        lines = []
+        for cell, reason in matrix.broken.items():
+            # A reason may have several lines.
+            lines.append(f"* {cell.name}: {' '.join(reason.split())}")
+
         parts.append("\n".join(["**Without scores**", "", *lines, ""]))
 
     return "\n".join(parts)
 
 
 def as_json(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
-    """Everything at full precision, numbers as shares 0 to 1; null where there is no number."""
+    """The matrix as JSON values.
+
+    Args:
+        matrix: The results.
+        comparisons: Name of each benchmark -> comparison of its rows.
+
+    Returns:
+        Numbers at full precision, as shares 0 to 1; null if there is no number.
+    """
     return {
         "version": densevos.__version__,
         **matrix.plan.facts(),
@@ -66,23 +90,40 @@ def as_json(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> dict[str, 
 
 
 def published_of(comparison: Comparison) -> tuple[Sequence[Published], Sequence[str]]:
-    """Published figures of the benchmark, or a line that says why there are none."""
+    """Published figures to show beside a comparison.
+
+    Returns:
+        The figures, and lines for the reader: why there are none.
+    """
     first = comparison.first
     try:
         rows = published_rows(first.dataset, first.split)
     except InputError:
         return (), (f"no published figures are known for {first.dataset} {first.split}",)
 
+    # Figures of the complete split say little about a part of it.
     reason = reason_against(first.dataset, first.split, first.sequences)
-    return ((), (reason,)) if reason else (rows, ())
+    if reason:
+        return (), (reason,)
+
+    return rows, ()
 
 
 def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
+    """The cells with scores, each with its differences to the first row of its benchmark."""
     for cell, results in matrix.results.items():
         comparison = comparisons[cell.benchmark]
         title = matrix.title(cell.encoder, cell.preset)
-        place = [one.title for one in comparison.results].index(title)
-        differences = comparison.differences[place - 1] if place else {}
+        titles = [result.title for result in comparison.results]
+        row = titles.index(title)
+        # The first row is the one that the others are compared with.
+        differences = comparison.differences[row - 1] if row else {}
+        changes, intervals = {}, {}
+        for column, difference in differences.items():
+            changes[column] = _number(difference.value)
+            if difference.interval:
+                intervals[column] = difference.interval
+
         yield {
             "encoder": cell.encoder,
             "benchmark": cell.benchmark,
@@ -91,19 +132,20 @@ def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[di
             "dataset": results.dataset,
             "split": results.split,
             "overall": {column: _number(value) for column, value in results.overall.items()},
-            "difference": {column: _number(one.value) for column, one in differences.items()},
-            "interval": {
-                column: one.interval for column, one in differences.items() if one.interval
-            },
+            "difference": changes,
+            "interval": intervals,
         }
 
 
 def _headline(matrix: Matrix, benchmark: str) -> str:
-    """The column that a benchmark is ranked by; empty without results."""
-    return next(
-        (one.headline for cell, one in matrix.results.items() if cell.benchmark == benchmark), ""
-    )
+    """The column that a benchmark is ranked by; empty if no cell has scores."""
+    for cell, results in matrix.results.items():
+        if cell.benchmark == benchmark:
+            return results.headline
+
+    return ""
 
 
 def _number(value: float) -> float | None:
+    """A number as JSON takes it: None for NaN."""
     return None if value != value else value

@@ -1,1 +1,1 @@
-"""Scores read back, compared, drawn and told."""
+"""Read scores back, compare them, and show them as tables and pages."""

@@ -29,8 +29,9 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """Cells as they are printed, the first column being names; `marked` rows are published
-    figures.
+    """Cells as they are printed; the first column holds names.
+
+    marked: Rows of published figures, which are printed apart.
     """
 
     caption: str
@@ -41,50 +42,78 @@ class TextTable:
 
 
 def percent(value: float | None, sign: bool = False) -> str:
-    """A share in per cent with one decimal, a dash where there is none."""
+    """A share in per cent with one decimal; a dash for None and NaN."""
     if value is None or value != value:
         return "–"
 
-    rounded = round(100 * value, 1) + 0.0  # without -0.0
-    return f"{rounded:+.1f}" if sign else f"{rounded:.1f}"
+    # Adding 0.0 turns -0.0 into 0.0, which is printed without sign.
+    rounded = round(100 * value, 1) + 0.0
+    if sign:
+        return f"{rounded:+.1f}"
+
+    return f"{rounded:.1f}"
+
+
+def as_printed(figure: float | None) -> str:
+    """A figure in per cent, as papers print it; a dash for None."""
+    return "–" if figure is None else f"{figure:.1f}"
 
 
 def text_tables(comparison: Comparison, published: Sequence[Published] = ()) -> list[TextTable]:
-    """The whole split, then the headline of every sequence, or the IoU of every class where those
-    are scored.
+    """The tables of a comparison.
+
+    Args:
+        comparison: The results.
+        published: Figures from papers, shown below the results.
+
+    Returns:
+        A table of the complete split, and one with the headline of every sequence, or with the IoU
+        of every class if classes are scored.
     """
-    details = _classes(comparison) if comparison.first.classes else _sequences(comparison)
+    if comparison.first.classes:
+        details = _classes(comparison)
+    else:
+        details = _sequences(comparison)
+
     return [_overall(comparison, published), details]
 
 
 def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTable:
+    """A row for each result: means with their differences, and the interval of the headline's."""
     first = comparison.first
+    # A dictionary keeps the order, unlike a set: sources are numbered by it.
     sources = list(dict.fromkeys(row.source for row in published))
     notes = [f"[{number}] published: {source}" for number, source in enumerate(sources, start=1)]
 
     if published:
         notes.append(
-            "published figures are copied from the papers, over the whole split, and not measured here"
+            "published figures are copied from the papers, over the whole split, and not measured"
+            " here"
         )
 
-    notes += [
-        f"{one.title}: annotations scored at {one.annotation_size}"
-        for one in comparison.results
-        if one.annotation_size
-    ]
-    rows = [[first.title, *(percent(first.overall[column]) for column in first.columns), "", ""]]
+    for result in comparison.results:
+        if result.annotation_size:
+            notes.append(f"{result.title}: annotations scored at {result.annotation_size}")
+
+    # The first result has neither differences nor an interval.
+    means = [percent(first.overall[column]) for column in first.columns]
+    rows = [[first.title, *means, "", ""]]
 
     for result, differences in zip(comparison.results[1:], comparison.differences, strict=True):
-        cells = [
-            f"{percent(result.overall.get(c))} ({percent(differences[c].value if c in differences else None, True)})"
-            for c in first.columns
-        ]
-        rows.append([result.title, *cells, *_certainty(differences.get(first.headline))])
+        cells = [result.title]
+        for column in first.columns:
+            change = percent(None)
+            if column in differences:
+                change = percent(differences[column].value, True)
+
+            cells.append(f"{percent(result.overall.get(column))} ({change})")
+
+        rows.append([*cells, *_certainty(differences.get(first.headline))])
 
     return TextTable(
         caption=(
             f"{first.dataset} {first.split}, {len(first.sequences)} sequences, in per cent;"
-            f" differences to {first.title}{_how_sure(comparison)}"
+            f" differences to {first.title}{_interval_note(comparison)}"
         ),
         header=["", *map(_short, first.columns), "95 % interval", "won / lost / same"],
         rows=rows,
@@ -93,49 +122,58 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
     )
 
 
-def _how_sure(comparison: Comparison) -> str:
-    """What the intervals are, where there are any: numbers of all pixels together, such as mIoU,
-    have none.
-    """
+def _interval_note(comparison: Comparison) -> str:
+    """What the intervals are; empty if there are none, as for numbers over all pixels (mIoU)."""
     headline = comparison.first.headline
-    if not any(one[headline].interval for one in comparison.differences if headline in one):
-        return ""
+    for differences in comparison.differences:
+        if headline in differences and differences[headline].interval:
+            return (
+                f", and how sure that of {_short(headline)} is:"
+                " its 95 % bootstrap interval over sequences"
+            )
 
-    return (
-        f", and how sure that of {_short(headline)} is: its 95 % bootstrap interval over sequences"
-    )
+    return ""
 
 
 def _published(row: Published, columns: Sequence[str], sources: Sequence[str]) -> Row:
-    figures = (row.figures.get(column) for column in columns)
-    cells = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
+    """A row of published figures, which are in per cent already."""
+    cells = [as_printed(row.figures.get(column)) for column in columns]
     return [_title(row), *cells, "", f"published [{sources.index(row.source) + 1}]"]
 
 
 def _title(row: Published) -> str:
-    return f"{row.method} ({row.training})" if row.training else row.method
+    """The method, and what it was trained on if that is known."""
+    if not row.training:
+        return row.method
+
+    return f"{row.method} ({row.training})"
 
 
 def _certainty(difference: Difference | None) -> list[str]:
+    """The interval of a difference, and the sequences won, lost and tied."""
     if difference is None:
         return ["–", "–"]
+
     bounds = ", ".join(percent(bound, True) for bound in difference.interval or ())
     return [bounds or "–", f"{difference.wins} / {difference.losses} / {difference.ties}"]
 
 
 def _sequences(comparison: Comparison) -> TextTable:
-    first = comparison.first
-    figures = [
-        {name: one.row.get(first.headline, float("nan")) for name, one in result.sequences.items()}
-        for result in comparison.results
-    ]
+    """The headline of every sequence."""
+    headline = comparison.first.headline
+    figures = []
+    for result in comparison.results:
+        by_name = {}
+        for name, sequence in result.sequences.items():
+            by_name[name] = sequence.row.get(headline, float("nan"))
 
-    return _side_by_side(
-        comparison, figures, "sequence", f"{_short(first.headline)} of every sequence"
-    )
+        figures.append(by_name)
+
+    return _side_by_side(comparison, figures, "sequence", f"{_short(headline)} of every sequence")
 
 
 def _classes(comparison: Comparison) -> TextTable:
+    """The IoU of every class."""
     figures = [result.classes for result in comparison.results]
     return _side_by_side(comparison, figures, "class", "IoU of every class")
 
@@ -143,20 +181,18 @@ def _classes(comparison: Comparison) -> TextTable:
 def _side_by_side(
     comparison: Comparison, figures: Sequence[Mapping[str, float]], what: str, caption: str
 ) -> TextTable:
-    """A row for each name: the figure of the first result, those of the others with their
-    difference to it.
-    """
+    """A row for each name: the first result's figure, and the others' with their differences."""
     first, *others = figures
     rows = []
     for name, value in first.items():
-        cells = [
-            f"{percent(other[name])} ({percent(other[name] - value, True)})" for other in others
-        ]
-        rows.append([name, percent(value), *cells])
+        cells = [name, percent(value)]
+        for other in others:
+            cells.append(f"{percent(other[name])} ({percent(other[name] - value, True)})")
 
-    return TextTable(
-        caption=caption, header=[what, *(result.title for result in comparison.results)], rows=rows
-    )
+        rows.append(cells)
+
+    titles = [result.title for result in comparison.results]
+    return TextTable(caption=caption, header=[what, *titles], rows=rows)
 
 
 def _short(column: str) -> str:
@@ -164,23 +200,33 @@ def _short(column: str) -> str:
 
 
 def markdown(comparison: Comparison, published: Sequence[Published] = ()) -> str:
-    """Both tables as Markdown; published rows in italics."""
+    """Both tables as Markdown; published rows are in italics."""
     return "\n".join(markdown_table(table) for table in text_tables(comparison, published))
 
 
 def markdown_table(table: TextTable) -> str:
-    """One table as Markdown; published rows in italics."""
-    marked = [[f"*{cell}*" if cell else "" for cell in map(_plain, row)] for row in table.marked]
-    lines = [f"**{_plain(table.caption)}**", "", _line(map(_plain, table.header))]
-    lines += [_line(["---", *["---:"] * (len(table.header) - 1)])]
-    lines += [_line(map(_plain, row)) for row in table.rows] + [_line(row) for row in marked]
-    lines += ["", *(f"* {_plain(note)}" for note in table.notes)] if table.notes else []
+    """One table as Markdown; published rows are in italics."""
+    lines = [f"**{_plain(table.caption)}**", ""]
+    lines.append(_line(map(_plain, table.header)))
+    # Numbers are aligned at the right.
+    lines.append(_line(["---"] + ["---:"] * (len(table.header) - 1)))
+
+    for row in table.rows:
+        lines.append(_line(map(_plain, row)))
+
+    for row in table.marked:
+        cells = map(_plain, row)
+        lines.append(_line([f"*{cell}*" if cell else "" for cell in cells]))
+
+    if table.notes:
+        lines.append("")
+        lines += [f"* {_plain(note)}" for note in table.notes]
 
     return "\n".join([*lines, ""])
 
 
 def _plain(text: str) -> str:
-    """The text without meaning to Markdown."""
+    """The text with everything escaped that Markdown would interpret."""
     return re.sub(r"([|*_`<\\])", r"\\\1", text)
 
 
@@ -189,19 +235,15 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def latex(comparison: Comparison, published: Sequence[Published] = ()) -> str:
-    """Both tables for a paper (needs the package booktabs); published rows below a rule of their
-    own.
-    """
+    """Both tables as LaTeX (needs the package booktabs); a rule sets off published rows."""
     return "\n".join(_tabular(table) for table in text_tables(comparison, published))
 
 
 def _tabular(table: TextTable) -> str:
+    """One table as LaTeX; caption and notes are comments, for the author to use or drop."""
     lines = [f"% {_tex(note)}" for note in (table.caption, *table.notes)]
-    lines += [
-        rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
-        r"\toprule",
-        _tex_line(table.header),
-    ]
+    alignment = "l" + "r" * (len(table.header) - 1)
+    lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", _tex_line(table.header)]
     lines += [r"\midrule", *map(_tex_line, table.rows)]
     if table.marked:
         lines += [r"\midrule", *map(_tex_line, table.marked)]
@@ -214,7 +256,8 @@ def _tex_line(cells: Row) -> str:
 
 
 def _tex(text: str) -> str:
-    """The text without meaning to LaTeX, signs of numbers set as such."""
+    """The text with everything escaped that LaTeX would interpret, and signs of numbers as math."""
+    # Backslashes first: the escapes below add some.
     escaped = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/"))
     escaped = (
         escaped.replace("~", r"\textasciitilde{}")
@@ -226,41 +269,48 @@ def _tex(text: str) -> str:
 
 
 def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
-    """One line for each number of each result, over the whole split and for each sequence, as
-    shares 0 to 1.
+    """A comparison as CSV, numbers as shares 0 to 1.
+
+    Returns:
+        One line for each number of each result, over the complete split, for each class and for
+        each sequence.
     """
     file = io.StringIO()
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
 
+    # The first result has no differences.
+    first = comparison.first
     for result, differences in zip(comparison.results, ({}, *comparison.differences), strict=True):
         for column, value in result.overall.items():
-            known = _difference_cells(differences[column]) if column in differences else {}
-            writer.writerow(_csv_row(result.title, "overall", column, value, **known))
+            more: dict[str, object] = {}
+            if column in differences:
+                more = _difference_cells(differences[column])
+
+            writer.writerow(_csv_row(result.title, "overall", column, value, **more))
 
         for name, value in result.classes.items():
-            gap = (
-                {"difference": value - comparison.first.classes[name]}
-                if result is not comparison.first
-                else {}
-            )
-            writer.writerow(_csv_row(result.title, "overall", f"IoU {name}", value, **gap))
+            more = {}
+            if result is not first:
+                more = {"difference": value - first.classes[name]}
 
-        for name, one in result.sequences.items():
-            base = comparison.first.sequences[name].row
-            for column, value in one.row.items():
-                gap = (
-                    {"difference": value - base[column]}
-                    if column in differences and column in base
-                    else {}
-                )
-                writer.writerow(_csv_row(result.title, name, column, value, **gap))
+            writer.writerow(_csv_row(result.title, "overall", f"IoU {name}", value, **more))
+
+        for name, sequence in result.sequences.items():
+            base = first.sequences[name].row
+            for column, value in sequence.row.items():
+                more = {}
+                # A sequence may lack a number that the split has.
+                if column in differences and column in base:
+                    more = {"difference": value - base[column]}
+
+                writer.writerow(_csv_row(result.title, name, column, value, **more))
 
     for row in published:
         for column, figure in row.figures.items():
-            writer.writerow(
-                _csv_row(_title(row), "overall", column, round(figure / 100, 4), source=row.source)
-            )
+            # Papers print per cent.
+            share = round(figure / 100, 4)
+            writer.writerow(_csv_row(_title(row), "overall", column, share, source=row.source))
 
     return file.getvalue()
 
@@ -268,19 +318,19 @@ def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
 def _csv_row(
     result: str, sequence: str, metric: str, value: float, **more: object
 ) -> dict[str, object]:
-    row = {"result": result, "sequence": sequence, "metric": metric, "value": value, **more}
-    return {column: "" if cell != cell else cell for column, cell in row.items()}  # empty for NaN
+    """One line of the CSV; cells are empty for NaN."""
+    row: dict[str, object] = {"result": result, "sequence": sequence, "metric": metric}
+    row |= {"value": value, **more}
+    return {column: "" if cell != cell else cell for column, cell in row.items()}
 
 
-def _difference_cells(one: Difference) -> dict[str, object]:
-    bounds = dict(zip(("low", "high"), one.interval or (), strict=False))
-    return {
-        "difference": one.value,
-        **bounds,
-        "won": one.wins,
-        "lost": one.losses,
-        "same": one.ties,
-    }
+def _difference_cells(difference: Difference) -> dict[str, object]:
+    cells: dict[str, object] = {"difference": difference.value}
+    if difference.interval:
+        cells["low"], cells["high"] = difference.interval
+
+    cells |= {"won": difference.wins, "lost": difference.losses, "same": difference.ties}
+    return cells
 
 
 FORMATS: dict[Format, Callable[[Comparison, Sequence[Published]], str]] = {

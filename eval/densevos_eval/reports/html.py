@@ -31,7 +31,7 @@ $script</script>
 
 
 def document(title: str, body: str) -> str:
-    """A whole page that needs no other file; title and body are HTML."""
+    """A complete page that needs no other file; title and body are HTML."""
     assets = files("densevos_eval.reports") / "assets"
     return DOCUMENT.substitute(
         title=title,
@@ -42,42 +42,74 @@ def document(title: str, body: str) -> str:
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML; a column without heading is a picture. Narrow screens do without it, and
-    without frames.
-    """
-    kinds = ["frames" if name == "frames" else "" if name else "wide" for name in header[1:]]
-    styles = ["", *(f' class="{one}"' if one else "" for one in kinds)]
-    head = "".join(f"<th{style}>{name}</th>" for style, name in zip(styles, header, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{style}>{cell}</td>' for style, cell in zip(styles, row, strict=True))}</tr>\n"
-        for row in rows
-    )
-    made = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>'
+    """A table in a box that scrolls.
 
-    return f'<div class="scroll{" tall" if kind == "sortable" else ""}">{made}</div>'
+    Args:
+        header: Headings, as HTML. A column without heading holds a picture; narrow screens hide it,
+            and the column "frames".
+        rows: Cells, as HTML.
+        kind: CSS class of the table; tables of the kind "sortable" are sorted by a click.
+    """
+    # The first column names the rows and is never hidden.
+    styles = [""]
+    for name in header[1:]:
+        if name == "frames":
+            styles.append(' class="frames"')
+        elif name:
+            styles.append("")
+        else:
+            styles.append(' class="wide"')
+
+    head = _cells("th", header, styles)
+    lines = [f"<tr>{_cells('td', row, styles)}</tr>\n" for row in rows]
+    body = "".join(lines)
+
+    table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>'
+    height = " tall" if kind == "sortable" else ""
+    return f'<div class="scroll{height}">{table}</div>'
+
+
+def _cells(tag: str, cells: Sequence[str], styles: Sequence[str]) -> str:
+    """The cells of one row, each with the style of its column."""
+    parts = []
+    for style, cell in zip(styles, cells, strict=True):
+        parts.append(f"<{tag}{style}>{cell}</{tag}>")
+
+    return "".join(parts)
 
 
 def coloured_change(value: float, column: str) -> str:
-    """A difference in the colour of better or worse."""
-    if value != value:
+    """A difference in the colour of better or worse; a dash for NaN."""
+    if value != value:  # NaN
         return "–"
 
-    better = value < 0 if lower_is_better(column) else value > 0
-    style = "soft" if abs(value) < TIE else "good" if better else "bad"
+    is_better = value > 0
+    if lower_is_better(column):
+        is_better = value < 0
+
+    # Differences that are printed as 0.0 are neither good nor bad.
+    if abs(value) < TIE:
+        style = "soft"
+    elif is_better:
+        style = "good"
+    else:
+        style = "bad"
+
     return f'<span class="{style}">{percent(value, True)}</span>'
 
 
 def short_name(column: str) -> str:
-    """A column without -Mean, which is understood."""
+    """A column's name without -Mean."""
     return column.removesuffix("-Mean")
 
 
 def heading(column: str) -> str:
-    """A column as a heading: J, J recall, PCK@.1."""
+    """A column's name as a heading: J, J recall, PCK@.1."""
     letter, _, kind = short_name(column).partition("-")
     return escape(f"{letter} {kind.lower()}".rstrip())
 
 
 def counted(number: int, noun: str) -> str:
     """A number of things: 1 sequence, 2 sequences."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    plural = "" if number == 1 else "s"
+    return f"{number:,} {noun}{plural}"

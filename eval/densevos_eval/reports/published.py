@@ -1,11 +1,14 @@
-"""Published figures, as printed in their papers, to show beside one's own; in per cent."""
+"""Published figures in per cent, as printed in their papers, to show beside one's own."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from densevos.base.errors import InputError
 
-DUL_TABLE_1 = "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021, Table 1"
+DUL_TABLE_1 = (
+    "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation,"
+    " NeurIPS 2021, Table 1"
+)
 DUL_TABLE_2 = DUL_TABLE_1.replace("Table 1", "Table 2")
 MUG_TABLE_2 = (
     "Lu et al.: Learning Video Object Segmentation from Unlabeled Videos, CVPR 2020, Table 2"
@@ -19,10 +22,12 @@ MUG_TABLE_5_DOUBTED = f"{MUG_TABLE_5} (doubtful: the same figures as of {{}} in 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One row of a paper's table: `figures` by column of ours, and where they are printed.
+    """One row of a paper's table.
 
-    training: what the method learned from, without labels unless it says so; empty where the source
-    is silent.
+    training: What the method was trained on, without labels unless the method's name says so; empty
+        if the source does not name it.
+    figures: Column of our tables -> figure in per cent.
+    source: Paper and table.
     """
 
     dataset: str
@@ -70,48 +75,21 @@ def _ytobjects(method: str, training: str, j: float) -> Published:
     )
 
 
-VAL_2016 = (
-    *(
-        "blackswan",
-        "bmx-trees",
-        "breakdance",
-        "camel",
-        "car-roundabout",
-        "car-shadow",
-        "cows",
-        "dance-twirl",
-        "dog",
-    ),
-    *(
-        "drift-chicane",
-        "drift-straight",
-        "goat",
-        "horsejump-high",
-        "kite-surf",
-        "libby",
-        "motocross-jump",
-    ),
-    *("paragliding-launch", "parkour", "scooter-black", "soapbox"),
-)
-VAL_2017 = (
-    *VAL_2016,
-    *(
-        "bike-packing",
-        "dogs-jump",
-        "gold-fish",
-        "india",
-        "judo",
-        "lab-coat",
-        "loading",
-        "mbike-trick",
-        "pigs",
-    ),
-    "shooting",
-)
+_VAL_2016 = """
+    blackswan bmx-trees breakdance camel car-roundabout car-shadow cows dance-twirl dog
+    drift-chicane drift-straight goat horsejump-high kite-surf libby motocross-jump
+    paragliding-launch parkour scooter-black soapbox
+"""
+_ADDED_IN_2017 = """
+    bike-packing dogs-jump gold-fish india judo lab-coat loading mbike-trick pigs shooting
+"""
+VAL_2016 = tuple(_VAL_2016.split())
+VAL_2017 = VAL_2016 + tuple(_ADDED_IN_2017.split())
+
 NAMES = {("davis16", "val"): frozenset(VAL_2016), ("davis17", "val"): frozenset(VAL_2017)}
 """The sequences that published figures are of, by benchmark and split."""
 COUNTS = {("ytvos18", "val"): 474}
-"""How many they are, where their names are not worth a list."""
+"""The number of sequences, for splits whose names are too many for a list."""
 
 WEAK = "OxUvA + CAM"  # class activation maps come from image labels
 ROWS = (
@@ -149,33 +127,56 @@ ROWS = (
 
 
 def published_rows(dataset: str, split: str) -> list[Published]:
-    """The rows of a benchmark. Raises InputError that names those with figures when it has none."""
+    """The published figures of a split of a benchmark.
+
+    Raises:
+        InputError: No figures are known for it; the message lists the splits that have some.
+    """
     rows = [row for row in ROWS if (row.dataset, row.split) == (dataset, split)]
     if not rows:
         known = ", ".join(dict.fromkeys(f"{row.dataset} {row.split}" for row in ROWS))
         raise InputError(
-            f"--published: no figures are known for {dataset} {split}, only for {known}; leave it out"
+            f"--published: no figures are known for {dataset} {split}, only for {known};"
+            " leave it out"
         )
 
     return rows
 
 
 def reason_against(dataset: str, split: str, sequences: Collection[str]) -> str | None:
-    """Why published figures cannot stand beside results of these sequences; None where they are the
-    whole split.
+    """Why published figures must not stand beside results of these sequences.
+
+    Args:
+        dataset: Name of the benchmark.
+        split: Name of the split.
+        sequences: Names of the sequences that were scored.
+
+    Returns:
+        A sentence; None if the sequences are the complete split.
     """
-    names, found = NAMES.get((dataset, split)), frozenset(sequences)
-    count = len(names) if names else COUNTS.get((dataset, split), len(found))
-    is_whole = found == names if names else len(found) == count
-    if is_whole:
+    names, scored = NAMES.get((dataset, split)), frozenset(sequences)
+    if names:
+        count = len(names)
+        is_complete = scored == names
+    else:
+        # A split of which neither names nor number are known counts as complete.
+        count = COUNTS.get((dataset, split), len(scored))
+        is_complete = len(scored) == count
+
+    if is_complete:
         return None
 
-    which = f"{len(found)} sequences"
-    if names and found & names:
-        which = f"{len(found & names)} of them" + (
-            f" and {len(found - names)} others" if found - names else " alone"
-        )
-    elif names:
-        which = f"{len(found)} others"
+    which = f"{len(scored)} sequences"
+    if names:
+        ours, others = scored & names, scored - names
+        if ours and others:
+            which = f"{len(ours)} of them and {len(others)} others"
+        elif ours:
+            which = f"{len(ours)} of them alone"
+        else:
+            which = f"{len(scored)} others"
 
-    return f"published figures are left out: they are of the {count} sequences of {dataset} {split}, not of {which}"
+    return (
+        f"published figures are left out: they are of the {count} sequences of {dataset} {split},"
+        f" not of {which}"
+    )

@@ -1,6 +1,4 @@
-"""One self-contained HTML page of a result: numbers, curves over time, and pictures of the worst
-frames.
-"""
+"""One self-contained HTML page of a result: numbers, curves over time, and the worst frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +12,21 @@ from densevos_eval.drawing.movie import write_movie
 from densevos_eval.metrics.matching import same_id
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.reports.compare import compare
-from densevos_eval.reports.report_page import Story, page
+from densevos_eval.reports.report_page import ReportSection, page
 from densevos_eval.reports.results import FILE, Results, SequenceResult, check_fresh, check_same
 from densevos_eval.reports.thumbnails import thumbnails
 from densevos_eval.sequences.sequence import VideoSequence
 
-WORST = 60  # Some 5 MB of curves and pictures.
+# A sequence costs some 80 kB of curves and pictures, so a page is about 5 MB.
+WORST = 60
+MOVIE_WIDTH = 1280
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """A result, what it is shown against, and the sequences both are of, worst first.
+class ReportInput:
+    """A result, the result that it is compared with, and the sequences of both, worst first.
 
-    of: how many sequences the split has; None where that is not known.
+    of: Number of sequences in the split; None if it is not known.
     """
 
     results: Results
@@ -36,82 +36,110 @@ class Judged:
     of: int | None = None
 
     def folders(self, name: str) -> dict[str, Path]:
-        """Title -> folder that holds that of the masks of a sequence."""
-        return {one.title: one.sequences[name].masks for one in (self.results, self.against) if one}
+        """Title of each result -> folder that contains the mask folder of the sequence `name`."""
+        folders = {self.results.title: self.results.sequences[name].masks}
+        if self.against:
+            folders[self.against.title] = self.against.sequences[name].masks
+
+        return folders
 
 
-def judged(
+def report_input(
     results: Results,
     against: Results | None,
     sequences: Sequence[VideoSequence],
     protocol: Protocol,
     of: int | None = None,
-) -> Judged:
-    """Results with the sequences they are of.
+) -> ReportInput:
+    """Match results with their sequences, and sort these by score, worst first.
 
-    Raises InputError when they belong to another benchmark, or a sequence is not among those given.
+    Args:
+        results: The result to show.
+        against: Another result to compare it with.
+        sequences: The sequences of the split; they may be more than the results have.
+        protocol: The benchmark's protocol.
+        of: Number of sequences in the split; None if it is not known.
+
+    Raises:
+        InputError: The results are from another benchmark, are of classes, are out of date, or
+            contain a sequence that is not among `sequences`.
     """
     path = results.folder / FILE
     if results.classes:
         raise InputError(
-            f"{path}: has IoU of classes, of which there is no page; look at confusion.png beside it"
+            f"{path}: has IoU of classes, which have no report page;"
+            " look at confusion.png beside it"
         )
 
     if results.dataset != protocol.name:
         raise InputError(
-            f"{path}: is of {results.dataset}, not {protocol.name}; pass --dataset {results.dataset}"
+            f"{path}: is of {results.dataset}, not {protocol.name};"
+            f" pass --dataset {results.dataset}"
         )
 
     if against:
         check_same(against, results)
 
-    known = {sequence.name: sequence for sequence in sequences}
+    by_name = {sequence.name: sequence for sequence in sequences}
     for name in results.sequences:
-        if name not in known:
+        if name not in by_name:
             raise InputError(
-                f"{path}: sequence {name} is not in this split; pass the --split or --sequences scored"
+                f"{path}: sequence {name} is not in this split;"
+                " pass the --split or --sequences scored"
             )
 
-    chosen = [
-        known[name] for name in sorted(results.sequences, key=lambda name: _rank(results, name))
-    ]
+    worst_first = sorted(results.sequences, key=lambda name: _rank(results, name))
+    chosen = [by_name[name] for name in worst_first]
     check_fresh(results, chosen)
 
-    return Judged(results=results, against=against, sequences=chosen, protocol=protocol, of=of)
+    return ReportInput(results=results, against=against, sequences=chosen, protocol=protocol, of=of)
 
 
-def shown(subject: Judged, worst: int = WORST) -> Sequence[VideoSequence]:
-    """The sequences to show in detail, the `worst` ones; none where the scores are not of objects.
+def shown(subject: ReportInput, worst: int = WORST) -> Sequence[VideoSequence]:
+    """The `worst` sequences, which the page shows in detail; none if objects have no scores.
 
-    Raises InputError for a number below 0.
+    Raises:
+        InputError: The number is below 0.
     """
     if worst < 0:
         raise InputError(f"--worst: must be 0 or more sequences, is {worst}")
 
-    of_objects = any(one.objects for one in subject.results.sequences.values())
-    return subject.sequences[:worst] if of_objects else ()
+    # Joints, for example, have neither curves of objects nor masks to draw.
+    has_objects = any(result.objects for result in subject.results.sequences.values())
+    if not has_objects:
+        return ()
+
+    return subject.sequences[:worst]
 
 
 def write_report(
-    subject: Judged,
+    subject: ReportInput,
     path: Path,
     generator: np.random.Generator,
     *,
     worst: int = WORST,
     on_sequence: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Write the page to `path`; movies SEQUENCE.mp4 that lie beside it are linked.
+    """Write the page to `path`, with links to the movies SEQUENCE.mp4 that lie beside it.
 
-    generator: draws the sequences of the interval of the difference. worst: how many sequences are
-    shown with curves and pictures, some 80 kB each; the table holds all. `on_sequence` is called
-    with the name of each that is shown.
+    Args:
+        subject: What to report.
+        path: The HTML file.
+        generator: Draws the resamples of the bootstrap interval of the difference.
+        worst: Number of sequences shown with curves and pictures, some 80 kB each. The table lists
+            all sequences.
+        on_sequence: Called with the name of each sequence that is shown in detail.
 
-    Raises InputError for a mask that is missing or unreadable.
+    Raises:
+        InputError: A mask is missing or unreadable.
     """
-    comparison = compare([subject.against, subject.results], generator) if subject.against else None
-    stories = []
+    comparison = None
+    if subject.against:
+        comparison = compare([subject.against, subject.results], generator)
+
+    sections = []
     for sequence in shown(subject, worst):
-        stories.append(_story(subject, sequence, path.parent))
+        sections.append(_section(subject, sequence, path.parent))
         on_sequence(sequence.name)
 
     names = [sequence.name for sequence in subject.sequences]
@@ -119,96 +147,127 @@ def write_report(
         subject.results,
         comparison,
         names,
-        stories,
+        sections,
         own_ids=_own_ids(subject.protocol),
         of=subject.of,
     )
+    # Complete or absent: nobody sees half a page.
     made_folder(path.parent)
     with atomic_write(path, "w") as file:
         file.write(html)
 
 
 def write_movies(
-    subject: Judged,
+    subject: ReportInput,
     folder: Path,
     *,
     worst: int = WORST,
     fps: float = 12,
     on_frame: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Write FOLDER/SEQUENCE.mp4 of those that are shown: truth and masks side by side; see
-    movie.write_movie.
+    """Write FOLDER/SEQUENCE.mp4 of the sequences shown in detail: truth and masks side by side.
+
+    Args:
+        subject: What to report.
+        folder: Where the movies go.
+        worst: Number of sequences shown in detail.
+        fps: Frames per second.
+        on_frame: Called with the sequence's name after each frame; see `movie.write_movie`.
     """
     for sequence in shown(subject, worst):
+        # Names of sequences may contain folders, such as CLASS/SHOT.
         path = folder / f"{sequence.name}.mp4"
         made_folder(path.parent)
         write_movie(
-            sequence, subject.folders(sequence.name), path, fps=fps, width=1280, on_frame=on_frame
+            sequence,
+            subject.folders(sequence.name),
+            path,
+            fps=fps,
+            width=MOVIE_WIDTH,
+            on_frame=on_frame,
         )
 
 
 def _rank(results: Results, name: str) -> float:
-    """The headline, lower is worse; sequences without a number come last."""
+    """The headline number, by which sequences are sorted; those without a number come last."""
     value = results.sequences[name].row.get(results.headline, np.nan)
-    return float("inf") if np.isnan(value) else value
+    if np.isnan(value):
+        return float("inf")
+
+    return value
 
 
 def _own_ids(protocol: Protocol) -> bool:
+    """Whether results number their objects freely, so that ids do not match those of the truth."""
     return protocol.match is not same_id
 
 
-def _story(subject: Judged, sequence: VideoSequence, folder: Path) -> Story:
-    """What the page tells about one sequence."""
-    one = subject.results.sequences[sequence.name]
-    other = subject.against.sequences[sequence.name] if subject.against else None
-    curves = mean_curves(one)
+def _section(subject: ReportInput, sequence: VideoSequence, folder: Path) -> ReportSection:
+    """The section of one sequence; `folder` is that of the page."""
+    result = subject.results.sequences[sequence.name]
+    curves = mean_curves(result)
     worst = worst_frame(curves)
+
+    other: SequenceResult | None = None
+    other_curves: dict[str, np.ndarray] = {}
+    if subject.against:
+        other = subject.against.sequences[sequence.name]
+        other_curves = mean_curves(other)
+
     pictures = thumbnails(
         sequence,
         subject.folders(sequence.name),
-        one.frames[worst],
+        result.frames[worst],
         ignore_void=subject.protocol.ignore_void,
         own_ids=_own_ids(subject.protocol),
     )
+    # `write_movies` has written it before, if the user wants movies.
     movie = f"{sequence.name}.mp4"
+    has_movie = (folder / movie).is_file()
 
-    return Story(
+    return ReportSection(
         name=sequence.name,
-        result=one,
+        result=result,
         other=other,
         curves=curves,
-        other_curves=mean_curves(other) if other else {},
+        other_curves=other_curves,
         worst=worst,
         pictures=pictures,
-        movie=movie if (folder / movie).is_file() else None,
+        movie=movie if has_movie else None,
     )
 
 
 def mean_curves(result: SequenceResult) -> dict[str, np.ndarray]:
-    """J and F [frames], each the mean over the objects that count in a frame; NaN where none
-    does.
-    """
-    letters = dict.fromkeys(letter for curves in result.objects.values() for letter in curves)
-    return {
-        letter: mean_known([curves[letter] for curves in result.objects.values()])
-        for letter in letters
-    }
+    """J and F [frames]: in each frame the mean over the objects that count, NaN if none does."""
+    # A dictionary keeps the order of the letters, unlike a set.
+    letters: dict[str, None] = {}
+    for curves in result.objects.values():
+        letters.update(dict.fromkeys(curves))
+
+    means = {}
+    for letter in letters:
+        means[letter] = mean_known([curves[letter] for curves in result.objects.values()])
+
+    return means
 
 
 def mean_known(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean [frames] of the rows [n][frames] without their NaNs; NaN where there is nothing else."""
+    """Mean [frames] of the rows [n][frames] without their NaNs; NaN where all rows have NaN."""
     values = np.array(rows)
-    known = ~np.isnan(values)
-    sums = np.where(known, values, 0).sum(axis=0)
-    return np.divide(
-        sums, known.sum(axis=0), out=np.full(sums.shape, np.nan), where=known.any(axis=0)
-    )
+    is_number = ~np.isnan(values)
+    sums = np.where(is_number, values, 0).sum(axis=0)
+    counts = is_number.sum(axis=0)
+
+    # `np.nanmean` would warn about frames without numbers.
+    nothing = np.full(sums.shape, np.nan)
+    return np.divide(sums, counts, out=nothing, where=is_number.any(axis=0))
 
 
 def worst_frame(curves: Mapping[str, np.ndarray]) -> int:
-    """Index of the frame with the lowest mean of J and F; 0 where no object counts."""
+    """Index of the frame with the lowest mean of J and F; 0 if no object counts in any frame."""
     if not curves:
         return 0
 
+    # NaN counts as the best value, since `argmin` would choose it otherwise.
     both = mean_known(list(curves.values()))
     return int(np.argmin(np.where(np.isnan(both), np.inf, both)))

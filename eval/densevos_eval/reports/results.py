@@ -17,13 +17,14 @@ FILE = "results.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceResult:
-    """One sequence: its row of the table, and J and F [frames] of every object; NaN where there is
-    no number.
+    """Scores of one sequence: its row of the table, and J and F of every object in every frame.
 
-    frames: names of the frames that count; empty, as `objects`, for benchmarks without objects.
-    objects: id -> {"J": [frames], "F": [frames]}; no F where the benchmark has none.
-    masks: the folder that holds that of the sequence's masks, or joints.
-    sha256: fingerprints of the "masks" and "annotations" that the numbers come from.
+    row: Column -> number; NaN if there is none.
+    frames: Names of the frames that count; empty for benchmarks without objects.
+    objects: Id -> {"J": [frames], "F": [frames]}, NaN in frames where an object does not count;
+        without F if the benchmark has none, and empty for benchmarks without objects.
+    masks: The folder that contains the sequence's own folder of masks, or of joints.
+    sha256: Fingerprints of the "masks" and "annotations" that the numbers come from.
     """
 
     row: Mapping[str, float]
@@ -35,13 +36,13 @@ class SequenceResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Scores of a whole split under a title; numbers are shares, 0 to 1.
+    """Scores of a complete split under a title; numbers are shares, 0 to 1.
 
-    metric: name of the metric; None for the one that the benchmark asks for.
-    classes: IoU by name of the class, NaN for those without annotation; empty for what is not
-    scored by classes. annotation_size: HEIGHTxWIDTH that annotations were resized to; None for
-    their own size. made_with: encoder and settings that made the masks, empty where they are not
-    known.
+    metric: Name of the metric; None for the benchmark's own.
+    classes: Name of each class -> IoU, NaN for classes without annotation; empty if classes are
+        not scored.
+    annotation_size: HEIGHTxWIDTH that annotations were resized to; None for their own size.
+    made_with: Encoder and settings that made the masks; empty if they are not known.
     """
 
     title: str
@@ -57,10 +58,9 @@ class Results:
 
     @property
     def columns(self) -> list[str]:
-        """The columns worth a place in a narrow table: the means, or all where none is called
-        so.
-        """
-        return [column for column in self.overall if column.endswith("-Mean")] or list(self.overall)
+        """Columns of a narrow table: those named NAME-Mean, or all if there are none."""
+        means = [column for column in self.overall if column.endswith("-Mean")]
+        return means or list(self.overall)
 
     @property
     def headline(self) -> str:
@@ -69,33 +69,26 @@ class Results:
 
 
 def read_results(folder: Path, title: str | None = None) -> Results:
-    """The results.json in `folder`, under the folder's name if no title is given.
+    """Read the results.json of a folder.
 
-    Raises InputError when it is missing, is not what densevos-eval score writes, or lacks sequences
-    that were broken.
+    Args:
+        folder: A folder of masks that was scored.
+        title: Title of the results; None for the folder's name.
+
+    Raises:
+        InputError: The file is missing, was not written by densevos-eval score, or lacks sequences
+            that failed.
     """
     path = folder / FILE
     try:
-        everything = json.loads(path.read_text(encoding="utf-8"))
-        for name, reason in everything.get("broken", {}).items():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for name, reason in content.get("broken", {}).items():
             raise InputError(
-                f"{path}: is not of the whole split, {name} is broken ({reason}); fix it and score again"
+                f"{path}: is not of the whole split, {name} is broken ({reason});"
+                " fix it and score again"
             )
 
-        return Results(
-            title=title or folder.resolve().name,
-            folder=folder,
-            dataset=everything["dataset"],
-            split=everything["split"],
-            overall=_row(everything["overall"]),
-            sequences={
-                name: _sequence(one, folder) for name, one in everything["sequences"].items()
-            },
-            metric=everything.get("metric"),
-            classes=_row({name: one["IoU"] for name, one in everything.get("classes", {}).items()}),
-            annotation_size=everything.get("annotation_size"),
-            made_with=dict(everything.get("made_with", {})),
-        )
+        return _parsed(content, folder, title or folder.resolve().name)
     except NotADirectoryError:
         raise InputError(
             f"{folder}: is a file, not a folder of results; unpack it if it is an archive"
@@ -110,55 +103,97 @@ def read_results(folder: Path, title: str | None = None) -> Results:
         ) from error
 
 
-def read_all(folders: Iterable[Path]) -> list[Results]:
-    """The results of several folders, titled by as much of their paths as tells them apart.
+def _parsed(content: Mapping[str, Any], folder: Path, title: str) -> Results:
+    """The content of a results.json, checked by its use: wrong content raises KeyError and such."""
+    dataset, split, overall = content["dataset"], content["split"], _row(content["overall"])
 
-    Raises InputError when they are not of the same benchmark, or of other masks; see check_same and
-    check_fresh.
+    sequences = {}
+    for name, sequence in content["sequences"].items():
+        sequences[name] = _sequence(sequence, folder)
+
+    classes = {}
+    for name, numbers in content.get("classes", {}).items():
+        classes[name] = numbers["IoU"]
+
+    return Results(
+        title=title,
+        folder=folder,
+        dataset=dataset,
+        split=split,
+        overall=overall,
+        sequences=sequences,
+        metric=content.get("metric"),
+        classes=_row(classes),
+        annotation_size=content.get("annotation_size"),
+        made_with=dict(content.get("made_with", {})),
+    )
+
+
+def read_all(folders: Iterable[Path]) -> list[Results]:
+    """Read the results of several folders, each titled by the shortest unique end of its path.
+
+    Raises:
+        InputError: No folder is given, the results are from different benchmarks, or their masks
+            have changed; see `check_same` and `check_fresh`.
     """
     folders = list(folders)
     if not folders:
         raise InputError(f"RESULTS: no folder is named; name one or more that hold {FILE}")
 
-    every = [
-        read_results(folder, title) for folder, title in zip(folders, titles(folders), strict=True)
-    ]
-    for one in every:
-        check_same(every[0], one)
-        check_fresh(one)
+    every = []
+    for folder, title in zip(folders, titles(folders), strict=True):
+        every.append(read_results(folder, title))
+
+    # Numbers can be compared only if everything else is the same.
+    for results in every:
+        check_same(every[0], results)
+        check_fresh(results)
 
     return every
 
 
 def check_fresh(results: Results, sequences: Iterable[VideoSequence] = ()) -> None:
-    """Raise InputError unless masks and annotations are still those that were scored.
+    """Check that masks and annotations are still those that were scored.
 
-    Masks that are no longer there are not looked at.
-    Annotations are those of `sequences`.
+    Masks that have been deleted are not checked.
+
+    Args:
+        results: The scores.
+        sequences: Sequences whose annotations are checked.
+
+    Raises:
+        InputError: Masks or annotations have changed.
     """
     path = results.folder / FILE
-    for name, one in results.sequences.items():
-        folder = one.masks / name
-        if folder.is_dir() and masks_fingerprint(folder, one.frames) != one.sha256.get("masks"):
+    for name, result in results.sequences.items():
+        folder = result.masks / name
+        if not folder.is_dir():
+            continue
+
+        if masks_fingerprint(folder, result.frames) != result.sha256.get("masks"):
             raise InputError(
                 f"{path}: is of other masks of {name} than {folder} holds now; score again"
             )
 
     for sequence in sequences:
-        known = results.sequences[sequence.name].sha256.get("annotations")
-        if truth_fingerprint(sequence) != known:
+        scored = results.sequences[sequence.name].sha256.get("annotations")
+        if truth_fingerprint(sequence) != scored:
             raise InputError(
-                f"{path}: is of other annotations of {sequence.name} than there are now; score again"
+                f"{path}: is of other annotations of {sequence.name} than there are now;"
+                " score again"
             )
 
 
 def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
-    """Title -> folder of masks, from TITLE=FOLDER each; InputError for anything else, and for a
-    missing folder.
+    """Parse words TITLE=FOLDER into title -> folder of masks.
+
+    Raises:
+        InputError: A word has another form, or a folder is missing.
     """
     folders = {}
     for pair in pairs:
         title, equals, folder = pair.partition("=")
+        # Either part may be missing, and `folder` may contain further equals signs.
         if not (title and equals and folder):
             raise InputError(f"--results {pair}: must be TITLE=FOLDER, such as trained=out/trained")
         if not Path(folder).is_dir():
@@ -170,16 +205,19 @@ def titled_folders(pairs: Iterable[str]) -> dict[str, Path]:
 
 
 def titles(folders: list[Path]) -> list[str]:
-    """The shortest ends of the paths that are all different.
+    """The shortest ends of the paths, of equal length, that are all different.
 
-    Raises InputError when a folder is named twice.
+    Raises:
+        InputError: A folder is named twice.
     """
     parts = [folder.resolve().parts for folder in folders]
     for path, folder in zip(parts, folders, strict=True):
         if parts.count(path) > 1:
             raise InputError(f"{folder}: is named twice; name each result once")
 
-    for length in range(1, max(map(len, parts)) + 1):
+    # All paths differ in full, so the loop ends with unique ends.
+    longest = max(map(len, parts))
+    for length in range(1, longest + 1):
         ends = ["/".join(path[-length:]) for path in parts]
         if len(set(ends)) == len(ends):
             break
@@ -188,64 +226,86 @@ def titles(folders: list[Path]) -> list[str]:
 
 
 def check_same(first: Results, other: Results) -> None:
-    """Raise InputError unless both are of the same benchmark, sequences, and frames of them."""
+    """Check that two results can be compared.
+
+    Raises:
+        InputError: They differ in benchmark, split, metric, classes, sequences, frames or
+            annotations.
+    """
     pair = f"{other.folder}: cannot be compared with {first.folder}"
     if (first.dataset, first.split) != (other.dataset, other.split):
         raise InputError(
-            f"{pair}: {other.dataset} {other.split} against {first.dataset} {first.split}; score both alike"
+            f"{pair}: {other.dataset} {other.split} against {first.dataset} {first.split};"
+            " score both alike"
         )
 
     if first.metric != other.metric:
-        metrics = [one.metric or "the benchmark's own" for one in (other, first)]
+        own = "the benchmark's own"
         raise InputError(
-            f"{pair}: its metric is {metrics[0]}, there {metrics[1]}; score both alike"
+            f"{pair}: its metric is {other.metric or own}, there {first.metric or own};"
+            " score both alike"
         )
 
     if first.classes.keys() != other.classes.keys():
-        told = [", ".join(one.classes) or "none" for one in (other, first)]
-        raise InputError(f"{pair}: its classes are {told[0]}, there {told[1]}; score both alike")
+        first_classes = ", ".join(first.classes) or "none"
+        other_classes = ", ".join(other.classes) or "none"
+        raise InputError(
+            f"{pair}: its classes are {other_classes}, there {first_classes}; score both alike"
+        )
 
+    # Sequences that only one of the two has.
     for name in sorted(first.sequences.keys() ^ other.sequences.keys()):
         lacking = other if name in first.sequences else first
         raise InputError(
-            f"{pair}: sequence {name} is not in {lacking.folder / FILE}; score both on the same sequences"
+            f"{pair}: sequence {name} is not in {lacking.folder / FILE};"
+            " score both on the same sequences"
         )
 
-    for name, one in first.sequences.items():
-        if one.frames != other.sequences[name].frames:
+    for name, result in first.sequences.items():
+        counterpart = other.sequences[name]
+        if result.frames != counterpart.frames:
             raise InputError(f"{pair}: {name} is scored in other frames; score both alike")
-        if one.sha256.get("annotations") != other.sequences[name].sha256.get("annotations"):
+
+        if result.sha256.get("annotations") != counterpart.sha256.get("annotations"):
             raise InputError(
                 f"{pair}: {name} is scored against other annotations; score both against the same"
             )
 
 
 def lower_is_better(column: str) -> bool:
-    """Whether a small number is a good one: decay, temporal (in)stability T, and variation V over
-    time.
-    """
+    """Whether a small number is good: decay, temporal instability T, and variation V over time."""
     return column.endswith("-Decay") or column.startswith(("T-", "V-"))
 
 
-def _sequence(one: Mapping[str, Any], folder: Path) -> SequenceResult:
-    objects = {
-        id: {letter: np.array(curves[letter], dtype=float) for letter in "JF" if letter in curves}
-        for id, curves in one.get("objects", {}).items()
-    }
-    numbers = {
-        column: value for column, value in one.items() if isinstance(value, float | int | None)
-    }
+def _sequence(content: Mapping[str, Any], folder: Path) -> SequenceResult:
+    """One sequence of results.json; paths in it are relative to `folder`."""
+    objects: dict[str, dict[str, np.ndarray]] = {}
+    for id, curves in content.get("objects", {}).items():
+        objects[id] = {}
+        for letter in "JF":
+            if letter in curves:
+                # JSON has null where numpy has NaN.
+                objects[id][letter] = np.array(curves[letter], dtype=float)
+
+    numbers = {}
+    for column, value in content.items():
+        if isinstance(value, float | int | None):
+            numbers[column] = value
 
     return SequenceResult(
         row=_row(numbers),
-        frames=tuple(one.get("frames", ())),
+        frames=tuple(content.get("frames", ())),
         objects=objects,
-        masks=folder / one.get("masks", "."),
-        sha256=dict(one.get("sha256", {})),
+        masks=folder / content.get("masks", "."),
+        sha256=dict(content.get("sha256", {})),
     )
 
 
 def _row(numbers: Mapping[str, float | None]) -> dict[str, float]:
-    return {
-        column: float("nan") if value is None else float(value) for column, value in numbers.items()
-    }
+    """Numbers with NaN instead of null."""
+    row = {}
+    for column, value in numbers.items():
+        # JSON has no NaN.
+        row[column] = float("nan") if value is None else float(value)
+
+    return row

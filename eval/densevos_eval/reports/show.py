@@ -10,9 +10,8 @@ from densevos_eval.drawing.movie import drawn_frames, panels, write_movie
 from densevos_eval.drawing.overlay import stacked, titled
 from densevos_eval.sequences.sequence import VideoSequence
 
-LATE = (
-    0.8  # The overview shows the frame at this share of a sequence: errors have had time to gather.
-)
+# The overview shows the frame at this share of a sequence: by then, errors have accumulated.
+LATE = 0.8
 
 
 def show(
@@ -27,25 +26,39 @@ def show(
 ) -> None:
     """Write OUT/overview.png and, with `movies`, OUT/SEQUENCE.mp4 of every sequence.
 
-    The columns are the truth, where a sequence has one, then every folder of `results` under its
-    title; a row of them is at most `width` pixels wide. `on_frame` is called with the sequence's
-    name after each frame of its movie. Raises InputError naming a mask that is missing.
+    The columns are the truth, if a sequence has one, and then each result under its title.
+
+    Args:
+        sequences: What to draw.
+        results: Title -> folder of masks.
+        out: Folder of the pictures.
+        fps: Frames per second of the movies.
+        width: Most pixels of a row of panels.
+        movies: Whether to write movies.
+        on_frame: Called with the sequence's name after each frame of its movie.
+
+    Raises:
+        InputError: A mask is missing.
     """
     _write_overview(sequences, results, out / "overview.png", width)
-    for sequence in sequences if movies else []:
-        write_movie(
-            sequence, results, out / f"{sequence.name}.mp4", fps=fps, width=width, on_frame=on_frame
-        )
+    if not movies:
+        return
+
+    for sequence in sequences:
+        movie = out / f"{sequence.name}.mp4"
+        write_movie(sequence, results, movie, fps=fps, width=width, on_frame=on_frame)
 
 
 def _write_overview(
     sequences: list[VideoSequence], results: Mapping[str, Path], path: Path, width: int
 ) -> None:
+    """One late frame of each sequence, one row for each sequence."""
     rows = []
     for sequence in sequences:
         frames = drawn_frames(sequence)
         index = frames[int(LATE * (len(frames) - 1))]
-        row = panels(sequence, results, index, sequence.frames().read([index])[0], width)
+        image = sequence.frames().read([index])[0]
+        row = panels(sequence, results, index, image, width)
         rows.append(titled(row, f"{sequence.name}, frame {sequence.frame_names[index]}"))
 
     with atomic_write(path) as file:

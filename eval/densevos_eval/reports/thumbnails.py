@@ -1,5 +1,7 @@
 """Small pictures of one frame: truth, prediction, and where they disagree; as data URIs."""
 
+# Shapes: H x W pixels of a frame; frames and pictures are [H,W,3] uint8 RGB, masks [H,W] ids.
+
 import base64
 import io
 from collections.abc import Mapping
@@ -18,6 +20,8 @@ from densevos_eval.sequences.sequence import VideoSequence, merged
 
 WIDTH = 320
 QUALITY = 80
+
+# Colours of the pixels in which prediction and truth differ.
 MISSED = (255, 176, 0)
 FALSE = (0, 158, 255)
 SWAPPED = (220, 38, 127)
@@ -39,65 +43,90 @@ def thumbnails(
     ignore_void: bool,
     own_ids: bool,
 ) -> list[Picture]:
-    """Truth, masks of every result (title -> folder), disagreement of the first with the truth,
-    close to the objects.
+    """Pictures of one frame, cut to its objects: truth, each result, and the first result's errors.
 
-    frame: name of the frame. ignore_void: pixels of 255 in the truth are no object. own_ids: the
-    results number objects as they like, so that only object and background are told apart.
+    Args:
+        sequence: The sequence, with its truth.
+        results: Title -> folder of masks.
+        frame: Name of the frame.
+        ignore_void: Pixels of 255 in the truth are no object.
+        own_ids: Results number objects freely, so that errors show object against background only.
     """
     index = sequence.frame_names.index(frame)
     image = open_frames(sequence.source).read([index])[0]
     truth = _ids(sequence.reader(sequence.truth[index]), sequence, image)
     void = (truth == VOID) & ignore_void
     truth = np.where(void, 0, truth)
-    masks = {
-        title: np.where(
-            void, 0, _ids(read_mask(mask_file(folder / sequence.name, frame)), sequence, image)
-        )
-        for title, folder in results.items()
-    }
+
+    masks = {}
+    for title, folder in results.items():
+        mask = read_mask(mask_file(folder / sequence.name, frame))
+        masks[title] = np.where(void, 0, _ids(mask, sequence, image))
+
+    # A result titled "truth" would replace the picture of the truth.
     shown = {"truth": overlay(image, truth)}
-    shown |= {title: overlay(image, ids) for title, ids in masks.items()}
-    first = next(iter(masks.values()))
+    for title, ids in masks.items():
+        shown[title] = overlay(image, ids)
+
+    first_title = next(iter(results))
+    first = masks[first_title]
     pair = (merged(truth), merged(first)) if own_ids else (truth, first)
-    shown[f"{next(iter(results))} against truth"] = disagreement(image, *pair)
-    part = close_up(np.logical_or.reduce([truth > 0, *(ids > 0 for ids in masks.values())]))
+    shown[f"{first_title} against truth"] = disagreement(image, *pair)
+
+    objects = [truth > 0]
+    objects += [ids > 0 for ids in masks.values()]
+    part = close_up(np.logical_or.reduce(objects))
 
     return [Picture(title=title, data=data_uri(picture[part])) for title, picture in shown.items()]
 
 
 def close_up(objects: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the part to show, in the shape of the frame: `objects` [H,W] bool with
-    room around them.
+    """The part of a frame that shows all objects with some room around them.
 
-    The part is at least a third of the frame wide, so that one still sees where it is.
+    The part has the frame's aspect ratio and at least a third of its width, so that the reader sees
+    where it is.
+
+    Args:
+        objects: [H,W] bool.
+
+    Returns:
+        Rows and columns of the part.
     """
     if not objects.any():
         return slice(None), slice(None)
 
+    # First and last row with objects, then first and last column.
     bounds = [np.flatnonzero(objects.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    extent = max(
-        (last - first + 1) / side for (first, last), side in zip(bounds, objects.shape, strict=True)
-    )
-    share = min(1.0, max(1 / 3, 1.4 * extent))
-    starts_and_sizes = []
+    extents = []
+    for (first, last), side in zip(bounds, objects.shape, strict=True):
+        extents.append((last - first + 1) / side)
 
+    share = min(1.0, max(1 / 3, 1.4 * max(extents)))
+    parts = []
     for (first, last), side in zip(bounds, objects.shape, strict=True):
         size = max(1, round(share * side))
-        starts_and_sizes.append(
-            (int(np.clip((first + last + 1 - size) // 2, 0, side - size)), size)
-        )
+        # Centred on the objects, and moved inwards at the border of the frame.
+        start = int(np.clip((first + last + 1 - size) // 2, 0, side - size))
+        parts.append(slice(start, start + size))
 
-    rows, columns = (slice(start, start + size) for start, size in starts_and_sizes)
+    rows, columns = parts
     return rows, columns
 
 
 def disagreement(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """The frame [H,W,3] pale and grey, with pixels [H,W] of missed, false and swapped objects in
-    colour.
+    """The frame pale and grey, with missed, false and swapped pixels in colour.
+
+    Args:
+        frame: [H,W,3] uint8 RGB.
+        truth: Ids [H,W].
+        prediction: Ids [H,W].
+
+    Returns:
+        A picture [H,W,3] uint8.
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     picture = np.repeat((96 + grey * 0.4).astype(np.uint8)[..., None], 3, axis=2)
+
     differ = truth != prediction
     picture[differ & (prediction == 0)] = MISSED
     picture[differ & (truth == 0)] = FALSE
@@ -107,7 +136,7 @@ def disagreement(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """The picture [H,W,3] uint8, 320 pixels wide, as a JPEG inside a URI."""
+    """A picture [H,W,3] uint8, scaled to a width of 320 pixels, as a JPEG inside a URI."""
     height, width = picture.shape[:2]
     small = scaled_to(picture, max(1, round(height * WIDTH / width)))
     file = io.BytesIO()
@@ -117,9 +146,7 @@ def data_uri(picture: np.ndarray) -> str:
 
 
 def _ids(ids: np.ndarray, sequence: VideoSequence, frame: np.ndarray) -> np.ndarray:
-    """The mask at the size of its frame: in some benchmarks they differ, which scoring has
-    checked.
-    """
+    """The mask at the size of its frame; some benchmarks have masks of other sizes."""
     if ids.shape != frame.shape[:2]:
         ids = cv2.resize(ids, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 

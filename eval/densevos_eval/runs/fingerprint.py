@@ -1,4 +1,4 @@
-"""What files and sequences are, in a few bytes: two that differ have different fingerprints."""
+"""Fingerprints of files and sequences: hashes that differ if anything that counts differs."""
 
 import hashlib
 import json
@@ -14,13 +14,12 @@ from densevos_eval.sequences.annotations import IdReader
 from densevos_eval.sequences.joints import FILE
 from densevos_eval.sequences.sequence import VideoSequence, read_given
 
-FILES = {
-    "source",
-    "given",
-    "truth",
-    "joints",
-}  # the fields of a Sequence that say where its files lie
-ONLY_SCORED = {"leaves", "groups", "annotation_size"}  # those that no method sees
+# Fields of a VideoSequence that say where its files are: their content counts, not their place.
+FILES = {"source", "given", "truth", "joints"}
+
+# Fields that only scoring uses: masks do not depend on them.
+ONLY_SCORED = {"leaves", "groups", "annotation_size"}
+
 USUAL: dict[str, Any] = {
     "leaves": {},
     "groups": {},
@@ -28,86 +27,117 @@ USUAL: dict[str, Any] = {
     "both_ways": False,
     "reader": IdReader(),
 }
-"""Fields that are left out where they have these values, so that runs of older versions can be
-resumed.
-"""
+"""Newer fields, which are left out if they have these values: runs of versions without these
+fields can then be resumed."""
 
 
 class UnreadableError(InputError):
-    """A file is there and cannot be read; what else it belongs to may be in order."""
+    """A file exists but cannot be read; all other sequences may still be usable."""
 
 
 def fingerprint(files: Iterable[Path], facts: object = None) -> str:
-    """SHA-256 over the names and the content of the files, in this order, and over `facts` as JSON.
+    """Hash files and facts with SHA-256.
 
-    Raises UnreadableError for a file that is there and cannot be read.
+    Args:
+        files: Their names and contents are hashed, in this order. Missing files are allowed.
+        facts: Anything that JSON takes; other objects are hashed as their text.
+
+    Returns:
+        The hash in hexadecimal digits.
+
+    Raises:
+        UnreadableError: A file exists but cannot be read.
     """
-    whole = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for file in files:
-        whole.update(name_bytes(f"\n{file.name} {_content(file)}"))
+        digest.update(name_bytes(f"\n{file.name} {_content(file)}"))
 
-    return whole.hexdigest()
+    return digest.hexdigest()
 
 
 def input_fingerprint(sequence: VideoSequence) -> str:
-    """Of all that is handed to a method: frames, given masks or joints, and which frames and
-    objects are meant.
-    """
-    frames = image_files(sequence.source) if sequence.source.is_dir() else [sequence.source]
-    given = [
-        file for _, path in sorted(sequence.given.items()) for file in sequence.reader.files(path)
-    ]
-    facts = {
-        name: value for name, value in sequence_facts(sequence).items() if name not in ONLY_SCORED
-    }
+    """The fingerprint of everything that a method sees of a sequence.
 
-    return fingerprint([*frames, *given, *([sequence.joints] if sequence.joints else [])], facts)
+    It covers the frames, the given masks or joints, and the facts about frames and objects.
+    """
+    files = [sequence.source]
+    if sequence.source.is_dir():
+        files = list(image_files(sequence.source))
+
+    for _, path in sorted(sequence.given.items()):
+        files += sequence.reader.files(path)
+
+    if sequence.joints:
+        files.append(sequence.joints)
+
+    facts = {}
+    for name, value in sequence_facts(sequence).items():
+        if name not in ONLY_SCORED:
+            facts[name] = value
+
+    return fingerprint(files, facts)
 
 
 def footage_fingerprint(sequence: VideoSequence) -> str:
-    """Of all that `input_fingerprint` is of, but for the given masks."""
+    """The fingerprint of a sequence's inputs without its given masks; see `input_fingerprint`."""
     return input_fingerprint(replace(sequence, given={}, both_ways=False))
 
 
 def given_fingerprints(sequence: VideoSequence) -> dict[int, str]:
-    """SHA-256 of the ids [H,W] of each given mask, by its frame, however the mask is stored."""
-    return {
-        frame: hashlib.sha256(ids.tobytes()).hexdigest()
-        for frame, ids in read_given(sequence).items()
-    }
+    """Index of each given frame -> SHA-256 of its ids [H,W], however the mask is stored."""
+    hashes = {}
+    for frame, ids in read_given(sequence).items():
+        hashes[frame] = hashlib.sha256(ids.tobytes()).hexdigest()
+
+    return hashes
 
 
 def truth_fingerprint(sequence: VideoSequence) -> str:
-    """Of the annotations that a sequence is scored against."""
+    """The fingerprint of the annotations that a sequence is scored against."""
     if sequence.joints:
         return fingerprint([sequence.joints])
 
+    # Without a list of annotated frames, all of them are.
     annotated = sequence.annotated or range(len(sequence.truth))
-    return fingerprint(file for t in annotated for file in sequence.reader.files(sequence.truth[t]))
+    files: list[Path] = []
+    for t in annotated:
+        files += sequence.reader.files(sequence.truth[t])
+
+    return fingerprint(files)
 
 
 def masks_fingerprint(folder: Path, frames: Iterable[str]) -> str:
-    """Of a sequence's masks FOLDER/FRAME.png of these frames, or of its joints where no frames are
-    named.
+    """The fingerprint of a sequence's results.
+
+    Args:
+        folder: The sequence's own folder.
+        frames: Names of the frames whose masks FOLDER/FRAME.png count; empty for results that are
+            joints.
     """
     return fingerprint([mask_file(folder, frame) for frame in frames] or [folder / FILE])
 
 
 def sequence_facts(sequence: VideoSequence) -> dict[str, Any]:
-    """What a sequence is but for its files."""
-    facts = {
-        field.name: getattr(sequence, field.name)
-        for field in fields(sequence)
-        if field.name not in FILES
-    }
-    told = {
-        name: value for name, value in facts.items() if name not in USUAL or value != USUAL[name]
-    }
+    """Everything about a sequence except its files, by name of the field.
 
-    return {**told, "given": sorted(sequence.given)}
+    `given` lists the indices of the frames with given masks.
+    """
+    facts = {}
+    for field in fields(sequence):
+        name = field.name
+        if name in FILES:
+            continue
+
+        value = getattr(sequence, name)
+        if name not in USUAL or value != USUAL[name]:
+            facts[name] = value
+
+    facts["given"] = sorted(sequence.given)
+    return facts
 
 
 def _content(file: Path) -> str:
+    """The hash of a file's content, or a word that is no hash if the file is missing."""
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

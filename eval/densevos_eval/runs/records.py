@@ -1,8 +1,7 @@
-"""What a folder of masks was made with: OUT/propagation.json, and a hidden record of every sequence
-that is whole.
+"""What a folder of masks was made with: OUT/propagation.json, and a record of each sequence.
 
-A record is written last; without one, or when the files are others than it says, a sequence is not
-whole.
+The hidden record of a sequence is written last. A sequence without record, or with files that
+differ from it, is incomplete.
 """
 
 import json
@@ -25,18 +24,19 @@ from densevos_eval.runs.fingerprint import (
 from densevos_eval.sequences.sequence import VideoSequence
 
 FILE = "propagation.json"
-SEGMENTED = "segment.json"  # where masks hold classes
+SEGMENTED = "segment.json"
+"""Instead of `FILE`, if masks hold classes."""
+
 RECORDS = ".propagation"
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierResult:
-    """The complete result of an earlier run with the same frames and settings, but other given
-    masks.
+    """The complete result of an earlier run that differs only in the given masks.
 
-    folder: Its files.
-    given: The fingerprints of the masks that were given then, see `given_fingerprints`.
+    folder: The folder of its files.
+    given: Fingerprints of the masks that were given then; see `given_fingerprints`.
     """
 
     folder: Path
@@ -52,54 +52,87 @@ def begin(
     inputs: list[Path],
     file: str = FILE,
 ) -> None:
-    """Make the folder of a run with these settings, or check that the run in it has the same ones.
+    """Make the folder of a run, or check that the run in it has the same settings.
 
-    inputs: what is read; neither `overwrite` nor new results of the same name may delete it.
-    file: name of the file in it that holds the settings.
-    Raises InputError when the folder holds files that are not to be touched, or a run with other
-    settings.
+    Args:
+        out: The folder.
+        settings: The settings of the run.
+        overwrite: Whether to empty the folder first.
+        resume: Whether to continue the run in the folder, if there is one.
+        inputs: Files and folders that the run reads. They must not lie in the folder, where they
+            could be deleted or replaced.
+        file: Name of the file in the folder that holds the settings.
+
+    Raises:
+        InputError: The folder holds files that must not be touched, or a run with other settings.
     """
-    kept = out / file
-    check_choice(kept, overwrite=overwrite, resume=resume)
-    if not (resume and kept.is_file()):
+    recorded = out / file
+    check_choice(recorded, overwrite=overwrite, resume=resume)
+    if not (resume and recorded.is_file()):
         new_folder(out, overwrite=overwrite, inputs=inputs)
-        write_json(kept, settings)
+        write_json(recorded, settings)
 
     for source in inputs:
         if source.resolve().is_relative_to(out.resolve()):
             raise InputError(f"{out}: holds {source}, which is read; choose another --out")
 
-    check_same_settings(kept, settings, "pass the same, or choose another --out")
+    check_same_settings(recorded, settings, "pass the same, or choose another --out")
 
 
 def check_choice(kept: Path, *, overwrite: bool, resume: bool) -> None:
-    """Raise InputError if the file `kept` holds a run's settings, and it is not clear what becomes
-    of that run.
+    """Check that the user has chosen what happens to a run that already exists.
+
+    Args:
+        kept: The file that holds the settings of that run; it may be missing.
+        overwrite: Whether to delete the run.
+        resume: Whether to continue it.
+
+    Raises:
+        InputError: Both were chosen, or neither although there is a run.
     """
     if overwrite and resume:
         raise InputError("--overwrite: deletes what --resume and --shard go on with; leave it out")
     if kept.is_file() and not (overwrite or resume):
         raise InputError(
-            f"{kept.parent}: holds a run; pass --resume to go on with it, --overwrite, or choose another --out"
+            f"{kept.parent}: holds a run;"
+            " pass --resume to go on with it, --overwrite, or choose another --out"
         )
 
 
 def check_same_settings(file: Path, settings: Settings, hint: str) -> None:
-    """Raise InputError that names what differs unless the run recorded in `file` has these
-    settings.
-    """
-    there, here = _flat(read_settings(file)), _flat(json.loads(json.dumps(settings)))
-    if there.get("weights") == here.get("weights") is not None:
-        for name in {"encoder", "model"} & there.keys() & here.keys():
-            there[name] = here[name]  # The same file may lie elsewhere.
+    """Check that a run has these settings.
 
-    for name in sorted(there.keys() | here.keys()):
-        if there.get(name) != here.get(name):
-            raise InputError(f"{file}: has {name} {there.get(name)}, not {here.get(name)}; {hint}")
+    Args:
+        file: The record of the run.
+        settings: The settings to compare with.
+        hint: What the user can do if they differ.
+
+    Raises:
+        InputError: A setting differs; the message names it.
+    """
+    recorded = _flat(read_settings(file))
+    # Through JSON and back, so that tuples compare equal to the lists of the record.
+    wanted = _flat(json.loads(json.dumps(settings)))
+
+    # Equal fingerprints of the weights: it is the same encoder, though its file may have moved.
+    weights = wanted.get("weights")
+    if weights is not None and recorded.get("weights") == weights:
+        for name in ("encoder", "model"):
+            if name in recorded and name in wanted:
+                recorded[name] = wanted[name]
+
+    for name in sorted(recorded.keys() | wanted.keys()):
+        before, now = recorded.get(name), wanted.get(name)
+        if before != now:
+            raise InputError(f"{file}: has {name} {before}, not {now}; {hint}")
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """What `begin` wrote; InputError when it is missing or damaged."""
+    """The settings of a run, as `begin` wrote them.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -119,51 +152,63 @@ def read_settings(file: Path) -> dict[str, Any]:
     return settings
 
 
-def is_whole(out: Path, sequence: VideoSequence) -> bool:
-    """Whether all files of the sequence are in `out`, as they were written.
+def is_complete(out: Path, sequence: VideoSequence) -> bool:
+    """Whether all files of a sequence are in OUT/SEQUENCE, unchanged since they were written.
 
-    Raises InputError when they were made from other frames or given masks.
+    Raises:
+        InputError: They were made from other frames or given masks.
     """
     record = _read_record(out, sequence)
     if record is None:
         return False
+
     if record["inputs"] != input_fingerprint(sequence):
         raise InputError(
-            f"{out / sequence.name}: was made from other frames or given masks than are in {sequence.source} now;"
-            " pass --overwrite, or choose another --out"
+            f"{out / sequence.name}: was made from other frames or given masks than are in"
+            f" {sequence.source} now; pass --overwrite, or choose another --out"
         )
 
     return bool(record["files"] == _files_fingerprint(out / sequence.name))
 
 
 def earlier_result(out: Path, sequence: VideoSequence) -> EarlierResult | None:
-    """What lies in `out` of the user's own video, if only its given masks have changed since; else
-    None.
+    """The result in OUT/SEQUENCE of the user's own video, if only its given masks have changed.
+
+    Returns:
+        The result; None if it is incomplete, if nothing has changed, or if anything else has.
     """
     record = _read_record(out, sequence)
     folder = out / sequence.name
+    if record is None or not record.get("given"):
+        return None
+
+    # Hashing the inputs is cheaper than hashing all results, so it comes first.
     if (
-        record is None
-        or not record.get("given")
-        or record["inputs"] == input_fingerprint(sequence)
+        record["inputs"] == input_fingerprint(sequence)
         or record.get("footage") != footage_fingerprint(sequence)
         or record["files"] != _files_fingerprint(folder)
     ):
         return None
 
-    return EarlierResult(
-        folder=folder, given={int(frame): mask for frame, mask in record["given"].items()}
-    )
+    # JSON has only strings as keys.
+    given = {int(frame): mask for frame, mask in record["given"].items()}
+    return EarlierResult(folder=folder, given=given)
 
 
 @contextmanager
 def written_sequence(out: Path, sequence: VideoSequence, *, keep: bool = False) -> Iterator[Path]:
-    """A hidden folder for the files of the sequence; when the block ends well it becomes
-    OUT/SEQUENCE.
+    """A context with a hidden folder for the files of a sequence, which becomes OUT/SEQUENCE.
 
-    When the block fails it is removed. What a killed process left of it is replaced.
-    keep: What lies in OUT/SEQUENCE stays until then; otherwise it is deleted first.
+    The folder is renamed when the block ends, or removed if the block fails. If a killed process
+    left such a folder, it is replaced.
+
+    Args:
+        out: Folder of the run.
+        sequence: The sequence.
+        keep: Whether earlier files in OUT/SEQUENCE stay until the block ends; otherwise they are
+            deleted first.
     """
+    # Inputs that change during the work must not be recorded as those of the result.
     start, inputs = time.perf_counter(), input_fingerprint(sequence)
     folder, record = out / sequence.name, _record(out, sequence)
     aside = folder.with_name(f".{folder.name}.part")
@@ -186,10 +231,14 @@ def written_sequence(out: Path, sequence: VideoSequence, *, keep: bool = False) 
 def write_record(
     out: Path, sequence: VideoSequence, *, seconds: float, inputs: str | None = None
 ) -> None:
-    """Note that OUT/SEQUENCE is complete.
+    """Record that OUT/SEQUENCE is complete.
 
-    seconds: How long it took. inputs: The `input_fingerprint` from before the work, if somebody may
-    have changed them.
+    Args:
+        out: Folder of the run.
+        sequence: The sequence.
+        seconds: How long it took.
+        inputs: The `input_fingerprint` from before the work; None if the inputs cannot have
+            changed since.
     """
     folder, record = out / sequence.name, _record(out, sequence)
     record.parent.mkdir(parents=True, exist_ok=True)
@@ -199,6 +248,7 @@ def write_record(
         "frames": len(sequence.frame_names),
         "seconds": round(seconds, 2),
     }
+    # The user's own video can be corrected: other given masks change only some of its frames.
     if sequence.painted and sequence.given:
         facts["footage"] = footage_fingerprint(sequence)
         facts["given"] = given_fingerprints(sequence)
@@ -207,7 +257,7 @@ def write_record(
 
 
 def forget_record(out: Path, sequence: VideoSequence) -> None:
-    """Note that OUT/SEQUENCE is being changed, and not complete."""
+    """Delete the record of OUT/SEQUENCE, which is incomplete while its files are changed."""
     _record(out, sequence).unlink(missing_ok=True)
 
 
@@ -218,13 +268,14 @@ def _read_record(out: Path, sequence: VideoSequence) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
 
-    return record if isinstance(record, dict) and {"inputs", "files"} <= record.keys() else None
+    if not isinstance(record, dict) or not {"inputs", "files"} <= record.keys():
+        return None
+
+    return record
 
 
 def _delete(record: Path, folder: Path) -> None:
-    """Delete the files of a sequence, its record first, so that no record is of what is half
-    deleted.
-    """
+    """Delete a sequence, its record first: no record may vouch for files that are half deleted."""
     record.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -234,14 +285,18 @@ def _record(out: Path, sequence: VideoSequence) -> Path:
 
 
 def _files_fingerprint(folder: Path) -> str:
+    """The fingerprint of all files of a folder, with their paths in it."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return fingerprint(files, [str(file.relative_to(folder)) for file in files])
 
 
 def _flat(settings: Settings) -> dict[str, Any]:
-    """Settings and those within them by name."""
+    """Settings by name; those of a group are merged into the others."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
+        if isinstance(value, dict):
+            flat.update(_flat(value))
+        else:
+            flat[name] = value
 
     return flat

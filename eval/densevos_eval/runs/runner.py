@@ -1,8 +1,8 @@
-"""The runner: masks for every sequence, whatever kind of segmentation makes them.
+"""The runner: write masks of every sequence, for all kinds of segmentation.
 
-It owns what all kinds share: the record of the settings, resuming, shards, processes and their
-threads, errors of memory, progress, the list of failures, and the movie of one's own video. A kind
-of segmentation is a `MaskWriter`.
+A kind of segmentation is a `MaskWriter`. The runner does what all kinds share: the record of the
+settings, resuming, shards, processes and their threads, errors of memory, progress, the list of
+failures, and the movie of the user's own video.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from densevos_eval.runs.records import (
     EarlierResult,
     begin,
     earlier_result,
-    is_whole,
+    is_complete,
     written_sequence,
 )
 from densevos_eval.runs.writer import CorrectingWriter, MaskWriter
@@ -49,37 +49,34 @@ def run(
     movie: bool = False,
     broken: Mapping[str, Broken] | None = None,
 ) -> None:
-    """One command of the command line: write the masks of all sequences, report, and draw the
-    movie.
+    """Run a command: write the masks of all sequences, list failures, and draw the movie.
 
     Args:
         title: Title of the progress bar.
-        sequences: All sequences, of which `options.shard` may choose a part.
-        load: Makes the writer on a device; it is sent to other processes, and called in each of
-            them.
+        sequences: All sequences; `options.shard` may choose a part of them.
+        load: Makes the writer on a device. It is sent to other processes and called in each.
         options: Where masks go, and how the run is spread, resumed and shown.
-        device: What the user asked for: auto, cpu, cuda, cuda:1, ...
-        usual_workers: Number of processes where the user names none; None: one for each GPU.
-        movie: Whether the one sequence is the user's own video, which gets a movie.
-        broken: Sequences that are known to fail, and why.
+        device: The device that the user asked for: auto, cpu, cuda, cuda:1, ...
+        usual_workers: Number of processes if the user gives none; None for one for each GPU.
+        movie: Whether the only sequence is the user's own video, which gets a movie.
+        broken: Name of each sequence that is known to fail -> reason.
 
     Raises:
         InputError: The output folder or all sequences cannot be used.
-        RunError: Some sequences have no result; they have been listed by then.
+        RunError: Some sequences have no result; they have been listed before.
     """
     from densevos_eval.base.devices import spread_over
     from densevos_eval.base.progress import frame_progress, run_header
 
     sequences = options.sequences(sequences)
-    loads: list[Load] = [
-        partial(load, place) for place in spread_over(device, options.workers or usual_workers)
-    ]
+    devices = spread_over(device, options.workers or usual_workers)
+    loads: list[Load] = [partial(load, place) for place in devices]
+    # With several processes, this writer only tells the settings.
     writer = loads[0]()
 
     frames = sum(writer.steps(sequence) for sequence in sequences)
-    header = run_header(
-        title, len(sequences), frames, writer.settings()[""], *_where(options, loads)
-    )
+    settings = writer.settings()[""]
+    header = run_header(title, len(sequences), frames, settings, *_where(options, loads))
 
     with (
         stopped_by_sigterm("go on with --resume"),
@@ -105,7 +102,7 @@ def run(
 
 
 def _where(options: RunOptions, loads: Sequence[Load]) -> list[str]:
-    """Where a run computes and writes, for its header."""
+    """The lines of a run's header that say where it computes and writes."""
     processes = [f"{len(loads)} processes"] if len(loads) > 1 else []
     return [*processes, f"into {options.out}"]
 
@@ -123,56 +120,58 @@ def write_all(
 ) -> dict[str, Broken]:
     """Write OUT/SEQUENCE/... for every sequence, and the record of the settings.
 
-    A sequence appears in `out` when it is complete. One that fails does not end the others.
+    A sequence appears in `out` when it is complete. If one fails, all others are still processed.
 
     Args:
         sequences: What to segment.
-        writer: Says how. With `loads` it only says what the settings are, and computes nothing.
+        writer: Makes the masks. With `loads` it only tells the settings, and computes nothing.
         out: Folder of the run.
-        overwrite: Empty the folder first.
-        resume: Go on with the same run: sequences that are complete are left as they are, if
-            nothing about them has changed.
-        loads: Makers of the same writer, each called in a process of its own that works on a
-            sequence at a time. The result does not depend on them.
-        broken: Sequences that are known to fail, and why.
-        on_step: Called with the sequence's name after each of its frames, and as often for those
-            passed over.
+        overwrite: Whether to empty the folder first.
+        resume: Whether to continue the same run: complete sequences are kept if nothing about them
+            has changed.
+        loads: Functions that make the same writer. Each is called in a process of its own, which
+            works on one sequence at a time. The result does not depend on them.
+        broken: Name of each sequence that is known to fail -> reason.
+        on_step: Called with the sequence's name after each of its frames, and as often for
+            sequences that are skipped.
 
     Returns:
-        The reasons of the sequences that have no result, by name.
+        Name of each sequence without result -> reason.
 
     Raises:
-        InputError: The folder cannot be used, which is found out before it is touched; or no
-            sequence has a result.
+        InputError: The folder cannot be used, and is left as it is; or no sequence has a result.
     """
+    names = [sequence.name for sequence in sequences]
     failed = dict(broken or {})
     for sequence in sequences:
         if sequence.name not in failed and (reason := writer.refusal(sequence)):
             failed[sequence.name] = reason
 
-    check_any(failed, [sequence.name for sequence in sequences])
+    # Before the folder is touched: a run without any usable sequence must not empty it.
+    check_any(failed, names)
 
     folders = _begin(sequences, writer, out, overwrite=overwrite, resume=resume)
     waiting = []
     for sequence in sequences:
-        done = False
+        is_done = False
         try:
-            done = resume and sequence.name not in failed and _is_done(writer, folders, sequence)
+            if resume and sequence.name not in failed:
+                is_done = _is_done(writer, folders, sequence)
         except UnreadableError as error:
-            failed[sequence.name] = (
-                error  # Other errors say that the run is not the same, and end it.
-            )
+            # Any other InputError means that the run is not the same one, and ends it.
+            failed[sequence.name] = error
 
-        if not done and sequence.name not in failed:
+        if not is_done and sequence.name not in failed:
             waiting.append(sequence)
             continue
 
+        # The progress bar counts the frames of all sequences.
         for _ in range(writer.steps(sequence)):
             on_step(sequence.name)
 
     processes = [partial(_in_process, load, folders, _threads(len(loads))) for load in loads]
     if processes:
-        # A long sequence begun last would keep a single process busy.
+        # Longest first: a long sequence at the end would keep one process busy and all others idle.
         waiting.sort(key=lambda sequence: -len(sequence.frame_names))
 
     write = partial(_write_sequence, writer, folders)
@@ -180,44 +179,53 @@ def write_all(
         if isinstance(outcome, BROKEN):
             failed[sequence.name] = outcome
 
-    check_any(failed, [sequence.name for sequence in sequences])
+    check_any(failed, names)
     return failed
 
 
 def _is_done(writer: MaskWriter, folders: list[Path], sequence: VideoSequence) -> bool:
-    """Whether nothing is left to do; InputError when what is there has other inputs, and cannot be
-    corrected.
-    """
+    """Whether a sequence is complete; InputError if its result has other inputs for good."""
+    # A result that the writer can correct is not final.
     if _earlier(writer, folders, sequence):
         return False
 
-    return all(is_whole(folder, sequence) for folder in folders)
+    return all(is_complete(folder, sequence) for folder in folders)
 
 
 def _earlier(
     writer: MaskWriter, folders: list[Path], sequence: VideoSequence
 ) -> EarlierResult | None:
     """The result of an earlier run with other given masks, if the writer can correct it."""
-    return earlier_result(folders[0], sequence) if isinstance(writer, CorrectingWriter) else None
+    if not isinstance(writer, CorrectingWriter):
+        return None
+
+    return earlier_result(folders[0], sequence)
 
 
 def _begin(
     sequences: list[VideoSequence], writer: MaskWriter, out: Path, *, overwrite: bool, resume: bool
 ) -> list[Path]:
-    """Make the folders of the run with the records of their settings, or check that they are of the
-    same run.
-    """
-    (_, own), *below = writer.settings().items()
-    inputs = [*writer.inputs, *(path for sequence in sequences for path in sequence.inputs)]
-    begin(out, own, overwrite=overwrite, resume=resume, inputs=inputs, file=writer.record)
-    for name, settings in below:
-        begin(out / name, settings, overwrite=False, resume=True, inputs=[], file=writer.record)
+    """Make the folders of a run with the records of their settings, or check these records."""
+    inputs = list(writer.inputs)
+    for sequence in sequences:
+        inputs += sequence.inputs
 
-    return [out, *(out / name for name, _ in below)]
+    # The run's own folder comes first, under the name "". All other folders lie in it, so they are
+    # new whenever it is.
+    (_, own_settings), *below = writer.settings().items()
+    begin(out, own_settings, overwrite=overwrite, resume=resume, inputs=inputs, file=writer.record)
+
+    folders = [out]
+    for name, settings in below:
+        folder = out / name
+        begin(folder, settings, overwrite=False, resume=True, inputs=[], file=writer.record)
+        folders.append(folder)
+
+    return folders
 
 
 def _threads(processes: int) -> int:
-    """Threads of each of so many processes; of no other process none need be counted."""
+    """Number of threads of each process; 0 if all work is done in this one."""
     if not processes:
         return 0
 
@@ -227,7 +235,7 @@ def _threads(processes: int) -> int:
 
 
 def _in_process(load: Load, folders: list[Path], threads: int) -> Function[VideoSequence, None]:
-    """What a process of its own does with every sequence."""
+    """Load the writer in another process; returns what it does with each sequence."""
     from densevos_eval.base.devices import limit_threads
 
     limit_threads(threads)
@@ -237,15 +245,18 @@ def _in_process(load: Load, folders: list[Path], threads: int) -> Function[Video
 def _write_sequence(
     writer: MaskWriter, folders: list[Path], sequence: VideoSequence, on_step: OnStep
 ) -> None:
-    import torch  # Masks are made with it in any case; what only reads this module does without.
+    """Write one sequence into all folders, or correct its earlier result."""
+    # Torch is slow to import, and commands that only parse options import this module too.
+    import torch
 
     earlier = _earlier(writer, folders, sequence)
     try:
         with ExitStack() as opened:
-            parts = [
-                opened.enter_context(written_sequence(folder, sequence, keep=earlier is not None))
-                for folder in folders
-            ]
+            parts = []
+            for folder in folders:
+                # A correction copies files of the earlier result, which must therefore stay.
+                part = written_sequence(folder, sequence, keep=earlier is not None)
+                parts.append(opened.enter_context(part))
 
             if earlier and isinstance(writer, CorrectingWriter):
                 print_notes([writer.rewrite(sequence, earlier, parts, on_step)])
@@ -256,7 +267,7 @@ def _write_sequence(
 
 
 def _write_movie(sequence: VideoSequence, options: RunOptions, *, background: bool) -> None:
-    """Draw the masks of one's own video over it, and say where both are."""
+    """Draw the masks over the user's own video, and print where both are."""
     from densevos_eval.base.progress import frame_progress
     from densevos_eval.drawing.movie import write_movie
 
@@ -264,16 +275,18 @@ def _write_movie(sequence: VideoSequence, options: RunOptions, *, background: bo
     with frame_progress(len(sequence.frame_names), "movie") as on_frame:
         write_movie(
             sequence,
-            {"": options.out},
+            {"": options.out},  # A single result without title fills the frame.
             movie,
             fps=options.fps,
             background=background,
             on_frame=lambda name: on_frame("movie"),
         )
 
-    print(
-        f"{options.out / sequence.name}: {len(sequence.written)} masks\n{movie}: the movie of them"
-    )
-    masks = [mask_file(options.out / sequence.name, name) for name in sequence.written]
+    folder = options.out / sequence.name
+    print(f"{folder}: {len(sequence.written)} masks")
+    print(f"{movie}: the movie of them")
+
+    # Empty masks are probably not what the user expects.
+    masks = [mask_file(folder, name) for name in sequence.written]
     if background and not any(read_mask(mask).any() for mask in masks):
         print(f"{sequence.name}: no object in any frame")

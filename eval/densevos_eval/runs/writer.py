@@ -13,13 +13,12 @@ Settings = Mapping[str, Any]
 
 
 class MaskWriter(Protocol):
-    """One kind of segmentation, loaded and ready: it says how one sequence becomes masks, the
-    runner does the rest.
+    """One kind of segmentation, loaded and ready: it turns one sequence into masks.
 
     record: Name of the file in the output folder that holds the settings.
-    memory_hint: What to try where the memory is too short.
+    memory_hint: What the user can try if the memory is too small.
     inputs: Files that are read besides those of the sequences.
-    background: Whether id 0 of the masks is background, which a movie leaves as it is.
+    background: Whether id 0 of the masks is background, over which a movie draws no colour.
     """
 
     @property
@@ -35,18 +34,20 @@ class MaskWriter(Protocol):
     def background(self) -> bool: ...
 
     def settings(self) -> Mapping[str, Settings]:
-        """What the files depend on besides the sequences, for each output folder.
+        """Everything that the files depend on besides the sequences, for each output folder.
 
-        Keys are folders below the run's own, "" being that folder itself, which comes first.
+        Returns:
+            Name of a folder inside the run's own -> settings. The run's own folder has the name ""
+            and comes first.
         """
         ...
 
     def refusal(self, sequence: VideoSequence) -> InputError | None:
-        """Why the sequence cannot be used, if that can be told before anything is written."""
+        """Why the sequence cannot be used; None if nothing speaks against it before it is tried."""
         ...
 
     def steps(self, sequence: VideoSequence) -> int:
-        """How often `write` calls `on_step` for this sequence."""
+        """Number of times that `write` calls `on_step` for this sequence."""
         ...
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
@@ -54,7 +55,7 @@ class MaskWriter(Protocol):
 
         Args:
             sequence: What to segment.
-            folders: An empty folder for each one that `settings` names, in that order.
+            folders: An empty folder for each key of `settings`, in that order.
             on_step: Called with the sequence's name after each frame.
 
         Raises:
@@ -64,13 +65,13 @@ class MaskWriter(Protocol):
         ...
 
     def summary(self, out: Path) -> Sequence[str]:
-        """Lines to print after the run: what lies in `out`."""
+        """Lines to print after the run, about the results in `out`."""
         ...
 
 
 @runtime_checkable
 class CorrectingWriter(Protocol):
-    """What a writer may have besides: a way to compute again only what other given masks change."""
+    """A writer that can also correct an earlier result: it redoes only what new masks change."""
 
     def rewrite(
         self,
@@ -79,10 +80,13 @@ class CorrectingWriter(Protocol):
         folders: Sequence[Path],
         on_step: OnStep,
     ) -> str:
-        """As `write`, with the same files as result; those that the masks cannot change are copied.
+        """Write the same files as `write`, but copy those that the given masks cannot change.
 
         Args:
+            sequence: What to segment.
             earlier: What an earlier run wrote with other given masks.
+            folders: An empty folder for each key of `settings`, in that order.
+            on_step: Called with the sequence's name after each frame.
 
         Returns:
             A line that says what was copied.

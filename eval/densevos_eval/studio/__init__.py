@@ -1,1 +1,1 @@
-"""The studio: mark objects of one clip in the browser, propagate, correct, export."""
+"""The studio: mark objects of one video in the browser, propagate, correct, export."""

@@ -1,6 +1,4 @@
-"""The studio's pages over HTTP: addresses, who may ask, and what answers look like. Only WSGI, no
-sockets.
-"""
+"""The studio over HTTP: addresses, permissions and answers; WSGI only, without sockets."""
 
 import hmac
 import json
@@ -25,16 +23,22 @@ PAGE = {
     "timeline.js": "text/javascript",
     "server.js": "text/javascript",
 }
+# Pages may load nothing from other sites, and other sites may not embed them.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'none'"
+    ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 LONGEST_BODY = 4_000_000
+"""Most bytes of a request."""
+
 HOSTS = ("127.0.0.1", "localhost")
 
+# The methods of `App` are named like the endpoints, after an underscore.
 ADDRESSES = Map(
     [
         Rule("/", endpoint="page", methods=["GET"]),
@@ -49,13 +53,12 @@ ADDRESSES = Map(
 
 
 class App:
-    """A WSGI application. The first part of every address is the token; who does not know it gets a
-    403.
+    """A WSGI application; every address starts with a secret token, and others are answered 403.
 
     Args:
-        session: The project that is open.
-        token: A secret, of letters that addresses may hold.
-        port: Where the server listens; None: any, for tests of the application alone.
+        session: The open project.
+        token: The secret, of characters that are valid in addresses.
+        port: Port of the server; None accepts any, for tests without server.
     """
 
     def __init__(self, session: Session, *, token: str, port: int | None = None):
@@ -74,16 +77,18 @@ class App:
         return response(environ, start_response)
 
     def _response(self, request: Request) -> Response:
+        """The answer to a request, also if something fails."""
         if not self._is_known(request):
             return Response("403: open the address that the studio has printed.\n", status=403)
 
-        _, _, rest = request.path[1:].partition("/")
+        _, _, address = request.path[1:].partition("/")
+        # Relative addresses in the page need the slash at the end.
         if request.path == f"/{self._token}":
             return Response(status=308, headers={"Location": f"/{self._token}/"})
 
         try:
             addresses = ADDRESSES.bind(
-                "studio", path_info=f"/{rest}", default_method=request.method
+                "studio", path_info=f"/{address}", default_method=request.method
             )
             endpoint, values = addresses.match()
 
@@ -94,25 +99,31 @@ class App:
             return _json({"error": str(error)}, status=409)
         except InputError as error:
             return _json({"error": str(error)}, status=400)
-        except OSError as error:  # A full disk, say, or a folder that may not be written.
+        except OSError as error:
+            # A full disk, for example, or a folder without write permission.
             return _json({"error": f"The studio cannot go on: {error}"}, status=500)
 
     def _is_known(self, request: Request) -> bool:
-        """Whether the request names this server and the token; other web sites know neither."""
+        """Whether a request names this server and the token, which other web sites do not know."""
+        # Another site could point a name of its own to this machine (DNS rebinding).
         host, _, port = request.environ.get("HTTP_HOST", "").partition(":")
         if host not in HOSTS or (self._port is not None and port != str(self._port)):
             return False
 
+        # Browsers name the site whose page sends the request.
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"http://{request.environ['HTTP_HOST']}":
             return False
 
         token = request.path[1:].partition("/")[0]
+        # Takes the same time for all wrong tokens, so that nobody can guess letter by letter.
         return hmac.compare_digest(token.encode(), self._token.encode())
 
     def _page(self, request: Request, name: str = "index.html") -> Response:
+        """A file of the page."""
         if name not in PAGE:
             raise NotFound
+
         text = (files("densevos_eval.studio") / "page" / name).read_text(encoding="utf-8")
         return Response(text, mimetype=PAGE[name])
 
@@ -131,14 +142,14 @@ class App:
         return send_file(file, request.environ, as_attachment=True)
 
     def _act(self, request: Request, action: str) -> Response:
-        """Everything that changes something, and the cut."""
+        """Everything that changes the project, and the cut."""
         body = _body(request)
         session, revision = self._session, body.get("revision")
+        # The cut changes nothing and is answered by a picture, all others by the new state.
         if action == "cut":
             mask = session.cut(self._frame_of(body), _number(body, "object"), body.get("marks"))
-            return Response(
-                mask_png(mask.astype("uint8") * 255, session.frames.view), mimetype="image/png"
-            )
+            picture = mask_png(mask.astype("uint8") * 255, session.frames.view)
+            return Response(picture, mimetype="image/png")
 
         if action == "given":
             session.accept(
@@ -167,16 +178,18 @@ class App:
         return self._checked(_number(body, "frame"))
 
     def _checked(self, frame: int) -> int:
+        """The index of a frame that exists; NotFound for any other."""
         count = len(self._session.frames)
         if not 0 <= frame < count:
             raise NotFound(f"The clip has frames 0 to {count - 1}, not {frame}.")
+
         return frame
 
 
 def _body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request. Other sites cannot send one without asking first, which nobody
-    answers.
-    """
+    """The JSON object of a request."""
+    # Before a page of another site may send this type, its browser asks the server for permission,
+    # which the studio never gives.
     if request.mimetype != "application/json":
         raise InputError("Send JSON, with the Content-Type application/json.")
 
@@ -192,16 +205,21 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _number(body: dict[str, Any], name: str) -> int:
+    """A whole number of a request; InputError for anything else."""
     value = body.get(name)
+    # In Python, True is an int.
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"{name}: must be a whole number, is {value!r:.40}")
+
     return value
 
 
 def _text(body: dict[str, Any], name: str) -> str | None:
+    """A text of a request, if it has one; InputError for anything else."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
         raise InputError(f"{name}: must be a text, is {value!r:.40}")
+
     return value
 
 

@@ -1,6 +1,4 @@
-"""Masks that are being made: each mark changes the mask that the marks before it led to, which is
-remembered.
-"""
+"""A cache of unfinished masks: each mark changes the mask that the marks before it made."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +14,7 @@ REMEMBERED = 12
 
 
 class Drafts:
-    """The last masks, by what they depend on; for several threads."""
+    """The last masks, by everything that they depend on; several threads may use it."""
 
     def __init__(self) -> None:
         self._masks: OrderedDict[tuple[Any, ...], np.ndarray] = OrderedDict()
@@ -29,13 +27,16 @@ class Drafts:
         frame: Callable[[], np.ndarray],
         before: Callable[[], np.ndarray],
     ) -> np.ndarray:
-        """The mask [H,W] bool after the marks.
+        """The mask after the marks, from the cache if it is there.
 
         Args:
-            key: What tells frames and masks apart.
-            marks: What the user has drawn, in order.
-            frame: Gives the frame [H,W,3] uint8.
-            before: Gives the mask [H,W] bool that the object had.
+            key: Identifies the frame and the mask before the marks.
+            marks: The user's marks, in order.
+            frame: Returns the frame [H,W,3] uint8.
+            before: Returns the mask [H,W] bool before the marks.
+
+        Returns:
+            A mask [H,W] bool.
         """
         if not marks:
             return before()
@@ -44,7 +45,9 @@ class Drafts:
             if (key, marks) in self._masks:
                 return self._masks[key, marks]
 
-        mask = changed(frame(), self.mask(key, marks[:-1], frame, before), marks)
+        # Computed without the lock: another thread may want a mask that is in the cache.
+        earlier = self.mask(key, marks[:-1], frame, before)
+        mask = changed(frame(), earlier, marks)
         with self._lock:
             self._masks[key, marks] = mask
             while len(self._masks) > REMEMBERED:

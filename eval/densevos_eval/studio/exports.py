@@ -1,4 +1,4 @@
-"""What a project hands on: an archive of masks, a movie, soft masks."""
+"""Exports of a project for other programs: an archive of masks, a movie, soft masks."""
 
 import re
 import shutil
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from densevos_eval.propagation.propagate import Propagation
 
 MOVIE_SIDE = 1920
-Work = tuple[int, Callable[[Job], str]]
+"""Longest side of the movie, in pixels."""
+
+ExportTask = tuple[int, Callable[[Job], str]]
+"""Number of frames of an export, and the function that makes it and returns its message."""
 
 
 class Exports:
@@ -37,23 +40,30 @@ class Exports:
         }
 
     def names(self) -> dict[str, str]:
-        """Kind and file name of the exports that are there, and as new as the masks."""
-        files = {kind: self._project.exports / name for kind, name in self._files.items()}
-        there = {
-            kind: file
-            for kind, file in files.items()
-            if file.is_file() and self._project.results.is_dir()
-        }
-        changed = self._project.results.stat().st_mtime_ns if there else 0
+        """Kind -> file name of all exports that exist and are not older than the masks."""
+        results = self._project.results
+        if not results.is_dir():
+            return {}
 
-        return {
-            kind: file.name for kind, file in there.items() if file.stat().st_mtime_ns >= changed
-        }
+        # A mask that is written changes the time of its folder.
+        changed = results.stat().st_mtime_ns
+        names = {}
+        for kind, name in self._files.items():
+            file = self._project.exports / name
+            if file.is_file() and file.stat().st_mtime_ns >= changed:
+                names[kind] = name
+
+        return names
 
     def file(self, name: str) -> Path:
-        """The file of an export; InputError for any other name."""
+        """The file of an export.
+
+        Raises:
+            InputError: There is no export of this name, or it is older than the masks.
+        """
         if name not in self.names().values():
             raise InputError(f"There is no export {name!r}.")
+
         return self._project.exports / name
 
     def job(
@@ -62,17 +72,29 @@ class Exports:
         objects: Mapping[int, TrackedObject],
         rate: float,
         loaded: "Callable[[], Propagation]",
-    ) -> Work:
-        """The number of frames of an export, and what makes it; InputError for an unknown kind."""
+    ) -> ExportTask:
+        """Prepare an export.
+
+        Args:
+            kind: "masks", "movie" or "soft".
+            objects: Id -> object.
+            rate: Frames per second of the movie.
+            loaded: Returns the encoder, which only soft masks need.
+
+        Returns:
+            The number of frames, and the function that makes the export.
+
+        Raises:
+            InputError: The kind is unknown.
+        """
         if kind not in self._files:
             raise InputError(f"There is no export {kind!r}; choose {', '.join(self._files)}.")
 
         project, file = self._project, self._project.exports / self._files[kind]
         frames = len(project.clip.frame_names)
         if kind == "masks":
-            return len(mask_files(project.results)), lambda job: write_archive(
-                project, objects, file, job
-            )
+            count = len(mask_files(project.results))
+            return count, lambda job: write_archive(project, objects, file, job)
 
         if kind == "movie":
             return frames, lambda job: write_movie(project, objects, rate, file, job)
@@ -84,32 +106,57 @@ class Exports:
 def write_archive(
     project: Project, objects: Mapping[int, TrackedObject], file: Path, job: Job
 ) -> str:
-    """Write all masks, as they are, into a zip archive, with a list of the objects."""
+    """Write all masks, as they are, into a zip archive, with a list of the objects.
+
+    Args:
+        project: The project.
+        objects: Id -> object.
+        file: The archive.
+        job: Counts the frames.
+
+    Returns:
+        A message for the user.
+    """
     masks = mask_files(project.results)
     with atomic_write(file) as opened, zipfile.ZipFile(opened, "w") as archive:
         archive.writestr("objects.txt", _listed(objects))
         for mask in masks:
-            archive.write(mask, mask.name)  # A PNG is compressed already.
+            archive.write(mask, mask.name)  # stored: a PNG is compressed already
             job.step()
 
-    return _told(file, len(masks), len(project.clip.frame_names))
+    return _message(file, len(masks), len(project.clip.frame_names))
 
 
 def write_movie(
     project: Project, objects: Mapping[int, TrackedObject], rate: float, file: Path, job: Job
 ) -> str:
-    """Draw the masks over the clip, each object in its colour; frames without a mask stay as they
-    are.
+    """Draw the masks over the clip, each object in its colour.
+
+    Frames without mask appear in the movie without colours.
+
+    Args:
+        project: The project.
+        objects: Id -> object.
+        rate: Frames per second.
+        file: The movie.
+        job: Counts the frames.
+
+    Returns:
+        A message for the user.
     """
     colours = bright_palette()
-    for one in objects.values():
-        colours[one.id] = [int(one.colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for tracked in objects.values():
+        # #rrggbb -> [r, g, b]
+        colours[tracked.id] = list(bytes.fromhex(tracked.colour.removeprefix("#")))
 
     drawn = 0
     with movie(file, rate) as writer:
         for index, frame in enumerate(iterate_frames(project.clip.frames())):
             height = round(frame.shape[0] * min(1.0, MOVIE_SIDE / max(frame.shape)))
-            picture = scaled_to(frame, height) if height != frame.shape[0] else frame
+            picture = frame
+            if height != frame.shape[0]:
+                picture = scaled_to(frame, height)
+
             ids = project.result(index)
             if ids is not None:
                 picture = overlay(picture, resized_ids(ids, picture.shape[:2]), colours=colours)
@@ -118,7 +165,7 @@ def write_movie(
             writer.append_data(even(picture))
             job.step()
 
-    return _told(file, drawn, len(project.clip.frame_names))
+    return _message(file, drawn, len(project.clip.frame_names))
 
 
 def write_soft(
@@ -128,8 +175,19 @@ def write_soft(
     file: Path,
     job: Job,
 ) -> str:
-    """Write the probability of every object as grey pictures ID-NAME/FRAME.png into a zip
-    archive.
+    """Write the probability of every object as grey pictures ID-NAME/FRAME.png into an archive.
+
+    All frames are propagated again: the project keeps only masks.
+
+    Args:
+        project: The project.
+        propagation: The encoder and all settings.
+        objects: Id -> object.
+        file: The archive.
+        job: Counts the frames.
+
+    Returns:
+        A message for the user.
     """
     from densevos_eval.studio.runner import write_soft_masks
 
@@ -143,26 +201,34 @@ def write_soft(
         with atomic_write(file) as opened, zipfile.ZipFile(opened, "w") as archive:
             archive.writestr("objects.txt", _listed(objects))
             for picture in pictures:
-                archive.write(
-                    picture, f"{_folder(int(picture.parent.name), objects)}/{picture.name}"
-                )
+                folder = _folder(int(picture.parent.name), objects)
+                archive.write(picture, f"{folder}/{picture.name}")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
     frames = len(project.clip.frame_names)
-    return _told(file, frames, frames)
+    return _message(file, frames, frames)
 
 
 def _folder(id: int, objects: Mapping[int, TrackedObject]) -> str:
-    """A name that every system takes for a folder."""
-    name = "background" if id == 0 else objects[id].name if id in objects else ""
-    return f"{id}-{re.sub(r'[^A-Za-z0-9_-]+', '-', name)}".strip("-")
+    """The folder of an object, with a name that is valid on every system."""
+    name = ""
+    if id == 0:
+        name = "background"
+    elif id in objects:
+        name = objects[id].name
+
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+    return f"{id}-{plain}".strip("-")
 
 
 def _listed(objects: Mapping[int, TrackedObject]) -> str:
-    return "".join(f"{one.id}\t{one.name}\t{one.colour}\n" for one in objects.values())
+    """One line for each object: id, name and colour."""
+    lines = [f"{tracked.id}\t{tracked.name}\t{tracked.colour}\n" for tracked in objects.values()]
+    return "".join(lines)
 
 
-def _told(file: Path, count: int, frames: int) -> str:
+def _message(file: Path, count: int, frames: int) -> str:
+    """What the page shows when an export is finished."""
     part = "" if count == frames else f" ({count} of {frames} frames have masks)"
     return f"Written: {file.name}{part}"

@@ -1,4 +1,4 @@
-"""Frames of the clip for the screen: decoded at random, a few of them remembered."""
+"""Frames of the clip for the screen: decoded in any order, with a cache of the last ones."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,12 +13,19 @@ from densevos.data.sources.source import FrameReader
 Value = TypeVar("Value")
 
 VIEW = 1600
-"""Longest side, in pixels, of frames on the screen; larger ones are shown smaller."""
+"""Longest side, in pixels, of frames on the screen; larger frames are shrunk to it."""
+
+# Sizes of the caches: decoded frames are large, JPEGs are small.
 FULL_FRAMES, PICTURES = 2, 48
 
 
 class Recent(Generic[Value]):
-    """The last values of a function, by number."""
+    """A cache of the last values of a function.
+
+    Args:
+        compute: The function, of a number.
+        count: Number of values to keep.
+    """
 
     def __init__(self, compute: Callable[[int], Value], count: int):
         self._compute = compute
@@ -26,6 +33,7 @@ class Recent(Generic[Value]):
         self._values: OrderedDict[int, Value] = OrderedDict()
 
     def get(self, number: int) -> Value:
+        """The value for a number, computed if it is not in the cache."""
         if number not in self._values:
             self._values[number] = self._compute(number)
 
@@ -37,16 +45,24 @@ class Recent(Generic[Value]):
 
 
 class Frames:
-    """Frames by index, for several threads. Decoders take one call at a time."""
+    """Frames by index; several threads may use it.
+
+    size: [H,W] of the frames.
+    view: [H,W] of the frames on the screen.
+
+    Args:
+        reader: Decodes the frames; it takes one call at a time.
+    """
 
     def __init__(self, reader: FrameReader):
         self._reader = reader
         self._lock = Lock()
         self._full = Recent(lambda index: reader.read([index])[0], FULL_FRAMES)
         self._pictures = Recent(self._encoded, PICTURES)
-        self.size = (self._full.get(0).shape[0], self._full.get(0).shape[1])
+        height, width = self._full.get(0).shape[:2]
+        self.size = (height, width)
         scale = min(1.0, VIEW / max(self.size))
-        self.view = (max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale)))
+        self.view = (max(1, round(height * scale)), max(1, round(width * scale)))
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -62,23 +78,30 @@ class Frames:
             return self._pictures.get(index)
 
     def _encoded(self, index: int) -> bytes:
+        """A frame as a JPEG; called under the lock."""
         frame = resized(self._full.get(index), self.view, cv2.INTER_AREA)
-        _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        bgr = frame[..., ::-1]  # the order of channels in OpenCV
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
         return data.tobytes()
 
 
 def mask_png(mask: np.ndarray, view: tuple[int, int]) -> bytes:
-    """A mask [H,W] uint8 as a grey PNG of the size `view`; its values are ids."""
-    _, data = cv2.imencode(
-        ".png", resized(mask, view, cv2.INTER_NEAREST), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
+    """Encode a mask as a grey PNG whose values are ids.
+
+    Args:
+        mask: Ids [H,W] uint8.
+        view: [H,W] that the mask is resized to.
+    """
+    ids = resized(mask, view, cv2.INTER_NEAREST)
+    # Little compression: the picture goes to a browser on the same machine.
+    _, data = cv2.imencode(".png", ids, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return data.tobytes()
 
 
 def resized(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
-    """The picture at [H,W] = `size`."""
-    return (
-        picture
-        if picture.shape[:2] == size
-        else cv2.resize(picture, size[::-1], interpolation=interpolation)
-    )
+    """Resize a picture [h,w,...] to [H,W] = `size`."""
+    if picture.shape[:2] == size:
+        return picture
+
+    # OpenCV takes width, height.
+    return cv2.resize(picture, size[::-1], interpolation=interpolation)

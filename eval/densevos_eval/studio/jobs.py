@@ -1,4 +1,4 @@
-"""One long piece of work at a time, in a thread: how far it is, how it ended, and how to end it."""
+"""Long work in a thread, one job at a time: its progress, its outcome, and how to cancel it."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,13 @@ class CancelledError(Exception):
 
 @dataclass(kw_only=True)
 class Job:
-    """What a thread works on. Only that thread changes it, but for `cancel`."""
+    """The state of a job. Only its thread changes it, except for `cancel`.
+
+    kind: What the job does, for the page.
+    total, done: Number of frames, and of those that are finished.
+    state: "running", "done", "cancelled" or "failed".
+    message: What came of it, for the user.
+    """
 
     kind: str
     total: int
@@ -26,25 +32,34 @@ class Job:
     _stopped: Event = field(default_factory=Event)
 
     def step(self) -> None:
-        """Count a frame; raises CancelledError when the user has ended the job."""
+        """Count a frame.
+
+        Raises:
+            CancelledError: The user has cancelled the job.
+        """
         self.done += 1
         if self._stopped.is_set():
             raise CancelledError
 
     def cancel(self) -> None:
+        """End the job after its present frame."""
         self._stopped.set()
 
     def facts(self) -> dict[str, Any]:
-        """What the page shows; `left` are seconds."""
-        seconds = time.monotonic() - self._started
-        left = (
-            seconds / self.done * (self.total - self.done)
-            if self.done and self.state == "running"
-            else None
-        )
-        names = ("kind", "total", "done", "state", "message")
+        """What the page shows; "left" is the estimate of the remaining seconds, if there is one."""
+        left = None
+        if self.done and self.state == "running":
+            seconds = time.monotonic() - self._started
+            left = seconds / self.done * (self.total - self.done)
 
-        return {**{name: getattr(self, name) for name in names}, "left": left}
+        return {
+            "kind": self.kind,
+            "total": self.total,
+            "done": self.done,
+            "state": self.state,
+            "message": self.message,
+            "left": left,
+        }
 
 
 class Worker:
@@ -56,27 +71,34 @@ class Worker:
 
     @property
     def busy(self) -> bool:
+        """Whether a job is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self, job: Job, work: Callable[[Job], str]) -> None:
-        """Begin a job; its work returns the line that says what came of it."""
+        """Start a job.
+
+        Args:
+            job: Its state.
+            work: Does the work, and returns the message for the user.
+        """
         self.job = job
         self._thread = Thread(target=_run, args=(job, work), name=job.kind)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the job, if there is one, after its frame."""
+        """End the job, if there is one, after its present frame, and wait for its end."""
         if self.job and self._thread:
             self.job.cancel()
             self._thread.join()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for the end of the job."""
+        """Wait for the end of the job, but at most this number of seconds."""
         if self._thread:
             self._thread.join(seconds)
 
 
 def _run(job: Job, work: Callable[[Job], str]) -> None:
+    """Do the work of a job in its thread, and record how it ended."""
     try:
         job.message = work(job)
         job.state = "done"
@@ -85,5 +107,6 @@ def _run(job: Job, work: Callable[[Job], str]) -> None:
         job.state = "cancelled"
     except InputError as error:
         job.message, job.state = str(error), "failed"
-    except Exception as error:  # A thread has nobody else to tell.
+    except Exception as error:
+        # Nobody catches the errors of a thread, so the page must show them.
         job.message, job.state = f"{type(error).__name__}: {error}", "failed"

@@ -1,6 +1,4 @@
-"""What a user draws over a frame to say what an object is: clicks, boxes and strokes of a brush, as
-plain data.
-"""
+"""Marks that a user draws over a frame to show an object: clicks, boxes and strokes of a brush."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +6,10 @@ from typing import Any
 
 from densevos.base.errors import InputError
 
+# Limits on requests: people draw far less, so that more is an error or an attack.
 MOST_MARKS = 2000
 MOST_PLACES = 20_000
+
 Place = tuple[float, float]
 """x, y in pixels of the frame."""
 
@@ -24,14 +24,18 @@ class Click:
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """Two opposite corners of a rectangle that holds the whole object."""
+    """Two opposite corners of a rectangle around the complete object."""
 
     corners: tuple[Place, Place]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """A line of a brush that paints the object or erases it; `radius` in pixels of the frame."""
+    """A line of a brush that paints the object (`adds`) or erases it.
+
+    places: Points of the line.
+    radius: Radius of the brush, in pixels of the frame.
+    """
 
     places: tuple[Place, ...]
     radius: float
@@ -47,17 +51,17 @@ Mark = Click | Box | Stroke | Clear
 
 
 def parse_marks(values: object, size: tuple[int, int]) -> list[Mark]:
-    """The marks that a page sent as JSON.
+    """Parse the marks that a page sends as JSON.
 
     Args:
         values: A list of `{"kind": "click", "x": 3, "y": 4, "adds": true}`,
             `{"kind": "box", "places": [[x, y], [x, y]]}`,
-            `{"kind": "brush", "places": [[x, y], ...], "radius": 5, "adds": true}` or `{"kind":
-            "clear"}`.
+            `{"kind": "brush", "places": [[x, y], ...], "radius": 5, "adds": true}` or
+            `{"kind": "clear"}`.
         size: [H,W] of the frame; places outside of it are moved to its border.
 
     Raises:
-        InputError: The values are something else.
+        InputError: The values have another form.
     """
     if not isinstance(values, list) or len(values) > MOST_MARKS:
         raise InputError(f"marks: must be a list of at most {MOST_MARKS} clicks, boxes and strokes")
@@ -88,12 +92,14 @@ def _mark(value: object, size: tuple[int, int]) -> Mark:
 
 
 def _adds(value: Mapping[str, Any]) -> bool:
+    """Whether a mark adds to the object, as it does by default."""
     return value.get("adds", True) is not False
 
 
 def _places(values: object, size: tuple[int, int]) -> tuple[Place, ...]:
     if not isinstance(values, list) or len(values) > MOST_PLACES:
         raise InputError(f"marks: places must be a list of at most {MOST_PLACES} pairs [x, y]")
+
     return tuple(_place(value, size) for value in values)
 
 
@@ -107,7 +113,9 @@ def _place(value: object, size: tuple[int, int]) -> Place:
 
 
 def _number(value: object) -> float:
-    # A NaN is not equal to itself; booleans are numbers to Python alone.
+    """A number of a mark, limited to a range that OpenCV can draw."""
+    # In Python, True is an int. NaN is the only number that is not equal to itself.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise InputError("marks: a coordinate or radius must be a number")
+
     return float(min(max(value, -1e6), 1e6))

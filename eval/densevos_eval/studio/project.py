@@ -1,9 +1,9 @@
 """A project is a folder that the command line understands.
 
 FOLDER/given/FRAME.png      marked objects, indexed PNG: what `propagate --mask` takes
-FOLDER/masks/CLIP/*.png     masks of all frames: what `propagate --out` writes and `--resume` goes
-on with FOLDER/project.json         names and colours of objects, and which masks are up to date
-FOLDER/exports/             movies and archives to hand on
+FOLDER/masks/CLIP/*.png     masks of all frames: what `propagate --out` writes and resumes
+FOLDER/project.json         names and colours of objects, and which masks are up to date
+FOLDER/exports/             movies and archives for other programs
 """
 
 import hashlib
@@ -22,20 +22,23 @@ from densevos.base.masks import read_mask, write_mask
 from densevos.base.names import mask_files
 from densevos_eval.propagation.both_ways import affected
 from densevos_eval.runs.fingerprint import given_fingerprints
-from densevos_eval.runs.records import FILE, earlier_result, is_whole
+from densevos_eval.runs.records import FILE, earlier_result, is_complete
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.sequences.sequence import VideoSequence, read_given
 
 MOST_OBJECTS = 254
 LONGEST_NAME = 60
 COLOURS = ("#ff5a5f", "#3ecf8e", "#4c9aff", "#ffc145", "#c77dff", "#2ad4d9", "#ff8fab", "#b8d435")
-"""Colours of the first objects; later ones begin again."""
+"""Colours of the first objects; later objects start again with the first colour."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedObject:
-    """An object of the clip: its id in masks, what the user calls it, and its colour on the screen,
-    `#rrggbb`.
+    """An object of the clip.
+
+    id: Its id in masks.
+    name: The user's name for it.
+    colour: Its colour on the screen, `#rrggbb`.
     """
 
     id: int
@@ -44,13 +47,22 @@ class TrackedObject:
 
 
 def new_object(id: int, name: str | None = None, colour: str | None = None) -> TrackedObject:
-    """An object, with a name and a colour where none are given.
+    """Make an object.
+
+    Args:
+        id: Its id in masks.
+        name: Its name; None for "object ID".
+        colour: Its colour `#rrggbb`; None for one of `COLOURS`.
 
     Raises:
-        InputError: The name is empty or too long, or the colour is none.
+        InputError: The name is empty or too long, or the colour has another form.
     """
-    name = f"object {id}" if name is None else " ".join(name.split())
-    colour = COLOURS[(id - 1) % len(COLOURS)] if colour is None else colour
+    if name is None:
+        name = f"object {id}"
+    if colour is None:
+        colour = COLOURS[(id - 1) % len(COLOURS)]
+
+    name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST_NAME:
         raise InputError(f"name: must have 1 to {LONGEST_NAME} letters, has {len(name)}")
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
@@ -61,7 +73,12 @@ def new_object(id: int, name: str | None = None, colour: str | None = None) -> T
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """The folder of one clip; `clip` has no given masks, see `sequence`."""
+    """The folder of one clip.
+
+    folder: The folder.
+    video: The video file or the folder of frames.
+    clip: The clip without given masks; see `sequence`.
+    """
 
     folder: Path
     video: Path
@@ -85,15 +102,28 @@ class Project:
         return self.masks / self.clip.name
 
     def sequence(self) -> VideoSequence:
-        """The clip with the masks that are given now; none is an error only of propagation."""
-        return own_video(self.video, self.given) if mask_files(self.given) else self.clip
+        """The clip with the masks that are given now, if there are any."""
+        # `own_video` rejects a folder without masks, but a new project has none.
+        if not mask_files(self.given):
+            return self.clip
+
+        return own_video(self.video, self.given)
 
     def read_given(self) -> dict[int, np.ndarray]:
-        """The given masks [H,W] uint8 by frame; InputError for files that do not fit the clip."""
+        """Index of each given frame -> mask [H,W] uint8.
+
+        Raises:
+            InputError: A file does not fit the clip.
+        """
         return read_given(self.sequence())
 
     def write_given(self, given: Mapping[int, np.ndarray], frames: Iterable[int]) -> None:
-        """Write those given masks [H,W] that have changed; a frame that has none loses its file."""
+        """Write the given masks that have changed.
+
+        Args:
+            given: Index of each given frame -> mask [H,W].
+            frames: Frames whose masks have changed; the file of a frame without mask is deleted.
+        """
         for frame in frames:
             file = self.given / f"{self.clip.frame_names[frame]}.png"
             if frame in given:
@@ -102,12 +132,20 @@ class Project:
                 file.unlink(missing_ok=True)
 
     def rewrite_given(self, given: Mapping[int, np.ndarray]) -> None:
-        """Write all given masks as indexed PNGs: what colours mean in painted ones depends on all
-        of them.
+        """Write all given masks as indexed PNGs.
+
+        In painted masks, the id of a colour depends on all masks, so that changing one of them
+        could change the ids of others.
+
+        Args:
+            given: Index of each given frame -> mask [H,W].
         """
         old = set(self.sequence().given.values())
         self.write_given(given, given)
-        for file in old - {self.given / f"{self.clip.frame_names[frame]}.png" for frame in given}:
+
+        # Painted masks may have names with other suffixes.
+        new = {self.given / f"{self.clip.frame_names[frame]}.png" for frame in given}
+        for file in old - new:
             file.unlink()
 
     def result(self, frame: int) -> np.ndarray | None:
@@ -119,8 +157,12 @@ class Project:
 def open_project(folder: Path, video: Path) -> Project:
     """Make or open the folder of a clip.
 
+    Args:
+        folder: The folder.
+        video: The video file or the folder of frames.
+
     Raises:
-        InputError: The clip cannot be read, the folder holds something else, or its masks are of
+        InputError: The clip cannot be read, the folder holds something else, or its project is of
             another clip.
     """
     clip = own_video(video, None)
@@ -128,23 +170,24 @@ def open_project(folder: Path, video: Path) -> Project:
         raise InputError(f"--out {folder}: is a file; name a folder")
     if (folder / FILE).is_file():
         raise InputError(
-            f"--out {folder}: is a folder that propagate wrote; move it into a new folder as {folder.name}/masks and"
-            " its given masks as given, and name the new folder"
+            f"--out {folder}: is a folder that propagate wrote; move it into a new folder as"
+            f" {folder.name}/masks and its given masks as given, and name the new folder"
         )
 
     project = Project(folder=folder, video=video, clip=clip)
-    strangers = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    if strangers and not any(
-        path.exists() for path in (project.given, project.masks, folder / "project.json")
-    ):
+    parts = (project.given, project.masks, folder / "project.json")
+    is_project = any(part.exists() for part in parts)
+    # Hidden files, such as those of a file manager, do not count.
+    is_used = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if is_used and not is_project:
         raise InputError(
             f"--out {folder}: holds other files, and no project of the studio; name a new folder"
         )
 
-    known = _read(project).get("clip", clip.name)
-    if known != clip.name:
+    name = _read(project).get("clip", clip.name)
+    if name != clip.name:
         raise InputError(
-            f"--out {folder}: holds the project of {known}, not of {clip.name}; name another folder"
+            f"--out {folder}: holds the project of {name}, not of {clip.name}; name another folder"
         )
 
     for part in (project.given, project.masks, project.exports):
@@ -154,12 +197,24 @@ def open_project(folder: Path, video: Path) -> Project:
 
 
 def read_objects(project: Project, given: Mapping[int, np.ndarray]) -> dict[int, TrackedObject]:
-    """The objects by id: those of project.json, and all others that given masks hold."""
+    """The objects of a project: those of project.json, and all others in the given masks.
+
+    Args:
+        project: The project.
+        given: Index of each given frame -> mask [H,W].
+
+    Returns:
+        Id -> object, in the order of ids.
+
+    Raises:
+        InputError: project.json is damaged.
+    """
     objects: dict[int, TrackedObject] = {}
     file = project.folder / "project.json"
     for entry in _read(project).get("objects", []):
         try:
-            objects[int(entry["id"])] = new_object(int(entry["id"]), entry["name"], entry["colour"])
+            id = int(entry["id"])
+            objects[id] = new_object(id, entry["name"], entry["colour"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: is damaged ({error}); correct or delete it") from error
 
@@ -171,34 +226,38 @@ def read_objects(project: Project, given: Mapping[int, np.ndarray]) -> dict[int,
 
 
 def up_to_date(project: Project) -> set[int]:
-    """The frames whose masks are what the given masks lead to, as far as the files say."""
+    """The frames whose masks follow from the present given masks, according to the files."""
     sequence = project.sequence()
     frames = len(sequence.frame_names)
     if not sequence.given:
         return set()
 
-    # What the command line did last counts first.
+    # The records of the command line come first: it may have changed masks since the studio ended.
     earlier = earlier_result(project.masks, sequence)
     if earlier:
         changed = affected(earlier.given, given_fingerprints(sequence), frames)
         return set(range(frames)) - set(changed)
 
     try:
-        if is_whole(project.masks, sequence):
+        if is_complete(project.masks, sequence):
             return set(range(frames))
     except InputError:
-        return set()  # Made from other frames.
+        # The masks were made from other frames.
+        return set()
 
-    kept = _read(project)
-    given = {int(frame): text for frame, text in kept.get("given", {}).items()}
-    fresh = {frame for start, stop in kept.get("up_to_date", []) for frame in range(start, stop)}
+    # Otherwise propagation was interrupted, and project.json tells how far it came.
+    saved = _read(project)
+    fresh: set[int] = set()
+    for start, stop in saved.get("up_to_date", []):
+        fresh.update(range(start, stop))
+
+    exist = set()
+    for frame, name in enumerate(sequence.frame_names):
+        if (project.results / f"{name}.png").is_file():
+            exist.add(frame)
+
+    given = {int(frame): text for frame, text in saved.get("given", {}).items()}
     changed = affected(given, given_fingerprints(sequence), frames)
-    exist = {
-        frame
-        for frame, name in enumerate(sequence.frame_names)
-        if (project.results / f"{name}.png").is_file()
-    }
-
     return (fresh & exist) - set(changed)
 
 
@@ -208,10 +267,17 @@ def save(
     given: Mapping[int, np.ndarray],
     fresh: Iterable[int],
 ) -> None:
-    """Write project.json."""
+    """Write project.json.
+
+    Args:
+        project: The project.
+        objects: Id -> object.
+        given: Index of each given frame -> mask [H,W].
+        fresh: Frames whose masks are up to date.
+    """
     value = {
         "clip": project.clip.name,
-        "objects": [asdict(one) for one in objects.values()],
+        "objects": [asdict(tracked) for tracked in objects.values()],
         "given": fingerprints(given),
         "up_to_date": stretches(fresh),
     }
@@ -219,14 +285,16 @@ def save(
 
 
 def fingerprints(given: Mapping[int, np.ndarray]) -> dict[int, str]:
-    """What tells given masks [H,W] apart, by frame; as `given_fingerprints` has it of their
-    files.
+    """The fingerprints of masks in memory, equal to those of `given_fingerprints` from files.
+
+    Args:
+        given: Index of each given frame -> mask [H,W].
     """
     return {frame: hashlib.sha256(ids.tobytes()).hexdigest() for frame, ids in given.items()}
 
 
 def stretches(frames: Iterable[int]) -> list[list[int]]:
-    """Runs [start, stop) of numbers that follow one another.
+    """Group numbers into runs [start, stop) of consecutive ones.
 
     >>> stretches([5, 0, 1, 2])
     [[0, 3], [5, 6]]
@@ -242,6 +310,7 @@ def stretches(frames: Iterable[int]) -> list[list[int]]:
 
 
 def _read(project: Project) -> dict[str, Any]:
+    """The content of project.json; empty if the project is new."""
     file = project.folder / "project.json"
     try:
         value = json.loads(file.read_text(encoding="utf-8"))

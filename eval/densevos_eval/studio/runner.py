@@ -1,6 +1,4 @@
-"""Propagation of a project: `Propagator` over the frames whose masks are missing or out of date,
-and no others.
-"""
+"""Propagation of a project, only over frames whose masks are missing or out of date."""
 
 import shutil
 import time
@@ -23,9 +21,7 @@ OnFrame = Callable[[int], None]
 
 
 def has_same_settings(project: Project, propagation: Propagation) -> bool:
-    """Whether masks of the project, if it has any, were made with this encoder and these
-    settings.
-    """
+    """Whether the masks of a project were made with this encoder and these settings."""
     try:
         check_same_settings(project.masks / FILE, propagation.settings()[""], "")
     except InputError:
@@ -35,25 +31,36 @@ def has_same_settings(project: Project, propagation: Propagation) -> bool:
 
 
 def waiting(project: Project, fresh: Collection[int]) -> list[tuple[Span, int]]:
-    """The ways that propagation has to go, and the first frame of each whose mask is missing or out
-    of date.
+    """The spans of frames that must be propagated.
+
+    Args:
+        project: The clip and its given masks.
+        fresh: Frames whose masks are up to date.
+
+    Returns:
+        Each span, with its first frame whose mask is missing or out of date.
     """
     sequence = project.sequence()
     ways = []
     for span in plan(sequence.given, len(sequence.frame_names)):
-        first = next((frame for frame in span.written if frame not in fresh), None)
-        if first is not None:
-            ways.append((span, first))
+        missing = [frame for frame in span.written if frame not in fresh]
+        if missing:
+            ways.append((span, missing[0]))
 
     return ways
 
 
 def steps(ways: list[tuple[Span, int]]) -> int:
-    """The number of frames that `propagate` counts, if all that came before is remembered."""
-    return sum(
-        len(range(first, span.stop, span.step)) if span.step == 1 else len(span.written)
-        for span, first in ways
-    )
+    """The number of frames that `propagate` counts, if the state before each span is available."""
+    count = 0
+    for span, first in ways:
+        # Only forward spans can start in their middle.
+        if span.step == 1:
+            count += len(range(first, span.stop, span.step))
+        else:
+            count += len(span.written)
+
+    return count
 
 
 def propagate(
@@ -61,14 +68,14 @@ def propagate(
 ) -> None:
     """Write the masks of all frames that are not up to date.
 
-    Masks appear one by one, so that the user can look at them and stop. The frames before a
+    Masks appear one by one, so that the user can look at them and stop. Masks of frames before a
     correction are kept.
 
     Args:
         project: The clip and its given masks.
         propagation: The encoder and all settings.
         fresh: Frames whose masks are up to date.
-        on_frame: Called with each frame whose mask is written; what it raises ends the work.
+        on_frame: Called with each frame whose mask is written; an exception of it ends the work.
 
     Raises:
         InputError: No mask is given, or one does not fit.
@@ -80,11 +87,13 @@ def propagate(
             "No object is marked yet: choose a frame, click the object and press Accept."
         )
 
+    # Masks of other settings are of no use.
     if not has_same_settings(project, propagation):
         fresh = ()
         shutil.rmtree(project.results, ignore_errors=True)
         write_json(project.masks / FILE, propagation.settings()[""])
 
+    # Without record, an interrupted run is incomplete for the command line too.
     forget_record(project.masks, sequence)
     project.results.mkdir(parents=True, exist_ok=True)
     for span, first in waiting(project, fresh):
@@ -96,11 +105,10 @@ def propagate(
         )
         recalled = recalled_frames(span, first, given, propagation.config.context)
 
-        if (
-            first > span.start
-            and propagator.recalls
-            and has_state(sequence, project.results, recalled)
-        ):
+        # The soft labels of earlier frames are read from disk if they were kept; otherwise the span
+        # is propagated from its start.
+        can_recall = first > span.start and propagator.recalls
+        if can_recall and has_state(sequence, project.results, recalled):
             recall(propagator, sequence, project.results, recalled, given, span=span, until=first)
             span = replace(span, start=first)
 
@@ -111,15 +119,20 @@ def propagate(
 
 
 def _next(frames: Iterator[int], on_frame: OnFrame, name: str) -> None:
-    """The next frame of a way has its mask."""
+    """Report the next frame of a span; `name` is the sequence's, which the studio does not need."""
     on_frame(next(frames))
 
 
 def write_soft_masks(
     project: Project, propagation: Propagation, folder: Path, on_frame: Callable[[str], None]
 ) -> None:
-    """Write FOLDER/probabilities/ID/FRAME.png of all frames; takes as long as propagating all of
-    them.
+    """Write FOLDER/probabilities/ID/FRAME.png of all frames, which are propagated again.
+
+    Args:
+        project: The clip and its given masks.
+        propagation: The encoder and all settings.
+        folder: Where the pictures go.
+        on_frame: Called with the sequence's name after each frame.
     """
     propagation = replace(propagation, probabilities=True)
     propagation.write(project.sequence(), [folder], on_frame)

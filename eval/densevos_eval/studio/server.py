@@ -1,5 +1,6 @@
-"""The studio on this machine: a project, a server on loopback, a browser, and an encoder that is
-loaded meanwhile.
+"""The command `studio`: a server on this machine, a browser, and an encoder.
+
+The server listens on loopback only. The encoder is loaded while the page is already open.
 """
 
 import secrets
@@ -26,10 +27,10 @@ HOST = "127.0.0.1"
 
 
 class _Quiet(WSGIRequestHandler):
-    """Writes no line for each request: they hold the token."""
+    """Writes no log: every request contains the secret token."""
 
     def log(self, type: str, message: str, *args: object) -> None:
-        pass
+        """Write nothing."""
 
 
 def serve(
@@ -48,12 +49,12 @@ def serve(
     Args:
         video: A video file or a folder of frames.
         out: The folder of the project.
-        load: Makes the encoder ready; called when the page can be opened already.
-        encoder: How the user calls the encoder.
-        port: Where to listen; None: at any free port.
-        browser: Open the page in the user's browser.
+        load: Loads the encoder; called when the page can already be opened.
+        encoder: Name of the encoder, as on the command line.
+        port: Port to listen on; None for any free one.
+        browser: Whether to open the page in the user's browser.
         ended: Ends the server when it is set, as Ctrl-C does.
-        on_address: Gets the address with its token.
+        on_address: Called with the address, which contains the token.
 
     Raises:
         InputError: Clip, folder, port or encoder cannot be used.
@@ -68,7 +69,7 @@ def serve(
             session.ready(load())
             (ended or Event()).wait()
         except KeyboardInterrupt:
-            print()
+            print()  # The terminal shows ^C in this line.
         finally:
             session.close()
 
@@ -77,7 +78,18 @@ def serve(
 
 @contextmanager
 def listening(session: Session, port: int | None = None) -> Iterator[str]:
-    """A server in threads of this process, on loopback alone; gives its address."""
+    """A context with a running server in threads of this process, on loopback only.
+
+    Args:
+        session: The project to show.
+        port: Port to listen on; None for any free one.
+
+    Yields:
+        The address of the page.
+
+    Raises:
+        InputError: The port cannot be used.
+    """
     token = secrets.token_urlsafe(16)
     server = _bound(port)
     server.app = App(session, token=token, port=server.port)
@@ -93,13 +105,14 @@ def listening(session: Session, port: int | None = None) -> Iterator[str]:
 
 
 def _bound(port: int | None) -> BaseWSGIServer:
+    """A server that listens on a port; its application is set later."""
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"--port {port}: must be 1 to 65535")
 
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        # Bound here: werkzeug would print lines of its own about a port in use, and exit.
+        # Bound here, since werkzeug prints messages of its own and exits if a port is in use.
         listener.bind((HOST, port or 0))
         listener.listen()
         number = listener.getsockname()[1]
@@ -110,9 +123,9 @@ def _bound(port: int | None) -> BaseWSGIServer:
         hint = "name another one, or none for any that is free"
         raise InputError(f"--port {port}: cannot be used ({error.strerror}); {hint}") from error
     finally:
-        listener.close()  # The server has a copy.
+        listener.close()  # The server has a copy of the socket.
 
 
 def _nothing(environ: object, start_response: object) -> list[bytes]:
-    """What the server answers with until its application is known, which needs the port."""
+    """An application that answers nothing; the real one needs the port of the server."""
     return []

@@ -1,4 +1,4 @@
-"""What the page can do: one project, all tabs that show it, and one job at a time."""
+"""The state of an open project, which all tabs share, and everything that a page can do with it."""
 
 import shlex
 from collections.abc import Callable
@@ -34,11 +34,18 @@ if TYPE_CHECKING:
 
 
 class ConflictError(Exception):
-    """What was asked does not fit what the project has become meanwhile, or what is going on."""
+    """A request does not fit the present state of the project, or a job that is running."""
 
 
 class Session:
-    """The state of a project that is open, for several threads."""
+    """The state of an open project, which several threads may use.
+
+    Args:
+        project: The project.
+        encoder: The encoder's name, for the page and the command line.
+    """
+
+    # The lock guards all fields that change. It is reentrant, since methods call each other.
 
     def __init__(self, project: Project, *, encoder: str):
         self.project = project
@@ -47,8 +54,8 @@ class Session:
         self._encoder = encoder
         self._propagation: Propagation | None = None
         self._lock = RLock()
-        self._revision = 1  # counts what users change, not what jobs do
-        self._runs = 0
+        self._revision = 1  # counts changes by users, not by jobs
+        self._runs = 0  # counts jobs
         self._given = project.read_given()
         self._objects = read_objects(project, self._given)
         self._fresh = up_to_date(project)
@@ -58,7 +65,7 @@ class Session:
         self._rate = frame_rate(project.clip.frames()) or 24
 
     def ready(self, propagation: "Propagation") -> None:
-        """The encoder has been loaded; masks that another one made are out of date."""
+        """Take the loaded encoder; masks that were made by another one are then out of date."""
         from densevos_eval.studio.runner import has_same_settings
 
         with self._lock:
@@ -67,16 +74,20 @@ class Session:
                 self._fresh.clear()
 
     def close(self) -> None:
-        """End the job after its frame, and write down what is done."""
+        """End the job after its present frame, and save the project."""
         self.worker.stop()
         with self._lock:
             self._save()
 
     def state(self) -> dict[str, Any]:
-        """What the page shows, but for pictures."""
+        """What the page shows, without pictures, as JSON values."""
         with self._lock:
             job = self.worker.job
             height, width = self.frames.size
+            given = {}
+            for frame, ids in sorted(self._given.items()):
+                given[frame] = np.unique(ids[ids > 0]).tolist()
+
             return {
                 "revision": self._revision,
                 "clip": self.project.clip.name,
@@ -88,38 +99,51 @@ class Session:
                 "size": [width, height],
                 "view": [self.frames.view[1], self.frames.view[0]],
                 "encoder": {"name": self._encoder, "ready": self._propagation is not None},
-                "objects": [vars(one) for one in self._objects.values()],
-                "given": {
-                    frame: np.unique(ids[ids > 0]).tolist()
-                    for frame, ids in sorted(self._given.items())
-                },
+                "objects": [vars(tracked) for tracked in self._objects.values()],
+                "given": given,
                 "fresh": stretches(self._fresh),
                 "job": job.facts() if job else None,
                 "exports": self._exports.names(),
             }
 
     def mask(self, frame: int) -> np.ndarray:
-        """The ids [H,W] uint8 of a frame: the propagated mask, and over it what is given."""
+        """The ids [H,W] uint8 of a frame: the propagated mask, covered by the given one."""
         with self._lock:
-            given, known = self._given.get(frame), np.zeros(256, bool)
-            known[list(self._objects)] = True
+            given = self._given.get(frame)
+            exists = np.zeros(256, bool)
+            exists[list(self._objects)] = True
 
         result = self.project.result(frame)
         if result is None or result.shape != self.frames.size:
             result = np.zeros(self.frames.size, np.uint8)
 
-        ids = np.where(known[result], result, 0).astype(np.uint8)
+        # Propagated masks may still contain objects that have been removed.
+        ids = np.where(exists[result], result, 0).astype(np.uint8)
         if given is not None:
+            # A given object replaces its propagated mask, also where it is smaller.
             ids[np.isin(ids, np.unique(given[given > 0]))] = 0
             ids = np.where(given > 0, given, ids)
 
         return ids
 
     def cut(self, frame: int, id: int, values: object) -> np.ndarray:
-        """The mask [H,W] bool of an object after the marks that a page sends."""
+        """Cut out an object.
+
+        Args:
+            frame: Index of the frame.
+            id: The object.
+            values: Marks as the page sends them; see `marks.parse_marks`.
+
+        Returns:
+            The mask [H,W] bool.
+
+        Raises:
+            InputError: The object does not exist, or the values are no marks.
+        """
         marks = tuple(parse_marks(values, self.frames.size))
         with self._lock:
-            self._known(id)
+            self._existing(id)
+            # Everything that the mask before the marks depends on.
             key = (self._revision, self._runs, frame, id, frame in self._fresh)
 
         return self._drafts.mask(
@@ -127,7 +151,18 @@ class Session:
         )
 
     def accept(self, revision: object, frame: int, id: int, values: object) -> None:
-        """Give the mask of an object in a frame, as its marks say."""
+        """Add the mask of an object, as its marks say, to the given mask of a frame.
+
+        Args:
+            revision: The revision that the page shows.
+            frame: Index of the frame.
+            id: The object.
+            values: Marks as the page sends them.
+
+        Raises:
+            ConflictError: The page is out of date, or a job is running.
+            InputError: The mask is empty, the object does not exist, or the values are no marks.
+        """
         mask = self.cut(frame, id, values)
         with self._lock:
             self._check(revision)
@@ -142,7 +177,12 @@ class Session:
             self._give({frame: ids})
 
     def forget(self, revision: object, frame: int, id: int) -> None:
-        """Take an object out of the given mask of a frame."""
+        """Take an object out of the given mask of a frame.
+
+        Raises:
+            ConflictError: The page is out of date, or a job is running.
+            InputError: The object is not marked in the frame.
+        """
         with self._lock:
             self._check(revision)
             ids = self._given.get(frame)
@@ -154,40 +194,67 @@ class Session:
     def set_object(
         self, revision: object, id: int | None, name: str | None, colour: str | None
     ) -> int:
-        """Rename or recolour an object, or make a new one; return its id."""
+        """Rename or recolour an object, or make a new one.
+
+        Args:
+            revision: The revision that the page shows.
+            id: The object; None for a new one.
+            name: Its name; None keeps the present one.
+            colour: Its colour `#rrggbb`; None keeps the present one.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            ConflictError: The page is out of date.
+            InputError: The object does not exist, name or colour are wrong, or there are too many
+                objects.
+        """
         with self._lock:
+            # Names and colours do not change masks, so a job may be running.
             self._check(revision, idle=False)
             if id is None:
-                id = next((i for i in range(1, MOST_OBJECTS + 1) if i not in self._objects), None)
-                if id is None:
+                free = set(range(1, MOST_OBJECTS + 1)) - set(self._objects)
+                if not free:
                     raise InputError(
                         f"There are {MOST_OBJECTS} objects already; masks hold no more."
                     )
 
+                id = min(free)
                 self._objects[id] = new_object(id, name, colour)
             else:
-                old = self._known(id)
+                old = self._existing(id)
                 self._objects[id] = new_object(id, name or old.name, colour or old.colour)
 
             self._changed()
             return id
 
     def remove_object(self, revision: object, id: int) -> None:
-        """Forget an object and all its given masks."""
+        """Delete an object and all its given masks.
+
+        Raises:
+            ConflictError: The page is out of date, or a job is running.
+            InputError: The object does not exist.
+        """
         with self._lock:
             self._check(revision)
-            self._known(id)
+            self._existing(id)
             del self._objects[id]
-            holding = {frame: ids for frame, ids in self._given.items() if id in ids}
-            self._give(
-                {
-                    frame: np.where(ids == id, 0, ids).astype(np.uint8)
-                    for frame, ids in holding.items()
-                }
-            )
+
+            masks = {}
+            for frame, ids in self._given.items():
+                if id in ids:
+                    masks[frame] = np.where(ids == id, 0, ids).astype(np.uint8)
+
+            self._give(masks)
 
     def propagate(self, revision: object) -> None:
-        """Begin to compute all masks that are missing or out of date."""
+        """Start to compute all masks that are missing or out of date.
+
+        Raises:
+            ConflictError: The page is out of date, a job is running, or the encoder is not loaded.
+            InputError: No object is marked, or all masks are up to date.
+        """
         from densevos_eval.studio.runner import propagate, steps, waiting
 
         with self._lock:
@@ -203,6 +270,7 @@ class Session:
             if not ways:
                 raise InputError("All masks are up to date.")
 
+            # A copy: the job adds to the original while it runs.
             fresh = set(self._fresh)
 
             def note(job: Job, frame: int) -> None:
@@ -217,7 +285,16 @@ class Session:
             self._begin(Job(kind="propagate", total=steps(ways)), work)
 
     def export(self, revision: object, kind: str) -> None:
-        """Begin to write the masks, the movie or soft masks into one file."""
+        """Start to write the masks, the movie or soft masks into one file.
+
+        Args:
+            revision: The revision that the page shows.
+            kind: "masks", "movie" or "soft".
+
+        Raises:
+            ConflictError: The page is out of date, a job is running, or the encoder is not loaded.
+            InputError: There are no masks, or the kind is unknown.
+        """
         with self._lock:
             self._check(revision)
             if not self._fresh:
@@ -227,15 +304,17 @@ class Session:
             self._begin(Job(kind=kind, total=total), work)
 
     def cancel(self) -> None:
-        """End the job after its frame."""
+        """End the job after its present frame."""
         if self.worker.job:
             self.worker.job.cancel()
 
     def exported(self, name: str) -> Path:
-        """The file of an export."""
+        """The file of an export; see `Exports.file`."""
         return self._exports.file(name)
 
     def _begin(self, job: Job, work: Callable[[Job], str]) -> None:
+        """Start a job; the project is saved when it ends, however it ends."""
+
         def saved(job: Job) -> str:
             try:
                 return work(job)
@@ -247,9 +326,11 @@ class Session:
         self.worker.start(job, saved)
 
     def _give(self, masks: dict[int, np.ndarray]) -> None:
-        """Write given masks, and note which results they make out of date."""
+        """Write given masks, and mark the results that they change as out of date."""
         before = fingerprints(self._given)
-        self._given = {frame: ids for frame, ids in {**self._given, **masks}.items() if ids.any()}
+        merged = {**self._given, **masks}
+        # A mask without any object is not a given mask.
+        self._given = {frame: ids for frame, ids in merged.items() if ids.any()}
         if self._rewritten:
             self.project.write_given(self._given, masks)
         else:
@@ -260,6 +341,7 @@ class Session:
         self._changed()
 
     def _changed(self) -> None:
+        """Count a change by a user, and save the project."""
         self._revision += 1
         self._save()
 
@@ -267,6 +349,7 @@ class Session:
         save(self.project, self._objects, self._given, self._fresh)
 
     def _check(self, revision: object, *, idle: bool = True) -> None:
+        """Raise ConflictError for a page that is out of date, and with `idle` while a job runs."""
         if revision != self._revision:
             raise ConflictError(
                 "Another tab has changed the project; it is shown anew. Please try again."
@@ -275,28 +358,25 @@ class Session:
         if idle and self.worker.busy:
             raise ConflictError("Something is still running: wait for its end, or press Cancel.")
 
-    def _known(self, id: int) -> TrackedObject:
+    def _existing(self, id: int) -> TrackedObject:
+        """An object by its id; InputError if it does not exist."""
         if id not in self._objects:
             raise InputError(f"There is no object {id}; choose one of the list.")
+
         return self._objects[id]
 
     def _loaded(self) -> "Propagation":
+        """The encoder; ConflictError if it is not loaded yet."""
         if self._propagation is None:
             raise ConflictError("The encoder is still being loaded; try again in a few seconds.")
+
         return self._propagation
 
     def _command(self) -> str:
-        """How the command line goes on with the project."""
+        """The command that continues the project on the command line."""
         project = self.project
-        words = [
-            "densevos-eval",
-            "propagate",
-            "--video",
-            project.video,
-            "--mask",
-            project.given,
-            "--out",
-        ]
-        words += [project.masks, "--encoder", self._encoder, "--resume"]
+        words: list[object] = ["densevos-eval", "propagate"]
+        words += ["--video", project.video, "--mask", project.given]
+        words += ["--out", project.masks, "--encoder", self._encoder, "--resume"]
 
         return shlex.join(map(str, words))

@@ -1,1 +1,1 @@
-"""Many settings of propagation, scored on features that are computed once."""
+"""Score many settings of propagation on features that are computed once."""

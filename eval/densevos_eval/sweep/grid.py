@@ -9,64 +9,81 @@ from densevos_eval.presets.options import PresetName, PropagationOptions
 from densevos_eval.propagation.settings import PropagationConfig, Setup
 
 NAMED = ("context", "radius", "topk", "temperature")
-"""Fields that stand in the name of every setting, in this order; the last one varies first."""
+"""Fields that are part of every setting's name, in this order; the last one varies fastest."""
 
 _Values: Any = several(PropagationConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(_Values):
-    """Values to try: every combination is a setting, and all are compared with the one of the first
-    values.
+    """Values to try: every combination of them is a setting.
 
-    What is left out comes from the preset.
+    All settings are compared with the one of the first values. Values that are not given come from
+    the preset.
     """
 
     preset: PresetName | None = None
-    """A published protocol, as in propagate; its sizes and masks hold for every setting."""
+    """Published protocol that gives the values of all options left out, as in propagate. All
+    settings share its frame sizes and kind of masks."""
 
     def __post_init__(self) -> None:
+        # A wrong value is an error now, instead of after hours of computing.
         for name in _names():
             for value in getattr(self, name):
                 self._setup(None, **{name: value})
 
     def setups(self, dataset: str | None = None) -> dict[str, Setup]:
-        """Every combination by its name, such as context20-radius12-top10-temperature0.05; the last
-        list varies first.
+        """All settings by name, such as context20-radius12-top10-temperature0.05.
 
-        A value named twice counts once. All have the same layer, frames and masks.
+        Args:
+            dataset: Name of the benchmark, which a preset may depend on.
+
+        Returns:
+            Name -> setting; the last list of values varies fastest, and a value given twice counts
+            once. All settings have the same layer, frames and kind of masks.
         """
         names = _names()
+        # Without values, a field keeps that of the preset, for which None stands.
         values = [dict.fromkeys(getattr(self, name)) or (None,) for name in names]
-        combinations = product(*values)
-        setups = [
-            self._setup(dataset, **dict(zip(names, combination, strict=True)))
-            for combination in combinations
-        ]
         varied = [name for name in names if name not in NAMED and len(getattr(self, name)) > 1]
 
-        return {setting_name(setup.propagation, varied): setup for setup in setups}
+        setups = {}
+        for combination in product(*values):
+            setup = self._setup(dataset, **dict(zip(names, combination, strict=True)))
+            setups[setting_name(setup.propagation, varied)] = setup
+
+        return setups
 
     def _setup(self, dataset: str | None, **values: Any) -> Setup:
-        # A single value of each: what a number of cells may be depends on the radius, say.
-        alone = {name: getattr(self, name)[0] for name in _names() if len(getattr(self, name)) == 1}
-        return PropagationOptions(preset=self.preset, **{**alone, **values}).setup(dataset)
+        """One setting; `values` replace those that the grid gives."""
+        # Fields with a single value are set too: whether a value of one field is valid may depend
+        # on another one, such as the number of matched cells on the radius.
+        single = {}
+        for name in _names():
+            choices = getattr(self, name)
+            if len(choices) == 1:
+                single[name] = choices[0]
+
+        return PropagationOptions(preset=self.preset, **{**single, **values}).setup(dataset)
 
 
 def _names() -> list[str]:
-    """Fields of the configuration, those that name a setting last."""
-    others = [one.name for one in fields(PropagationConfig) if one.name not in NAMED]
+    """Fields of the configuration; those that name a setting come last."""
+    others = [field.name for field in fields(PropagationConfig) if field.name not in NAMED]
     return [*others, *NAMED]
 
 
 def setting_name(config: PropagationConfig, varied: list[str] | None = None) -> str:
-    """The folder of a setting; different settings of a grid have different names.
+    """The name of a setting, which is also its folder; it is unique within a grid.
 
-    varied: Fields besides the usual ones that the grid has several values of.
+    Args:
+        config: The setting.
+        varied: Fields outside `NAMED` that have several values in the grid.
     """
-    radius, temperature = (
-        str(value).removesuffix(".0") for value in (config.radius, config.temperature)
-    )
-    name = f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"
+    radius = str(config.radius).removesuffix(".0")
+    temperature = str(config.temperature).removesuffix(".0")
+    parts = [f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"]
+    for name in varied or ():
+        parts.append(str(getattr(config, name)))
 
-    return "-".join([name, *(str(getattr(config, field)) for field in varied or ())])
+    return "-".join(parts)

@@ -17,10 +17,14 @@ from densevos_eval.adapters.stream import Stream
 
 @dataclass(kw_only=True)
 class FeatureFile:
-    """Features of frames in a file, where they lie in it, and the seconds that computing them took.
+    """Features of frames in a file.
 
-    They are on disk because those of one sequence alone fill the memory: 13 MB a frame of 480x854
-    with 512 channels.
+    They are on disk because the features of a single sequence may fill the memory: a frame of
+    480x854 pixels with 512 channels takes 13 MB.
+
+    file: Where the features are.
+    places: Key of a frame -> offset in the file, shape and strides of its features.
+    seconds: Time that computing the features took.
     """
 
     file: IO[bytes]
@@ -28,13 +32,15 @@ class FeatureFile:
     seconds: float = 0
 
     def write(self, key: bytes, features: Tensor) -> None:
-        """Keep the features of the frame `key`."""
-        self.places[key] = self.file.seek(0, 2), features.shape, features.stride()
+        """Keep the float32 features of a frame under a key."""
+        end = self.file.seek(0, 2)
+        self.places[key] = end, features.shape, features.stride()
         self.file.write(features.cpu().numpy().tobytes())
 
     def read(self, key: bytes, device: torch.device) -> Tensor:
-        """What was kept. Sums over channels round differently in another order of memory, so that
-        is kept too.
+        """The features kept under a key, on a device and with their order in memory.
+
+        The order matters: sums over channels round differently in another one.
         """
         place, shape, stride = self.places[key]
         self.file.seek(place)
@@ -44,48 +50,49 @@ class FeatureFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Remembering(Encoder):
-    """An encoder that computes the features of a frame once."""
+    """An encoder that computes the features of a frame once, and then reads them from a file."""
 
     memory: FeatureFile
 
     @classmethod
     def of(cls, encoder: Encoder, memory: FeatureFile) -> "Remembering":
-        """`encoder` with a file."""
+        """The same encoder, with a file for its features."""
         return cls(**_fields(encoder), memory=memory)
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """As Encoder.of_frame, to the last bit."""
+        """The features of a frame, equal to those of `Encoder.of_frame` to the last bit."""
         key = hashlib.blake2b(self._content(frame)).digest()
         return self._once(key, super().of_frame, frame)
 
     def stream(self) -> Stream:
-        """As Encoder.stream, to the last bit.
+        """A stream with the features of `Encoder.stream`, equal to the last bit.
 
-        An encoder that remembers frames gives features that depend on all frames before. They are
-        kept under the content of all of these, and a video whose first frame is known is known as a
-        whole: it was encoded from its first frame to its last.
+        If the encoder has a memory, features depend on all frames before. Their key is therefore a
+        hash of all frames so far. A video is always encoded from its first frame to its last, so if
+        the features of the first frame are in the file, those of all other frames are too.
         """
         if self.new_memory is None:
             return super().stream()
 
         plain = Encoder(**_fields(self)).stream()
         history = hashlib.blake2b()
-        known = False
+        is_stored = False
 
         def compute(frame: np.ndarray) -> Tensor:
-            nonlocal known
+            nonlocal is_stored
             history.update(self._content(frame))
             key = history.digest()
-            was_known, known = known, key in self.memory.places
-            assert known or not was_known, (
-                "a sequence is encoded whole, or it is broken and left out"
+            was_stored, is_stored = is_stored, key in self.memory.places
+            # The encoder's memory has not seen the frames that were read from the file.
+            assert is_stored or not was_stored, (
+                "a sequence is encoded completely, or it is broken and left out"
             )
 
             return self._once(key, plain.compute, frame)
 
         def see(frame: np.ndarray) -> None:
             history.update(self._content(frame))
-            if not known:
+            if not is_stored:
                 start = time.perf_counter()
                 plain.see(frame)
                 self.memory.seconds += time.perf_counter() - start
@@ -93,13 +100,14 @@ class Remembering(Encoder):
         return Stream(compute, see, every=self.every, between=self.between, unit=self.unit)
 
     def _content(self, frame: np.ndarray) -> bytes:
-        """A frame, and all that decides on how it is encoded and may differ between settings."""
-        return frame.tobytes() + repr((frame.shape, self.scale, self.frames, self.unit)).encode()
+        """The bytes of a frame, and everything that changes its features between settings."""
+        settings = (frame.shape, self.scale, self.frames, self.unit)
+        return frame.tobytes() + repr(settings).encode()
 
     def _once(
         self, key: bytes, compute: Callable[[np.ndarray], Tensor], frame: np.ndarray
     ) -> Tensor:
-        """The features that are kept under a key, computed where there are none."""
+        """The features under a key; they are computed and kept if there are none."""
         if key in self.memory.places:
             return self.memory.read(key, self.device)
 
@@ -112,5 +120,5 @@ class Remembering(Encoder):
 
 
 def _fields(encoder: Encoder) -> dict[str, Any]:
-    """What an encoder is made of, whatever its class adds."""
-    return {one.name: getattr(encoder, one.name) for one in fields(Encoder)}
+    """The fields of `Encoder`, without those that a subclass adds."""
+    return {field.name: getattr(encoder, field.name) for field in fields(Encoder)}

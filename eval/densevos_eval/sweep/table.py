@@ -17,7 +17,7 @@ from densevos_eval.reports.results import Results, lower_is_better
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class SweepEntry:
     """One setting, its scores, and the seconds that its masks took without the features."""
 
     config: PropagationConfig
@@ -27,13 +27,15 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Settings by name in the order they were tried; the others are compared with the first.
+    """All settings of a sweep; all are compared with the first.
 
-    encoder: what computed the features. features: the seconds it took, once for all settings.
-    broken: sequence without scores -> why; the numbers are then those of the others.
+    entries: Name of each setting -> its scores, in the order of the run.
+    encoder: Encoder, layer, precision and device that computed the features.
+    features: Seconds that the features took, once for all settings.
+    broken: Sequence without scores -> reason; the numbers are those of all other sequences.
     """
 
-    tried: Mapping[str, Tried]
+    entries: Mapping[str, SweepEntry]
     encoder: Mapping[str, str]
     features: float
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -41,76 +43,96 @@ class Sweep:
     @property
     def first(self) -> Results:
         """The scores of the first setting."""
-        return next(iter(self.tried.values())).results
+        return self.entries[self.first_name].results
+
+    @property
+    def first_name(self) -> str:
+        """The name of the first setting."""
+        return next(iter(self.entries))
 
     @property
     def saved(self) -> float:
-        """Share of the time that computing the features anew for every setting would have taken
-        more.
-        """
-        again = self.features * (len(self.tried) - 1)
-        return again / (again + self.features + sum(one.seconds for one in self.tried.values()))
+        """Share of the time that was saved by not computing features again for each setting."""
+        again = self.features * (len(self.entries) - 1)
+        seconds = sum(entry.seconds for entry in self.entries.values())
+        return again / (again + self.features + seconds)
 
     @property
-    def ranked(self) -> list[tuple[str, Tried]]:
-        """Best headline first, equals in their order, those without a number last."""
+    def ranked(self) -> list[tuple[str, SweepEntry]]:
+        """Settings by name, best headline first; ties keep their order, NaN comes last."""
         column = self.first.headline
-        values = {name: one.results.overall[column] for name, one in self.tried.items()}
-        known = [name for name in self.tried if not math.isnan(values[name])]
-        best_first = sorted(known, key=values.__getitem__, reverse=not lower_is_better(column))
-        lost = [name for name in self.tried if name not in known]
+        values, without = {}, []
+        for name, entry in self.entries.items():
+            value = entry.results.overall[column]
+            if math.isnan(value):
+                without.append(name)
+            else:
+                values[name] = value
 
-        return [(name, self.tried[name]) for name in best_first + lost]
+        # Python's sort keeps the order of ties.
+        best_first = sorted(values, key=values.__getitem__, reverse=not lower_is_better(column))
+        ranking = best_first + without
+        return [(name, self.entries[name]) for name in ranking]
 
     def difference(self, name: str) -> float:
         """How the headline of a setting differs from the first one's."""
-        return (
-            self.tried[name].results.overall[self.first.headline]
-            - self.first.overall[self.first.headline]
-        )
+        column = self.first.headline
+        return self.entries[name].results.overall[column] - self.first.overall[column]
 
 
 def write_sweep(sweep: Sweep, folder: Path) -> None:
-    """Write sweep.csv and sweep.json, numbers as shares 0 to 1."""
-    rows = [_row(sweep, name, one, one.results.columns) for name, one in sweep.ranked]
+    """Write FOLDER/sweep.csv and FOLDER/sweep.json, numbers as shares 0 to 1."""
+    # CSV has the columns of the table on the screen, JSON all of them.
+    rows, all_columns = [], []
+    for name, entry in sweep.ranked:
+        rows.append(_row(sweep, name, entry, entry.results.columns))
+        all_columns.append(_row(sweep, name, entry, list(entry.results.overall)))
+
     with atomic_write(folder / "sweep.csv", "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
-    everything = {
+    content: dict[str, object] = {
         "version": densevos.__version__,
         "dataset": sweep.first.dataset,
         "split": sweep.first.split,
-        **({"broken": dict(sweep.broken)} if sweep.broken else {}),
+    }
+    if sweep.broken:
+        content["broken"] = dict(sweep.broken)
+
+    content |= {
         **sweep.encoder,
-        "first": next(iter(sweep.tried)),
+        "first": sweep.first_name,
         "seconds_features": round(sweep.features, 2),
         "share_of_time_saved": round(sweep.saved, 4),
-        "settings": [
-            _row(sweep, name, one, list(one.results.overall)) for name, one in sweep.ranked
-        ],
+        "settings": all_columns,
     }
-    write_json(folder / "sweep.json", everything)
+    write_json(folder / "sweep.json", content)
 
 
-def _row(sweep: Sweep, name: str, one: Tried, columns: Sequence[str]) -> dict[str, object]:
-    """Setting, scores, difference and seconds; None where there is no number."""
-    numbers = {
-        **{column: one.results.overall[column] for column in columns},
-        "difference": sweep.difference(name),
-    }
-    known = {key: None if math.isnan(value) else value for key, value in numbers.items()}
+def _row(sweep: Sweep, name: str, entry: SweepEntry, columns: Sequence[str]) -> dict[str, object]:
+    """Setting, scores, difference and seconds; None if there is no number."""
+    numbers = {column: entry.results.overall[column] for column in columns}
+    numbers["difference"] = sweep.difference(name)
 
-    return {"setting": name, **one.config.facts(), **known, "seconds": round(one.seconds, 2)}
+    row: dict[str, object] = {"setting": name, **entry.config.facts()}
+    for key, value in numbers.items():
+        row[key] = None if math.isnan(value) else value
+
+    row["seconds"] = round(entry.seconds, 2)
+    return row
 
 
 def sweep_table(sweep: Sweep) -> Table:
-    """Table for the screen, in per cent."""
-    first, columns = next(iter(sweep.tried)), sweep.first.columns
+    """A table for the screen, in per cent, best setting first."""
+    first, columns = sweep.first_name, sweep.first.columns
     without = f", WITHOUT {len(sweep.broken)} that are broken" if sweep.broken else ""
     table = Table(
-        title=f"{sweep.first.dataset} {sweep.first.split}{without}, in per cent, best first; change from {first}",
+        title=(
+            f"{sweep.first.dataset} {sweep.first.split}{without}, in per cent, best first;"
+            f" change from {first}"
+        ),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -118,16 +140,16 @@ def sweep_table(sweep: Sweep) -> Table:
     for heading in ("context", "radius", "top-k", "temperature", *means, "change", "seconds"):
         table.add_column(heading, justify="right")
 
-    for name, one in sweep.ranked:
-        config = one.config
+    for name, entry in sweep.ranked:
+        config = entry.config
         values = [
             f"{config.context}",
             f"{config.radius:g}",
             f"{config.topk}",
             f"{config.temperature:g}",
         ]
-        scores = [percent(one.results.overall[column]) for column in columns]
+        scores = [percent(entry.results.overall[column]) for column in columns]
         change = "first" if name == first else percent(sweep.difference(name), sign=True)
-        table.add_row(*values, *scores, change, f"{one.seconds:.1f}")
+        table.add_row(*values, *scores, change, f"{entry.seconds:.1f}")
 
     return table

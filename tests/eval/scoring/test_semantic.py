@@ -370,7 +370,7 @@ def test_report_of_classes_is_refused(
         write_mask(root / "Annotations" / name / "00000.png", np.ones((8, 8)))
     assert run("report", two[0], "--dataset", "folder", "--root", root) == 2
     assert (
-        "has IoU of classes, of which there is no page; look at confusion.png"
+        "has IoU of classes, which have no report page; look at confusion.png"
         in capsys.readouterr().err
     )
 

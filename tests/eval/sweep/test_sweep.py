@@ -23,7 +23,7 @@ from densevos_eval.reports.results import Results, read_results
 from densevos_eval.sweep.grid import Grid
 from densevos_eval.sweep.remembering import FeatureFile, Remembering
 from densevos_eval.sweep.sweep import sweep
-from densevos_eval.sweep.table import Sweep, Tried
+from densevos_eval.sweep.table import Sweep, SweepEntry
 from tests.eval.conftest import Benchmark
 
 ENCODER = ("--encoder", "random:resnet18", "--device", "cpu", "--layer", "res3")
@@ -129,7 +129,7 @@ def test_every_frame_is_encoded_once(benchmark: Benchmark, tmp_path: Path) -> No
     )
     assert batches == [1] * 12
     assert len(counted) == 12 * len(settings)
-    assert list(found.tried) == list(settings)
+    assert list(found.entries) == list(settings)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -234,16 +234,16 @@ def test_a_broken_sequence_does_not_lose_the_others(
 
 
 def test_settings_without_a_number_come_last() -> None:
-    def tried(value: float) -> Tried:
+    def entry(value: float) -> SweepEntry:
         overall = {"J&F-Mean": value}
         results = Results(
             title="", folder=Path(), dataset="davis17", split="val", overall=overall, sequences={}
         )
-        return Tried(config=PropagationConfig(), results=results, seconds=3)
+        return SweepEntry(config=PropagationConfig(), results=results, seconds=3)
 
     values = {"a": 0.5, "b": float("nan"), "c": 0.7, "d": 0.5}
     found = Sweep(
-        tried={name: tried(value) for name, value in values.items()}, encoder={}, features=2
+        entries={name: entry(value) for name, value in values.items()}, encoder={}, features=2
     )
     assert [name for name, _ in found.ranked] == ["c", "a", "d", "b"]
     assert found.difference("c") == pytest.approx(0.2)

@@ -11,8 +11,8 @@ let state = null;
 let asked = 0; // the number of the last cut; older answers are not shown
 let loading = 0; // likewise of the last frame
 
-const colours = () => new Map(state.objects.map((one) => [one.id, one.colour]));
-const current = () => state.objects.find((one) => one.id === ui.object);
+const colours = () => new Map(state.objects.map((tracked) => [tracked.id, tracked.colour]));
+const current = () => state.objects.find((tracked) => tracked.id === ui.object);
 const busy = () => state.job !== null && state.job.state === "running";
 
 function notice(message) {
@@ -104,21 +104,21 @@ function showObjects() {
     list.replaceChildren(...state.objects.map(objectRow));
 }
 
-function objectRow(one) {
+function objectRow(tracked) {
     const row = document.createElement("li");
-    row.setAttribute("aria-current", one.id === ui.object);
-    const colour = Object.assign(document.createElement("input"), { type: "color", value: one.colour });
-    colour.setAttribute("aria-label", `Colour of ${one.name}`);
-    colour.onchange = () => change("object", { object: one.id, colour: colour.value });
-    const name = Object.assign(document.createElement("input"), { type: "text", value: one.name, maxLength: 60 });
-    name.setAttribute("aria-label", `Name of object ${one.id}`);
-    name.onfocus = () => choose(one.id);
-    name.onchange = () => change("object", { object: one.id, name: name.value });
+    row.setAttribute("aria-current", tracked.id === ui.object);
+    const colour = Object.assign(document.createElement("input"), { type: "color", value: tracked.colour });
+    colour.setAttribute("aria-label", `Colour of ${tracked.name}`);
+    colour.onchange = () => change("object", { object: tracked.id, colour: colour.value });
+    const name = Object.assign(document.createElement("input"), { type: "text", value: tracked.name, maxLength: 60 });
+    name.setAttribute("aria-label", `Name of object ${tracked.id}`);
+    name.onfocus = () => choose(tracked.id);
+    name.onchange = () => change("object", { object: tracked.id, name: name.value });
     name.onkeydown = (event) => event.key === "Enter" && name.blur();
-    const remove = Object.assign(document.createElement("button"), { textContent: "×", title: `Remove ${one.name}` });
-    remove.setAttribute("aria-label", `Remove ${one.name}`);
-    remove.onclick = () => confirm(`Remove ${one.name} and all that you marked of it?`) && change("remove", { object: one.id });
-    row.onclick = (event) => event.target === row && choose(one.id);
+    const remove = Object.assign(document.createElement("button"), { textContent: "×", title: `Remove ${tracked.name}` });
+    remove.setAttribute("aria-label", `Remove ${tracked.name}`);
+    remove.onclick = () => confirm(`Remove ${tracked.name} and all that you marked of it?`) && change("remove", { object: tracked.id });
+    row.onclick = (event) => event.target === row && choose(tracked.id);
     row.append(colour, name, remove);
     return row;
 }
@@ -170,7 +170,7 @@ function showDraft() {
 }
 
 function choose(id) {
-    if (id === ui.object || !state.objects.some((one) => one.id === id)) return;
+    if (id === ui.object || !state.objects.some((tracked) => tracked.id === id)) return;
     discard();
     ui.object = stage.object = id;
     showPanels();
