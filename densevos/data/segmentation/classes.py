@@ -113,6 +113,7 @@ def same_classes(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]
     by_common_name: dict[str, int] = {}
 
     for id, name in enumerate(classes):
+        # A class that has its own name in the set is not available under COCO's name.
         if name in names:
             matched[name] = id
         else:
@@ -146,6 +147,7 @@ def choose_classes(
     if wanted is None:
         return usual
 
+    # The same name twice would give one class two ids.
     twice = named_twice(wanted)
     if twice:
         raise InputError(f"{twice}: is named twice among the wanted classes; name each once")

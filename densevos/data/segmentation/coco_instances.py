@@ -19,6 +19,7 @@ from densevos.data.segmentation.layout import choose_images, read_json
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
+# Completes messages that start with the name of the file.
 DAMAGED = "is no instances file of COCO (images, annotations, categories); get it again"
 
 
@@ -46,6 +47,8 @@ class Instances:
         labels = np.zeros(self.size, np.uint8)
         # Check the size first: segmentations of another size cannot be drawn.
         upright(labels, self.image, self.file)
+
+        # The largest instance comes first, so smaller ones are drawn over it.
         for id, segmentation in json.loads(self.drawn):
             labels[self._drawn(segmentation)] = id
 
@@ -141,10 +144,16 @@ def _shot(
                 " again"
             )
 
-    # Later instances are drawn over earlier ones, so small ones stay visible.
+    # `Instances` draws in this order, so that small instances stay visible.
     largest_first = sorted(segments, key=lambda segment: -segment[0])
-    drawn = [(values[category], segmentation) for _, category, segmentation in largest_first]
-    shown = {classes[id] for id, _ in drawn if 0 < id < len(classes)}
+    drawn: list[tuple[int, Any]] = []
+    shown: set[str] = set()
+    for _, category, segmentation in largest_first:
+        id = values[category]
+        drawn.append((id, segmentation))
+        if 0 < id < len(classes):  # neither background nor void
+            shown.add(classes[id])
+
     reader = Instances(
         file=file,
         image=image,

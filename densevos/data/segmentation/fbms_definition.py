@@ -41,6 +41,7 @@ def read_definition(file: Path) -> Definition:
     """
     try:
         entries = list(_entries(file.read_text(encoding="latin-1").splitlines()))
+        # The scale of a region is the colour that it has in the label images.
         colours = tuple(int(value) for key, value in entries if key.startswith("scale of region"))
         regions = int(_only(entries, "total number of regions"))
         frames = int(_only(entries, "total number of labeled frames for this shot"))
@@ -49,8 +50,9 @@ def read_definition(file: Path) -> Definition:
             f"{file}: is no ground truth definition ({error}); get it again"
         ) from error
 
-    truth = [Path(value).name for key, value in entries if key == "file name"]
-    images = [Path(value).name for key, value in entries if key == "input file name"]
+    # Values may be paths, of which only the file name counts.
+    truth = [Path(value).name for value in _values(entries, "file name")]
+    images = [Path(value).name for value in _values(entries, "input file name")]
 
     # A truncated file would otherwise leave frames without labels unnoticed.
     counts = (("regions", regions, len(colours)), ("labelled frames", frames, len(truth)))
@@ -141,7 +143,12 @@ def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def _only(entries: list[tuple[str, str]], key: str) -> str:
     """The value of a key that must occur exactly once."""
-    values = [value for name, value in entries if name == key]
+    values = _values(entries, key)
     if len(values) != 1:
         raise ValueError(f"{len(values)} times '{key}'")
     return values[0]
+
+
+def _values(entries: list[tuple[str, str]], key: str) -> list[str]:
+    """All values of a key, in order."""
+    return [value for name, value in entries if name == key]

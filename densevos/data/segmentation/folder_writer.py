@@ -20,6 +20,7 @@ def write_classes(root: Path, classes: Sequence[str]) -> None:
     if not classes:
         return
 
+    # The line of a name is its class id.
     with atomic_write(root / "classes.txt", "w") as file:
         file.writelines(f"{name}\n" for name in classes)
 
@@ -38,6 +39,7 @@ def write_image(root: Path, name: str, image: np.ndarray, labels: np.ndarray | N
     for file in (image_file, mask_file):
         file.parent.mkdir(parents=True, exist_ok=True)
 
+    # Atomic, so that an interrupted run leaves no half-written file.
     with atomic_write(image_file) as opened:
         Image.fromarray(image).save(opened, format="JPEG", quality=95)
 

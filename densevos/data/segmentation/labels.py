@@ -70,6 +70,7 @@ def class_ids(raw: np.ndarray, values: Mapping[int, int], file: Path, known: str
                 f"{file}: value {value} ({count} pixels) is outside the class map: {known}"
             )
 
+    # Ids in the order of the values, which ascend: a search finds the id of each pixel.
     ids = np.array([values[value] for value in present.tolist()], np.uint8)
     if raw.dtype != np.uint8:
         return ids[np.searchsorted(present, raw)]
@@ -109,6 +110,7 @@ def upright(labels: np.ndarray, image: Path, mask: Path) -> np.ndarray:
         InputError: The image is missing or unreadable, or has another size than the labels.
     """
     try:
+        # The header is enough, and fast to read.
         size, turned = image_header(image)
     except FileNotFoundError:
         raise InputError(f"{image}: image is missing, though {mask} labels it") from None
@@ -117,6 +119,7 @@ def upright(labels: np.ndarray, image: Path, mask: Path) -> np.ndarray:
             f"{image}: image cannot be read ({error}); replace or remove it"
         ) from error
 
+    # Labels of this size fit the image as it is shown.
     if labels.shape == size:
         return labels
     if labels.shape == size[::-1] and turned in QUARTER_TURNS:

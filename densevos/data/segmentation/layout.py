@@ -99,6 +99,7 @@ def choose_images(images: list[Path], options: SetReading) -> list[Path]:
     if options.names is None:
         return images
 
+    # Every name of the list must be found, or a typing error would shrink the set unnoticed.
     listed = set(read_names(options.names, "write one image name on each line"))
     lacking = set(listed)
     chosen: list[Path] = []
@@ -193,6 +194,8 @@ def image_set(
     """
     classes = choose_classes(name, values.values(), options.wanted, usual)
     images = choose_images(images, options)
+
+    # Without labels the masks need not exist.
     if not options.labels:
         shots = tuple(Shot(name=image.stem, source=image) for image in images)
         return SegmentationSet(name=name, kind="images", classes=classes, shots=shots)

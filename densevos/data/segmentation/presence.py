@@ -84,6 +84,7 @@ def class_counts(
         for names in shown:
             counts.update(names)
 
+    # Unlabelled videos count with all frames.
     for shot in from_tables:
         frames = len(shot.labelled) or len(shot.open())
         counts.update(dict.fromkeys(shot.present or (), frames))
@@ -104,6 +105,7 @@ def classes_shown(
     Returns:
         For each shot, the names of the classes that each of its labelled frames shows.
     """
+    # Starting processes takes longer than reading a few masks.
     masks = sum(len(shot.labelled) for shot in shots)
     if workers == 1 or masks <= SERIAL:
         shown = [_shown(shot) for shot in shots]
@@ -122,7 +124,10 @@ def _shown_in_processes(shots: Sequence[Shot], workers: int | None) -> list[list
     """`_shown` of every shot, in batches of shots; raises the first error."""
     # Batches keep the cost of sending small, and are many enough to occupy all processes.
     size = max(1, min(64, len(shots) // 64))
-    batches = [(first, shots[first : first + size]) for first in range(0, len(shots), size)]
+    batches: list[tuple[int, Sequence[Shot]]] = []
+    for first in range(0, len(shots), size):
+        batches.append((first, shots[first : first + size]))
+
     by_first: dict[int, list[list[list[int]]]] = {}
 
     for (first, _), outcome in in_processes(_batch_shown, batches, workers):

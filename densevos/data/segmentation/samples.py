@@ -116,6 +116,7 @@ class DomainSamples(VideoDataset):
             tensors = no_images(self.config) | self._clip(shot, frame, rng)
             return DomainSample(tensors, str(shot.source), skipped)
 
+        # The image first: if it cannot be read, no clip is read in vain.
         image = cut(shot, [frame], self.config, rng)
         tensors = {"images": image.frames, "image_labels": image.labels}
         clip, passed_over = self._any_clip(rng)
@@ -126,12 +127,14 @@ class DomainSamples(VideoDataset):
         if not self.target:
             return no_clips(self.config), []
 
+        # Sets are equally likely, whatever their sizes.
         shots = self.target[rng.integers(len(self.target))].shots
         first = int(rng.integers(len(shots)))
         passed_over: list[str] = []
 
         for number in _at_random(len(shots), first, rng):
             shot = shots[number]
+            # A clip of a labelled video contains at least one labelled frame.
             labelled = int(rng.choice(shot.labelled)) if shot.labelled else None
             try:
                 with self.reading(str(shot.source)):
@@ -233,6 +236,7 @@ def clip_indices(
             f"{source}: has {length} frames, fewer than the {frames} of a clip; left out"
         )
 
+    # The wanted gap first, then smaller ones.
     for step in range(gap, 0, -1):
         last = length - 1 - (frames - 1) * step
 
@@ -263,6 +267,8 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
         RunError: Labels cannot be read.
     """
     frames = shot.open().read(indices)
+
+    # One box and one decision to mirror for all frames, so that motion stays as it is.
     left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
     mirror = config.flip and bool(rng.random() < 0.5)
     box = (left, top, left + side, top + side)
@@ -273,17 +279,18 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
 
     # Ids must not be mixed, so the nearest pixel is taken.
     labels = np.full((len(indices), config.size, config.size), VOID, np.uint8)
-    labelled = [index in shot.labelled for index in indices]
+    labelled = np.zeros(len(indices), bool)
 
     for number, index in enumerate(indices):
-        if labelled[number]:
+        if index in shot.labelled:
+            labelled[number] = True
             ids = Image.fromarray(_labels(shot, index))
             labels[number] = scaled(ids, box, config.size, mirror, Image.Resampling.NEAREST)
 
     return Cut(
         torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(labels),
-        torch.tensor(labelled),
+        torch.from_numpy(labelled),
     )
 
 

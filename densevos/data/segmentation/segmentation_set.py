@@ -54,6 +54,7 @@ class Shot:
         Raises:
             InputError: The source is missing or unreadable.
         """
+        # An image is a video of one frame.
         if self.source.is_file() and StillReader.reads(self.source):
             return StillReader(self.source)
 

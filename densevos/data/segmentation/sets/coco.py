@@ -46,6 +46,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
             or no image shows a wanted class.
     """
     split = options.split
+    # Both `train` and `train2017` name the split.
     folder = split if split.endswith("2017") else f"{split}2017"
     maps = root / "stuffthingmaps" / folder
     instances = root / "annotations" / f"instances_{folder}.json"
@@ -57,6 +58,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     )
     images = need_images(first_folder([root / folder, root / "images" / folder], hint), hint)
 
+    # Without maps the instances serve as labels. Stuff-only maps are a common mistake.
     if options.labels and not maps.is_dir():
         if instances.is_file():
             return load_instances(instances, images, options)

@@ -46,11 +46,13 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         f" ImageSets/2017/{split}.txt and {SEMANTICS} below its folder"
         " (DAVIS-2017-trainval-480p.zip and DAVIS-2017_semantics-480p.zip of davischallenge.org)"
     )
+    # Frames first: all ways of reading the set need them.
     images = _resolution(root / "JPEGImages", hint)
     names = read_names(root / "ImageSets" / "2017" / f"{split}.txt", hint)
     frames = {name: need_images(images / name, hint) for name in names}
     objects_known = (root / SEMANTICS).is_file()
 
+    # Masks of classes are used only if the json or the masks of objects are missing.
     if options.labels and (root / "Annotations_semantics").is_dir():
         objects_known &= (root / _annotations(options)).is_dir()
         if not objects_known:
@@ -61,7 +63,8 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
 
     # Unlabelled videos are useful even if nobody knows their classes.
     note = (
-        f"{root / SEMANTICS}: not there, so all {len(names)} sequences are used, whatever they show"
+        f"{root / SEMANTICS}: file is missing, so all {len(names)} sequences are used, whatever"
+        " they show"
     )
     shots = tuple(Shot(name=name, source=images / name) for name in names)
 
@@ -95,6 +98,7 @@ def _by_object(root: Path, frames: Frames, options: SetReading, hint: str) -> Se
             " are those of DAVIS-2017, not of DAVIS-2016 (255) or the annotations of 2019; get the"
             " annotations of 2017"
         )
+        # The table tells which classes a sequence shows, so no mask need be read for it.
         shown = frozenset(classes[ids[item]] for item in semantics[name].values() if item in ids)
         shot = Shot(name=name, source=files[0].parent, present=shown)
         if annotations is not None:
@@ -122,6 +126,7 @@ def _by_category(root: Path, frames: Frames, options: SetReading, hint: str) -> 
             f"{file}: is no table of NAME: {{id, super_category}} ({error!r}); {hint}"
         ) from error
 
+    # categories.json names neither background nor void.
     classes = choose_classes("davis", names.values(), options.wanted, ("background", *SHARED))
     values = class_values({0: "background", 255: "void", **names}, classes, options.others)
     explanation = f"the values are the ids of {file}; get both from the same archive"

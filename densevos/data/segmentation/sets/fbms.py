@@ -19,6 +19,7 @@ from densevos.data.segmentation.layout import folders, need_folder, need_images
 from densevos.data.segmentation.presence import keep_wanted
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading, Shot
 
+# The set has two folders; both validation and test mean the second.
 SPLITS = {"train": "Trainingset", "val": "Testset", "test": "Testset"}
 UNDECLARED = -1
 """Value of pixels whose colour the definition does not declare."""
@@ -81,7 +82,10 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
 
     file = options.table or root / "classes.csv"
     if not options.labels and options.table is None and not file.is_file():
-        note = f"{file}: not there, so all {len(sequences)} sequences are used, whatever they show"
+        note = (
+            f"{file}: file is missing, so all {len(sequences)} sequences are used, whatever they"
+            " show"
+        )
         shots = tuple(Shot(name=folder.name, source=folder) for folder in sequences)
         return SegmentationSet(name="fbms", kind="video", classes=(), shots=shots, notes=(note,))
 
@@ -129,6 +133,7 @@ def _shot(
 
     truth = read_ground_truth(folder, [image.stem for image in images], hint)
     definition = truth.definition
+    # The table may count regions from 1, or belong to another sequence.
     for region in regions:
         if region >= len(definition.colours):
             raise InputError(
@@ -142,7 +147,12 @@ def _shot(
 
     # An undeclared colour is treated like a class that is not wanted.
     values = class_values({**names, UNDECLARED: "undeclared"}, classes, options.others, named)
-    files = {t: (images[t], label) for t, label in truth.labels.items()}
+
+    # Only some frames of a sequence have a label image.
+    files: dict[int, tuple[Path, Path]] = {}
+    for t, label in truth.labels.items():
+        files[t] = (images[t], label)
+
     reader = MaskFiles(
         files=files,
         values=values,
@@ -156,6 +166,7 @@ def _shot(
 def read_colours(file: Path) -> np.ndarray:
     """Read a label image: [H,W] int32, R*65536 + G*256 + B of a PPM or grey values of a PGM."""
     image = open_mask(file)
+    # int32, since a colour needs 24 bits and UNDECLARED is negative.
     if image.mode == "RGB":
         red, green, blue = np.moveaxis(np.asarray(image, np.int32), 2, 0)
         return red * 65536 + green * 256 + blue
@@ -179,6 +190,7 @@ def read_table(file: Path) -> Table:
 
     table: dict[str, dict[int, str]] = {}
     for number, row in enumerate(rows, start=1):
+        # Empty lines, comments and the header are skipped.
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#") or cells == HEADER:
             continue

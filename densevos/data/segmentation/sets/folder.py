@@ -41,6 +41,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     split = options.split
     above = need_folder(root / "images", LAYOUT)
     if not (above / split).is_dir():
+        # The set may have other splits than the default one.
         splits = ", ".join(folder.name for folder in folders(above)) or "none"
         raise InputError(f"{above / split}: folder is missing (splits there: {splits}); {LAYOUT}")
 
@@ -54,6 +55,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
 
     known = f"{first} and 255 void; name it in the file of classes"
 
+    # Images directly in the folder of the split mean a set of images, else it is one of videos.
     if image_files(above / split):
         _refuse_clips(above / split)
         return image_set(
@@ -141,6 +143,7 @@ def _read_table(file: Path) -> dict[int, str]:
     named = read_json(file, LAYOUT)
     try:
         pairs = named.items() if isinstance(named, dict) else enumerate(named)
+        # Values are text in JSON: as integers, 10 comes after 9.
         ordered = sorted((int(value), name) for value, name in pairs)
         return {value: str(name) for value, name in ordered}
     except (TypeError, ValueError) as error:

@@ -23,7 +23,7 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     """
     name, colon, root = spec.partition(":")
     if name not in NAMES or not colon or not root:
-        raise InputError(f"{spec}: is no SET:ROOT, SET being one of {', '.join(NAMES)}")
+        raise InputError(f"{spec}: is no SET:ROOT, where SET is one of {', '.join(NAMES)}")
     if not Path(root).exists():
         raise InputError(f"{root}: no such folder; {name}:ROOT names where the files of {name} lie")
 
@@ -48,6 +48,7 @@ def open_set(spec: str, split: str = "train", **options: Any) -> SegmentationSet
     chosen = SetReading(split=split, **options)
     opened = load(root, chosen)
 
+    # Training would fail much later, and without naming the set.
     if not opened.shots:
         raise InputError(
             f"{spec}: holds nothing to learn from in split {split}; give it images or videos"

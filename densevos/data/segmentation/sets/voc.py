@@ -27,6 +27,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         "voc needs JPEGImages/NAME.jpg below its folder, and with labels ImageSets/Segmentation/"
         f"{split}.txt and SegmentationClass/NAME.png (VOC2012 of host.robots.ox.ac.uk/pascal/VOC)"
     )
+    # The archive unpacks into VOCdevkit/VOC2012.
     above = ("", "VOC2012", "VOCdevkit/VOC2012")
     folder = first_folder([root / name / "JPEGImages" for name in above], hint)
     images = need_images(folder, hint)

@@ -14,6 +14,7 @@ from densevos.data.segmentation.segmentation_set import SegmentationSet, SetRead
 from densevos.data.sources.open import open_paths
 
 SPLITS = {"train": "train", "val": "validation"}
+# The table writes ids of classes as text.
 CATEGORIES = {str(id): name for id, name in enumerate(YTBB)}
 
 
@@ -73,6 +74,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     spans: dict[tuple[str, str, int], tuple[float, float]] = {}
     missing = set()
     for box in read_boxes(file):
+        # Rows without edges tell that the object is absent at this time.
         if box.category not in ids or box.edges is None:
             continue
         if box.video not in videos:
@@ -97,9 +99,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     notes: tuple[str, ...] = ()
     if missing:
         videos_folder = root / "videos"
-        notes = (
-            f"{videos_folder}: {len(missing)} videos of {file.name} are not there and left out",
-        )
+        notes = (f"{videos_folder}: {len(missing)} videos of {file.name} are missing and left out",)
 
     return SegmentationSet(
         name="ytbb", kind="video", classes=classes, shots=tuple(shots), notes=notes
@@ -137,6 +137,7 @@ def _box(row: list[str]) -> Box:
     if category not in CATEGORIES:
         raise ValueError(f"class {category} is none of 0 to {len(YTBB) - 1}")
 
+    # Absent objects have -1 for all edges.
     seen = presence == "present"
     if seen and not (xmin <= xmax and ymin <= ymax):
         raise ValueError(f"edges {xmin}, {xmax}, {ymin}, {ymax} are not xmin, xmax, ymin, ymax")
