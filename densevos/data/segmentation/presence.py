@@ -113,9 +113,10 @@ def classes_shown(
         shown = _shown_in_processes(shots, workers)
 
     for frames in shown:
+        # Void, 255, is no class.
         names: list[frozenset[str]] = []
         for ids in frames:
-            names.append(frozenset(classes[id] for id in ids if id < len(classes)))  # no void
+            names.append(frozenset(classes[id] for id in ids if id < len(classes)))
 
         yield names
 

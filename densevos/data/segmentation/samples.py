@@ -171,12 +171,13 @@ class DomainSamples(VideoDataset):
         for name in samples[0].tensors:
             tensors[name] = torch.cat([sample.tensors[name] for sample in samples])
 
+        names: list[str] = []
         skipped: list[str] = []
         for sample in samples:
             skipped.extend(sample.skipped)
+            names.append(sample.name)
 
-        names = tuple(sample.name for sample in samples)
-        return DomainBatch(**tensors, names=names, skipped=tuple(skipped))
+        return DomainBatch(**tensors, names=tuple(names), skipped=tuple(skipped))
 
 
 def _filled(values: Tensor, length: int, fill: int) -> Tensor:

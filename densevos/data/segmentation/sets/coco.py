@@ -93,8 +93,13 @@ def _check_edition(maps: Path) -> tuple[str, ...]:
             which is the last id.
     """
     files = image_files(maps)[:LOOKED_AT]
-    values_of_maps = [set(np.unique(read_mask(file)).tolist()) for file in files]
-    present = set().union(*values_of_maps)
+    present: set[int] = set()
+    zeros = 0
+    for file in files:
+        values = set(np.unique(read_mask(file)).tolist())
+        present |= values
+        zeros += 0 in values
+
     if 183 in present or (present and min(present) >= 92):
         raise InputError(f"{maps}: {STUFF_ONLY}")
     if 182 in present:
@@ -104,8 +109,7 @@ def _check_edition(maps: Path) -> tuple[str, ...]:
 
     # Nearly every map of the right edition has pixels without label, 255. In maps of ids these
     # pixels are 0.
-    count = len(values_of_maps)
-    zeros = sum(0 in values for values in values_of_maps)
+    count = len(files)
     if VOID in present or 2 * zeros < count or count == 0:
         return ()
 

@@ -48,12 +48,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     values = _values(root, options)
     usual = tuple(name for name in values.values() if name != "void")
 
-    # Five classes are enough for a message.
-    first = ", ".join(f"{value} {name}" for value, name in list(values.items())[:5])
-    if len(values) > 5:
-        first += ", ..."
-
-    known = f"{first} and 255 void; name it in the file of classes"
+    known = f"{_summary(values)} and 255 void; name it in the file of classes"
 
     # Images directly in the folder of the split mean a set of images, else it is one of videos.
     if image_files(above / split):
@@ -88,6 +83,15 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         shots = keep_wanted("folder", videos, classes, workers=options.workers)
 
     return SegmentationSet(name="folder", kind="video", classes=classes, shots=shots)
+
+
+def _summary(values: dict[int, str]) -> str:
+    """The first five values with their names, which is enough for a message."""
+    first = [f"{value} {name}" for value, name in list(values.items())[:5]]
+    if len(values) > 5:
+        first.append("...")
+
+    return ", ".join(first)
 
 
 def _values(root: Path, options: SetReading) -> dict[int, str]:
