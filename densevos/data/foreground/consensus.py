@@ -244,8 +244,9 @@ def graph(
     )
 
     # The empty arrays serve a shot without any flow.
-    starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    shares = [np.zeros(0)]
+    starts: list[np.ndarray] = [np.zeros(0, np.int64)]
+    ends: list[np.ndarray] = [np.zeros(0, np.int64)]
+    shares: list[np.ndarray] = [np.zeros(0)]
     for index, between in enumerate(passages):
         if between is not None:
             starts.append(between.start + first[index])

@@ -40,6 +40,7 @@ def read_definition(file: Path) -> Definition:
             than it declares.
     """
     try:
+        # latin-1 decodes any bytes, and the keys are ASCII.
         entries = list(_entries(file.read_text(encoding="latin-1").splitlines()))
         # The scale of a region is the colour that it has in the label images.
         colours = tuple(int(value) for key, value in entries if key.startswith("scale of region"))
@@ -135,7 +136,8 @@ def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
             key = match[1].lower()
             line = match[2]
 
-        # The value may follow on a later line.
+        # The value may follow on a later line. After it the key is done: further lines are rows of
+        # the penalty matrix.
         if key and line:
             yield key, line
             key = None

@@ -68,7 +68,8 @@ def read_names(file: Path, hint: str) -> list[str]:
     except FileNotFoundError:
         raise InputError(f"{file}: list is missing; {hint}") from None
 
-    stripped = dict.fromkeys(line.strip() for line in lines)  # keeps the order
+    # A name that is listed twice counts once, at its first place.
+    stripped = dict.fromkeys(line.strip() for line in lines)
     stripped.pop("", None)
     if not stripped:
         raise InputError(f"{file}: list is empty; {hint}")

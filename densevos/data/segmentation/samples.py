@@ -156,6 +156,8 @@ class DomainSamples(VideoDataset):
             indices = clip_indices(length, wanted, self.config.gap, rng, frame, str(shot.source))
 
         part = cut(shot, indices, self.config, rng)
+
+        # An image becomes a clip of one real frame, so that all samples have the same shape.
         real = torch.arange(wanted) < len(indices)
 
         return {

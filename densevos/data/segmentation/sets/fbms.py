@@ -181,6 +181,7 @@ def read_table(file: Path) -> Table:
         InputError: The file is missing, or a line is not `sequence,region,class`.
     """
     try:
+        # utf-8-sig also accepts the byte order mark that some spreadsheets write.
         rows = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines()))
     except FileNotFoundError:
         raise InputError(

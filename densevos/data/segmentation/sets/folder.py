@@ -125,6 +125,7 @@ def _values(root: Path, options: SetReading) -> dict[int, str]:
 def _read_lines(file: Path) -> list[str]:
     """The names in a text file, one on each line; InputError for an empty line between them."""
     try:
+        # utf-8-sig also accepts the byte order mark that some editors write.
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except FileNotFoundError:
         raise InputError(f"{file}: file of class names is missing; {LAYOUT}") from None

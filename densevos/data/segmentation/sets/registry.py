@@ -21,6 +21,7 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     Raises:
         InputError: The set is unknown, or ROOT does not exist.
     """
+    # Only the first colon separates: a path may contain others.
     name, colon, root = spec.partition(":")
     if name not in NAMES or not colon or not root:
         raise InputError(f"{spec}: is no SET:ROOT, where SET is one of {', '.join(NAMES)}")

@@ -77,10 +77,12 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         # Rows without edges tell that the object is absent at this time.
         if box.category not in ids or box.edges is None:
             continue
+        # Only videos that show a wanted object count as missing.
         if box.video not in videos:
             missing.add(box.video)
             continue
 
+        # A segment lasts from its first to its last row with edges, in any order of the rows.
         segment = (box.video, box.category, box.object)
         first, last = spans.get(segment, (box.seconds, box.seconds))
         spans[segment] = (min(first, box.seconds), max(last, box.seconds))
