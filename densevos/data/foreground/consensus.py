@@ -1,10 +1,12 @@
-"""Consensus: superpixels that look alike or lie on each other's way vote for one another, over a
-whole video.
+"""Consensus: superpixels of a whole video vote for those that look alike or lie on their way.
 
-Motion shows an object where and when it moves; votes carry that to where it stands still, and
+Motion shows an object where and when it moves. Votes carry that to where it stands still, and
 outvote what moves by chance. After Faktor and Irani, "Video segmentation by non-local consensus
 voting", BMVC 2014.
 """
+
+# Shapes: H x W pixels of a frame, N superpixels (nodes) of a frame or of the whole video, D numbers
+# that describe a node, C channels of a pixel.
 
 from dataclasses import dataclass
 
@@ -16,35 +18,37 @@ from densevos.data.foreground.motion import STILL, Motion
 from densevos.data.foreground.superpixels import superpixel_means, superpixels, touching
 
 COUNT = 300
-"""Superpixels of a frame."""
+"""Approximate number of superpixels of a frame."""
 BINS = 8
-"""Of each histogram."""
+"""Bins of each histogram."""
 LAB_RANGES = ((0.0, 100.0), (-60.0, 60.0), (-60.0, 60.0))
-"""What L, a and b are scaled by: 0..1 and -1..1."""
+"""Ranges of L, a and b, which are scaled to 0..1, -1..1 and -1..1."""
 HISTOGRAM, POSITION = 0.35, 0.6
-"""Weights of histograms and position beside mean colours."""
+"""Weights of the histograms and of the position; mean and spread of the colours have weight 1."""
 NEAREST = 12
-"""How many nodes of the video each node asks for a vote."""
+"""Number of the most similar nodes that each node exchanges votes with."""
 ALIKE, ADJACENT_ALIKE = 0.35, 0.15
-"""Distances at which a vote is worth 1/e: of nodes in the whole space, of neighbours in mean
-colour.
+"""Distances at which a vote is worth 1/e: between features of any two nodes, and between mean
+colours of neighbours.
 """
 ADJACENT_WEIGHT, FLOW_WEIGHT = 1.0, 0.5
+"""Weights of the votes of neighbours and along the flow; votes of similar nodes have weight 1."""
 LEAST_SHARE = 0.1
-"""Of a superpixel's pixels that flow to one of the next frame: less is no vote."""
+"""Smallest share of a superpixel's pixels that must flow to another one for a vote."""
 NEIGHBOURS_SHARE = 10.0
-"""Votes of the neighbours against one's own motion, when that is fully trusted."""
+"""Weight of the neighbours' votes, relative to a node's own motion that is fully trusted."""
 LEAST_TRUST = 0.02
-"""Of every frame's motion."""
+"""Trust that is added to that of every frame's motion."""
 ROUNDS = 100
+"""Rounds of voting."""
 MOTION_SHARE = 0.35
-"""Of a frame's own motion, when that is fully trusted, in the probability; the rest is votes."""
+"""Share of a fully trusted frame's own motion in the probability; votes are the remainder."""
 LOW, HIGH = 1.0, 99.5
-"""Percentiles of the votes of a video that become 0 and 1."""
+"""Percentiles of a shot's votes that are mapped to 0 and 1."""
 THRESHOLD = 0.375
 """Votes above this are foreground; chosen on the DAVIS-2016 training sequences."""
 BLOCK = 256
-"""Nodes whose distances to all others are in memory at once."""
+"""Number of nodes whose distances to all others are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class Nodes:
     labels: np.ndarray
     """[H,W] int16: superpixel of each pixel."""
     features: np.ndarray
-    """[N,D] float32: nodes that look alike are near each other."""
+    """[N,D] float32: similar nodes are near each other."""
     colours: np.ndarray
     """[N,3] float32: mean L, a and b, scaled."""
     adjacent: np.ndarray
@@ -67,36 +71,39 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Passage:
-    """How superpixels of one frame flow to those of the next: `shares[k]` of node `start[k]` goes
-    to `end[k]`.
-    """
+    """How superpixels of one frame flow to those of the next frame, pair by pair."""
 
     start: np.ndarray
+    """[pairs]: superpixel of the first frame."""
     end: np.ndarray
+    """[pairs]: superpixel of the next frame."""
     shares: np.ndarray
+    """[pairs]: share of the pixels of `start` that flow to `end`."""
 
 
 def nodes(image: np.ndarray, motion: Motion, described: np.ndarray | None = None) -> Nodes:
-    """The nodes of an RGB frame [H,W,3] uint8.
+    """The superpixels of a frame, with all that votes depend on.
 
-    described: Features [H,W,C] float32 of its pixels, to compare nodes by instead of their colours;
-    of unit length.
+    Args:
+        image: [H,W,3] uint8 RGB.
+        motion: What moves by itself in the frame.
+        described: Features [H,W,C] float32 of unit length of the pixels; nodes are compared by
+            them instead of by colours.
     """
     labels = superpixels(image, COUNT)
-    lab = np.stack(
-        [
-            channel / high
-            for channel, (_, high) in zip(
-                np.moveaxis(rgb2lab(image), 2, 0), LAB_RANGES, strict=True
-            )
-        ],
-        2,
-    )
+
+    # Distances add up all channels, so these need one scale.
+    scaled = []
+    for channel, (_, high) in zip(np.moveaxis(rgb2lab(image), 2, 0), LAB_RANGES, strict=True):
+        scaled.append(channel / high)
+
+    lab = np.stack(scaled, 2)
     colours = superpixel_means(labels, lab)
 
     if described is None:
         looks = [colours, _spread(labels, lab, colours), HISTOGRAM * _histograms(labels, lab)]
     else:
+        # A mean of unit vectors is shorter than one.
         means = superpixel_means(labels, described)
         looks = [means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)]
 
@@ -111,67 +118,93 @@ def nodes(image: np.ndarray, motion: Motion, described: np.ndarray | None = None
 
 
 def passage(labels: np.ndarray, following: np.ndarray, flow: np.ndarray) -> Passage:
-    """From the superpixels [H,W] of a frame to those of the next, by the flow [H,W,2] between the
-    two.
+    """How the superpixels of a frame flow to those of the next frame.
+
+    Args:
+        labels: Superpixels [H,W] of the frame.
+        following: Superpixels [H,W] of the next frame.
+        flow: Flow [H,W,2] from the frame to the next one, pixels.
     """
     height, width = labels.shape
     rows, columns = np.mgrid[:height, :width]
-    x, y = (np.rint(grid + flow[..., k]).astype(np.int64) for k, grid in enumerate((columns, rows)))
+    x = np.rint(columns + flow[..., 0]).astype(np.int64)
+    y = np.rint(rows + flow[..., 1]).astype(np.int64)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
+    # A pair of superpixels as one integer, so that pairs can be counted.
     count = int(following.max()) + 1
     keys = labels[inside].astype(np.int64) * count + following[y[inside], x[inside]]
     pairs, pixels = np.unique(keys, return_counts=True)
     start, end = pairs // count, pairs % count
     shares = pixels / np.bincount(labels.ravel())[start]
-    kept = shares >= LEAST_SHARE
 
+    # Small shares come from inexact outlines.
+    kept = shares >= LEAST_SHARE
     return Passage(start[kept], end[kept], shares[kept])
 
 
 def consensus(frames: list[Nodes], passages: list[Passage | None]) -> list[np.ndarray]:
-    """Foreground probability [H,W] float32 of each frame of one shot.
+    """Foreground probability of each frame of one shot.
 
-    passages: One for each frame but the last, to the frame after it; None where the flow is not
-    known.
+    It is a weighted mean of the votes, which are constant in a superpixel, and of the frame's own
+    motion, which weighs more the more it is trusted. If nothing moves against the scene in any
+    frame, nothing is foreground.
 
-    It is a mean of votes, which are constant in a superpixel, and of the frame's own motion, as far
-    as that is trusted. Where nothing moves against the scene in any frame, nothing is foreground.
+    Args:
+        frames: The superpixels of each frame.
+        passages: For each frame but the last, how it flows to the next; None if that is unknown.
+
+    Returns:
+        One [H,W] float32 in 0..1 for each frame.
     """
     if not frames or max(frame.motion.fastest for frame in frames) < STILL:
         return [np.zeros(frame.labels.shape, np.float32) for frame in frames]
 
+    # Nodes of all frames are numbered through: `first[k]` is the first node of frame k.
     counts = [len(frame.features) for frame in frames]
     first = np.concatenate([[0], np.cumsum(counts)])
     moving = np.concatenate([frame.moving for frame in frames])
     trust = np.repeat([frame.motion.trust for frame in frames], counts)
 
     votes = settled(graph(frames, passages, first), moving, trust)
+
+    # Many rounds of voting leave a narrow range.
     low, high = np.percentile(votes, [LOW, HIGH])
     stretched = np.clip((votes - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
-    return [
-        _probability(stretched[start:][frame.labels], frame)
-        for start, frame in zip(first[:-1], frames, strict=True)
-    ]
+
+    maps = []
+    for start, frame in zip(first[:-1], frames, strict=True):
+        maps.append(_probability(stretched[start:][frame.labels], frame))
+
+    return maps
 
 
 def _probability(votes: np.ndarray, frame: Nodes) -> np.ndarray:
+    """Mix the votes [H,W] of a frame with its own motion."""
     share = MOTION_SHARE * frame.motion.trust
     mixed = (1 - share) * votes + share * frame.motion.map
     return np.interp(mixed, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(np.float32)
 
 
 def settled(matrix: sparse.csr_matrix, moving: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """Votes [N] after `ROUNDS` of x <- (S M x + trust moving) / (S + trust), with S =
-    NEIGHBOURS_SHARE.
+    """Votes of the nodes after ROUNDS rounds of x <- (S M x + t m) / (S + t).
 
-    matrix: M, whose rows sum to 1. So each node takes the mean of its neighbours' votes and of its
-    own motion, which weighs the more the more it is trusted: frames in which little moves do not
-    vote against those in which much does.
+    S is NEIGHBOURS_SHARE and t the trust plus LEAST_TRUST. Each node takes the weighted mean of its
+    neighbours' votes and of its own motion, which weighs more the more it is trusted. So frames in
+    which little moves do not vote against frames in which much moves.
+
+    Args:
+        matrix: M, [N,N], whose rows sum to 1.
+        moving: m, [N] in 0..1: the mean motion of each node.
+        trust: [N] in 0..1: the trust in the motion of each node's frame.
+
+    Returns:
+        [N] in 0..1.
     """
     weight = trust + LEAST_TRUST
     mean = (weight @ moving) / weight.sum()
-    votes = trust * moving + (1 - trust) * mean  # Who knows nothing begins with the mean of all.
+    # A node without trusted motion starts from the mean of all.
+    votes = trust * moving + (1 - trust) * mean
 
     for _ in range(ROUNDS):
         votes = (NEIGHBOURS_SHARE * (matrix @ votes) + weight * moving) / (
@@ -184,15 +217,23 @@ def settled(matrix: sparse.csr_matrix, moving: np.ndarray, trust: np.ndarray) ->
 def graph(
     frames: list[Nodes], passages: list[Passage | None], first: np.ndarray
 ) -> sparse.csr_matrix:
-    """Who votes for whom, and how much: a matrix [N,N] whose rows sum to 1.
+    """The weights of the votes between all nodes of a shot.
 
-    Three kinds of votes are added: between nodes that look alike, anywhere in the video; between
-    those that touch in a frame; and between those that flow to one another. `first[k]` is the first
-    node of frame k.
+    Three kinds of votes are added: between nodes that look alike, anywhere in the shot; between
+    nodes that touch in a frame; and between nodes that flow to one another.
+
+    Args:
+        frames: The superpixels of each frame.
+        passages: For each frame but the last, how it flows to the next; None if that is unknown.
+        first: `first[k]` is the number of the first node of frame k; the last entry is N.
+
+    Returns:
+        A sparse matrix [N,N] whose rows sum to 1.
     """
     total = int(first[-1])
     alike = look_alike(np.concatenate([frame.features for frame in frames]))
 
+    # Neighbours vote for each other unless an edge of colour divides them.
     colours = np.concatenate([frame.colours for frame in frames])
     pairs = np.concatenate(
         [frame.adjacent + start for frame, start in zip(frames, first[:-1], strict=True)]
@@ -202,12 +243,18 @@ def graph(
         pairs[:, 0], pairs[:, 1], np.exp(-((distance / ADJACENT_ALIKE) ** 2)), total
     )
 
-    known = [(index, one) for index, one in enumerate(passages) if one is not None]
-    empty = np.zeros(0, np.int64)
-    start = np.concatenate([empty, *(one.start + first[index] for index, one in known)])
-    end = np.concatenate([empty, *(one.end + first[index + 1] for index, one in known)])
+    # The empty arrays serve a shot without any flow.
+    starts: list[np.ndarray] = [np.zeros(0, np.int64)]
+    ends: list[np.ndarray] = [np.zeros(0, np.int64)]
+    shares: list[np.ndarray] = [np.zeros(0)]
+    for index, between in enumerate(passages):
+        if between is not None:
+            starts.append(between.start + first[index])
+            ends.append(between.end + first[index + 1])
+            shares.append(between.shares)
+
     flowing = _symmetric(
-        start, end, np.concatenate([np.zeros(0), *(one.shares for _, one in known)]), total
+        np.concatenate(starts), np.concatenate(ends), np.concatenate(shares), total
     )
 
     votes = alike + ADJACENT_WEIGHT * adjacent + FLOW_WEIGHT * flowing
@@ -216,9 +263,15 @@ def graph(
 
 
 def look_alike(features: np.ndarray) -> sparse.csr_matrix:
-    """exp(-(d / ALIKE)^2) between each node and the NEAREST most similar others, symmetric: [N,N].
+    """Votes exp(-(d / ALIKE)^2) between each node and the NEAREST most similar others.
 
     All distances are computed, block by block: in so many dimensions a search tree is slower.
+
+    Args:
+        features: [N,D] float32.
+
+    Returns:
+        A symmetric sparse matrix [N,N] without diagonal.
     """
     total = len(features)
     wanted = min(NEAREST + 1, total)  # A node is the nearest to itself.
@@ -227,41 +280,50 @@ def look_alike(features: np.ndarray) -> sparse.csr_matrix:
 
     for start in range(0, total, BLOCK):
         block = features[start : start + BLOCK]
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b
         squared = squares[start : start + BLOCK, None] + squares - 2 * block @ features.T
         # A copy: a slice would keep the order of all nodes, for every block, in memory.
-        found = np.argpartition(squared, wanted - 1, axis=1)[:, :wanted].copy()
-        nearest.append(found)
-        distances.append(np.take_along_axis(squared, found, axis=1))
+        indices = np.argpartition(squared, wanted - 1, axis=1)[:, :wanted].copy()
+        nearest.append(indices)
+        distances.append(np.take_along_axis(squared, indices, axis=1))
 
+    # Rounding can make the square of a small distance negative.
     values = np.exp(-np.maximum(np.concatenate(distances), 0) / ALIKE**2).ravel()
     rows = np.repeat(np.arange(total), wanted)
     columns = np.concatenate(nearest).ravel()
     others = rows != columns
     one_way = sparse.csr_matrix((values[others], (rows[others], columns[others])), (total, total))
 
+    # A node may be among the nearest of another without the reverse.
     return sparse.csr_matrix(one_way.maximum(one_way.T))
 
 
 def _symmetric(
     start: np.ndarray, end: np.ndarray, values: np.ndarray, total: int
 ) -> sparse.csr_matrix:
+    """The matrix [total,total] with the values at (start, end) and at (end, start)."""
     one_way = sparse.csr_matrix((values, (start, end)), (total, total))
     return sparse.csr_matrix(one_way + one_way.T)
 
 
 def _spread(labels: np.ndarray, lab: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Standard deviation of each channel, [N,3]."""
+    # Rounding can make a small variance negative.
     return np.sqrt(np.maximum(superpixel_means(labels, lab**2) - means**2, 0))
 
 
 def _histograms(labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
-    """Square roots of each channel's shares of BINS bins, [N,3*BINS]."""
+    """Square roots of each channel's histogram, whose bins sum to 1: [N,3*BINS].
+
+    The distance between such roots is the Hellinger distance of the histograms, times a constant.
+    """
     flat = labels.ravel()
     count = int(flat.max()) + 1
     shares = []
 
     for channel, (low, _) in zip(np.moveaxis(lab, 2, 0), LAB_RANGES, strict=True):
         least = -1.0 if low < 0 else 0.0
+        # Superpixel and bin as one integer, so that one call counts all histograms.
         bins = np.clip((channel.ravel() - least) / (1 - least) * BINS, 0, BINS - 1).astype(np.int64)
         counted = np.bincount(flat * BINS + bins, minlength=count * BINS).reshape(count, BINS)
         shares.append(counted / counted.sum(axis=1, keepdims=True))

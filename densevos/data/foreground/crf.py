@@ -1,9 +1,12 @@
-"""Dense CRF: a foreground probability, sharpened so that its edges follow the colours of the image.
+"""Dense CRF: sharpens a foreground probability so that its edges follow the image's colours.
 
 Fully connected CRF of two labels with mean-field inference (Kraehenbuehl and Koltun, NeurIPS 2011).
-One function serves saliency and activation maps, relabelling between rounds, and zero-shot masks.
-Its probabilities are those of the package pydensecrf to five digits.
+It serves saliency and activation maps, relabelling between rounds of training, and zero-shot masks.
+Its probabilities agree with those of the package pydensecrf to five digits.
 """
+
+# Shapes: H x W pixels of the map and the image. Features are [d,H*W], energies [2,H*W] with
+# background before foreground.
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,33 +20,34 @@ from densevos.base.errors import InputError
 class CrfConfig:
     """Parameters of the dense CRF; the defaults are the preset `mug`.
 
-    Lengths are pixels of the image that is refined, so a CRF at half the size reaches twice as far.
+    Lengths are pixels of the image that is refined. On an image of half the size, the same number
+    reaches twice as far.
     """
 
     clip: float = 0.01
     """Probabilities are clipped to this distance from 0 and 1."""
     normalise: bool = False
-    """Stretch each map to 0..1 first; in a frame without an object this makes one up."""
+    """Stretch each map to 0..1 first; this invents an object in a frame that has none."""
     unary: Literal["log", "double_log"] = "log"
-    """log: -log p. double_log: as MATNet's script, -log of the other label's -log(p) / (1.05
-    sigmoid(p)).
+    """Unary energy: `log` is -log p; `double_log` is that of MATNet's script, -log of the other
+    label's -log(p) / (1.05 sigmoid(p)).
     """
     gaussian_sxy: float = 3.0
-    """Standard deviation of the smoothing term that looks at positions alone, pixels."""
+    """Standard deviation, in pixels, of the smoothing term that depends on positions alone."""
     gaussian_compat: float = 3.0
-    """Weight of the smoothing term that looks at positions alone."""
+    """Weight of the smoothing term that depends on positions alone."""
     bilateral_sxy: float = 30.0
-    """Standard deviation of the position in the smoothing term between pixels of similar colour,
-    pixels.
+    """Standard deviation of the position, in pixels, in the smoothing term between pixels of
+    similar colour.
     """
     bilateral_srgb: float = 5.0
-    """Standard deviation of the colour in the smoothing term between pixels of similar colour, grey
-    levels 0..255.
+    """Standard deviation of the colour, in levels of 0..255, in the smoothing term between pixels
+    of similar colour.
     """
     bilateral_compat: float = 5.0
     """Weight of the smoothing term between pixels of similar colour."""
     iterations: int = 5
-    """Mean-field iterations."""
+    """Number of mean-field iterations."""
 
 
 PRESETS: dict[str, CrfConfig] = {
@@ -61,31 +65,40 @@ PRESETS: dict[str, CrfConfig] = {
 }
 """Parameters by name.
 
-mug: the MuG paper names the CRF but gives no parameters; the pairwise terms are those of MATNet's
+mug: the MuG paper names the CRF but gives no parameters. The pairwise terms are those of MATNet's
 script (apply_densecrf_davis.py), on the plain -log of the map.
-cosnet: COSNet's script (densecrf_apply_cvpr2019.py) tries bilateral sxy 10, 15, 20 and compat 8, 9,
-10 and names no winner: the middle ones. It stretches each map to 0..1.
-matnet: MATNet's script. Its stop as soon as the KL divergence changes by less than 500 is left out:
-five iterations are the most it makes.
+cosnet: COSNet's script (densecrf_apply_cvpr2019.py) stretches each map to 0..1. It tries bilateral
+sxy 10, 15, 20 and compat 8, 9, 10 without naming the best, so the middle values are used.
+matnet: MATNet's script, which makes at most five iterations. It stops earlier if the KL divergence
+changes by less than 500; this rule is left out.
 """
 
 
 def refine(
     probability: np.ndarray, image: np.ndarray, config: CrfConfig = PRESETS["mug"]
 ) -> np.ndarray:
-    """The foreground probability after mean-field inference, [H,W] float32; the mask is where it is
-    above 0.5.
+    """Refine a foreground probability by mean-field inference.
 
-    probability: foreground [H,W] in 0..1; image: RGB [H,W,3] uint8 of the same size.
-    Raises InputError when a standard deviation is too small for the image.
+    Args:
+        probability: Foreground probability [H,W] in 0..1.
+        image: RGB [H,W,3] uint8 of the same size.
+        config: Parameters of the CRF.
+
+    Returns:
+        Foreground probability [H,W] float32; the mask is where it is above 0.5.
+
+    Raises:
+        ValueError: The image has another size or type.
+        InputError: A standard deviation is too small for the image.
     """
-    # Imported here: scipy is slow to load, and many who read a CrfConfig never refine.
+    # Imported here: scipy is slow to load, and most users of CrfConfig never refine.
     from densevos.data.foreground.mean_field import infer, pairwise_term
 
     height, width = probability.shape
     if image.shape != (height, width, 3) or image.dtype != np.uint8:
         raise ValueError(
-            f"image {image.shape} {image.dtype}: must be ({height}, {width}, 3) uint8, as large as the map"
+            f"image {image.shape} {image.dtype}: must be ({height}, {width}, 3) uint8, as large as"
+            " the map"
         )
 
     positions = position_features(height, width, config.gaussian_sxy)
@@ -97,24 +110,40 @@ def refine(
         ]
     except ValueError:
         raise InputError(
-            f"dense CRF of {width}x{height} pixels: gaussian_sxy {config.gaussian_sxy}, bilateral_sxy"
-            f" {config.bilateral_sxy} or bilateral_srgb {config.bilateral_srgb} is too small; choose a larger one"
+            f"dense CRF of {width}x{height} pixels: gaussian_sxy {config.gaussian_sxy},"
+            f" bilateral_sxy {config.bilateral_sxy} or bilateral_srgb {config.bilateral_srgb} is"
+            " too small; choose a larger one"
         ) from None
 
-    return infer(unary_energy(probability, config), terms, config.iterations)[1].reshape(
-        height, width
-    )
+    refined = infer(unary_energy(probability, config), terms, config.iterations)
+    return refined[1].reshape(height, width)
 
 
 def position_features(height: int, width: int, sxy: float) -> np.ndarray:
-    """Positions x and y of all pixels, in standard deviations, [2,H*W] float32."""
+    """Positions of all pixels, as features of the smoothing term.
+
+    Args:
+        height: H, pixels.
+        width: W, pixels.
+        sxy: Standard deviation of the position, pixels.
+
+    Returns:
+        x and y in standard deviations, [2,H*W] float32.
+    """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return np.stack([x, y]).reshape(2, -1) / np.float32(sxy)
 
 
 def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
-    """Positions and colours of all pixels of an image [H,W,3] uint8, in standard deviations,
-    [5,H*W] float32.
+    """Positions and colours of all pixels, as features of the term between similar colours.
+
+    Args:
+        image: [H,W,3] uint8 RGB.
+        sxy: Standard deviation of the position, pixels.
+        srgb: Standard deviation of the colour, levels of 0..255.
+
+    Returns:
+        x, y, red, green and blue in standard deviations, [5,H*W] float32.
     """
     height, width, _ = image.shape
     colours = image.reshape(-1, 3).T.astype(np.float32) / np.float32(srgb)
@@ -122,13 +151,20 @@ def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
 
 
 def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
-    """Energies of background and foreground, [2,H*W] float32, from the foreground probability
-    [H,W].
+    """Unary energies of both labels.
+
+    Args:
+        probability: Foreground probability [H,W] in 0..1.
+        config: Parameters of the CRF.
+
+    Returns:
+        Energies of background and foreground, [2,H*W] float32.
     """
     p = probability.astype(np.float64)
     if config.normalise and np.ptp(p) > 0:
         p = (p - p.min()) / np.ptp(p)
 
+    # Clipping keeps the logarithms finite, and lets the pairwise terms overrule certain pixels.
     p = np.clip(p, config.clip, 1 - config.clip)
     likely = np.stack([1 - p, p])
     if config.unary == "double_log":

@@ -1,4 +1,6 @@
-"""Features of an encoder in the place of colours: what superpixels are compared by."""
+"""Features of an encoder, by which superpixels are compared instead of by colours."""
+
+# Shapes: H x W pixels of the frame, C channels of the features.
 
 from collections.abc import Callable
 from functools import cache
@@ -9,12 +11,19 @@ import numpy as np
 
 @cache
 def pixel_features(encoder: str) -> Callable[[np.ndarray], np.ndarray]:
-    """RGB frame [H,W,3] uint8 -> features [H,W,C] float32 of the encoder in a file of `densevos
-    train`.
+    """A function that computes an encoder's features of each pixel of a frame.
 
-    Raises InputError when the file holds none.
+    Args:
+        encoder: Path of an encoder.safetensors that `densevos train` wrote.
+
+    Returns:
+        RGB frame [H,W,3] uint8 -> features [H,W,C] float32 of unit length.
+
+    Raises:
+        InputError: The file holds no encoder.
     """
-    import torch  # colours do without
+    # Imported here: comparing by colours does not need torch.
+    import torch
     from torch.nn import functional as F
 
     from densevos.models.encoder import load_encoder, normalise
@@ -25,6 +34,8 @@ def pixel_features(encoder: str) -> Callable[[np.ndarray], np.ndarray]:
     def describe(frame: np.ndarray) -> np.ndarray:
         pixels = normalise(torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 255)
         features = network(pixels)
+
+        # One feature per cell becomes one per pixel, since superpixels cross cells.
         large = F.interpolate(features, frame.shape[:2], mode="bilinear", align_corners=False)
         return F.normalize(large[0], dim=0).permute(1, 2, 0).numpy()
 

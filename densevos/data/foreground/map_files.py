@@ -1,5 +1,6 @@
-"""Where foreground maps lie: a PNG a frame, or an archive a video. A map is an indexed PNG: 0, 1,
-255 unknown.
+"""Files of foreground maps: one PNG per frame, or one archive of them per video.
+
+A map is an indexed PNG: 0 background, 1 foreground, 255 uncertain.
 """
 
 import io
@@ -21,29 +22,28 @@ from densevos.base.png import plain_png
 
 @dataclass(frozen=True)
 class MapFolder:
-    """Maps of many videos: ROOT/VIDEO/FRAME.png, or FRAME.png in ROOT/VIDEO.zip, which is not
-    compressed further.
+    """Maps of many videos: ROOT/VIDEO/FRAME.png, or FRAME.png in ROOT/VIDEO.zip.
 
-    300,000 videos of 300 frames would be 90 million files. In an archive any map is read by its
-    name.
+    Archives exist because 300,000 videos of 300 frames would be 90 million files. Any map of an
+    archive can be read by its name. Archives store the PNG files without further compression.
     """
 
     root: Path
 
     def archive(self, video: str) -> Path:
-        """The archive of a video's maps."""
+        """Path of the archive of a video's maps."""
         return self.root / f"{video}.zip"
 
     def loose(self, video: str) -> Path:
-        """The folder of a video's maps."""
+        """Path of the folder of a video's maps that are not in an archive."""
         return self.root / video
 
     def to_be_packed(self, video: str) -> Path:
-        """The folder in which maps wait until all are there that go into the archive."""
+        """Path of the folder that holds a video's new maps until they are packed."""
         return self.root / f".{video}.part"
 
     def frames(self, video: str) -> set[str]:
-        """Names of the frames of a video that have a map; empty if there are none.
+        """Names of the frames of a video that have a map; maps that wait to be packed do not count.
 
         Raises:
             InputError: The video's archive is damaged.
@@ -51,11 +51,18 @@ class MapFolder:
         return _stems(self.loose(video)) | self._archived(video)
 
     def read(self, video: str, frames: Sequence[str]) -> list[np.ndarray]:
-        """Maps [H,W] uint8 of frames of a video, by the names of the frames.
+        """Read the maps of frames of a video.
+
+        Args:
+            video: Name of the video.
+            frames: Names of the frames.
+
+        Returns:
+            One map [H,W] uint8 for each frame.
 
         Raises:
-            InputError: One is missing or damaged, or holds anything but 0, 1 and 255. The message
-                names it.
+            InputError: A map is missing or damaged, or holds anything but 0, 1 and 255. The message
+                names the map.
         """
         if not self.archive(video).is_file():
             return [read_map(self.loose(video) / f"{frame}.png") for frame in frames]
@@ -64,19 +71,27 @@ class MapFolder:
             return [self._read_archived(archive, video, frame) for frame in frames]
 
     def pack(self, video: str) -> None:
-        """Put the maps that wait to be packed into the video's archive, which may have others
-        already.
+        """Move the maps that wait to be packed into the video's archive.
+
+        Maps that the archive holds already are kept, unless a waiting map has the same name.
+
+        Raises:
+            InputError: The video's archive is damaged.
         """
-        folder, archived = self.to_be_packed(video), self._archived(video)
+        folder = self.to_be_packed(video)
+        archived = self._archived(video)
         files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+
         if files:
+            # The archive is written anew, so that a stop leaves the earlier one as it was. ZipInfo
+            # without a date makes the bytes the same in every run.
             with atomic_write(self.archive(video)) as target, zipfile.ZipFile(target, "w") as made:
                 if archived:
+                    kept = archived - {file.stem for file in files}
                     with _opened(self.archive(video)) as earlier:
-                        for frame in sorted(archived - {file.stem for file in files}):
-                            made.writestr(
-                                zipfile.ZipInfo(f"{frame}.png"), earlier.read(f"{frame}.png")
-                            )
+                        for frame in sorted(kept):
+                            name = f"{frame}.png"
+                            made.writestr(zipfile.ZipInfo(name), earlier.read(name))
 
                 for file in files:
                     made.writestr(zipfile.ZipInfo(file.name), file.read_bytes())
@@ -84,6 +99,7 @@ class MapFolder:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _archived(self, video: str) -> set[str]:
+        """Names of the frames whose maps are in the video's archive."""
         if not self.archive(video).is_file():
             return set()
         with _opened(self.archive(video)) as archive:
@@ -95,7 +111,9 @@ class MapFolder:
         try:
             content = archive.read(name)
         except KeyError:
-            if (loose := self.loose(video) / name).is_file():  # made before the others were packed
+            # A run without --pack may have made this map before the others were packed.
+            loose = self.loose(video) / name
+            if loose.is_file():
                 return read_map(loose)
             raise InputError(f"{title}: mask is missing") from None
         except (OSError, zipfile.BadZipFile) as error:
@@ -105,27 +123,35 @@ class MapFolder:
 
 
 def read_map(path: Path) -> np.ndarray:
-    """A foreground map [H,W] uint8; InputError when it holds anything but 0, 1 and 255."""
+    """Read a foreground map, [H,W] uint8.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds anything but 0, 1 and 255.
+    """
     return _checked(read_mask(path), str(path))
 
 
 def waiting(maps: MapFolder, video: str) -> set[str]:
-    """Names of the frames whose maps wait to be packed."""
+    """Names of the frames of a video whose maps wait to be packed."""
     return _stems(maps.to_be_packed(video))
 
 
 def _checked(ids: np.ndarray, title: str) -> np.ndarray:
+    """The map itself; InputError if it holds anything but 0, 1 and 255."""
     strange = (ids > 1) & (ids != VOID)
     if strange.any():
         other = ids[strange][0]
         raise InputError(
-            f"{title}: holds {other}; foreground is 1, background 0, and 255 unknown: save the map so"
+            f"{title}: holds {other}; foreground is 1, background 0 and uncertain 255: save the map"
+            " with these values"
         )
 
     return ids
 
 
 def _decoded(content: bytes, title: str) -> np.ndarray:
+    """The ids [H,W] uint8 of a PNG file's bytes."""
+    # Maps that this package wrote are decoded without Pillow, which is slower.
     plain = plain_png(content)
     if plain is not None:
         return plain
@@ -133,7 +159,7 @@ def _decoded(content: bytes, title: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
+    except Exception as error:  # Pillow lets through many kinds of errors.
         raise InputError(f"{title}: mask cannot be read ({error}); write it again") from error
 
     return ids_of(image, title)

@@ -1,9 +1,10 @@
-"""Mean-field inference in a fully connected CRF with Gaussian edge potentials and Potts
-compatibility.
+"""Mean-field inference in a fully connected CRF with Gaussian edge potentials.
 
 Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials"
-(NeurIPS 2011). Shapes: L labels, N pixels, d features.
+(NeurIPS 2011), with Potts compatibility.
 """
+
+# Shapes: L labels, N pixels, d features of a pixel.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,28 +16,31 @@ from densevos.data.foreground.lattice import Lattice, build
 
 @dataclass(frozen=True, kw_only=True)
 class PairwiseTerm:
-    """A term that favours one label for pixels of similar features; `pairwise_term` makes it.
-
-    norm: [N] float32, normalises the kernel: one over the square root of its sum at the pixel.
-    total: [N] float32, the sum of the messages of all labels.
-    """
+    """A term that favours the same label for pixels of similar features; see `pairwise_term`."""
 
     lattice: Lattice
+    """Gaussian filter over the features."""
     norm: np.ndarray
+    """[N] float32, normalises the kernel: one over the square root of its sum at the pixel."""
     total: np.ndarray
+    """[N] float32: the sum of the messages of all labels."""
     weight: float
+    """Weight of the term."""
 
     def message(self, probability: np.ndarray) -> np.ndarray:
-        """How much all pixels together speak for a label, [N], from its probability [N] at each of
-        them.
-        """
+        """The support [N] that a label gets from similar pixels, given its probability [N]."""
         return self.norm * self.lattice.filter(self.norm * probability)
 
 
 def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
-    """The term for features [d,N] float32, in standard deviations, with symmetric normalisation.
+    """Build a pairwise term with symmetric normalisation.
 
-    Raises ValueError when the features reach over too many standard deviations.
+    Args:
+        features: [d,N] float32, in standard deviations.
+        weight: Weight of the term.
+
+    Raises:
+        ValueError: The features span too many standard deviations.
     """
     lattice = build(features)
     norm = 1 / np.sqrt(lattice.filter(np.ones(features.shape[1], np.float32)))
@@ -46,7 +50,16 @@ def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
 
 
 def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) -> np.ndarray:
-    """Probabilities of the labels [L,N] float32, from unary energies [L,N] float32."""
+    """Run mean-field inference.
+
+    Args:
+        energy: Unary energies [L,N] float32.
+        terms: The pairwise terms.
+        iterations: Number of iterations.
+
+    Returns:
+        Probabilities of the labels [L,N] float32.
+    """
     probability = _softmax(-energy)
     for _ in range(iterations):
         score = -energy
@@ -68,5 +81,6 @@ def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) ->
 
 
 def _softmax(score: np.ndarray) -> np.ndarray:
+    # The largest score is subtracted so that the exponential cannot overflow.
     exponential = np.exp(score - score.max(axis=0))
     return exponential / exponential.sum(axis=0)

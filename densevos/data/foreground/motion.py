@@ -1,8 +1,10 @@
 """Motion map: which pixels of a frame move in another way than the camera makes the scene move.
 
 After the motion cues of Papazoglou and Ferrari, "Fast object segmentation in unconstrained video",
-ICCV 2013, with a robust model of the camera's motion in the place of their motion boundaries.
+ICCV 2013, with a robust model of the camera's motion instead of their motion boundaries.
 """
+
+# Shapes: H x W pixels of the frame; a flow [H,W,2] holds the motion along x and y in pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 SAMPLES = 6000
-"""About so many pixels of a regular grid are fitted."""
+"""Approximate number of pixels, on a regular grid, that the camera's motion is fitted to."""
 ROUNDS = 8
-"""Of reweighting."""
+"""Rounds of reweighted least squares."""
 BORDER = 1 / 8
-"""Width of the border, a share of the shorter side, that is background to begin with."""
+"""Width of the frame's border, as a share of the shorter side; the fit starts from the assumption
+that it is background.
+"""
 LEAST_SCALE = 0.15
-"""Pixels: flow is no more exact than this."""
+"""Lower bound in pixels of the scale of the residuals: flow is not more exact than this."""
 CERTAIN = 6.0
-"""A motion so many times the noise is trusted by 1 - 1/e."""
+"""A motion of so many times the noise is trusted by 1 - 1/e."""
 STILL = 0.5
-"""Pixels a frame: what moves less against the scene is not told from noise."""
+"""Pixels per frame: a slower motion against the scene cannot be told from noise."""
 THRESHOLD = 0.3
 """Motion above this share of a frame's fastest is foreground; chosen on the DAVIS-2016 training
 sequences.
@@ -34,18 +38,21 @@ class Motion:
     map: np.ndarray
     """[H,W] float32 in 0..1: motion against the scene, as a share of the fastest of this frame."""
     trust: float
-    """0..1: how far the fastest motion is above noise; 0 where nothing is known."""
+    """How far the fastest motion exceeds the noise, 0..1; 0 if the motion is unknown."""
     fastest: float
-    """The fastest motion against the scene, pixels a frame."""
+    """The fastest motion against the scene, in pixels per frame."""
 
 
 def own_motion(flows: Sequence[np.ndarray], size: tuple[int, int]) -> Motion:
-    """The motion of a frame of `size` (H, W), from its flow [H,W,2] float32 to the next and to the
-    previous frame.
+    """Which pixels of a frame move against the scene.
 
-    Of two flows, the slower motion counts: beside an object the scene appears in one direction
-    alone, and what appears has no true flow. With one flow that one counts, and without any nothing
-    is known to move.
+    Of two flows the slower motion counts: beside an object, the scene comes into view in only one
+    direction of time, and what comes into view has no true flow.
+
+    Args:
+        flows: Flow [H,W,2] float32 to the next and to the previous frame; one of them, or none, if
+            the frame lacks such neighbours. Without any flow nothing is taken to move.
+        size: (H, W) of the frame.
     """
     if not flows:
         return Motion(map=np.zeros(size, np.float32), trust=0.0, fastest=0.0)
@@ -53,6 +60,8 @@ def own_motion(flows: Sequence[np.ndarray], size: tuple[int, int]) -> Motion:
     fits = [against_scene(flow) for flow in flows]
     speed = np.minimum.reduce([fit[0] for fit in fits])
     noise = float(np.mean([fit[1] for fit in fits]))
+
+    # A percentile instead of the maximum, so that a few wrong pixels of the flow do not decide.
     fastest = float(np.percentile(speed, 99))
     if fastest == 0:
         return Motion(map=np.zeros(size, np.float32), trust=0.0, fastest=0.0)
@@ -65,8 +74,10 @@ def own_motion(flows: Sequence[np.ndarray], size: tuple[int, int]) -> Motion:
 
 
 def motion_probability(motion: Motion) -> np.ndarray:
-    """The motion map as a probability of foreground, [H,W] float32: none where nothing moves
-    against the scene.
+    """The motion map as a foreground probability.
+
+    Returns:
+        [H,W] float32 in 0..1; all 0 if nothing moves against the scene.
     """
     if motion.fastest < STILL:
         return np.zeros(motion.map.shape, np.float32)
@@ -75,32 +86,41 @@ def motion_probability(motion: Motion) -> np.ndarray:
 
 
 def against_scene(flow: np.ndarray) -> tuple[np.ndarray, float]:
-    """Length [H,W] of the flow [H,W,2] minus the camera's motion, pixels, and the robust scale of
-    what is left of it.
+    """Subtract the camera's motion from a flow.
 
-    The camera's motion is a quadratic polynomial of the place, six coefficients for each direction,
-    fitted by iteratively reweighted least squares (Geman-McClure weights), which begins with more
-    trust in the frame's border.
+    The camera's motion is a quadratic polynomial of the position, six coefficients for each
+    direction, fitted by iteratively reweighted least squares with Geman-McClure weights. The first
+    round weights the frame's border double.
+
+    Args:
+        flow: [H,W,2] float32, pixels.
+
+    Returns:
+        The length [H,W] of the remaining motion, and the robust scale of the residuals, in pixels.
     """
     height, width = flow.shape[:2]
+
+    # A grid of pixels is enough for twelve coefficients.
     step = max(1, round(np.sqrt(height * width / SAMPLES)))
     terms = _polynomial(height, width)
-    sampled, target = (
-        one[::step, ::step].reshape(-1, one.shape[2]).astype(np.float64) for one in (terms, flow)
-    )
+    sampled = terms[::step, ::step].reshape(-1, terms.shape[2]).astype(np.float64)
+    target = flow[::step, ::step].reshape(-1, flow.shape[2]).astype(np.float64)
     weights = np.where(_border(height, width)[::step, ::step].ravel(), 1.0, 0.5)
 
     scale = LEAST_SCALE
     coefficients: np.ndarray = np.zeros((terms.shape[2], 2))
     for _ in range(ROUNDS):
         weighted = sampled * weights[:, None]
-        # The small ridge lets frames of a few pixels, which leave coefficients open, be solved.
+        # The small ridge makes the system solvable for frames of a few pixels, which would leave
+        # coefficients undetermined.
         coefficients = np.linalg.solve(
             weighted.T @ sampled + 1e-3 * np.eye(terms.shape[2]), weighted.T @ target
         )
-        rest = np.linalg.norm(target - sampled @ coefficients, axis=1)
-        scale = max(1.4826 * float(np.median(rest)), LEAST_SCALE)
-        weights = (1 + (rest / (2 * scale)) ** 2) ** -2
+
+        # 1.4826 times the median of absolute deviations estimates a Gaussian's standard deviation.
+        residual = np.linalg.norm(target - sampled @ coefficients, axis=1)
+        scale = max(1.4826 * float(np.median(residual)), LEAST_SCALE)
+        weights = (1 + (residual / (2 * scale)) ** 2) ** -2
 
     return np.linalg.norm(flow - terms @ coefficients.astype(np.float32), axis=2), scale
 

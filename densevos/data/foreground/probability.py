@@ -1,6 +1,6 @@
-"""Foreground from saliency, class activation, motion or consensus: the knowledge that MuG starts
-from.
-"""
+"""Foreground by saliency, class activation, motion or consensus: the maps that MuG starts from."""
+
+# Shapes: H x W the frame's own size, h x w the size that it is shrunk to.
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -21,30 +21,26 @@ from densevos.data.sources.source import FrameReader
 
 @dataclass(frozen=True, kw_only=True)
 class ForegroundConfig:
-    """How maps are made: all of it is recorded beside them."""
+    """How maps are made; all of it is recorded beside them."""
 
     method: Literal["saliency", "cam", "motion", "consensus"]
     """saliency: manifold ranking. cam: class activation of an ImageNet classifier. motion: what
     moves in another way than the scene. consensus: motion, and votes of what looks alike over the
-    whole video. All but cam learn nothing."""
+    whole video. Only cam needs a trained network."""
     short_side: int = SHORT_SIDE
-    """Maps are computed on frames shrunk to this short side, pixels, and written at the frames' own
-    size.
-    """
+    """Short side in pixels that frames are shrunk to; maps are written at the frames' own size."""
     crf: CrfConfig | None = CrfConfig()  # noqa: RUF009 - frozen
-    """Dense CRF on the shrunk frame; None does without."""
+    """Dense CRF that is applied to the shrunk frame; None applies none."""
     uncertain: float = 0.1
-    """Pixels whose foreground probability is within this of 0.5 become 255, which training leaves
-    out.
+    """Pixels whose foreground probability differs from 0.5 by less than this become 255, which
+    training ignores.
     """
     network: str = "efficientnet_lite0"
-    """Classifier of cam."""
+    """Name of the classifier that cam uses."""
     weights: str | None = None
-    """Its weights; see densevos.data.foreground.cam.load_classifier."""
+    """Weights of the classifier that cam uses; see densevos.data.foreground.cam.load_classifier."""
     encoder: str | None = None
-    """Votes of consensus are cast between features of this encoder.safetensors instead of
-    colours.
-    """
+    """An encoder.safetensors; consensus compares superpixels by its features instead of colours."""
 
     def __post_init__(self) -> None:
         if self.short_side < 32:
@@ -59,22 +55,31 @@ class ForegroundConfig:
 
 @dataclass(frozen=True)
 class Found:
-    """The foreground of a frame: its probability [h,w] float32 at the shrunk size, and the frame's
-    size (H, W).
-    """
+    """The foreground of one frame."""
 
     probability: np.ndarray
+    """Foreground probability [h,w] float32 of the shrunk frame."""
     size: tuple[int, int]
+    """Size (H, W) of the frame before it was shrunk."""
 
 
 FRAMES = 32
-"""Frames that are shared out together where each is looked at by itself."""
+"""Frames in one task of the methods that look at each frame by itself."""
 
 
 def windows_of(length: int, config: ForegroundConfig) -> list[range]:
-    """Parts of a video of so many frames that can be worked on side by side."""
+    """Split a video into parts that can be processed in parallel.
+
+    Args:
+        length: Number of frames of the video.
+        config: How maps are made; the method decides about the size of the parts.
+
+    Returns:
+        Successive ranges of frame indices, which together are the video.
+    """
     if config.method == "motion" or config.method == "consensus":
         return windows(length, config.method)
+
     return [range(start, min(start + FRAMES, length)) for start in range(0, length, FRAMES)]
 
 
@@ -83,18 +88,26 @@ def probabilities(
 ) -> Iterator[tuple[int, Found | InputError]]:
     """Index and foreground of each wanted frame of the window.
 
-    In the place of a frame that cannot be read there is the error; of a method that looks at
-    several frames, in the place of all frames of the window.
+    A frame that cannot be read yields its error instead. With motion and consensus, all wanted
+    frames of the window then yield that error, since these methods need all of them.
+
+    Args:
+        reader: The frames of the video.
+        window: Indices of the frames that are processed together.
+        config: How maps are made.
+        wanted: Indices of the frames that are yielded.
     """
     if config.method == "motion" or config.method == "consensus":
         describe = pixel_features(config.encoder) if config.encoder else None
         try:
-            found = window_foreground(reader, window, config.method, config.short_side, describe)
-            for index, (frame, probability) in zip(window, found, strict=True):
+            pairs = window_foreground(reader, window, config.method, config.short_side, describe)
+            for index, (frame, probability) in zip(window, pairs, strict=True):
                 if index in wanted:
                     yield index, Found(_refined(probability, frame.image, config), frame.size)
         except InputError as error:
-            yield from ((index, error) for index in window if index in wanted)
+            for index in window:
+                if index in wanted:
+                    yield index, error
 
         return
 
@@ -112,22 +125,28 @@ def probabilities(
 
 
 def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.ndarray:
-    """Foreground probability [H,W] float32 of an RGB image [H,W,3] uint8 by saliency or cam, at its
-    own size.
+    """Foreground probability of one image by saliency or cam.
+
+    Args:
+        image: [H,W,3] uint8 RGB; it is not shrunk.
+        config: How the map is made.
+
+    Returns:
+        [H,W] float32 in 0..1.
     """
     if config.method == "saliency":
         raw = saliency(image)
         neutral = saliency_threshold(raw)
     else:
-        from densevos.data.foreground.cam import (  # torch, which saliency does without
-            class_activation,
-            loaded_classifier,
-        )
+        # Imported here: it needs torch, and saliency does not.
+        from densevos.data.foreground.cam import class_activation, loaded_classifier
 
         raw = class_activation(image, loaded_classifier(config.network, config.weights))
         neutral = 0.5
 
-    return _refined(np.interp(raw, (0, neutral, 1), (0, 0.5, 1)).astype(np.float32), image, config)
+    # The threshold of the method becomes a probability of one half, which the CRF expects.
+    probability = np.interp(raw, (0, neutral, 1), (0, 0.5, 1)).astype(np.float32)
+    return _refined(probability, image, config)
 
 
 def _refined(probability: np.ndarray, image: np.ndarray, config: ForegroundConfig) -> np.ndarray:
@@ -135,16 +154,29 @@ def _refined(probability: np.ndarray, image: np.ndarray, config: ForegroundConfi
 
 
 def saliency_threshold(values: np.ndarray) -> float:
-    """max(twice the mean, Otsu's threshold) of a saliency map: where salient begins, at most 0.9.
+    """Threshold of a saliency map: the larger of twice its mean and Otsu's threshold, at most 0.9.
 
-    The CRF takes it for a probability of 0.5; the mean alone marks a quarter to a half of an image
-    as foreground.
+    The CRF takes this value for a probability of 0.5. The mean alone would mark a quarter to a half
+    of an image as foreground.
+
+    Args:
+        values: Saliency [H,W] in 0..1.
     """
     return float(np.clip(max(2 * values.mean(), threshold_otsu(values)), 0.001, 0.9))
 
 
 def to_map(probability: np.ndarray, size: tuple[int, int], uncertain: float) -> np.ndarray:
-    """Foreground probability [h,w] -> ids [H,W] uint8 in 0, 1, 255; size: (H, W)."""
+    """Turn a foreground probability into a map of ids at the frame's own size.
+
+    Args:
+        probability: Foreground probability [h,w] float32.
+        size: (H, W) of the map.
+        uncertain: Pixels closer to 0.5 than this become 255.
+
+    Returns:
+        [H,W] uint8: 0 background, 1 foreground, 255 uncertain.
+    """
+    # Pillow takes sizes as (width, height).
     resized = np.asarray(Image.fromarray(probability).resize(size[::-1], Image.Resampling.BILINEAR))
     ids = (resized > 0.5).astype(np.uint8)
     ids[np.abs(resized - 0.5) < uncertain] = VOID

@@ -1,8 +1,10 @@
 """Manifold-ranking saliency: what is unlike the image's borders is an object; needs no training.
 
-Yang, Zhang, Lu, Ruan, Yang, "Saliency detection via graph-based manifold ranking", CVPR 2013; the
-heuristic of MuG's unsupervised setting.
+Yang, Zhang, Lu, Ruan, Yang, "Saliency detection via graph-based manifold ranking", CVPR 2013. It is
+the source of foreground maps in MuG's unsupervised setting.
 """
+
+# Shapes: H x W pixels of the image, N superpixels.
 
 import numpy as np
 from skimage.color import rgb2lab
@@ -10,17 +12,26 @@ from skimage.color import rgb2lab
 from densevos.data.foreground.superpixels import superpixel_means, superpixels
 
 SUPERPIXELS = 200
+"""Approximate number of superpixels of an image."""
 SIGMA2 = 0.1
+"""sigma^2 of Eq. 4: the colour distance, of scaled channels, at which two neighbours weigh 1/e."""
 ALPHA = 0.99
+"""alpha of Eq. 3: how strongly neighbours pull each other to the same rank."""
 ONE_COLOUR = 0.01
+"""An image whose mean colours differ by less than this in every channel has one colour."""
 
 
 def saliency(image: np.ndarray) -> np.ndarray:
-    """How salient each pixel of an RGB image [H,W,3] uint8 is: [H,W] float32 in 0..1, constant in a
-    superpixel.
+    """How salient each pixel of an image is.
 
-    The most salient superpixel has 1 in every image, objects or not; only an image of one colour
-    gets 0 all over.
+    The most salient superpixel has 1 in every image, also in one without objects. Only an image of
+    one colour is 0 everywhere.
+
+    Args:
+        image: [H,W,3] uint8 RGB.
+
+    Returns:
+        [H,W] float32 in 0..1, constant in a superpixel.
     """
     labels = superpixels(image, SUPERPIXELS)
     colours = mean_colours(image, labels)
@@ -29,18 +40,28 @@ def saliency(image: np.ndarray) -> np.ndarray:
 
     ranking = ranking_matrix(colours, neighbours(labels))
     area = np.bincount(labels.ravel()) / labels.size
+
+    # First stage: what is unlike each of the four sides.
     unlike = [1 - unit_range(ranking @ query) for query in border_queries(labels)]
     background_based = unit_range(np.prod(unlike, axis=0))
+
+    # Second stage: what is like the superpixels that are above the mean of the first.
     query = background_based >= area @ background_based
 
     return unit_range(ranking @ query)[labels].astype(np.float32)
 
 
 def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean CIELAB colour of each superpixel, [N,3], every channel stretched to 0..1 over the image.
+    """Mean CIELAB colour of each superpixel, every channel stretched to 0..1 over the image.
 
-    A channel whose range is below one Lab unit, too little to be seen, is not stretched any
-    further.
+    A range below one Lab unit, which is too small to be seen, is stretched like a range of one.
+
+    Args:
+        image: [H,W,3] uint8 RGB.
+        labels: Superpixel [H,W] of each pixel.
+
+    Returns:
+        [N,3] float64.
     """
     lab = rgb2lab(image).reshape(-1, 3)
     low = lab.min(axis=0)
@@ -48,12 +69,20 @@ def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def neighbours(labels: np.ndarray) -> np.ndarray:
-    """The graph of superpixels [H,W]: symmetric, boolean [N,N], nobody is his own neighbour.
+    """Which superpixels are neighbours in the graph that ranking uses.
 
-    Joined are those that touch (8 directions), those with a common neighbour (2-ring), and all
-    pairs on the image's border (closed loop).
+    Neighbours are superpixels that touch (8 directions) or have a common neighbour (2-ring), and
+    all pairs on the image's border (closed loop).
+
+    Args:
+        labels: Superpixel [H,W] of each pixel.
+
+    Returns:
+        Symmetric boolean [N,N] with an empty diagonal.
     """
     n = labels.max() + 1
+
+    # Shift the image against itself along the four axes; symmetry covers the opposite directions.
     touch = np.zeros((n, n), bool)
     for a, b in (
         (labels[:, 1:], labels[:, :-1]),
@@ -65,6 +94,8 @@ def neighbours(labels: np.ndarray) -> np.ndarray:
 
     touch |= touch.T
     border = np.any(border_queries(labels), axis=0)
+
+    # The square of the adjacency counts the ways of length two; float32 makes the product fast.
     ways = touch.astype(np.float32)
     graph = touch | (ways @ ways > 0) | np.outer(border, border)
     np.fill_diagonal(graph, False)
@@ -73,7 +104,14 @@ def neighbours(labels: np.ndarray) -> np.ndarray:
 
 
 def border_queries(labels: np.ndarray) -> np.ndarray:
-    """Which superpixels lie on the top, bottom, left and right border: boolean [4,N]."""
+    """Which superpixels lie on the top, bottom, left and right border.
+
+    Args:
+        labels: Superpixel [H,W] of each pixel.
+
+    Returns:
+        Boolean [4,N].
+    """
     queries = np.zeros((4, labels.max() + 1), bool)
     for query, side in zip(
         queries, (labels[0], labels[-1], labels[:, 0], labels[:, -1]), strict=True
@@ -84,11 +122,17 @@ def border_queries(labels: np.ndarray) -> np.ndarray:
 
 
 def ranking_matrix(colours: np.ndarray, graph: np.ndarray) -> np.ndarray:
-    """(D - alpha W)^-1 without its diagonal, [N,N]: times a query [N], how alike each node is to
-    it.
+    """The matrix (D - alpha W)^-1 without its diagonal, which ranks superpixels.
 
-    W: exp(-|c_i - c_j| / sigma^2) between neighbours (Yang et al., Eqs. 3 and 4). The diagonal is
-    set to 0 so that no node speaks for itself.
+    W is exp(-|c_i - c_j| / sigma^2) between neighbours and D the diagonal of its row sums (Yang et
+    al., Eqs. 3 and 4). The diagonal of the result is 0, so that no node votes for itself.
+
+    Args:
+        colours: Mean colours [N,3].
+        graph: Boolean [N,N]: which superpixels are neighbours.
+
+    Returns:
+        [N,N]. Its product with a query [N] tells how similar each superpixel is to the query.
     """
     distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)
     weights = np.where(graph, np.exp(-distance / SIGMA2), 0.0)
@@ -99,7 +143,7 @@ def ranking_matrix(colours: np.ndarray, graph: np.ndarray) -> np.ndarray:
 
 
 def unit_range(values: np.ndarray) -> np.ndarray:
-    """Stretch to 0..1; values that are all equal, up to rounding, become 0."""
+    """Stretch values to 0..1; if all are equal, up to rounding, they become 0."""
     low, high = values.min(), values.max()
     if high - low <= 1e-9 * abs(high):
         return np.zeros_like(values, dtype=float)

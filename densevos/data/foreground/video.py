@@ -1,6 +1,6 @@
-"""Foreground of methods that look at several frames of a video: motion and consensus, window by
-window.
-"""
+"""Foreground by motion and consensus, the methods that look at several frames, window by window."""
+
+# Shapes: H x W the frame's own size, h x w the size that it is shrunk to, C features of a pixel.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from densevos.data.sources.source import FrameReader
 VideoMethod = Literal["motion", "consensus"]
 
 SHORT_SIDE = 240
-"""Frames are shrunk to this short side, pixels: flow and superpixels are no better at twice the
-size, and slower.
+"""Short side in pixels that frames are shrunk to; at twice the size flow and superpixels are slower
+and no better.
 """
 WINDOW = 100
-"""Most frames that are worked on together, besides those on both sides."""
+"""Largest number of frames that are processed together, without the context on both sides."""
 CONTEXT: dict[VideoMethod, int] = {"motion": 1, "consensus": 10}
-"""Frames on both sides of a window that are looked at too."""
+"""Frames on each side of a window that are read as well."""
 
 Describe = Callable[[np.ndarray], np.ndarray]
 """RGB frame [H,W,3] uint8 -> features of its pixels [H,W,C] float32."""
@@ -35,17 +35,25 @@ Describe = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class SmallFrame:
-    """A frame shrunk for the work on it: [h,w,3] uint8, and the size (H, W) that it had."""
+    """A shrunk frame."""
 
     image: np.ndarray
+    """[h,w,3] uint8 RGB."""
     size: tuple[int, int]
+    """Size (H, W) of the frame before it was shrunk."""
 
 
 def windows(length: int, method: VideoMethod) -> list[range]:
-    """Equal parts of a video of so many frames: each is worked on with its neighbourhood, so that
-    memory stays bounded.
+    """Split a video into equal windows, so that memory stays bounded.
 
-    A video that is longer than a window by no more than the frames on its sides is one window.
+    A video that exceeds one window by no more than the context on both sides stays in one piece.
+
+    Args:
+        length: Number of frames of the video.
+        method: The method, which decides about the context.
+
+    Returns:
+        Successive ranges of frame indices, which together are the video.
     """
     count = 1 if length <= WINDOW + 2 * CONTEXT[method] else -(-length // WINDOW)
     ends = [length * k // count for k in range(count + 1)]
@@ -59,57 +67,68 @@ def window_foreground(
     short_side: int,
     describe: Describe | None = None,
 ) -> Iterator[tuple[SmallFrame, np.ndarray]]:
-    """Each frame of the window, shrunk to `short_side` pixels, and its foreground's probability
-    [h,w] float32.
+    """Each frame of the window, shrunk, with its foreground probability [h,w] float32.
 
-    Frames of other shots do not matter to a frame, and a flash has what the frame before it has.
-    What has no neighbour, such as the only frame of a video, and a shot in which nothing moves
-    against the scene have no foreground.
+    Only frames of the same shot influence each other, and a flash takes over the probability of the
+    frame before it. A frame without neighbours, such as the only frame of a video, has no
+    foreground; nor has a shot in which nothing moves against the scene.
 
-    Raises InputError when a frame cannot be read, or the size changes.
+    Args:
+        reader: The frames of the video.
+        window: Indices of the frames that are yielded.
+        method: motion or consensus.
+        short_side: Short side of the shrunk frames, pixels.
+        describe: Features of the pixels of a frame, which consensus compares instead of colours.
+
+    Raises:
+        InputError: A frame cannot be read, or the frames differ in size.
     """
     context = CONTEXT[method]
     seen = range(max(0, window.start - context), min(len(reader), window.stop + context))
     frames = list(_small_frames(reader, seen, short_side))
     images = [frame.image for frame in frames]
-    found: dict[int, np.ndarray] = {}
-    for shot in shots(images):
-        found.update(_shot_foreground(images, shot, method, describe))
 
+    maps: dict[int, np.ndarray] = {}
+    for shot in shots(images):
+        maps.update(_shot_foreground(images, shot, method, describe))
+
+    # Maps are dropped as soon as they are used, and those of the context are never yielded.
     for index in window:
-        yield frames[index - seen.start], found.pop(index - seen.start)
+        yield frames[index - seen.start], maps.pop(index - seen.start)
 
 
 def _shot_foreground(
     images: Sequence[np.ndarray], shot: Shot, method: VideoMethod, describe: Describe | None
 ) -> dict[int, np.ndarray]:
-    """Probabilities by index of the image."""
+    """Index of the image -> its foreground probability."""
     if method == "motion":
         maps = [motion_probability(motion) for _, motion, _ in _moving(images, shot)]
     else:
-        maps = _agreed(images, shot, describe)
+        maps = _consensus_maps(images, shot, describe)
 
-    found = dict(zip(shot.frames, maps, strict=True))
+    by_index = dict(zip(shot.frames, maps, strict=True))
     for flash in shot.flashes:
-        found[flash] = found[max(index for index in shot.frames if index < flash)]
+        before = max(index for index in shot.frames if index < flash)
+        by_index[flash] = by_index[before]
 
-    return found
+    return by_index
 
 
-def _agreed(
+def _consensus_maps(
     images: Sequence[np.ndarray], shot: Shot, describe: Describe | None
 ) -> list[np.ndarray]:
+    """Foreground probability of each frame of a shot, in order."""
     frames: list[Nodes] = []
     passages: list[Passage | None] = []
-    flow_here: np.ndarray | None = None  # from the previous frame to this one
+    incoming: np.ndarray | None = None  # flow from the previous frame to this one
 
     for index, motion, flow in _moving(images, shot):
         image = images[index]
         frames.append(nodes(image, motion, describe(image) if describe else None))
-        if flow_here is not None:
-            passages.append(passage(frames[-2].labels, frames[-1].labels, flow_here))
+        if incoming is not None:
+            passages.append(passage(frames[-2].labels, frames[-1].labels, incoming))
 
-        flow_here = flow
+        incoming = flow
 
     return consensus(frames, passages)
 
@@ -117,27 +136,43 @@ def _agreed(
 def _moving(
     images: Sequence[np.ndarray], shot: Shot
 ) -> Iterator[tuple[int, Motion, np.ndarray | None]]:
-    """Index, motion, and flow to the next frame of the shot, of each of its frames."""
-    back: np.ndarray | None = None
-    for index, following in zip(shot.frames, (*shot.frames[1:], None), strict=True):
-        onward = None if following is None else dis_flow(images[index], images[following], finest=0)
+    """Index, motion, and flow to the next frame of the shot, for each of its frames."""
+    back: np.ndarray | None = None  # flow from this frame to the previous one
+    last = len(shot.frames) - 1
+
+    for number, index in enumerate(shot.frames):
+        following = None if number == last else shot.frames[number + 1]
+        onward: np.ndarray | None = None  # flow from this frame to the next one
+        if following is not None:
+            onward = dis_flow(images[index], images[following], finest=0)
+
         flows = [flow for flow in (onward, back) if flow is not None]
         yield index, own_motion(flows, images[index].shape[:2]), onward
-        back = None if following is None else dis_flow(images[following], images[index], finest=0)
+
+        if following is not None:
+            back = dis_flow(images[following], images[index], finest=0)
 
 
 def small_frame(reader: FrameReader, index: int, short_side: int) -> SmallFrame:
-    """A frame shrunk to `short_side` pixels; one that is smaller as it is."""
+    """Read a frame and shrink it; a frame that is smaller keeps its size.
+
+    Args:
+        reader: The frames of the video.
+        index: Index of the frame.
+        short_side: Short side of the shrunk frame, pixels.
+
+    Raises:
+        InputError: The frame cannot be read.
+    """
     frame = reader.read([index])[0]
-    return SmallFrame(
-        np.asarray(shrink(Image.fromarray(frame), short_side)), (frame.shape[0], frame.shape[1])
-    )
+    shrunk = np.asarray(shrink(Image.fromarray(frame), short_side))
+    return SmallFrame(shrunk, (frame.shape[0], frame.shape[1]))
 
 
 def _small_frames(
     reader: FrameReader, indices: Sequence[int], short_side: int
 ) -> Iterator[SmallFrame]:
-    """Shrunk frames; InputError where their size changes, which shrinking or a cut would hide."""
+    """Shrunk frames; InputError if their size changes, which shrinking or a cut would hide."""
     first: tuple[int, int] | None = None
     for index in indices:
         frame = small_frame(reader, index, short_side)
@@ -145,7 +180,8 @@ def _small_frames(
         if frame.size != first:
             raise InputError(
                 f"{reader.path}: frame {reader.names[index]} is {frame.size[1]}x{frame.size[0]} but"
-                f" {reader.names[indices[0]]} is {first[1]}x{first[0]}; frames of one video must share one size"
+                f" {reader.names[indices[0]]} is {first[1]}x{first[0]}; frames of one video must"
+                " share one size"
             )
 
         yield frame

@@ -1,3 +1,4 @@
-"""Labelled and unlabelled sets of images and videos for semantic segmentation; samples.py alone
-needs torch.
+"""Labelled and unlabelled sets of images and videos for semantic segmentation.
+
+Only samples.py needs torch.
 """

@@ -1,4 +1,4 @@
-"""Names of classes as data, and how values in mask files become class ids."""
+"""Names of the classes of all sets, and how values in mask files become class ids."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,14 +9,17 @@ from densevos.base.masks import VOID
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """The names in a text, separated by commas; lines may break anywhere."""
     return tuple(" ".join(text.split()).split(", "))
 
 
 SHARED = _names(
     "backpack, bicycle, bird, car, cell phone, dog, horse, motorcycle, person, surfboard"
 )
-"""The ten classes of COCO that objects of both splits of DAVIS-2017 have: the papers' classes,
-recovered from their counts of frames (3,401 and 1,558)."""
+"""The ten classes of COCO that occur in both splits of DAVIS-2017.
+
+These are the papers' classes, recovered from their counts of frames (3,401 and 1,558).
+"""
 
 ALIASES = {
     "cellphone": "cell phone",
@@ -27,32 +30,35 @@ ALIASES = {
     "diningtable": "dining table",
     "pottedplant": "potted plant",
 }
-"""What the sets call classes that COCO names otherwise."""
+"""Name in another set -> name of the same class in COCO."""
 
-# Things 1 to 91 and stuff 92 to 182, by id; the eleven ids that COCO-2017 does not use are named as
-# well.
+# Things have ids 1 to 91 and stuff has ids 92 to 182. The list includes the eleven ids that
+# COCO-2017 does not use, so that positions remain ids.
 COCO = _names(
-    """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, street sign,
-    stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, hat, backpack,
-    umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat,
-    baseball glove, skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife, spoon, bowl,
-    banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
-    mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven,
-    toaster, sink, refrigerator, blender, book, clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush,
-    banner, blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet, ceiling-other,
-    ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff, dirt, door-stuff, fence,
-    floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog, food-other, fruit, furniture-other,
-    grass, gravel, ground-other, hill, house, leaves, light, mat, metal, mirror-stuff, moss, mountain, mud, napkin,
-    net, paper, pavement, pillow, plant-other, plastic, platform, playingfield, railing, railroad, river, road, rock,
-    roof, rug, salad, sand, sea, shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw,
-    structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete, wall-other,
-    wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other,
-    wood"""
+    """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire
+    hydrant, street sign, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow,
+    elephant, bear, zebra, giraffe, hat, backpack, umbrella, shoe, eye glasses, handbag, tie,
+    suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove,
+    skateboard, surfboard, tennis racket, bottle, plate, wine glass, cup, fork, knife, spoon,
+    bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
+    couch, potted plant, bed, mirror, dining table, window, desk, toilet, door, tv, laptop,
+    mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, blender,
+    book, clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush, banner, blanket,
+    branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet, ceiling-other,
+    ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff, dirt,
+    door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower,
+    fog, food-other, fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves,
+    light, mat, metal, mirror-stuff, moss, mountain, mud, napkin, net, paper, pavement, pillow,
+    plant-other, plastic, platform, playingfield, railing, railroad, river, road, rock, roof,
+    rug, salad, sand, sea, shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw,
+    structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick,
+    wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other,
+    waterdrops, window-blind, window-other, wood"""
 )
 
 VOC = _names(
-    """background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
-    motorbike, person, pottedplant, sheep, sofa, train, tvmonitor"""
+    """background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable,
+    dog, horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor"""
 )
 
 CAMVID = _names(
@@ -60,65 +66,99 @@ CAMVID = _names(
 )
 
 YTBB = _names(
-    """person, bird, bicycle, boat, bus, bear, cow, cat, giraffe, potted plant, horse, motorcycle, knife, airplane,
-    skateboard, train, truck, zebra, toilet, dog, elephant, umbrella, none, car"""
+    """person, bird, bicycle, boat, bus, bear, cow, cat, giraffe, potted plant, horse, motorcycle,
+    knife, airplane, skateboard, train, truck, zebra, toilet, dog, elephant, umbrella, none,
+    car"""
 )
 
 ADE20K = _names(
-    """wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
-    table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field,
-    armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard, chest
-    of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool
-    table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill,
-    bench, countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus,
-    towel, light, truck, tower, chandelier, awning, streetlight, booth, television receiver, airplane, dirt track,
-    apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer
-    belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle,
-    oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket,
-    sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board,
-    shower, radiator, glass, clock, flag"""
+    """wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
+    person, earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa,
+    shelf, house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp,
+    bathtub, railing, cushion, base, box, column, signboard, chest of drawers, counter, sand,
+    sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool
+    table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet,
+    flower, book, hill, bench, countertop, stove, palm, kitchen island, computer, swivel chair,
+    boat, bar, arcade machine, hovel, bus, towel, light, truck, tower, chandelier, awning,
+    streetlight, booth, television receiver, airplane, dirt track, apparel, pole, land,
+    bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer
+    belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag,
+    minibike, cradle, oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle,
+    lake, dishwasher, screen, blanket, sculpture, hood, sconce, vase, traffic light, tray,
+    ashcan, fan, pier, crt screen, plate, monitor, bulletin board, shower, radiator, glass,
+    clock, flag"""
 )
 
 
 def common_name(name: str) -> str:
-    """The name that COCO has for a class of any set."""
+    """COCO's name of a class of any set."""
     return ALIASES.get(name, name)
 
 
 def same_classes(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
-    """Which of the names of one side is which class of the other: name -> class id, for those that
-    are one.
+    """Match names of one set with the classes of another.
 
-    The very same name counts first. What has none goes by the name that COCO has for it:
-    `motorbike` is `motorcycle`, but where one side has both they are two.
+    Identical names match first. The remaining names are compared by COCO's names: `motorbike` is
+    `motorcycle`, but if one side has both names they are two classes.
+
+    Args:
+        names: Names of one set.
+        classes: Names of class ids 0, 1, ... of the other.
+
+    Returns:
+        Name -> class id, for the names that match a class.
     """
     names = set(names)
-    very_same = {name: id for id, name in enumerate(classes) if name in names}
-    left = {common_name(name): id for id, name in enumerate(classes) if name not in names}
-    renamed = {name: common_name(name) for name in names - very_same.keys()}
+    matched: dict[str, int] = {}
+    by_common_name: dict[str, int] = {}
 
-    return very_same | {name: left[common] for name, common in renamed.items() if common in left}
+    for id, name in enumerate(classes):
+        # A class that has its own name in the set is not available under COCO's name.
+        if name in names:
+            matched[name] = id
+        else:
+            by_common_name[common_name(name)] = id
+
+    for name in names - matched.keys():
+        common = common_name(name)
+        if common in by_common_name:
+            matched[name] = by_common_name[common]
+
+    return matched
 
 
 def choose_classes(
     set_name: str, known: Iterable[str], wanted: Sequence[str] | None, usual: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Names of class ids 0, 1, ...: `usual`, or `background` and the wanted ones.
+    """Choose the classes of a set.
 
-    known: the names of the set. Raises InputError for a wanted class that is none of them, or is
-    named twice.
+    Args:
+        set_name: Name of the set, for messages.
+        known: Names of all classes of the set.
+        wanted: Names of the classes that the user wants; None for the usual ones.
+        usual: Names of the usual classes.
+
+    Returns:
+        Names of class ids 0, 1, ...: `usual`, or `background` and the wanted classes.
+
+    Raises:
+        InputError: The set lacks a wanted class, or a class is named twice.
     """
     if wanted is None:
         return usual
-    if twice := named_twice(wanted):
+
+    # The same name twice would give one class two ids.
+    twice = named_twice(wanted)
+    if twice:
         raise InputError(f"{twice}: is named twice among the wanted classes; name each once")
 
     known = set(known)
     classes = ("background", *(name for name in wanted if name != "background"))
-    there = same_classes(known, classes).values()
+    matched = same_classes(known, classes).values()
 
+    # `background` needs no class of its own in the set.
     for id, name in enumerate(classes[1:], start=1):
-        if id not in there:
+        if id not in matched:
             raise InputError(
                 f"{name}: {set_name} has no such class; it has {', '.join(sorted(known))}"
             )
@@ -127,8 +167,12 @@ def choose_classes(
 
 
 def named_twice(names: Iterable[str]) -> str | None:
-    """The first name that comes more than once, if any does."""
-    return next((name for name, count in Counter(names).items() if count > 1), None)
+    """The first name that occurs more than once, if there is one."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            return name
+
+    return None
 
 
 def class_values(
@@ -137,12 +181,23 @@ def class_values(
     others: Literal["background", "ignore"],
     known: Iterable[str] = (),
 ) -> dict[int, int]:
-    """Value in a mask file -> class id, for every value that the set defines.
+    """Map the values of mask files to class ids.
 
-    names: value -> name of its class in the set, `void` for pixels without label.
-    others: what classes that are not wanted become.
-    known: names that the set has besides, where `names` are those of one video.
+    Args:
+        names: Value -> name of its class in the set, which is `void` for pixels without label.
+        classes: Names of class ids 0, 1, ...
+        others: What unwanted classes become.
+        known: Further names of the set, if `names` are those of one video only.
+
+    Returns:
+        Value -> class id, for every value that the set defines; 255 is void.
     """
+    # Names match as they do for the whole set, also in a video that shows only some of them.
     ids = same_classes([*names.values(), *known], classes)
-    rest = {"background": 0, "ignore": VOID}[others]
-    return {value: VOID if name == "void" else ids.get(name, rest) for value, name in names.items()}
+    unwanted = {"background": 0, "ignore": VOID}[others]
+    values: dict[int, int] = {}
+
+    for value, name in names.items():
+        values[value] = VOID if name == "void" else ids.get(name, unwanted)
+
+    return values

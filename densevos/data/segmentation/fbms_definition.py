@@ -1,5 +1,6 @@
-"""The ground truth of an FBMS-59 sequence: a text file *.dat says which frames are labelled, and
-with which colours.
+"""The ground truth of an FBMS-59 sequence.
+
+A text file *.dat lists the labelled frames and the colours of the regions.
 """
 
 import re
@@ -11,33 +12,37 @@ from densevos.base.errors import InputError
 from densevos.base.names import is_hidden
 from densevos.data.segmentation.layout import need_folder
 
-# Editions differ in line ends, in whether a colon follows, and in whether the value stands on the
-# next line.
+# Editions differ in line ends, in whether a colon follows the key, and in whether the value is on
+# the next line.
 KEY = re.compile(
-    r"(Total number of regions|Scale of region \d+|Confusion penality matrix|Total number of frames in this shot"
-    r"|Total number of labeled frames for this shot|Frame number|File name|Input file name)\s*:?\s*(.*)",
+    r"(Total number of regions|Scale of region \d+|Confusion penality matrix"
+    r"|Total number of frames in this shot|Total number of labeled frames for this shot"
+    r"|Frame number|File name|Input file name)\s*:?\s*(.*)",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What the file says.
-
-    colours: value of each region in the label images, R*65536 + G*256 + B or a grey value.
-    labelled: the two file names of every labelled frame: of the frame, of its label image.
-    """
+    """Contents of a definition file."""
 
     colours: tuple[int, ...]
+    """Value of each region in the label images: R*65536 + G*256 + B, or a grey value."""
     labelled: tuple[tuple[str, str], ...]
+    """For each labelled frame, the file names of the frame and of its label image."""
 
 
 def read_definition(file: Path) -> Definition:
-    """Read a *.dat; InputError when it does not name as many regions or labelled frames as it
-    says.
+    """Read a definition file *.dat.
+
+    Raises:
+        InputError: The file cannot be read, or defines another number of regions or labelled frames
+            than it declares.
     """
     try:
+        # latin-1 decodes any bytes, and the keys are ASCII.
         entries = list(_entries(file.read_text(encoding="latin-1").splitlines()))
+        # The scale of a region is the colour that it has in the label images.
         colours = tuple(int(value) for key, value in entries if key.startswith("scale of region"))
         regions = int(_only(entries, "total number of regions"))
         frames = int(_only(entries, "total number of labeled frames for this shot"))
@@ -46,11 +51,15 @@ def read_definition(file: Path) -> Definition:
             f"{file}: is no ground truth definition ({error}); get it again"
         ) from error
 
-    truth = [Path(value).name for key, value in entries if key == "file name"]
-    images = [Path(value).name for key, value in entries if key == "input file name"]
-    for what, said, there in (("regions", regions, colours), ("labelled frames", frames, truth)):
-        if said != len(there):
-            raise InputError(f"{file}: says {said} {what} but defines {len(there)}; get it again")
+    # Values may be paths, of which only the file name counts.
+    truth = [Path(value).name for value in _values(entries, "file name")]
+    images = [Path(value).name for value in _values(entries, "input file name")]
+
+    # A truncated file would otherwise leave frames without labels unnoticed.
+    counts = (("regions", regions, len(colours)), ("labelled frames", frames, len(truth)))
+    for what, declared, defined in counts:
+        if declared != defined:
+            raise InputError(f"{file}: says {declared} {what} but defines {defined}; get it again")
 
     if len(images) != len(truth):
         raise InputError(
@@ -62,20 +71,23 @@ def read_definition(file: Path) -> Definition:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """What lies in SEQ/GroundTruth.
-
-    file: The definition file; `definition` is what it says.
-    labels: Index of each labelled frame -> its label image.
-    """
+    """Contents of SEQ/GroundTruth."""
 
     file: Path
+    """The definition file."""
     definition: Definition
+    """Contents of the definition file."""
     labels: Mapping[int, Path]
+    """Index of each labelled frame -> its label image."""
 
 
 def read_ground_truth(folder: Path, frames: Sequence[str], hint: str) -> GroundTruth:
-    """The ground truth of the sequence in `folder`, whose frames are called `frames` (stems, in
-    order).
+    """Read the ground truth of a sequence.
+
+    Args:
+        folder: Folder of the sequence.
+        frames: Names of its frames without suffix, in order.
+        hint: What the user can do about missing files, for messages.
 
     Raises:
         InputError: There is not exactly one *.dat, it is damaged, or a frame or label image that it
@@ -92,6 +104,7 @@ def read_ground_truth(folder: Path, frames: Sequence[str], hint: str) -> GroundT
     labels = {}
 
     for frame, label in definition.labelled:
+        # If the definition names a frame that does not exist, the label image may tell the frame.
         t = index.get(Path(frame).stem, index.get(Path(label).stem.removesuffix("_gt")))
         if t is None:
             raise InputError(f"{file}: labels {frame}, which is no image of {folder}; {hint}")
@@ -101,38 +114,43 @@ def read_ground_truth(folder: Path, frames: Sequence[str], hint: str) -> GroundT
 
 
 def _label_image(folder: Path, name: str) -> Path:
-    """The label image, which may lie there as PPM or PGM whatever the definition says."""
-    candidates = [
-        folder / name,
-        *(folder / f"{Path(name).stem}{suffix}" for suffix in (".ppm", ".pgm")),
-    ]
-    found = next((file for file in candidates if file.is_file()), None)
+    """Path of a label image, which may be PPM or PGM whatever the definition says."""
+    stem = Path(name).stem
+    for candidate in (name, f"{stem}.ppm", f"{stem}.pgm"):
+        if (folder / candidate).is_file():
+            return folder / candidate
 
-    if found is None:
-        raise InputError(
-            f"{candidates[0]}: label image is missing, though the definition beside it names it; get it again"
-        )
-
-    return found
+    raise InputError(
+        f"{folder / name}: label image is missing, though the definition beside it names it; get it"
+        " again"
+    )
 
 
 def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Keys in lower case, and their values; rows of the penalty matrix after its first are passed
-    over.
-    """
+    """Keys in lower case and their values; only the first row of the penalty matrix is kept."""
     key = None
-    for line in filter(None, map(str.strip, lines)):
-        if match := KEY.fullmatch(line):
+    for raw in lines:
+        line = raw.strip()
+        match = KEY.fullmatch(line)
+        if match:
             key = match[1].lower()
             line = match[2]
 
+        # The value may follow on a later line. After it the key is done: further lines are rows of
+        # the penalty matrix.
         if key and line:
             yield key, line
             key = None
 
 
 def _only(entries: list[tuple[str, str]], key: str) -> str:
-    values = [value for name, value in entries if name == key]
+    """The value of a key that must occur exactly once."""
+    values = _values(entries, key)
     if len(values) != 1:
         raise ValueError(f"{len(values)} times '{key}'")
     return values[0]
+
+
+def _values(entries: list[tuple[str, str]], key: str) -> list[str]:
+    """All values of a key, in order."""
+    return [value for name, value in entries if name == key]

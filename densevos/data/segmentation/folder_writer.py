@@ -1,4 +1,4 @@
-"""Writes what `folder` reads: images/SPLIT/NAME.jpg, masks/SPLIT/NAME.png and classes.txt."""
+"""Writes the layout that sets/folder.py reads: images, masks and classes.txt."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,26 +11,37 @@ from densevos.base.masks import write_mask
 
 
 def write_classes(root: Path, classes: Sequence[str]) -> None:
-    """Names of class ids 0, 1, ...; no file where there are none."""
+    """Write classes.txt, unless there are no classes.
+
+    Args:
+        root: Folder of the set.
+        classes: Names of class ids 0, 1, ...
+    """
     if not classes:
         return
 
+    # The line of a name is its class id.
     with atomic_write(root / "classes.txt", "w") as file:
         file.writelines(f"{name}\n" for name in classes)
 
 
 def write_image(root: Path, name: str, image: np.ndarray, labels: np.ndarray | None) -> None:
-    """An image [H,W,3] uint8 RGB as JPEG of quality 95 and, where there are any, its class ids
-    [H,W] uint8.
+    """Write an image as JPEG of quality 95, and its labels if there are any.
 
-    name: SPLIT/NAME, or SPLIT/CLIP/FRAME for one frame of a video.
+    Args:
+        root: Folder of the set.
+        name: SPLIT/NAME, or SPLIT/CLIP/FRAME for a frame of a video.
+        image: [H,W,3] uint8 RGB.
+        labels: Class ids [H,W] uint8, 255 = void; None if the image has no labels.
     """
-    picture, mask = root / "images" / f"{name}.jpg", root / "masks" / f"{name}.png"
-    for file in (picture, mask):
+    image_file = root / "images" / f"{name}.jpg"
+    mask_file = root / "masks" / f"{name}.png"
+    for file in (image_file, mask_file):
         file.parent.mkdir(parents=True, exist_ok=True)
 
-    with atomic_write(picture) as opened:
+    # Atomic, so that an interrupted run leaves no half-written file.
+    with atomic_write(image_file) as opened:
         Image.fromarray(image).save(opened, format="JPEG", quality=95)
 
     if labels is not None:
-        write_mask(mask, labels)
+        write_mask(mask_file, labels)

@@ -1,4 +1,4 @@
-"""What the loaders of sets check first, and what those of images share."""
+"""Steps that the loaders of sets share: find folders, read lists, match images with masks."""
 
 import json
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from densevos.data.segmentation.segmentation_set import SegmentationSet, SetRead
 
 
 def need_folder(folder: Path, hint: str) -> Path:
-    """The folder; InputError with the fix unless it is there."""
+    """Return the folder; InputError with the hint if it is missing."""
     if not folder.is_dir():
         raise InputError(f"{folder}: folder is missing; {hint}")
     return folder
 
 
 def first_folder(candidates: list[Path], hint: str) -> Path:
-    """The first of the folders that is there; InputError that names the first of all with the fix
-    if none is.
-    """
-    return next((folder for folder in candidates if folder.is_dir()), None) or need_folder(
-        candidates[0], hint
-    )
+    """The first candidate that exists; InputError with the hint if none does."""
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+
+    return need_folder(candidates[0], hint)  # the message names the usual folder
 
 
 def folders(above: Path) -> list[Path]:
@@ -37,8 +37,14 @@ def folders(above: Path) -> list[Path]:
 
 
 def need_images(folder: Path, hint: str) -> list[Path]:
-    """The images in the folder; InputError with the fix unless there are any, and when two share a
-    name.
+    """The images directly inside a folder, sorted.
+
+    Args:
+        folder: Folder of images.
+        hint: What the user can do, for messages.
+
+    Raises:
+        InputError: The folder is missing or holds no images, or two images share a name.
     """
     files = frame_files(need_folder(folder, hint), hint)
     if not files:
@@ -48,21 +54,31 @@ def need_images(folder: Path, hint: str) -> list[Path]:
 
 
 def read_names(file: Path, hint: str) -> list[str]:
-    """The lines of a list of images or sequences; InputError unless there are any."""
+    """The lines of a list of images or sequences, without repetitions and empty lines.
+
+    Args:
+        file: Text file of the list.
+        hint: What the user can do, for messages.
+
+    Raises:
+        InputError: The file is missing or empty.
+    """
     try:
         lines = read_text(file, hint).splitlines()
     except FileNotFoundError:
         raise InputError(f"{file}: list is missing; {hint}") from None
 
-    names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not names:
+    # A name that is listed twice counts once, at its first place.
+    stripped = dict.fromkeys(line.strip() for line in lines)
+    stripped.pop("", None)
+    if not stripped:
         raise InputError(f"{file}: list is empty; {hint}")
 
-    return names
+    return list(stripped)
 
 
 def read_json(file: Path, hint: str) -> Any:
-    """What the JSON file holds; InputError with the fix when it is missing or damaged."""
+    """Read a JSON file; InputError if it is missing or damaged."""
     try:
         return json.loads(read_text(file, hint))
     except FileNotFoundError:
@@ -72,19 +88,30 @@ def read_json(file: Path, hint: str) -> Any:
 
 
 def choose_images(images: list[Path], options: SetReading) -> list[Path]:
-    """The images that `options.names` lists, with or without suffix; all of them without such a
-    list.
+    """The images that `options.names` lists; all images if there is no such list.
+
+    Args:
+        images: All images of a folder.
+        options: How the set is read. Its list has names with or without suffix.
+
+    Raises:
+        InputError: The list names an image that does not exist.
     """
     if options.names is None:
         return images
 
+    # Every name of the list must be found, or a typing error would shrink the set unnoticed.
     listed = set(read_names(options.names, "write one image name on each line"))
-    chosen = [image for image in images if image.stem in listed or image.name in listed]
-    if lacking := sorted(
-        listed - {image.stem for image in chosen} - {image.name for image in chosen}
-    ):
+    lacking = set(listed)
+    chosen: list[Path] = []
+    for image in images:
+        if image.stem in listed or image.name in listed:
+            chosen.append(image)
+            lacking -= {image.stem, image.name}
+
+    if lacking:
         raise InputError(
-            f"{options.names}: lists {lacking[0]}, which is no image of {images[0].parent}"
+            f"{options.names}: lists {min(lacking)}, which is no image of {images[0].parent}"
         )
 
     return chosen
@@ -99,24 +126,37 @@ def labelled_video(
     *,
     sparse: bool = False,
 ) -> Shot:
-    """The shot with the masks MASKS/FRAME.png; InputError when one is missing, unless only some are
-    to be there.
+    """Add the masks MASKS/FRAME.png to a shot.
+
+    Args:
+        shot: The video.
+        frames: Images of its frames, in order.
+        masks: Folder of its masks.
+        values: Value in a mask -> class id.
+        known: The values in words, for messages.
+        sparse: Allow frames without a mask.
+
+    Raises:
+        InputError: A mask is missing and `sparse` is not set, or a mask has no frame.
     """
-    there = {
-        mask.stem: mask
-        for mask in mask_files(need_folder(masks, f"get the masks of {frames[0].parent}"))
-    }
-    files = {t: (image, there[image.stem]) for t, image in enumerate(frames) if image.stem in there}
+    folder = need_folder(masks, f"get the masks of {frames[0].parent}")
+    by_stem = {mask.stem: mask for mask in mask_files(folder)}
+    files: dict[int, tuple[Path, Path]] = {}
 
-    if len(files) < len(frames) and not sparse:
-        lacking = next(image for image in frames if image.stem not in there)
-        raise InputError(
-            f"{masks / lacking.stem}.png: mask of {lacking} is missing; get it, or remove both"
-        )
+    for t, image in enumerate(frames):
+        if image.stem in by_stem:
+            files[t] = (image, by_stem[image.stem])
+        elif not sparse:
+            raise InputError(
+                f"{masks / image.stem}.png: mask of {image} is missing; get it, or remove both"
+            )
 
-    if lost := sorted(there.keys() - {image.stem for image in frames}):
+    # A mask without its frame means that the two folders belong to different editions.
+    without_frame = by_stem.keys() - {image.stem for image in frames}
+    if without_frame:
         raise InputError(
-            f"{there[lost[0]]}: labels a frame that {frames[0].parent} lacks; get it, or remove both"
+            f"{by_stem[min(without_frame)]}: labels a frame that {frames[0].parent} lacks; get it,"
+            " or remove both"
         )
 
     return replace(
@@ -136,35 +176,47 @@ def image_set(
     hint: str,
     filtered: bool | None = None,
 ) -> SegmentationSet:
-    """A set of images with a mask MASKS/STEM.png each.
+    """Build a set of images, each of which has a mask MASKS/STEM.png.
 
-    values: value in the mask -> class name, `void` for none. usual: classes where the user wants no
-    others. known: the values in words. filtered: leave out images without a wanted class; None:
-    where the user chose classes. Raises InputError when a mask is missing and when no image shows a
-    wanted class.
+    Args:
+        name: Name of the set.
+        images: All images of the split.
+        masks: Folder of their masks.
+        options: How the set is read.
+        values: Value in a mask -> class name, which is `void` for pixels without label.
+        usual: The classes if the user chooses none.
+        known: The values in words, for messages.
+        hint: What the user can do about missing files, for messages.
+        filtered: Whether images without a wanted class are left out. By default they are if the
+            user chose classes. A list of images in the options is never filtered.
+
+    Raises:
+        InputError: A mask is missing, or no image shows a wanted class.
     """
     classes = choose_classes(name, values.values(), options.wanted, usual)
     images = choose_images(images, options)
+
+    # Without labels the masks need not exist.
     if not options.labels:
         shots = tuple(Shot(name=image.stem, source=image) for image in images)
         return SegmentationSet(name=name, kind="images", classes=classes, shots=shots)
 
-    there = {mask.stem: mask for mask in mask_files(need_folder(masks, hint))}
+    by_stem = {mask.stem: mask for mask in mask_files(need_folder(masks, hint))}
     ids = class_values(values, classes, options.others)
+    labelled: list[Shot] = []
     for image in images:
-        if image.stem not in there:
+        if image.stem not in by_stem:
             raise InputError(f"{masks / image.stem}.png: mask of {image.name} is missing; {hint}")
 
-    shots = tuple(
-        Shot(
-            name=image.stem,
-            source=image,
-            labelled=(0,),
-            reader=MaskFiles(files={0: (image, there[image.stem])}, values=ids, known=known),
-        )
-        for image in images
-    )
-    if (options.wanted is not None if filtered is None else filtered) and options.names is None:
+        reader = MaskFiles(files={0: (image, by_stem[image.stem])}, values=ids, known=known)
+        labelled.append(Shot(name=image.stem, source=image, labelled=(0,), reader=reader))
+
+    if filtered is None:
+        filtered = options.wanted is not None
+
+    # The filter reads every mask. A list of images is taken as its result and spares that.
+    shots = tuple(labelled)
+    if filtered and options.names is None:
         shots = keep_wanted(name, shots, classes, workers=options.workers)
 
     return SegmentationSet(name=name, kind="images", classes=classes, shots=shots)

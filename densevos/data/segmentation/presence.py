@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from densevos.base.errors import InputError
 from densevos.base.parallel import BROKEN, OnStep, in_processes
@@ -11,26 +10,41 @@ from densevos.data.segmentation.labels import value_counts
 from densevos.data.segmentation.segmentation_set import SegmentationSet, Shot
 
 SERIAL = 1000
-"""Up to so many masks are read sooner by one process than several have started."""
+"""Up to so many masks, one process finishes before several would have started."""
 
 
 def keep_wanted(
     set_name: str, shots: Sequence[Shot], classes: Sequence[str], *, workers: int | None = None
 ) -> tuple[Shot, ...]:
-    """The shots that show one of `classes` other than background; `present` of those that had none
-    is filled in.
+    """Keep the shots that show a class other than background.
 
-    Masks are read where tables do not say. Raises InputError when no shot is left.
+    If `present` of a shot is None, the masks of the shot are read to fill it in.
+
+    Args:
+        set_name: Name of the set, for messages.
+        shots: Labelled shots.
+        classes: Names of the classes.
+        workers: Number of processes; all cores by default.
+
+    Returns:
+        The shots that are left; `present` of each is filled in.
+
+    Raises:
+        InputError: No shot is left.
     """
-    known = iter(
-        classes_shown([shot for shot in shots if shot.present is None], classes, workers=workers)
-    )
-    told = [
-        shot if shot.present is not None else replace(shot, present=frozenset().union(*next(known)))
-        for shot in shots
-    ]
+    unread = [shot for shot in shots if shot.present is None]
+    shown = iter(classes_shown(unread, classes, workers=workers))
     wanted = set(classes) - {"background"}
-    kept = tuple(shot for shot in told if shot.present and shot.present & wanted)
+    chosen: list[Shot] = []
+
+    for shot in shots:
+        # `shown` has the frames of the unread shots, in their order.
+        if shot.present is None:
+            shot = replace(shot, present=frozenset().union(*next(shown)))
+        if shot.present and shot.present & wanted:
+            chosen.append(shot)
+
+    kept = tuple(chosen)
 
     if not kept:
         raise InputError(
@@ -44,20 +58,34 @@ def keep_wanted(
 def class_counts(
     opened: SegmentationSet, *, masks: bool = False, workers: int | None = None
 ) -> dict[str, int]:
-    """How many frames have each class, background left out.
+    """Count the frames of each class.
 
-    Where the set's tables say what a video shows, all its (labelled) frames count, as the papers
-    count DAVIS; `masks` reads every mask instead and counts the frames that show the class.
-    workers: processes; all cores by default.
+    If the set's tables tell which classes a video shows, all its labelled frames count for each of
+    them, as the papers count DAVIS. If it has no labelled frames, all its frames count.
+
+    Args:
+        opened: The set.
+        masks: Read every mask instead, and count only the frames that show the class.
+        workers: Number of processes; all cores by default.
+
+    Returns:
+        Class -> number of frames; background is left out.
     """
-    told = [shot for shot in opened.shots if shot.present is not None and not masks]
-    untold = [shot for shot in opened.shots if shot.present is None or masks]
-    counts = Counter(
-        chain.from_iterable(
-            chain.from_iterable(classes_shown(untold, opened.classes, workers=workers))
-        )
-    )
-    for shot in told:
+    from_tables: list[Shot] = []
+    from_masks: list[Shot] = []
+    for shot in opened.shots:
+        if shot.present is None or masks:
+            from_masks.append(shot)
+        else:
+            from_tables.append(shot)
+
+    counts: Counter[str] = Counter()
+    for shown in classes_shown(from_masks, opened.classes, workers=workers):
+        for names in shown:
+            counts.update(names)
+
+    # Unlabelled videos count with all frames.
+    for shot in from_tables:
         frames = len(shot.labelled) or len(shot.open())
         counts.update(dict.fromkeys(shot.present or (), frames))
 
@@ -67,7 +95,17 @@ def class_counts(
 def classes_shown(
     shots: Sequence[Shot], classes: Sequence[str], *, workers: int | None = None
 ) -> Iterable[list[frozenset[str]]]:
-    """For every shot, the names of the classes that each of its labelled frames shows."""
+    """Read which classes shots show.
+
+    Args:
+        shots: Labelled shots.
+        classes: Names of the class ids.
+        workers: Number of processes; all cores by default.
+
+    Returns:
+        For each shot, the names of the classes that each of its labelled frames shows.
+    """
+    # Starting processes takes longer than reading a few masks.
     masks = sum(len(shot.labelled) for shot in shots)
     if workers == 1 or masks <= SERIAL:
         shown = [_shown(shot) for shot in shots]
@@ -75,27 +113,42 @@ def classes_shown(
         shown = _shown_in_processes(shots, workers)
 
     for frames in shown:
-        yield [frozenset(classes[id] for id in frame if id < len(classes)) for frame in frames]
+        # Void, 255, is no class.
+        names: list[frozenset[str]] = []
+        for ids in frames:
+            names.append(frozenset(classes[id] for id in ids if id < len(classes)))
+
+        yield names
 
 
 def _shown_in_processes(shots: Sequence[Shot], workers: int | None) -> list[list[list[int]]]:
-    """`_shown` of every shot, some shots at a time; raises the first error."""
+    """`_shown` of every shot, in batches of shots; raises the first error."""
+    # Batches keep the cost of sending small, and are many enough to occupy all processes.
     size = max(1, min(64, len(shots) // 64))
-    batches = [(first, shots[first : first + size]) for first in range(0, len(shots), size)]
-    found: dict[int, list[list[list[int]]]] = {}
+    batches: list[tuple[int, Sequence[Shot]]] = []
+    for first in range(0, len(shots), size):
+        batches.append((first, shots[first : first + size]))
+
+    by_first: dict[int, list[list[list[int]]]] = {}
 
     for (first, _), outcome in in_processes(_batch_shown, batches, workers):
         if isinstance(outcome, BROKEN):
             raise outcome
-        found[first] = outcome
+        by_first[first] = outcome
 
-    return [shown for first in sorted(found) for shown in found[first]]
+    # Batches end in any order.
+    shown: list[list[list[int]]] = []
+    for first in sorted(by_first):
+        shown.extend(by_first[first])
+
+    return shown
 
 
 def _batch_shown(batch: tuple[int, Sequence[Shot]], on_step: OnStep) -> list[list[list[int]]]:
+    """`_shown` of the shots of one batch, in a worker process."""
     return [_shown(shot) for shot in batch[1]]
 
 
 def _shown(shot: Shot) -> list[list[int]]:
-    """The values that each labelled frame of the shot holds."""
+    """The class ids that occur in each labelled frame of the shot."""
     return [value_counts(shot.labels(index))[0].tolist() for index in shot.labelled]

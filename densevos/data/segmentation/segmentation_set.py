@@ -1,4 +1,6 @@
-"""Sets of images and videos whose pixels have classes: what they hold, and how they are read."""
+"""Sets of images and videos whose pixels have classes: what they hold and how they are read."""
+
+# Shapes: H x W pixels of a frame.
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,37 +18,43 @@ from densevos.data.sources.video import open_frames
 
 
 class LabelReader(Protocol):
-    """The labels of one shot; a plain object that can be sent to another process."""
+    """Reads the labels of one shot; a plain object that can be sent to another process."""
 
     def __call__(self, index: int) -> np.ndarray:
-        """Class ids [H,W] uint8 of frame `index`, 255 = void; InputError for values outside the
-        class map.
+        """Class ids [H,W] uint8 of frame `index`, 255 = void.
+
+        Raises:
+            InputError: The mask cannot be read, or holds values outside the class map.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shot:
-    """One image, or the frames of one video.
-
-    name: of the results below an output folder: `car-roundabout`, an image's stem.
-    source: frame folder, video file or image.
-    labelled: indices of the frames that have labels, ascending; empty where there are none.
-    reader: reads the labels of those frames.
-    present: names of the classes that the set's own tables say the shot shows somewhere; None where
-    they do not say. seconds: the part of the source that is the shot, from, to (inclusive); None:
-    all of it.
-    """
+    """One image, or the frames of one video."""
 
     name: str
+    """Name of its results below an output folder: `car-roundabout`, or an image's stem."""
     source: Path
+    """Frame folder, video file or image."""
     labelled: tuple[int, ...] = ()
+    """Indices of the frames that have labels, ascending."""
     reader: LabelReader | None = None
+    """Reads the labels of the labelled frames."""
     present: frozenset[str] | None = None
+    """Names of the classes that the shot shows, according to the set's tables; None if the set has
+    no such table.
+    """
     seconds: tuple[float, float] | None = None
+    """First and last second of the part of the source that is the shot; None for all of it."""
 
     def open(self) -> FrameReader:
-        """The frames; InputError when the source is missing or unreadable."""
+        """Open the frames.
+
+        Raises:
+            InputError: The source is missing or unreadable.
+        """
+        # An image is a video of one frame.
         if self.source.is_file() and StillReader.reads(self.source):
             return StillReader(self.source)
 
@@ -54,11 +62,18 @@ class Shot:
         return frames if self.seconds is None else excerpt(frames, *self.seconds)
 
     def labels(self, index: int) -> np.ndarray:
-        """Class ids [H,W] uint8 of frame `index`, 255 = void.
+        """Read the labels of a frame.
 
-        Raises InputError when the mask is missing, unreadable, of another size than the frame, or
-        holds values outside the class map (with file, value and number of pixels), and ValueError
-        when the frame has no labels.
+        Args:
+            index: Index of the frame.
+
+        Returns:
+            Class ids [H,W] uint8, 255 = void.
+
+        Raises:
+            InputError: The mask is missing, is unreadable, has another size than the frame, or
+                holds values outside the class map.
+            ValueError: The frame has no labels.
         """
         if self.reader is None or index not in self.labelled:
             raise ValueError(f"{self.name}: frame {index} has no labels")
@@ -68,50 +83,57 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSet:
-    """Shots of one split.
-
-    classes: name of class id 0, 1, ...; `background` first where everything else is that. Empty for
-    sets that have
-        no classes of their own.
-    notes: what the user should know, a line each: videos that are missing, tables that were not
-    there.
-    """
+    """The shots of one split of a set."""
 
     name: str
+    """Name of the set, such as `davis`."""
     kind: Literal["images", "video"]
+    """Whether its shots are images or videos."""
     classes: tuple[str, ...]
+    """Names of class ids 0, 1, ...; `background` comes first if the set has it. Empty for sets
+    without classes.
+    """
     shots: tuple[Shot, ...]
+    """The images or videos of the split."""
     notes: tuple[str, ...] = ()
+    """One line for each thing that the user should know, such as missing videos or tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetReading(SetOptions):
-    """How a set is read: the user's options, and what the program needs of it.
-
-    labels: whether labels are wanted; without, only frames need to be there.
-    workers: processes that read masks when very many are to be read; None: one a core.
-    """
+    """How a set is read: the user's options, and what the program needs from the set."""
 
     labels: bool = True
+    """Whether labels are read; without labels only the frames must exist."""
     workers: int | None = None
+    """Number of processes that read masks if there are very many; None uses all cores."""
 
 
 Loader = Callable[[Path, SetReading], SegmentationSet]
 
 
 def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
-    """The frames shown from `start` to `stop` seconds; a folder's frames are taken to be 30 a
-    second.
+    """The frames that a video shows during some seconds.
 
-    Raises InputError when the video ends before.
+    Args:
+        frames: The frames of the video. A folder of frames is read at 30 frames per second.
+        start: First second.
+        stop: Last second, inclusive.
+
+    Raises:
+        InputError: The video ends before `start`.
     """
     times = frames.seconds()
-    times = np.arange(len(frames)) / 30 if times is None else times
+    if times is None:
+        times = np.arange(len(frames)) / 30
+
+    # Times of frames are rounded, hence the tolerance.
     first, last = np.searchsorted(times, [start - 1e-6, stop + 1e-6])
 
     if first == last:
         raise InputError(
-            f"{frames.path}: ends before {start:.1f} s, where its annotation begins; get the video again"
+            f"{frames.path}: ends before {start:.1f} s, where its annotation begins; get the video"
+            " again"
         )
 
     return Excerpt(frames, int(first), int(last))

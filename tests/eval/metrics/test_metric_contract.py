@@ -265,7 +265,7 @@ def test_metrics_that_do_not_fit_are_one_line(
             ("--dataset", "davis17", "--root", ".", "--wanted", "dog"),
             "--wanted: is for a labelled set (--set SET:ROOT)",
         ),
-        (("--set", "davis17:."), "davis17:.: is no SET:ROOT, SET being one of ade20k, camvid"),
+        (("--set", "davis17:."), "davis17:.: is no SET:ROOT, where SET is one of ade20k, camvid"),
     ],
 )
 def test_what_is_missing_or_does_not_fit_is_one_line(

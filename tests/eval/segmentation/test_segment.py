@@ -555,7 +555,7 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(
         (["--set", "folder:nowhere"], "nowhere: no such folder"),
         (
             ["--set", "nonsense:."],
-            "nonsense:.: is no SET:ROOT, SET being one of ade20k, camvid, coco",
+            "nonsense:.: is no SET:ROOT, where SET is one of ade20k, camvid, coco",
         ),
         (["--dataset", "folder", "--root", "."], "--dataset: is now --set SET:ROOT"),
         (["--set", "folder:.", "--classes", "sky"], "--classes: is now --wanted"),

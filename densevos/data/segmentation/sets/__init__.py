@@ -1,3 +1,1 @@
-"""One file for each labelled or unlabelled set: its layout, its classes, and how it becomes a
-SegmentationSet.
-"""
+"""One module for each labelled or unlabelled set, which loads it as a SegmentationSet."""

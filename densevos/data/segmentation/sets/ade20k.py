@@ -1,4 +1,4 @@
-"""ADE20k as the scene parsing benchmark has it: 150 classes."""
+"""ADE20K in the edition of the scene parsing benchmark, which has 150 classes."""
 
 from pathlib import Path
 
@@ -6,15 +6,20 @@ from densevos.data.segmentation.classes import ADE20K
 from densevos.data.segmentation.layout import image_set, need_images
 from densevos.data.segmentation.segmentation_set import SegmentationSet, SetReading
 
+# 0 marks pixels of none of the 150 classes, so class ids are one less than values.
 VALUES = {0: "void", **dict(enumerate(ADE20K, start=1))}
 FOLDERS = {"train": "training", "val": "validation"}
 
 
 def load(root: Path, options: SetReading) -> SegmentationSet:
-    """The images of ROOT/images/training or validation (train, val), masks in ROOT/annotations; see
-    open_set.
+    """Load the images of ROOT/images and the masks of ROOT/annotations; see open_set.
 
-    Value 0 is what has none of the 150 classes: void. Class id = value - 1.
+    Args:
+        root: Folder of the set.
+        options: How the set is read; splits train and val are the folders training and validation.
+
+    Raises:
+        InputError: A file is missing, or no image shows a wanted class.
     """
     split = options.split
     folder = FOLDERS.get(split, split)
@@ -30,6 +35,9 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         options,
         values=VALUES,
         usual=ADE20K,
-        known="0 is void, 1 to 150 are the classes of the scene parsing benchmark; get its annotations",
+        known=(
+            "0 is void, 1 to 150 are the classes of the scene parsing benchmark; get its"
+            " annotations"
+        ),
         hint=hint,
     )

@@ -1,4 +1,4 @@
-"""Sets by name: `SET:ROOT` opened."""
+"""Opens a set by its name and folder, `SET:ROOT`."""
 
 import importlib
 import pkgutil
@@ -12,14 +12,19 @@ from densevos.data.segmentation.segmentation_set import Loader, SegmentationSet,
 NAMES = tuple(
     sorted({module.name for module in pkgutil.iter_modules(sets.__path__)} - {"registry"})
 )
-"""Sets by name; each is the module of this folder that knows its layout."""
+"""Names of the sets; each is a module of this folder that knows its layout."""
 
 
 def parse_spec(spec: str) -> tuple[str, Path]:
-    """`davis:ROOT` -> ("davis", ROOT); InputError when the set is unknown or ROOT is not there."""
+    """Split `davis:ROOT` into "davis" and ROOT.
+
+    Raises:
+        InputError: The set is unknown, or ROOT does not exist.
+    """
+    # Only the first colon separates: a path may contain others.
     name, colon, root = spec.partition(":")
     if name not in NAMES or not colon or not root:
-        raise InputError(f"{spec}: is no SET:ROOT, SET being one of {', '.join(NAMES)}")
+        raise InputError(f"{spec}: is no SET:ROOT, where SET is one of {', '.join(NAMES)}")
     if not Path(root).exists():
         raise InputError(f"{root}: no such folder; {name}:ROOT names where the files of {name} lie")
 
@@ -27,16 +32,24 @@ def parse_spec(spec: str) -> tuple[str, Path]:
 
 
 def open_set(spec: str, split: str = "train", **options: Any) -> SegmentationSet:
-    """The split of a set, `coco:ROOT`; options are those of SetReading.
+    """Open a split of a set.
 
-    Raises InputError when files are missing (naming the first, and the layout), when labels are
-    wanted and no labelled frame shows a wanted class, and when the set is empty.
+    Args:
+        spec: Name and folder of the set, such as `coco:ROOT`.
+        split: Name of the split.
+        options: Further options; see SetReading.
+
+    Raises:
+        InputError: Files are missing (the message names the first one and the layout), labels are
+            wanted but no frame has labels of a wanted class, or the set is empty.
     """
     name, root = parse_spec(spec)
+    # Imported by name, so that a new set needs only a new module.
     load: Loader = importlib.import_module(f"densevos.data.segmentation.sets.{name}").load
     chosen = SetReading(split=split, **options)
     opened = load(root, chosen)
 
+    # Training would fail much later, and without naming the set.
     if not opened.shots:
         raise InputError(
             f"{spec}: holds nothing to learn from in split {split}; give it images or videos"

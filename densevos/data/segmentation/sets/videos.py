@@ -1,4 +1,4 @@
-"""Any videos without labels: a folder of frame folders and video files, or a list of them."""
+"""Videos without labels: a folder of frame folders and video files, or a list of them."""
 
 from pathlib import Path
 
@@ -8,13 +8,21 @@ from densevos.data.sources.open import open_paths
 
 
 def load(root: Path, options: SetReading) -> SegmentationSet:
-    """Every video below ROOT, or of the list ROOT; there are no splits. See registry.open_set."""
+    """Load every video below the folder ROOT or of the list ROOT; see registry.open_set.
+
+    Args:
+        root: Folder, or text file with one video on each line.
+        options: How the set is read; its split is ignored.
+
+    Raises:
+        InputError: Labels are wanted, or no video can be read.
+    """
     if options.labels:
         raise InputError(f"videos:{root}: has no labels; pass it as --unlabelled")
 
-    found = open_paths(root)
-    shots = tuple(
-        Shot(name=name, source=video) for name, video in zip(found.names, found.videos, strict=True)
-    )
+    opened = open_paths(root)
+    shots: list[Shot] = []
+    for name, video in zip(opened.names, opened.videos, strict=True):
+        shots.append(Shot(name=name, source=video))
 
-    return SegmentationSet(name="videos", kind="video", classes=(), shots=shots)
+    return SegmentationSet(name="videos", kind="video", classes=(), shots=tuple(shots))

@@ -109,11 +109,11 @@ def test_unusable_networks_and_weights_are_named(
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
     for name, weights, message in (
         ("vgg16", None, "--network vgg16: unknown"),
-        ("resnet17", None, "--network resnet17: torchvision has none"),
+        ("resnet17", None, "--network resnet17: torchvision has no network"),
         (
             "resnet18",
             "NONE_SUCH",
-            "--weights NONE_SUCH: neither a file nor one of torchvision's.*IMAGENET1K_V1",
+            "--weights NONE_SUCH: neither a file nor weights of torchvision for.*IMAGENET1K_V1",
         ),
         ("resnet18", str(tmp_path / "other.pth"), "other.pth: is no state dict of ResNet"),
         ("resnet18", str(tmp_path / "linear.pth"), "linear.pth: is no state dict of ResNet"),

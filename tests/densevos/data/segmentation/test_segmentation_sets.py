@@ -693,7 +693,7 @@ def test_ytbb_segments_of_local_videos(copy: str) -> None:
     assert (frames.names[0], frames.names[-1]) == ("00030", "00045")
     assert abs(int(frames.read([0])[0, 0, 0, 0]) - 120) < 4
     assert opened.notes[0].endswith(
-        "1 videos of yt_bb_detection_train.csv.gz are not there and left out"
+        "1 videos of yt_bb_detection_train.csv.gz are missing and left out"
     )
     assert class_counts(opened)["person"] == 16
     with pytest.raises(InputError, match="has boxes, not masks"):
@@ -995,6 +995,6 @@ def test_command_counts_classes(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert classes(f"ytbb:{tmp_path / 'ytbb'}", "--unlabelled") == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == ["      16  person", "       1  motorcycle"]
-    assert "1 videos of yt_bb_detection_train.csv.gz are not there" in said.err
+    assert "1 videos of yt_bb_detection_train.csv.gz are missing" in said.err
     assert classes("davis:none") == 2
     assert capsys.readouterr().err.startswith("error: none: no such folder")
