@@ -1,4 +1,4 @@
-"""A part of a video as a video of its own."""
+"""A part of a video, used like a video of its own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from densevos.data.sources.source import FrameReader
 
 
 class Excerpt:
-    """The frames `start` to `stop` - 1 of another reader, under their names there."""
+    """The frames `start` to `stop` - 1 of another reader, with the same names."""
 
     def __init__(self, whole: FrameReader, start: int, stop: int):
         self.path: Path | str = whole.path

@@ -1,6 +1,4 @@
-"""From what a user names to a source: a folder, list, video file or index, or `module:function`
-from outside.
-"""
+"""Open what a user names: a folder, list, video file, index, or a source of the user's own code."""
 
 import warnings
 from pathlib import Path
@@ -19,17 +17,22 @@ INDEX_SUFFIX = ".npz"
 
 
 def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
-    """The videos that `spec` names.
+    """Open the videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see
-            `indexed_source`); a folder that `densevos data pack` wrote; or
-            `package.module:function`: that function is called without arguments and returns a
-            `VideoSource`.
-        flag: The option that `spec` was given to, for the message.
+        spec: One of
+
+            * a folder of videos, a list or a video file, see `open_paths`;
+            * FILE.npz, an index of videos, see `indexed_source`;
+            * a folder that `densevos data pack` wrote;
+            * `package.module:function`, a function without arguments that returns a `VideoSource`.
+        flag: The option that `spec` was given to, for messages.
+
+    Returns:
+        The source.
 
     Raises:
-        InputError: `spec` names no videos, or what it names cannot be imported or is no source.
+        InputError: `spec` names no videos, cannot be imported, or is not a source.
     """
     if is_outside(str(spec)) and not Path(spec).exists():
         return _from_outside(str(spec), flag)
@@ -42,7 +45,7 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
 
 
 def _open_shards(root: Path) -> VideoSource:
-    """Packed videos, with a warning of each shard that is not complete."""
+    """Open packed videos and warn about each incomplete shard."""
     shards = open_shards(root)
     for note in shards.incomplete_shards():
         warnings.warn(note, stacklevel=3)
@@ -51,16 +54,19 @@ def _open_shards(root: Path) -> VideoSource:
 
 
 def open_paths(path: Path) -> PathSource:
-    """The frame folders and video files of `path`.
+    """Open the frame folders and video files of `path`.
+
+    Warns about files that are left out of a folder or may be no frames.
 
     Args:
-        path: A folder (searched through and through), a text file with one path a line, or a single
-            video file.
+        path: A folder, searched with all folders below it; a text file with one path per line; or a
+            single video file.
 
-    Warns of what was left out of a folder or is doubtful.
+    Returns:
+        The source.
 
     Raises:
-        InputError: `path` is missing or empty, or lists what is not there.
+        InputError: `path` is missing or empty, or lists a missing file.
     """
     if path.is_dir():
         source = folder_tree(path)
