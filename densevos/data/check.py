@@ -57,11 +57,13 @@ def check_videos(
     if sample is not None and sample < 1:
         raise InputError(f"--sample {sample}: must be at least 1")
 
+    # Rows of usable videos in the index: video i of the source is in row rows[i].
     index = source.index
     rows = np.flatnonzero(index.status == Status.USABLE)
     count = len(rows) if sample is None else min(sample, len(rows))
     chosen = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))
 
+    # Copies: the index of the source must not change.
     status, frames = index.status.copy(), index.frames.copy()
     reasons = {row: reason for row, reason in enumerate(index.reasons) if reason}
     print_header(f"decoding frames of {count} videos")

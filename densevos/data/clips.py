@@ -69,9 +69,7 @@ class VideoDataset(ABC):
     def __init__(self, videos: int, seed: int):
         self.videos, self.seed = videos, seed
         self.left_out: dict[str, str] = {}
-        """Videos that must not be read again because they kill or block the process: title, and the
-        reason in one line.
-        """
+        """Title and reason of each video that kills or blocks processes; it is not read again."""
 
     def __len__(self) -> int:
         return self.videos
@@ -92,6 +90,7 @@ class VideoDataset(ABC):
         Returns:
             What `collate` makes of the samples.
         """
+        # Videos that the step reads anyway: stand-ins should be others.
         taken = {index for _, index in keys}.union(beside)
         return self.collate([self.read(epoch, index, taken) for epoch, index in keys])
 
@@ -168,14 +167,14 @@ class VideoDataset(ABC):
 
 
 class Remaining(VideoDataset):
-    """A data set after some of its videos were removed, numbered as before the removal.
+    """A dataset after some of its videos were removed, numbered as before the removal.
 
-    The numbers, and so all random draws, stay those of the original data set. Videos that were
+    The numbers, and so all random draws, stay those of the original dataset. Videos that were
     removed cannot be used; stand-ins replace them.
 
     Args:
-        videos: The data set as it is now.
-        titles: Titles of all videos of the original data set.
+        videos: The dataset as it is now.
+        titles: Titles of all videos of the original dataset.
         places: Number of each original video in `videos`; None if it was removed.
     """
 
@@ -214,7 +213,7 @@ def why_left_out(title: str, error: Exception) -> str:
 
 
 class ClipDataset(VideoDataset):
-    """A data set with one clip per video.
+    """A dataset with one clip per video.
 
     Args:
         source: The videos.
@@ -297,6 +296,7 @@ class ClipSampler:
         own = slice(self.rank * self.batch, (self.rank + 1) * self.batch)
 
         for epoch in range(self.start // self.steps_per_epoch, self.epochs):
+            # Every process draws the order of all videos and takes its own part of each batch.
             order = np.random.default_rng((self.seed, epoch)).permutation(self.videos)
             # A resumed run skips the steps of its first epoch that are done already.
             first_step = max(self.start - epoch * self.steps_per_epoch, 0)
@@ -337,7 +337,7 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
     left, top, side = crop_box(width, height, config, rng)
     box = (left, top, left + side, top + side)
 
-    # All frames share crop and mirroring: the motion between them stays that of the video.
+    # All frames share crop and mirroring, so the motion between them is that of the video.
     mirror = config.flip and rng.random() < 0.5
     images = [_crop(frame, box, config.size, mirror) for frame in frames]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
@@ -358,6 +358,7 @@ def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> 
     Returns:
         T positions in 0..length-1.
     """
+    # The span of a clip, frames of the video; a short video gives a smaller one.
     count = config.frames
     window = min(length, count * config.gap)
 
@@ -389,6 +390,7 @@ def crop_box(
     Returns:
         Left edge, top edge and side, in pixels of the frame.
     """
+    # Scaling the short side to a drawn length makes the square of this side size x size.
     low, high = config.short_side
     side = config.size * min(width, height) / rng.uniform(low, high)
     if config.crop == "centre":

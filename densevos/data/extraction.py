@@ -75,6 +75,8 @@ def extract_frames(
 
     check_timeout(timeout)
     check_shard_alone(shard, overwrite=overwrite)
+
+    # Frames of other settings or videos must not be mixed in one folder.
     videos = open_source(source, "densevos data frames")
     names, share = videos.names, shard_range(len(videos), shard)
     settings = {"short_side": short_side, "every": every, "jpeg_quality": JPEG_QUALITY}
@@ -96,6 +98,7 @@ def extract_frames(
 
         for (index, folder), outcome in in_processes(extract, items, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
+                # A process that was killed leaves the frames that it had written.
                 shutil.rmtree(unfinished(folder), ignore_errors=True)
                 reasons[index] = named(videos.title(index), outcome)
             else:
@@ -104,6 +107,7 @@ def extract_frames(
             status = f"{len(reasons)} skipped" if reasons else ""
             bar.update(task, advance=1, status=status)
 
+    # Videos finish in any order; reasons are listed in the order of the source.
     skipped = tuple(reasons[index] for index in sorted(reasons))
     if skipped and len(skipped) == len(share):
         raise InputError(
@@ -135,4 +139,5 @@ def _extract(
         )
         on_step(name)
 
+    # The final name appears with all frames, so a stopped run leaves no incomplete folder.
     os.rename(part, folder)

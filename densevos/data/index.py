@@ -37,26 +37,32 @@ SAVED_EVERY = 30.0
 
 @dataclass
 class _Rows:
-    """What is known of each video so far, in the order of `paths`."""
+    """The facts about each video so far, in the order of `paths`."""
 
     paths: PackedStrings
     columns: dict[str, np.ndarray]
+    """One array per column of COLUMNS, [videos] each."""
     reasons: dict[int, str] = field(default_factory=dict)
+    """Why a video is unusable, by row."""
+    # Which videos have been read, [videos] bool.
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @classmethod
     def of(cls, paths: PackedStrings) -> "_Rows":
+        """Rows of videos of which none has been read."""
         columns: dict[str, np.ndarray] = {
             name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()
         }
         return cls(paths, columns, known=np.zeros(len(paths), np.bool_))
 
     def put(self, row: int, probed: Probed) -> None:
+        """Record a usable video; its status is 0 already."""
         self.known[row] = True
         for name in ("folder", "frames", "width", "height", "rate"):
             self.columns[name][row] = getattr(probed, name)
 
     def put_broken(self, row: int, status: Status, reason: str) -> None:
+        """Record an unusable video."""
         self.known[row] = True
         self.columns["status"][row] = status
         self.reasons[row] = reason
@@ -164,6 +170,7 @@ def make_index(
         write_index(progress, rows.index(root, layout.name, split))
         raise
 
+    # The progress file goes last: until then a stopped command can continue.
     index = rows.index(root, layout.name, split)
     write_index(out, index)
     progress.unlink(missing_ok=True)
@@ -189,15 +196,15 @@ def _probe_all(
     """Read the videos that are not known yet; yields when it is time to save the progress."""
     saved = time.monotonic()
     unknown = ((int(row), rows.paths[int(row)]) for row in np.flatnonzero(~rows.known))
-    print_header(f"looking at {len(rows.paths)} videos below {root}")
+    print_header(f"reading the headers of {len(rows.paths)} videos below {root}")
 
     with progress_bar() as bar:
-        task = bar.add_task(
-            "looking at videos", total=len(rows.paths), completed=int(rows.known.sum()), status=""
-        )
-        look = partial(_look, root=root, rate=rate)
+        # Videos that an earlier run has read count as done.
+        done = int(rows.known.sum())
+        task = bar.add_task("reading headers", total=len(rows.paths), completed=done, status="")
+        read = partial(_read, root=root, rate=rate)
 
-        for (row, path), outcome in in_processes(look, unknown, workers, timeout=timeout):
+        for (row, path), outcome in in_processes(read, unknown, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
                 rows.put_broken(row, status_of(outcome), named(str(root / path), outcome))
             else:
@@ -210,7 +217,7 @@ def _probe_all(
                 saved = time.monotonic()
 
 
-def _look(item: tuple[int, str], on_step: OnStep, *, root: Path, rate: float) -> Probed:
+def _read(item: tuple[int, str], on_step: OnStep, *, root: Path, rate: float) -> Probed:
     return probe(root / item[1], rate)
 
 

@@ -114,7 +114,9 @@ def pack_videos(
     check_workers(workers)
     check_timeout(timeout)
     if overwrite and shard:
-        raise InputError("--overwrite: would delete what other --shard wrote; pass one of the two")
+        raise InputError(
+            "--overwrite: would delete the shards of other commands; pass --overwrite or --shard"
+        )
 
     videos = open_source(source, "densevos data pack")
     names = videos.names
@@ -143,6 +145,7 @@ def pack_videos(
 
     missing = len(groups) - len(lists)
 
+    # Commands with --shard may run at the same time: the one that ends last writes the index.
     if missing == 0:
         if not packed:
             raise InputError(
@@ -166,6 +169,7 @@ def _open_folder(
     }
     file = out / SETTINGS
 
+    # A new folder: record the settings before the first video is packed.
     if overwrite or not file.is_file():
         try:
             new_folder(out, overwrite=overwrite, inputs=inputs)
@@ -175,6 +179,7 @@ def _open_folder(
             if overwrite or not file.is_file():
                 raise
 
+    # A folder of an earlier or a parallel command: shards must be packed alike.
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
         changed = []
@@ -221,6 +226,7 @@ def _write_shards(
     with progress_bar() as bar:
         task = bar.add_task("packing", total=len(items), status="")
         for (video, _), outcome in in_processes(pack, items, workers, timeout=timeout):
+            # Videos are done in any order; a shard is joined with the last of its videos.
             number = shard_of_video[video]
             outcomes[number][video] = outcome
             if len(outcomes[number]) == len(groups[number]):
@@ -244,7 +250,7 @@ def _pack_video(
             format=config.format,
             short_side=config.short_side,
             every=config.every,
-            on_frames=lambda: on_step(name),
+            on_frames=lambda: on_step(name),  # Restarts the time limit.
         )
 
 
@@ -314,6 +320,8 @@ def _finish(
         "broken": broken,
     }
     write_json(out / RECORD, record)
+
+    # Complete: nothing is left to join.
     shutil.rmtree(out / UNJOINED, ignore_errors=True)
 
 

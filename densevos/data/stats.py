@@ -59,10 +59,11 @@ def statistics(index: VideoIndex, need: ClipNeed | None = None) -> list[tuple[st
         lines.append(("frames per second", _most_frequent(rate_counts)))
 
     if need is not None:
+        # A clip spans its frames times the gap between them; a shorter video gets a smaller gap.
         span = need.frames * need.gap
         for least, why in (
             (need.frames, f"frames of a clip of {need.recipe}"),
-            (span, "its frames times its gap; clips of these have a smaller gap"),
+            (span, "its frames times its gap; clips of these videos have a smaller gap"),
         ):
             lines.append((f"shorter than {least}", f"{int((frames < least).sum()):,} ({why})"))
 

@@ -66,7 +66,7 @@ class VideoBatch:
 
 
 class VideoSamples(VideoDataset):
-    """A data set with one sample per video.
+    """A dataset with one sample per video.
 
     The maps of a video lie in a folder or archive that has the video's name in the source.
 
@@ -193,6 +193,7 @@ def abstract_indices(length: int, segments: int, rng: np.random.Generator) -> li
     Returns:
         K positions in ascending order.
     """
+    # The edges are rounded down, so segments differ by one frame at most.
     edges = np.linspace(0, length, segments + 1).astype(int)
     return [int(rng.integers(low, high)) for low, high in itertools.pairwise(edges)]
 
@@ -249,6 +250,7 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
         Left, top, right and bottom of the part, in pixels.
     """
     share = rng.uniform(*zoom)
+    # The part of the whole frame has only one place.
     left, top = 0.0, 0.0
     if share < 1:
         left, top = rng.uniform(0, 1 - share, 2) * (width, height)

@@ -26,7 +26,7 @@ def find(root: Path, split: str) -> Iterable[str]:
 
     split_file = root / "ImageSets" / "2017" / f"{split}.txt"
     if not split_file.is_file():
-        raise InputError(f"{split_file}: is not there; unpack it too, or take --split all")
+        raise InputError(f"{split_file}: file is missing; unpack it too, or take --split all")
 
     names = set(read_list(split_file, "it holds one name of a sequence a line"))
     return [path for path in paths if path.rpartition("/")[2] in names]

@@ -25,7 +25,7 @@ def find(root: Path, split: str) -> Iterable[str]:
     if split == "all":
         return paths
     if not (root / TEST_LIST).is_file():
-        raise InputError(f"{root / TEST_LIST}: is not there; {HINT}")
+        raise InputError(f"{root / TEST_LIST}: file is missing; {HINT}")
 
     test_videos = set(read_list(root / TEST_LIST, HINT))
     chosen = []

@@ -44,19 +44,17 @@ BESIDE_VIDEOS = (
     " their own"
 )
 NUMBERED = (
-    "numbered images beside video files are taken for frames; take them out if they are thumbnails"
+    "numbered images beside video files are used as frames; take them out if they are thumbnails"
 )
 BESIDE_FOLDERS = (
-    "images beside folders, one alone or of their names, are left out, as they are no frames"
+    "images beside folders, a single one or those named like a folder, are left out, as they are no"
+    " frames"
 )
-ANNOTATIONS = "masks are left out, by the name of their folder; rename it if these are frames"
+ANNOTATIONS = "masks are left out because of the name of their folder; rename it if they are frames"
 DOUBTFUL = (
     "holds indexed images, which look like masks and not like frames; take them out if they are"
 )
-MIXED = (
-    "holds images of several kinds, all of which are taken for frames; take masks and thumbnails"
-    " out"
-)
+MIXED = "holds images of several formats, and all are used as frames; take masks and thumbnails out"
 UNREADABLE = "folder may not be read, so it is left out; change its permissions"
 
 
@@ -117,6 +115,7 @@ def _videos(root: Path, folder: _Folder, notes: _Notes) -> Iterator[Path]:
     if not folder.images:
         return
 
+    # The first rule that matches decides whether the images are frames.
     stems = {Path(name).stem for name in folder.images}
     if folder.videos and not _are_numbered(folder):
         notes.add(folder.path, BESIDE_VIDEOS)
@@ -137,6 +136,7 @@ def _videos(root: Path, folder: _Folder, notes: _Notes) -> Iterator[Path]:
 
 def _are_numbered(folder: _Folder) -> bool:
     """Whether image names differ in numbers only, and are too many to be the videos' thumbnails."""
+    # Every number becomes 0: names that differ in numbers only become the same.
     patterns = {re.sub("[0-9]+", "0", Path(name).stem) for name in folder.images}
     return len(patterns) == 1 and len(folder.images) > THUMBNAILS * len(folder.videos)
 

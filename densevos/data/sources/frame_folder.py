@@ -36,6 +36,8 @@ class FolderReader:
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         frames = [read_image(self._files[i], self._brightest) for i in indices]
+
+        # Images of different sizes cannot be stacked; name the two files.
         for index, frame in zip(indices, frames, strict=True):
             if frame.shape != frames[0].shape:
                 first = self._files[indices[0]].name

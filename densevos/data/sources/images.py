@@ -35,6 +35,7 @@ def read_image(path: Path, brightest: float | None = None) -> np.ndarray:
     if not is_deep(image.mode):
         return np.asarray(image.convert("RGB"))
 
+    # Grey values of more than 8 bits: scale them, and repeat the channel three times.
     values = _deep_values(path, image)
     grey = _eight_bits(values, values.max() if brightest is None else brightest, path)
     return np.repeat(grey[..., None], 3, axis=2)
@@ -91,6 +92,7 @@ def _eight_bits(values: np.ndarray, brightest: float, path: Path) -> np.ndarray:
         shift = bits + bits % 2 - 8  # Cameras have 8, 10, 12, 14 or 16 bits: an even number.
         return np.minimum(values.astype(np.int64) >> shift, 255).astype(np.uint8)
 
+    # Fractions are in 0..1, or in the range of 8 bits.
     if brightest <= 1:
         return np.minimum(np.round(values * 255), 255).astype(np.uint8)
     if brightest <= 255:

@@ -65,8 +65,7 @@ class VideoIndex:
     folder: np.ndarray
     """Whether the video is a folder of frames, [n] bool; otherwise it is a file."""
     frames: np.ndarray
-    """Number of frames, [n] int32, by the header of a file or the images of a folder; 0 if unknown.
-    """
+    """Number of frames, [n] int32, by the header of a file or the images of a folder."""
     width: np.ndarray
     """Width as stored, before rotation, pixels, [n] int32; 0 if unknown."""
     height: np.ndarray
@@ -108,6 +107,7 @@ def write_index(file: Path, index: VideoIndex) -> None:
         name: np.asarray(getattr(index, name), kind) for name, kind in COLUMNS.items()
     }
 
+    # Texts are stored as bytes with offsets, which numpy reads without pickle.
     for name in ("paths", "reasons"):
         texts: PackedStrings = getattr(index, name)
         arrays[name] = np.frombuffer(texts.content, np.uint8)
@@ -126,6 +126,7 @@ def read_index(file: Path) -> VideoIndex:
     try:
         with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
+            # The other values of `about` are fields of VideoIndex.
             if about.pop("format") != FORMAT:
                 raise InputError(f"{file}: is an index of another version; {REMEDY}")
 
@@ -180,6 +181,7 @@ def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
 
     rows.sort()
 
+    # After sorting, equal paths are neighbours.
     for (path, k, _), (next_path, next_k, _) in itertools.pairwise(rows):
         if path == next_path:
             raise InputError(

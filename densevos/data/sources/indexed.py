@@ -68,6 +68,7 @@ class IndexedSource:
         for i in np.flatnonzero(shared).tolist():
             names[i] = hash(self._with_parent(i))
 
+        # Names are made again on demand: hundreds of thousands of them take much memory.
         def name_of(i: int) -> str:
             return self._with_parent(i) if shared[i] else self._stem(i)
 
@@ -80,6 +81,7 @@ class IndexedSource:
 
     def identity(self) -> str:
         """SHA-256 of the paths, lengths and status of all videos."""
+        # The paths are relative, so the identity stays the same when the data moves.
         index = self.index
         digest = hashlib.sha256(index.paths.content)
         for array in (index.paths.offsets, index.frames, index.status):
@@ -171,7 +173,7 @@ def indexed_source(file: Path) -> IndexedSource:
             return IndexedSource(file, root, index)
 
     raise InputError(
-        f"{file}: lists {Path(index.root) / some[0]}, which is not there; if the data moved, put"
+        f"{file}: lists {Path(index.root) / some[0]}, which does not exist; if the data moved, put"
         " the index into their folder, or make it again with densevos data index"
     )
 

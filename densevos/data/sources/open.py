@@ -34,6 +34,7 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
     Raises:
         InputError: `spec` names no videos, cannot be imported, or is not a source.
     """
+    # An existing path wins: a file name may hold a colon.
     if is_outside(str(spec)) and not Path(spec).exists():
         return _from_outside(str(spec), flag)
     if Path(spec).suffix == INDEX_SUFFIX:
@@ -46,6 +47,7 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
 
 def _open_shards(root: Path) -> VideoSource:
     """Open packed videos and warn about each incomplete shard."""
+    # Videos in the complete shards can still be used.
     shards = open_shards(root)
     for note in shards.incomplete_shards():
         warnings.warn(note, stacklevel=3)
@@ -85,6 +87,7 @@ def open_paths(path: Path) -> PathSource:
             f"{path}: holds no frame folders and no video files{notes}; give a folder of videos"
         )
 
+    # Frames that are left out by mistake must not go unnoticed.
     for note in source.notes:
         warnings.warn(note, stacklevel=2)
 
@@ -101,6 +104,7 @@ def _from_index(file: Path) -> VideoSource:
 def _from_outside(spec: str, flag: str) -> VideoSource:
     function = from_outside(spec, flag)
     source = function() if callable(function) else function
+    # Check the contract now: a missing method would stop the run much later.
     contract = ("names", "inputs", "__len__", "title", "open", "identity")
     lacking = [name for name in contract if name not in dir(source)]
 

@@ -47,6 +47,7 @@ class PathSource:
     def identity(self) -> str:
         """SHA-256 of the names of all videos and of the sizes of video files."""
         digest = hashlib.sha256()
+        # Not the full path: the data may move. A re-encoded file has another size.
         for video in self.videos:
             size = video.stat().st_size if video.is_file() else 0
             digest.update(name_bytes(f"{video.parent.name}/{video.name}\t{size}\n"))

@@ -53,6 +53,7 @@ class QuickReader(ABC):
         if count == 0:
             raise InputError(f"{path}: video holds no frames")
 
+        # The same names as of AvReader.
         self.names = [f"{number:05d}" for number in range(count)]
 
     @abstractmethod
@@ -222,11 +223,12 @@ class MemoryReader:
     def _decode(self, ascending: list[int]) -> np.ndarray:
         if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
             raise IndexError(
-                f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}"
+                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
             )
 
         import av
 
+        # Decode from the start and stop after the last wanted frame.
         wanted, frames = set(ascending), []
         try:
             with open_container(self._content) as container:
@@ -266,6 +268,8 @@ def read_ascending(decode: Callable[[list[int]], np.ndarray], indices: Sequence[
     """
     ascending, places = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
     frames = decode(ascending.tolist())
+
+    # Already in order: save the copy.
     if np.array_equal(places, np.arange(len(frames))):
         return frames
 

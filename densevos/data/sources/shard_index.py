@@ -137,6 +137,7 @@ def padded(size: int) -> int:
 
 def member(name: str, content: bytes) -> bytes:
     """The bytes of a tar member: header, content, and zeros up to a whole block."""
+    # Time, owner and mode keep their defaults: the same video gives the same bytes.
     header = tarfile.TarInfo(name)
     header.size = len(content)
     padding = bytes(padded(len(content)) - len(content))

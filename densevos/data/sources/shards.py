@@ -196,6 +196,7 @@ class _ShardReader:
         self._packed = packed
         about = packed.member(packed.about, packed.stop, "json")
 
+        # An index of another packing may point to a valid member with the same key.
         try:
             self._about: dict[str, Any] = read_json(about)
             self.names: list[str] = self._about["names"]
@@ -231,6 +232,7 @@ class JpegReader(_ShardReader):
         spaces = [BLOCK + padded(size) for size in self._about["sizes"]]
         self._starts = packed.start + np.concatenate([[0], np.cumsum(spaces)])
 
+        # KEY.json follows the last frame.
         if self._starts[-1] != packed.about:
             raise InputError(
                 f"{self.path}: shard does not match its index (sizes of frames); {HINT}"
@@ -242,7 +244,7 @@ class JpegReader(_ShardReader):
     def _decode(self, ascending: list[int]) -> np.ndarray:
         if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
             raise IndexError(
-                f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}"
+                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
             )
 
         return np.stack([self._frame(index) for index in ascending])
@@ -317,6 +319,7 @@ def open_shards(root: Path) -> ShardSource:
             f"{record}: format {format} in version {version} is not known here; update densevos"
         )
 
+    # Shards are not opened here: there may be thousands of them.
     source = ShardSource(root, format, read_index(root / INDEX))
     if not len(source):
         raise InputError(f"{root}: holds no videos; pack them again")

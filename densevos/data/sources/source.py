@@ -106,6 +106,7 @@ class VideoSource(Protocol):
 
 def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
     """All frames in order, one [H,W,3] uint8 array at a time."""
+    # Decoding in order needs no seek.
     if isinstance(reader, InOrderReader):
         yield from reader.in_order()
         return

@@ -51,6 +51,7 @@ def open_content(title: str, content: bytes) -> FrameReader:
     Raises:
         InputError: The file is unreadable.
     """
+    # A decoder may refuse a file that another one opens.
     for reader in quick_readers():
         try:
             return reader(title, content)
@@ -114,6 +115,7 @@ def loading_problem(name: str) -> str | None:
 
 def _proved_reader(path: Path) -> FrameReader | None:
     """A reader with fast random access; None if its frames may depend on the order of reading."""
+    # The proof reads all packets: skip it if no such reader is installed.
     readers = quick_readers()
     times = proved_times(path) if readers else None
     if times is None:

@@ -77,7 +77,9 @@ class AvReader:
 
     def _frame(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
-            raise IndexError(f"{self.path}: frame {index} is asked for, but there are {len(self)}")
+            raise IndexError(
+                f"{self.path}: there is no frame {index}; the video has {len(self)} frames"
+            )
 
         with unreadable_videos_named(self.path):
             for start in self._starts(index):

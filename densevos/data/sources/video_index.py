@@ -38,8 +38,7 @@ class FrameIndex:
     """The frames of a video file, recorded by decoding it once from its start."""
 
     stamps: np.ndarray
-    """Time stamp of each frame, [frames] int64 in units of the container; NO_STAMP if it has none.
-    """
+    """Time stamp of each frame, [frames] int64, in the container's units; NO_STAMP if missing."""
     keys: np.ndarray
     """Numbers of the key frames, [keys] int64, ascending."""
     checksums: np.ndarray
@@ -62,6 +61,7 @@ def once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path]
 
         @wraps(function)
         def of_file(path: Path) -> T:
+            # A changed file has another time or size, so its old result is not found.
             state = path.stat()
             return remembered(path, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
@@ -133,6 +133,7 @@ class unreadable_videos_named:  # noqa: N801  A context manager that reads like 
 
 def unreadable(path: Path | str, error: BaseException) -> InputError:
     """The InputError for a video that a decoder refuses, with the last line of its error."""
+    # The reason is in the last line of a long message.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[-1] if lines else type(error).__name__
     return InputError(f"{path}: video cannot be decoded ({reason[:120]}); re-encode or remove it")
@@ -227,6 +228,7 @@ def checksum(frame: "VideoFrame") -> int:
 def _seconds(times: Sequence[float | None], rate: Any) -> np.ndarray | None:
     """Ascending seconds by the times of the frames, else by the container's constant rate."""
     given = [time for time in times if time is not None]
+    # Times that are missing or do not ascend are useless.
     if len(given) == len(times) and all(before < after for before, after in pairwise(given)):
         return np.array(given)
 

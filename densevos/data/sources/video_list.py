@@ -57,7 +57,7 @@ def _video(file: Path, line: str) -> Path:
     video = next(existing, None)
     if video is None:
         raise InputError(
-            f"{file}: lists {file.parent / line}, which is not there; {HINT}, with paths relative"
+            f"{file}: lists {file.parent / line}, which does not exist; {HINT}, with paths relative"
             " to the list's folder"
         )
 
@@ -72,6 +72,7 @@ def _video(file: Path, line: str) -> Path:
 def _readings(folder: Path, line: str) -> Iterator[Path]:
     """The paths that a line may mean, the longest first: a name may hold a separator itself."""
     yield folder / line
+    # The path before each separator, from the last separator to the first.
     ends = [separator.start() for separator in re.finditer(r"\s*[,;]\s*|\s+", line)]
     for end in reversed(ends):
         yield folder / line[:end].strip("\"'")

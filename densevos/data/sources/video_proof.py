@@ -50,9 +50,11 @@ def proved_times(path: Path) -> tuple[float, ...] | None:
             if container.format.name not in SIMPLE_CONTAINERS:
                 return None
 
+            # The last packet of a stream is empty: it flushes the decoder.
             packets = [packet for packet in container.demux(stream) if packet.size]
             if not all(map(_is_plain, packets)) or not _keys_separate(packets):
                 return None
+            # With B frames, times in the order of storing can only be those of decoding.
             if stream.codec_context.has_b_frames and not _are_reordered(packets):
                 return None
             if not all(_is_fresh_start(packet, stream) for packet in packets if packet.is_keyframe):

@@ -266,6 +266,7 @@ def outline(label: int, area: float, rng: np.random.Generator) -> np.ndarray:
         Signed distance to the outline [S,S] float32, positive inside, in pixels.
     """
     radii = np.array(_RADII[CLASSES[label].split()[1]])
+    # Corners of the regular shape, stretched along x and y by about 10 %.
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     corners = radii[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     return filled_outline(corners * np.exp(rng.normal(0, 0.1, 2)), area)

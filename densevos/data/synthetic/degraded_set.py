@@ -48,6 +48,7 @@ def degrade_set(
     Raises:
         InputError: The dataset cannot be read, or `root` holds files and `overwrite` is not set.
     """
+    # All splits are opened before the folder is emptied: one may be missing.
     opened = {split: open_set(spec, split, labels=labels) for split in splits}
     root = new_folder(root, overwrite=overwrite, inputs=[parse_spec(spec)[1]])
     write_classes(root, next(iter(opened.values())).classes)
@@ -67,6 +68,7 @@ def _write_shot(
     """Write the frames of one video or image and return their number."""
     reader = shot.open()
     place = f"{split}/{shot.name.replace('/', '-')}"
+    # Drawn once for all frames.
     amounts = settled(config, _generator(seed, place))
 
     for index, frame in enumerate(reader.names):

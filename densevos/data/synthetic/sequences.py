@@ -66,6 +66,8 @@ def make_sequence(
     rng = np.random.default_rng(seed)
     textures = load_photographs(photographs) if isinstance(photographs, str) else photographs
     scene = _scene_with_visible_objects(config, textures, rng)
+
+    # One generator draws the scene, then the noise of each frame in order.
     rendered = [render_frame(scene, time, config, rng) for time in range(config.frames)]
     frames, masks = zip(*rendered, strict=True)
 
@@ -79,6 +81,7 @@ def _scene_with_visible_objects(
     for _ in range(100):
         scene = random_scene(config, photographs, rng)
         _, mask = render_instant(scene, 0, config.height, config.width)
+        # Visible pixels of each object: distractors and other objects may hide it.
         objects = max(sprite.label for sprite in scene.sprites)
         areas = np.bincount(mask.ravel(), minlength=objects + 1)[1:]
         if areas.min() >= SMALLEST_VISIBLE * mask.size:
@@ -143,6 +146,7 @@ def write_davis(
     with ThreadPoolExecutor(workers) as threads, progress_bar("sequences") as bar:
         task = bar.add_task("drawing", total=train + val, status="")
         for key, pool in enumerate(counts):
+            # A sequence has a seed of its own, so threads may finish in any order.
             seeds = [(seed, key, number) for number in range(counts[pool])]
             written = threads.map(
                 _write_sequence,
@@ -156,6 +160,7 @@ def write_davis(
             for _ in written:
                 bar.advance(task)
 
+    # Some programs read the lists of 2016, others those of 2017.
     for pool in counts:
         for year in ("2016", "2017"):
             _write_lines(root / "ImageSets" / year / f"{pool}.txt", names[pool])
