@@ -138,6 +138,7 @@ class VideoDataset(ABC):
         """Video `first`, then all other videos in random order, with the taken ones last."""
         yield first
 
+        # An order of its own for each video and epoch: no video replaces all others.
         rng = np.random.default_rng((self.seed, epoch, first, STAND_IN))
         others = rng.permutation(len(self)).tolist()
         others.remove(first)
@@ -281,6 +282,7 @@ class ClipSampler:
     ):
         self.videos, self.batch, self.epochs, self.seed = videos, batch, epochs, seed
         self.start, self.rank, self.ranks, self.accumulate = start, rank, ranks, accumulate
+        # A smaller last step would change the batch size, so it is left out.
         self.steps_per_epoch = videos // self.videos_per_step
 
     @property
@@ -325,6 +327,7 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
         InputError: The video is unreadable or empty, or has fewer than T frames although
             `config.spacing` does not allow repeated frames.
     """
+    # With the spacing "whole", a clip must not repeat a frame.
     fewest = config.frames if config.spacing == "whole" else 1
     if len(reader) < fewest:
         raise InputError(

@@ -137,7 +137,7 @@ def _extract(
         shrink(Image.fromarray(frame), short_side).save(
             part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY
         )
-        on_step(name)
+        on_step(name)  # Restarts the time limit.
 
     # The final name appears with all frames, so a stopped run leaves no incomplete folder.
     os.rename(part, folder)

@@ -260,6 +260,7 @@ def _join(
     """Write one shard, then its list, and remove the files of its videos."""
     rows, broken = [], []
     with atomic_write(out / shard_name(number)) as shard:
+        # In the order of the source, whatever the order of packing: equal shards in every run.
         for video in sorted(outcomes):
             outcome = outcomes[video]
             if isinstance(outcome, BROKEN):
@@ -312,6 +313,8 @@ def _finish(
         name_ends=ends,
     )
     write_index(out / INDEX, index)
+
+    # Readers accept the folder once this record exists.
     record = {
         "version": VERSION,
         **asdict(config),
@@ -321,11 +324,11 @@ def _finish(
     }
     write_json(out / RECORD, record)
 
-    # Complete: nothing is left to join.
     shutil.rmtree(out / UNJOINED, ignore_errors=True)
 
 
 def _fragment(folder: Path, video: int) -> Path:
+    """The file of a packed video until its shard is joined."""
     return folder / f"{video:08d}.tar"
 
 

@@ -61,6 +61,7 @@ def _probe_folder(path: Path, rate: float) -> Probed:
     if not files:
         raise InputError(f"{path}: folder holds no images; fill or remove it")
 
+    # All frames of a video share one size; reading a video checks that.
     (height, width), _ = image_header(files[0])
     return Probed(True, len(files), width, height, rate)
 
@@ -71,14 +72,15 @@ def _probe_file(path: Path) -> Probed:
 
     with unreadable_videos_named(path), open_container(path) as container:
         stream = video_stream(container, path)
-        frames = _frames_by_the_head(stream, path) or _frames_by_counting(container, stream)
+        # Counting reads the whole file, so the header comes first.
+        frames = _frames_by_header(stream, path) or _frames_by_counting(container, stream)
         if not frames:
             raise InputError(f"{path}: video holds no frames; replace or remove it")
 
         return Probed(False, frames, stream.width, stream.height, float(stream.average_rate or 0))
 
 
-def _frames_by_the_head(stream: "VideoStream", path: Path) -> int:
+def _frames_by_header(stream: "VideoStream", path: Path) -> int:
     """Frames that the header lists and a truncated file still holds; 0 if the header lists none."""
     entries = getattr(stream, "index_entries", None)
     # Older versions of PyAV do not say where frames lie.

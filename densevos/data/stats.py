@@ -73,6 +73,7 @@ def statistics(index: VideoIndex, need: ClipNeed | None = None) -> list[tuple[st
 
 def _sizes(index: VideoIndex, rows: np.ndarray) -> Counter[str]:
     """How many of the videos in `rows` have each size, as WIDTHxHEIGHT."""
+    # Column i holds width and height of video i.
     size_of_video = np.stack([index.width[rows], index.height[rows]])
     sizes, videos_of_size = np.unique(size_of_video, axis=1, return_counts=True)
 

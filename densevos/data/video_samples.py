@@ -209,6 +209,7 @@ def short_indices(length: int, window: int, rng: np.random.Generator) -> list[in
     Returns:
         Three positions in ascending order.
     """
+    # The window starts anywhere in the video; three different frames of it are drawn.
     start = int(rng.integers(length - window + 1))
     offsets = rng.choice(window, SHORT, replace=False)
     return sorted(start + int(offset) for offset in offsets)
@@ -260,6 +261,7 @@ def random_box(width: int, height: int, zoom: tuple[float, float], rng: np.rando
 
 def is_uninformative(ids: np.ndarray) -> bool:
     """Whether the known pixels of a map [H,W] are all foreground or all background."""
+    # No known pixel, or all with the same id: there is no boundary to learn from.
     known = ids[ids != VOID]
     return known.size == 0 or known.min() == known.max()
 

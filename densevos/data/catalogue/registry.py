@@ -12,6 +12,7 @@ from densevos.data.catalogue.layout import Layout
 
 def known_layouts() -> dict[str, Layout]:
     """All layouts of the catalogue by name, sorted: every module of this folder with a LAYOUT."""
+    # A new module is found without being registered anywhere.
     layouts = []
     for module_info in pkgutil.iter_modules(catalogue.__path__):
         module = importlib.import_module(f"{catalogue.__name__}.{module_info.name}")
@@ -44,6 +45,7 @@ def find_layout(name: str, flag: str = "--dataset") -> Layout:
             " and package.module:NAME of your own"
         )
 
+    # A layout of the user's own code.
     layout = from_outside(name, flag)
     if not isinstance(layout, Layout):
         raise InputError(
@@ -76,6 +78,7 @@ def find_videos(layout: Layout, root: Path, split: str | None = None) -> list[st
             f"{root}: no such folder; give the one that {layout.title} was unpacked to"
         )
 
+    # A layout may give a path twice. Sorting makes the numbers of videos reproducible.
     videos = sorted(set(layout.find(root, split)))
     if not videos:
         raise InputError(

@@ -151,6 +151,7 @@ def _holds_masks(root: Path, folder: _Folder) -> bool:
 
 def _looks_like_masks(folder: _Folder) -> bool:
     """Whether the first image has a palette, as masks have and frames hardly ever do."""
+    # Masks with ids are PNG files.
     first = folder.path / min(folder.images, key=frame_order)
     if first.suffix.lower() != ".png":
         return False

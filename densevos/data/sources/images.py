@@ -60,6 +60,7 @@ def brightest_value(paths: Sequence[Path]) -> float | None:
             if not is_deep(first.mode):
                 return None
 
+        # Reading all images of a long video would take too long.
         spread = np.linspace(0, len(paths) - 1, min(len(paths), LOOKED_AT)).astype(int)
         largest = []
         for position in spread:

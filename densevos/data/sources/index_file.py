@@ -15,7 +15,7 @@ from densevos.base.files import atomic_write
 from densevos.base.packed import PackedStrings
 
 FORMAT = 1
-REMEDY = "make it again with densevos data index"
+HINT = "make it again with densevos data index"
 
 
 class Status(IntEnum):
@@ -128,7 +128,7 @@ def read_index(file: Path) -> VideoIndex:
             about = json.loads(arrays["about"].tobytes())
             # The other values of `about` are fields of VideoIndex.
             if about.pop("format") != FORMAT:
-                raise InputError(f"{file}: is an index of another version; {REMEDY}")
+                raise InputError(f"{file}: is an index of another version; {HINT}")
 
             columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
             for name in ("paths", "reasons"):
@@ -136,10 +136,10 @@ def read_index(file: Path) -> VideoIndex:
 
             return VideoIndex(**about, **columns)
     except FileNotFoundError:
-        raise InputError(f"{file}: no such index of videos; {REMEDY}") from None
+        raise InputError(f"{file}: no such index of videos; {HINT}") from None
     except PermissionError:
         raise InputError(f"{file}: may not be read; change its permissions") from None
-    except (
+    except (  # Errors of numpy, zipfile and json on files of any content.
         ValueError,
         KeyError,
         TypeError,
@@ -148,7 +148,7 @@ def read_index(file: Path) -> VideoIndex:
         OSError,
         zipfile.BadZipFile,
     ) as error:
-        raise InputError(f"{file}: is no index of videos, or a damaged one; {REMEDY}") from error
+        raise InputError(f"{file}: is no index of videos, or a damaged one; {HINT}") from error
 
 
 def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
@@ -164,6 +164,7 @@ def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
     Raises:
         InputError: Two indexes hold the same video, or they are of different datasets.
     """
+    # Merging indexes of different datasets would mix paths of different folders.
     first = indexes[0]
     for other, name in zip(indexes[1:], names[1:], strict=True):
         for field in ("root", "dataset", "split"):

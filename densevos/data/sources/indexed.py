@@ -26,6 +26,7 @@ class IndexedSource:
 
     def __init__(self, file: Path, root: Path, index: VideoIndex):
         self.file, self.root, self.index = file, root, index
+        # Row of each video in the index, [videos]; unusable ones have no number.
         self._rows = np.flatnonzero(index.status == Status.USABLE).astype(np.int32)
 
     def __len__(self) -> int:
@@ -50,6 +51,7 @@ class IndexedSource:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The index and every folder that holds videos."""
+        # Folders, as they are far fewer than videos.
         paths = self.index.paths
         folders = {paths.bytes_of(row).rpartition(b"/")[0] for row in range(len(paths))}
         return (self.file, *(self.root / os.fsdecode(folder) for folder in sorted(folders)))
@@ -62,22 +64,25 @@ class IndexedSource:
             InputError: Two videos share their names and those of their parents.
         """
         # Hashes are compared instead of the names: they take 8 bytes per video.
-        stems = np.fromiter((hash(self._stem(i)) for i in range(len(self))), np.int64, len(self))
-        shared = _repeated(stems)
-        names = stems.copy()
+        count = len(self)
+        stem_hashes = np.fromiter((hash(self._stem(i)) for i in range(count)), np.int64, count)
+
+        # Videos that share their stem are called PARENT-STEM.
+        shared = _repeated(stem_hashes)
+        name_hashes = stem_hashes.copy()
         for i in np.flatnonzero(shared).tolist():
-            names[i] = hash(self._with_parent(i))
+            name_hashes[i] = hash(self._with_parent(i))
 
         # Names are made again on demand: hundreds of thousands of them take much memory.
         def name_of(i: int) -> str:
             return self._with_parent(i) if shared[i] else self._stem(i)
 
-        if (twice := _repeated(names)).any():
-            raise InputError(
-                f"{name_of(int(twice.argmax()))}: two videos have this name; rename one"
-            )
+        repeated = _repeated(name_hashes)
+        if repeated.any():
+            name = name_of(int(repeated.argmax()))
+            raise InputError(f"{name}: two videos have this name; rename one")
 
-        return _MadeWhenAsked(len(self), name_of)
+        return _NamesOnDemand(count, name_of)
 
     def identity(self) -> str:
         """SHA-256 of the paths, lengths and status of all videos."""
@@ -115,8 +120,8 @@ class IndexedSource:
         return path.rpartition("/")
 
 
-class _MadeWhenAsked(Sequence[str]):
-    """A sequence of texts that a function makes on demand."""
+class _NamesOnDemand(Sequence[str]):
+    """A sequence of names that a function makes on demand."""
 
     def __init__(self, length: int, make: Callable[[int], str]):
         self._length, self._make = length, make
@@ -163,18 +168,19 @@ def indexed_source(file: Path) -> IndexedSource:
     if not len(usable):
         raise InputError(
             f"{file}: none of its {len(index)} videos is usable;"
-            f" densevos data stats {file} says why"
+            f" densevos data stats {file} lists the reasons"
         )
 
+    # A few videos show which folder is the right one; some of them may be deleted.
     spread = np.linspace(0, len(usable) - 1, LOOKED_FOR).astype(int)
-    some = [index.paths[row] for row in usable[spread].tolist()]
+    samples = [index.paths[row] for row in usable[spread].tolist()]
     for root in (Path(index.root), file.resolve().parent):
-        if any((root / path).exists() for path in some):
+        if any((root / path).exists() for path in samples):
             return IndexedSource(file, root, index)
 
     raise InputError(
-        f"{file}: lists {Path(index.root) / some[0]}, which does not exist; if the data moved, put"
-        " the index into their folder, or make it again with densevos data index"
+        f"{file}: lists {Path(index.root) / samples[0]}, which does not exist; if the data moved,"
+        " put the index into their folder, or make it again with densevos data index"
     )
 
 

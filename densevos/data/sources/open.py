@@ -70,6 +70,7 @@ def open_paths(path: Path) -> PathSource:
     Raises:
         InputError: `path` is missing or empty, or lists a missing file.
     """
+    # A file with the suffix of a video is one video; any other file must be a list.
     if path.is_dir():
         source = folder_tree(path)
     elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
@@ -81,6 +82,7 @@ def open_paths(path: Path) -> PathSource:
             f"{path}: no such data folder or list; give a folder of frame folders or video files"
         )
 
+    # The notes may say why a folder with files holds no videos.
     if not source.videos:
         notes = "".join(f" ({note})" for note in source.notes)
         raise InputError(

@@ -78,6 +78,7 @@ class QuickReader(ABC):
             except Exception as error:
                 # Decoders open some files that they cannot read, such as very narrow ones.
                 self._instead = self._slow_reader()
+                # With another number of frames, positions would mean other frames.
                 if len(self._instead) != len(self):
                     raise unreadable(self.path, error) from error
 
@@ -111,11 +112,13 @@ class QuickReader(ABC):
                 yield image
                 done += 1
 
+        # What PyAV did not give, or gave differently.
         for number in range(done, len(self)):
             yield self.read([number])[0]
 
     def has_times(self, times: tuple[float, ...]) -> bool:
         """Whether the times of its frames have this `summary`."""
+        # A millisecond is far less than a frame, and more than decoders round.
         return np.allclose(summary(self.seconds()), times, rtol=1e-6, atol=1e-3)
 
     def _file(self) -> Path | bytes:

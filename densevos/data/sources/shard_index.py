@@ -75,6 +75,7 @@ class ShardIndex:
 
 def joined_names(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Encode names as the columns `names` and `name_ends` of a ShardIndex."""
+    # One buffer instead of an array of strings: names differ in length.
     encoded = [name_bytes(name) for name in names]
     ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
     return np.frombuffer(b"".join(encoded), np.uint8), ends
@@ -159,6 +160,7 @@ def content_of(block: bytes, name: str) -> bytes:
     except tarfile.HeaderError as error:
         raise ValueError(f"{name} is damaged, {error}") from error
 
+    # A wrong index or a truncated shard leads to other or too few bytes.
     if header.name != name or BLOCK + header.size > len(block):
         raise ValueError(f"{name} is not where the index says")
 

@@ -174,10 +174,12 @@ class ShardSource:
         np.maximum.at(ends, self.index.shard, self.index.stop)
         lines = []
 
+        # Sizes are compared, so no shard is read.
         for number in np.flatnonzero(ends):
             file = self.root / shard_name(int(number))
             size = file.stat().st_size if file.is_file() else 0
             if size < ends[number]:
+                # A truncated shard still holds the videos that end before the cut.
                 stops = self.index.stop[self.index.shard == number]
                 lost = int((stops > size).sum())
                 fault = f"is truncated to {size} bytes" if file.is_file() else "is missing"

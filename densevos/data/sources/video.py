@@ -75,6 +75,8 @@ def quick_readers() -> list[type[QuickReader]]:
         InputError: DENSEVOS_READER names an unknown decoder, or one that cannot be loaded.
     """
     asked = os.environ.get(READER, "auto")
+
+    # A missing decoder is an error only if the user names it.
     if asked == "auto":
         readers = []
         for name, reader in QUICK.items():

@@ -81,6 +81,7 @@ class AvReader:
                 f"{self.path}: there is no frame {index}; the video has {len(self)} frames"
             )
 
+        # From the nearest start to the file's first frame, until the right frame comes out.
         with unreadable_videos_named(self.path):
             for start in self._starts(index):
                 frame = self._reach(index, start)
@@ -93,6 +94,7 @@ class AvReader:
 
     def _starts(self, index: int) -> Iterator[int | None]:
         """Frames to start decoding from to reach a frame, nearest first; None: the current one."""
+        # Key frames up to the frame.
         keys = self._index.keys[: np.searchsorted(self._index.keys, index, "right")]
         if self._opened is not None and self._opened.position <= index:
             near = not len(keys) or self._opened.position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
@@ -111,6 +113,7 @@ class AvReader:
         import av
 
         try:
+            # Opening the file anew is the only sure way to its first frame.
             if self._opened is None or start == 0:
                 self._opened = _Opened(self.path)
             if start:
@@ -118,6 +121,7 @@ class AvReader:
 
             frame = self._opened.advance(index)
         except (StopIteration, av.FFmpegError):
+            # The state of the decoder is unknown: open the file anew for the next start.
             self._opened = None
             return None
 

@@ -89,6 +89,7 @@ def frame_index(path: Path) -> FrameIndex:
         stream = video_stream(container, path)
         rate = stream.average_rate
         for number, frame in enumerate(decoded(container, stream)):
+            # Frames of a video are stacked, so all must have the size of the first.
             size = size or (frame.width, frame.height)
             if (frame.width, frame.height) != size:
                 raise InputError(
@@ -100,6 +101,7 @@ def frame_index(path: Path) -> FrameIndex:
             if frame.key_frame:
                 keys.append(number)
 
+            # A checksum, as keeping the frames themselves would need gigabytes.
             stamps.append(stamp(frame))
             times.append(frame.time)
             checksums.append(checksum(frame))

@@ -111,6 +111,7 @@ def motion_kernel(length: float, angle: float) -> np.ndarray:
     Returns:
         [S,S] float32 with sum 1 and S odd.
     """
+    # Points along the line, and how much of each falls on the pixels around it (bilinear).
     reach = int(np.ceil(length / 2)) + 1
     steps = np.linspace(-length / 2, length / 2, 2 * int(np.ceil(length)) + 1)
     grid = np.arange(-reach, reach + 1)

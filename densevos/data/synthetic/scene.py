@@ -122,6 +122,7 @@ def random_wave(
     # Row 0 is the main wave, row 1 the weaker one.
     period = np.stack([rng.uniform(40, 100, size) / quickness, rng.uniform(8, 20, size)])
     frequency = 2 * np.pi / period
+    # The slope of a sine at phase 0 is amplitude * frequency, so this starts at about `rate`.
     strength = np.stack([rng.uniform(0.6, 1.4, size), rng.normal(0, 0.25, size)])
     phase = np.stack([rng.uniform(-0.6, 0.6, size), rng.uniform(0, 2 * np.pi, size)])
     amplitude = strength * rate / frequency

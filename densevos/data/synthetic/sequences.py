@@ -132,6 +132,7 @@ def write_davis(
         if number < 0:
             raise InputError(f"{name}: {number} is negative; give 0 or more")
 
+    # Photographs are read before the folder is emptied: reading may fail.
     if photographs:
         textures = read_photographs(photographs)
     else:

@@ -178,6 +178,7 @@ def random_outline(area: float, rng: np.random.Generator) -> np.ndarray:
         Signed distance to the curve [S,S] float32, positive inside, in pixels; S follows from the
         area.
     """
+    # Orders 0 and 1 would only change size and position; high orders are weaker.
     angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     order = np.arange(2, 8)
     waves = np.cos(order * angle[:, None] + rng.uniform(0, 2 * np.pi, order.size))
