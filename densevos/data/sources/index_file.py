@@ -172,7 +172,7 @@ def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
             if theirs != ours:
                 raise InputError(
                     f"{name}: its {field} is {theirs}, that of {names[0]} {ours};"
-                    " merge those of one set"
+                    " merge indexes of one dataset"
                 )
 
     # Path of each video, the number of its index, and its row there.

@@ -74,10 +74,10 @@ def quick_readers() -> list[type[QuickReader]]:
     Raises:
         InputError: DENSEVOS_READER names an unknown decoder, or one that cannot be loaded.
     """
-    asked = os.environ.get(READER, "auto")
+    decoder = os.environ.get(READER, "auto")
 
     # A missing decoder is an error only if the user names it.
-    if asked == "auto":
+    if decoder == "auto":
         readers = []
         for name, reader in QUICK.items():
             would_load_torch = name == "torchcodec" and "torch" not in sys.modules
@@ -86,14 +86,14 @@ def quick_readers() -> list[type[QuickReader]]:
 
         return readers
 
-    if asked not in DECODERS:
-        raise InputError(f"{READER}={asked}: is no decoder; give auto, {', '.join(DECODERS)}")
-    if problem := loading_problem(asked):
+    if decoder not in DECODERS:
+        raise InputError(f"{READER}={decoder}: is no decoder; give auto, {', '.join(DECODERS)}")
+    if problem := loading_problem(decoder):
         raise InputError(
-            f"{READER}={asked}: does not load ({problem}); install it or unset {READER}"
+            f"{READER}={decoder}: does not load ({problem}); install it or unset {READER}"
         )
 
-    return [QUICK[asked]] if asked in QUICK else []
+    return [QUICK[decoder]] if decoder in QUICK else []
 
 
 @lru_cache
