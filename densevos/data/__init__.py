@@ -1,1 +1,1 @@
-"""From sources of videos and labelled sets to training samples."""
+"""Sources of videos, labelled sets, and the training samples that are made from them."""

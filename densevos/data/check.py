@@ -1,4 +1,4 @@
-"""`densevos data check` and `densevos data list`: open videos, and decode some of their frames."""
+"""`densevos data check` and `densevos data list`: open videos and decode some of their frames."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ from densevos.data.sources.indexed import IndexedSource
 from densevos.data.sources.source import VideoSource
 
 FRAMES = 5
-"""Frames of a video that are decoded, spread from the first to the last."""
+"""Number of frames per video that are decoded, spread from the first to the last."""
 
 
 def check_videos(
@@ -36,29 +36,34 @@ def check_videos(
     workers: int | None = None,
     timeout: float | None = TIMEOUT,
 ) -> tuple[int, VideoIndex]:
-    """Decode some frames of usable videos of an index.
+    """Decode some frames of the usable videos of an index.
 
     Args:
         source: The videos of the index.
-        sample: How many videos, chosen at random; None: all of them.
-        seed: Of the choice.
-        workers: Processes; all cores by default.
-        timeout: Seconds after which a video that gave nothing is given up.
+        sample: Number of videos to check, chosen at random; None for all.
+        seed: Seed of the random choice.
+        workers: Number of worker processes; all cores by default.
+        timeout: Seconds without a new frame after which a video is given up.
 
     Returns:
-        The number of videos looked at, and the index with what was found: the status of those that
-        cannot be decoded, and numbers of frames that the heads of files told wrongly.
+        The number of videos that were checked, and the corrected index: videos that cannot be
+        decoded have a new status, and numbers of frames are those that were counted.
+
+    Raises:
+        InputError: `sample`, `workers` or `timeout` is out of range.
     """
     check_workers(workers)
     check_timeout(timeout)
     if sample is not None and sample < 1:
         raise InputError(f"--sample {sample}: must be at least 1")
 
+    # Rows of usable videos in the index: video i of the source is in row rows[i].
     index = source.index
     rows = np.flatnonzero(index.status == Status.USABLE)
     count = len(rows) if sample is None else min(sample, len(rows))
     chosen = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))
 
+    # Copies: the index of the source must not change.
     status, frames = index.status.copy(), index.frames.copy()
     reasons = {row: reason for row, reason in enumerate(index.reasons) if reason}
     print_header(f"decoding frames of {count} videos")
@@ -69,8 +74,12 @@ def check_videos(
         for video, outcome in in_processes(decode, map(int, chosen), workers, timeout=timeout):
             row = int(rows[video])
             if isinstance(outcome, BROKEN):
-                found = status_of(outcome)
-                status[row] = Status.DAMAGED if found == Status.UNREADABLE else found
+                new_status = status_of(outcome)
+                # The index lists the video as usable: its header was readable.
+                if new_status == Status.UNREADABLE:
+                    new_status = Status.DAMAGED
+
+                status[row] = new_status
                 reasons[row] = named(source.title(video), outcome)
             else:
                 frames[row] = outcome
@@ -82,17 +91,19 @@ def check_videos(
 
 
 def _decode(video: int, on_step: OnStep, *, source: IndexedSource) -> int:
-    """Decode frames of a video and count all; InputError when that fails."""
+    """Decode some frames of a video and return their total number; InputError if that fails."""
     try:
         reader = source.open(video)
-        for position in sorted({int(k) for k in np.linspace(0, len(reader) - 1, FRAMES)}):
+        # A set: a video of fewer than FRAMES frames has repeated positions.
+        positions = {int(position) for position in np.linspace(0, len(reader) - 1, FRAMES)}
+        for position in sorted(positions):
             reader.read([position])
-            on_step("")  # One frame at a time: the time limit is for each.
+            on_step("")  # The time limit holds for one frame.
 
         return len(reader)
     except InputError:
         raise
-    except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+    except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
         raise InputError(
             f"{source.title(video)}: cannot be read ({type(error).__name__}: {error})"
         ) from error
@@ -101,21 +112,33 @@ def _decode(video: int, on_step: OnStep, *, source: IndexedSource) -> int:
 def lengths(
     source: VideoSource, *, workers: int | None = None, timeout: float | None = TIMEOUT
 ) -> Iterator[tuple[str, int | Broken]]:
-    """Title and number of frames of every video in order, or why it cannot be opened.
+    """Count the frames of every video of a source.
 
-    They are opened in parallel processes; of an index nothing is opened.
+    Parallel processes open the videos. If the source is an index, its numbers are used and no video
+    is opened.
+
+    Args:
+        source: The videos.
+        workers: Number of worker processes; all cores by default.
+        timeout: Seconds after which a video that has not been opened is given up.
+
+    Yields:
+        Title of each video in order, and its number of frames or the error that prevents opening.
+
+    Raises:
+        InputError: `workers` or `timeout` is out of range.
     """
     if isinstance(source, IndexedSource):
-        yield from ((source.title(video), source.length(video)) for video in range(len(source)))
+        for video in range(len(source)):
+            yield source.title(video), source.length(video)
         return
 
     check_workers(workers)
     check_timeout(timeout)
     items = enumerate(range(len(source)))
+    count = partial(_length, source=source)
 
-    for (video, _), outcome in in_order(
-        in_processes(partial(_length, source=source), items, workers, timeout=timeout)
-    ):
+    for (video, _), outcome in in_order(in_processes(count, items, workers, timeout=timeout)):
         yield source.title(video), outcome
 
 
@@ -124,6 +147,6 @@ def _length(item: tuple[int, int], on_step: OnStep, *, source: VideoSource) -> i
 
 
 def broken_lines(index: VideoIndex, before: VideoIndex) -> list[str]:
-    """Why videos are not usable that were so before."""
+    """Reasons of the videos that are unusable in `index` and were usable in `before`."""
     worse = np.flatnonzero((index.status != Status.USABLE) & (before.status == Status.USABLE))
     return [index.reasons[int(row)] for row in worse]

@@ -1,6 +1,10 @@
-"""Clips: T frames of one video, cropped alike; every random choice follows from (seed, epoch,
-video).
+"""Clips: T frames of one video with the same crop, all random choices fixed by a seed.
+
+Every choice follows from (seed, epoch, video), so a sample does not depend on the process that
+reads it or on the order of reading.
 """
+
+# Shapes: B clips of a step, T frames of a clip, H x W pixels of a frame (size x size when cropped).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +22,7 @@ from densevos.base.errors import InputError, RunError
 from densevos.config import ClipConfig
 from densevos.data.sources.source import FrameReader, VideoSource
 
-STAND_IN = 1  # Tells the draws of stand-ins from those of clips.
+STAND_IN = 1  # Part of a seed: it separates the draws of stand-ins from those of clips.
 
 
 @dataclass(frozen=True)
@@ -26,43 +30,46 @@ class ClipBatch:
     """Clips of one step."""
 
     frames: Tensor
-    """[B,T,3,H,W] uint8 RGB, frame 0 of each clip is its reference frame."""
+    """[B,T,3,H,W] uint8 RGB; frame 0 of each clip is its reference frame."""
     names: tuple[str, ...]
-    """Where each clip is from."""
+    """Path or title of the video of each clip."""
     skipped: tuple[str, ...] = ()
-    """What could not be used and why: one line a video."""
+    """Videos that could not be used, with the reason: one line per video."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: frames [T,3,H,W] uint8 RGB, its video's name, and the videos passed over before
-    it.
-    """
+    """One clip of one video."""
 
     frames: Tensor
+    """[T,3,H,W] uint8 RGB."""
     name: str
+    """Path or title of the video."""
     skipped: tuple[str, ...]
+    """Videos that were tried before this one and could not be used: one line per video."""
 
 
 class VideoDataset(ABC):
-    """`dataset[epoch, index]` is the sample of video `index` in that epoch, whoever asks and in
-    whatever order.
+    """A map from (epoch, index) to the sample of video `index` in that epoch.
 
-    A video that cannot be used is passed over in favour of a random other one, a stand-in, and
-    noted in the sample; InputError only when no video is left.
+    The sample is the same for every process and every order of reading. A video that cannot be used
+    is replaced by a random other one, a stand-in, and the sample records it.
+
+    Args:
+        videos: Number of videos.
+        seed: Seed of all random choices.
     """
 
     on_read: Callable[[str], object] = staticmethod(lambda title: None)
-    """Called with the title of each video before it is read: a process that dies or hangs is then
-    known by it.
+    """Called with the title of a video before it is read.
+
+    So the video is known when it kills or blocks the reading process.
     """
 
     def __init__(self, videos: int, seed: int):
         self.videos, self.seed = videos, seed
         self.left_out: dict[str, str] = {}
-        """Videos that must not be read again, as they end or hold up whoever reads them: title, and
-        why in a line.
-        """
+        """Title and reason of each video that kills or blocks processes; it is not read again."""
 
     def __len__(self) -> int:
         return self.videos
@@ -71,31 +78,51 @@ class VideoDataset(ABC):
         return self.read(*key)
 
     def batch(self, keys: Sequence[tuple[int, int]], beside: Sequence[int] = ()) -> Any:
-        """A batch of the samples (epoch, index); `beside` are other videos of the same step.
+        """Read a batch of samples.
 
-        Stand-ins are none of these, as far as there are others: a step does not see a video twice.
+        Stand-ins are chosen among the videos that the step does not read anyway, as long as there
+        are any: a step does not see a video twice.
+
+        Args:
+            keys: (epoch, index) of each sample.
+            beside: Other videos of the same step, which other processes read.
+
+        Returns:
+            What `collate` makes of the samples.
         """
+        # Videos that the step reads anyway: stand-ins should be others.
         taken = {index for _, index in keys}.union(beside)
         return self.collate([self.read(epoch, index, taken) for epoch, index in keys])
 
     def read(self, epoch: int, first: int, taken: AbstractSet[int] = frozenset()) -> Any:
-        """The sample of video `first`, or of a stand-in that is not `taken`."""
+        """Read the sample of a video, or of a stand-in if the video cannot be used.
+
+        Args:
+            epoch: Number of the epoch.
+            first: Number of the video.
+            taken: Videos that become stand-ins only if no other video can be used.
+
+        Raises:
+            InputError: None of the videos can be used.
+        """
         skipped: list[str] = []
         for index in self._candidates(epoch, first, taken):
+            # A stand-in draws the numbers of the video that it replaces.
             rng = np.random.default_rng((self.seed, epoch, first))
             try:
                 with self.reading(self.title(index)):
                     return self.sample(index, rng, tuple(skipped))
             except LeftOut as error:
-                skipped += [str(error)] * bool(str(error))
+                # An empty message marks a video that has been reported before.
+                if str(error):
+                    skipped.append(str(error))
 
-        raise InputError(
-            f"none of the {len(self)} videos can be used; the first: {skipped[0] if skipped else 'gone'}"
-        )
+        reason = skipped[0] if skipped else "gone"
+        raise InputError(f"none of the {len(self)} videos can be used; the first: {reason}")
 
     @contextmanager
     def reading(self, title: str) -> Iterator[None]:
-        """Around the reading of one video; LeftOut, which says why, when it is of no use."""
+        """Wrap the reading of one video; LeftOut, with the reason, when the video is unusable."""
         if title in self.left_out:
             raise LeftOut(self.left_out[title])
 
@@ -104,48 +131,57 @@ class VideoDataset(ABC):
             yield
         except (RunError, LeftOut):
             raise
-        except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+        except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
             raise LeftOut(why_left_out(title, error)) from error
 
     def _candidates(self, epoch: int, first: int, taken: AbstractSet[int]) -> Iterator[int]:
-        """The video that is meant, then all others at random, those that are taken last."""
+        """Video `first`, then all other videos in random order, with the taken ones last."""
         yield first
-        others = (
-            np.random.default_rng((self.seed, epoch, first, STAND_IN))
-            .permutation(len(self))
-            .tolist()
-        )
-        yield from (index for index in others if index not in taken and index != first)
-        yield from (index for index in others if index in taken and index != first)
+
+        # An order of its own for each video and epoch: no video replaces all others.
+        rng = np.random.default_rng((self.seed, epoch, first, STAND_IN))
+        others = rng.permutation(len(self)).tolist()
+        others.remove(first)
+        yield from (index for index in others if index not in taken)
+        yield from (index for index in others if index in taken)
 
     def title(self, index: int) -> str:
-        """Where a video is, as messages name it."""
+        """The name of a video in messages."""
         return f"video {index}"
 
     @abstractmethod
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
-        """One sample of a video, noting what was `skipped`; InputError when the video cannot be
-        used.
+        """Make one sample of a video.
+
+        Args:
+            index: Number of the video.
+            rng: Source of all random choices of the sample.
+            skipped: Lines about videos that could not be used; the sample records them.
+
+        Raises:
+            InputError: The video cannot be used.
         """
 
     @abstractmethod
     def collate(self, samples: Sequence[Any]) -> Any:
-        """Stack samples to a batch, which has `names` and `skipped`."""
+        """Stack samples to a batch with the attributes `names` and `skipped`."""
 
 
 class Remaining(VideoDataset):
-    """A data set from which videos were taken, with all videos that it once had, so that draws stay
-    as they were.
+    """A dataset after some of its videos were removed, numbered as before the removal.
 
-    Those that were taken cannot be used; others stand in for them.
+    The numbers, and so all random draws, stay those of the original dataset. Videos that were
+    removed cannot be used; stand-ins replace them.
+
+    Args:
+        videos: The dataset as it is now.
+        titles: Titles of all videos of the original dataset.
+        places: Number of each original video in `videos`; None if it was removed.
     """
 
     def __init__(self, videos: VideoDataset, titles: Sequence[str], places: Sequence[int | None]):
-        """titles: of all videos that there were; places: where each is among `videos` now, None if
-        it was taken.
-        """
         super().__init__(len(titles), videos.seed)
-        self.now, self.titles, self.places = videos, titles, places
+        self.remaining, self.titles, self.places = videos, titles, places
 
     def title(self, index: int) -> str:
         return self.titles[index]
@@ -154,29 +190,37 @@ class Remaining(VideoDataset):
         place = self.places[index]
         if place is None:
             raise LeftOut
-        return self.now.sample(place, rng, skipped)
+        return self.remaining.sample(place, rng, skipped)
 
     def collate(self, samples: Sequence[Any]) -> Any:
-        return self.now.collate(samples)
+        return self.remaining.collate(samples)
 
 
-class LeftOut(Exception):  # noqa: N818  It says what became of a video, and is no fault of the run.
-    """A video is of no use; the message says why in one line, or nothing where that was told
-    before.
-    """
+class LeftOut(Exception):  # noqa: N818  It reports on a video and is not an error of the run.
+    """A video is unusable; the message is the reason in one line, or "" if it is known already."""
 
 
 def why_left_out(title: str, error: Exception) -> str:
-    """One line that names a video and says why it cannot be used."""
+    """One line that names a video and gives the reason why it cannot be used."""
     if isinstance(error, InputError):
         return str(error)
 
-    reason = next(iter(str(error).splitlines()), "")
-    return f"{title}: cannot be read ({type(error).__name__}{reason and ': '}{reason}); re-encode or remove it"
+    reason = type(error).__name__
+    lines = str(error).splitlines()
+    if lines and lines[0]:
+        reason += f": {lines[0]}"
+
+    return f"{title}: cannot be read ({reason}); re-encode or remove it"
 
 
 class ClipDataset(VideoDataset):
-    """One clip a video."""
+    """A dataset with one clip per video.
+
+    Args:
+        source: The videos.
+        config: How clips are sampled and cropped.
+        seed: Seed of all random choices.
+    """
 
     def __init__(self, source: VideoSource, config: ClipConfig, seed: int):
         super().__init__(len(source), seed)
@@ -199,21 +243,30 @@ class ClipDataset(VideoDataset):
 
 @dataclass(frozen=True)
 class Share:
-    """What one process reads of a batch: its samples (epoch, index), and the videos that the others
-    read.
-    """
+    """The part of a batch that one process reads."""
 
     keys: list[tuple[int, int]]
+    """(epoch, index) of the samples that this process reads."""
     beside: tuple[int, ...] = ()
+    """Videos of the batch that other processes read."""
 
 
 class ClipSampler:
-    """The shares of one process in all batches from step `start` on: each epoch a new order of all
-    videos.
+    """The shares of one process in all batches, with a new order of all videos in each epoch.
 
-    The order is that of the whole batch, whoever reads which part of it. A step takes `accumulate`
-    batches of `ranks` times `batch` videos. A remainder smaller than a step is left out of its
-    epoch.
+    The order is that of the batches of all processes together, so it does not depend on their
+    number. A step takes `accumulate` batches of `ranks * batch` videos. Videos that remain at the
+    end of an epoch and do not fill a step are left out of that epoch.
+
+    Args:
+        videos: Number of videos.
+        batch: Videos that one process reads per batch.
+        epochs: Number of epochs.
+        seed: Seed of the orders.
+        start: Step to start from.
+        rank: Number of this process.
+        ranks: Number of processes.
+        accumulate: Batches per step.
     """
 
     def __init__(
@@ -229,6 +282,7 @@ class ClipSampler:
     ):
         self.videos, self.batch, self.epochs, self.seed = videos, batch, epochs, seed
         self.start, self.rank, self.ranks, self.accumulate = start, rank, ranks, accumulate
+        # A smaller last step would change the batch size, so it is left out.
         self.steps_per_epoch = videos // self.videos_per_step
 
     @property
@@ -240,69 +294,106 @@ class ClipSampler:
         return (self.epochs * self.steps_per_epoch - self.start) * self.accumulate
 
     def __iter__(self) -> Iterator[Share]:
-        whole = self.batch * self.ranks
+        batch_of_all_ranks = self.batch * self.ranks
         own = slice(self.rank * self.batch, (self.rank + 1) * self.batch)
+
         for epoch in range(self.start // self.steps_per_epoch, self.epochs):
+            # Every process draws the order of all videos and takes its own part of each batch.
             order = np.random.default_rng((self.seed, epoch)).permutation(self.videos)
-            first = max(self.start - epoch * self.steps_per_epoch, 0)
-            for number in range(first * self.accumulate, self.steps_per_epoch * self.accumulate):
-                videos = order[number * whole :][:whole].tolist()
-                beside = (*videos[: own.start], *videos[own.stop :])
-                yield Share([(epoch, index) for index in videos[own]], beside)
+            # A resumed run skips the steps of its first epoch that are done already.
+            first_step = max(self.start - epoch * self.steps_per_epoch, 0)
+            first = first_step * self.accumulate
+            stop = self.steps_per_epoch * self.accumulate
+
+            for number in range(first, stop):
+                videos = order[number * batch_of_all_ranks :][:batch_of_all_ranks].tolist()
+                keys = [(epoch, index) for index in videos[own]]
+                beside = videos[: own.start] + videos[own.stop :]
+                yield Share(keys, tuple(beside))
 
 
 def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator) -> Tensor:
-    """One clip [T,3,size,size] uint8.
+    """Read one clip, crop it and scale it.
+
+    Args:
+        reader: The video.
+        config: How the clip is sampled and cropped.
+        rng: Source of all random choices.
+
+    Returns:
+        The clip [T,3,size,size] uint8 RGB.
 
     Raises:
-        InputError: The video is unreadable, empty, or shorter than T frames where these may not
-            repeat.
+        InputError: The video is unreadable or empty, or has fewer than T frames although
+            `config.spacing` does not allow repeated frames.
     """
+    # With the spacing "whole", a clip must not repeat a frame.
     fewest = config.frames if config.spacing == "whole" else 1
     if len(reader) < fewest:
         raise InputError(
-            f"{reader.path}: has {len(reader)} frames, fewer than the {config.frames} of a clip; left out"
+            f"{reader.path}: has {len(reader)} frames, fewer than the {config.frames} of a clip;"
+            " left out"
         )
 
     frames = reader.read(frame_indices(len(reader), config, rng))
-    left, top, side = crop_box(frames.shape[2], frames.shape[1], config, rng)
-    mirror = config.flip and rng.random() < 0.5
-    images = [
-        _crop(frame, (left, top, left + side, top + side), config.size, mirror) for frame in frames
-    ]
+    height, width = frames.shape[1:3]
+    left, top, side = crop_box(width, height, config, rng)
+    box = (left, top, left + side, top + side)
 
+    # All frames share crop and mirroring, so the motion between them is that of the video.
+    mirror = config.flip and rng.random() < 0.5
+    images = [_crop(frame, box, config.size, mirror) for frame in frames]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
 def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> list[int]:
-    """Positions of T frames of a video of `length` frames; the first is the clip's reference frame.
+    """Draw the positions of the T frames of a clip; the first is the clip's reference frame.
 
-    The clip starts anywhere the last frame allows. `config.spacing` says what happens in a video of
-    fewer than T * gap frames, and `config.order` which frame comes first.
+    The start of the clip is uniform over all starts for which its last frame exists.
+    `config.spacing` decides what happens in a video with fewer than T * gap frames, and
+    `config.order` which frame comes first.
+
+    Args:
+        length: Number of frames of the video.
+        config: How the clip is sampled.
+        rng: Source of the random start and order.
+
+    Returns:
+        T positions in 0..length-1.
     """
+    # The span of a clip, frames of the video; a short video gives a smaller one.
     count = config.frames
     window = min(length, count * config.gap)
+
     if config.spacing == "whole":
         gap = window // count
-        offsets = [gap * i for i in range(count)]
+        offsets = [gap * number for number in range(count)]
         last_start = length - 1 - offsets[-1]
     else:
-        offsets = [i * window // count for i in range(count)]
-        last_start = (
-            length - window
-        )  # As the release does for Kinetics, which leaves out the last gap - 1 starts.
+        offsets = [number * window // count for number in range(count)]
+        # The last gap - 1 starts are left out, as in the authors' code for Kinetics.
+        last_start = length - window
 
     start = int(rng.integers(last_start + 1))
     order = rng.permutation(count) if config.order == "shuffled" else range(count)
-    return [start + offsets[i] for i in order]
+    return [start + offsets[number] for number in order]
 
 
 def crop_box(
     width: int, height: int, config: ClipConfig, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Left, top and side, in source pixels, of the square that becomes size x size once the short
-    side is scaled.
+    """Draw the square of a frame that becomes size x size pixels once the short side is scaled.
+
+    Args:
+        width: Width of the frame, pixels.
+        height: Height of the frame, pixels.
+        config: Range of the scaled short side, and where the crop lies.
+        rng: Source of the random scale and place.
+
+    Returns:
+        Left edge, top edge and side, in pixels of the frame.
     """
+    # Scaling the short side to a drawn length makes the square of this side size x size.
     low, high = config.short_side
     side = config.size * min(width, height) / rng.uniform(low, high)
     if config.crop == "centre":

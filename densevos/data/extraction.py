@@ -1,5 +1,6 @@
-"""Videos -> folders of small JPEG frames: random access to JPEGs is cheaper than decoding a video
-for each clip.
+"""`densevos data frames`: videos -> folders of small JPEG frames.
+
+Reading a few JPEGs of a video is cheaper than decoding the video for each clip.
 """
 
 import itertools
@@ -25,13 +26,14 @@ RECORD = "frames.json"
 
 @dataclass(frozen=True)
 class Extracted:
-    """What `extract_frames` did: videos written now, videos found from an earlier run, one line for
-    each skipped.
-    """
+    """What `extract_frames` did."""
 
     written: int
+    """Number of videos that this run wrote."""
     kept: int
+    """Number of videos that an earlier run wrote."""
     skipped: tuple[str, ...]
+    """One line for each video that could not be read."""
 
 
 def extract_frames(
@@ -45,25 +47,27 @@ def extract_frames(
     timeout: float | None = None,
     overwrite: bool = False,
 ) -> Extracted:
-    """Write OUT/VIDEO/00000.jpg ... for every video of `source`, or every so many-th frame, which
-    keeps its name.
+    """Write the frames of every video of `source` to OUT/VIDEO/00000.jpg and so on.
 
-    The folder of a video appears when all its frames are written. Those that an earlier run left
-    are kept, so that a stopped run goes on when it is repeated.
+    The folder of a video appears when all its frames are written. Folders of an earlier run are
+    kept, so a stopped run continues when it is repeated.
 
     Args:
-        source: What `--data` of `densevos train` takes.
-        out: Folder to write, or to go on with.
+        source: Any value of `--data` of `densevos train`.
+        out: Folder to write, or to continue.
         short_side: Frames are shrunk to this short side, pixels.
-        every: The first of so many frames is kept.
-        shard: "I/N": every N-th video alone.
-        workers: Processes; all cores by default.
-        timeout: Seconds after which a video that gave no frame is given up.
-        overwrite: Empty `out` first.
+        every: Every N-th frame is kept, starting with the first; it keeps its name.
+        shard: "I/N" for every N-th video only.
+        workers: Number of worker processes; all cores by default.
+        timeout: Seconds without a new frame after which a video is skipped.
+        overwrite: Whether to empty `out` first.
+
+    Returns:
+        Numbers of videos written and kept, and the videos that were skipped.
 
     Raises:
-        InputError: Two videos share a name, none can be read, or `out` holds anything else, or
-            frames made in another way, unless `overwrite`.
+        InputError: Two videos share a name, no video can be read, or `out` holds other files or
+            frames made with other settings and `overwrite` is not set.
     """
     for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
@@ -71,6 +75,8 @@ def extract_frames(
 
     check_timeout(timeout)
     check_shard_alone(shard, overwrite=overwrite)
+
+    # Frames of other settings or videos must not be mixed in one folder.
     videos = open_source(source, "densevos data frames")
     names, share = videos.names, shard_range(len(videos), shard)
     settings = {"short_side": short_side, "every": every, "jpeg_quality": JPEG_QUALITY}
@@ -79,7 +85,6 @@ def extract_frames(
 
     reasons: dict[int, str] = {}
     written = 0
-    missing = (index for index in share if not (out / names[index]).is_dir())
     print_header(
         f"decoding {len(share)} videos of {source} into {out}, frames of short side {short_side}"
     )
@@ -87,17 +92,22 @@ def extract_frames(
     with progress_bar("videos") as bar:
         task = bar.add_task("frames", total=len(share), status="")
         extract = partial(_extract, source=videos, short_side=short_side, every=every)
-        items = ((index, out / names[index]) for index in missing)
+        # Lazy: a video that appears in the meantime, by another command, is not written twice.
+        folders = ((index, out / names[index]) for index in share)
+        items = ((index, folder) for index, folder in folders if not folder.is_dir())
 
         for (index, folder), outcome in in_processes(extract, items, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
+                # A process that was killed leaves the frames that it had written.
                 shutil.rmtree(unfinished(folder), ignore_errors=True)
                 reasons[index] = named(videos.title(index), outcome)
             else:
                 written += 1
 
-            bar.update(task, advance=1, status=f"{len(reasons)} skipped" if reasons else "")
+            status = f"{len(reasons)} skipped" if reasons else ""
+            bar.update(task, advance=1, status=status)
 
+    # Videos finish in any order; reasons are listed in the order of the source.
     skipped = tuple(reasons[index] for index in sorted(reasons))
     if skipped and len(skipped) == len(share):
         raise InputError(
@@ -108,18 +118,18 @@ def extract_frames(
 
 
 def unfinished(folder: Path) -> Path:
-    """What the folder of a video is called until it is complete."""
+    """The name that the folder of a video has until it is complete."""
     return folder.with_name(f".{folder.name}.part")
 
 
 def _extract(
     item: tuple[int, Path], on_step: OnStep, *, source: VideoSource, short_side: int, every: int
 ) -> None:
-    """Write the frames of a video to a folder; InputError when it cannot be read."""
+    """Write the frames of a video to a folder; InputError if the video cannot be read."""
     index, folder = item
     part = unfinished(folder)
     reader = source.open(index)
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(part, ignore_errors=True)  # A killed run may have left it.
     part.mkdir(parents=True)
     frames = zip(reader.names, iterate_frames(reader), strict=True)
 
@@ -127,6 +137,7 @@ def _extract(
         shrink(Image.fromarray(frame), short_side).save(
             part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY
         )
-        on_step(name)
+        on_step(name)  # Restarts the time limit.
 
+    # The final name appears with all frames, so a stopped run leaves no incomplete folder.
     os.rename(part, folder)

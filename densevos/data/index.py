@@ -1,4 +1,4 @@
-"""`densevos data index`: look at the head of every video of a set and write down what was found."""
+"""`densevos data index`: read the header of every video of a dataset and write an index file."""
 
 import time
 from collections.abc import Iterator
@@ -30,44 +30,52 @@ from densevos.data.probe import Probed, probe
 from densevos.data.sources.index_file import COLUMNS, Status, VideoIndex, read_index, write_index
 
 TIMEOUT = 60.0
+"""Seconds after which a video that has not been read is given up."""
 SAVED_EVERY = 30.0
-"""Seconds from one writing of the progress file to the next."""
+"""Seconds between two writes of the progress file."""
 
 
 @dataclass
 class _Rows:
-    """What is known of each video so far, in the order of `paths`."""
+    """The facts about each video so far, in the order of `paths`."""
 
     paths: PackedStrings
     columns: dict[str, np.ndarray]
+    """One array per column of COLUMNS, [videos] each."""
     reasons: dict[int, str] = field(default_factory=dict)
+    """Why a video is unusable, by row."""
+    # Which videos have been read, [videos] bool.
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @classmethod
     def of(cls, paths: PackedStrings) -> "_Rows":
+        """Rows of videos of which none has been read."""
         columns: dict[str, np.ndarray] = {
             name: np.zeros(len(paths), kind) for name, kind in COLUMNS.items()
         }
         return cls(paths, columns, known=np.zeros(len(paths), np.bool_))
 
     def put(self, row: int, probed: Probed) -> None:
+        """Record a usable video; its status is 0 already."""
         self.known[row] = True
         for name in ("folder", "frames", "width", "height", "rate"):
             self.columns[name][row] = getattr(probed, name)
 
     def put_broken(self, row: int, status: Status, reason: str) -> None:
+        """Record an unusable video."""
         self.known[row] = True
         self.columns["status"][row] = status
         self.reasons[row] = reason
 
     def take_over(self, earlier: VideoIndex, *, broken: bool) -> None:
-        """What an earlier index says of these videos; of those that are not usable only if
-        `broken`.
-        """
-        where = {path: row for row, path in enumerate(earlier.paths)}
+        """Copy what an earlier index knows of these videos; of unusable ones only if `broken`."""
+        earlier_rows = {path: row for row, path in enumerate(earlier.paths)}
         for row, path in enumerate(self.paths):
-            old = where.get(path)
-            if old is None or (earlier.status[old] and not broken):
+            old = earlier_rows.get(path)
+            if old is None:
+                continue
+            # An unusable video may have been repaired since a complete index was written.
+            if earlier.status[old] and not broken:
                 continue
 
             self.known[row] = True
@@ -78,13 +86,14 @@ class _Rows:
                 self.reasons[row] = reason
 
     def index(self, root: Path, dataset: str, split: str) -> VideoIndex:
-        """The index of what is known."""
-        whole = VideoIndex(
+        """The index of the videos that have been read."""
+        reasons = (self.reasons.get(row, "") for row in range(len(self.paths)))
+        index = VideoIndex(
             root=str(root),
             dataset=dataset,
             split=split,
             paths=self.paths,
-            reasons=PackedStrings.of(self.reasons.get(row, "") for row in range(len(self.paths))),
+            reasons=PackedStrings.of(reasons),
             folder=self.columns["folder"],
             frames=self.columns["frames"],
             width=self.columns["width"],
@@ -93,7 +102,9 @@ class _Rows:
             status=self.columns["status"],
         )
 
-        return whole if self.known.all() else whole.take(np.flatnonzero(self.known))
+        if self.known.all():
+            return index
+        return index.take(np.flatnonzero(self.known))
 
 
 def make_index(
@@ -107,52 +118,59 @@ def make_index(
     timeout: float | None = TIMEOUT,
     overwrite: bool = False,
 ) -> VideoIndex:
-    """Look at every video of a split, in parallel processes, and write the index to `out`.
+    """Read the headers of all videos of a split in parallel and write the index to `out`.
 
-    What was found is written to OUT.part.npz now and then, and a repeated command goes on from
-    there. Where `out` is there already, only videos that are new or could not be used are looked
-    at, and those that are gone are left out; `overwrite` looks at all of them.
+    Progress is saved to OUT.part.npz every 30 seconds, and a repeated command continues from it. If
+    `out` exists, only videos that are new or were unusable are read, and videos that no longer
+    exist are removed; with `overwrite` all videos are read.
 
     Args:
-        root: The folder that the set was unpacked to.
-        layout: How it lies there.
+        root: The folder that the dataset was unpacked to.
+        layout: How the dataset is laid out in `root`.
         out: FILE.npz.
-        split: The first one of the layout by default.
-        shard: "I/N": every N-th video alone. `merged` joins the indexes of all shards.
-        workers: Processes; all cores by default.
-        timeout: Seconds after which a video that gave nothing is given up.
-        overwrite: Begin anew.
+        split: A split of the layout; its first one by default.
+        shard: "I/N" for every N-th video only; `merged` joins the indexes of all shards.
+        workers: Number of worker processes; all cores by default.
+        timeout: Seconds after which a video that has not been read is given up.
+        overwrite: Whether to ignore an earlier index and earlier progress.
+
+    Returns:
+        The index that was written.
 
     Raises:
-        InputError: `root` holds no such videos, `out` is an index of something else, or an option
-            cannot be used.
+        InputError: `root` holds no such videos, `out` is an index of another dataset, or an option
+            has an invalid value.
     """
     check_workers(workers)
     check_timeout(timeout)
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
 
-    root, split = root.resolve(), layout.splits[0] if split is None else split
-    found = find_videos(layout, root, split)
-    rows = _Rows.of(PackedStrings.of(found[k] for k in shard_range(len(found), shard)))
-    del found
+    root = root.resolve()
+    if split is None:
+        split = layout.splits[0]
+
+    paths = find_videos(layout, root, split)
+    rows = _Rows.of(PackedStrings.of(paths[k] for k in shard_range(len(paths), shard)))
+    del paths  # A list of millions of strings takes much more memory than packed ones.
 
     progress = out.with_suffix(".part.npz")
     if not overwrite:
+        # Unusable videos of a complete index are read again, those of a stopped run are not.
         for file, broken in ((out, False), (progress, True)):
             if file.is_file():
-                rows.take_over(
-                    _same_set(read_index(file), file, root, layout, split), broken=broken
-                )
+                earlier = _same_set(read_index(file), file, root, layout, split)
+                rows.take_over(earlier, broken=broken)
 
     made_folder(out.parent)
     try:
         for _ in _probe_all(rows, root, layout.rate or 0, workers, timeout):
             write_index(progress, rows.index(root, layout.name, split))
-    except BaseException:  # Stopped by a signal, say: what is known is worth keeping.
+    except BaseException:  # Also when a signal stops the command: keep the progress.
         write_index(progress, rows.index(root, layout.name, split))
         raise
 
+    # The progress file goes last: until then a stopped command can continue.
     index = rows.index(root, layout.name, split)
     write_index(out, index)
     progress.unlink(missing_ok=True)
@@ -162,10 +180,11 @@ def make_index(
 def _same_set(
     earlier: VideoIndex, file: Path, root: Path, layout: Layout, split: str
 ) -> VideoIndex:
+    """Return `earlier`; InputError if it is the index of another dataset."""
     if (earlier.root, earlier.dataset, earlier.split) != (str(root), layout.name, split):
         raise InputError(
-            f"{file}: is an index of {earlier.root} ({earlier.dataset}, split {earlier.split}); choose another --out or"
-            " pass --overwrite"
+            f"{file}: is an index of {earlier.root} ({earlier.dataset}, split {earlier.split});"
+            " choose another --out or pass --overwrite"
         )
 
     return earlier
@@ -174,37 +193,38 @@ def _same_set(
 def _probe_all(
     rows: _Rows, root: Path, rate: float, workers: int | None, timeout: float | None
 ) -> Iterator[None]:
-    """Look at the videos that nothing is known of. Yields when it is time to save what is known."""
+    """Read the videos that are not known yet; yields when it is time to save the progress."""
     saved = time.monotonic()
     unknown = ((int(row), rows.paths[int(row)]) for row in np.flatnonzero(~rows.known))
-    print_header(f"looking at {len(rows.paths)} videos below {root}")
+    print_header(f"reading the headers of {len(rows.paths)} videos below {root}")
 
     with progress_bar() as bar:
-        task = bar.add_task(
-            "looking at videos", total=len(rows.paths), completed=int(rows.known.sum()), status=""
-        )
-        look = partial(_look, root=root, rate=rate)
+        # Videos that an earlier run has read count as done.
+        done = int(rows.known.sum())
+        task = bar.add_task("reading headers", total=len(rows.paths), completed=done, status="")
+        read = partial(_read, root=root, rate=rate)
 
-        for (row, path), outcome in in_processes(look, unknown, workers, timeout=timeout):
+        for (row, path), outcome in in_processes(read, unknown, workers, timeout=timeout):
             if isinstance(outcome, BROKEN):
                 rows.put_broken(row, status_of(outcome), named(str(root / path), outcome))
             else:
                 rows.put(row, outcome)
 
-            bar.update(
-                task, advance=1, status=f"{len(rows.reasons)} broken" if rows.reasons else ""
-            )
+            status = f"{len(rows.reasons)} broken" if rows.reasons else ""
+            bar.update(task, advance=1, status=status)
             if time.monotonic() - saved > SAVED_EVERY:
                 yield
                 saved = time.monotonic()
 
 
-def _look(item: tuple[int, str], on_step: OnStep, *, root: Path, rate: float) -> Probed:
+def _read(item: tuple[int, str], on_step: OnStep, *, root: Path, rate: float) -> Probed:
     return probe(root / item[1], rate)
 
 
 def status_of(error: Broken) -> Status:
-    """Why a video that could not be looked at cannot be used."""
+    """The status of a video whose reading failed with `error`."""
     if isinstance(error, HungError):
         return Status.HUNG
-    return Status.CRASHED if isinstance(error, DiedError) else Status.UNREADABLE
+    if isinstance(error, DiedError):
+        return Status.CRASHED
+    return Status.UNREADABLE

@@ -1,6 +1,4 @@
-"""One video as members of a tar shard: JPEG frames, or an H.264 video with a key frame every so
-many frames.
-"""
+"""One video as members of a tar shard: JPEG frames, or an H.264 video with frequent key frames."""
 
 import io
 import json
@@ -22,18 +20,19 @@ from densevos.data.sources.source import FrameReader, frame_rate, iterate_frames
 Format = Literal["jpeg", "clips"]
 
 KEY_FRAME_EVERY = 12
-"""Frames from one key frame of a clip to the next: decoding to any frame takes as many at most."""
+"""Frames from one key frame of a clip to the next: reading any frame decodes at most this many."""
 X264 = {
     "crf": "20",
     "preset": "veryfast",
-    "tune": "fastdecode",  # decodes a third faster and takes a tenth more bytes
+    "tune": "fastdecode",  # Decodes a third faster and takes a tenth more bytes.
     "g": str(KEY_FRAME_EVERY),
     "keyint_min": str(KEY_FRAME_EVERY),
     "sc_threshold": "0",
 }
 FRAMES_BETWEEN_STEPS = 64
+"""Number of frames between two calls of `on_frames`."""
 USUAL_RATE = 25
-"""Frames a second of a clip whose frames have no times; readers take times from KEY.json."""
+"""Frames per second of a clip whose frames have no times; readers take times from KEY.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +40,11 @@ class PackedVideo:
     """What `write_video` wrote."""
 
     size: int
-    """Bytes of all members."""
+    """Size of all members, bytes."""
     about: int
-    """Where KEY.json begins."""
+    """Where KEY.json starts, bytes from the start of the file."""
     frames: int
+    """Number of frames that were kept."""
     width: int
     height: int
 
@@ -60,66 +60,71 @@ def write_video(
     every: int,
     on_frames: Callable[[], object] = lambda: None,
 ) -> PackedVideo:
-    """Write KEY.00000.jpg ... or KEY.mp4, and KEY.json, to a file that is empty.
+    """Write KEY.00000.jpg ... or KEY.mp4, and KEY.json, to an empty file.
 
     Args:
         file: Where to write.
         reader: The video.
-        key: Its number in the source.
-        name: Its name in the source.
-        format: jpeg or clips.
-        short_side: Frames are shrunk to this short side, pixels; smaller ones stay as they are.
-        every: The first of so many frames is kept, under its name.
-        on_frames: Called now and then, so that a long video is not taken for one that hangs.
+        key: Number of the video in the source.
+        name: Name of the video in the source.
+        format: "jpeg" or "clips".
+        short_side: Frames are shrunk to this short side, pixels; smaller frames keep their size.
+        every: Every N-th frame is kept, starting with the first; it keeps its name.
+        on_frames: Called every few frames, so that a long video does not look like one that hangs.
+
+    Returns:
+        Size and number of the frames, and where KEY.json lies in the file.
 
     Raises:
-        InputError: The video cannot be read whole.
+        InputError: A frame cannot be read, or has another size than the first one.
     """
     images = _images(_frames(reader, on_frames), reader, short_side, every, even=format == "clips")
+    # The first frame is read before anything is written: it has the size of all.
     first = next(images)
     images = chain([first], images)
-    rate = frame_rate(reader)
-    members = (
-        _jpegs(images) if format == "jpeg" else _clip(images, rate / every if rate else USUAL_RATE)
-    )
+
+    if format == "jpeg":
+        members = _jpegs(images)
+    else:
+        rate = frame_rate(reader)
+        members = _clip(images, rate / every if rate else USUAL_RATE)
 
     sizes = []
     for suffix, content in members:
         file.write(member(member_name(key, suffix), content))
         sizes.append(len(content))
 
+    names = reader.names[::every]
     times = reader.seconds()
-    about = {
-        "name": name,
-        "names": reader.names[::every],
-        "seconds": None if times is None else np.round(times[::every], 6).tolist(),
-        "sizes": sizes,
-    }
+    seconds = None
+    if times is not None:
+        seconds = np.round(times[::every], 6).tolist()  # microseconds
+
+    about = {"name": name, "names": names, "seconds": seconds, "sizes": sizes}
     start = file.tell()
     file.write(member(member_name(key, "json"), json.dumps(about).encode()))
-    frames = len(reader.names[::every])
 
     return PackedVideo(
-        size=file.tell(), about=start, frames=frames, width=first.width, height=first.height
+        size=file.tell(), about=start, frames=len(names), width=first.width, height=first.height
     )
 
 
 def _images(
     frames: Iterator[np.ndarray], reader: FrameReader, short_side: int, every: int, *, even: bool
 ) -> Iterator[Image.Image]:
-    """The frames to keep, shrunk; InputError when one cannot be read or has another size than the
-    first.
-    """
+    """The frames to keep, shrunk; InputError if one has another size than the first."""
     size = None
     for number, frame in enumerate(islice(frames, 0, None, every)):
         image = shrink(Image.fromarray(frame), short_side)
-        if even:  # As subsampled colours need.
+        if even:
+            # yuv420p has one colour value per 2 x 2 pixels.
             image = image.resize((max(2, image.width // 2 * 2), max(2, image.height // 2 * 2)))
 
         size = size or image.size
         if image.size != size:
+            frame_name = reader.names[number * every]
             raise InputError(
-                f"{reader.path}: frame {reader.names[number * every]} is {image.width}x{image.height} but the first"
+                f"{reader.path}: frame {frame_name} is {image.width}x{image.height} but the first"
                 f" is {size[0]}x{size[1]}; frames of one video must share one size"
             )
 
@@ -127,7 +132,7 @@ def _images(
 
 
 def _frames(reader: FrameReader, on_frames: Callable[[], object]) -> Iterator[np.ndarray]:
-    """All frames; InputError when one cannot be read."""
+    """All frames of a video; InputError if one cannot be read."""
     try:
         for number, frame in enumerate(iterate_frames(reader)):
             yield frame
@@ -135,14 +140,15 @@ def _frames(reader: FrameReader, on_frames: Callable[[], object]) -> Iterator[np
                 on_frames()
     except (InputError, RunError):
         raise
-    except Exception as error:  # A damaged file makes readers raise whatever they stumble over.
+    except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
+        reason = f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{reader.path}: cannot be read ({type(error).__name__}: {error}); re-encode or remove it"
+            f"{reader.path}: cannot be read ({reason}); re-encode or remove it"
         ) from error
 
 
 def _jpegs(images: Iterator[Image.Image]) -> Iterator[tuple[str, bytes]]:
-    """Suffix and content of each member."""
+    """Suffix and content of each JPEG member."""
     for number, image in enumerate(images):
         content = io.BytesIO()
         image.save(content, format="JPEG", quality=JPEG_QUALITY)
@@ -150,7 +156,7 @@ def _jpegs(images: Iterator[Image.Image]) -> Iterator[tuple[str, bytes]]:
 
 
 def _clip(images: Iterator[Image.Image], rate: float) -> Iterator[tuple[str, bytes]]:
-    """Suffix and content of the one member."""
+    """Suffix and content of the single MP4 member."""
     import av
 
     content = io.BytesIO()
@@ -158,14 +164,15 @@ def _clip(images: Iterator[Image.Image], rate: float) -> Iterator[tuple[str, byt
         stream = None
         for image in images:
             if stream is None:
-                stream = container.add_stream(
-                    "libx264", rate=Fraction(rate).limit_denominator(1001), options=X264
-                )
+                # Rates like 30000/1001 have denominators up to 1001.
+                exact_rate = Fraction(rate).limit_denominator(1001)
+                stream = container.add_stream("libx264", rate=exact_rate, options=X264)
                 stream.width, stream.height, stream.pix_fmt = image.width, image.height, "yuv420p"
                 stream.codec_context.thread_count = 1  # One packing process uses one core.
 
             container.mux(stream.encode(av.VideoFrame.from_image(image)))
 
+        # Frames that the encoder still holds.
         if stream is not None:
             container.mux(stream.encode())
 

@@ -1,4 +1,4 @@
-"""What the head of a video says: how many frames, how large, how fast. Nothing is decoded."""
+"""Read the header of a video: number, size and rate of its frames. No frame is decoded."""
 
 import os
 from dataclasses import dataclass
@@ -17,33 +17,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Probed:
-    """What is known of a video that can be opened."""
+    """Facts about a video that can be opened."""
 
     folder: bool
-    """Whether it is a folder of frames; otherwise a file."""
+    """Whether it is a folder of frames; otherwise it is a file."""
     frames: int
+    """Number of frames."""
     width: int
+    """Width as stored, pixels."""
     height: int
+    """Height as stored, pixels."""
     rate: float
-    """Frames per second; 0 where it is not known."""
+    """Frames per second; 0 if unknown."""
 
 
 def probe(path: Path, rate: float) -> Probed:
-    """Look at the head of a video.
+    """Read the header of a video.
 
     Args:
-        path: A folder of frames, whose images are counted and of which the first is looked at; or a
-            video file.
-        rate: Frames per second of frames in a folder; 0 where it is not known.
+        path: A video file, or a folder of frames. The images of a folder are counted, and the first
+            one gives the size.
+        rate: Frames per second of frames in a folder; 0 if unknown.
+
+    Returns:
+        Number, size and rate of the frames.
 
     Raises:
-        InputError: It is missing, empty, truncated to nothing, or no video. The message names it.
+        InputError: The video is missing, empty, truncated to nothing, or not a video.
     """
     try:
         return _probe_folder(path, rate) if path.is_dir() else _probe_file(path)
     except InputError:
         raise
-    except Exception as error:  # A damaged file makes libraries raise whatever they stumble over.
+    except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
         reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}: {reason}); replace or remove it"
@@ -55,6 +61,7 @@ def _probe_folder(path: Path, rate: float) -> Probed:
     if not files:
         raise InputError(f"{path}: folder holds no images; fill or remove it")
 
+    # All frames of a video share one size; reading a video checks that.
     (height, width), _ = image_header(files[0])
     return Probed(True, len(files), width, height, rate)
 
@@ -65,21 +72,22 @@ def _probe_file(path: Path) -> Probed:
 
     with unreadable_videos_named(path), open_container(path) as container:
         stream = video_stream(container, path)
-        frames = _frames_by_the_head(stream, path) or _frames_by_counting(container, stream)
+        # Counting reads the whole file, so the header comes first.
+        frames = _frames_by_header(stream, path) or _frames_by_counting(container, stream)
         if not frames:
             raise InputError(f"{path}: video holds no frames; replace or remove it")
 
         return Probed(False, frames, stream.width, stream.height, float(stream.average_rate or 0))
 
 
-def _frames_by_the_head(stream: "VideoStream", path: Path) -> int:
-    """The frames that the head of the file promises, without those behind the end of a truncated
-    file; 0: not told.
-    """
+def _frames_by_header(stream: "VideoStream", path: Path) -> int:
+    """Frames that the header lists and a truncated file still holds; 0 if the header lists none."""
     entries = getattr(stream, "index_entries", None)
-    if entries is None:  # Older versions of PyAV do not know where frames lie.
+    # Older versions of PyAV do not say where frames lie.
+    if entries is None:
         return 0
-    if not stream.frames or len(entries) < stream.frames:  # Some containers list key frames alone.
+    # Some containers list key frames only.
+    if not stream.frames or len(entries) < stream.frames:
         return stream.frames
 
     end = os.path.getsize(path)
@@ -87,4 +95,5 @@ def _frames_by_the_head(stream: "VideoStream", path: Path) -> int:
 
 
 def _frames_by_counting(container: "InputContainer", stream: "VideoStream") -> int:
+    """The number of packets that are shown: one packet holds one frame."""
     return sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)

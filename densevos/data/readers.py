@@ -1,4 +1,4 @@
-"""Frames as scripts read them; the readers live in densevos.data.sources."""
+"""The public names for reading frames in scripts; densevos.data.sources defines them."""
 
 from densevos.data.sources.frame_folder import FolderReader
 from densevos.data.sources.images import StillReader, read_image

@@ -1,1 +1,1 @@
-"""Layouts of video data sets, as their authors distribute them: one file each."""
+"""Layouts of video datasets as their authors distribute them, one file per dataset."""

@@ -1,7 +1,7 @@
 """DAVIS 2017, train and val: 90 short videos of 24 frames per second with masks of objects.
 
-The sequences of a split are those that ImageSets/2017/SPLIT.txt lists. Masks, in the folder
-Annotations, are never read. It is a benchmark: train on it only what is not scored on it.
+ImageSets/2017/SPLIT.txt lists the sequences of a split. Masks, in the folder Annotations, are never
+read. DAVIS is a benchmark: do not score a network on videos that it was trained on.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,21 @@ FRAMES = "JPEGImages/480p"
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """Folders of frames at 480p that the split lists, or all there are."""
-    found = list(folders(root, f"{FRAMES}/*"))
-    if split == "all" or not found:
-        return found
+    """Find the frame folders at 480p of a split, or of all sequences.
 
-    listed = root / "ImageSets" / "2017" / f"{split}.txt"
-    if not listed.is_file():
-        raise InputError(f"{listed}: is not there; unpack it too, or take --split all")
+    Raises:
+        InputError: The file that lists the split is missing.
+    """
+    paths = list(folders(root, f"{FRAMES}/*"))
+    if split == "all" or not paths:
+        return paths
 
-    wanted = set(read_list(listed, "it holds one name of a sequence a line"))
-    return [path for path in found if path.rpartition("/")[2] in wanted]
+    split_file = root / "ImageSets" / "2017" / f"{split}.txt"
+    if not split_file.is_file():
+        raise InputError(f"{split_file}: file is missing; unpack it too, or take --split all")
+
+    names = set(read_list(split_file, "it holds one name of a sequence a line"))
+    return [path for path in paths if path.rpartition("/")[2] in names]
 
 
 LAYOUT = Layout(

@@ -1,4 +1,4 @@
-"""Any folder: every frame folder and video file below it, as --data finds them."""
+"""Any folder: every frame folder and video file below it, found as by --data."""
 
 import warnings
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from densevos.data.sources.folder_tree import folder_tree
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """What is a video by the rules of folder_tree, which warns of what it leaves out."""
+    """Find videos by the rules of `folder_tree`, and warn about files that are left out."""
     tree = folder_tree(root)
     for note in tree.notes:
         warnings.warn(note, stacklevel=2)

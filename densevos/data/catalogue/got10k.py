@@ -1,6 +1,4 @@
-"""GOT-10k: short videos of more than 560 classes of moving things, distributed at 10 frames per
-second.
-"""
+"""GOT-10k: short videos of more than 560 classes of moving objects, at 10 frames per second."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +7,8 @@ from densevos.data.catalogue.layout import Layout, beside, folders, split_folder
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """Folders of frames; the archive in parts unpacks to the same names."""
+    """Find the frame folders of a split."""
+    # Both the single archive and the archive in parts unpack to these names.
     return folders(root, beside(split_folder(root, split), "GOT-10k_*"))
 
 

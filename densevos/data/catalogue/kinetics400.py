@@ -1,9 +1,9 @@
 """Kinetics-400: clips of about ten seconds of human actions, cut from YouTube.
 
-The CVDF's copy unpacks to ROOT/SPLIT/ID_START_END.mp4; sorted by class, as most programs want it,
-the files lie one folder deeper. Both are found. Clips of its archive of replacements count where
-they lie below the split's folder. Videos have the frame rate that they were uploaded with, mostly
-25 to 30 frames per second.
+The copy of the CVDF unpacks to ROOT/SPLIT/ID_START_END.mp4. Many programs want the files sorted by
+class, one folder deeper. Both layouts are found. Clips of the archive of replacements are found if
+they lie below the folder of the split. Videos have the frame rate of their upload, mostly 25 to 30
+frames per second.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from densevos.data.catalogue.layout import Layout, files, split_folder
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """Every video file below the split's folder."""
+    """Find every video file below the folder of the split."""
     return files(root, split_folder(root, split))
 
 

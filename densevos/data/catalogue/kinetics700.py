@@ -1,6 +1,6 @@
-"""Kinetics-700, in its edition of 2020: as Kinetics-400, with more classes.
+"""Kinetics-700, edition of 2020: the layout of Kinetics-400 with more classes.
 
-The CVDF distributes both editions of Kinetics-700 together. Its size on disk is not known to us.
+The CVDF distributes both editions of Kinetics-700 together. We do not know its size on disk.
 """
 
 from densevos.data.catalogue.kinetics400 import find

@@ -1,7 +1,7 @@
 """LaSOT: 1,400 long videos of 70 classes for tracking, 30 frames per second.
 
-Which 280 of them are for tests is told by testing_set.txt of the evaluation toolkit, one name a
-line. Put that file into ROOT for the splits train and test; `all` does without.
+The file testing_set.txt of the evaluation toolkit lists the 280 test videos, one name per line. The
+splits train and test need that file in ROOT; the split `all` does not.
 """
 
 from collections.abc import Iterable
@@ -16,15 +16,25 @@ HINT = f"put {TEST_LIST} of LaSOT's evaluation toolkit there, or take --split al
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """The folders img of the videos."""
-    found = list(folders(root, "*/*/img"))
-    if split == "all":
-        return found
-    if not (root / TEST_LIST).is_file():
-        raise InputError(f"{root / TEST_LIST}: is not there; {HINT}")
+    """Find the frame folders, called img, of a split.
 
-    for_tests = set(read_list(root / TEST_LIST, HINT))
-    return [path for path in found if (path.split("/")[-2] in for_tests) == (split == "test")]
+    Raises:
+        InputError: The file that lists the test videos is missing.
+    """
+    paths = list(folders(root, "*/*/img"))
+    if split == "all":
+        return paths
+    if not (root / TEST_LIST).is_file():
+        raise InputError(f"{root / TEST_LIST}: file is missing; {HINT}")
+
+    test_videos = set(read_list(root / TEST_LIST, HINT))
+    chosen = []
+    for path in paths:
+        video = path.split("/")[-2]
+        if (video in test_videos) == (split == "test"):
+            chosen.append(path)
+
+    return chosen
 
 
 LAYOUT = Layout(

@@ -1,4 +1,4 @@
-"""What a layout is: the contract of the catalogue, and how layouts find their videos."""
+"""The contract of a layout in the catalogue, and functions that help layouts find videos."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,75 +11,94 @@ from densevos.base.names import is_hidden
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 
 Finder = Callable[[Path, str], Iterable[str]]
-"""(ROOT, split) -> paths of the videos relative to ROOT, with / between names, in any order."""
+"""(ROOT, split) -> paths of the videos relative to ROOT, separated by /, in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the videos of a data set lie below the folder ROOT that its archives are unpacked to."""
+    """The layout of a dataset below the folder ROOT that its archives are unpacked to."""
 
     name: str
-    """What --dataset calls it."""
+    """Value of --dataset."""
     title: str
+    """Name of the dataset in messages."""
     tree: str
-    """Where a video, or a frame of one, lies below ROOT; words in capitals stand for what
-    varies.
-    """
+    """Path of a video, or of a frame, below ROOT; words in capitals stand for varying parts."""
     splits: tuple[str, ...]
-    """Parts of the set; the first one is what is trained on."""
+    """Splits of the dataset; the first one is used for training."""
     find: Finder
-    """Finds the videos of a split. Raises InputError when ROOT is laid out in another way."""
+    """Finds the videos of a split; raises InputError if ROOT has another layout."""
     rate: float | None
-    """Frames per second of the frames as they are distributed; None for video files, each of which
-    has its own.
-    """
+    """Frames per second of frames as they are distributed; None for video files."""
     gap: int | None
-    """Frames from one frame of a clip to the next in the recipe below; None where no recipe is made
-    for the set.
-    """
+    """Frames between two frames of a clip in `recipe`; None without a recipe."""
     recipe: str | None
-    """The recipe that trains on it."""
+    """Name of the recipe that trains on the dataset; None if there is none."""
     address: str
-    """Where to get it."""
+    """Web page with the downloads."""
     size: str
-    """Of the part that is trained on: number of videos, and bytes where they are known."""
+    """Number of videos in the training split, and its size on disk if known."""
     licence: str
+    """Licence of annotations and videos."""
 
 
 def folders(root: Path, patterns: str) -> Iterator[str]:
-    """Visible folders below `root` that match the pattern of each level: `TRAIN_*/frames/*`,
-    say.
+    """Find visible folders by one pattern per level.
+
+    Args:
+        root: The folder to search.
+        patterns: Patterns separated by /, such as `TRAIN_*/frames/*`.
+
+    Yields:
+        Paths relative to `root`, with / between names.
     """
     return _below(root, "", patterns.split("/"))
 
 
 def _below(root: Path, parent: str, patterns: list[str]) -> Iterator[str]:
-    pattern, *deeper = patterns
+    """The folders below `root`/`parent` that match; `parent` is relative to `root`."""
+    pattern, deeper = patterns[0], patterns[1:]
     for name in names_of_folders(root / parent):
-        if fnmatchcase(name, pattern):
-            path = f"{parent}/{name}" if parent else name
-            if deeper:
-                yield from _below(root, path, deeper)
-            else:
-                yield path
+        if not fnmatchcase(name, pattern):
+            continue
+
+        path = f"{parent}/{name}" if parent else name
+        if deeper:
+            yield from _below(root, path, deeper)
+        else:
+            yield path
 
 
 def files(root: Path, folder: str) -> Iterator[str]:
-    """Visible video files anywhere below a folder of `root`; their names may end in capitals."""
-    for where, inside, names in os.walk(root / folder, followlinks=True):
-        inside[:] = sorted(name for name in inside if not is_hidden(name))
+    """Find visible video files anywhere below a folder; suffixes may be in capitals.
+
+    Args:
+        root: The folder that paths are relative to.
+        folder: The folder to search, relative to `root`.
+
+    Yields:
+        Paths relative to `root`, with / between names.
+    """
+    for where, subfolders, names in os.walk(root / folder, followlinks=True):
+        # os.walk descends into the folders that stay in its own list.
+        subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
         for name in names:
-            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not is_hidden(name):
-                yield os.path.relpath(os.path.join(where, name), root).replace(os.sep, "/")
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in VIDEO_SUFFIXES and not is_hidden(name):
+                path = os.path.relpath(os.path.join(where, name), root)
+                yield path.replace(os.sep, "/")
 
 
 def names_of_folders(folder: Path) -> list[str]:
-    """Names of the visible folders inside a folder, sorted; none where the folder is not there."""
+    """Names of the visible folders inside a folder, sorted; empty if the folder is missing.
+
+    Raises:
+        InputError: The folder may not be read.
+    """
     try:
         with os.scandir(folder) as entries:
-            return sorted(
-                entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir()
-            )
+            visible = (entry for entry in entries if not is_hidden(entry.name))
+            return sorted(entry.name for entry in visible if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
@@ -87,13 +106,13 @@ def names_of_folders(folder: Path) -> list[str]:
 
 
 def split_folder(root: Path, split: str) -> str:
-    """The folder of a split relative to ROOT, where ROOT may be the folder of that split itself:
-    `split` or ".".
-    """
-    itself = not (root / split).is_dir() and root.resolve().name == split
-    return "." if itself else split
+    """The folder of a split relative to ROOT: `split`, or "." if ROOT is that folder itself."""
+    root_is_split = not (root / split).is_dir() and root.resolve().name == split
+    return "." if root_is_split else split
 
 
 def beside(folder: str, pattern: str) -> str:
-    """`folder/pattern`, of the folder that `split_folder` gives."""
-    return pattern if folder == "." else f"{folder}/{pattern}"
+    """Join a result of `split_folder` and a pattern."""
+    if folder == ".":
+        return pattern
+    return f"{folder}/{pattern}"

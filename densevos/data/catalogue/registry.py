@@ -1,4 +1,4 @@
-"""Layouts by name."""
+"""Find layouts by name, and the videos of a layout."""
 
 import importlib
 import pkgutil
@@ -11,44 +11,61 @@ from densevos.data.catalogue.layout import Layout
 
 
 def known_layouts() -> dict[str, Layout]:
-    """The layouts of this folder by name. A module of the folder is a layout's if it has a
-    LAYOUT.
-    """
-    modules = [
-        importlib.import_module(f"{catalogue.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(catalogue.__path__)
-    ]
-    found = [module.LAYOUT for module in modules if hasattr(module, "LAYOUT")]
+    """All layouts of the catalogue by name, sorted: every module of this folder with a LAYOUT."""
+    # A new module is found without being registered anywhere.
+    layouts = []
+    for module_info in pkgutil.iter_modules(catalogue.__path__):
+        module = importlib.import_module(f"{catalogue.__name__}.{module_info.name}")
+        if hasattr(module, "LAYOUT"):
+            layouts.append(module.LAYOUT)
 
-    return {layout.name: layout for layout in sorted(found, key=lambda layout: layout.name)}
+    layouts.sort(key=lambda layout: layout.name)
+    return {layout.name: layout for layout in layouts}
 
 
 def find_layout(name: str, flag: str = "--dataset") -> Layout:
-    """The layout that goes by `name`, or that `package.module:NAME` names.
+    """Find a layout.
+
+    Args:
+        name: Name of a layout of the catalogue, or `package.module:NAME` for a layout of your own.
+        flag: The option that `name` was given to, for messages.
+
+    Returns:
+        The layout.
 
     Raises:
         InputError: There is no such layout, or it cannot be imported.
     """
-    known = known_layouts()
-    if name in known:
-        return known[name]
+    layouts = known_layouts()
+    if name in layouts:
+        return layouts[name]
     if not is_outside(name):
         raise InputError(
-            f"{flag} {name}: is unknown; known are {', '.join(known)}, and package.module:NAME of your own"
+            f"{flag} {name}: is unknown; known are {', '.join(layouts)},"
+            " and package.module:NAME of your own"
         )
 
+    # A layout of the user's own code.
     layout = from_outside(name, flag)
     if not isinstance(layout, Layout):
         raise InputError(
-            f"{flag} {name}: is {type(layout).__name__}, not a Layout (densevos.data.catalogue.layout)"
+            f"{flag} {name}: is {type(layout).__name__}, not a Layout"
+            " (densevos.data.catalogue.layout)"
         )
 
     return layout
 
 
 def find_videos(layout: Layout, root: Path, split: str | None = None) -> list[str]:
-    """Paths of the videos of a split relative to `root`, sorted; of the layout's first split if
-    none is given.
+    """Find the videos of a split.
+
+    Args:
+        layout: The layout of the dataset.
+        root: The folder that the dataset was unpacked to.
+        split: A split of the layout; its first one by default.
+
+    Returns:
+        Paths relative to `root`, sorted.
 
     Raises:
         InputError: The layout has no such split, or `root` holds none of its videos.
@@ -61,10 +78,12 @@ def find_videos(layout: Layout, root: Path, split: str | None = None) -> list[st
             f"{root}: no such folder; give the one that {layout.title} was unpacked to"
         )
 
-    found = sorted(set(layout.find(root, split)))
-    if not found:
+    # A layout may give a path twice. Sorting makes the numbers of videos reproducible.
+    videos = sorted(set(layout.find(root, split)))
+    if not videos:
         raise InputError(
-            f"{root}: holds no videos of {layout.title}, split {split}; they would lie in ROOT/{layout.tree}"
+            f"{root}: holds no videos of {layout.title}, split {split};"
+            f" they would lie in ROOT/{layout.tree}"
         )
 
-    return found
+    return videos

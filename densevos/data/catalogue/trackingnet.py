@@ -1,9 +1,8 @@
-"""TrackingNet: 30,132 videos for tracking, from YouTube-BoundingBoxes, in twelve chunks for
-training and one to test.
+"""TrackingNet: 30,132 videos for tracking, from YouTube-BoundingBoxes.
 
-The frames of a video are numbered without padding: 0.jpg, 1.jpg, ..., 10.jpg. They are read by
-number. The archives of single videos (zips) are to be unpacked to frames/VIDEO. Frames are those of
-the video, 30 per second for most.
+There are twelve chunks for training and one for testing. The frames of a video are numbered without
+padding: 0.jpg, 1.jpg, ..., 10.jpg; they are sorted by number. Unpack the archives of single videos
+(zips) to frames/VIDEO. Frames have the rate of the video, mostly 30 per second.
 """
 
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ CHUNKS = {"train": "TRAIN_*", "test": "TEST"}
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """Folders of frames of all chunks that are there."""
+    """Find the frame folders of all chunks that exist."""
     return folders(root, f"{CHUNKS[split]}/frames/*")
 
 

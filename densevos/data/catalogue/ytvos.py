@@ -1,9 +1,9 @@
 """YouTube-VOS (2018 and 2019 have the same training videos): short videos with masks of objects.
 
 The training set holds every fifth frame of videos of 30 frames per second: 00000.jpg, 00005.jpg,
-... The recipe's gap of 2 is one of 10 of the video's own frames. For the archive of all frames,
-train_all_frames, give its JPEGImages as a folder and train with a gap of 10. Masks, in the folder
-Annotations, are never read.
+... The recipe's gap of 2 therefore equals 10 frames of the original video. For the archive of all
+frames, train_all_frames, give its JPEGImages as a folder and train with a gap of 10. Masks, in the
+folder Annotations, are never read.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from densevos.data.catalogue.layout import Layout, beside, folders, split_folder
 
 
 def find(root: Path, split: str) -> Iterable[str]:
-    """Folders of frames in JPEGImages alone. ROOT may be the split's own folder."""
+    """Find the frame folders in JPEGImages; ROOT may be the folder of the split itself."""
     return folders(root, beside(split_folder(root, split), "JPEGImages/*"))
 
 

@@ -1,1 +1,1 @@
-"""Where videos come from, and how their frames are read."""
+"""Sources of videos, and readers of their frames."""

@@ -1,4 +1,4 @@
-"""Every video below a folder."""
+"""Find every video below a folder, and leave out images that are not frames."""
 
 import os
 import re
@@ -12,13 +12,13 @@ from densevos.base.names import frame_order, is_annotation, is_hidden, is_image
 from densevos.data.sources.paths import PathSource
 from densevos.data.sources.video_file import VIDEO_SUFFIXES
 
-THUMBNAILS = 4  # of one video, at most
-FEW = 3  # so many names of folders in a note
+THUMBNAILS = 4  # Most thumbnails that a tool writes for one video.
+FEW = 3  # Most folders that a note names.
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in one folder: the visible images, video files and folders, by name."""
+    """The contents of one folder: names of visible images, video files and folders."""
 
     path: Path
     images: tuple[str, ...]
@@ -28,76 +28,94 @@ class _Folder:
 
 @dataclass
 class _Notes:
-    """Folders that need a word, by what there is to say."""
+    """The folders that each note is about."""
 
     folders: dict[str, list[Path]] = field(default_factory=dict)
 
-    def add(self, folder: Path, said: str) -> None:
-        self.folders.setdefault(said, []).append(folder)
+    def add(self, folder: Path, note: str) -> None:
+        self.folders.setdefault(note, []).append(folder)
 
     def lines(self) -> tuple[str, ...]:
-        return tuple(f"{_few(folders)}: {said}" for said, folders in self.folders.items())
+        return tuple(f"{_few(folders)}: {note}" for note, folders in self.folders.items())
 
 
-BESIDE_VIDEOS = "images beside video files are left out, as they are no frames; move frames to a folder of their own"
+BESIDE_VIDEOS = (
+    "images beside video files are left out, as they are no frames; move frames to a folder of"
+    " their own"
+)
 NUMBERED = (
-    "numbered images beside video files are taken for frames; take them out if they are thumbnails"
+    "numbered images beside video files are used as frames; take them out if they are thumbnails"
 )
 BESIDE_FOLDERS = (
-    "images beside folders, one alone or of their names, are left out, as they are no frames"
+    "images beside folders, a single one or those named like a folder, are left out, as they are no"
+    " frames"
 )
-ANNOTATIONS = "masks are left out, by the name of their folder; rename it if these are frames"
+ANNOTATIONS = "masks are left out because of the name of their folder; rename it if they are frames"
 DOUBTFUL = (
     "holds indexed images, which look like masks and not like frames; take them out if they are"
 )
-MIXED = "holds images of several kinds, all of which are taken for frames; take masks and thumbnails out"
+MIXED = "holds images of several formats, and all are used as frames; take masks and thumbnails out"
 UNREADABLE = "folder may not be read, so it is left out; change its permissions"
 
 
 def folder_tree(folder: Path) -> PathSource:
-    """Every folder below `folder` that holds the frames of a video, and every video file, sorted by
-    path.
+    """Find every frame folder and every video file below a folder.
 
-    Links are followed, each place once. Names that are hidden or a system's are left out, see
-    `is_hidden`. So are, with a note each, images that are no frames: those beside video files,
-    unless they are many and numbered; single ones, and those named like a folder, beside folders;
-    and masks in a folder named so.
+    Links are followed, and a folder that several links lead to is searched once. Hidden names and
+    those of the operating system are left out, see `is_hidden`. Images that are no frames are left
+    out with a note:
+
+    * images beside video files, unless they are many and numbered;
+    * a single image beside folders, and images that are named like a folder beside them;
+    * masks in a folder that is named like a folder of masks.
+
+    Args:
+        folder: The folder to search.
+
+    Returns:
+        The videos, sorted by path, with the notes.
     """
     notes = _Notes()
-    found = [video for each in _walk(folder, notes) for video in _videos(folder, each, notes)]
-    return PathSource(folder, tuple(sorted(found)), notes.lines())
+    videos: list[Path] = []
+    for visited in _walk(folder, notes):
+        videos += _videos(folder, visited, notes)
+
+    return PathSource(folder, tuple(sorted(videos)), notes.lines())
 
 
 def _walk(root: Path, notes: _Notes) -> Iterator[_Folder]:
-    """Every visible folder below and including `root`, each place once."""
+    """`root` and every visible folder below it, each once."""
     seen: set[str] = set()
 
     def unreadable(error: OSError) -> None:
         notes.add(Path(error.filename), UNREADABLE)
 
     for where, folders, files in os.walk(root, onerror=unreadable, followlinks=True):
-        if (
-            place := os.path.realpath(where)
-        ) in seen:  # a link that leads back: walking it would never end
+        # A link may lead back to a folder above it: following it would never end.
+        place = os.path.realpath(where)
+        if place in seen:
             folders.clear()
             continue
 
         seen.add(place)
+        # os.walk descends into the folders that stay in its own list.
         folders[:] = sorted(name for name in folders if not is_hidden(name))
-        videos = [
-            name
-            for name in files
-            if not is_hidden(name) and Path(name).suffix.lower() in VIDEO_SUFFIXES
-        ]
+
+        videos = []
+        for name in files:
+            if not is_hidden(name) and Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                videos.append(name)
+
         yield _Folder(Path(where), tuple(filter(is_image, files)), tuple(videos), tuple(folders))
 
 
 def _videos(root: Path, folder: _Folder, notes: _Notes) -> Iterator[Path]:
-    """The video files of one folder, and the folder itself where its images are frames."""
+    """The video files of one folder, and the folder itself if its images are frames."""
     yield from (folder.path / name for name in folder.videos)
     if not folder.images:
         return
 
+    # The first rule that matches decides whether the images are frames.
     stems = {Path(name).stem for name in folder.images}
     if folder.videos and not _are_numbered(folder):
         notes.add(folder.path, BESIDE_VIDEOS)
@@ -117,39 +135,44 @@ def _videos(root: Path, folder: _Folder, notes: _Notes) -> Iterator[Path]:
 
 
 def _are_numbered(folder: _Folder) -> bool:
-    """Whether the images are called alike but for numbers, and are more than a few thumbnails for
-    each video.
-    """
+    """Whether image names differ in numbers only, and are too many to be the videos' thumbnails."""
+    # Every number becomes 0: names that differ in numbers only become the same.
     patterns = {re.sub("[0-9]+", "0", Path(name).stem) for name in folder.images}
     return len(patterns) == 1 and len(folder.images) > THUMBNAILS * len(folder.videos)
 
 
 def _holds_masks(root: Path, folder: _Folder) -> bool:
-    """Whether a folder below the root is one of masks by its name, or by that of one around it;
-    masks are no JPEG.
-    """
-    named = any(is_annotation(name) for name in folder.path.relative_to(root).parts)
-    return named and not any(name.lower().endswith((".jpg", ".jpeg")) for name in folder.images)
+    """Whether a folder, or one around it below the root, is named like masks and holds no JPEG."""
+    named_like_masks = any(is_annotation(name) for name in folder.path.relative_to(root).parts)
+    # JPEG would change the ids of masks, so a JPEG is a frame.
+    has_jpeg = any(name.lower().endswith((".jpg", ".jpeg")) for name in folder.images)
+    return named_like_masks and not has_jpeg
 
 
 def _looks_like_masks(folder: _Folder) -> bool:
-    """Whether the first image is indexed, as masks are and frames hardly ever."""
+    """Whether the first image has a palette, as masks have and frames hardly ever do."""
+    # Masks with ids are PNG files.
     first = folder.path / min(folder.images, key=frame_order)
     if first.suffix.lower() != ".png":
         return False
 
     try:
-        with Image.open(first) as image:  # reads the head of the file only
+        with Image.open(first) as image:  # Reads the header of the file only.
             return image.mode in ("1", "P")
     except (OSError, SyntaxError, ValueError):
-        return False  # Whoever reads the video will say so.
+        return False  # The error is reported when the video is read.
 
 
 def _kind(image: str) -> str:
-    """The suffix of an image, as one of the spellings that it has."""
+    """The suffix of an image, in one spelling per format."""
     return Path(image).suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif")
 
 
 def _few(folders: list[Path]) -> str:
-    more = len(folders) - FEW
-    return ", ".join(map(str, folders[:FEW])) + (f" and {more} more" if more > 0 else "")
+    """The first folders, and the number of others."""
+    names = ", ".join(map(str, folders[:FEW]))
+    others = len(folders) - FEW
+    if others > 0:
+        names += f" and {others} more"
+
+    return names

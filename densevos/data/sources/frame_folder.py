@@ -12,8 +12,13 @@ from densevos.data.sources.images import brightest_value, read_image
 
 
 class FolderReader:
-    """Images of one folder in the order of their names, see `frame_order`; InputError when two
-    share a name.
+    """A FrameReader of the images of one folder, in the order of their names, see `frame_order`.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InputError: The folder holds no images, or two images share a name.
     """
 
     def __init__(self, path: Path):
@@ -31,10 +36,13 @@ class FolderReader:
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         frames = [read_image(self._files[i], self._brightest) for i in indices]
+
+        # Images of different sizes cannot be stacked; name the two files.
         for index, frame in zip(indices, frames, strict=True):
             if frame.shape != frames[0].shape:
+                first = self._files[indices[0]].name
                 raise InputError(
-                    f"{self._files[index]}: is {_size(frame)} but {self._files[indices[0]].name} is {_size(frames[0])};"
+                    f"{self._files[index]}: is {_size(frame)} but {first} is {_size(frames[0])};"
                     " frames of one video must share one size"
                 )
 
@@ -42,7 +50,7 @@ class FolderReader:
 
     @cached_property
     def _brightest(self) -> float | None:
-        """What images deeper than 8 bits are scaled by, one and the same for the whole video."""
+        """The value that scales images of more than 8 bits, the same for the whole video."""
         return brightest_value(self._files)
 
     def seconds(self) -> None:

@@ -1,6 +1,4 @@
-"""The index of videos: one file that says of each where it is, how long and large, and whether it
-can be used.
-"""
+"""The index of videos: one file with path, length, size and status of each video."""
 
 import itertools
 import json
@@ -17,21 +15,21 @@ from densevos.base.files import atomic_write
 from densevos.base.packed import PackedStrings
 
 FORMAT = 1
-REMEDY = "make it again with densevos data index"
+HINT = "make it again with densevos data index"
 
 
 class Status(IntEnum):
-    """Whether a video can be used, or why not."""
+    """Whether a video is usable, or why it is not."""
 
     USABLE = 0
     UNREADABLE = 1
-    """It cannot be opened: missing, truncated, or no video."""
+    """It cannot be opened: it is missing, truncated, or no video."""
     HUNG = 2
-    """Reading it gave nothing within the time limit."""
+    """Reading it took longer than the time limit."""
     CRASHED = 3
     """Reading it killed the process."""
     DAMAGED = 4
-    """It was opened, but frames that were looked at cannot be decoded."""
+    """It can be opened, but one of the frames that were checked cannot be decoded."""
 
 
 MEANING = {
@@ -50,7 +48,7 @@ COLUMNS = {
     "rate": np.float32,
     "status": np.uint8,
 }
-"""Arrays with one value a video."""
+"""Arrays with one value per video, and their types."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,31 +58,30 @@ class VideoIndex:
     root: str
     """The folder that paths are relative to."""
     dataset: str
+    """Name of the layout."""
     split: str
     paths: PackedStrings
+    """Path of each video relative to `root`."""
     folder: np.ndarray
     """Whether the video is a folder of frames, [n] bool; otherwise it is a file."""
     frames: np.ndarray
-    """Number of frames, [n] int32: as the head of a file says, or the images of a folder; 0 where
-    it is not known.
-    """
+    """Number of frames, [n] int32, by the header of a file or the images of a folder."""
     width: np.ndarray
-    """Pixels, [n] int32, as the frames are stored, perhaps to be turned; 0 where it is not
-    known.
-    """
+    """Width as stored, before rotation, pixels, [n] int32; 0 if unknown."""
     height: np.ndarray
+    """Height as stored, before rotation, pixels, [n] int32; 0 if unknown."""
     rate: np.ndarray
-    """Frames per second, [n] float32; 0 where it is not known."""
+    """Frames per second, [n] float32; 0 if unknown."""
     status: np.ndarray
-    """Of each video a Status, [n] uint8."""
+    """A Status for each video, [n] uint8."""
     reasons: PackedStrings
-    """Why a video is not usable, a line each; "" for usable ones."""
+    """Why a video is unusable, one line per video; "" for usable ones."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def take(self, rows: np.ndarray) -> "VideoIndex":
-        """The index of these rows, in their order."""
+        """The index of the videos in `rows` [m], in their order."""
         chosen: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
         for name in ("paths", "reasons"):
             texts = getattr(self, name)
@@ -93,18 +90,24 @@ class VideoIndex:
         return replace(self, **chosen)
 
     def unusable(self) -> dict[Status, int]:
-        """How many videos have each status other than usable; those that none has are left out."""
+        """Number of videos for each status that occurs, except usable."""
         counts = np.bincount(self.status, minlength=len(Status))
-        return {status: int(counts[status]) for status in Status if status and counts[status]}
+        unusable = {}
+        for status in Status:
+            if status != Status.USABLE and counts[status]:
+                unusable[status] = int(counts[status])
+
+        return unusable
 
 
 def write_index(file: Path, index: VideoIndex) -> None:
-    """Write an index, whole or not at all; `file` must end in .npz."""
+    """Write an index to `file`, which must end in .npz, in one atomic step."""
     about = {"format": FORMAT, "root": index.root, "dataset": index.dataset, "split": index.split}
     arrays: dict[str, Any] = {
         name: np.asarray(getattr(index, name), kind) for name, kind in COLUMNS.items()
     }
 
+    # Texts are stored as bytes with offsets, which numpy reads without pickle.
     for name in ("paths", "reasons"):
         texts: PackedStrings = getattr(index, name)
         arrays[name] = np.frombuffer(texts.content, np.uint8)
@@ -115,25 +118,28 @@ def write_index(file: Path, index: VideoIndex) -> None:
 
 
 def read_index(file: Path) -> VideoIndex:
-    """Read an index; InputError when the file is missing, damaged or no index of videos."""
+    """Read an index.
+
+    Raises:
+        InputError: The file is missing, damaged or no index of videos.
+    """
     try:
         with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             about = json.loads(arrays["about"].tobytes())
+            # The other values of `about` are fields of VideoIndex.
             if about.pop("format") != FORMAT:
-                raise InputError(f"{file}: is an index of another version; {REMEDY}")
+                raise InputError(f"{file}: is an index of another version; {HINT}")
 
             columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
-            columns |= {
-                name: PackedStrings(arrays[name].tobytes(), arrays[f"{name}_offsets"])
-                for name in ("paths", "reasons")
-            }
+            for name in ("paths", "reasons"):
+                columns[name] = PackedStrings(arrays[name].tobytes(), arrays[f"{name}_offsets"])
 
             return VideoIndex(**about, **columns)
     except FileNotFoundError:
-        raise InputError(f"{file}: no such index of videos; {REMEDY}") from None
+        raise InputError(f"{file}: no such index of videos; {HINT}") from None
     except PermissionError:
         raise InputError(f"{file}: may not be read; change its permissions") from None
-    except (
+    except (  # Errors of numpy, zipfile and json on files of any content.
         ValueError,
         KeyError,
         TypeError,
@@ -142,43 +148,53 @@ def read_index(file: Path) -> VideoIndex:
         OSError,
         zipfile.BadZipFile,
     ) as error:
-        raise InputError(f"{file}: is no index of videos, or a damaged one; {REMEDY}") from error
+        raise InputError(f"{file}: is no index of videos, or a damaged one; {HINT}") from error
 
 
 def merged(indexes: list[VideoIndex], names: list[str]) -> VideoIndex:
-    """One index of the videos of several, sorted by path.
+    """Merge indexes to one, sorted by path.
 
     Args:
-        indexes: Those of the shards of one set.
-        names: How messages name each of them.
+        indexes: The indexes of the shards of one dataset.
+        names: Name of each index in messages.
+
+    Returns:
+        The index of all videos.
 
     Raises:
-        InputError: Two hold the same video, or they are of different sets.
+        InputError: Two indexes hold the same video, or they are of different datasets.
     """
+    # Merging indexes of different datasets would mix paths of different folders.
     first = indexes[0]
     for other, name in zip(indexes[1:], names[1:], strict=True):
         for field in ("root", "dataset", "split"):
-            if getattr(other, field) != getattr(first, field):
-                theirs, ours = getattr(other, field), getattr(first, field)
+            theirs, ours = getattr(other, field), getattr(first, field)
+            if theirs != ours:
                 raise InputError(
-                    f"{name}: its {field} is {theirs}, that of {names[0]} {ours}; merge those of one set"
+                    f"{name}: its {field} is {theirs}, that of {names[0]} {ours};"
+                    " merge indexes of one dataset"
                 )
 
-    rows = sorted(
-        (path, k, row) for k, index in enumerate(indexes) for row, path in enumerate(index.paths)
-    )
+    # Path of each video, the number of its index, and its row there.
+    rows: list[tuple[str, int, int]] = []
+    for k, index in enumerate(indexes):
+        rows += [(path, k, row) for row, path in enumerate(index.paths)]
 
+    rows.sort()
+
+    # After sorting, equal paths are neighbours.
     for (path, k, _), (next_path, next_k, _) in itertools.pairwise(rows):
         if path == next_path:
             raise InputError(
                 f"{names[k]} and {names[next_k]}: both hold {path}; merge each shard once"
             )
 
+    # Columns are joined in the order of the indexes, then put in the order of paths.
     starts = np.cumsum([0, *map(len, indexes)])
     order = np.array([starts[k] + row for _, k, row in rows], np.int64)
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(index, name) for index in indexes])[order] for name in COLUMNS
-    }
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        columns[name] = np.concatenate([getattr(index, name) for index in indexes])[order]
 
     return replace(
         first,

@@ -1,5 +1,6 @@
-"""Videos that an index lists: hundreds of thousands of them are there at once, without a look at
-any.
+"""A source of the videos that an index lists; it starts at once, as it reads no video.
+
+An index may list hundreds of thousands of videos, so paths and names are made one by one on demand.
 """
 
 import hashlib
@@ -17,29 +18,30 @@ from densevos.data.sources.source import FrameReader
 from densevos.data.sources.video import open_frames
 
 LOOKED_FOR = 5
-"""So many videos, spread over the index, tell where they lie; some of them may be gone."""
+"""Number of videos, spread over the index, that are looked for to find the folder of all."""
 
 
 class IndexedSource:
-    """A `VideoSource` of the usable videos of an index, in its order. See `indexed_source`."""
+    """A `VideoSource` of the usable videos of an index, in its order; see `indexed_source`."""
 
     def __init__(self, file: Path, root: Path, index: VideoIndex):
         self.file, self.root, self.index = file, root, index
+        # Row of each video in the index, [videos]; unusable ones have no number.
         self._rows = np.flatnonzero(index.status == Status.USABLE).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def path(self, index: int) -> Path:
-        """Where a video lies."""
+        """The path of a video."""
         return self.root / self.index.paths[int(self._rows[index])]
 
     def length(self, index: int) -> int:
-        """Number of frames of a video by the index."""
+        """Number of frames of a video, as the index lists it."""
         return int(self.index.frames[self._rows[index]])
 
     def title(self, index: int) -> str:
-        """The path of a video."""
+        """The path of a video, for messages."""
         return str(self.path(index))
 
     def open(self, index: int) -> FrameReader:
@@ -49,35 +51,42 @@ class IndexedSource:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The index and every folder that holds videos."""
+        # Folders, as they are far fewer than videos.
         paths = self.index.paths
         folders = {paths.bytes_of(row).rpartition(b"/")[0] for row in range(len(paths))}
         return (self.file, *(self.root / os.fsdecode(folder) for folder in sorted(folders)))
 
     @cached_property
     def names(self) -> Sequence[str]:
-        """A name for each video, as `folder_names` gives it, but made when it is asked for.
+        """A unique name for each video, as of `folder_names`, but made on demand.
 
         Raises:
-            InputError: The parent's name does not tell two videos apart.
+            InputError: Two videos share their names and those of their parents.
         """
-        stems = np.fromiter((hash(self._stem(i)) for i in range(len(self))), np.int64, len(self))
-        shared = _repeated(stems)
-        names = stems.copy()
-        for i in np.flatnonzero(shared).tolist():
-            names[i] = hash(self._with_parent(i))
+        # Hashes are compared instead of the names: they take 8 bytes per video.
+        count = len(self)
+        stem_hashes = np.fromiter((hash(self._stem(i)) for i in range(count)), np.int64, count)
 
+        # Videos that share their stem are called PARENT-STEM.
+        shared = _repeated(stem_hashes)
+        name_hashes = stem_hashes.copy()
+        for i in np.flatnonzero(shared).tolist():
+            name_hashes[i] = hash(self._with_parent(i))
+
+        # Names are made again on demand: hundreds of thousands of them take much memory.
         def name_of(i: int) -> str:
             return self._with_parent(i) if shared[i] else self._stem(i)
 
-        if (twice := _repeated(names)).any():
-            raise InputError(
-                f"{name_of(int(twice.argmax()))}: two videos have this name; rename one"
-            )
+        repeated = _repeated(name_hashes)
+        if repeated.any():
+            name = name_of(int(repeated.argmax()))
+            raise InputError(f"{name}: two videos have this name; rename one")
 
-        return _MadeWhenAsked(len(self), name_of)
+        return _NamesOnDemand(count, name_of)
 
     def identity(self) -> str:
-        """SHA-256 over paths, lengths and status of all videos."""
+        """SHA-256 of the paths, lengths and status of all videos."""
+        # The paths are relative, so the identity stays the same when the data moves.
         index = self.index
         digest = hashlib.sha256(index.paths.content)
         for array in (index.paths.offsets, index.frames, index.status):
@@ -86,26 +95,33 @@ class IndexedSource:
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, object]:
-        return {
-            name: value for name, value in vars(self).items() if name != "names"
-        }  # Made anew where it is needed.
+        # Names hold a function, which cannot be pickled; a copy makes its own when needed.
+        state = dict(vars(self))
+        state.pop("names", None)
+        return state
 
     def _stem(self, index: int) -> str:
         row = int(self._rows[index])
         name = self._parts(row)[2]
-        return name if self.index.folder[row] else os.path.splitext(name)[0]
+        if self.index.folder[row]:
+            return name
+        return os.path.splitext(name)[0]
 
     def _with_parent(self, index: int) -> str:
         parent, _, _ = self._parts(int(self._rows[index]))
-        return f"{parent.rpartition('/')[2] or self.root.name}-{self._stem(index)}"
+        parent_name = parent.rpartition("/")[2] or self.root.name
+        return f"{parent_name}-{self._stem(index)}"
 
     def _parts(self, row: int) -> tuple[str, str, str]:
+        """Parent, separator and name of a video; an index of one frame folder lists it as "."."""
         path = self.index.paths[row]
-        return ("", "", self.root.name) if path == "." else path.rpartition("/")
+        if path == ".":
+            return "", "", self.root.name
+        return path.rpartition("/")
 
 
-class _MadeWhenAsked(Sequence[str]):
-    """So many texts, each made by a function when it is asked for."""
+class _NamesOnDemand(Sequence[str]):
+    """A sequence of names that a function makes on demand."""
 
     def __init__(self, length: int, make: Callable[[int], str]):
         self._length, self._make = length, make
@@ -118,47 +134,58 @@ class _MadeWhenAsked(Sequence[str]):
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
+        # The range checks the index and resolves negative numbers and slices.
         chosen = range(self._length)[index]
-        return self._make(chosen) if isinstance(chosen, int) else [self._make(i) for i in chosen]
+        if isinstance(chosen, int):
+            return self._make(chosen)
+        return [self._make(i) for i in chosen]
 
 
 def _repeated(values: np.ndarray) -> np.ndarray:
-    """Which values occur more than once, [n] bool."""
+    """For each value whether it occurs more than once, [n] bool."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     repeated: np.ndarray = counts[inverse] > 1
     return repeated
 
 
 def indexed_source(file: Path) -> IndexedSource:
-    """The usable videos of an index.
+    """Open the usable videos of an index.
 
-    They lie below the folder that was indexed or, where none of some videos is there any more,
-    below the folder of the index: keep the file in the data's folder and both may move together.
+    Videos are looked for below the folder that was indexed, then below the folder of the index
+    file. So the data can be moved if the index file lies in its folder.
+
+    Args:
+        file: FILE.npz, which `densevos data index` wrote.
+
+    Returns:
+        The source.
 
     Raises:
-        InputError: The file is no index, lists no usable video, or the data moved away.
+        InputError: The file is no index, lists no usable video, or its videos have moved.
     """
     index = read_index(file)
     usable = np.flatnonzero(index.status == Status.USABLE)
     if not len(usable):
         raise InputError(
-            f"{file}: none of its {len(index)} videos is usable; densevos data stats {file} says why"
+            f"{file}: none of its {len(index)} videos is usable;"
+            f" densevos data stats {file} lists the reasons"
         )
 
+    # A few videos show which folder is the right one; some of them may be deleted.
     spread = np.linspace(0, len(usable) - 1, LOOKED_FOR).astype(int)
-    some = [index.paths[row] for row in usable[spread].tolist()]
+    samples = [index.paths[row] for row in usable[spread].tolist()]
     for root in (Path(index.root), file.resolve().parent):
-        if any((root / path).exists() for path in some):
+        if any((root / path).exists() for path in samples):
             return IndexedSource(file, root, index)
 
     raise InputError(
-        f"{file}: lists {Path(index.root) / some[0]}, which is not there; if the data moved, put the index into their"
-        " folder, or make it again with densevos data index"
+        f"{file}: lists {Path(index.root) / samples[0]}, which does not exist; if the data moved,"
+        " put the index into their folder, or make it again with densevos data index"
     )
 
 
 def left_out(file: Path, index: VideoIndex) -> str:
-    """One line about the videos that are not usable; "" if all are."""
+    """One line about the unusable videos of an index; "" if there are none."""
     counts = index.unusable()
     if not counts:
         return ""

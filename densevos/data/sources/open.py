@@ -1,6 +1,4 @@
-"""From what a user names to a source: a folder, list, video file or index, or `module:function`
-from outside.
-"""
+"""Open what a user names: a folder, list, video file, index, or a source of the user's own code."""
 
 import warnings
 from pathlib import Path
@@ -19,18 +17,24 @@ INDEX_SUFFIX = ".npz"
 
 
 def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
-    """The videos that `spec` names.
+    """Open the videos that `spec` names.
 
     Args:
-        spec: An existing path, see `open_paths`; an index of videos, FILE.npz (see
-            `indexed_source`); a folder that `densevos data pack` wrote; or
-            `package.module:function`: that function is called without arguments and returns a
-            `VideoSource`.
-        flag: The option that `spec` was given to, for the message.
+        spec: One of
+
+            * a folder of videos, a list or a video file, see `open_paths`;
+            * FILE.npz, an index of videos, see `indexed_source`;
+            * a folder that `densevos data pack` wrote;
+            * `package.module:function`, a function without arguments that returns a `VideoSource`.
+        flag: The option that `spec` was given to, for messages.
+
+    Returns:
+        The source.
 
     Raises:
-        InputError: `spec` names no videos, or what it names cannot be imported or is no source.
+        InputError: `spec` names no videos, cannot be imported, or is not a source.
     """
+    # An existing path wins: a file name may hold a colon.
     if is_outside(str(spec)) and not Path(spec).exists():
         return _from_outside(str(spec), flag)
     if Path(spec).suffix == INDEX_SUFFIX:
@@ -42,7 +46,8 @@ def open_source(spec: Path | str, flag: str = "--data") -> VideoSource:
 
 
 def _open_shards(root: Path) -> VideoSource:
-    """Packed videos, with a warning of each shard that is not complete."""
+    """Open packed videos and warn about each incomplete shard."""
+    # Videos in the complete shards can still be used.
     shards = open_shards(root)
     for note in shards.incomplete_shards():
         warnings.warn(note, stacklevel=3)
@@ -51,17 +56,21 @@ def _open_shards(root: Path) -> VideoSource:
 
 
 def open_paths(path: Path) -> PathSource:
-    """The frame folders and video files of `path`.
+    """Open the frame folders and video files of `path`.
+
+    Warns about files that are left out of a folder or may be no frames.
 
     Args:
-        path: A folder (searched through and through), a text file with one path a line, or a single
-            video file.
+        path: A folder, searched with all folders below it; a text file with one path per line; or a
+            single video file.
 
-    Warns of what was left out of a folder or is doubtful.
+    Returns:
+        The source.
 
     Raises:
-        InputError: `path` is missing or empty, or lists what is not there.
+        InputError: `path` is missing or empty, or lists a missing file.
     """
+    # A file with the suffix of a video is one video; any other file must be a list.
     if path.is_dir():
         source = folder_tree(path)
     elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
@@ -73,12 +82,14 @@ def open_paths(path: Path) -> PathSource:
             f"{path}: no such data folder or list; give a folder of frame folders or video files"
         )
 
+    # The notes may say why a folder with files holds no videos.
     if not source.videos:
         notes = "".join(f" ({note})" for note in source.notes)
         raise InputError(
             f"{path}: holds no frame folders and no video files{notes}; give a folder of videos"
         )
 
+    # Frames that are left out by mistake must not go unnoticed.
     for note in source.notes:
         warnings.warn(note, stacklevel=2)
 
@@ -95,6 +106,7 @@ def _from_index(file: Path) -> VideoSource:
 def _from_outside(spec: str, flag: str) -> VideoSource:
     function = from_outside(spec, flag)
     source = function() if callable(function) else function
+    # Check the contract now: a missing method would stop the run much later.
     contract = ("names", "inputs", "__len__", "title", "open", "identity")
     lacking = [name for name in contract if name not in dir(source)]
 

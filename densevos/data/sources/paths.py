@@ -1,4 +1,4 @@
-"""Videos that lie on disk as frame folders and video files, however they were found."""
+"""A source of frame folders and video files on disk."""
 
 import hashlib
 from collections import Counter
@@ -14,17 +14,18 @@ from densevos.data.sources.video import open_frames
 
 @dataclass(frozen=True)
 class PathSource:
-    """A `VideoSource` of paths: frame folders and video files in the order of `videos`."""
+    """A `VideoSource` of frame folders and video files, in the order of `videos`."""
 
     root: Path
     """The folder, list or file that the user named."""
     videos: tuple[Path, ...]
+    """Frame folders and video files."""
     notes: tuple[str, ...] = ()
-    """What was left out or is doubtful, a line each."""
+    """One line for each kind of file that was left out or may be no video."""
 
     @property
     def names(self) -> list[str]:
-        """A name for each video; InputError when two share one. See `folder_names`."""
+        """A unique name for each video, see `folder_names`; InputError when two share one."""
         return folder_names(self.videos)
 
     @property
@@ -44,8 +45,9 @@ class PathSource:
         return open_frames(self.videos[index])
 
     def identity(self) -> str:
-        """SHA-256 over the videos' names and, for files, sizes."""
+        """SHA-256 of the names of all videos and of the sizes of video files."""
         digest = hashlib.sha256()
+        # Not the full path: the data may move. A re-encoded file has another size.
         for video in self.videos:
             size = video.stat().st_size if video.is_file() else 0
             digest.update(name_bytes(f"{video.parent.name}/{video.name}\t{size}\n"))
@@ -54,19 +56,26 @@ class PathSource:
 
 
 def folder_names(videos: Sequence[Path]) -> list[str]:
-    """A folder name for each video: its own, or with its parent's where two share it.
+    """Make a unique folder name for each video.
+
+    A video is called by its own name, or PARENT-NAME if several videos share the name.
+
+    Args:
+        videos: Frame folders and video files.
 
     Raises:
-        InputError: The parent's name does not tell two videos apart.
+        InputError: Two videos share their names and those of their parents.
     """
-    stems = [
-        video.name if video.is_dir() else video.stem for video in videos
-    ]  # a folder's name may hold dots
+    # The name of a folder may hold dots, so it has no suffix to remove.
+    stems = [video.name if video.is_dir() else video.stem for video in videos]
     times = Counter(stems)
-    names = [
-        f"{video.parent.name}-{stem}" if times[stem] > 1 else stem
-        for video, stem in zip(videos, stems, strict=True)
-    ]
+
+    names = []
+    for video, stem in zip(videos, stems, strict=True):
+        if times[stem] > 1:
+            names.append(f"{video.parent.name}-{stem}")
+        else:
+            names.append(stem)
 
     name, most = Counter(names).most_common(1)[0]
     if most > 1:

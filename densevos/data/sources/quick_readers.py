@@ -1,7 +1,7 @@
-"""Video files through decoders with quick random access: torchcodec and decord.
+"""Read video files with decoders of fast random access: torchcodec and decord.
 
-Both give the same frames as PyAV, bit for bit. They are for files only of which `proved_times` says
-that their frames may be read in any order.
+Both give the same frames as PyAV, bit for bit. They read only files whose frames provably do not
+depend on the order of reading, see `proved_times`.
 """
 
 import io
@@ -28,12 +28,13 @@ from densevos.data.sources.video_proof import packet_seconds, summary
 
 
 class QuickReader(ABC):
-    """A video file with quick random access, one decoding thread; frames are turned as the file's
-    rotation says.
+    """A FrameReader with fast random access and one decoding thread.
+
+    Frames are rotated as the file says.
 
     Args:
-        path: A video file, or what messages call the content.
-        content: The bytes of the file, where it is not one of its own on disk.
+        path: A video file, or the name of `content` in messages.
+        content: The bytes of the file, if it is not a file of its own on disk.
 
     Raises:
         InputError: The decoder refuses the file, or it holds no frames.
@@ -52,6 +53,7 @@ class QuickReader(ABC):
         if count == 0:
             raise InputError(f"{path}: video holds no frames")
 
+        # The same names as of AvReader.
         self.names = [f"{number:05d}" for number in range(count)]
 
     @abstractmethod
@@ -64,7 +66,7 @@ class QuickReader(ABC):
 
     @abstractmethod
     def seconds(self) -> np.ndarray:
-        """When each frame is shown."""
+        """When each frame is shown, [frames] in ascending seconds."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,18 +75,20 @@ class QuickReader(ABC):
         if self._instead is None:
             try:
                 return read_ascending(self._decode, indices)
-            except (
-                Exception
-            ) as error:  # Decoders open some files that they cannot read, narrow ones among them.
+            except Exception as error:
+                # Decoders open some files that they cannot read, such as very narrow ones.
                 self._instead = self._slow_reader()
+                # With another number of frames, positions would mean other frames.
                 if len(self._instead) != len(self):
                     raise unreadable(self.path, error) from error
 
         return self._instead.read(indices)
 
     def in_order(self) -> Iterator[np.ndarray]:
-        """All frames in order, through PyAV, which is quicker at that; those that it cannot give,
-        one by one.
+        """All frames in order, [H,W,3] uint8 each, identical to those of `read`.
+
+        PyAV decodes them, as it is faster in order. Frames that PyAV does not give are read one by
+        one.
         """
         import av
 
@@ -94,44 +98,45 @@ class QuickReader(ABC):
             open_container(self._file()) as container,
         ):
             for frame in decoded(container, video_stream(container, self.path)):
-                # Of a damaged file it may leave frames out.
-                if (
-                    done == len(self)
-                    or frame.time is None
-                    or not np.isclose(frame.time, seconds[done], atol=1e-3)
-                ):
+                if done == len(self) or frame.time is None:
+                    break
+                # PyAV may leave out frames of a damaged file: compare times, in seconds.
+                if not np.isclose(frame.time, seconds[done], atol=1e-3):
                     break
 
                 image = upright(frame)
+                # For unusual pixel formats colours may differ in the last bit.
                 if done == 0 and not np.array_equal(image, self.read([0])[0]):
-                    break  # Of an unusual pixel format colours may differ in the last bit.
+                    break
 
                 yield image
                 done += 1
 
+        # What PyAV did not give, or gave differently.
         for number in range(done, len(self)):
             yield self.read([number])[0]
 
     def has_times(self, times: tuple[float, ...]) -> bool:
-        """Whether it found the frames whose `summary` of times is given."""
+        """Whether the times of its frames have this `summary`."""
+        # A millisecond is far less than a frame, and more than decoders round.
         return np.allclose(summary(self.seconds()), times, rtol=1e-6, atol=1e-3)
 
     def _file(self) -> Path | bytes:
-        """What a decoder is given to open."""
+        """The file or the bytes to open."""
         return Path(self.path) if self._content is None else self._content
 
     def _slow_reader(self) -> FrameReader:
-        """The reader that reads the files that this one opens and cannot read."""
+        """A reader for files that this decoder opens but cannot read."""
         if self._content is None:
             return AvReader(Path(self.path))
         return MemoryReader(self.path, self._content)
 
 
 class DecordReader(QuickReader):
-    """A video file through decord.
+    """A video file read with decord.
 
-    An open file of decord decodes on in a thread, up to its end, whether anybody reads on or not.
-    So it is closed after each read, but for one that goes on where the last one ended.
+    decord decodes an open file in a thread up to its end, even if no more frames are read. So the
+    file is closed after each read, unless the read continues where the last one ended.
     """
 
     def _open(self) -> int:
@@ -146,13 +151,15 @@ class DecordReader(QuickReader):
         import decord  # Imported here: scoring masks must not load a video decoder.
 
         decord.logging.set_level(decord.logging.QUIET)
-        # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
+        # FFmpeg takes the part before a colon for a protocol, unless the path is absolute.
         file = os.path.abspath(self.path) if self._content is None else io.BytesIO(self._content)
         return decord.VideoReader(file, num_threads=1, fault_tol=1e-9)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
-        video, self._video = self._video or self._opened(), None
+        video = self._video or self._opened()
+        self._video = None
         frames = video.get_batch(ascending).asnumpy()
+        # Reading in order: keep the file open for the next frames.
         if ascending[0] == self._next:
             self._video = video
 
@@ -164,7 +171,7 @@ class DecordReader(QuickReader):
 
 
 class TorchcodecReader(QuickReader):
-    """A video file through torchcodec, which scans it on opening (exact seek mode)."""
+    """A video file read with torchcodec, which scans the file on opening (exact seek mode)."""
 
     def _open(self) -> int:
         from torchcodec.decoders import VideoDecoder
@@ -183,12 +190,21 @@ class TorchcodecReader(QuickReader):
         return packet_seconds(self._file())
 
     def has_times(self, times: tuple[float, ...]) -> bool:
-        return len(self) == times[0]  # Its scan and the proof read the same packets.
+        # torchcodec's scan and the proof read the same packets, so their number suffices.
+        return len(self) == times[0]
 
 
 class MemoryReader:
-    """A video file in memory through PyAV, decoded from its beginning at each read: for what others
-    cannot read.
+    """A video file in memory, for files that other decoders cannot read.
+
+    PyAV decodes it from its start at each read.
+
+    Args:
+        path: Name of the video in messages.
+        content: The bytes of the file.
+
+    Raises:
+        InputError: The file cannot be opened.
     """
 
     def __init__(self, path: Path | str, content: bytes):
@@ -210,17 +226,17 @@ class MemoryReader:
     def _decode(self, ascending: list[int]) -> np.ndarray:
         if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
             raise IndexError(
-                f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}"
+                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
             )
 
         import av
 
+        # Decode from the start and stop after the last wanted frame.
         wanted, frames = set(ascending), []
         try:
             with open_container(self._content) as container:
-                for number, frame in enumerate(
-                    decoded(container, video_stream(container, self.path))
-                ):
+                stream = video_stream(container, self.path)
+                for number, frame in enumerate(decoded(container, stream)):
                     if number in wanted:
                         frames.append(upright(frame))
                     if len(frames) == len(wanted):
@@ -230,7 +246,8 @@ class MemoryReader:
 
         if len(frames) < len(wanted):
             raise InputError(
-                f"{self.path}: frame {ascending[-1]:05d} cannot be decoded; re-encode or remove the video"
+                f"{self.path}: frame {ascending[-1]:05d} cannot be decoded;"
+                " re-encode or remove the video"
             )
 
         return np.stack(frames)
@@ -240,14 +257,22 @@ class MemoryReader:
 
 
 def read_ascending(decode: Callable[[list[int]], np.ndarray], indices: Sequence[int]) -> np.ndarray:
-    """Frames [len(indices),H,W,3] in the order of `indices`, each decoded once and in ascending
-    order.
+    """Decode each frame once, in ascending order, and return them in the order of `indices`.
 
-    Decoders go back to a key frame whenever a frame lies before the last one: in random order most
-    frames of a clip are decoded several times.
+    Decoders go back to a key frame when a frame lies before the last one. In random order they
+    would decode most frames of a clip several times.
+
+    Args:
+        decode: Gives frames [n,H,W,3] at ascending positions.
+        indices: Positions in any order, maybe repeated.
+
+    Returns:
+        Frames [len(indices),H,W,3].
     """
     ascending, places = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
     frames = decode(ascending.tolist())
+
+    # Already in order: save the copy.
     if np.array_equal(places, np.arange(len(frames))):
         return frames
 

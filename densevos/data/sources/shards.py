@@ -1,5 +1,6 @@
-"""Videos in indexed tar shards, as `densevos data pack` writes them: any clip of any of them, at
-random.
+"""A source of videos in indexed tar shards, as `densevos data pack` writes them.
+
+The index says where each video lies, so any frames of any video are read without the others.
 """
 
 import hashlib
@@ -38,21 +39,32 @@ HINT = "copy or pack it again"
 
 @dataclass(frozen=True)
 class Packed:
-    """One video in a shard: where it lies, and what messages call it."""
+    """One video in a shard; places are bytes from the start of the shard, see `ShardIndex`."""
 
     shard: Path
+    """The tar file."""
     title: str
+    """Name of the video in messages."""
     key: int
+    """Number of the video in the source that was packed."""
     start: int
+    """Where the first member starts."""
     about: int
+    """Where KEY.json starts."""
     stop: int
+    """Where the last member ends."""
 
     def read(self, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of the shard; InputError when they are not there."""
+        """Read bytes `start` to `stop` of the shard.
+
+        Raises:
+            InputError: The shard is missing or truncated.
+        """
         parts: list[bytes] = []
         try:
             file = os.open(self.shard, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             try:
+                # One call may return fewer bytes than requested.
                 while start < stop and (part := os.pread(file, stop - start, start)):
                     parts.append(part)
                     start += len(part)
@@ -65,13 +77,23 @@ class Packed:
 
         if start < stop:
             raise InputError(
-                f"{self.title}: shard is truncated ({start} bytes, at least {stop} expected); {HINT}"
+                f"{self.title}: shard is truncated ({start} bytes, at least {stop} expected);"
+                f" {HINT}"
             )
 
         return b"".join(parts)
 
     def member(self, start: int, stop: int, suffix: str) -> bytes:
-        """The content of a member; InputError when something else lies there."""
+        """Read the content of a member.
+
+        Args:
+            start: Where the member starts.
+            stop: Where it ends.
+            suffix: End of its name, after KEY and a dot.
+
+        Raises:
+            InputError: Another member lies there, or the shard cannot be read.
+        """
         try:
             return content_of(self.read(start, stop), member_name(self.key, suffix))
         except ValueError as error:
@@ -82,11 +104,12 @@ class Packed:
 
 @dataclass(frozen=True)
 class ShardSource:
-    """A `VideoSource` of packed videos. It holds no open file: a shard is opened for each read."""
+    """A `VideoSource` of packed videos. It holds no open file: each read opens its shard."""
 
     root: Path
+    """The folder of shards."""
     format: str
-    """jpeg or clips."""
+    """"jpeg" or "clips"."""
     index: ShardIndex
 
     @property
@@ -110,7 +133,7 @@ class ShardSource:
         """Open one video.
 
         Raises:
-            InputError: Its shard is missing, truncated, or not the one that the index was made of.
+            InputError: The shard of the video is missing, truncated, or does not match the index.
         """
         columns = self.index
         packed = Packed(
@@ -123,14 +146,15 @@ class ShardSource:
         )
         frames = int(columns.frames[index])
 
-        return JpegReader(packed, frames) if self.format == "jpeg" else ClipReader(packed, frames)
+        if self.format == "jpeg":
+            return JpegReader(packed, frames)
+        return ClipReader(packed, frames)
 
     def identity(self) -> str:
-        """SHA-256 over format, names, lengths and places: of the index alone, as shards are
-        large.
-        """
+        """SHA-256 of the format and of names, lengths and places of all videos in the index."""
         columns = self.index
         digest = hashlib.sha256(self.format.encode())
+        # The shards themselves are too large to be hashed.
         for column in (
             columns.names,
             columns.name_ends,
@@ -145,17 +169,20 @@ class ShardSource:
 
     def incomplete_shards(self) -> list[str]:
         """One line for each shard that is missing or shorter than the index says."""
+        # Where the last video of each shard ends, by the index.
         ends = np.zeros(int(self.index.shard.max()) + 1, np.int64)
         np.maximum.at(ends, self.index.shard, self.index.stop)
         lines = []
 
+        # Sizes are compared, so no shard is read.
         for number in np.flatnonzero(ends):
             file = self.root / shard_name(int(number))
             size = file.stat().st_size if file.is_file() else 0
             if size < ends[number]:
+                # A truncated shard still holds the videos that end before the cut.
                 stops = self.index.stop[self.index.shard == number]
-                fault = f"is truncated to {size} bytes" if file.is_file() else "is missing"
                 lost = int((stops > size).sum())
+                fault = f"is truncated to {size} bytes" if file.is_file() else "is missing"
                 lines.append(
                     f"{file}: shard {fault}, {lost} of its {len(stops)} videos are left out; {HINT}"
                 )
@@ -164,13 +191,14 @@ class ShardSource:
 
 
 class _ShardReader:
-    """What readers of both formats share: names and times, which KEY.json tells."""
+    """The common part of the readers of both formats: names and times, from KEY.json."""
 
     def __init__(self, packed: Packed, frames: int):
         self.path = packed.title
         self._packed = packed
         about = packed.member(packed.about, packed.stop, "json")
 
+        # An index of another packing may point to a valid member with the same key.
         try:
             self._about: dict[str, Any] = read_json(about)
             self.names: list[str] = self._about["names"]
@@ -190,13 +218,23 @@ class _ShardReader:
 
 
 class JpegReader(_ShardReader):
-    """JPEG frames of one video in a shard; only those that are asked for are read."""
+    """A FrameReader of JPEG frames in a shard; it reads only the frames that are requested.
+
+    Args:
+        packed: Where the video lies.
+        frames: Its number of frames, by the index.
+
+    Raises:
+        InputError: The shard is missing, truncated, or does not match the index.
+    """
 
     def __init__(self, packed: Packed, frames: int):
         super().__init__(packed, frames)
+        # A member takes a header of one block and its content, padded to whole blocks.
         spaces = [BLOCK + padded(size) for size in self._about["sizes"]]
         self._starts = packed.start + np.concatenate([[0], np.cumsum(spaces)])
 
+        # KEY.json follows the last frame.
         if self._starts[-1] != packed.about:
             raise InputError(
                 f"{self.path}: shard does not match its index (sizes of frames); {HINT}"
@@ -208,7 +246,7 @@ class JpegReader(_ShardReader):
     def _decode(self, ascending: list[int]) -> np.ndarray:
         if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
             raise IndexError(
-                f"{self.path}: frame {ascending[-1]} is asked for, but there are {len(self)}"
+                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
             )
 
         return np.stack([self._frame(index) for index in ascending])
@@ -219,14 +257,22 @@ class JpegReader(_ShardReader):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 return np.asarray(image.convert("RGB"))
-        except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
+        except Exception as error:  # Pillow raises exceptions of any type on a damaged file.
             raise InputError(
                 f"{self.path}: frame {index:05d} cannot be read ({error}); {HINT}"
             ) from error
 
 
 class ClipReader(_ShardReader):
-    """A short-GOP video in a shard, which is read from memory."""
+    """A FrameReader of a video with frequent key frames in a shard; it is decoded from memory.
+
+    Args:
+        packed: Where the video lies.
+        frames: Its number of frames, by the index.
+
+    Raises:
+        InputError: The shard is missing, truncated, or does not match the index.
+    """
 
     def __init__(self, packed: Packed, frames: int):
         super().__init__(packed, frames)
@@ -246,10 +292,17 @@ def is_shards(path: Path) -> bool:
 
 
 def open_shards(root: Path) -> ShardSource:
-    """The packed videos in a folder.
+    """Open a folder of packed videos.
+
+    Args:
+        root: The folder that `densevos data pack` wrote.
+
+    Returns:
+        The source.
 
     Raises:
-        InputError: Packing is not finished, or the record or the index cannot be read.
+        InputError: Packing is not finished, the record or the index cannot be read, or the folder
+            holds no videos.
     """
     record = root / RECORD
     if not record.is_file():
@@ -268,6 +321,7 @@ def open_shards(root: Path) -> ShardSource:
             f"{record}: format {format} in version {version} is not known here; update densevos"
         )
 
+    # Shards are not opened here: there may be thousands of them.
     source = ShardSource(root, format, read_index(root / INDEX))
     if not len(source):
         raise InputError(f"{root}: holds no videos; pack them again")

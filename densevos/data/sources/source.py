@@ -1,9 +1,11 @@
-"""What a source of videos is: the two contracts that everything downstream of a source relies on.
+"""The two contracts that everything downstream of a source relies on: VideoSource and FrameReader.
 
 A source knows its videos and opens any of them. A reader knows the frames of one video and reads
-any of them. A reader is opened for one item (one clip, say) and no reader outlives that item, so a
-source that is sent to another process carries no open file.
+any of them. A reader is opened for one item, such as one clip, and closed with it. So a source that
+is sent to another process carries no open file.
 """
+
+# Shapes: H x W pixels of a frame; all frames of one video share one size.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,59 +15,69 @@ import numpy as np
 
 
 class FrameReader(Protocol):
-    """Frames of one video; `names[i]` is the file stem that belongs to frame i."""
+    """The frames of one video; `names[i]` is the file stem that belongs to frame i."""
 
     @property
     def path(self) -> Path | str:
-        """Where the video is. Messages name it; nothing is read from it."""
+        """Where the video is, for messages only; nothing is read from it."""
         ...
 
     @property
     def names(self) -> list[str]:
-        """One name a frame, unique within the video."""
+        """One name per frame, unique within the video."""
         ...
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames [len(indices),H,W,3] uint8 RGB; InputError names the file that cannot be read."""
+        """Read frames.
+
+        Args:
+            indices: Positions in 0..len-1, in any order; a position may occur twice.
+
+        Returns:
+            Frames [len(indices),H,W,3] uint8 RGB, in the order of `indices`.
+
+        Raises:
+            InputError: A frame cannot be read; the message names the file.
+        """
         ...
 
     def seconds(self) -> np.ndarray | None:
-        """When each frame is shown, [frames] in ascending seconds; None where frames have no times,
-        as in a folder.
+        """When each frame is shown.
+
+        Returns:
+            [frames] in ascending seconds; None if frames have no times, as in a folder.
         """
         ...
 
 
 @runtime_checkable
 class InOrderReader(Protocol):
-    """What a reader may have besides: a way through the whole video that is quicker than reading
-    frame by frame.
-    """
+    """An optional part of a reader: all frames in order, faster than frame by frame."""
 
     def in_order(self) -> Iterator[np.ndarray]:
-        """All frames in order, [H,W,3] uint8 each, the same as `read` gives."""
+        """All frames in order, [H,W,3] uint8 each, identical to those of `read`."""
         ...
 
 
 class VideoSource(Protocol):
-    """Videos to learn from. An object that can be pickled: reading processes get a copy of it."""
+    """Videos to learn from. A source can be pickled: each reading process gets a copy."""
 
     @property
     def names(self) -> Sequence[str]:
-        """A folder name for each video, unique, under which results about it are written.
+        """A unique folder name for each video; results about the video are written there.
 
         Raises:
-            InputError: Two videos cannot be told apart by name.
+            InputError: Two videos have the same name.
         """
         ...
 
     @property
     def inputs(self) -> Sequence[Path]:
-        """Local files and folders that are read, which `--overwrite` must not delete; empty if
-        there are none.
-        """
+        """Local files and folders that the source reads; `--overwrite` must not delete them."""
         ...
 
     def __len__(self) -> int:
@@ -73,26 +85,28 @@ class VideoSource(Protocol):
         ...
 
     def title(self, index: int) -> str:
-        """Where a video is, as messages and reports name it: its path, say."""
+        """The name of a video in messages and reports, such as its path."""
         ...
 
     def open(self, index: int) -> FrameReader:
-        """Open one video, 0 to len - 1.
+        """Open one video.
+
+        Args:
+            index: Number of the video, 0 to len - 1.
 
         Raises:
-            InputError: The video cannot be read. Training then leaves it out and reports it.
+            InputError: The video cannot be read. Training then skips it and reports it.
         """
         ...
 
     def identity(self) -> str:
-        """A hash of the list of videos. A run is resumed only with the source that it started
-        with.
-        """
+        """A hash of the list of videos; a run can be resumed only with the same source."""
         ...
 
 
 def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
     """All frames in order, one [H,W,3] uint8 array at a time."""
+    # Decoding in order needs no seek.
     if isinstance(reader, InOrderReader):
         yield from reader.in_order()
         return
@@ -102,10 +116,9 @@ def iterate_frames(reader: FrameReader) -> Iterator[np.ndarray]:
 
 
 def frame_rate(reader: FrameReader) -> float | None:
-    """Frames a second, on average; None where frames have no times, and for a single frame."""
+    """Average number of frames per second; None if frames have no times or there is only one."""
     times = reader.seconds()
-    return (
-        None
-        if times is None or times[-1] <= times[0]
-        else (len(times) - 1) / float(times[-1] - times[0])
-    )
+    if times is None or times[-1] <= times[0]:
+        return None
+
+    return (len(times) - 1) / float(times[-1] - times[0])

@@ -1,4 +1,4 @@
-"""One video on disk, whatever its kind, and which decoder reads it."""
+"""Open one video of any kind with the decoder that suits it."""
 
 import os
 import sys
@@ -19,18 +19,18 @@ from densevos.data.sources.video_file import AvReader
 from densevos.data.sources.video_proof import proved_times
 
 READER = "DENSEVOS_READER"
-"""The environment variable that names a decoder; its value is looked up whenever a video is
-opened.
-"""
+"""The environment variable that names a decoder; it is read whenever a video is opened."""
 DECODERS = {"torchcodec": "torchcodec.decoders", "decord": "decord", "pyav": "av"}
-"""What may be named there, and the module of each."""
+"""The decoders that the variable may name, with the module of each."""
 QUICK: dict[str, type[QuickReader]] = {"torchcodec": TorchcodecReader, "decord": DecordReader}
-"""Decoders with quick random access, the preferred one first."""
+"""Decoders with fast random access, the preferred one first."""
 
 
 def open_frames(path: Path | str) -> FrameReader:
-    """Open a folder of images or a video file; InputError when it is missing, empty or
-    unreadable.
+    """Open a folder of images or a video file.
+
+    Raises:
+        InputError: It is missing, empty or unreadable.
     """
     path = Path(path)
     if path.is_dir():
@@ -42,9 +42,16 @@ def open_frames(path: Path | str) -> FrameReader:
 
 
 def open_content(title: str, content: bytes) -> FrameReader:
-    """Open a video file of frames that may be read in any order, which lies in memory; InputError
-    names its `title`.
+    """Open a video file in memory whose frames may be read in any order.
+
+    Args:
+        title: Name of the video in messages.
+        content: The bytes of the file.
+
+    Raises:
+        InputError: The file is unreadable.
     """
+    # A decoder may refuse a file that another one opens.
     for reader in quick_readers():
         try:
             return reader(title, content)
@@ -55,43 +62,53 @@ def open_content(title: str, content: bytes) -> FrameReader:
 
 
 def quick_readers() -> list[type[QuickReader]]:
-    """The readers to try, in this order, for files that may be read in any order; empty: PyAV reads
-    them.
+    """The readers to try, in this order, for files whose frames may be read in any order.
 
-    By default torchcodec, where it loads, then decord. As torchcodec loads torch, which takes
-    seconds and hundreds of megabytes, processes without torch leave it out.
-    DENSEVOS_READER=torchcodec, decord or pyav asks for one.
+    By default these are torchcodec and decord, as far as they are installed. torchcodec loads
+    torch, which takes seconds and hundreds of megabytes, so processes without torch do not use it.
+    DENSEVOS_READER=torchcodec, decord or pyav selects one decoder.
+
+    Returns:
+        The readers; an empty list if PyAV reads such files.
 
     Raises:
-        InputError: DENSEVOS_READER names no decoder, or one that does not load here.
+        InputError: DENSEVOS_READER names an unknown decoder, or one that cannot be loaded.
     """
-    asked = os.environ.get(READER, "auto")
-    if asked == "auto":
-        names = [name for name in QUICK if name != "torchcodec" or "torch" in sys.modules]
-        return [QUICK[name] for name in names if loading_problem(name) is None]
+    decoder = os.environ.get(READER, "auto")
 
-    if asked not in DECODERS:
-        raise InputError(f"{READER}={asked}: is no decoder; give auto, {', '.join(DECODERS)}")
-    if problem := loading_problem(asked):
+    # A missing decoder is an error only if the user names it.
+    if decoder == "auto":
+        readers = []
+        for name, reader in QUICK.items():
+            would_load_torch = name == "torchcodec" and "torch" not in sys.modules
+            if not would_load_torch and loading_problem(name) is None:
+                readers.append(reader)
+
+        return readers
+
+    if decoder not in DECODERS:
+        raise InputError(f"{READER}={decoder}: is no decoder; give auto, {', '.join(DECODERS)}")
+    if problem := loading_problem(decoder):
         raise InputError(
-            f"{READER}={asked}: does not load ({problem}); install it or unset {READER}"
+            f"{READER}={decoder}: does not load ({problem}); install it or unset {READER}"
         )
 
-    return [QUICK[asked]] if asked in QUICK else []
+    return [QUICK[decoder]] if decoder in QUICK else []
 
 
 @lru_cache
 def loading_problem(name: str) -> str | None:
-    """Why a decoder, torchcodec, decord or pyav, cannot be loaded here, in one line; None if it
-    can.
+    """Why a decoder cannot be loaded, in one line; None if it can be.
+
+    Args:
+        name: "torchcodec", "decord" or "pyav".
     """
     try:
         import_module(DECODERS[name])
     except ModuleNotFoundError as error:
         return str(error)
-    except (
-        Exception
-    ) as error:  # torchcodec raises a long RuntimeError where FFmpeg's libraries are missing.
+    except Exception as error:
+        # torchcodec raises a RuntimeError of many lines if FFmpeg's libraries are missing.
         line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         return f"{type(error).__name__}: {line[:160]}"
 
@@ -99,9 +116,8 @@ def loading_problem(name: str) -> str | None:
 
 
 def _proved_reader(path: Path) -> FrameReader | None:
-    """A reader with quick random access, if it is proved that it reads the same frames in any
-    order.
-    """
+    """A reader with fast random access; None if its frames may depend on the order of reading."""
+    # The proof reads all packets: skip it if no such reader is installed.
     readers = quick_readers()
     times = proved_times(path) if readers else None
     if times is None:
@@ -113,6 +129,7 @@ def _proved_reader(path: Path) -> FrameReader | None:
         except InputError:
             continue
 
+        # Another number of frames, or other times: the decoder does not see the same frames.
         if opened.has_times(times):
             return opened
 

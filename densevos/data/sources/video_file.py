@@ -1,4 +1,4 @@
-"""Video files, through PyAV."""
+"""Read any video file that FFmpeg decodes, with PyAV and one pass over the file."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,41 +24,51 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 _SUFFIXES = (
-    "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv "
-    "mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
+    "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2t m2ts m2v m4v "
+    "mj2 mjpeg mjpg mkv mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv qt rm rmvb ts vob webm "
+    "wmv wtv y4m"
 )
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 SKIPPED_RATHER_THAN_SOUGHT = 8
-"""So many frames before a key frame, decoding on is quicker than a seek to it."""
+"""At most this many frames before a key frame, decoding on is faster than a seek."""
 MOST_KEYS_BACK = 3
-"""At most so many key frames before a frame is the one that is sought to decode it."""
+"""A seek goes back at most this many key frames; after that the file is decoded from its start."""
 
 
 class AvReader:
-    """A video file through PyAV: every file that FFmpeg decodes, after one pass over it (see
-    `FrameIndex`).
+    """A FrameReader of any video file that FFmpeg decodes, after one pass over it (`FrameIndex`).
 
-    A frame that is read after a seek must be the one that came out in order, by its checksum.
-    Otherwise the seek is made to an earlier key frame, and at last the file is decoded from its
-    beginning.
+    A frame that is read after a seek must have the checksum of the frame that came out when the
+    file was decoded in order. Otherwise the reader seeks to an earlier key frame, and finally
+    decodes the file from its start.
+
+    Args:
+        path: The video file.
+
+    Raises:
+        InputError: The file cannot be decoded, holds no frames, or its frames change size.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._index = frame_index(Path(path))
-        self._numbers = {
-            int(time): number for number, time in enumerate(self._index.stamps) if time != NO_STAMP
-        }
+        # Number of the frame of each time stamp: it says where a seek has led to.
+        self._numbers: dict[int, int] = {}
+        for number, time in enumerate(self._index.stamps):
+            if time != NO_STAMP:
+                self._numbers[int(time)] = number
+
         self._opened: _Opened | None = None
+        # How many key frames before a frame a seek goes; it grows when a seek leads too far.
         self._back = 1
-        self.names = [f"{i:05d}" for i in range(len(self._index.stamps))]
+        self.names = [f"{number:05d}" for number in range(len(self._index.stamps))]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        # In ascending order no stretch of the file is decoded twice.
+        # In ascending order no part of the file is decoded twice.
         frames = {int(i): self._frame(int(i)) for i in sorted(set(indices))}
         return np.stack([frames[int(i)] for i in indices])
 
@@ -67,8 +77,11 @@ class AvReader:
 
     def _frame(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
-            raise IndexError(f"{self.path}: frame {index} is asked for, but there are {len(self)}")
+            raise IndexError(
+                f"{self.path}: there is no frame {index}; the video has {len(self)} frames"
+            )
 
+        # From the nearest start to the file's first frame, until the right frame comes out.
         with unreadable_videos_named(self.path):
             for start in self._starts(index):
                 frame = self._reach(index, start)
@@ -80,9 +93,8 @@ class AvReader:
         )
 
     def _starts(self, index: int) -> Iterator[int | None]:
-        """Where decoding may start to reach a frame, the nearest place first; None: where the last
-        read ended.
-        """
+        """Frames to start decoding from to reach a frame, nearest first; None: the current one."""
+        # Key frames up to the frame.
         keys = self._index.keys[: np.searchsorted(self._index.keys, index, "right")]
         if self._opened is not None and self._opened.position <= index:
             near = not len(keys) or self._opened.position >= keys[-1] - SKIPPED_RATHER_THAN_SOUGHT
@@ -91,17 +103,17 @@ class AvReader:
 
         while self._back <= MOST_KEYS_BACK and self._back < len(keys):
             yield int(keys[-self._back])
-            self._back += (
-                1  # That was too late: some containers lead to what follows the key frame.
-            )
+            # The frame was not reached: in some containers a seek leads behind the key frame.
+            self._back += 1
 
         yield 0
 
     def _reach(self, index: int, start: int | None) -> "VideoFrame | None":
-        """Decode from `start` to a frame; None if another one comes out than did in order."""
+        """Decode from `start` to a frame; None if it differs from the one of decoding in order."""
         import av
 
         try:
+            # Opening the file anew is the only sure way to its first frame.
             if self._opened is None or start == 0:
                 self._opened = _Opened(self.path)
             if start:
@@ -109,16 +121,17 @@ class AvReader:
 
             frame = self._opened.advance(index)
         except (StopIteration, av.FFmpegError):
+            # The state of the decoder is unknown: open the file anew for the next start.
             self._opened = None
             return None
 
-        return (
-            frame if frame is not None and checksum(frame) == self._index.checksums[index] else None
-        )
+        if frame is None or checksum(frame) != self._index.checksums[index]:
+            return None
+        return frame
 
 
 class _Opened:
-    """A file that is being decoded: the frame that came out last, and which one it is."""
+    """A file that is being decoded, with its current frame and the number of that frame."""
 
     def __init__(self, path: Path):
         self._container = open_container(path)
@@ -128,16 +141,15 @@ class _Opened:
         self.position = 0
 
     def seek(self, stamp_of_key: int, numbers: dict[int, int]) -> None:
-        """Go to the key frame of a time stamp, or where that leads to; `numbers` tells which frame
-        comes out there.
-        """
+        """Seek to a time stamp; `numbers` gives the number of the frame that comes out there."""
         self._container.seek(stamp_of_key, stream=self._video)
         self._stream = decoded(self._container, self._video)
         self._current = next(self._stream)
+        # An unknown place counts as past every frame, so `advance` gives None.
         self.position = numbers.get(stamp(self._current), sys.maxsize)
 
     def advance(self, index: int) -> "VideoFrame | None":
-        """Decode on to a frame; None if it lies behind, or if it is not known where decoding is."""
+        """Decode up to a frame; None if decoding is past it or at an unknown place."""
         while self.position < index:
             self._current = next(self._stream)
             self.position += 1

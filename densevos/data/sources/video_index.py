@@ -1,11 +1,11 @@
-"""What is to be known about a video file before its frames are read out of order.
+"""The frame index of a video file: the facts needed before frames are read out of order.
 
-Frame i of a video is the i-th one that comes out when the file is decoded from its beginning.
-Containers and codecs differ in what they say about the way to it: times may be missing or start
-anywhere, a key frame may be followed by frames that need earlier ones, and a cut holds packets that
-are not shown. So nothing is believed: either the packets prove that every key frame is a fresh
-start, or the file is decoded once and what came out is noted. Both are kept for as long as the file
-stays as it is. The proof is in `video_proof`.
+Frame i of a video is the i-th frame that comes out when the file is decoded from its start.
+Containers and codecs cannot be trusted to lead there: times may be missing or start anywhere, a key
+frame may be followed by frames that need earlier ones, and an edited file may hold packets that are
+not shown. Therefore either the packets prove that decoding can start at every key frame (see
+`video_proof`), or the file is decoded once and its frames are recorded. Both results are remembered
+until the file changes.
 """
 
 import io
@@ -29,29 +29,30 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INDEXES_REMEMBERED = 2**11
+"""Number of files whose index is kept in memory."""
 NO_STAMP = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """What decoding a video file once, from its beginning, showed."""
+    """The frames of a video file, recorded by decoding it once from its start."""
 
     stamps: np.ndarray
-    """The time stamp of each frame, [frames] int64 in units of the container; NO_STAMP where there
-    is none.
-    """
+    """Time stamp of each frame, [frames] int64, in the container's units; NO_STAMP if missing."""
     keys: np.ndarray
-    """Which frames are key frames, ascending."""
+    """Numbers of the key frames, [keys] int64, ascending."""
     checksums: np.ndarray
-    """The checksum of each frame, [frames] uint32."""
+    """Checksum of each frame, [frames] uint32."""
     seconds: np.ndarray | None
-    """When each frame is shown, [frames] in ascending seconds; None if the container does not
-    say.
-    """
+    """When each frame is shown, [frames] in ascending seconds; None if unknown."""
 
 
 def once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path], T]]:
-    """Remember what a function says of so many files, of each until it changes."""
+    """Decorate a function of a file so that its results are remembered until the file changes.
+
+    Args:
+        files: Number of files whose results are kept, the last ones used.
+    """
 
     def of_function(function: Callable[[Path], T]) -> Callable[[Path], T]:
         @lru_cache(maxsize=files)
@@ -60,6 +61,7 @@ def once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path]
 
         @wraps(function)
         def of_file(path: Path) -> T:
+            # A changed file has another time or size, so its old result is not found.
             state = path.stat()
             return remembered(path, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
@@ -70,7 +72,13 @@ def once_per_file(files: int) -> Callable[[Callable[[Path], T]], Callable[[Path]
 
 @once_per_file(INDEXES_REMEMBERED)
 def frame_index(path: Path) -> FrameIndex:
-    """Decode a video file once and note its frames.
+    """Decode a video file once and record its frames.
+
+    Args:
+        path: The video file.
+
+    Returns:
+        The index; it is remembered until the file changes.
 
     Raises:
         InputError: The file cannot be decoded, holds no frames, or its frames change size.
@@ -81,16 +89,19 @@ def frame_index(path: Path) -> FrameIndex:
         stream = video_stream(container, path)
         rate = stream.average_rate
         for number, frame in enumerate(decoded(container, stream)):
+            # Frames of a video are stacked, so all must have the size of the first.
             size = size or (frame.width, frame.height)
             if (frame.width, frame.height) != size:
                 raise InputError(
-                    f"{path}: frames change from {size[0]}x{size[1]} to {frame.width}x{frame.height} at frame "
-                    f"{number:05d}; frames of one video must share one size: cut it there or scale it"
+                    f"{path}: frames change from {size[0]}x{size[1]} to"
+                    f" {frame.width}x{frame.height} at frame {number:05d};"
+                    " frames of one video must share one size: cut it there or scale it"
                 )
 
             if frame.key_frame:
                 keys.append(number)
 
+            # A checksum, as keeping the frames themselves would need gigabytes.
             stamps.append(stamp(frame))
             times.append(frame.time)
             checksums.append(checksum(frame))
@@ -107,7 +118,7 @@ def frame_index(path: Path) -> FrameIndex:
 
 
 class unreadable_videos_named:  # noqa: N801  A context manager that reads like a function.
-    """Turn what FFmpeg raises into an InputError that names the file."""
+    """Turn errors of FFmpeg into an InputError that names the file."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -123,31 +134,29 @@ class unreadable_videos_named:  # noqa: N801  A context manager that reads like 
 
 
 def unreadable(path: Path | str, error: BaseException) -> InputError:
-    """The InputError for a video that a decoder refuses, with the last line of what the decoder
-    said.
-    """
-    reason = next(
-        (line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__
-    )
-    return InputError(
-        f"{path}: video cannot be decoded ({reason.strip()[:120]}); re-encode or remove it"
-    )
+    """The InputError for a video that a decoder refuses, with the last line of its error."""
+    # The reason is in the last line of a long message.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1] if lines else type(error).__name__
+    return InputError(f"{path}: video cannot be decoded ({reason[:120]}); re-encode or remove it")
 
 
 def open_container(file: Path | bytes) -> "InputContainer":
-    """Open a file, or the content of one, with PyAV: whatever its name, and whatever the encoding
-    of its tags.
-    """
+    """Open a file, or the bytes of one, with PyAV; its name and tags may have any encoding."""
     import av
 
-    # FFmpeg takes what stands before a colon for a protocol, unless the path is absolute.
+    # FFmpeg takes the part before a colon for a protocol, unless the path is absolute.
     opened = io.BytesIO(file) if isinstance(file, bytes) else os.path.abspath(file)
 
     return av.open(opened, mode="r", metadata_errors="replace")
 
 
 def video_stream(container: "InputContainer", path: Path | str) -> "VideoStream":
-    """The stream that players show, to be decoded in one thread."""
+    """The video stream that players show, set to decode in one thread.
+
+    Raises:
+        InputError: The file holds no video that FFmpeg can decode.
+    """
     from av.video.stream import VideoStream
 
     stream = container.streams.best("video")
@@ -159,57 +168,72 @@ def video_stream(container: "InputContainer", path: Path | str) -> "VideoStream"
 
 
 def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """Frames from where the container stands. A recording may start amid frames that cannot be
-    decoded.
+    """Decode frames from the container's current position.
+
+    A recording may start with packets that cannot be decoded, as they need earlier ones. Errors are
+    ignored until the first frame comes out.
+
+    Args:
+        container: The open file.
+        stream: Its video stream.
+
+    Yields:
+        Frames in the order in which they are shown.
+
+    Raises:
+        av.FFmpegError: A packet after the first frame cannot be decoded, or no packet can.
     """
     import av
 
-    begun = False
-    reason: av.FFmpegError | None = None
+    any_frame = False
+    first_error: av.FFmpegError | None = None
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            if begun:
+            if any_frame:
                 raise
-            reason = reason or error
+            first_error = first_error or error
             continue
 
-        begun = begun or bool(frames)
+        any_frame = any_frame or bool(frames)
         yield from frames
 
-    if reason is not None and not begun:
-        raise reason
+    if first_error is not None and not any_frame:
+        raise first_error
 
 
 def upright(frame: "VideoFrame") -> np.ndarray:
-    """A frame as [H,W,3] uint8 RGB, turned as the rotation of its file says."""
+    """A frame as [H,W,3] uint8 RGB, rotated as its file says."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 def stamp(frame: "VideoFrame") -> int:
-    """The time stamp of a frame; where there is only that of decoding, as in AVI, that one."""
-    known = [time for time in (frame.pts, frame.dts) if time is not None]
-    return known[0] if known else NO_STAMP
+    """The time stamp of a frame; if it has none, as in AVI, that of its decoding, or NO_STAMP."""
+    if frame.pts is not None:
+        return frame.pts
+    if frame.dts is not None:
+        return frame.dts
+    return NO_STAMP
 
 
 def checksum(frame: "VideoFrame") -> int:
     """A checksum of the first plane (brightness, or packed colours) of a frame."""
     plane = frame.planes[0]
-    row = (
-        plane.width * min(8, frame.format.padded_bits_per_pixel) // 8
-    )  # Padding behind it is not defined.
+    # Each line ends with padding, whose bytes are undefined.
+    row = plane.width * min(8, frame.format.padded_bits_per_pixel) // 8
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
 
     return zlib.crc32(lines[: plane.height, :row].tobytes())
 
 
 def _seconds(times: Sequence[float | None], rate: Any) -> np.ndarray | None:
-    """Ascending seconds: those of the frames or, where they have none, those of the container's
-    constant rate.
-    """
-    known = [time for time in times if time is not None]
-    if len(known) == len(times) and all(a < b for a, b in pairwise(known)):
-        return np.array(known)
+    """Ascending seconds by the times of the frames, else by the container's constant rate."""
+    given = [time for time in times if time is not None]
+    # Times that are missing or do not ascend are useless.
+    if len(given) == len(times) and all(before < after for before, after in pairwise(given)):
+        return np.array(given)
 
-    return np.arange(len(times)) / float(rate) if rate else None
+    if rate:
+        return np.arange(len(times)) / float(rate)
+    return None

@@ -10,8 +10,7 @@ from densevos.base.text import read_list
 from densevos.data.sources.paths import PathSource
 
 HINT = "a list holds one folder or video file a line, and nothing else"
-# First columns that name what the others hold: lists of videos with labels often begin with such a
-# line.
+# First words of a header: lists of videos with labels often start with one.
 HEADERS = frozenset(
     {
         "path",
@@ -30,14 +29,19 @@ HEADERS = frozenset(
 
 
 def video_list(file: Path) -> PathSource:
-    """The frame folders and video files that `file` lists, one a line, relative to the list's
-    folder.
+    """Read a list of frame folders and video files.
 
-    Empty lines and lines that start with # are left out. Of a line with several columns, such as a
-    label after the path, the first one counts, and a header is passed over.
+    Empty lines, lines that start with # and a header are skipped. If a line has several columns,
+    such as a label after the path, the first one is the path.
+
+    Args:
+        file: A text file with one path per line, relative to the folder of `file`.
+
+    Returns:
+        The videos, in the order of the list.
 
     Raises:
-        InputError: `file` is no text file, or lists what is not there, or images instead of their
+        InputError: `file` is no text file, or it lists a missing path, or an image instead of its
             folder.
     """
     lines = read_list(file, HINT)
@@ -48,11 +52,13 @@ def video_list(file: Path) -> PathSource:
 
 
 def _video(file: Path, line: str) -> Path:
-    """The video that one line names, by the line as a whole or by its first column."""
-    video = next((path for path in _readings(file.parent, line) if path.exists()), None)
+    """The video that a line names, with the whole line or with its first column."""
+    existing = (path for path in _readings(file.parent, line) if path.exists())
+    video = next(existing, None)
     if video is None:
         raise InputError(
-            f"{file}: lists {file.parent / line}, which is not there; {HINT}, with paths relative to the list's folder"
+            f"{file}: lists {file.parent / line}, which does not exist; {HINT}, with paths relative"
+            " to the list's folder"
         )
 
     if video.is_file() and is_image(video.name):
@@ -64,10 +70,9 @@ def _video(file: Path, line: str) -> Path:
 
 
 def _readings(folder: Path, line: str) -> Iterator[Path]:
-    """What a line may mean: all of it, or its beginning before a separator, which a name may hold
-    too.
-    """
+    """The paths that a line may mean, the longest first: a name may hold a separator itself."""
     yield folder / line
+    # The path before each separator, from the last separator to the first.
     ends = [separator.start() for separator in re.finditer(r"\s*[,;]\s*|\s+", line)]
     for end in reversed(ends):
         yield folder / line[:end].strip("\"'")
@@ -76,6 +81,6 @@ def _readings(folder: Path, line: str) -> Iterator[Path]:
 
 
 def _is_header(folder: Path, line: str) -> bool:
-    """Whether a line names columns; a line that is or begins with a video does not."""
+    """Whether a line is a header: it starts with a word of HEADERS and names no existing path."""
     words = re.split(r"[\W_]+", line.lower())
     return words[0] in HEADERS and not any(path.exists() for path in _readings(folder, line))

@@ -1,1 +1,1 @@
-"""Sequences, stills and bad video made from a seed, with exact masks."""
+"""Synthetic sequences, stills and degraded videos with exact masks, made from a seed."""

@@ -1,9 +1,11 @@
-"""Synthetic stills and videos of five classes, each a texture and a shape, made from a seed: a
-domain gap by choice.
+"""Synthetic stills and videos of five classes with an intended domain gap between the two.
 
-Stills are sharp and evenly lit; videos move while a slow shutter is open, in poor light, and are
-compressed. Motion, rendering and photographs are those of `densevos.data.synthetic.sequences`.
+A class is a texture and a shape. Stills are sharp and evenly lit. Videos have motion blur, poor
+light and compression. Motion, rendering and photographs are those of
+`densevos.data.synthetic.sequences`.
 """
+
+# Shapes: T frames of a video, H x W pixels of a frame, h x w of a photograph, S x S of a sprite.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -48,9 +50,9 @@ BACKGROUNDS: Mapping[Pool, tuple[str, ...]] = MappingProxyType(
         "val": ("chelsea.png", "coffee.png", "camera.png"),
     }
 )
-"""Photographs behind objects, and on those of no class; none is in both pools."""
+"""Photographs for backgrounds and for distractors; no photograph is in both pools."""
 
-# The blur is rendered.
+# No blur here: the scene is rendered with motion blur.
 _RECORDING = DegradationConfig(
     blur=(0, 0), light=(0.2, 0.5), resolution=(0.5, 0.8), quality=(15, 40)
 )
@@ -58,35 +60,34 @@ _RECORDING = DegradationConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticClassesConfig:
-    """What the stills and the frames of the videos look like."""
+    """The look of the stills and of the frames of the videos."""
 
     height: int = 144
     """Height of an image, pixels."""
     width: int = 192
     """Width of an image, pixels."""
     frames: int = 8
-    """Number of frames of a video."""
+    """Number of frames in a video."""
     max_objects: int = 4
-    """Most objects of an image or a video."""
+    """Maximum number of objects in an image or a video."""
     speed: float = 0.06
-    """Motion of objects in videos, fraction of the frame's width from one frame to the next."""
+    """Motion of objects in videos, as a fraction of the frame's width per frame."""
     pan: float = 0.03
-    """Motion of the camera in videos, fraction of the frame's width from one frame to the next."""
+    """Motion of the camera in videos, as a fraction of the frame's width per frame."""
     shutter: float = 0.9
-    """How long the shutter of the videos is open, in frame intervals: the length of the motion
+    """Time the shutter is open in videos, in frame intervals; it sets the length of the motion
     blur.
     """
     recording: DegradationConfig = _RECORDING
-    """What the recording of a video loses besides; one draw a video."""
+    """Degradation of videos besides motion blur; each video draws its amounts once."""
 
     def still(self) -> SyntheticConfig:
-        """One sharp frame."""
+        """The configuration of one sharp frame."""
         return replace(self.video(), frames=1, speed=0.01, shutter=0, blur_steps=0)
 
     def video(self) -> SyntheticConfig:
-        """Moving objects and camera, blurred as the shutter says; noise is added with the
-        recording's.
-        """
+        """The configuration of blurred frames with moving objects and camera, without noise."""
+        # Sensor noise belongs to the recording, which adds it after the light is reduced.
         return SyntheticConfig(
             height=self.height,
             width=self.width,
@@ -107,7 +108,16 @@ class SyntheticClassesConfig:
 def make_still(
     config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A sharp image [H,W,3] uint8 RGB and its class ids [H,W] uint8."""
+    """Render a sharp image.
+
+    Args:
+        config: The look of the image.
+        pool: The photographs to use.
+        rng: Source of all random choices.
+
+    Returns:
+        Image [H,W,3] uint8 RGB and class ids [H,W] uint8.
+    """
     still = config.still()
     return render_frame(class_scene(still, pool, rng), 0, still, rng)
 
@@ -115,11 +125,22 @@ def make_still(
 def make_video(
     config: SyntheticClassesConfig, pool: Pool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames [T,H,W,3] uint8 RGB and class ids [T,H,W] uint8; ids are those of the middle of each
-    exposure.
+    """Render a video and degrade its frames.
+
+    Args:
+        config: The look of the video.
+        pool: The photographs to use.
+        rng: Source of all random choices.
+
+    Returns:
+        Frames [T,H,W,3] uint8 RGB and class ids [T,H,W] uint8. Ids hold for the middle of the
+        exposure of each frame.
     """
     video = config.video()
-    scene, recording = class_scene(video, pool, rng), settled(config.recording, rng)
+    scene = class_scene(video, pool, rng)
+    recording = settled(config.recording, rng)
+
+    # All frames are rendered before the first is degraded: the order of random draws.
     rendered = [render_frame(scene, time, video, rng) for time in range(video.frames)]
     frames, labels = zip(*rendered, strict=True)
 
@@ -128,16 +149,16 @@ def make_video(
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCounts:
-    """How many stills and videos are written."""
+    """Numbers of stills and videos to write."""
 
     train_stills: int = 300
-    """Number of stills to train on."""
+    """Number of training stills."""
     val_stills: int = 60
-    """Number of stills to evaluate on."""
+    """Number of validation stills."""
     train_videos: int = 60
-    """Number of videos to train on."""
+    """Number of training videos."""
     val_videos: int = 20
-    """Number of videos to evaluate on."""
+    """Number of validation videos."""
 
 
 def write_classes_sets(
@@ -149,12 +170,21 @@ def write_classes_sets(
     overwrite: bool = False,
     workers: int = 2,
 ) -> None:
-    """Write two sets of the layout `folder`, ROOT/stills and ROOT/videos, each with the splits
-    train and val.
+    """Write the labelled sets ROOT/stills and ROOT/videos with the splits train and val.
 
-    Videos have labels for judging; to learn from them without, name them as unlabelled. A still or
-    video depends on `seed`, its split and its number only. InputError when `root` holds files,
-    unless `overwrite`.
+    Both have the layout `folder`. Videos have labels for evaluation; training can use them as
+    unlabelled videos. Each still or video depends only on `seed`, its split and its number.
+
+    Args:
+        root: Folder to write.
+        counts: Numbers of stills and videos.
+        seed: Seed of all random choices.
+        config: The look of stills and videos.
+        overwrite: Whether to replace a folder that holds files.
+        workers: Number of threads.
+
+    Raises:
+        InputError: A number is negative, or `root` holds files and `overwrite` is not set.
     """
     for name, number in {**vars(counts), "seed": seed}.items():
         if number < 0:
@@ -166,9 +196,11 @@ def write_classes_sets(
             (root / kind).mkdir()
             write_classes(root / kind, CLASSES)
             for key, pool in enumerate(BACKGROUNDS):
-                many = range(getattr(counts, f"{pool}_{kind}"))
-                for _ in threads.map(partial(write, root / kind, config, pool, (seed, key)), many):
-                    pass  # Taking the results raises what went wrong in a thread.
+                numbers = range(getattr(counts, f"{pool}_{kind}"))
+                write_one = partial(write, root / kind, config, pool, (seed, key))
+                # Reading the results raises the errors of the threads.
+                for _ in threads.map(write_one, numbers):
+                    pass
 
 
 def _write_still(
@@ -187,47 +219,60 @@ def _write_video(
 
 
 def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -> Scene:
-    """One to `max_objects` objects of random classes, labelled with them, and up to
-    `max_distractors` of none.
+    """Draw a scene of objects of random classes and of distractors without a class.
 
-    Colours say nothing about the class: textures are grey and tinted at random.
+    Colour is no cue to the class: textures are grey and tinted at random.
+
+    Args:
+        config: Numbers, sizes and motion of the objects.
+        pool: The photographs to use.
+        rng: Source of all random choices.
+
+    Returns:
+        One to `max_objects` sprites, labelled with their class, and up to `max_distractors` with
+        label 0.
     """
     walls = [recolour(load_photograph(name), rng) for name in rng.permutation(BACKGROUNDS[pool])]
-    sprites = [
-        random_sprite(
-            config,
-            label,
-            recolour(texture(label), rng),
-            outline(label, random_area(config, rng), rng),
-            rng,
-        )
-        for label in rng.integers(1, len(CLASSES), rng.integers(1, config.max_objects + 1))
-    ]
-    sprites += [
-        random_sprite(config, 0, walls[1], random_outline(random_area(config, rng), rng), rng)
-        for _ in range(rng.integers(config.max_distractors + 1))
-    ]
+
+    objects = rng.integers(1, config.max_objects + 1)
+    sprites = []
+    for label in rng.integers(1, len(CLASSES), objects):
+        coat = recolour(texture(label), rng)
+        level = outline(label, random_area(config, rng), rng)
+        sprites.append(random_sprite(config, label, coat, level, rng))
+
+    for _ in range(rng.integers(config.max_distractors + 1)):
+        level = random_outline(random_area(config, rng), rng)
+        sprites.append(random_sprite(config, 0, walls[1], level, rng))
 
     return random_surroundings(config, walls[0], sprites, rng)
 
 
 def texture(label: int) -> np.ndarray:
-    """The photograph [h,w,3] uint8 that objects of class `label` are cut from: a part of it, to be
-    seen large.
-    """
+    """The part [h,w,3] uint8 of a photograph that is the texture of class `label`."""
+    # A small part, so that the pattern is large on an object.
     return load_photograph(f"{CLASSES[label].split()[0]}.png")[:256, :256]
 
 
 def outline(label: int, area: float, rng: np.random.Generator) -> np.ndarray:
-    """The shape of class `label`, a little out of true: signed distance [S,S] with `area` pixels
-    inside.
+    """Draw the shape of a class, slightly stretched.
+
+    Args:
+        label: Number of the class.
+        area: Area of the shape, pixels.
+        rng: Source of the random stretch.
+
+    Returns:
+        Signed distance to the outline [S,S] float32, positive inside, in pixels.
     """
     radii = np.array(_RADII[CLASSES[label].split()[1]])
+    # Corners of the regular shape, stretched along x and y by about 10 %.
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     corners = radii[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     return filled_outline(corners * np.exp(rng.normal(0, 0.1, 2)), area)
 
 
+# Distances of the corners of a shape from its centre, at equal angles.
 _RADII = {
     "square": [1] * 4,
     "disc": [1] * 36,

@@ -1,6 +1,9 @@
-"""Sharp images degraded as video is: motion blur, low light with sensor noise, small frames and
-compression.
+"""Degrade sharp images to the quality of video.
+
+Degraded images have motion blur, low light with sensor noise, low resolution and compression.
 """
+
+# Shapes: H x W pixels of an image, S x S of a kernel.
 
 import io
 from dataclasses import dataclass
@@ -11,27 +14,25 @@ from PIL import Image
 
 from densevos.base.errors import InputError
 
-GAMMA = 2.2  # Blur, exposure and noise happen to light, and pixels are its root.
+GAMMA = 2.2  # Blur, exposure and noise act on light; a pixel is light to the power 1 / GAMMA.
 
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationConfig:
-    """How much is lost; each image draws its own amounts uniformly from these ranges (least,
-    greatest).
-    """
+    """Ranges (least, greatest) of the degradation; each image draws its amounts uniformly."""
 
     blur: tuple[float, float] = (0.01, 0.04)
-    """Length of the motion blur, fraction of the image's width; its direction is random."""
+    """Length of the motion blur, as a fraction of the image's width; its direction is random."""
     light: tuple[float, float] = (0.2, 0.6)
-    """Share of the light that is left."""
+    """Remaining fraction of the light."""
     noise: tuple[float, float] = (0.01, 0.04)
-    """Standard deviation of the sensor noise where it is white, fraction of white; it falls as
-    light does.
+    """Standard deviation of the sensor noise at white, as a fraction of white; darker pixels have
+    less noise.
     """
     resolution: tuple[float, float] = (0.4, 0.7)
-    """Size of the recorded image, fraction of the original; it is enlarged again."""
+    """Size of the recorded image before it is enlarged again, as a fraction of the original."""
     quality: tuple[float, float] = (15, 40)
-    """Quality of the JPEG compression of the recorded image, 1..100."""
+    """JPEG quality of the recorded image, 1..100."""
 
     def __post_init__(self) -> None:
         bounds = {
@@ -46,41 +47,71 @@ class DegradationConfig:
             least, greatest = getattr(self, name)
             if not lowest <= least <= greatest <= highest:
                 raise InputError(
-                    f"--{name}: {least:g} to {greatest:g}; give least and greatest in {lowest:g}..{highest:g}"
+                    f"--{name}: {least:g} to {greatest:g};"
+                    f" give least and greatest in {lowest:g}..{highest:g}"
                 )
 
 
 def degrade(image: np.ndarray, config: DegradationConfig, rng: np.random.Generator) -> np.ndarray:
-    """What a moving camera in poor light would have recorded of `image`; both [H,W,3] uint8 RGB.
+    """Simulate the recording of a moving camera in poor light.
 
-    The blur reaches as far to either side, so that labels of the sharp image stay those of the
-    middle of the exposure.
+    The blur is symmetric, so labels of the sharp image hold for the middle of the exposure.
+
+    Args:
+        image: Sharp image [H,W,3] uint8 RGB.
+        config: Ranges of the degradation.
+        rng: Source of all random choices.
+
+    Returns:
+        Degraded image [H,W,3] uint8 RGB.
     """
     amounts = settled(config, rng)
+
+    # From pixels to light.
     exposure: np.ndarray = (image / np.float32(255)) ** GAMMA
     kernel = motion_kernel(amounts.blur[0] * image.shape[1], rng.uniform(0, np.pi))
     exposure = amounts.light[0] * cv2.filter2D(
         exposure, -1, kernel, borderType=cv2.BORDER_REFLECT_101
     )
     exposure = sensor_noise(exposure, amounts.noise[0], rng)
-    seen = np.rint(255 * np.clip(exposure, 0, 1) ** (1 / GAMMA)).astype(np.uint8)
 
-    return compress(seen, amounts.resolution[0], round(amounts.quality[0]))
+    # From light back to pixels.
+    recorded = np.rint(255 * np.clip(exposure, 0, 1) ** (1 / GAMMA)).astype(np.uint8)
+    return compress(recorded, amounts.resolution[0], round(amounts.quality[0]))
 
 
 def settled(config: DegradationConfig, rng: np.random.Generator) -> DegradationConfig:
-    """One draw from every range, for all frames of one video: least and greatest are the same."""
-    drawn = {name: float(rng.uniform(*amounts)) for name, amounts in vars(config).items()}
-    return DegradationConfig(**{name: (amount, amount) for name, amount in drawn.items()})
+    """Draw one amount from every range, so that all frames of a video share it.
+
+    Args:
+        config: Ranges of the degradation.
+        rng: Source of the random amounts.
+
+    Returns:
+        A configuration whose ranges hold a single value each.
+    """
+    settled_amounts = {}
+    for name, (least, greatest) in vars(config).items():
+        amount = float(rng.uniform(least, greatest))
+        settled_amounts[name] = (amount, amount)
+
+    return DegradationConfig(**settled_amounts)
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """A line of `length` pixels about the middle at `angle` (radians), [S,S] float32 with sum 1 and
-    S odd.
+    """Make the kernel of a motion blur: a line through the middle.
 
-    Made of points half a pixel apart, each shared bilinearly by four pixels; `length` 0 leaves an
-    image as it is.
+    The line consists of points half a pixel apart. Each point is spread bilinearly over four
+    pixels.
+
+    Args:
+        length: Length of the line, pixels; 0 leaves an image unchanged.
+        angle: Direction of the line, radians.
+
+    Returns:
+        [S,S] float32 with sum 1 and S odd.
     """
+    # Points along the line, and how much of each falls on the pixels around it (bilinear).
     reach = int(np.ceil(length / 2)) + 1
     steps = np.linspace(-length / 2, length / 2, 2 * int(np.ceil(length)) + 1)
     grid = np.arange(-reach, reach + 1)
@@ -91,24 +122,36 @@ def motion_kernel(length: float, angle: float) -> np.ndarray:
 
 
 def sensor_noise(exposure: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """`exposure` [H,W,3] in 0..1 with noise whose variance grows with light: shot noise, and a
-    tenth of it in the dark.
+    """Add noise whose variance grows linearly with light, to a tenth in the dark.
 
-    `amount` is the standard deviation at 1.
+    Args:
+        exposure: Light [H,W,3] in 0..1.
+        amount: Standard deviation of the noise at 1.
+        rng: Source of the noise.
+
+    Returns:
+        [H,W,3], not clipped.
     """
     deviation = amount * np.sqrt(np.clip(exposure, 0, None) * np.float32(0.9) + np.float32(0.1))
     return exposure + deviation * rng.standard_normal(exposure.shape, np.float32)
 
 
 def compress(image: np.ndarray, resolution: float, quality: int) -> np.ndarray:
-    """`image` [H,W,3] uint8 shrunk to `resolution` (0..1] of its size, as a JPEG of `quality`,
-    enlarged again.
+    """Shrink an image, compress it as JPEG, and enlarge it again.
+
+    Args:
+        image: [H,W,3] uint8.
+        resolution: Size of the small image as a fraction of the original, in (0, 1].
+        quality: JPEG quality, 1..100.
+
+    Returns:
+        [H,W,3] uint8.
     """
     height, width = image.shape[:2]
     small = max(1, round(resolution * width)), max(1, round(resolution * height))
+    shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     recorded = io.BytesIO()
-    Image.fromarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA)).save(
-        recorded, "JPEG", quality=quality
-    )
+    Image.fromarray(shrunk).save(recorded, "JPEG", quality=quality)
+
     with Image.open(recorded) as decoded:
         return cv2.resize(np.asarray(decoded), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""A degraded copy of a segmentation set, with its labels, in the layout of `folder`."""
+"""Write a degraded copy of a segmentation dataset with its labels, in the layout `folder`."""
 
 import zlib
 from collections.abc import Sequence
@@ -26,43 +26,61 @@ def degrade_set(
     workers: int = 2,
     overwrite: bool = False,
 ) -> int:
-    """Write degraded copies of all frames of SET:ROOT to the new folder `root`; returns how many.
+    """Write degraded copies of all frames of a segmentation dataset.
 
-    All frames of a video share their amounts of light, noise, resolution and quality, and the
-    length of the blur; its direction is each frame's own. A frame depends on `seed`, its split and
-    its name only. Labels are those of the sharp frames. InputError when the set cannot be read and
-    when `root` holds files, unless `overwrite`.
+    All frames of a video share light, noise, resolution, quality and the length of the blur. The
+    direction of the blur is random for each frame. A frame depends only on `seed`, its split and
+    its name. Labels are those of the sharp frames.
+
+    Args:
+        spec: The dataset, SET:ROOT.
+        root: Folder to write.
+        splits: Splits to copy.
+        labels: Whether to copy the labels.
+        config: Ranges of the degradation.
+        seed: Seed of all random choices.
+        workers: Number of threads.
+        overwrite: Whether to replace a folder that holds files.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        InputError: The dataset cannot be read, or `root` holds files and `overwrite` is not set.
     """
+    # All splits are opened before the folder is emptied: one may be missing.
     opened = {split: open_set(spec, split, labels=labels) for split in splits}
     root = new_folder(root, overwrite=overwrite, inputs=[parse_spec(spec)[1]])
     write_classes(root, next(iter(opened.values())).classes)
 
+    frames = 0
     with ThreadPoolExecutor(workers) as threads:
-        return sum(
-            sum(
-                threads.map(
-                    partial(_write_shot, root, split, config, seed, one.kind == "video"), one.shots
-                )
-            )
-            for split, one in opened.items()
-        )
+        for split, dataset in opened.items():
+            write = partial(_write_shot, root, split, config, seed, dataset.kind == "video")
+            frames += sum(threads.map(write, dataset.shots))
+
+    return frames
 
 
 def _write_shot(
     root: Path, split: str, config: DegradationConfig, seed: int, video: bool, shot: Shot
 ) -> int:
-    """Write the frames of one shot; returns how many."""
+    """Write the frames of one video or image and return their number."""
     reader = shot.open()
     place = f"{split}/{shot.name.replace('/', '-')}"
+    # Drawn once for all frames.
     amounts = settled(config, _generator(seed, place))
 
     for index, frame in enumerate(reader.names):
         name = f"{place}/{frame}" if video else place
-        degraded = degrade(reader.read([index])[0], amounts, _generator(seed, f"{name}#{index}"))
-        write_image(root, name, degraded, shot.labels(index) if index in shot.labelled else None)
+        rng = _generator(seed, f"{name}#{index}")
+        degraded = degrade(reader.read([index])[0], amounts, rng)
+        labels = shot.labels(index) if index in shot.labelled else None
+        write_image(root, name, degraded, labels)
 
     return len(reader)
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
+    """A generator that depends on the seed and a name only, not on the order of writing."""
     return np.random.default_rng((seed, zlib.crc32(name_bytes(name))))

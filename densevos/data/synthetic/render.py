@@ -1,4 +1,6 @@
-"""Rendering of synthetic scenes: images with smooth edges, exact masks, and what a camera adds."""
+"""Render synthetic scenes: images with smooth edges, exact masks, and the effects of a camera."""
+
+# Shapes: H x W pixels of a frame, S x S of a sprite. Matrices are 3 x 3, for homogeneous (x, y, 1).
 
 import cv2
 import numpy as np
@@ -9,45 +11,77 @@ from densevos.data.synthetic.scene import Scene, Sprite, SyntheticConfig
 def render_frame(
     scene: Scene, time: float, config: SyntheticConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a camera records: motion blur, light and sensor noise. Frame [H,W,3] uint8, mask [H,W]
-    uint8.
-    """
-    size = config.height, config.width
-    steps = np.arange(1, config.blur_steps + 1) * config.shutter / (2 * config.blur_steps + 1)
-    exposure, mask = render_instant(scene, time, *size)
-    for step in (*-steps, *steps):
-        exposure += render_instant(scene, time + step, *size)[0]
+    """Render a frame as a camera records it: with motion blur, light and sensor noise.
 
-    frame = exposure / (1 + 2 * config.blur_steps) * light_gain(scene, time, *size)
+    Args:
+        scene: The scene.
+        time: Middle of the exposure, in frames.
+        config: Size of the frame, shutter and noise.
+        rng: Source of the noise.
+
+    Returns:
+        Frame [H,W,3] uint8 RGB and ids [H,W] uint8 at `time`.
+    """
+    height, width = config.height, config.width
+
+    # Motion blur: the average of renderings, symmetric about the middle of the exposure.
+    steps = np.arange(1, config.blur_steps + 1) * config.shutter / (2 * config.blur_steps + 1)
+    exposure, mask = render_instant(scene, time, height, width)
+    for step in np.concatenate([-steps, steps]):
+        exposure += render_instant(scene, time + step, height, width)[0]
+
+    frame = exposure / (1 + 2 * config.blur_steps) * light_gain(scene, time, height, width)
     frame += config.noise * rng.standard_normal(frame.shape, np.float32)
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8), mask
 
 
 def light_gain(scene: Scene, time: float, height: int, width: int) -> np.ndarray:
-    """Factor [H,W,3] by which the light changes colours: a gain per channel with a slope over the
-    frame.
+    """The factor by which the light changes each pixel: a gain per channel, with a slope.
+
+    Args:
+        scene: The scene.
+        time: Time, in frames.
+        height: Height of the frame, pixels.
+        width: Width of the frame, pixels.
+
+    Returns:
+        [H,W,3] float32.
     """
-    *colour, across, down = scene.light.at(time).astype(np.float32)
+    light = scene.light.at(time).astype(np.float32)
+    colour, across, down = light[:3], light[3], light[4]
     x = np.linspace(-across, across, width, dtype=np.float32)[:, None]
     y = np.linspace(-down, down, height, dtype=np.float32)[:, None, None]
-    return np.exp(y) * np.exp(x + np.array(colour))
+    return np.exp(y) * np.exp(x + colour)
 
 
 def render_instant(
     scene: Scene, time: float, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The scene at one instant: image [H,W,3] float32 in 0..255 with smooth edges, ids [H,W]
-    uint8.
+    """Render the scene at one instant, without the effects of a camera.
+
+    Args:
+        scene: The scene.
+        time: Time, in frames.
+        height: Height of the frame, pixels.
+        width: Width of the frame, pixels.
+
+    Returns:
+        Image [H,W,3] float32 in 0..255 with smooth edges, and ids [H,W] uint8.
     """
     camera = _camera_matrix(scene.camera.at(time), height, width)
-    margin = (np.array(scene.background.shape[1::-1]) - (width, height)) / 2
+
+    # The background is larger than the frame, and both share their middle.
+    margin_x, margin_y = (np.array(scene.background.shape[1::-1]) - (width, height)) / 2
+    background_to_screen = camera @ _translation(-margin_x, -margin_y)
     image = cv2.warpAffine(
         scene.background,
-        (camera @ _translation(*-margin))[:2],
+        background_to_screen[:2],
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
     )
+
+    # Back to front: later sprites hide earlier ones.
     mask = np.zeros((height, width), np.uint8)
     for sprite in scene.sprites:
         _draw(sprite, time, camera, image, mask)
@@ -60,49 +94,58 @@ def _draw(
 ) -> None:
     """Paint a sprite over `image` and `mask` in place."""
     size = sprite.pixels.shape[0]
-    x, y, angle, *stretch, ripple_u, ripple_v = sprite.motion.at(time)
-    place = _translation(x, y) @ _rotation(angle) @ np.diag([*np.exp(stretch), 1])
+    state = sprite.motion.at(time)
+    x, y, angle = state[:3]
+    scale_u, scale_v = np.exp(state[3:5])
+    ripple_u, ripple_v = state[5:]
+    place = _translation(x, y) @ _rotation(angle) @ np.diag([scale_u, scale_v, 1])
     to_screen = camera @ place @ _translation(-(size - 1) / 2, -(size - 1) / 2)
     rows, columns = _reach(to_screen, size, abs(ripple_u) + abs(ripple_v), mask.shape)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return
 
     u, v = _back_to_sprite(to_screen, rows, columns)
-    # Two shears, one after the other: each can be undone, so the outline bends and never folds.
+
+    # Two shears in turn: each is invertible, so the outline bends and never folds.
     turns = np.float32(2 * np.pi / size)
     u += np.float32(ripple_u * size) * np.sin(turns * v + np.float32(sprite.ripple_phase[0]))
     v += np.float32(ripple_v * size) * np.sin(turns * u + np.float32(sprite.ripple_phase[1]))
+
+    # Beyond its pixels the sprite is far outside its outline.
     outside = (0, 0, 0, -size)
-    seen = cv2.remap(
+    warped = cv2.remap(
         sprite.pixels, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
     )
-    distance = seen[..., 3:] * np.float32(
-        np.sqrt(np.linalg.det(to_screen[:2, :2]))
-    )  # in screen pixels
+
+    # The signed distance in screen pixels is the cover of a pixel at the edge, for smooth edges.
+    scale = np.float32(np.sqrt(np.linalg.det(to_screen[:2, :2])))
+    distance = warped[..., 3:] * scale
+    cover = np.clip(distance + 0.5, 0, 1)
     region = image[rows, columns]
-    region += np.clip(distance + 0.5, 0, 1) * (seen[..., :3] - region)
-    mask[rows, columns][seen[..., 3] > 0] = sprite.label
+    region += cover * (warped[..., :3] - region)
+
+    # The mask is exact: a pixel belongs to the sprite if its centre lies inside the outline.
+    mask[rows, columns][warped[..., 3] > 0] = sprite.label
 
 
 def _back_to_sprite(
     to_screen: np.ndarray, rows: slice, columns: slice
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sprite coordinates u, v (each [rows,columns] float32) of the pixels of a window of the
-    screen.
-    """
+    """Sprite coordinates u and v, each [rows,columns] float32, of the pixels of a screen window."""
     back = np.linalg.inv(to_screen).astype(np.float32)
     x = np.arange(columns.start, columns.stop, dtype=np.float32)
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
-    return back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[
-        1, 2
-    ]
+    u = back[0, 0] * x + back[0, 1] * y + back[0, 2]
+    v = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+    return u, v
 
 
 def _reach(
     to_screen: np.ndarray, size: int, ripple: float, shape: tuple[int, ...]
 ) -> tuple[slice, slice]:
-    """Rows and columns of the frame that the disc inside a sprite of `size` may touch."""
+    """Rows and columns of the frame that the disc inside a sprite of `size` may cover."""
     centre = to_screen[:2] @ ((size - 1) / 2, (size - 1) / 2, 1)
+    # Half of the bounding box of the disc after the affine map, with room for the ripples.
     extent = (0.5 + ripple) * size * np.hypot(to_screen[:2, 0], to_screen[:2, 1])
     x0, y0 = np.floor(centre - extent).astype(int)
     x1, y1 = np.ceil(centre + extent).astype(int) + 1
@@ -111,7 +154,7 @@ def _reach(
 
 
 def _camera_matrix(state: np.ndarray, height: int, width: int) -> np.ndarray:
-    """World to screen: pan, then roll and zoom about the middle of the frame."""
+    """The map from world to screen: pan, then roll and zoom about the middle of the frame."""
     x, y, roll, zoom = state
     middle = (width - 1) / 2, (height - 1) / 2
     turn = _rotation(roll) @ np.diag([np.exp(zoom), np.exp(zoom), 1])

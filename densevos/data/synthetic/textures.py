@@ -1,4 +1,6 @@
-"""Pixels that synthetic scenes are made of: photographs, crops of them, random outlines."""
+"""The pixels of synthetic scenes: photographs, crops of them, and random outlines."""
+
+# Shapes: h x w pixels of a photograph, S x S of a sprite, N corners of a polygon.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,11 +16,11 @@ from densevos.base.errors import InputError
 from densevos.data.sources.images import read_image
 
 Pool = Literal["train", "val"]
-HELD_OUT = 5  # Every fifth of your own photographs is for the validation sequences alone.
-PHOTOGRAPH_SIDE = 480
+HELD_OUT = 5  # Every fifth of the user's photographs is for validation sequences only.
+PHOTOGRAPH_SIDE = 480  # Largest short side of the user's photographs, pixels.
 PHOTOGRAPH_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
-# All of them lie in the scikit-image wheel; none is fetched. No photograph is in both pools.
+# All of them lie in the scikit-image wheel; none is downloaded. No photograph is in both pools.
 PHOTOGRAPHS: Mapping[Pool, Sequence[str]] = MappingProxyType(
     {
         "train": (
@@ -37,30 +39,41 @@ PHOTOGRAPHS: Mapping[Pool, Sequence[str]] = MappingProxyType(
 
 @cache
 def load_photograph(name: str) -> np.ndarray:
-    """A photograph of the wheel, [h,w,3] uint8 RGB and read-only (grey ones have equal
-    channels).
+    """Load a photograph of the scikit-image wheel.
+
+    Args:
+        name: Name of the file.
+
+    Returns:
+        [h,w,3] uint8 RGB, read-only; the channels of grey photographs are equal.
     """
     with as_file(files("skimage") / "data" / name) as path:
         photograph = read_image(path)
 
+    # All callers share the cached array.
     photograph.setflags(write=False)
     return photograph
 
 
 def load_photographs(pool: Pool) -> tuple[np.ndarray, ...]:
-    """The photographs of one pool."""
+    """The photographs of one pool, [h,w,3] uint8 RGB each."""
     return tuple(load_photograph(name) for name in PHOTOGRAPHS[pool])
 
 
 def read_photographs(folder: Path) -> dict[Pool, tuple[np.ndarray, ...]]:
-    """Your own photographs, in the order of their names: every fifth one is for `val`, all others
-    are for `train`.
+    """Read the user's photographs: every fifth one for `val`, all others for `train`.
 
     They are shrunk to a short side of 480 pixels, so that many of them fit into memory.
 
+    Args:
+        folder: A folder of JPEG, PNG or WebP files; they are sorted by name.
+
+    Returns:
+        The photographs of both pools, [h,w,3] uint8 RGB each.
+
     Raises:
-        InputError: There is no such folder, it holds fewer than five photographs, or one of them
-            cannot be read.
+        InputError: The folder is missing, holds fewer than five photographs, or one of them cannot
+            be read.
     """
     if not folder.is_dir():
         raise InputError(
@@ -76,9 +89,10 @@ def read_photographs(folder: Path) -> dict[Pool, tuple[np.ndarray, ...]]:
 
     photographs = [_shrunk(read_image(path)) for path in paths]
     held_out = photographs[HELD_OUT - 1 :: HELD_OUT]
-    others = [
-        photograph for number, photograph in enumerate(photographs, start=1) if number % HELD_OUT
-    ]
+    others = []
+    for number, photograph in enumerate(photographs, start=1):
+        if number % HELD_OUT:
+            others.append(photograph)
 
     return {"train": tuple(others), "val": tuple(held_out)}
 
@@ -90,20 +104,26 @@ def _shrunk(photograph: np.ndarray) -> np.ndarray:
     if scale >= 1:
         return photograph
 
-    return cv2.resize(
-        photograph, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
-    )
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
 
 
 def recolour(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Photograph [h,w,3] with channels permuted and scaled at random; float32 in 0..255."""
+    """Permute the channels of a photograph [h,w,3] and scale each one; float32 in 0..255."""
     gains = np.exp(rng.normal(0, 0.15, 3)).astype(np.float32)
     return np.clip(photograph[..., rng.permutation(3)] * gains, 0, 255)
 
 
 def shift_mean(photograph: np.ndarray, towards: np.ndarray, share: float) -> np.ndarray:
-    """Move the mean colour of `photograph` by `share` (0..1) of the way to the mean colour of
-    `towards`.
+    """Shift the mean colour of a photograph towards that of another one.
+
+    Args:
+        photograph: [h,w,3] in 0..255.
+        towards: The other photograph, [h,w,3] in 0..255; its size may differ.
+        share: Size of the shift as a fraction (0..1) of the difference of the means.
+
+    Returns:
+        [h,w,3] in 0..255.
     """
     step = share * (towards.mean((0, 1)) - photograph.mean((0, 1)))
     return np.clip(photograph + step, 0, 255)
@@ -112,9 +132,18 @@ def shift_mean(photograph: np.ndarray, towards: np.ndarray, share: float) -> np.
 def crop_texture(
     photograph: np.ndarray, height: int, width: int, rng: np.random.Generator, smallest: float = 0.4
 ) -> np.ndarray:
-    """A random crop, float32 [height,width,3]: the one with most contrast of three, maybe mirrored.
+    """Draw three crops of a photograph and scale the one with most contrast, maybe mirrored.
 
-    The crop spans `smallest` to 90 % of what fits into the photograph at the wanted aspect ratio.
+    Args:
+        photograph: [h,w,3].
+        height: Height of the result, pixels.
+        width: Width of the result, pixels.
+        rng: Source of all random choices.
+        smallest: Least size of a crop as a fraction of the largest crop with the wanted aspect
+            ratio; the greatest size is 0.9.
+
+    Returns:
+        [height,width,3] float32.
     """
     fit = min(photograph.shape[0] / height, photograph.shape[1] / width)
     crops = []
@@ -124,48 +153,72 @@ def crop_texture(
         y, x = rng.integers(photograph.shape[0] - h + 1), rng.integers(photograph.shape[1] - w + 1)
         crops.append(photograph[y : y + h, x : x + w])
 
-    crop = max(crops, key=lambda pixels: float(pixels.std()))[:, :: rng.choice((-1, 1))]
+    # A crop of sky or wall alone would give an object without texture.
+    best = max(crops, key=lambda pixels: float(pixels.std()))
+    crop = best[:, :: rng.choice((-1, 1))]
     method = cv2.INTER_AREA if crop.shape[0] > height else cv2.INTER_CUBIC
-    resized = cv2.resize(
-        np.ascontiguousarray(crop, np.float32), (width, height), interpolation=method
-    )
+    pixels = np.ascontiguousarray(crop, np.float32)
+    resized = cv2.resize(pixels, (width, height), interpolation=method)
 
+    # Cubic interpolation overshoots at edges.
     return np.clip(resized, 0, 255)
 
 
 def random_outline(area: float, rng: np.random.Generator) -> np.ndarray:
-    """Signed distance to a smooth closed curve, float32 [S,S], positive inside, in pixels.
+    """Draw a smooth closed curve.
 
-    The radius is the exponential of a random Fourier series of the angle, so it stays positive and
-    the curve never crosses itself, while strong terms carve concavities. `area` is the area inside
-    in pixels; S follows from it.
+    The radius is the exponential of a random Fourier series of the angle. So it is positive and the
+    curve never crosses itself, and strong terms make it concave in places.
+
+    Args:
+        area: Area inside the curve, pixels.
+        rng: Source of the random series.
+
+    Returns:
+        Signed distance to the curve [S,S] float32, positive inside, in pixels; S follows from the
+        area.
     """
+    # Orders 0 and 1 would only change size and position; high orders are weaker.
     angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     order = np.arange(2, 8)
     waves = np.cos(order * angle[:, None] + rng.uniform(0, 2 * np.pi, order.size))
     radius = np.exp(waves @ (rng.normal(0, 0.6, order.size) / order))
 
-    return filled_outline(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), area)
+    curve = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return filled_outline(curve, area)
 
 
 def filled_outline(curve: np.ndarray, area: float) -> np.ndarray:
-    """Signed distance to the closed polygon `curve` [N,2], moved to the middle and scaled to `area`
-    pixels inside.
+    """Scale a closed polygon to an area, move it to the middle, and compute its signed distance.
+
+    Args:
+        curve: Corners (x, y), [N,2], in any unit.
+        area: Area inside the polygon, pixels.
+
+    Returns:
+        [S,S] float32, positive inside, in pixels.
     """
     curve = curve * np.sqrt(area / cv2.contourArea(curve.astype(np.float32)))
     return signed_distance(curve - (curve.max(0) + curve.min(0)) / 2)
 
 
 def signed_distance(curve: np.ndarray) -> np.ndarray:
-    """Signed distance in pixels to the closed polygon `curve` [N,2], float32 [S,S], origin in the
-    middle.
+    """Compute the signed distance to a closed polygon.
 
-    S is such that the curve lies inside the disc that touches the sides.
+    Args:
+        curve: Corners (x, y), [N,2], pixels; the origin is the middle of the result.
+
+    Returns:
+        [S,S] float32, positive inside, in pixels. S is so large that the polygon lies inside the
+        disc that touches the sides.
     """
-    finer = 4  # Distances are taken on a finer grid: they are exact to about an eighth of a pixel.
+    # On a grid four times as fine, distances are exact to about an eighth of a pixel.
+    finer = 4
     size = 2 * int(np.ceil(np.hypot(*curve.T).max() + 2))
     points = np.round((curve + size / 2) * finer - 0.5).astype(np.int32)
     inside = cv2.fillPoly(np.zeros((size * finer, size * finer), np.uint8), [points], 1)
-    within, beyond = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (inside, 1 - inside))
+    within = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    beyond = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    distance = (within - beyond) / finer
 
-    return cv2.resize((within - beyond) / finer, (size, size), interpolation=cv2.INTER_AREA)
+    return cv2.resize(distance, (size, size), interpolation=cv2.INTER_AREA)

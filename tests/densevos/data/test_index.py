@@ -332,7 +332,7 @@ def test_an_index_moves_with_its_folder(videos: Path, tmp_path: Path) -> None:
     assert indexed_source(tmp_path / "moved" / "index.npz").path(0) == tmp_path / "moved" / "video0"
     (tmp_path / "moved" / "index.npz").rename(tmp_path / "index.npz")
     with pytest.raises(
-        InputError, match="video0, which is not there; if the data moved, put the index into"
+        InputError, match="video0, which does not exist; if the data moved, put the index into"
     ):
         indexed_source(tmp_path / "index.npz")
     write_index(tmp_path / "broken.npz", an_index(videos, {"video0": 0}))

@@ -369,7 +369,10 @@ def test_folders_that_cannot_be_opened(
         ({"every": 0}, "--every 0: must be at least 1"),
         ({"shard_size": 0}, "--shard-size 0: must be at least 1"),
         ({"shard": "3/2"}, "--shard 3/2: must be I/N"),
-        ({"shard": "1/2", "overwrite": True}, "--overwrite: would delete what other --shard wrote"),
+        (
+            {"shard": "1/2", "overwrite": True},
+            "--overwrite: would delete the shards of other commands",
+        ),
     ],
 )
 def test_what_cannot_be_packed(

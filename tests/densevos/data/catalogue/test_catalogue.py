@@ -117,7 +117,7 @@ def test_root_may_be_the_folder_of_the_split(tmp_path: Path) -> None:
     [("trackingnet", None, "holds no videos of TrackingNet, split train; they would lie in "
                            "ROOT/TRAIN_K/frames/VIDEO"),
      ("ytvos", "val", "--split val: ytvos has train, valid, test"),
-     ("lasot", "train", r"testing_set\.txt: is not there; put"),
+     ("lasot", "train", r"testing_set\.txt: file is missing; put"),
      ("davis", "train", "holds no videos of DAVIS"),
      ("imagenet", None, "--dataset imagenet: is unknown; known are davis, folder, got10k"),
      ("pathlib:Path", None, "--dataset pathlib:Path: is type, not a Layout")],

@@ -99,20 +99,17 @@ def test_images_that_are_no_frames_are_left_out_with_a_note(videos: Path, movie:
     said = sorted(source.notes)
     assert len(said) == 5
     assert f"{videos}: images beside video files are left out" in said[4]
-    assert f"{videos / 'more'}: images beside folders, one alone or of their names" in said[1]
-    masks = (
-        f"{videos / 'Annotations_2017' / '480p' / 'cat'}, "
-        f"{videos / 'video1' / 'Ground-Truth'}: masks are left out"
-    )
+    assert f"{videos / 'more'}: images beside folders, a single one or those named" in said[1]
+    masks = f"{videos / 'Annotations_2017' / '480p' / 'cat'}, {videos / 'video1' / 'Ground-Truth'}: masks are left out"
     assert masks in said[0]
-    assert f"{videos / 'video2'}: holds images of several kinds" in said[3]
+    assert f"{videos / 'video2'}: holds images of several formats" in said[3]
     assert f"{videos / 'odd'}: holds indexed images, which look like masks" in said[2]
 
 
 def test_many_numbered_images_beside_their_video_are_frames(videos: Path, movie: Path) -> None:
     movie.rename(videos / "video0" / "movie.mp4")
     with pytest.warns(
-        UserWarning, match="video0: numbered images beside video files are taken for frames"
+        UserWarning, match="video0: numbered images beside video files are used as frames"
     ):
         source = open_paths(videos / "video0")
     assert source.videos == (videos / "video0", videos / "video0" / "movie.mp4")
@@ -143,8 +140,8 @@ def test_the_first_column_of_a_list_counts(content: bytes, videos: Path, movie: 
     ("content", "reason"),
     [
         ("label,youtube_id,split\nabseiling,abc,train\n", "one folder or video file a line"),
-        ("video9 3\n", "lists .*video9 3, which is not there"),
-        ("path,label\nvideo9,3\n", "lists .*video9,3, which is not there"),
+        ("video9 3\n", "lists .*video9 3, which does not exist"),
+        ("path,label\nvideo9,3\n", "lists .*video9,3, which does not exist"),
         ("data/video1/00000.png\n", "lists the image .*; list its folder, .*video1"),
     ],
 )
