@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from densevos.base.errors import InputError
-from densevos_eval.base.sizes import size_text
 
 
 class Memory(Protocol):
@@ -55,8 +54,8 @@ class ClipWindow:
             InputError: The frame has another size than those before.
         """
         if self.window and self.window[-1].shape != frames.shape:
-            before = size_text(self.window[-1].shape[-2:])
-            after = size_text(frames.shape[-2:])
+            before = "x".join(map(str, self.window[-1].shape[-2:]))
+            after = "x".join(map(str, frames.shape[-2:]))
             raise InputError(
                 f"frame: is {after} after frames of {before} pixels; "
                 "a clip must have frames of one size"
