@@ -16,7 +16,7 @@ NAMED: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
     "timm": timm_model.load,
     "random": lambda name, seed, of: own.untrained(name, seed),
 }
-"""What loads KIND:NAME[:WEIGHTS] of each kind, from a name, weights, and a network in their file."""
+"""What loads KIND:NAME[:WEIGHTS], from a name, weights, and the network to take from a file."""
 
 FORMS = (
     "default, our encoder.safetensors, model.safetensors or the folder of its run, a snapshot of "

@@ -158,11 +158,10 @@ def has_query_bias(weights: Mapping[str, Tensor]) -> bool:
     Args:
         weights: Weights with timm's names.
     """
+    parts: list[Tensor] = []
     for name, tensor in weights.items():
         if name.endswith("attn.qkv.bias"):
-            # Keys have no bias in DINOv3.
-            queries, _, values = tensor.chunk(3)
-            if queries.any() or values.any():
-                return True
+            # The thirds are queries, keys and values. Keys have no bias in DINOv3.
+            parts.extend(tensor.chunk(3)[::2])
 
-    return False
+    return any(bool(part.any()) for part in parts)
