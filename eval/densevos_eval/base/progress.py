@@ -74,9 +74,11 @@ def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Call
         A function to be called with a name after every sequence.
     """
     console = Console(stderr=True)
-    display: Progress | LineProgress = _lines("sequences", header)
+    display: Progress
     if console.is_terminal:
         display = Progress(console=console, transient=True)
+    else:
+        display = _lines("sequences", header)
 
     with display as bar:
         task = bar.add_task(title, total=total)
@@ -96,7 +98,8 @@ def run_header(
             `propagation`.
         more: What else to list after the frames.
 
-    >>> run_header("propagate", 2, 80, {"encoder": "mine", "propagation": {"context": 20}}, "into out")
+    >>> settings = {"encoder": "mine", "propagation": {"context": 20}}
+    >>> run_header("propagate", 2, 80, settings, "into out")
     'propagate: 2 sequences, 80 frames, into out; encoder mine, context 20'
     """
     listed = dict(settings)
