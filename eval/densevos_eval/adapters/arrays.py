@@ -43,15 +43,17 @@ def float_frames(frames: Tensor, device: torch.device) -> Tensor:
     Raises:
         InputError: Frames are anything else.
     """
+    # Other whole numbers than uint8 could have any range.
     is_tensor = isinstance(frames, Tensor)
-    is_known = is_tensor and (frames.is_floating_point() or frames.dtype == torch.uint8)
-    if not is_known or frames.ndim != 4 or frames.shape[1] != 3 or not frames.numel():
+    has_range = is_tensor and (frames.is_floating_point() or frames.dtype == torch.uint8)
+    if not has_range or frames.ndim != 4 or frames.shape[1] != 3 or not frames.numel():
         what = f"{list(frames.shape)} {frames.dtype}" if is_tensor else f"a {type(frames).__name__}"
         raise InputError(
             "frames: must be a tensor [B,3,H,W] of RGB, floats in 0 to 1 or uint8 in 0 to 255, "
             f"is {what}; features takes arrays [T,H,W,3] uint8"
         )
 
+    # Bytes become floats on the device, because they are copied faster.
     if frames.dtype == torch.uint8:
         return frames.to(device).float() / 255
 

@@ -102,6 +102,7 @@ def encoded(
         with arithmetic(tf32=precision == "tf32"), autocast:
             features = network(frames)
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
+        # These have a message of their own; the caller knows what to do about a lack of memory.
         raise
     except Exception as error:  # a user's network may raise any type of error
         raise InputError(
@@ -109,6 +110,7 @@ def encoded(
             f"({type(error).__name__}: {shortened(error)}); {_hint(module, frames.device)}"
         ) from error
 
+    # A network of one's own may return anything, in spite of its type here.
     is_tensor = isinstance(features, Tensor)
     if is_tensor and features.ndim == 4 and len(features) == batch and features.numel():
         return features
@@ -218,7 +220,10 @@ def _form_hint(features: object) -> str:
     if isinstance(features, Mapping):
         return f"; pick one of {', '.join(map(str, list(features)[:5]))}"
 
-    return "; pick one of them" if isinstance(features, list | tuple) else ""
+    if isinstance(features, list | tuple):
+        return "; pick one of them"
+
+    return ""
 
 
 def short_name(dtype: torch.dtype) -> str:

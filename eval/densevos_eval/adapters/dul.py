@@ -35,6 +35,7 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
             f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a whole DUL snapshot"
         )
 
+    # The weights tell the configuration: only bottleneck blocks have a third convolution.
     config = EncoderConfig(
         architecture="resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18",
         key_channels=len(head["conv2.weight"]),

@@ -134,7 +134,9 @@ class Encoder:
         if self.checks and not features.isfinite().all():
             raise self.not_finite(features.dtype)
 
-        return F.normalize(features.float(), dim=1) if self.unit else features.float()
+        # bfloat16 would be too coarse for similarities, so features become float32 in any case.
+        features = features.float()
+        return F.normalize(features, dim=1) if self.unit else features
 
     def not_finite(self, dtype: torch.dtype) -> InputError:
         """The error for features that are not finite; `dtype` is their type."""
@@ -200,7 +202,10 @@ class Encoder:
             InputError: The video cannot be read or has no frames, or a frame has another shape or
                 type.
         """
-        frames = iterate_frames(open_frames(video)) if isinstance(video, str | Path) else video
+        frames = video
+        if isinstance(frames, str | Path):
+            frames = iterate_frames(open_frames(frames))
+
         features = [of_frame.cpu() for of_frame in self.stream().over(frames)]
         if not features:
             raise InputError(
@@ -231,7 +236,12 @@ class Encoder:
         # Copy first and convert then: a byte becomes 4 on the device only.
         batch = devices.to_device(np.array(pixels), self.device)
         batch = batch.permute(2, 0, 1)[None]
-        return batch.float() / 255 if pixels.dtype == np.uint8 else batch
+
+        # `resized_pixels` returns floats in 0 to 1, or bytes.
+        if pixels.dtype == np.uint8:
+            batch = batch.float() / 255
+
+        return batch
 
 
 def _see_nothing(frame: np.ndarray) -> None:
@@ -330,6 +340,8 @@ def load_encoder(
     backbone, interpolation = _positioned(backbone, spec, positions, preferred_positions)
 
     encoder = _ready(backbone, spec, chosen, devices.chosen(device), precision)
+
+    # A network that was trained with other colours gets them, whatever the protocol says.
     frames = frames or AS_THEY_ARE
     if backbone.colour != "rgb":
         frames = replace(frames, colour=backbone.colour)
@@ -364,6 +376,7 @@ def _positioned(
             f"it has {offered}, so leave --positions out"
         )
 
+    # Networks without a choice have no positions to choose from, not even timm's.
     for choice in (positions, preferred, "timm"):
         if choice and choice in backbone.positions:
             return replace(backbone, features=backbone.positions[choice]), choice
@@ -375,6 +388,7 @@ def _ready(
     backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision
 ) -> Encoder:
     """The encoder of a backbone that is moved to the device, with what has to be measured."""
+    # Dropout and BatchNorm must not depend on the other frames.
     if backbone.module is not None:
         backbone.module.eval().to(device)
         backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]

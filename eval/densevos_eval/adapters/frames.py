@@ -85,7 +85,10 @@ class FrameConfig:
 
     def conversion(self) -> Size | None:
         """[H,W] to which the dataset is converted first; None for frames as they are."""
-        return parse_size(self.converted, "--converted") if self.converted else None
+        if self.converted is None:
+            return None
+
+        return parse_size(self.converted, "--converted")
 
     def encoded_size(self, frame: Size, cell: int) -> Size:
         """The size at which the encoder sees a frame.
@@ -105,14 +108,17 @@ class FrameConfig:
         if side is None:
             return height, width
 
-        # If a frame is square, the height counts as the named side, as in the published programs.
-        by_height = height <= width if self.short_side else height >= width
         multiple = cell if self.multiple == "cell" else self.multiple
-        named = side if self.rounded == "other" else _rounded(side, multiple, self.rounding)
-        other = named * width / height if by_height else named * height / width
-        other = _rounded(other, multiple, self.rounding)
+        if self.rounded == "both":
+            side = _rounded(side, multiple, self.rounding)
 
-        return (named, other) if by_height else (other, named)
+        # The other side keeps the aspect of the frame, up to rounding. If a frame is square, the
+        # height counts as the named side, as in the published programs.
+        names_height = height <= width if self.short_side else height >= width
+        if names_height:
+            return side, _rounded(side * width / height, multiple, self.rounding)
+
+        return _rounded(side * height / width, multiple, self.rounding), side
 
 
 AS_THEY_ARE = FrameConfig()
@@ -153,6 +159,8 @@ def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.nda
         frame = nearest(frame, conversion)
     if config.converted_quality is not None:
         frame = compressed(frame, config.converted_quality)
+
+    # Floats are interpolated without rounding to bytes.
     if config.resampling == "bilinear-float" and size != frame.shape[:2]:
         return _coloured(_resampled(frame.astype(np.float32) / 255, size, "bilinear"), config)
 

@@ -152,7 +152,9 @@ def _kind(spec: str, network: Any) -> _Kind:
         return _Kind(features=network)
 
     frames = _count(spec, network, "clip_frames")
-    every = _count(spec, network, "tubelet_frames") if hasattr(network, "tubelet_frames") else 1
+    every = 1
+    if hasattr(network, "tubelet_frames"):
+        every = _count(spec, network, "tubelet_frames")
 
     def window() -> ClipWindow:
         return ClipWindow(network, frames)
@@ -186,6 +188,7 @@ def _source(module: str) -> tuple[Path, ...]:
 def _triple(spec: str, network: Any, name: str, default: Triple) -> Triple:
     """An attribute that must be three numbers, or its default."""
     value = getattr(network, name, default)
+    # Unpacking checks that there are three; the attribute may also be a tensor or an array.
     try:
         red, green, blue = (float(v) for v in value)
     except (TypeError, ValueError) as error:

@@ -24,6 +24,7 @@ class Normalisation:
     std: Triple | None = None
 
     def __post_init__(self) -> None:
+        # Presets and scripts may give any sequence; only the command line counts the numbers.
         for flag, values in (("--mean", self.mean), ("--std", self.std)):
             if values is not None and len(values) != 3:
                 raise InputError(

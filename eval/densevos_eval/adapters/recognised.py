@@ -48,14 +48,18 @@ def from_content(content: Any, path: Path, of: str | None = None) -> Backbone | 
     if suggestion is None:
         return None
 
+    # The suggestion is LIBRARY:NAME:FILE.
     library, name = suggestion.spec.split(":")[:2]
     return LIBRARIES[library](name, str(path), of)
 
 
 def _names(content: Any) -> list[str]:
     """Names of the weights in a file, which may be a training checkpoint of ours."""
-    learner = content.get("learner") if isinstance(content, dict) else None
+    # A checkpoint holds the weights in an entry of its own.
+    if isinstance(content, dict):
+        content = content.get("learner") or content
+
     try:
-        return list(weights_in(learner or content))
+        return list(weights_in(content))
     except UnreadableError:
         return []

@@ -47,12 +47,14 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
     snapshot = read_snapshot(path)
     weights = _unwrapped(snapshot)
 
+    # Snapshots of the published methods.
     for mark, from_weights in KINDS.values():
         prefix = _prefix(weights, mark)
         if prefix is not None:
             _check_single(path, of)
             return from_weights(below(weights, prefix), path)
 
+    # Other files of a usual network.
     network = from_content(snapshot, path, of)
     if network is not None:
         return network
@@ -67,11 +69,15 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
 
 def _unwrapped(snapshot: Any) -> dict[str, Tensor]:
     """The weights of a snapshot, without what is stored beside them."""
-    entries = snapshot if isinstance(snapshot, dict) else {}
+    if not isinstance(snapshot, dict):
+        return {}
+
+    entries = snapshot
     for wrapper in ("model", "state_dict"):
         if isinstance(entries.get(wrapper), dict):
             entries = entries[wrapper]
 
+    # Distributed training puts "module." before all names.
     weights = {}
     for name, value in entries.items():
         if isinstance(value, Tensor):

@@ -63,6 +63,7 @@ def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
             f"not {spec}"
         )
 
+    # Names go before files: a file called default is ./default.
     if spec == DEFAULT:
         return own.shipped()
     if colon and kind in NAMED:
@@ -73,8 +74,11 @@ def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
     if path.is_dir():
         path = _in_run(path)
     if path.exists():
-        read = own.from_file if path.suffix == ".safetensors" else snapshots.from_file
-        return read(path, weights_of)
+        # densevos writes .safetensors only.
+        if path.suffix == ".safetensors":
+            return own.from_file(path, weights_of)
+
+        return snapshots.from_file(path, weights_of)
 
     if is_outside(spec):
         return function.load(kind, remainder)

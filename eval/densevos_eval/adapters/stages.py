@@ -46,6 +46,7 @@ def released_resnet(
     unused = tuple(f"layer{stage[-1]}." for stage in LAYERS if stage > last)
     state = {key: _flat(tensor) for key, tensor in weights.items() if not key.startswith(unused)}
 
+    # Only bottleneck blocks have a third convolution.
     architecture = "resnet50" if "layer1.0.conv3.weight" in state else "resnet18"
     network = DenseStages(untrained(architecture), dilated=False, last=last)
     try:

@@ -62,6 +62,7 @@ def suggested(content: Any, path: Path) -> Suggestion | None:
     except UnreadableError:
         return None
 
+    # The patch embedding marks a vision transformer, a BatchNorm of layer1 a ResNet.
     transformer = _below_mark(weights, "patch_embed.proj.weight")
     if transformer:
         name = _transformer(transformer)
@@ -130,13 +131,16 @@ def _transformer(weights: Mapping[str, Tensor]) -> str | None:
     scaled = any(name.endswith("ls1.gamma") for name in weights)
     gated = any(name.endswith("mlp.w3.weight") for name in weights)
 
+    # DINOv3 has register tokens under this name, or rotary positions.
     if "storage_tokens" in weights or "rope_embed.periods" in weights:
         plus = "_plus" if gated and size in ("small", "huge") else ""
         biased = "_qkvb" if has_query_bias(weights) else ""
         return f"vit_{size}{plus}_patch{side}_dinov3{biased}"
 
     if scaled:
-        registers = "reg4_" if "register_tokens" in weights or "reg_token" in weights else ""
+        # DINOv2's own files call them register_tokens, those of timm reg_token.
+        has_registers = "register_tokens" in weights or "reg_token" in weights
+        registers = "reg4_" if has_registers else ""
         return f"vit_{size}_patch{side}_{registers}dinov2"
 
     return f"vit_{size}_patch{side}_224"

@@ -155,7 +155,7 @@ def _failed(
         )
 
     return InputError(
-        f"--encoder {spec}: weights cannot be downloaded ({shortened(error)}); download them "
+        f"--encoder {spec}: weights cannot be fetched ({shortened(error)}); download them "
         f"elsewhere and give timm:{name}:FILE.pth, or timm:{name}:none for an untrained model"
     )
 

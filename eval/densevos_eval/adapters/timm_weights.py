@@ -43,6 +43,7 @@ def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
     except UnreadableError as error:
         raise refusal(file, error) from error
 
+    # A prefix may be before all names of the network, which `below` takes away.
     for prefix in PREFIXES:
         state = below(state, prefix) or state
 
@@ -52,7 +53,7 @@ def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
     # The classifier and parts beside the encoder are left out.
     config = timm.get_pretrained_cfg(name)
     classifier = getattr(config, "classifier", None) or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    heads = [classifier] if isinstance(classifier, str) else classifier  # one name or several
     unused = UNUSED + tuple(f"{head}." for head in heads)
     state = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
     overlay = {"state_dict": state, "num_classes": 0, "label_offset": 0}

@@ -32,7 +32,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         of: Which of several networks in the file to take.
 
     Raises:
-        InputError: A name is unknown, or weights cannot be downloaded or do not fit.
+        InputError: A name is unknown, or weights cannot be fetched or do not fit.
     """
     spec = f"torchvision:{name}" + (f":{weights}" if weights else "")
     if name not in NAMES:
@@ -43,8 +43,11 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
 
     network = untrained(name)
     mean, std = MEAN, STD
-    file = Path(weights) if weights and is_file(weights) else None
+    file = None
+    if weights and is_file(weights):
+        file = Path(weights)
 
+    # Weights from a file, those that torchvision publishes, or random ones (none).
     if file:
         _fill(network, read_weights(file, of), file, name)
     elif weights != "none":
@@ -52,6 +55,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         mean, std = _normalisation(published)
         _fill(network, _downloaded(published, name, spec), Path(spec), name)
 
+    # These networks were trained with strides, so dilation must keep the meaning of their filters.
     dense = DenseStages(network, dilated=True)
     return Backbone(
         kind="torchvision",
@@ -85,7 +89,7 @@ def _downloaded(published: Weights, name: str, spec: str) -> dict[str, Tensor]:
         return dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"--encoder {spec}: weights cannot be downloaded from {published.url} "
+            f"--encoder {spec}: weights cannot be fetched from {published.url} "
             f"({shortened(error)}); download them elsewhere and give torchvision:{name}:FILE.pth, "
             "or random:resnet18 for an untrained network"
         ) from error

@@ -106,6 +106,7 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     Raises:
         InputError: There is no ResNet, or more than one.
     """
+    # Every ResNet has this weight exactly once, so what is before it is the prefix of a network.
     mark = "layer1.0.bn1.weight"
     renamed = torchvision_names(weights)
     prefixes = [name.removesuffix(mark) for name in renamed if name.endswith(mark)]

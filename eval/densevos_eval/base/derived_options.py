@@ -20,6 +20,7 @@ def optional(config: type, *, prefix: str = "", presets: Mapping[str, Any] | Non
         presets: Configurations by name. The help of each option lists their values.
     """
     types: dict[str, Any] = get_type_hints(config)
+    # None means that the user did not give the option.
     options = []
     for name in _names(config):
         options.append((prefix + name, types[name] | None, field(default=None)))
@@ -69,6 +70,7 @@ def given(options: Any, config: type, *, prefix: str = "") -> dict[str, Any]:
 
 def descriptions(config: type) -> dict[str, str]:
     """The strings below the fields of a dataclass, by field. They are read from its source."""
+    # Python keeps no docstrings of fields, so they are taken from the syntax tree.
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
     assert isinstance(definition, ast.ClassDef)
 
@@ -88,6 +90,7 @@ def _values(name: str, presets: Mapping[str, Any]) -> str:
 
     If all presets agree, it is ` (default: 20)`. If all leave it out, it is empty.
     """
+    # Presets with the same value share an entry.
     by_value: dict[str, list[str]] = {}
     for preset, config in presets.items():
         by_value.setdefault(f"{getattr(config, name)}", []).append(preset)

@@ -25,6 +25,7 @@ def chosen(device: torch.device | str) -> torch.device:
     if device == "auto":
         device = preferred_device()
 
+    # Only an allocation shows whether a device works. It also turns cuda into cuda:0.
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -71,6 +72,7 @@ def arithmetic(*, tf32: bool = False) -> Iterator[None]:
     Args:
         tf32: Round the inputs of float32 products and convolutions to TF32, which is faster.
     """
+    # These settings are global, so they are restored at the end.
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     products_before = products.allow_tf32
     convolutions_before = convolutions.allow_tf32

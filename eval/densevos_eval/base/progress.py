@@ -26,6 +26,7 @@ class FrameRate(ProgressColumn):
     """A column with the frames per second, measured over the last frames."""
 
     def render(self, task: Task) -> Text:
+        """The text of the column for a task."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} frames/s")
 
@@ -55,8 +56,13 @@ def frame_progress(
         FrameRate(),
         TimeRemainingColumn(),
     )
-    terminal = console.is_terminal
-    with Progress(*columns, console=console) if terminal else _lines("frames", header) as bar:
+    display: Progress
+    if console.is_terminal:
+        display = Progress(*columns, console=console)
+    else:
+        display = _lines("frames", header)
+
+    with display as bar:
         task = bar.add_task(title, total=total)
         yield lambda title: bar.update(task, advance=1, description=title)
 
@@ -102,6 +108,7 @@ def run_header(
     >>> run_header("propagate", 2, 80, settings, "into out")
     'propagate: 2 sequences, 80 frames, into out; encoder mine, context 20'
     """
+    # Texts of the group `propagation` would make the line too long.
     listed = dict(settings)
     for name, value in settings.get("propagation", {}).items():
         if not isinstance(value, str):
@@ -120,4 +127,5 @@ def _plain(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lines(unit: str, header: str) -> LineProgress:
+    """Progress for a log file. Commands print their own last line, so tasks have none."""
     return LineProgress(unit=unit, ends=False, quiet=QUIET_SECONDS, rate=True, header=header)

@@ -18,6 +18,7 @@ def parse_size(text: str, flag: str) -> Size:
     Raises:
         InputError: The text is no size.
     """
+    # No size starts with 0, and a side of more than 5 digits is a mistake.
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
     if not match:
         raise InputError(f"{flag} {text}: must be HEIGHTxWIDTH in pixels, such as 480x880")

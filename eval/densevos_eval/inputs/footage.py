@@ -98,6 +98,7 @@ class Videos(Footage):
 
             return [own_video(self.video, self.mask, start=self.start, end=self.end)]
 
+        # A benchmark has its own masks.
         if self.of_benchmark and not self.mask:
             if not self.protocol().first_mask_given:
                 raise InputError(
@@ -133,6 +134,7 @@ class Unlabelled(Footage):
                 benchmark cannot be scored without given masks.
         """
         if self.of_benchmark and self.dataset:
+            # Scores of other benchmarks depend on which objects a first annotation names.
             if not find_protocol(self.dataset).foreground:
                 choices = [name for name, protocol in PROTOCOLS.items() if protocol.foreground]
                 raise InputError(

@@ -56,5 +56,6 @@ def load_sequences(
             "load_sequences: mask, start and end are for video, not for a dataset; leave them out"
         )
 
+    # The options check the dataset and its root.
     root = Path(root) if root is not None else None
     return BenchmarkOptions(dataset=dataset, root=root, split=split, sequences=tuple(names)).load()

@@ -79,6 +79,7 @@ def recall(
         span: The frames that the propagator takes.
         until: The next frame.
     """
+    # Frames that are not needed are counted, so the others have the same slots as in that run.
     reader = sequence.frames()
     for index in range(span.start, until):
         if index not in frames:
@@ -97,6 +98,7 @@ def copy_files(folder: Path, into: Path, frames: Collection[str]) -> None:
         into: The folder to copy to.
         frames: Names of the frames.
     """
+    # All files of a frame are called by its name, with different endings and in different folders.
     names = set(frames)
     for file in folder.rglob("*"):
         if file.is_file() and file.stem in names:

@@ -55,6 +55,7 @@ def _vote_of_block(
     own = cells[first : first + len(queries), None]
     near = is_near(own, cells, width, config.radius, config.window)
 
+    # One frame at a time, so that memory does not grow with the context.
     total = queries.new_zeros(labels.shape[1], len(queries))
     for keys, frame_labels in zip(frames, labels, strict=True):
         scores = (queries @ keys.T / config.temperature).masked_fill_(~near, -torch.inf)

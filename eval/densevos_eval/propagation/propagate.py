@@ -53,6 +53,7 @@ class Propagation:
         probabilities: Write soft masks too, as SEQUENCE/probabilities/ID/FRAME.png.
     """
 
+    # Class variables that every `MaskWriter` has, see there.
     record: ClassVar[str] = FILE
     memory_hint: ClassVar[str] = "work at a smaller size or --context"
     inputs: ClassVar[Sequence[Path]] = ()
@@ -87,6 +88,7 @@ class Propagation:
         return cls(encoder=network, config=setup.propagation, masks=setup.masks, **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
+        """All that decides what the masks are; see `MaskWriter`."""
         encoder = self.encoder
         facts = {
             "encoder": encoder.name,
@@ -110,6 +112,7 @@ class Propagation:
         return {"": facts}
 
     def refusal(self, sequence: VideoSequence) -> InputError | None:
+        """Why a sequence cannot be propagated: nothing is given, or its files are broken."""
         try:
             if sequence.joints:
                 check_joints(sequence)
@@ -124,9 +127,20 @@ class Propagation:
         return None
 
     def steps(self, sequence: VideoSequence) -> int:
+        """Number of frames of a sequence, for the progress."""
         return len(sequence.frame_names)
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
+        """Write the masks, or the joints, of all frames of a sequence.
+
+        Args:
+            sequence: The sequence.
+            folders: The one folder to write to.
+            on_step: Called with the name of the sequence after each frame.
+
+        Raises:
+            InputError: A file of the sequence cannot be used.
+        """
         (folder,) = folders
         encoder = for_sequence(self.encoder, sequence)
         if sequence.joints:
@@ -164,6 +178,7 @@ class Propagation:
         reached = affected(earlier.given, given_fingerprints(sequence), frames)
         kept = sequence.frame_names[: reached.start] if reached else sequence.frame_names
 
+        # Later masks change only frames on the way forward, which is the first span.
         forward = plan(given, frames)[0]
         recalled = recalled_frames(forward, len(kept), given, self.config.context)
         propagator = Propagator(
@@ -232,6 +247,7 @@ class Propagation:
             warnings.warn(DOUBTFUL, stacklevel=2)
 
     def summary(self, out: Path) -> list[str]:
+        """No lines: propagation has nothing to add at the end of a run."""
         return []
 
 

@@ -24,6 +24,7 @@ def write_soft_masks(
     for id, probability in probabilities:
         path = folder / str(id) / f"{frame}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # OpenCV takes (width, height).
         if probability.shape != size:
             probability = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
 
