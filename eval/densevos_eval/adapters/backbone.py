@@ -194,8 +194,9 @@ def needs_whole_cells(
 
 def _hint(module: nn.Module | None, device: torch.device) -> str:
     """What to do about a network that fails."""
-    types: set[str] = set()
-    for parameter in module.parameters() if module else ():
+    types = set()
+    parameters = list(module.parameters()) if module else []
+    for parameter in parameters:
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             types.add(short_name(parameter.dtype))
 

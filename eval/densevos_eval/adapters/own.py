@@ -35,7 +35,7 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
     Raises:
         InputError: The file cannot be read, or its network is not recognised.
     """
-    # The card beside the file names its format. Only files of this project have one.
+    # The card in the file names its format. Only files of this project have one.
     format = format_of(path, "encoder")
     if format is None:
         foreign = from_content(read_snapshot(path), path, of)

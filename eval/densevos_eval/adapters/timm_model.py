@@ -43,7 +43,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         hint = f"; similar are {', '.join(similar)}" if similar else ""
         raise InputError(f"--encoder {spec}: timm knows no such model{hint}")
 
-    file = None
+    file: Path | None = None
     options: dict[str, Any] = {"pretrained": weights != "none"}
     if weights and weights != "none":
         file = Path(weights)

@@ -43,7 +43,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
 
     network = untrained(name)
     mean, std = MEAN, STD
-    file = None
+    file: Path | None = None
     if weights and is_file(weights):
         file = Path(weights)
 

@@ -62,9 +62,8 @@ def propagate_joints(
         if index == 0:
             # Each map is the soft mask of an object: id 0 is the background, id 1 the first joint.
             maps = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)
-            given = {}
-            for id, channel in enumerate(maps):
-                given[id] = to_device(channel.astype(np.float32), features.device)
+            channels = [to_device(channel.astype(np.float32), features.device) for channel in maps]
+            given = dict(enumerate(channels))
 
         soft = labels.step(features, given)[1:].float().cpu().numpy()
         yield first if index == 0 else _read_out(soft, sizes, masks)

@@ -32,7 +32,7 @@ POOL = 16
 """Number of scores that the first step of `top` represents by their maximum."""
 
 KEPT = 32
-"""Number of candidates that a first pass in bfloat16 keeps, if the top k needs no more."""
+"""Least number of candidates to keep if rounding or ties may change which are the best k."""
 
 ROOM = 2**29
 """Bytes that the tiles that are compared at once may take."""
@@ -275,6 +275,7 @@ def tiles_of(
 
     near = is_near(queries[:, :, None], reach[:, None], size[1], radius, window)
     penalty = torch.where(near, 0.0, -torch.inf).to(dtype)
+
     # With an unlimited radius, full penalties would fill the memory.
     if near.all():
         penalty = penalty[:1, :1, :1]
