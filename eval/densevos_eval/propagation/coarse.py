@@ -11,7 +11,10 @@ from torch.nn import functional as F
 from densevos.base.devices import multiplies_bf16
 
 MULTIPLE = 8
-"""Columns are padded to a multiple of this: products on a GPU are fastest with rows of 16 bytes."""
+"""Columns are padded to a multiple of this number.
+
+Products on a GPU are fastest if rows are multiples of 16 bytes.
+"""
 
 SHIFTS = 4
 """Number of columns that add the origin again, see `Centred.keys`."""
@@ -68,17 +71,17 @@ class Centred:
     def tolerance(self, exact: Tensor, kth: Tensor) -> Tensor:
         """Largest error of a product of a query with a candidate near the top k.
 
+        Rounding errors e(q), e(k) relative to the lengths of q and k, both measured from the
+        origin, change a product by at most |q||k|(e(q) + e(k) + e(q)e(k)). A candidate that is at
+        least as good as the k-th is within distance sqrt(-2 (kth - error)) of q, so its length is
+        bounded too.
+
         Args:
             exact: Unit features [m,C] of the queries.
             kth: [m] the k-th best similarity - 1, or less.
 
         Returns:
             How far a product may be from similarity - 1, [m].
-
-        Rounding errors e(q), e(k) relative to the lengths of q and k, both measured from the
-        origin, change a product by at most |q||k|(e(q) + e(k) + e(q)e(k)). A candidate that is at
-        least as good as the k-th is within distance sqrt(-2 (kth - error)) of q, so its length is
-        bounded too.
         """
         resolution = torch.finfo(self.dtype).eps
         length = (exact - self.origin).norm(dim=1)
