@@ -28,25 +28,25 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     """
     # The classifier of the backbone is not used.
     trained = below(weights, "fast_net.backbone.")
-    trunk = {name: tensor for name, tensor in trained.items() if not name.startswith("fc.")}
+    backbone = {name: tensor for name, tensor in trained.items() if not name.startswith("fc.")}
     head = below(weights, "fast_net.emb_q.")
-    if not trunk or "conv2.weight" not in head:
+    if not backbone or "conv2.weight" not in head:
         raise InputError(
             f"{path}: holds no fast_net.backbone and fast_net.emb_q; give a whole DUL snapshot"
         )
 
     # The weights tell the configuration: only bottleneck blocks have a third convolution.
     config = EncoderConfig(
-        architecture="resnet50" if "layer1.0.conv3.weight" in trunk else "resnet18",
+        architecture="resnet50" if "layer1.0.conv3.weight" in backbone else "resnet18",
         key_channels=len(head["conv2.weight"]),
     )
     encoder = DenseEncoder(config)
 
     try:
-        encoder.trunk.load_state_dict(trunk)
+        encoder.trunk.load_state_dict(backbone)
         encoder.head.load_state_dict(head)
     except RuntimeError as error:
-        in_backbone = differences(trunk, encoder.trunk.state_dict())
+        in_backbone = differences(backbone, encoder.trunk.state_dict())
         in_head = differences(head, encoder.head.state_dict())
         reason = in_backbone or in_head or shortened(error)
         raise InputError(
