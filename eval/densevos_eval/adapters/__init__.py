@@ -1,3 +1,1 @@
-"""One file for each kind of encoder; each hands over a `Backbone`. `encoder.py` is the front
-door.
-"""
+"""One file for each kind of encoder, which returns a `Backbone`. Start with `encoder.py`."""

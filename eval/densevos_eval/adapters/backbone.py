@@ -1,4 +1,6 @@
-"""What every adapter hands over: a network, the layers it offers and what it expects of a frame."""
+"""What every adapter returns: a network, its layers and what it expects of a frame."""
+
+# Shapes: B batch, H x W pixels of a frame, C channels of a feature, h x w cells of the feature map.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,25 +18,38 @@ from densevos_eval.base.devices import arithmetic
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
-PROBE = (224, 448)  # Whole cells at the strides 4, 7, 8, 14, 16, 28 and 32.
-ODD_PROBE = (219, 437)  # Parts of cells at all of them.
+PROBE = (224, 448)
+"""[H,W] of a frame with whole cells at the strides 4, 7, 8, 14, 16, 28 and 32."""
+
+ODD_PROBE = (219, 437)
+"""[H,W] of a frame that ends inside a cell at each of these strides."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
     """A network on the CPU in eval mode, and how to use it.
 
-    features: frames [B,3,H,W] normalised by `mean` and `std`, and a layer -> [B,C,h,w].
-    new_memory: for a network that sees more than one frame, what makes the memory of one video;
-    `features` takes each frame for the first one of a video then. sees: what it sees, in words.
-    every: its features are new every so many frames.
-    positions: `features` by how position embeddings are interpolated, where there is a choice.
-    strides: pixels per cell of each layer, None where it has to be measured; `default` is one of
-    the layers. module: holds the parameters, None where there are none to be moved or counted.
-    fixed: the network says itself what it wants of frames, so no protocol may prefer another mean
-    or std. colour: what frames are turned into before they are normalised.
-    padded: frames must be padded to whole cells; None where that has to be measured.
-    files: what was read; card: what the file says of its training.
+    Args:
+        kind: What the network is or where it comes from, in words.
+        architecture: Name of the network.
+        features: Frames [B,3,H,W], normalised by `mean` and `std`, and a layer -> [B,C,h,w].
+        strides: Pixels per cell of each layer; None if the stride has to be measured.
+        default: The layer that is compared if no other is named.
+        positions: Functions like `features`, by the way in which they interpolate position
+            embeddings; empty if there is no choice.
+        new_memory: Makes the memory of one video, for a network that sees more than one frame. Its
+            `features` treats each frame as the first one of a video.
+        sees: Which frames it sees, in words.
+        every: Its features are new only once in so many frames.
+        module: Holds the parameters; None if there are none to be moved or counted.
+        mean: Mean of R, G and B in 0 to 1.
+        std: Standard deviation of R, G and B in 0 to 1.
+        fixed: The network itself names its mean and std, so no protocol may prefer others.
+        colour: Colours that frames are converted to before they are normalised.
+        memory_format: Order in memory in which the network is fastest.
+        padded: Whether frames must be padded to whole cells; None if that has to be measured.
+        files: Files that were read.
+        card: What the file says of its training.
     """
 
     kind: str
@@ -66,10 +81,20 @@ def encoded(
     precision: Precision,
     module: nn.Module | None = None,
 ) -> Tensor:
-    """Features [B,C,h,w] that a network makes of normalised frames [B,3,H,W]; `module` holds its
-    parameters.
+    """Call a network and check what it returns.
 
-    Raises InputError, which names the cause, where it fails or returns anything else.
+    Args:
+        network: Any network, which may be a user's own.
+        frames: Normalised frames [B,3,H,W].
+        name: Name of the encoder, for messages.
+        precision: Arithmetic of the network.
+        module: The module that holds its parameters, for messages.
+
+    Returns:
+        Features [B,C,h,w].
+
+    Raises:
+        InputError: The network fails or returns anything else. The message names the cause.
     """
     batch, _, height, width = frames.shape
     try:
@@ -77,28 +102,24 @@ def encoded(
         with arithmetic(tf32=precision == "tf32"), autocast:
             features = network(frames)
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
+        # These have a message of their own; the caller knows what to do about a lack of memory.
         raise
-    except Exception as error:  # networks of others raise whatever they like
+    except Exception as error:  # a user's network may raise any type of error
         raise InputError(
-            f"--encoder {name}: fails on a frame of {height}x{width} pixels ({type(error).__name__}: "
-            f"{shortened(error)}); {_hint(module, frames.device)}"
+            f"--encoder {name}: fails on a frame of {height}x{width} pixels "
+            f"({type(error).__name__}: {shortened(error)}); {_hint(module, frames.device)}"
         ) from error
 
-    if (
-        not isinstance(features, Tensor)
-        or features.ndim != 4
-        or len(features) != batch
-        or not features.numel()
-    ):
-        shape = (
-            list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
-        )
-        raise InputError(
-            f"--encoder {name}: returns {shape} for frames [{batch},3,{height},{width}]; "
-            f"it must return features [{batch},C,h,w]{_form_hint(features)}"
-        )
+    # A network of one's own may return anything, in spite of its type here.
+    is_tensor = isinstance(features, Tensor)
+    if is_tensor and features.ndim == 4 and len(features) == batch and features.numel():
+        return features
 
-    return features
+    returned = list(features.shape) if is_tensor else f"a {type(features).__name__}"
+    raise InputError(
+        f"--encoder {name}: returns {returned} for frames [{batch},3,{height},{width}]; "
+        f"it must return features [{batch},C,h,w]{_form_hint(features)}"
+    )
 
 
 @torch.inference_mode()
@@ -110,18 +131,30 @@ def measured_stride(
     precision: Precision,
     module: nn.Module | None = None,
 ) -> int:
-    """Pixels per cell of a network, by what it makes of one frame of 224x448 pixels.
+    """Measure the stride of a network with one frame of 224x448 pixels.
 
-    Raises InputError where it cannot take such a frame or does not return square whole cells.
+    Args:
+        network: Normalised frames [B,3,H,W] -> features [B,C,h,w].
+        device: Where it computes.
+        name: Name of the encoder, for messages.
+        precision: Arithmetic of the network.
+        module: The module that holds its parameters, for messages.
+
+    Returns:
+        Pixels per cell.
+
+    Raises:
+        InputError: The network cannot take such a frame, or its cells are no squares of whole
+            pixels.
     """
     frames = torch.zeros(1, 3, *PROBE, device=device)
     features = encoded(network, frames, name=name, precision=precision, module=module)
-    stride, rest = divmod(PROBE[0], features.shape[2])
+    stride, remainder = divmod(PROBE[0], features.shape[2])
 
-    if rest or features.shape[3] * stride != PROBE[1]:
+    if remainder or features.shape[3] * stride != PROBE[1]:
         raise InputError(
-            f"--encoder {name}: returns {list(features.shape)} for a frame of {PROBE[0]}x{PROBE[1]} pixels; "
-            "its cells must be squares of whole pixels"
+            f"--encoder {name}: returns {list(features.shape)} for a frame of "
+            f"{PROBE[0]}x{PROBE[1]} pixels; its cells must be squares of whole pixels"
         )
 
     return stride
@@ -137,10 +170,18 @@ def needs_whole_cells(
     precision: Precision,
     module: nn.Module | None = None,
 ) -> bool:
-    """Whether frames must be padded to multiples of `stride`: networks of patches refuse others or
-    cut them off.
+    """Whether frames must be padded to multiples of `stride`.
 
-    A network of convolutions that pad makes ceil(side / stride) cells of any side.
+    A network of convolutions that pad makes ceil(side / stride) cells of any side. A network of
+    patches fails on a side that is no multiple of its stride, or cuts it off.
+
+    Args:
+        network: Normalised frames [B,3,H,W] -> features [B,C,h,w].
+        device: Where it computes.
+        stride: Pixels per cell.
+        name: Name of the encoder, for messages.
+        precision: Arithmetic of the network.
+        module: The module that holds its parameters, for messages.
     """
     frames = torch.zeros(1, 3, *ODD_PROBE, device=device)
     try:
@@ -153,10 +194,15 @@ def needs_whole_cells(
 
 def _hint(module: nn.Module | None, device: torch.device) -> str:
     """What to do about a network that fails."""
-    types = {p.dtype for p in module.parameters() if p.is_floating_point()} if module else set()
-    other = ", ".join(sorted(short_name(dtype) for dtype in types - {torch.float32}))
-    if other:
-        return f"its weights are {other} and frames are float32, so return it as network.float()"
+    types = set()
+    parameters = list(module.parameters()) if module else []
+    for parameter in parameters:
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            types.add(short_name(parameter.dtype))
+
+    if types:
+        others = ", ".join(sorted(types))
+        return f"its weights are {others} and frames are float32, so return it as network.float()"
 
     return f"give a network that takes float32 frames of any size on {device}"
 
@@ -164,20 +210,29 @@ def _hint(module: nn.Module | None, device: torch.device) -> str:
 def _form_hint(features: object) -> str:
     """What to do about features of a form that networks often have."""
     if isinstance(features, Tensor):
-        tokens = "; of tokens [B,N,C] leave out the class token, then tokens.mT.unflatten(2, (H // patch, W // patch))"
-        return tokens if features.ndim == 3 else ""
+        if features.ndim != 3:
+            return ""
+
+        return (
+            "; of tokens [B,N,C] leave out the class token, then "
+            "tokens.mT.unflatten(2, (H // patch, W // patch))"
+        )
 
     if isinstance(features, Mapping):
         return f"; pick one of {', '.join(map(str, list(features)[:5]))}"
 
-    return "; pick one of them" if isinstance(features, list | tuple) else ""
+    if isinstance(features, list | tuple):
+        return "; pick one of them"
+
+    return ""
 
 
 def short_name(dtype: torch.dtype) -> str:
-    """float16, not torch.float16."""
+    """The name of a type without its module: float16, not torch.float16."""
     return str(dtype).removeprefix("torch.")
 
 
 def shortened(error: Exception) -> str:
-    """What an error says, short enough for a message of one line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
+    """The text of an error, short enough for a message of one line."""
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:160]

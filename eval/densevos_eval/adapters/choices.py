@@ -1,16 +1,15 @@
-"""What may be chosen of how an encoder is run; without torch."""
+"""Choices of how an encoder is run. This module does not load torch."""
 
 from typing import Literal
 
 Positions = Literal["timm", "dino"]
-"""How a vision transformer's position embeddings are interpolated: as timm, or as the program of
-DINO does.
-"""
+"""How a vision transformer's position embeddings are interpolated: like timm, or like DINO."""
 
 Between = Literal["repeat", "interpolate"]
-"""Features of frames between two that are encoded: those of the one before, or a mean weighted by
-the distances.
+"""Features of frames between two encoded ones: those of the one before, or a mean of both.
+
+The mean is weighted by the distances to them.
 """
 
 DEFAULT = "default"
-"""The encoder that comes with the package, as --encoder names it."""
+"""Name of the encoder that comes with the package, for --encoder."""

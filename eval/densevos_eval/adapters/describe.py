@@ -1,4 +1,4 @@
-"""What an encoder is, in facts to print."""
+"""Facts about an encoder, to be printed."""
 
 import hashlib
 import json
@@ -10,46 +10,60 @@ from densevos_eval.adapters.backbone import PROBE
 from densevos_eval.adapters.encoder import Encoder
 
 FRAME = (480, 854)
+"""[H,W] of the frame whose number of cells is printed: a frame of DAVIS at 480p."""
 
 
 def facts(encoder: Encoder) -> dict[str, str]:
-    """Title and text of each fact, in the order to be read: kind, architecture, layer, stride,
-    file, training ...
+    """Facts about an encoder, such as its kind, layer, stride and file.
+
+    Args:
+        encoder: What `load_encoder` returned.
+
+    Returns:
+        The text of each fact by its title, in the order in which they are read.
     """
     source = encoder.source
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
     cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
     colour = "RGB" if encoder.frames.colour == "rgb" else "lightness"
-    told = {"encoder": encoder.name}
-    if source:
-        told |= {"kind": source.kind, "architecture": source.architecture}
-    if source and source.module is not None:
-        told["parameters"] = f"{sum(p.numel() for p in source.module.parameters()):,}"
 
-    told |= {
-        "layer": f"{encoder.layer} (of {', '.join(source.strides)})" if source else encoder.layer,
+    # What the network is.
+    texts = {"encoder": encoder.name}
+    if source:
+        texts |= {"kind": source.kind, "architecture": source.architecture}
+    if source and source.module is not None:
+        texts["parameters"] = f"{sum(p.numel() for p in source.module.parameters()):,}"
+
+    # What it makes of a frame.
+    layers = f" (of {', '.join(source.strides)})" if source else ""
+    mean, std = _numbers(encoder.mean), _numbers(encoder.std)
+    texts |= {
+        "layer": encoder.layer + layers,
         "channels": str(channels),
         "stride": f"{encoder.stride} pixels",
-        "normalisation": f"mean {_numbers(encoder.mean)}, std {_numbers(encoder.std)} of {colour} in 0 to 1",
+        "normalisation": f"mean {mean}, std {std} of {colour} in 0 to 1",
         f"features of {FRAME[0]}x{FRAME[1]}": "x".join(map(str, (channels, *cells))),
     }
     if source and encoder.positions:
-        told["positions"] = f"{encoder.positions} (of {', '.join(source.positions)})"
+        texts["positions"] = f"{encoder.positions} (of {', '.join(source.positions)})"
     if source and source.new_memory is not None:
-        told["sees"] = source.sees
+        texts["sees"] = source.sees
     if encoder.every > 1:
         between = {"repeat": "repeated", "interpolate": "interpolated"}[encoder.between]
-        told["encoded"] = f"every {encoder.every} frames; between them features are {between}"
+        texts["encoded"] = f"every {encoder.every} frames; between them features are {between}"
 
-    for path in source.files if source else ():
-        told |= {"file": str(path), "sha256": sha256(path)}
-
+    # Where it comes from.
     if source:
-        told |= {title: _text(fact) for title, fact in source.card.get("about", {}).items()}
-    if source and source.card.get("training"):
-        told["training"] = json.dumps(source.card["training"], indent=2)
+        for path in source.files:
+            texts |= {"file": str(path), "sha256": sha256(path)}
 
-    return told
+        for title, fact in source.card.get("about", {}).items():
+            texts[title] = _text(fact)
+
+        if source.card.get("training"):
+            texts["training"] = json.dumps(source.card["training"], indent=2)
+
+    return texts
 
 
 def sha256(path: Path) -> str:
@@ -59,8 +73,11 @@ def sha256(path: Path) -> str:
 
 
 def _text(fact: str | list[str]) -> str:
-    """A text as it is; several below one another."""
-    return fact if isinstance(fact, str) else "".join(f"\n    {text}" for text in fact)
+    """A text as it is, or several texts in lines of their own."""
+    if isinstance(fact, str):
+        return fact
+
+    return "".join(f"\n    {text}" for text in fact)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

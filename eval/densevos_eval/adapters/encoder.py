@@ -1,6 +1,7 @@
-"""Encoders as the evaluator knows them: RGB frames in, dense features out, whatever network is
-inside.
-"""
+"""Encoders: RGB frames in, dense features out, whatever network computes them."""
+
+# Shapes: B batch, T frames, H x W pixels of a frame, C channels of a feature, h x w cells of the
+# feature map.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -48,24 +49,34 @@ from densevos_eval.base.sizes import Size
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Frames [B,3,H,W] RGB -> features [B,C,ceil(H/stride),ceil(W/stride)] float32, on the
-    encoder's device.
+    """Frames [B,3,H,W] RGB -> features [B,C,ceil(H/stride),ceil(W/stride)] float32.
 
-    `encoder(frames)` takes a tensor of floats in 0 to 1 or of uint8 in 0 to 255, of any size:
-    frames that a network of patches cannot take are padded with their edge pixels, as propagation
-    does it. `features` takes frames as arrays.
+    `encoder(frames)` takes a tensor of floats in 0 to 1 or of uint8 in 0 to 255, of any size. A
+    frame that a network of patches cannot take is padded with its edge pixels, as in propagation.
+    Features are on the encoder's device. `features` and `of_frame` take arrays.
 
-    network: the same without normalisation of input and output; mean and std are what it wants of
-    the input. padded: H and W must be multiples of `stride`, so `of_frame` pads frames to whole
-    cells. scale, frames: how `of_frame` resizes frames: as `frames` says, then by the factor
-    `scale`. unit: features of every cell have length 1.
-    checks: features that are not finite raise InputError at once, for which a GPU makes the host
-    wait; where not,
-        whoever takes them must check them.
-    positions: how position embeddings are interpolated, None where there is no choice.
-    new_memory: for a network that sees more than one frame, what makes the memory of one video, see
-    `stream`. every, between: which frames of a video are encoded, and what the others get, see
-    `Stream`. source: where the network comes from, None where it was made by hand.
+    Args:
+        name: Name of the encoder, for messages.
+        layer: Layer of the network whose features are returned.
+        stride: Width and height of a cell in pixels.
+        network: Normalised frames [B,3,H,W] -> features [B,C,h,w].
+        device: Where the network computes.
+        mean: Mean of R, G and B that is subtracted from frames in 0 to 1.
+        std: Standard deviation by which frames are divided then.
+        memory_format: Order of the frames in memory.
+        precision: Arithmetic of the network.
+        scale: Factor by which `of_frame` resizes frames, after `frames` was applied.
+        frames: Size and colours of the frames that the network sees.
+        padded: Whether H and W must be multiples of `stride`.
+        unit: Whether features of every cell get length 1.
+        checks: Whether features that are not finite raise InputError at once, which makes the host
+            wait for a GPU. If not, the caller must check them.
+        positions: How position embeddings are interpolated; None if there is no choice.
+        new_memory: Makes the memory of one video, for a network that sees more than one frame; see
+            `stream`.
+        every: Only frames 0, every, 2 * every, ... of a video are encoded, see `Stream`.
+        between: What the frames between them get, see `Stream`.
+        source: Where the network comes from; None if it was made by hand.
     """
 
     name: str
@@ -89,15 +100,17 @@ class Encoder:
     source: Backbone | None = None
 
     def __repr__(self) -> str:
-        return f"Encoder({self.name!r}, layer={self.layer!r}, stride={self.stride}, device={str(self.device)!r})"
+        return (
+            f"Encoder({self.name!r}, layer={self.layer!r}, stride={self.stride}, "
+            f"device={str(self.device)!r})"
+        )
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
         frames = float_frames(frames, self.device)
         if self.padded:
-            frames = padded_frames(
-                frames, whole_cells((frames.shape[2], frames.shape[3]), self.stride)
-            )
+            size = whole_cells((frames.shape[2], frames.shape[3]), self.stride)
+            frames = padded_frames(frames, size)
 
         frames = self._normalised(frames).contiguous(memory_format=self.memory_format)
         features = encoded(
@@ -107,25 +120,29 @@ class Encoder:
             precision=self.precision,
             module=self.source.module if self.source else None,
         )
-        wanted = (-(-frames.shape[2] // self.stride), -(-frames.shape[3] // self.stride))
 
+        # A wrong stride would silently shift labels, so the number of cells is checked.
+        height, width = frames.shape[2:]
+        wanted = (-(-height // self.stride), -(-width // self.stride))
         if features.shape[2:] != wanted:
             raise InputError(
-                f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a frame of "
-                f"{frames.shape[2]}x{frames.shape[3]} pixels; at its stride of {self.stride} there must be "
+                f"--encoder {self.name}: gives {features.shape[2]}x{features.shape[3]} cells for a "
+                f"frame of {height}x{width} pixels; at its stride of {self.stride} there must be "
                 f"{wanted[0]}x{wanted[1]}"
             )
 
         if self.checks and not features.isfinite().all():
             raise self.not_finite(features.dtype)
 
-        return F.normalize(features.float(), dim=1) if self.unit else features.float()
+        # bfloat16 would be too coarse for similarities, so features become float32 in any case.
+        features = features.float()
+        return F.normalize(features, dim=1) if self.unit else features
 
     def not_finite(self, dtype: torch.dtype) -> InputError:
-        """What to raise for features of a type that are not finite."""
+        """The error for features that are not finite; `dtype` is their type."""
         return InputError(
-            f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or infinity, in "
-            f"{short_name(dtype)}); check its weights, or compute in float32"
+            f"--encoder {self.name}: gives features of a frame that are not finite numbers (NaN or "
+            f"infinity, in {short_name(dtype)}); check its weights, or compute in float32"
         )
 
     def _normalised(self, frames: Tensor) -> Tensor:
@@ -134,16 +151,13 @@ class Encoder:
 
     @cached_property
     def _mean_and_std(self) -> tuple[Tensor, Tensor]:
-        """Both [3,1,1] on the device, copied there once: each copy makes the host wait."""
-        mean, std = (
-            torch.tensor(values, device=self.device).view(3, 1, 1)
-            for values in (self.mean, self.std)
-        )
-
+        """Both [3,1,1] on the device. They are copied once, since a copy makes the host wait."""
+        mean = torch.tensor(self.mean, device=self.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=self.device).view(3, 1, 1)
         return mean, std
 
     def sizes(self, frame: Size) -> FrameSizes:
-        """The sizes on the way of a frame [H,W] = `frame` through `of_frame`."""
+        """The sizes that a frame of size [H,W] takes on its way through `of_frame`."""
         encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
         covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
         return FrameSizes(
@@ -151,8 +165,9 @@ class Encoder:
         )
 
     def stream(self) -> Stream:
-        """The features of one video, frame after frame; a network that sees more than one frame
-        remembers them.
+        """A stream that computes the features of one video, frame by frame.
+
+        A network that sees more than one frame gets a memory of this video only.
         """
         encoder, see_frame = self, _see_nothing
         if self.new_memory is not None:
@@ -166,15 +181,12 @@ class Encoder:
 
     @torch.inference_mode()
     def show(self, memory: Memory, frame: np.ndarray) -> None:
-        """Show a frame [H,W,3] uint8 RGB to a memory, as `of_frame` does, without the features."""
-        see(
-            memory,
-            self._normalised(self._prepared(frame)).contiguous(memory_format=self.memory_format),
-        )
+        """Show a frame [H,W,3] uint8 RGB to a memory without computing its features."""
+        frames = self._normalised(self._prepared(frame))
+        see(memory, frames.contiguous(memory_format=self.memory_format))
 
     def features(self, video: Path | str | Iterable[np.ndarray]) -> Tensor:
-        """Features [T,C,h,w] float32, on the CPU, of the frames of one video: those that
-        propagation compares.
+        """The features of all frames of a video, as propagation compares them.
 
         One second of 480p takes 160 MB at stride 8 with 256 channels. Take a long video frame by
         frame: `for features in encoder.stream().over(frames)`.
@@ -183,12 +195,18 @@ class Encoder:
             video: A video file, a folder of frames, an array [T,H,W,3] uint8 RGB of any size, or
                 any iterable of frames [H,W,3].
 
+        Returns:
+            Features [T,C,h,w] float32 on the CPU.
+
         Raises:
-            InputError: The video cannot be read, a frame has another shape or type, or there is
-                none.
+            InputError: The video cannot be read or has no frames, or a frame has another shape or
+                type.
         """
-        frames = iterate_frames(open_frames(video)) if isinstance(video, str | Path) else video
-        features = [one.cpu() for one in self.stream().over(frames)]
+        frames = video
+        if isinstance(frames, str | Path):
+            frames = iterate_frames(open_frames(frames))
+
+        features = [of_frame.cpu() for of_frame in self.stream().over(frames)]
         if not features:
             raise InputError(
                 "video: has no frames; give an array [T,H,W,3] uint8, or the path of a video"
@@ -197,8 +215,13 @@ class Encoder:
         return torch.stack(features)
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
-        """Features [C,h,w] of one frame [H,W,3] uint8 RGB of any size, as of the first one of a
-        video; see `sizes`.
+        """The features of one frame, as if it were the first one of a video.
+
+        Args:
+            frame: A frame [H,W,3] uint8 RGB of any size.
+
+        Returns:
+            Features [C,h,w]. `sizes` says what the cells cover.
         """
         return self(self._prepared(frame))[0]
 
@@ -210,13 +233,19 @@ class Encoder:
         if self.padded:
             pixels = padded_to(pixels, self.stride)
 
-        batch = devices.to_device(np.array(pixels), self.device)  # before they become 4 bytes each
+        # Copy first and convert then: a byte becomes 4 on the device only.
+        batch = devices.to_device(np.array(pixels), self.device)
         batch = batch.permute(2, 0, 1)[None]
-        return batch.float() / 255 if pixels.dtype == np.uint8 else batch
+
+        # `resized_pixels` returns floats in 0 to 1, or bytes.
+        if pixels.dtype == np.uint8:
+            batch = batch.float() / 255
+
+        return batch
 
 
 def _see_nothing(frame: np.ndarray) -> None:
-    """What a network of single frames takes from a frame whose features are not needed."""
+    """Ignore a frame: a network of single frames has no memory that could see it."""
 
 
 def load_encoder(
@@ -236,43 +265,45 @@ def load_encoder(
     scale: float = 1,
     frames: FrameConfig | None = None,
 ) -> Encoder:
-    """The encoder that `spec` names, ready on `device`; it turns frames of any size into features
-    of a grid of cells.
+    """Load an encoder, which turns frames of any size into features of a grid of cells.
 
     Args:
         spec: A file, the name of a library's network, or module:function, see `load_backbone`; or a
-            network of your own itself, such as a torch module; the encoder that comes with the
-            package when left out. A network is called with frames [B,3,H,W] float32, RGB normalised
-            by ImageNet's mean and standard deviation, and returns features [B,C,h,w]. Its
-            attributes `mean` and `std`, three numbers each, are taken instead (0, 0, 0 and 1, 1, 1
-            give RGB in 0 to 1); `stride` says how many pixels a cell is wide, which is measured
-            otherwise. See docs/encoders.md for networks with a memory and for clips.
-        layer: What is compared. Without it, the layer in `spec` (NAME@LAYER), then
-            `preferred_layer` where the network has one of that name, then the network's own
-            default.
+            network of your own, such as a torch module. When left out, it is the encoder that comes
+            with the package. A network of your own takes frames [B,3,H,W] float32, RGB normalised
+            by ImageNet's mean and standard deviation, and returns features [B,C,h,w]. If it has
+            attributes `mean` and `std`, three numbers each, these are used instead (0, 0, 0 and
+            1, 1, 1 give RGB in 0 to 1). Its attribute `stride` is the width of a cell in pixels; if
+            it has none, the stride is measured. See docs/encoders.md for networks with a memory and
+            for networks of clips.
+        layer: Layer whose features are compared. When left out, it is the layer in `spec`
+            (NAME@LAYER), else `preferred_layer` if the network has it, else the network's default.
         preferred_layer: See `layer`.
-        weights_of: Which of the networks in a weights file, see `load_backbone`.
+        weights_of: Which of the networks in a weights file to take, see `load_backbone`.
         normalisation: Mean and standard deviation of R, G and B in 0 to 1. What it leaves open is
             decided by `preferred_normalisation`, then by what the weights were trained with. A
-            network of your own that has mean or std keeps them against what is preferred.
+            network of your own that has mean or std ignores what is preferred.
         preferred_normalisation: See `normalisation`.
         positions: How a vision transformer interpolates position embeddings to the size of a frame:
-            as timm does, or as DINO's program does. Without it, `preferred_positions` where the
-            network has the choice, then timm.
+            as timm does, or as DINO's program does. When left out, it is `preferred_positions` if
+            the network has the choice, else timm.
         preferred_positions: See `positions`.
-        every: Of a video, only frames 0, every, 2 * every, ... are encoded; without it, as the
-            network has it, which is every frame unless it sees tubelets.
-        between: What the frames between them get: the features of the one before (repeat), or a
-            mean of both neighbours, weighted by the distances (interpolate).
-        device: As torch names them; auto takes a GPU where there is one.
-        precision: Arithmetic of the network; fp32 is the same on a GPU as on a CPU, see
+        every: Encode only frames 0, every, 2 * every, ... of a video. When left out, every frame is
+            encoded, or every tubelet of a network that sees tubelets.
+        between: Features of the frames between them: those of the frame before (repeat), or a mean
+            of both neighbours, weighted by the distances (interpolate).
+        device: Name of a torch device; auto takes a GPU if there is one.
+        precision: Arithmetic of the network. fp32 is the same on a GPU as on a CPU, see
             `devices.arithmetic`.
         scale: Frames are resized by this factor before they are encoded.
-        frames: How `of_frame` resizes frames; as they are when left out.
+        frames: Size and colours of the frames that the network sees; as they are when left out.
+
+    Returns:
+        The encoder, ready on `device`.
 
     Raises:
-        InputError: As `load_backbone`; a layer or a choice of positions that the network does not
-            have; options that are out of range.
+        InputError: `load_backbone` fails, the network does not have the layer or the choice of
+            positions, or an option is out of range.
     """
     if precision not in get_args(Precision):
         raise InputError(
@@ -281,6 +312,8 @@ def load_encoder(
 
     check_scale(scale)
     check_every(every)
+
+    # The network.
     if isinstance(spec, str | Path):
         spec = str(spec)
         plain, in_spec = without_layer(spec)
@@ -289,6 +322,7 @@ def load_encoder(
         backbone, in_spec = function.of_network(spec), None
         spec = backbone.architecture
 
+    # The layer. A preferred one is only a wish.
     if preferred_layer not in backbone.strides:
         preferred_layer = None
 
@@ -298,11 +332,16 @@ def load_encoder(
             f"--encoder {spec}: has no layer {chosen}; choose --layer {', '.join(backbone.strides)}"
         )
 
-    backbone = _normalised_by(
-        backbone, normalisation, None if backbone.fixed else preferred_normalisation
-    )
+    # Statistics and positions.
+    if backbone.fixed:
+        preferred_normalisation = None
+
+    backbone = _normalised_by(backbone, normalisation, preferred_normalisation)
     backbone, interpolation = _positioned(backbone, spec, positions, preferred_positions)
+
     encoder = _ready(backbone, spec, chosen, devices.chosen(device), precision)
+
+    # A network that was trained with other colours gets them, whatever the protocol says.
     frames = frames or AS_THEY_ARE
     if backbone.colour != "rgb":
         frames = replace(frames, colour=backbone.colour)
@@ -314,27 +353,30 @@ def load_encoder(
 
 
 def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbone:
-    """The backbone with the first mean and the first standard deviation that there are in the
-    choices.
-    """
-    means = [choice.mean for choice in choices if choice and choice.mean]
-    stds = [choice.std for choice in choices if choice and choice.std]
-    return replace(backbone, mean=[*means, backbone.mean][0], std=[*stds, backbone.std][0])
+    """The backbone with the first mean and the first standard deviation of the choices."""
+    mean: Triple | None = None
+    std: Triple | None = None
+    for choice in choices:
+        if choice is not None:
+            mean = mean or choice.mean
+            std = std or choice.std
+
+    return replace(backbone, mean=mean or backbone.mean, std=std or backbone.std)
 
 
 def _positioned(
     backbone: Backbone, spec: str, positions: str | None, preferred: str | None
 ) -> tuple[Backbone, str | None]:
-    """The backbone with its positions interpolated as asked for or else as preferred, and how that
-    is.
-    """
+    """The backbone, and how it interpolates positions; None if there is no choice."""
     if positions and positions not in backbone.positions:
         offered = ", ".join(backbone.positions) or "no choice of it"
         raise InputError(
-            f"--encoder {spec}: cannot interpolate positions by {positions}, as only timm's vision transformers with a "
-            f"table of positions can; it has {offered}, so leave --positions out"
+            f"--encoder {spec}: cannot interpolate positions by {positions}, as only timm's vision "
+            "transformers with a table of positions can; "
+            f"it has {offered}, so leave --positions out"
         )
 
+    # Networks without a choice have no positions to choose from, not even timm's.
     for choice in (positions, preferred, "timm"):
         if choice and choice in backbone.positions:
             return replace(backbone, features=backbone.positions[choice]), choice
@@ -345,6 +387,8 @@ def _positioned(
 def _ready(
     backbone: Backbone, name: str, layer: str, device: torch.device, precision: Precision
 ) -> Encoder:
+    """The encoder of a backbone that is moved to the device, with what has to be measured."""
+    # Dropout and BatchNorm must not depend on the other frames.
     if backbone.module is not None:
         backbone.module.eval().to(device)
         backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
@@ -352,11 +396,11 @@ def _ready(
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)
 
-    how: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
-    stride = backbone.strides[layer] or measured_stride(network, device, **how)
+    options: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
+    stride = backbone.strides[layer] or measured_stride(network, device, **options)
     padded = backbone.padded
     if padded is None:
-        padded = needs_whole_cells(network, device, stride, **how)
+        padded = needs_whole_cells(network, device, stride, **options)
 
     return Encoder(
         name=name,

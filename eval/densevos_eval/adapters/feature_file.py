@@ -1,6 +1,9 @@
-"""Features of a video as an .npz file, written frame by frame: memory does not grow with the length
-of the video.
+"""Write the features of a video to an .npz file.
+
+They are written frame by frame, so memory does not grow with the length of the video.
 """
+
+# Shapes: T frames, H x W pixels of a frame, C channels of a feature, h x w cells of a feature map.
 
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -31,14 +34,19 @@ def write_features(
 ) -> tuple[int, int, int, int]:
     """Write the features of the frames of one video to an .npz file.
 
-    The file holds `features` [T,C,h,w], of length 1 in every cell unless the encoder says
-    otherwise; `frames` [T], the names of the frames; `stride`, the pixels that a cell is wide;
-    `frame_size` [H,W]; `encoded_size` [H,W], that which frames were resized to, and of which cell
-    (y,x) covers pixels (y,x) * stride and on; `encoder` and `layer`, names.
+    The file holds these arrays:
+
+    * `features` [T,C,h,w], of length 1 in every cell unless the encoder has `unit` off;
+    * `frames` [T], the names of the frames;
+    * `stride`, the width of a cell in pixels;
+    * `frame_size` [2], H and W of the frames;
+    * `encoded_size` [2], H and W to which they were resized: cell (y,x) covers the pixels from
+      (y,x) * stride on;
+    * `encoder` and `layer`, names.
 
     Args:
-        path: The file, of any suffix; it appears when it is complete.
-        encoder: What computes the features.
+        path: The file, of any suffix. It appears when it is complete.
+        encoder: Computes the features.
         frames: T frames [H,W,3] uint8 RGB.
         names: T names.
         size: H and W of the frames.
@@ -46,10 +54,10 @@ def write_features(
         on_frame: Called after each frame.
 
     Returns:
-        The shape T, C, h, w.
+        The shape (T, C, h, w).
 
     Raises:
-        InputError: A frame cannot be read or encoded, or there are fewer than names.
+        InputError: A frame cannot be read or encoded, or there are fewer frames than names.
     """
     facts = {
         "frames": np.array(names),
@@ -65,27 +73,27 @@ def write_features(
             with archive.open(f"{name}.npy", "w") as member:
                 npy.write_array(member, value, allow_pickle=False)
 
+        # Without force_zip64 a file of more than 2 GB could not be written as a stream.
         with archive.open("features.npy", "w", force_zip64=True) as member:
-            shape = _stream(
-                member, encoder.stream().over(frames), len(names), np.dtype(number), on_frame
-            )
+            features = encoder.stream().over(frames)
+            shape = _write_array(member, features, len(names), np.dtype(number), on_frame)
 
     return shape
 
 
-def _stream(
+def _write_array(
     member: IO[bytes],
     features: Iterable[Tensor],
     count: int,
     number: np.dtype,
     on_frame: Callable[[], object],
 ) -> tuple[int, int, int, int]:
-    """Write `count` features [C,h,w] one after another as an array [count,C,h,w]; return that
-    shape.
-    """
+    """Write `count` features [C,h,w] as an array [count,C,h,w]; return that shape."""
     written, shape = 0, (0, 0, 0)
-    for one in features:
-        values = np.ascontiguousarray(one.cpu().numpy(), number)
+    for features_of_frame in features:
+        values = np.ascontiguousarray(features_of_frame.cpu().numpy(), number)
+
+        # The first frame tells C, h and w, so the header comes now.
         if not written:
             shape = values.shape
             header = {

@@ -1,6 +1,6 @@
-"""How a frame becomes what an encoder sees: its size, resampling and colours. Pixels and sizes
-only, no network.
-"""
+"""Bring frames to the size and the colours that an encoder sees. No network is needed here."""
+
+# Shapes: H x W pixels of a frame.
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,11 @@ Resampling = Literal["smooth", "bilinear", "bilinear-float", "bicubic", "nearest
 
 @dataclass(frozen=True, kw_only=True)
 class FrameConfig:
-    """Size and colours of the frames that an encoder sees; the default takes frames as they are."""
+    """Size and colours of the frames that an encoder sees; the default keeps frames as they are.
+
+    Raises:
+        InputError: A value is out of range, or two values do not fit together.
+    """
 
     frame_size: str | None = None
     """Resize frames to HEIGHTxWIDTH before they are encoded, whatever their aspect."""
@@ -28,44 +32,44 @@ class FrameConfig:
     long_side: int | None = None
     """Resize frames so that their long side has this many pixels."""
     multiple: int | Literal["cell"] = 1
-    """With --short-side or --long-side: round sides to multiples of this many pixels, or of the
-    encoder's cells.
-    """
+    """With --short-side or --long-side, round sides to multiples of this many pixels, or of the
+    encoder's cells (cell)."""
     rounding: Literal["nearest", "down", "up"] = "nearest"
     """Direction in which --multiple rounds."""
     rounded: Literal["both", "other"] = "both"
-    """Sides that --multiple rounds: both, or only the other one, so that the named side keeps its
-    length.
-    """
+    """Sides that --multiple rounds: both, or only the side that is not named (other), so that the
+    named side keeps its length."""
     resampling: Resampling = "smooth"
-    """How frames are resized: smooth (area average to shrink, bicubic to enlarge), bilinear of
-    8-bit or of float pixels without smoothing, bicubic with smoothing, or nearest."""
+    """How frames are resized: smooth (area average to shrink, bicubic to enlarge), bilinear (8-bit
+    pixels, no smoothing), bilinear-float (float pixels, no smoothing), bicubic (with smoothing), or
+    nearest."""
     converted: str | None = None
-    """Resize frames and masks to HEIGHTxWIDTH with nearest neighbour before everything else, as
-    programs do that convert a data set beforehand."""
+    """Resize frames and masks to HEIGHTxWIDTH with nearest neighbour before everything else, like
+    programs that convert a dataset first."""
     converted_quality: int | None = None
-    """With --converted: compress frames as JPEG of this quality (1 to 95) after that, as a
-    converted data set on disk is; without it, converted frames are not compressed again."""
+    """With --converted, compress the converted frames as JPEG of this quality (1 to 95), like a
+    converted dataset on disk. When left out, they are not compressed again."""
     colour: Literal["rgb", "lab"] = "rgb"
-    """Colours that the encoder sees: RGB, or three times the lightness of CIE Lab."""
+    """Colours that the encoder sees: RGB, or the lightness of CIE Lab in all three channels
+    (lab)."""
 
     def __post_init__(self) -> None:
-        named = [
-            name
-            for name in ("frame_size", "short_side", "long_side")
-            if getattr(self, name) is not None
-        ]
-        if len(named) > 1:
-            flags = " and ".join(f"--{name.replace('_', '-')}" for name in named)
-            raise InputError(f"{flags}: give one of them")
+        sizes = {
+            "--frame-size": self.frame_size,
+            "--short-side": self.short_side,
+            "--long-side": self.long_side,
+        }
+        flags = [flag for flag, size in sizes.items() if size is not None]
+        if len(flags) > 1:
+            raise InputError(f"{' and '.join(flags)}: give one of them")
 
-        for name in ("short_side", "long_side"):
-            side = getattr(self, name)
+        for flag, side in (("--short-side", self.short_side), ("--long-side", self.long_side)):
             if side is not None and side < 1:
-                raise InputError(f"--{name.replace('_', '-')}: must be 1 or more pixels, is {side}")
+                raise InputError(f"{flag}: must be 1 or more pixels, is {side}")
 
         if self.multiple != "cell" and self.multiple < 1:
             raise InputError(f"--multiple: must be 1 or more pixels, is {self.multiple}")
+
         if self.converted_quality is not None:
             if self.converted is None:
                 raise InputError("--converted-quality: needs --converted")
@@ -74,18 +78,27 @@ class FrameConfig:
                     f"--converted-quality: must be from 1 to 95, is {self.converted_quality}"
                 )
 
-        for name in ("frame_size", "converted"):
-            text = getattr(self, name)
+        # These raise InputError for a text that is no size.
+        for flag, text in (("--frame-size", self.frame_size), ("--converted", self.converted)):
             if text is not None:
-                parse_size(text, f"--{name.replace('_', '-')}")
+                parse_size(text, flag)
 
     def conversion(self) -> Size | None:
-        """[H,W] that the data set is converted to first, None for frames as they are."""
-        return parse_size(self.converted, "--converted") if self.converted else None
+        """[H,W] to which the dataset is converted first; None for frames as they are."""
+        if self.converted is None:
+            return None
+
+        return parse_size(self.converted, "--converted")
 
     def encoded_size(self, frame: Size, cell: int) -> Size:
-        """[H,W] that a frame [H,W] = `frame` is resized to; `cell` is the side of an encoder's cell
-        in pixels.
+        """The size at which the encoder sees a frame.
+
+        Args:
+            frame: [H,W] of the frame.
+            cell: Side of the encoder's cells in pixels.
+
+        Returns:
+            [H,W] in pixels.
         """
         height, width = self.conversion() or frame
         if self.frame_size is not None:
@@ -95,44 +108,59 @@ class FrameConfig:
         if side is None:
             return height, width
 
-        # Of a square frame the height is the named side, as in the published programs.
-        by_height = height <= width if self.short_side else height >= width
         multiple = cell if self.multiple == "cell" else self.multiple
-        named = side if self.rounded == "other" else _rounded(side, multiple, self.rounding)
-        other = named * width / height if by_height else named * height / width
-        other = _rounded(other, multiple, self.rounding)
+        if self.rounded == "both":
+            side = _rounded(side, multiple, self.rounding)
 
-        return (named, other) if by_height else (other, named)
+        # The other side keeps the aspect of the frame, up to rounding. If a frame is square, the
+        # height counts as the named side, as in the published programs.
+        names_height = height <= width if self.short_side else height >= width
+        if names_height:
+            return side, _rounded(side * width / height, multiple, self.rounding)
+
+        return _rounded(side * height / width, multiple, self.rounding), side
 
 
 AS_THEY_ARE = FrameConfig()
+"""Frames are encoded at their own size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSizes:
-    """Sizes [H,W] on the way of one frame."""
+    """The sizes [H,W] that one frame takes on its way to cells.
+
+    Args:
+        frame: Size of the frame itself.
+        converted: Size to which it is converted first; None if it is not converted.
+        encoded: Size at which the encoder sees it.
+        covered: Size of the area that the cells cover. It is larger than `encoded` if the encoder
+            needs whole cells, so that the frame is padded.
+    """
 
     frame: Size
-    """The frame as it is."""
     converted: Size | None = None
-    """The frame as it is converted first, None where it is not."""
     encoded: Size
-    """The frame as the encoder sees it."""
     covered: Size
-    """What the cells cover: larger than `encoded` where the encoder needs whole cells and the frame
-    is padded.
-    """
 
 
 def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.ndarray:
-    """A frame [H,W,3] uint8 RGB at `size`: uint8, or float32 in 0..1 where the resampling or the
-    colours ask for it.
+    """Resize a frame and convert its colours.
+
+    Args:
+        frame: A frame [H,W,3] uint8 RGB.
+        size: [H,W] of the result.
+        config: How frames are resized.
+
+    Returns:
+        Pixels [H,W,3] uint8, or float32 in 0..1 if the resampling or the colours need it.
     """
     conversion = config.conversion()
     if conversion:
         frame = nearest(frame, conversion)
     if config.converted_quality is not None:
         frame = compressed(frame, config.converted_quality)
+
+    # Floats are interpolated without rounding to bytes.
     if config.resampling == "bilinear-float" and size != frame.shape[:2]:
         return _coloured(_resampled(frame.astype(np.float32) / 255, size, "bilinear"), config)
 
@@ -140,9 +168,7 @@ def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.nda
 
 
 def nearest(image: np.ndarray, size: Size) -> np.ndarray:
-    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its
-    centre.
-    """
+    """Resize an image [H,W] or [H,W,3] uint8 to `size`: a pixel takes the one at its centre."""
     if image.shape[:2] == size:
         return image
 
@@ -150,9 +176,7 @@ def nearest(image: np.ndarray, size: Size) -> np.ndarray:
 
 
 def nearest_corner(image: np.ndarray, size: Size) -> np.ndarray:
-    """An image [H,W] or [H,W,3] uint8 resized to [H,W] = `size`: each pixel takes the one at its
-    upper left corner.
-    """
+    """Resize as `nearest` does, but a pixel takes the one at its upper left corner."""
     if image.shape[:2] == size:
         return image
 
@@ -160,16 +184,20 @@ def nearest_corner(image: np.ndarray, size: Size) -> np.ndarray:
 
 
 def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
-    """A frame [H,W,3] uint8 RGB as it is after Pillow wrote it as JPEG of a quality of 1 to 95."""
+    """A frame [H,W,3] uint8 RGB after Pillow wrote it as JPEG of a quality of 1 to 95."""
     file = BytesIO()
     Image.fromarray(frame).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
 
 
 def padded_to(image: np.ndarray, multiple: int) -> np.ndarray:
-    """Edge pixels repeated at the bottom and right until both sides are multiples of `multiple`."""
-    sides = [(0, -length % multiple) for length in image.shape[:2]]
-    return np.pad(image, [*sides, *[(0, 0)] * (image.ndim - 2)], mode="edge")
+    """Repeat edge pixels at the bottom and right until both sides are multiples of `multiple`."""
+    height, width = image.shape[:2]
+    padding = [(0, -height % multiple), (0, -width % multiple)]
+    if image.ndim > 2:
+        padding.append((0, 0))  # the channels
+
+    return np.pad(image, padding, mode="edge")
 
 
 def scaled_size(size: Size, scale: float) -> Size:
@@ -178,20 +206,22 @@ def scaled_size(size: Size, scale: float) -> Size:
 
 
 def whole_cells(size: Size, cell: int) -> Size:
-    """[H,W] made larger to multiples of `cell` pixels."""
+    """[H,W], rounded up to multiples of `cell` pixels."""
     return size[0] + -size[0] % cell, size[1] + -size[1] % cell
 
 
 def _rounded(side: float, multiple: int, rounding: str) -> int:
-    """A length as a multiple of `multiple`, at least one of them; halves are rounded up, as VFS's
-    program does.
-    """
-    whole = side / multiple
-    if rounding == "nearest":
-        whole += 0.5
+    """A length rounded to multiples of `multiple`, at least one of them."""
+    count = side / multiple
+    if rounding == "up":
+        whole = math.ceil(count)
+    elif rounding == "down":
+        whole = math.floor(count)
+    else:
+        # Halves are rounded up, as in the program of VFS; `round` would round them to even numbers.
+        whole = math.floor(count + 0.5)
 
-    count = math.ceil(whole) if rounding == "up" else math.floor(whole)
-    return max(multiple, count * multiple)
+    return max(multiple, whole * multiple)
 
 
 def _resampled(frame: np.ndarray, size: Size, resampling: Resampling) -> np.ndarray:
@@ -202,25 +232,23 @@ def _resampled(frame: np.ndarray, size: Size, resampling: Resampling) -> np.ndar
     if resampling == "bicubic":
         return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
 
+    # An area average avoids aliasing in a smaller frame, but it would give a larger one hard edges.
     kind = cv2.INTER_LINEAR
     if resampling == "smooth":
-        kind = (
-            cv2.INTER_AREA
-            if size[0] * size[1] < frame.shape[0] * frame.shape[1]
-            else cv2.INTER_CUBIC
-        )
+        shrinks = size[0] * size[1] < frame.shape[0] * frame.shape[1]
+        kind = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
 
     return np.asarray(cv2.resize(frame, size[::-1], interpolation=kind))
 
 
 def _coloured(pixels: np.ndarray, config: FrameConfig) -> np.ndarray:
-    """RGB as it is, or the lightness of Lab three times: OpenCV's 8-bit value over 256, as UVC's
-    program has it.
-    """
+    """RGB as it is, or the lightness of Lab in all three channels."""
     if config.colour == "rgb":
         return pixels
+
     if pixels.dtype != np.uint8:
         pixels = np.round(pixels * 255).astype(np.uint8)
 
+    # The program of UVC divides OpenCV's 8-bit lightness by 256, not by 255.
     lightness = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., :1]
     return np.repeat(lightness.astype(np.float32) / 256, 3, axis=2)

@@ -1,6 +1,6 @@
-"""Networks that see more than one frame, as functions of one frame that remember those before
-it.
-"""
+"""Networks that see more than one frame, as functions of one frame with a memory."""
+
+# Shapes: B batch, T frames of a clip, S parts of a clip, C channels of a feature, h x w cells.
 
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from densevos.base.errors import InputError
 
 
 class Memory(Protocol):
-    """What one video needs: called with its frames [1,3,H,W], normalised, in their order ->
+    """A network with the memory of one video.
+
+    It is called with the frames [1,3,H,W] of the video, normalised and in their order, and returns
     features [1,C,h,w].
     """
 
@@ -21,52 +23,65 @@ class Memory(Protocol):
 
 
 def see(memory: Memory, frames: Tensor) -> None:
-    """Show a frame whose features are not needed; a memory that has no shorter way computes
-    them.
+    """Show a memory a frame [1,3,H,W] whose features are not needed.
+
+    A memory without a method `see` computes them in vain.
     """
     take = getattr(memory, "see", memory)
     take(frames)
 
 
 class ClipWindow:
-    """A memory for a network of clips: the last frames of a video, of which the newest one gets the
-    features.
+    """A memory for a network of clips: the last T frames of a video.
 
-    Where a video has fewer frames so far than a clip, its first frame stands for those before it.
+    The newest frame gets the features. While a video has fewer than T frames, its first frame fills
+    the clip.
+
+    Args:
+        network: Clips [B,T,3,H,W] -> features [B,S,C,h,w] of S parts of the clip, the newest last,
+            or [B,C,h,w].
+        frames: T.
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], frames: int):
-        """Args:
-        network: Clips [B,T,3,H,W] -> features [B,S,C,h,w] of S parts of the clip, the newest last,
-        or [B,C,h,w]. frames: T.
-        """
         self.network = network
         self.window: deque[Tensor] = deque(maxlen=frames)
 
     def see(self, frames: Tensor) -> None:
-        """Take the next frame [B,3,H,W]. Raises InputError for a frame of another size than those
-        before.
+        """Take the next frame [B,3,H,W].
+
+        Raises:
+            InputError: The frame has another size than those before.
         """
         if self.window and self.window[-1].shape != frames.shape:
-            before, after = (
-                f"{image.shape[-2]}x{image.shape[-1]}" for image in (self.window[-1], frames)
-            )
+            before = "x".join(map(str, self.window[-1].shape[-2:]))
+            after = "x".join(map(str, frames.shape[-2:]))
             raise InputError(
-                f"frame: is {after} after frames of {before} pixels; a clip must have frames of one size"
+                f"frame: is {after} after frames of {before} pixels; "
+                "a clip must have frames of one size"
             )
 
-        missing = 0 if self.window else (self.window.maxlen or 1) - 1
-        self.window.extend([frames] * (missing + 1))
+        if not self.window and self.window.maxlen:
+            # The first frame of a video fills the whole clip.
+            self.window.extend([frames] * self.window.maxlen)
+        else:
+            self.window.append(frames)
 
     def __call__(self, frames: Tensor, /) -> Tensor:
         """Take the next frame [B,3,H,W]; return its features [B,C,h,w]."""
         self.see(frames)
         features = self.network(torch.stack(list(self.window), dim=1))
-        return features[:, -1] if isinstance(features, Tensor) and features.ndim == 5 else features
+
+        # Of several parts of the clip, the last one holds the newest frame. Anything but a tensor
+        # is a mistake of the user's network, which `backbone.encoded` reports.
+        if isinstance(features, Tensor) and features.ndim == 5:
+            return features[:, -1]
+
+        return features
 
 
 def of_first_frames(new_memory: Callable[[], Memory]) -> Callable[[Tensor], Tensor]:
-    """The function of frames [B,3,H,W] that takes each of them for the first one of a video."""
+    """A function of frames [B,3,H,W] that treats each of them as the first one of a video."""
 
     def features(frames: Tensor) -> Tensor:
         return torch.cat([new_memory()(frame[None]) for frame in frames])

@@ -1,6 +1,4 @@
-"""Encoders of this project: encoder.safetensors with its card, those within whole models, and
-untrained ones.
-"""
+"""Encoders of this project: from encoder.safetensors, from a model of a run, or untrained."""
 
 from pathlib import Path
 
@@ -21,18 +19,23 @@ from densevos_eval.adapters.recognised import from_content
 from densevos_eval.adapters.weights import read_snapshot
 
 SHIPPED = Path(__file__).parents[1] / "assets" / "default.safetensors"
+"""The encoder that comes with the package."""
 
 
 def from_file(path: Path, of: str | None = None) -> Backbone:
-    """Our encoder.safetensors, or the encoder of a MuG or segmentation network's model.safetensors.
+    """An encoder of this project, or of another project if the file has no densevos card.
 
-    Their normalisation is ImageNet's. A file of another project, without our card, is taken for
-    what its names tell.
+    Networks of this project are normalised by ImageNet's statistics. A network of another project
+    is recognised by the names of its weights.
 
-    of: Which of several networks in such a file, see `weights_in`.
+    Args:
+        path: An encoder.safetensors, or a model.safetensors of MuG or segmentation.
+        of: Which of several networks in a file of another project to take, see `weights_in`.
 
-    Raises InputError as the functions that load them do.
+    Raises:
+        InputError: The file cannot be read, or its network is not recognised.
     """
+    # The card in the file names its format. Only files of this project have one.
     format = format_of(path, "encoder")
     if format is None:
         foreign = from_content(read_snapshot(path), path, of)
@@ -40,8 +43,8 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
             return foreign
 
         raise InputError(
-            f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or name the network that "
-            "the weights belong to: timm:NAME:FILE, torchvision:NAME:FILE"
+            f"{path}: has no densevos encoder card; give the encoder.safetensors of a run, or name "
+            "the network that the weights belong to: timm:NAME:FILE, torchvision:NAME:FILE"
         )
 
     if format == SEGMENTATION:
@@ -57,28 +60,40 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
 
 
 def shipped() -> Backbone:
-    """The encoder that comes with the package. Raises InputError where this installation lacks its
-    file.
+    """The encoder that comes with the package.
+
+    Raises:
+        InputError: This installation lacks its file.
     """
     if not SHIPPED.exists():
         raise InputError(
-            f"--encoder {DEFAULT}: this installation lacks {SHIPPED}; install densevos again, or name another encoder"
+            f"--encoder {DEFAULT}: this installation lacks {SHIPPED}; "
+            "install densevos again, or name another encoder"
         )
 
     return from_file(SHIPPED)
 
 
 def untrained(name: str, seed: str | None) -> Backbone:
-    """random:NAME[:SEED]: our encoder before it learns; layers res4 (default), res3 and key, the
-    head's output.
+    """random:NAME[:SEED]: our encoder with random weights.
+
+    Its layers are res4 (default), res3 and key, the output of the head.
+
+    Args:
+        name: Architecture, such as resnet18.
+        seed: Seed of the weights; 0 when left out.
+
+    Raises:
+        InputError: The architecture is unknown, or the seed is no number.
     """
     if name not in ARCHITECTURES or not (seed or "0").isdecimal():
-        known = ", ".join(f"random:{known}" for known in ARCHITECTURES)
+        choices = ", ".join(f"random:{architecture}" for architecture in ARCHITECTURES)
         spec = f"random:{name}" + (f":{seed}" if seed else "")
         raise InputError(
-            f"--encoder {spec}: unknown; choose {known}, with :SEED behind it if wanted"
+            f"--encoder {spec}: unknown; choose {choices}, with :SEED behind it if wanted"
         )
 
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed or 0))
         encoder = DenseEncoder(EncoderConfig(architecture=name))  # type: ignore[arg-type]
@@ -89,18 +104,30 @@ def untrained(name: str, seed: str | None) -> Backbone:
 def dense(
     encoder: DenseEncoder, *, kind: str, files: tuple[Path, ...] = (), card: dict | None = None
 ) -> Backbone:
-    """One of our networks as a backbone; the first of its layers is the default (res4, of one that
-    learned as DUL).
+    """One of our networks as a backbone.
+
+    The first of its layers is the default, which is res4 for DUL.
+
+    Args:
+        encoder: The network.
+        kind: What it is, in words.
+        files: Files that it comes from.
+        card: What its file says of its training.
     """
     config = encoder.config
-    own = {"res2": 8, "res3": 16, "res4": 32}
+
+    # Strides of a plain ResNet. Our networks keep the resolution once they reach their stride. The
+    # other layers, such as key, are computed from the last one.
+    plain = {"res2": 8, "res3": 16, "res4": 32}
+    strides = {}
+    for layer in encoder.layers:
+        strides[layer] = min(config.stride, plain.get(layer, plain[config.last]))
+
     return Backbone(
         kind=kind,
         architecture=config.architecture,
         features=encoder.features,  # type: ignore[arg-type]
-        strides={
-            layer: min(config.stride, own.get(layer, own[config.last])) for layer in encoder.layers
-        },
+        strides=strides,
         default=encoder.layers[0],
         module=encoder,
         padded=False,

@@ -1,6 +1,4 @@
-"""Files of weights whose network is told by the names and shapes in them, whatever stands before
-the names.
-"""
+"""Recognise the network of a weights file by the names and shapes of its weights."""
 
 import re
 from collections.abc import Callable
@@ -17,43 +15,51 @@ LIBRARIES: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
     "timm": timm_model.load,
     "torchvision": torchvision_resnet.load,
 }
+"""What loads a network of a library from a name, a file, and the name of a network in the file."""
 
 OURS = re.compile(r"(?<![^.])(trunk\.layer1|head\.conv2)\.")
-"""What names of weights of our own encoders have, in training or in a file of a run."""
+"""A part of the names of our own encoders' weights, in a checkpoint or in a file of a run."""
 
 
 def from_content(content: Any, path: Path, of: str | None = None) -> Backbone | None:
-    """The network of the file `path` with this content, as timm:NAME:FILE or torchvision:NAME:FILE
-    loads it.
+    """The network of a file, as timm:NAME:FILE or torchvision:NAME:FILE would load it.
 
-    of: Which of several networks in the file, see `weights_in`.
+    Args:
+        content: What the file holds.
+        path: The file.
+        of: Which of several networks in the file to take, see `weights_in`.
 
-    Returns None where the network cannot be told.
+    Returns:
+        The network, or None if it is not recognised.
 
-    Raises InputError where its weights do not fit, and for our own weights without a card: a ResNet
-    of ours keeps the resolution in another way, so they would be taken for those of another
-    network.
+    Raises:
+        InputError: The weights do not fit, or they are of densevos but have no card.
     """
+    # A ResNet of ours keeps the resolution in another way, so its weights would be mistaken for
+    # those of another network.
     if any(OURS.search(name) for name in _names(content)):
         raise InputError(
-            f"{path}: holds weights of densevos without the card that says their network; give encoder.safetensors of "
-            "the run, or write it from a checkpoint with densevos export"
+            f"{path}: holds weights of densevos without the card that says their network; "
+            "give encoder.safetensors of the run, "
+            "or write it from a checkpoint with densevos export"
         )
 
-    found = suggested(content, path)
-    if found is None:
+    suggestion = suggested(content, path)
+    if suggestion is None:
         return None
 
-    library, name = found.spec.split(":")[:2]
+    # The suggestion is LIBRARY:NAME:FILE.
+    library, name = suggestion.spec.split(":")[:2]
     return LIBRARIES[library](name, str(path), of)
 
 
 def _names(content: Any) -> list[str]:
-    """Names of the weights that a file holds, those of a learner in a training checkpoint of ours
-    included.
-    """
-    learner = content.get("learner") if isinstance(content, dict) else None
+    """Names of the weights in a file, which may be a training checkpoint of ours."""
+    # A checkpoint holds the weights in an entry of its own.
+    if isinstance(content, dict):
+        content = content.get("learner") or content
+
     try:
-        return list(weights_in(learner or content))
+        return list(weights_in(content))
     except UnreadableError:
         return []

@@ -1,16 +1,12 @@
-"""Released snapshots of VFS, UVC and TimeCycle: ResNets in programs of their own, told apart by
-names of weights.
+"""Released snapshots of VFS, UVC and TimeCycle, which are ResNets.
 
-VFS       (Xu and Wang, ICCV 2021) {"state_dict": backbone.*, img_head.*}, mmcv's names. Its
-evaluation gives the four
-          stages the strides 1, 2, 1, 1 and compares the third, which is res3 here.
-UVC       (Li et al., NeurIPS 2019) {"state_dict": gray_encoder.*, rgb_encoder.*, decoder.*}. The
-network sees the
-          lightness of Lab in all three channels; res4 is compared, by products of features that are
-          not normalised.
-TimeCycle (Wang, Jabri, Efros, CVPR 2019) {"state_dict": module.encoderVideo.*, ...}, kernels of one
-frame. layer4 is
-          never used, so it has not learned; res3 is compared.
+* VFS (Xu and Wang, ICCV 2021): {"state_dict": backbone.*, img_head.*}, with mmcv's names. Its
+  evaluation gives the four stages the strides 1, 2, 1, 1 and compares the third, here res3.
+* UVC (Li et al., NeurIPS 2019): {"state_dict": gray_encoder.*, rgb_encoder.*, decoder.*}. The
+  network sees the lightness of Lab in all three channels. Its evaluation compares res4, by products
+  of features that are not normalised.
+* TimeCycle (Wang, Jabri, Efros, CVPR 2019): {"state_dict": module.encoderVideo.*, ...}, with
+  kernels of one frame. Its evaluation compares res3. layer4 is never used, so it has not learned.
 """
 
 from collections.abc import Mapping

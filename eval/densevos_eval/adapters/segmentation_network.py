@@ -1,6 +1,9 @@
-"""The encoder of a segmentation network of this project: model.safetensors of densevos train
-i2v_cnn and its kin.
+"""The encoder of a segmentation network of this project.
+
+It comes from model.safetensors of densevos train i2v_cnn and similar methods.
 """
+
+# Shapes: B batch, T frames of a clip, C channels of a feature, h x w cells of the feature map.
 
 from functools import partial
 from pathlib import Path
@@ -13,13 +16,19 @@ from densevos_eval.adapters.backbone import PROBE, Backbone
 
 
 def from_file(path: Path) -> Backbone:
-    """The network's taps as layers, from the image on; the end of the encoder, global, is the
-    default.
+    """Load the network with its taps as layers; global, the end of the encoder, is the default.
 
-    Raises InputError as `load_network` does.
+    Raises:
+        InputError: `load_network` fails.
     """
     network, card = load_network(path)
     strides = {tap: PROBE[0] // network.tap_shape(tap, PROBE)[1] for tap in network.taps}
+
+    # torch has no channels_last for tensors of 5 axes, which networks of clips take.
+    memory_format = torch.channels_last
+    if network.clip_frames > 1:
+        memory_format = torch.contiguous_format
+
     return Backbone(
         kind="densevos segmentation network",
         architecture=card["network"]["architecture"],
@@ -27,9 +36,7 @@ def from_file(path: Path) -> Backbone:
         strides=strides,
         default="global",
         module=network,
-        memory_format=torch.channels_last
-        if network.clip_frames == 1
-        else torch.contiguous_format,  # not of 5 axes
+        memory_format=memory_format,
         files=(path,),
         card=card,
     )
@@ -38,8 +45,8 @@ def from_file(path: Path) -> Backbone:
 def _features(network: SegmentationNetwork, frames: Tensor, layer: str) -> Tensor:
     """Normalised frames [B,3,H,W] -> features [B,C,h,w] of a tap.
 
-    A network of clips sees each frame as it sees an image: with empty frames behind it
-    (image-to-video paper A, Sec. 3).
+    A network of clips sees each frame like an image: followed by empty frames (image-to-video paper
+    A, Sec. 3).
     """
     clips = frames[:, None]
     if network.clip_frames > 1:

@@ -1,10 +1,9 @@
-"""Released snapshots of programs that evaluate label propagation, told apart by the names of their
-weights.
-"""
+"""Recognise released snapshots by the names of their weights, and load them."""
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -25,67 +24,80 @@ KINDS: dict[str, tuple[re.Pattern[str], Callable[[Mapping[str, Tensor], Path], B
     "TimeCycle": (re.compile(r"(?<![^.])encoderVideo\."), released.timecycle),
     "VFS": (re.compile(r"(?<![^.])backbone\.conv1\.conv\."), released.vfs),
 }
-"""Whose snapshots there are, what a name of their weights has that others lack, and what makes a
-network of them.
+"""Kinds of snapshots, each with a mark in the names of its weights and the function that loads it.
 
-An `encoder.` alone is no mark of CRW: networks of many programs are called so. Its walk has heads
-(`selfsim_`), and its padded convolutions may be the second member of a pair.
+`encoder.` alone is no mark of CRW, because many programs call a network so. But only its walk has
+heads (`selfsim_`), and its padded convolutions may be the second member of a pair.
 """
 
 
 def from_file(path: Path, of: str | None = None) -> Backbone:
-    """The network of a snapshot; its file wraps the weights as {"model": ...} or {"state_dict":
-    ...}.
+    """The network of a snapshot, or of another file whose network is recognised.
 
-    Whatever stands before all names of a network is taken away: "module.", "model.", ...
+    Args:
+        path: The file. Its weights may be wrapped as {"model": ...} or {"state_dict": ...}, and
+            their names may have a prefix, such as "module." or "model.".
+        of: Which of several networks to take from a file that is no such snapshot, see
+            `weights_in`.
 
-    of: Which of several networks in a file that is no such snapshot, see `weights_in`.
-
-    Raises InputError when the file is unreadable, of no network that its names tell, or holds code,
-    which is never run.
+    Raises:
+        InputError: The file is unreadable, its network is not recognised, or it holds pickled code,
+            which is never run.
     """
     snapshot = read_snapshot(path)
-    weights = snapshot if isinstance(snapshot, dict) else {}
-    for wrapper in ("model", "state_dict"):
-        if isinstance(weights.get(wrapper), dict):
-            weights = weights[wrapper]
+    weights = _unwrapped(snapshot)
 
-    weights = {
-        str(name).removeprefix("module."): one
-        for name, one in weights.items()
-        if isinstance(one, Tensor)
-    }
-
+    # Snapshots of the published methods.
     for mark, from_weights in KINDS.values():
         prefix = _prefix(weights, mark)
         if prefix is not None:
             _check_single(path, of)
             return from_weights(below(weights, prefix), path)
 
+    # Other files of a usual network.
     network = from_content(snapshot, path, of)
     if network is not None:
         return network
 
-    some = f" (but {', '.join(list(weights)[:3])}, ...)" if weights else ""
+    names = f" (but {', '.join(list(weights)[:3])}, ...)" if weights else ""
     raise InputError(
-        f"{path}: holds no weights of a ResNet, a vision transformer, {', '.join(KINDS)}{some}; name the network they "
-        "belong to, timm:NAME:FILE or torchvision:NAME:FILE, or load them in a function of your own, module:function"
+        f"{path}: holds no weights of a ResNet, a vision transformer, {', '.join(KINDS)}{names}; "
+        "name the network they belong to, timm:NAME:FILE or torchvision:NAME:FILE, or load them in "
+        "a function of your own, module:function"
     )
 
 
+def _unwrapped(snapshot: Any) -> dict[str, Tensor]:
+    """The weights of a snapshot, without what is stored beside them."""
+    if not isinstance(snapshot, dict):
+        return {}
+
+    entries = snapshot
+    for wrapper in ("model", "state_dict"):
+        if isinstance(entries.get(wrapper), dict):
+            entries = entries[wrapper]
+
+    # Distributed training puts "module." before all names.
+    weights = {}
+    for name, value in entries.items():
+        if isinstance(value, Tensor):
+            weights[str(name).removeprefix("module.")] = value
+
+    return weights
+
+
 def _prefix(weights: Mapping[str, Tensor], mark: re.Pattern[str]) -> str | None:
-    """What stands before the first name that has the mark, which begins the name or follows a dot;
-    None without.
-    """
+    """The text before the mark in the first name that has it; None if no name has it."""
     for name in weights:
-        found = mark.search(name)
-        if found:
-            return name[: found.start()]
+        match = mark.search(name)
+        if match:
+            return name[: match.start()]
 
     return None
 
 
 def _check_single(path: Path, of: str | None) -> None:
+    """Raise InputError if a network is named, because these snapshots hold only one."""
     if of is not None:
         raise InputError(
             f"--weights-of {of}: {path} is a released snapshot of one network; leave it out"

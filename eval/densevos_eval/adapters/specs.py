@@ -1,4 +1,4 @@
-"""What --encoder names: a file, a network of a library, or a function of one's own."""
+"""Load what --encoder names: a file, a network of a library, or a function of one's own."""
 
 import re
 from collections.abc import Callable
@@ -16,63 +16,97 @@ NAMED: dict[str, Callable[[str, str | None, str | None], Backbone]] = {
     "timm": timm_model.load,
     "random": lambda name, seed, of: own.untrained(name, seed),
 }
+"""What loads KIND:NAME[:WEIGHTS], from a name, weights, and the network to take from a file."""
+
 FORMS = (
-    "default, our encoder.safetensors, model.safetensors or the folder of its run, a snapshot of DUL, CRW, VFS, UVC or "
-    "TimeCycle (.pth), a file of a ResNet or a vision transformer, "
-    "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], or module:function"
+    "default, our encoder.safetensors, model.safetensors or the folder of its run, a snapshot of "
+    "DUL, CRW, VFS, UVC or TimeCycle (.pth), a file of a ResNet or a vision transformer, "
+    "torchvision:resnet50[@LAYER][:WEIGHTS], timm:NAME[@LAYER][:WEIGHTS], random:resnet18[:SEED], "
+    "or module:function"
 )
+"""All that --encoder takes, for a message."""
 
 
 def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
-    """The network that `spec` names, by the adapter of its kind.
+    """Load the network that `spec` names.
 
-    spec: default, the encoder that comes with the package (a file of that name is ./default); an
-    encoder.safetensors of ours, a MuG or segmentation network's model.safetensors, or the folder of
-    such a run; a released snapshot of DUL, CRW, VFS, UVC or TimeCycle; another file of a ResNet or
-    a usual vision transformer, whatever stands before the names of its weights ("model.",
-    "encoder.", "module."); torchvision:NAME[:WEIGHTS]; timm:NAME[:WEIGHTS]; random:NAME[:SEED] for
-    an untrained network of ours; or module:function. A file that exists goes before
-    module:function. weights_of: which of the networks in a file of another project: student,
-    encoder_k, model_ema, ...; without it, the one that is usually evaluated.
+    Args:
+        spec: One of these:
 
-    Raises InputError when a file is missing, truncated, of another architecture, or holds pickled
-    code (which is never run), when weights cannot be fetched, and when nothing of these forms is
-    meant.
+            * default, the encoder that comes with the package (a file of that name is ./default);
+            * an encoder.safetensors of ours, a model.safetensors of MuG or segmentation, or the
+              folder of such a run;
+            * a released snapshot of DUL, CRW, VFS, UVC or TimeCycle;
+            * another file of a ResNet or a usual vision transformer, with any prefix before the
+              names of its weights ("model.", "encoder.", "module.");
+            * torchvision:NAME[:WEIGHTS] or timm:NAME[:WEIGHTS];
+            * random:NAME[:SEED] for an untrained network of ours;
+            * module:function, unless a file of that name exists.
+        weights_of: Which of several networks in a file of another project to take, such as student,
+            encoder_k or model_ema. When left out, it is the one that is usually evaluated.
+
+    Raises:
+        InputError: A file is missing, truncated, of another architecture, or holds pickled code
+            (which is never run); weights cannot be downloaded; or `spec` has none of these forms.
     """
-    kind, colon, rest = spec.partition(":")
-    name, _, weights = rest.partition(":")
-    is_foreign = is_file(weights) if kind in ("torchvision", "timm") else Path(spec).is_file()
+    kind, colon, remainder = spec.partition(":")
+    name, _, weights = remainder.partition(":")
 
-    if weights_of is not None and not is_foreign:
+    if kind in ("torchvision", "timm"):
+        is_foreign_file = is_file(weights)
+    else:
+        is_foreign_file = Path(spec).is_file()
+
+    if weights_of is not None and not is_foreign_file:
         raise InputError(
-            f"--weights-of {weights_of}: is for FILE, torchvision:NAME:FILE, timm:NAME:FILE, not {spec}"
+            f"--weights-of {weights_of}: is for FILE, torchvision:NAME:FILE, timm:NAME:FILE, "
+            f"not {spec}"
         )
 
+    # Names go before files: a file called default is ./default.
     if spec == DEFAULT:
         return own.shipped()
     if colon and kind in NAMED:
         return NAMED[kind](name, weights or None, weights_of)
 
+    # Files go before functions: a path may have a colon too.
     path = Path(spec)
     if path.is_dir():
         path = _in_run(path)
     if path.exists():
-        read = own.from_file if path.suffix == ".safetensors" else snapshots.from_file
-        return read(path, weights_of)
+        # densevos writes .safetensors only.
+        if path.suffix == ".safetensors":
+            return own.from_file(path, weights_of)
+
+        return snapshots.from_file(path, weights_of)
 
     if is_outside(spec):
-        return function.load(kind, rest)
+        return function.load(kind, remainder)
 
     raise InputError(f"{path}: no such encoder file; --encoder takes {FORMS}")
 
 
 def _in_run(folder: Path) -> Path:
-    """The file of a run folder that holds its encoder, whether it is there or not."""
-    files = [folder / "encoder.safetensors", folder / "model.safetensors"]
-    return next((file for file in files if file.exists()), files[0])
+    """The file of a run folder that holds its encoder. It may not exist."""
+    encoder, model = folder / "encoder.safetensors", folder / "model.safetensors"
+    if model.exists() and not encoder.exists():
+        return model
+
+    return encoder
 
 
 def without_layer(spec: str) -> tuple[str, str | None]:
-    """KIND:NAME@LAYER[:WEIGHTS] -> KIND:NAME[:WEIGHTS], LAYER; other specs as they are."""
+    """Split the layer off an encoder's name.
+
+    Args:
+        spec: What --encoder names.
+
+    Returns:
+        KIND:NAME[:WEIGHTS] and LAYER of KIND:NAME@LAYER[:WEIGHTS]; any other `spec` and None.
+    """
     match = re.fullmatch(rf"((?:{'|'.join(NAMED)}):[^:@]+)@([^:@]+)(:.+)?", spec)
-    return (match[1] + (match[3] or ""), match[2]) if match else (spec, None)
+    if match is None:
+        return spec, None
+
+    network, layer, weights = match.groups(default="")
+    return network + weights, layer

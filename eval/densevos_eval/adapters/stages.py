@@ -1,5 +1,6 @@
-"""Released ResNets whose last stages keep the resolution of layer2 without dilation, as CRW, VFS,
-UVC and TimeCycle.
+"""Released ResNets whose last stages keep the resolution of layer2 without dilation.
+
+CRW, VFS, UVC and TimeCycle are such networks.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,23 +28,25 @@ def released_resnet(
     """The network of a snapshot, at stride 8.
 
     Args:
-        weights: Those of a ResNet under torchvision's names; kernels [O,I,1,H,W] of one frame are
-            those of images.
+        weights: Weights of a ResNet under torchvision's names. Kernels [O,I,1,H,W] of one frame
+            become kernels of images.
         path: The snapshot, for messages.
-        name: What it is a snapshot of.
+        name: Name of the method.
         default: The layer that the published evaluation compares.
-        layers: Those that have learned; the ones that `weights` lacks are left out.
-        colour: What frames are turned into before they are normalised.
-        prepare: What is done to normalised frames [B,3,H,W] before the network sees them.
+        layers: Layers that have learned. Those that `weights` lacks are left out.
+        colour: Colours that frames are converted to before they are normalised.
+        prepare: Applied to normalised frames [B,3,H,W] before the network sees them.
 
     Raises:
         InputError: The weights are not those of a ResNet-18 or ResNet-50.
     """
+    # Stages after the last one that is offered are not built, and their weights are not used.
     stages = {stage for stage in LAYERS if f"layer{stage[-1]}.0.bn1.weight" in weights}
     last = max([*stages.intersection(layers), LAYERS[0]])
     unused = tuple(f"layer{stage[-1]}." for stage in LAYERS if stage > last)
     state = {key: _flat(tensor) for key, tensor in weights.items() if not key.startswith(unused)}
 
+    # Only bottleneck blocks have a third convolution.
     architecture = "resnet50" if "layer1.0.conv3.weight" in state else "resnet18"
     network = DenseStages(untrained(architecture), dilated=False, last=last)
     try:
@@ -71,4 +74,8 @@ def released_resnet(
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    return tensor[:, :, 0] if tensor.ndim == 5 and tensor.shape[2] == 1 else tensor
+    """A kernel [O,I,1,H,W] of one frame as one of images, [O,I,H,W]; other tensors as they are."""
+    if tensor.ndim == 5 and tensor.shape[2] == 1:
+        return tensor[:, :, 0]
+
+    return tensor

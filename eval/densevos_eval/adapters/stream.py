@@ -1,4 +1,6 @@
-"""The features of one video, frame after frame, from an encoder that may remember what it saw."""
+"""The features of one video, frame by frame, from an encoder that may have a memory."""
+
+# Shapes: H x W pixels of a frame, C channels of a feature, h x w cells of the feature map.
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -12,9 +14,16 @@ from densevos_eval.adapters.choices import Between
 
 
 class Stream:
-    """Features of the frames of one video, which are given in their order from the first one on.
+    """Features of the frames of one video, which must come in their order.
 
-    A stream may remember frames; another video needs another stream.
+    A stream may remember frames, so another video needs another stream.
+
+    Args:
+        compute: The next frame [H,W,3] uint8 RGB -> its features [C,h,w].
+        see: Takes the next frame if its features are not needed.
+        every: Features are computed for frames 0, every, 2 * every, ...
+        between: What the frames between them get, see `Between`.
+        unit: Features of every cell have length 1, also interpolated ones.
     """
 
     def __init__(
@@ -26,13 +35,6 @@ class Stream:
         between: Between = "repeat",
         unit: bool = True,
     ):
-        """Args:
-        compute: The next frame [H,W,3] uint8 RGB -> its features [C,h,w].
-        see: Takes the next frame where its features are not needed.
-        every: Features are computed for frames 0, every, 2 * every, ...
-        between: What the frames between them get, see `Between`.
-        unit: Features of every cell have length 1, interpolated ones too.
-        """
         self.compute = compute
         self.see = see
         self.every = every
@@ -42,24 +44,38 @@ class Stream:
         self._last: Tensor | None = None
 
     def step(self, frame: np.ndarray) -> Tensor:
-        """Take the next frame [H,W,3] uint8 RGB; return its features [C,h,w].
+        """Take the next frame and return its features.
 
-        Raises InputError for a frame that the encoder cannot take, and where features are
-        interpolated: that needs frames that are not there yet, see `over`.
+        Args:
+            frame: A frame [H,W,3] uint8 RGB.
+
+        Returns:
+            Features [C,h,w].
+
+        Raises:
+            InputError: The encoder cannot take the frame; or features are interpolated, which needs
+                later frames, see `over`.
         """
         if self.every > 1 and self.between == "interpolate":
             raise InputError(
-                "--between interpolate: needs frames ahead; give the whole video, or take --between repeat"
+                "--between interpolate: needs frames ahead; "
+                "give the whole video, or take --between repeat"
             )
 
         return self._next(frame)
 
     def over(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """The features [C,h,w] of each frame of a whole video, the first of which has not been
-        given yet.
+        """The features of each frame of a whole video.
 
-        Where features are interpolated, up to `every` frames are read ahead. Raises InputError as
-        `step` does.
+        Args:
+            frames: All frames [H,W,3] uint8 RGB. If features are interpolated, up to `every` of
+                them are read ahead.
+
+        Yields:
+            Features [C,h,w].
+
+        Raises:
+            InputError: The encoder cannot take a frame.
         """
         if self.every == 1 or self.between == "repeat":
             yield from map(self._next, frames)
@@ -80,12 +96,12 @@ class Stream:
             yield features
             before, waiting = features, 0
 
-        # Nothing follows the last frames that they could be mixed with.
+        # No encoded frame follows the last ones, so they repeat the one before.
         if before is not None:
             yield from (before for _ in range(waiting))
 
     def _next(self, frame: np.ndarray) -> Tensor:
-        """The features of the next frame, those of an earlier one where it is not computed."""
+        """The features of the next frame; if it is not encoded, those of an earlier one."""
         if self._index % self.every == 0:
             self._last = self.compute(frame)
         else:
@@ -96,7 +112,9 @@ class Stream:
         return self._last
 
     def _mixed(self, before: Tensor, after: Tensor, count: int) -> Iterator[Tensor]:
-        """Features of `count` frames between two, by their distances to them."""
+        """Features of `count` frames between two encoded ones, weighted by the distances."""
         for number in range(1, count + 1):
             features = torch.lerp(before, after, number / (count + 1))
+
+            # A mean of two unit vectors is shorter than 1.
             yield F.normalize(features, dim=0) if self.unit else features

@@ -1,4 +1,6 @@
-"""Position embeddings interpolated as DINO's program does, in a vision transformer of timm's."""
+"""Interpolate position embeddings like DINO's program, in a vision transformer of timm."""
+
+# Shapes: B batch, C channels of a token, h x w cells of the frame, gh x gw cells of the table.
 
 import copy
 from types import MethodType
@@ -9,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 OFFSET = 0.1
-"""What DINO adds to the cells of a side before it divides, so that rounding never loses a cell."""
+"""DINO adds this to the number of cells of a side, so that rounding never loses a cell."""
 
 
 def can_interpolate(model: Any) -> bool:
-    """Whether a model adds a table of positions [1,tokens,C] in the way that is replaced here."""
+    """Whether `with_dino_positions` works for a model: it must add a table [1,tokens,C]."""
     table = getattr(model, "pos_embed", None)
     return (
         isinstance(table, Tensor)
@@ -24,20 +26,32 @@ def can_interpolate(model: Any) -> bool:
 
 
 def with_dino_positions(model: Any) -> Any:
-    """The model, sharing its weights, with positions as in `interpolate_pos_encoding` of DINO (and
-    DINOv2, CropMAE).
+    """A copy of a model that interpolates positions like DINO, DINOv2 and CropMAE.
 
-    timm stretches its table over the frame, and antialiases. DINO samples it bicubically (a =
-    -.75), without, at steps of side / (n + .1), n the cells of the frame.
+    timm stretches its table over the frame and antialiases. `interpolate_pos_encoding` of DINO
+    samples it bicubically (a = -.75), without antialiasing, at steps of side / (n + .1) for n cells
+    of the frame.
+
+    Args:
+        model: A vision transformer of timm for which `can_interpolate` holds. The copy shares its
+            weights.
     """
-    other = copy.copy(model)  # the modules, and so the weights, are the same objects
+    # A shallow copy has the same modules, so the weights take no more memory.
+    other = copy.copy(model)
     other._pos_embed = MethodType(_add_positions, other)
     return other
 
 
 def interpolated(table: Tensor, sides: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """Positions [1,gh*gw,C] of a grid with `sides` (gh, gw) -> [1,h*w,C] of a frame with `cells`
-    (h, w).
+    """Interpolate a table of positions to the cells of a frame.
+
+    Args:
+        table: Positions [1,gh*gw,C].
+        sides: (gh, gw) of the table.
+        cells: (h, w) of the frame.
+
+    Returns:
+        Positions [1,h*w,C].
     """
     if sides == cells:
         return table
@@ -49,21 +63,22 @@ def interpolated(table: Tensor, sides: tuple[int, int], cells: tuple[int, int]) 
 
 
 def _add_positions(self: Any, patches: Tensor) -> Tensor:
-    """Patches [B,h,w,C] -> tokens [B,prefix+h*w,C], in the place of the model's own
-    `_pos_embed`.
-    """
+    """Patches [B,h,w,C] -> tokens [B,prefix+h*w,C]; replaces `_pos_embed` of the model."""
     batch, height, width, channels = patches.shape
-    prefix = [
-        token.expand(batch, -1, -1)
-        for token in (self.cls_token, self.reg_token)
-        if token is not None
-    ]
     tokens = patches.reshape(batch, -1, channels)
 
+    # Class and register tokens come before the patches.
+    prefix = []
+    for token in (self.cls_token, self.reg_token):
+        if token is not None:
+            prefix.append(token.expand(batch, -1, -1))
+
+    # In some models they have positions too, which are at the start of the table.
     count = 0 if self.no_embed_class else self.num_prefix_tokens
-    own, table = self.pos_embed[:, :count], self.pos_embed[:, count:]
+    prefix_table, table = self.pos_embed[:, :count], self.pos_embed[:, count:]
     table = interpolated(table, tuple(self.patch_embed.grid_size), (height, width))
     if self.no_embed_class:
         return self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
 
-    return self.pos_drop(torch.cat([*prefix, tokens], dim=1) + torch.cat([own, table], dim=1))
+    positions = torch.cat([prefix_table, table], dim=1)
+    return self.pos_drop(torch.cat([*prefix, tokens], dim=1) + positions)

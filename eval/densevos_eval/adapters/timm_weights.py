@@ -1,6 +1,4 @@
-"""Weights from a file in a model of timm's: which of them are used, and what frames they were
-trained on.
-"""
+"""Load weights from a file into a model of timm, and find the statistics of their frames."""
 
 from math import isqrt
 from pathlib import Path
@@ -16,23 +14,27 @@ from densevos_eval.adapters.normalisation import Triple
 from densevos_eval.adapters.suggestion import has_query_bias
 from densevos_eval.adapters.weights import read_weights, refusal
 
-PREFIXES = ("module.", "backbone.")  # of names that timm converts, and so are not the model's own
-UNUSED = (
-    "decoder_",
-    "masked_embed",
-)  # beside the encoder: MAE's decoder, what iBOT puts for masked patches
+PREFIXES = ("module.", "backbone.")
+"""Prefixes of names that timm converts, so they may remain when names are compared with its own."""
+
+UNUSED = ("decoder_", "masked_embed")
+"""Starts of names that are no part of an encoder: MAE's decoder, iBOT's token of masked patches."""
+
 INCEPTION = (0.5, 0.5, 0.5)
 """Mean and standard deviation of the supervised transformers that timm publishes."""
 
 
 def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
-    """Arguments of timm.create_model that load the weights, strictly: all must be there, and no
-    others.
+    """Arguments of timm.create_model that load weights strictly: all of them, and no others.
 
-    of: which of several networks, see `weights_in`.
+    Args:
+        timm: The module.
+        name: Name of the model.
+        file: The file.
+        of: Which of several networks in it to take, see `weights_in`.
 
-    Raises InputError for a file that cannot be read, and where timm would drop weights of the
-    network.
+    Raises:
+        InputError: The file cannot be read, or timm would drop weights of the network.
     """
     state = read_weights(file, of)
     expected = wanted(timm, name)
@@ -41,16 +43,18 @@ def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
     except UnreadableError as error:
         raise refusal(file, error) from error
 
+    # A prefix may be before all names of the network, which `below` takes away.
     for prefix in PREFIXES:
         state = below(state, prefix) or state
 
     if "storage_tokens" in state:
         state = _without_idle_bias(state, expected, file, name)
 
+    # The classifier and parts beside the encoder are left out.
     config = timm.get_pretrained_cfg(name)
     classifier = getattr(config, "classifier", None) or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    unused = (*UNUSED, *(f"{head}." for head in heads))
+    heads = [classifier] if isinstance(classifier, str) else classifier  # one name or several
+    unused = UNUSED + tuple(f"{head}." for head in heads)
     state = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
     overlay = {"state_dict": state, "num_classes": 0, "label_offset": 0}
 
@@ -58,22 +62,27 @@ def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
 
 
 def wanted(timm: Any, name: str) -> dict[str, Tensor]:
-    """Names and shapes of a model's weights; none where it cannot be made without values."""
+    """Names and shapes of a model's weights; empty if timm cannot make it on the meta device."""
     try:
         with torch.device("meta"):
             return timm.create_model(name, pretrained=False, num_classes=0).state_dict()
-    except Exception:  # what is wrong with the model is told when it is made
+    except Exception:  # the same error is reported when the model is created
         return {}
 
 
 def normalisation(model: Any, name: str, file: Path | None) -> tuple[Triple, Triple]:
     """Mean and standard deviation of the frames that a model's weights were trained on.
 
-    A plain name, such as vit_base_patch16_224, stands for the supervised weights that timm
-    publishes, whose .5 is not what a file under that name was trained with: MAE, CropMAE, DINO,
-    iBOT and MoCo v3 take ImageNet's statistics. A name with a tag, such as
-    vit_base_patch16_224.augreg_in21k, says which weights are meant, and so do the names of models
-    that have other statistics, such as CLIP's.
+    For a plain name, such as vit_base_patch16_224, timm has the statistics of its own supervised
+    weights, .5. A file that is loaded under that name was usually trained with ImageNet's: MAE,
+    CropMAE, DINO, iBOT and MoCo v3 use these. A name with a tag, such as
+    vit_base_patch16_224.augreg_in21k, means certain weights, and so do names of models with other
+    statistics, such as CLIP's. These keep timm's statistics.
+
+    Args:
+        model: The model.
+        name: Its name.
+        file: The file of its weights; None if they are timm's own.
     """
     mean, std = tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
     supervised = type(model).__name__ == "VisionTransformer" and mean == std == INCEPTION
@@ -84,31 +93,32 @@ def normalisation(model: Any, name: str, file: Path | None) -> tuple[Triple, Tri
 
 
 def _size(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The image size that position embeddings are of, so that they are interpolated once, from it
-    to a frame.
+    """The image size of the position embeddings, as an argument of timm.create_model.
+
+    With it they are interpolated only once, from that size to a frame.
     """
     table, patches = state.get("pos_embed"), state.get("patch_embed.proj.weight")
     if table is None or patches is None or table.ndim != 3 or patches.ndim != 4:
         return {}
 
-    return {
-        "img_size": isqrt(table.shape[1]) * patches.shape[-1]
-    }  # class and register tokens make no row
+    # The root is rounded down, so class and register tokens do not count: they fill no row.
+    side = isqrt(table.shape[1])
+    return {"img_size": side * patches.shape[-1]}
 
 
 def _without_idle_bias(
     state: dict[str, Tensor], expected: dict[str, Tensor], file: Path, name: str
 ) -> dict[str, Tensor]:
-    """DINOv3's weights without biases of queries, keys and values, if the model has none and they
-    are zero.
+    """DINOv3's weights without biases of queries, keys and values, if the model has none.
 
-    Raises InputError where they are not zero: timm would leave them out.
+    Raises InputError if they are not zero, because timm would leave them out.
     """
     if any(key.endswith("attn.q_bias") for key in expected):
         return state
     if has_query_bias(state):
         raise InputError(
-            f"{file}: adds biases to queries and values, and {name} has none; load it with timm:{name}_qkvb:{file}"
+            f"{file}: adds biases to queries and values, and {name} has none; "
+            f"load it with timm:{name}_qkvb:{file}"
         )
 
     return {key: tensor for key, tensor in state.items() if not key.endswith("attn.qkv.bias")}

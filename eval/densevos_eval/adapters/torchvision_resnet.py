@@ -1,5 +1,6 @@
-"""torchvision's ResNets with weights of torchvision's or of one's own:
-torchvision:NAME[@LAYER][:WEIGHTS].
+"""torchvision's ResNets: torchvision:NAME[@LAYER][:WEIGHTS].
+
+The weights are torchvision's or come from a file.
 """
 
 from pathlib import Path
@@ -18,34 +19,43 @@ from densevos_eval.adapters.weights import is_file, read_weights, resnet_weights
 NAMES = sorted(
     name for name in torchvision.models.list_models(torchvision.models) if "resne" in name
 )
+"""Names of torchvision's ResNets, ResNeXts (resnext50_32x4d) included."""
 
 
 def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
-    """A ResNet, dilated to stride 8, with layers res2, res3 and res4 (default).
+    """Load a ResNet, dilated to stride 8, with the layers res2, res3 and res4 (default).
 
-    weights: a name of torchvision's (DEFAULT when left out; downloaded once), a local .pth or
-    .safetensors of the same network, or none for an untrained one.
-    of: which of the networks in the file.
+    Args:
+        name: Name of the network in torchvision.
+        weights: Name of weights of torchvision, which are downloaded once (DEFAULT when left out);
+            a local .pth or .safetensors file of the same network; or none for an untrained one.
+        of: Which of several networks in the file to take.
 
-    Raises InputError for unknown names, and where weights cannot be fetched or do not fit.
+    Raises:
+        InputError: A name is unknown, or weights cannot be fetched or do not fit.
     """
     spec = f"torchvision:{name}" + (f":{weights}" if weights else "")
     if name not in NAMES:
         raise InputError(
-            f"--encoder {spec}: no ResNet of torchvision's; choose {', '.join(NAMES)}, or use timm:NAME"
+            f"--encoder {spec}: no ResNet of torchvision's; "
+            f"choose {', '.join(NAMES)}, or use timm:NAME"
         )
 
     network = untrained(name)
     mean, std = MEAN, STD
-    file = Path(weights) if weights and is_file(weights) else None
+    file: Path | None = None
+    if weights and is_file(weights):
+        file = Path(weights)
 
+    # Weights from a file, those that torchvision publishes, or random ones (none).
     if file:
         _fill(network, read_weights(file, of), file, name)
     elif weights != "none":
         published = _published(name, weights or "DEFAULT", spec)
         mean, std = _normalisation(published)
-        _fill(network, _fetched(published, name, spec), Path(spec), name)
+        _fill(network, _downloaded(published, name, spec), Path(spec), name)
 
+    # These networks were trained with strides, so dilation must keep the meaning of their filters.
     dense = DenseStages(network, dilated=True)
     return Backbone(
         kind="torchvision",
@@ -62,40 +72,47 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
 
 
 def _published(name: str, weights: str, spec: str) -> Weights:
+    """Weights that torchvision publishes under a name."""
     names = torchvision.models.get_model_weights(name).__members__
     if weights not in names:
         raise InputError(
-            f"--encoder {spec}: no such weights; choose {', '.join(names)}, a local .pth or .safetensors file, or none"
+            f"--encoder {spec}: no such weights; choose {', '.join(names)}, "
+            "a local .pth or .safetensors file, or none"
         )
 
     return names[weights]
 
 
-def _fetched(published: Weights, name: str, spec: str) -> dict[str, Tensor]:
+def _downloaded(published: Weights, name: str, spec: str) -> dict[str, Tensor]:
+    """The tensors of published weights, from torchvision's cache or its server."""
     try:
         return dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"--encoder {spec}: weights cannot be fetched from {published.url} ({shortened(error)}); download them "
-            f"elsewhere and give torchvision:{name}:FILE.pth, or random:resnet18 for an untrained network"
+            f"--encoder {spec}: weights cannot be fetched from {published.url} "
+            f"({shortened(error)}); download them elsewhere and give torchvision:{name}:FILE.pth, "
+            "or random:resnet18 for an untrained network"
         ) from error
 
 
 def _normalisation(published: Weights) -> tuple[Triple, Triple]:
+    """Mean and standard deviation that published weights were trained with."""
     transforms = published.transforms()
     return tuple(transforms.mean), tuple(transforms.std)  # type: ignore[return-value]
 
 
 def _fill(network: ResNet, weights: dict[str, Tensor], source: Path, name: str) -> None:
-    classifier = {
-        key: tensor for key, tensor in network.state_dict().items() if key.startswith("fc.")
-    }
-    state = {**resnet_weights(weights, source), **classifier}
+    """Load weights into a network. Its classifier is not used and keeps its values."""
+    state = resnet_weights(weights, source)
+    for key, tensor in network.state_dict().items():
+        if key.startswith("fc."):
+            state[key] = tensor
 
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
+        reason = differences(state, network.state_dict()) or shortened(error)
         raise InputError(
-            f"{source}: weights do not fit torchvision's {name} "
-            f"({differences(state, network.state_dict()) or shortened(error)}); name the network they are of"
+            f"{source}: weights do not fit torchvision's {name} ({reason}); "
+            "name the network they belong to"
         ) from error

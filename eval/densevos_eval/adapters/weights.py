@@ -1,4 +1,4 @@
-"""Weights from files of others, with errors that name the file."""
+"""Read weights from files of other projects, with errors that name the file."""
 
 import re
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from densevos.models.foreign import (
 from densevos_eval.adapters.resnet import PARTS
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt")
+"""How names of weights files end."""
 
 _MMCV = (
     (re.compile(r"\bconv(\d)\.conv\."), r"conv\1."),
@@ -26,24 +27,29 @@ _MMCV = (
     (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
     (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
 )
-"""Names of mmcv's ResNets (VFS), in which a convolution and its BatchNorm are one module, and
-torchvision's.
+"""Parts of names of mmcv's ResNets (VFS), and what torchvision calls them.
+
+In mmcv a convolution and its BatchNorm are one module.
 """
 
 
 def is_file(weights: str) -> bool:
-    """Whether WEIGHTS names a file, one that is missing included, and not weights that others
-    publish.
-    """
+    """Whether `weights` names a file, even one that is missing, and no published weights."""
     return bool(weights) and (weights.endswith(SUFFIXES) or Path(weights).exists())
 
 
 def read_weights(path: Path, of: str | None = None) -> dict[str, Tensor]:
-    """Names and tensors of a weights file, taken out of the checkpoint that may wrap them.
+    """Read the weights of a file, which may be wrapped in a checkpoint.
 
-    of: which of several networks, see `weights_in`.
+    Args:
+        path: The file.
+        of: Which of several networks to take, see `weights_in`.
 
-    Raises InputError when the file is missing, truncated, holds pickled code, or no weights.
+    Returns:
+        Names and tensors.
+
+    Raises:
+        InputError: The file is missing or truncated, or holds pickled code or no weights.
     """
     try:
         return weights_in(read_foreign(path), of)
@@ -54,8 +60,10 @@ def read_weights(path: Path, of: str | None = None) -> dict[str, Tensor]:
 
 
 def read_snapshot(path: Path) -> Any:
-    """What a snapshot holds, as it is. Raises InputError when the file is missing, truncated or
-    holds pickled code.
+    """Read all that a snapshot holds, as it is.
+
+    Raises:
+        InputError: The file is missing or truncated, or holds pickled code.
     """
     try:
         return read_foreign(path)
@@ -66,38 +74,48 @@ def read_snapshot(path: Path) -> Any:
 
 
 def refusal(path: Path, error: UnreadableError) -> InputError:
-    """What is wrong with a file, in a line that names it."""
+    """The error for a file that cannot be used, in one line that names it."""
     if isinstance(error, SeveralNetworksError):
         return InputError(f"{path}: {error.reason}; say which one with --weights-of")
+
     return InputError(f"{path}: {error}")
 
 
 def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a ResNet under the names that torchvision gives them, where mmcv's stood."""
+    """The weights of a ResNet, with mmcv's names replaced by torchvision's."""
     renamed = {}
     for name, tensor in weights.items():
         for theirs, ours in _MMCV:
             name = theirs.sub(ours, name)
+
         renamed[name] = tensor
 
     return renamed
 
 
 def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The ResNet in `weights` under torchvision's names, whatever stands before them; without its
-    classifier.
+    """The ResNet in a file's weights, under torchvision's names, without its classifier.
 
-    Of a student and its teacher, or a query and a key encoder, it is the one that is evaluated.
-    Raises InputError when there is none, or more than one.
+    Of a student and its teacher, or of a query and a key encoder, it is the one that is usually
+    evaluated.
+
+    Args:
+        weights: Names and tensors. The names may have a prefix.
+        path: The file, for messages.
+
+    Raises:
+        InputError: There is no ResNet, or more than one.
     """
+    # Every ResNet has this weight exactly once, so what is before it is the prefix of a network.
     mark = "layer1.0.bn1.weight"
     renamed = torchvision_names(weights)
     prefixes = [name.removesuffix(mark) for name in renamed if name.endswith(mark)]
 
     if not prefixes:
-        some = ", ".join(list(weights)[:3])
+        names = ", ".join(list(weights)[:3])
         raise InputError(
-            f"{path}: must hold the weights of a ResNet ({mark}), has {some}, ...; name the network it is of"
+            f"{path}: must hold the weights of a ResNet ({mark}), has {names}, ...; "
+            "name the network that it belongs to"
         )
 
     try:
@@ -105,8 +123,9 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     except UnreadableError as error:
         raise refusal(path, error) from error
 
-    return {
-        name: tensor
-        for name, tensor in below(renamed, prefix).items()
-        if name.split(".")[0] in PARTS
-    }
+    resnet = {}
+    for name, tensor in below(renamed, prefix).items():
+        if name.split(".")[0] in PARTS:
+            resnet[name] = tensor
+
+    return resnet

@@ -1,1 +1,1 @@
-"""The ground of the evaluator: options made from configurations, devices, progress bars."""
+"""What the whole evaluator uses: options made from configurations, devices, progress bars."""

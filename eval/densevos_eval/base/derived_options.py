@@ -1,5 +1,6 @@
-"""Options of the command line derived from the configuration that they set, so that each is
-declared once.
+"""Make options of the command line from the configuration that they set.
+
+So each option is declared only once.
 """
 
 import ast
@@ -15,38 +16,61 @@ def optional(config: type, *, prefix: str = "", presets: Mapping[str, Any] | Non
 
     Args:
         config: A dataclass whose fields are described by the strings below them.
-        prefix: What the names of the options begin with.
-        presets: Configurations by name; the description of each option tells their values.
+        prefix: Start of the names of the options.
+        presets: Configurations by name. The help of each option lists their values.
     """
-    kinds: dict[str, Any] = get_type_hints(config)
-    options = [(prefix + name, kinds[name] | None, field(default=None)) for name in _names(config)]
-    help_texts = {
-        prefix + name: text + _values(name, presets or {})
-        for name, text in descriptions(config).items()
-    }
+    types: dict[str, Any] = get_type_hints(config)
+    # None means that the user did not give the option.
+    options = []
+    for name in _names(config):
+        options.append((prefix + name, types[name] | None, field(default=None)))
+
+    help_texts = {}
+    for name, text in descriptions(config).items():
+        help_texts[prefix + name] = text + _values(name, presets or {})
 
     return _with_help(make_dataclass("Options", options, frozen=True, kw_only=True), help_texts)
 
 
 def several(config: type) -> Any:
-    """A dataclass with every field of `config` as an option that takes any number of values, none
-    by default.
+    """A dataclass with every field of `config` as an option that takes any number of values.
+
+    Args:
+        config: A dataclass whose fields are described by the strings below them. The options have
+            no values by default.
     """
-    kinds: dict[str, Any] = get_type_hints(config)
-    options = [(name, _any_number(kinds[name]), field(default=())) for name in _names(config)]
-    return _with_help(
-        make_dataclass("Options", options, frozen=True, kw_only=True), descriptions(config)
-    )
+    types: dict[str, Any] = get_type_hints(config)
+    options = []
+    for name in _names(config):
+        options.append((name, _any_number(types[name]), field(default=())))
+
+    made = make_dataclass("Options", options, frozen=True, kw_only=True)
+    return _with_help(made, descriptions(config))
 
 
 def given(options: Any, config: type, *, prefix: str = "") -> dict[str, Any]:
-    """The fields of `config` that the user gave in `options`, which `optional` has made."""
-    values = {name: getattr(options, prefix + name) for name in _names(config)}
-    return {name: value for name, value in values.items() if value is not None}
+    """The options that the user gave.
+
+    Args:
+        options: An instance of what `optional` returned.
+        config: The configuration of the options.
+        prefix: Start of the names of the options.
+
+    Returns:
+        Values by the name of the field of `config`.
+    """
+    values = {}
+    for name in _names(config):
+        value = getattr(options, prefix + name)
+        if value is not None:
+            values[name] = value
+
+    return values
 
 
 def descriptions(config: type) -> dict[str, str]:
-    """What the strings below the fields of a dataclass say of them; reads its source."""
+    """The strings below the fields of a dataclass, by field. They are read from its source."""
+    # Python keeps no docstrings of fields, so they are taken from the syntax tree.
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
     assert isinstance(definition, ast.ClassDef)
 
@@ -54,6 +78,7 @@ def descriptions(config: type) -> dict[str, str]:
     for statement, below in zip(definition.body, definition.body[1:], strict=False):
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
             continue
+
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             texts[statement.target.id] = " ".join(str(below.value.value).split())
 
@@ -61,9 +86,11 @@ def descriptions(config: type) -> dict[str, str]:
 
 
 def _values(name: str, presets: Mapping[str, Any]) -> str:
-    """The values of a field by preset: ` (default: dul, crw: 20; dino: 7)`, or ` (default: 20)`
-    where all agree.
+    """The values of a field by preset: ` (default: dul, crw: 20; dino: 7)`.
+
+    If all presets agree, it is ` (default: 20)`. If all leave it out, it is empty.
     """
+    # Presets with the same value share an entry.
     by_value: dict[str, list[str]] = {}
     for preset, config in presets.items():
         by_value.setdefault(f"{getattr(config, name)}", []).append(preset)
@@ -78,14 +105,16 @@ def _values(name: str, presets: Mapping[str, Any]) -> str:
 
 
 def _names(config: Any) -> list[str]:
-    return [one.name for one in fields(config)]
+    return [field.name for field in fields(config)]
 
 
-def _any_number(kind: Any) -> Any:
-    return tuple[kind, ...]
+def _any_number(element: Any) -> Any:
+    """The type of a tuple of any length."""
+    return tuple[element, ...]
 
 
 def _with_help(made: type, help_texts: Mapping[str, str]) -> type:
+    """The class with help texts in its docstring, where the command line looks for them."""
     lines = [f"    {name}: {text}" for name, text in help_texts.items()]
     made.__doc__ = "\n".join(["Options.", "", "Args:", *lines])
     return made

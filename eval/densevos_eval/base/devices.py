@@ -1,8 +1,7 @@
-"""Which device a process computes on, how, and how several share one machine."""
+"""Devices: which one a process uses, its arithmetic, and how processes share one machine."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 
 import cv2
 import numpy as np
@@ -14,14 +13,19 @@ from densevos.base.errors import InputError
 
 
 def chosen(device: torch.device | str) -> torch.device:
-    """A device by torch's name for it; auto is an NVIDIA or AMD GPU, else a Mac's GPU, else the
-    CPU.
+    """Find a device.
 
-    Raises InputError for one that this machine does not have.
+    Args:
+        device: Name of a torch device. auto is an NVIDIA or AMD GPU, else a Mac's GPU, else the
+            CPU.
+
+    Raises:
+        InputError: This machine does not have the device.
     """
     if device == "auto":
         device = preferred_device()
 
+    # Only an allocation shows whether a device works. It also turns cuda into cuda:0.
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -32,76 +36,96 @@ def chosen(device: torch.device | str) -> torch.device:
 
 
 def spread_over(device: str, workers: int | None) -> list[str]:
-    """The device of each of `workers` processes: of several CUDA GPUs each in turn, if no single
-    one is named.
+    """The device of each of several processes.
 
-    workers: one for each GPU when None, and one where there is none.
+    Args:
+        device: Name of a torch device. With auto or cuda, processes take the CUDA GPUs in turn, if
+            there are any. Otherwise all of them use this device.
+        workers: Number of processes. When None, it is one for each GPU, or one without GPUs.
     """
-    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    return [f"cuda:{i % count}" if count else device for i in range(workers or max(count, 1))]
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    workers = workers or max(gpus, 1)
+    if not gpus:
+        return [device] * workers
+
+    return [f"cuda:{worker % gpus}" for worker in range(workers)]
 
 
 def threads_of_each(processes: int) -> int:
-    """Threads of each of so many processes, which share the cores of this one."""
+    """Number of threads of each process, if so many processes share the threads of this one."""
     return max(1, torch.get_num_threads() // max(1, processes))
 
 
 def limit_threads(threads: int) -> None:
-    """Compute with so many threads in this process, and pictures with one."""
+    """Let torch use so many threads in this process, and OpenCV one."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
 
 
 @contextmanager
 def arithmetic(*, tf32: bool = False) -> Iterator[None]:
-    """Products on an NVIDIA GPU as precise as on a CPU: of whole float32 numbers, and with sums in
-    float32.
+    """Make products on an NVIDIA GPU as precise as on a CPU, within a context.
 
-    torch's own defaults round the inputs of convolutions to TF32, and may round parts of the sums
-    of bfloat16 products.
+    Inputs are not rounded, and sums are in float32. By default, torch rounds the inputs of
+    convolutions to TF32, and may round parts of the sums of bfloat16 products.
 
-    tf32: Round the inputs of float32 products and convolutions to TF32, which is faster.
+    Args:
+        tf32: Round the inputs of float32 products and convolutions to TF32, which is faster.
     """
+    # These settings are global, so they are restored at the end.
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (
-        products.allow_tf32,
-        convolutions.allow_tf32,
-        products.allow_bf16_reduced_precision_reduction,
-    )
+    products_before = products.allow_tf32
+    convolutions_before = convolutions.allow_tf32
+    reduction_before = products.allow_bf16_reduced_precision_reduction
+
     products.allow_tf32 = convolutions.allow_tf32 = tf32
     products.allow_bf16_reduced_precision_reduction = False
 
     try:
         yield
     finally:
-        (
-            products.allow_tf32,
-            convolutions.allow_tf32,
-            products.allow_bf16_reduced_precision_reduction,
-        ) = before
+        products.allow_tf32 = products_before
+        convolutions.allow_tf32 = convolutions_before
+        products.allow_bf16_reduced_precision_reduction = reduction_before
 
 
 def to_device(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """An array as a tensor on a device; a CUDA GPU fetches it from pinned memory while the host
-    goes on.
-    """
+    """An array as a tensor on a device. The host does not wait for a CUDA GPU to copy it."""
     tensor = torch.from_numpy(array)
-    if torch.device(device).type != "cuda":
-        return tensor.to(device)  # A Mac's GPU would read memory that is freed meanwhile.
 
-    return (tensor.pin_memory() if torch.cuda.is_available() else tensor).to(
-        device, non_blocking=True
-    )
+    # Others copy at once: a Mac's GPU would read memory that is freed meanwhile.
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+
+    # A GPU copies by itself only from pinned memory.
+    if torch.cuda.is_available():
+        tensor = tensor.pin_memory()
+
+    return tensor.to(device, non_blocking=True)
 
 
 def numbers(values: Sequence[int], device: torch.device) -> Tensor:
-    """Whole numbers [n] as int64 on a device, made there in runs: to copy them would make the host
-    wait.
-    """
-    runs = [
-        [value for _, value in run]
-        for _, run in groupby(enumerate(values), lambda pair: pair[1] - pair[0])
-    ]
-    parts = [torch.arange(run[0], run[-1] + 1, device=device) for run in runs]
+    """Whole numbers as a tensor on a device.
 
-    return torch.cat(parts) if parts else torch.arange(0, device=device)
+    They are made on the device, in runs of consecutive numbers, because to copy them there would
+    make the host wait.
+
+    Args:
+        values: n numbers.
+        device: Where they are wanted.
+
+    Returns:
+        Numbers [n] int64.
+    """
+    if not values:
+        return torch.arange(0, device=device)
+
+    parts = []
+    start = 0
+    for end in range(1, len(values) + 1):
+        # A run ends before a number that is not the next one, and at the end.
+        if end == len(values) or values[end] != values[end - 1] + 1:
+            parts.append(torch.arange(values[start], values[end - 1] + 1, device=device))
+            start = end
+
+    return torch.cat(parts)

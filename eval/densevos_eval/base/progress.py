@@ -1,6 +1,4 @@
-"""Progress of frames and sequences on standard error: a bar on a terminal, plain lines in a log
-file.
-"""
+"""Show progress on standard error: a bar on a terminal, plain lines in a log file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,15 +19,14 @@ from rich.text import Text
 from densevos.base.progress import LineProgress
 
 QUIET_SECONDS = 5
-"""A log file gets no line on work that is done within so many seconds, and none sooner after
-another.
-"""
+"""Least time between lines in a log file. Work that takes less time gets no line at all."""
 
 
 class FrameRate(ProgressColumn):
-    """Frames a second, over the last frames."""
+    """A column with the frames per second, measured over the last frames."""
 
     def render(self, task: Task) -> Text:
+        """The text of the column for a task."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} frames/s")
 
@@ -38,11 +35,18 @@ class FrameRate(ProgressColumn):
 def frame_progress(
     total: int, title: str = "propagate", header: str = ""
 ) -> Iterator[Callable[[str], None]]:
-    """A bar that says how many frames a second takes; call the result with a title after every
-    frame.
+    """Show a bar with the number of frames per second.
 
-    Where standard error is no terminal, there are the header and a line every half minute or tenth
-    of the frames, and nothing for what is done within a few seconds.
+    If standard error is no terminal, print the header, and a line every half minute or tenth of the
+    frames. Work of a few seconds prints nothing.
+
+    Args:
+        total: Number of frames.
+        title: First title of the bar.
+        header: First line in a log file.
+
+    Yields:
+        A function to be called with a title after every frame.
     """
     console = Console(stderr=True)
     columns = (
@@ -52,24 +56,37 @@ def frame_progress(
         FrameRate(),
         TimeRemainingColumn(),
     )
-    terminal = console.is_terminal
-    with Progress(*columns, console=console) if terminal else _lines("frames", header) as bar:
+    display: Progress
+    if console.is_terminal:
+        display = Progress(*columns, console=console)
+    else:
+        display = _lines("frames", header)
+
+    with display as bar:
         task = bar.add_task(title, total=total)
         yield lambda title: bar.update(task, advance=1, description=title)
 
 
 @contextmanager
 def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Callable[[str], None]]:
-    """A bar that vanishes at the end, or lines as of `frame_progress`; call the result after every
-    sequence.
+    """Show a bar that vanishes at the end, or print lines like `frame_progress`.
+
+    Args:
+        title: Title of the bar.
+        total: Number of sequences.
+        header: First line in a log file.
+
+    Yields:
+        A function to be called with a name after every sequence.
     """
     console = Console(stderr=True)
-    terminal = console.is_terminal
-    with (
-        Progress(console=console, transient=True)
-        if terminal
-        else _lines("sequences", header) as bar
-    ):
+    display: Progress
+    if console.is_terminal:
+        display = Progress(console=console, transient=True)
+    else:
+        display = _lines("sequences", header)
+
+    with display as bar:
         task = bar.add_task(title, total=total)
         yield lambda name: bar.advance(task)
 
@@ -77,30 +94,38 @@ def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Call
 def run_header(
     title: str, sequences: int, frames: int, settings: Mapping[str, Any], *more: str
 ) -> str:
-    """One line on what a command sets out to do: videos, frames, what else is given, and the
-    settings.
+    """One line about the work of a command: its sequences, frames and settings.
 
-    Of the settings those with a plain value are named, and the numbers of the group `propagation`.
+    Args:
+        title: Name of the command.
+        sequences: Number of sequences.
+        frames: Number of frames.
+        settings: Settings of the run. Only plain values are listed, and the numbers of the group
+            `propagation`.
+        more: What else to list after the frames.
 
-    >>> run_header("propagate", 2, 80, {"encoder": "mine", "propagation": {"context": 20}}, "into out")
+    >>> settings = {"encoder": "mine", "propagation": {"context": 20}}
+    >>> run_header("propagate", 2, 80, settings, "into out")
     'propagate: 2 sequences, 80 frames, into out; encoder mine, context 20'
     """
-    numbers = {
-        name: value
-        for name, value in settings.get("propagation", {}).items()
-        if not isinstance(value, str)
-    }
-    count = f"{sequences} sequence{'s' if sequences != 1 else ''}, {frames} frames"
+    # Texts of the group `propagation` would make the line too long.
+    listed = dict(settings)
+    for name, value in settings.get("propagation", {}).items():
+        if not isinstance(value, str):
+            listed[name] = value
 
-    return f"{title}: {', '.join((count, *more))}; {', '.join(_plain({**settings, **numbers}))}"
+    plural = "" if sequences == 1 else "s"
+    work = ", ".join([f"{sequences} sequence{plural}", f"{frames} frames", *more])
+    return f"{title}: {work}; {', '.join(_plain(listed))}"
 
 
 def _plain(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Settings with a plain value that says something, and is no hash."""
+    """Settings with a plain value that is of interest. The hash of the weights is not."""
     for name, value in settings.items():
         if isinstance(value, str | int | float) and value is not False and name != "weights":
             yield f"{name} {value}"
 
 
 def _lines(unit: str, header: str) -> LineProgress:
+    """Progress for a log file. Commands print their own last line, so tasks have none."""
     return LineProgress(unit=unit, ends=False, quiet=QUIET_SECONDS, rate=True, header=header)

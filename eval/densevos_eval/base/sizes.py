@@ -1,4 +1,4 @@
-"""Sizes of images as people write them: HEIGHTxWIDTH."""
+"""Sizes of images, written HEIGHTxWIDTH."""
 
 import re
 
@@ -9,11 +9,16 @@ Size = tuple[int, int]
 
 
 def parse_size(text: str, flag: str) -> Size:
-    """`480x880` -> (480, 880).
+    """Read a size: `480x880` -> (480, 880).
+
+    Args:
+        text: HEIGHTxWIDTH in pixels.
+        flag: The option that it comes from, for the message.
 
     Raises:
-        InputError: The text is no size; the message begins with `flag`.
+        InputError: The text is no size.
     """
+    # No size starts with 0, and a side of more than 5 digits is a mistake.
     match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
     if not match:
         raise InputError(f"{flag} {text}: must be HEIGHTxWIDTH in pixels, such as 480x880")
@@ -22,5 +27,5 @@ def parse_size(text: str, flag: str) -> Size:
 
 
 def size_text(size: Size) -> str:
-    """(480, 880) -> `480x880`."""
+    """Write a size: (480, 880) -> `480x880`."""
     return f"{size[0]}x{size[1]}"

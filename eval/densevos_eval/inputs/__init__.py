@@ -1,1 +1,1 @@
-"""What a command works on: a benchmark or one's own video, or a labelled set."""
+"""What a command works on: a benchmark, one's own video, or a labelled set."""

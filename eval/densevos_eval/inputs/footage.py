@@ -1,6 +1,4 @@
-"""What a command makes masks of: the sequences of a benchmark, or one's own video; options, without
-torch.
-"""
+"""Options for the sequences that a command makes masks of. This module does not load torch."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,50 +9,67 @@ from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.sequences.sequence import VideoSequence
 
-OWN_SIDE = 960  # Pixels: about the size that benchmarks are judged at; a 4K frame has 16 times as many cells.
+OWN_SIDE = 960
+"""Default of --max-side for a --video, in pixels: about the size of the frames of benchmarks.
+
+A 4K frame has 16 times as many cells.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footage(BenchmarkOptions):
-    """The sequences of a benchmark, or one's own video."""
+    """The sequences of a benchmark, or one's own video.
+
+    Raises:
+        InputError: An option of benchmarks is given with a video.
+    """
 
     video: Path | None = None
-    """A video file or a folder of frames, instead of a benchmark."""
+    """Video to use instead of a benchmark: a video file or a folder of frames."""
     start: str | None = None
-    """First frame of the video to use: its number, or seconds such as 3.5s."""
+    """First frame of the --video to use: its number, or a time in seconds such as 3.5s."""
     end: str | None = None
-    """Last frame of the video to use."""
+    """Last frame of the --video to use: its number, or a time in seconds such as 3.5s."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for one in fields(BenchmarkOptions):
-            given = getattr(self, one.name) != one.default
-            if self.video and given and one.name not in ("dataset", "root"):
+        if not self.video:
+            return
+
+        # Both kinds of input together are an error that `find` reports.
+        for option in fields(BenchmarkOptions):
+            is_given = getattr(self, option.name) != option.default
+            if is_given and option.name not in ("dataset", "root"):
                 raise InputError(
-                    f"--{one.name}: is for a --dataset, not for a --video; leave it out"
+                    f"--{option.name}: is for a --dataset, not for a --video; leave it out"
                 )
 
     @property
     def of_benchmark(self) -> bool:
-        """Whether these options name a benchmark, and no video."""
+        """Whether these options name a benchmark and no video."""
         return bool(self.dataset and self.root) and not (self.video or self.start or self.end)
 
     @property
     def of_own_video(self) -> bool:
-        """Whether these options name one's own video, and no benchmark."""
+        """Whether these options name one's own video and no benchmark."""
         return self.video is not None and not (self.dataset or self.root)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Videos(Footage):
-    """What to propagate through: the sequences of a benchmark, or one's own video."""
+    """The sequences to propagate through: those of a benchmark, or one's own video.
+
+    Raises:
+        InputError: A value is out of range, or an option of benchmarks is given with a video.
+    """
 
     mask: Path | None = None
-    """Mask of the first frame used of a --video, or a folder of masks named as their frames, from
-    the first of which propagation goes both ways: ids, or a colour for each object on black."""
+    """Mask of the first used frame of a --video, or a folder of masks that are named like their
+    frames. A mask has an id for each object, or a colour for each object on black. From the first
+    mask of a folder, propagation goes both ways."""
     max_side: int | None = None
-    """Work on frames with a longer side at this size, in pixels. Without this option it is 960 for
-    a --video, and any size for a benchmark."""
+    """Longest side, in pixels, at which frames are encoded; larger frames are made smaller. The
+    default is 960 for a --video, and no limit for a benchmark."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,11 +78,18 @@ class Videos(Footage):
 
     @property
     def working_side(self) -> int | None:
-        """The longest side, in pixels, that frames are worked on at; None for any."""
-        return self.max_side or (OWN_SIDE if self.video else None)
+        """The longest side, in pixels, at which frames are encoded; None for any."""
+        if self.max_side is None and self.video:
+            return OWN_SIDE
+
+        return self.max_side
 
     def find(self) -> list[VideoSequence]:
-        """The sequences; InputError when neither or both kinds are named, or files are missing."""
+        """Find the sequences with their given masks.
+
+        Raises:
+            InputError: Neither or both kinds of input are named, or files are missing.
+        """
         if self.of_own_video and self.video and self.mask:
             if self.video.exists() and not self.mask.exists():
                 raise InputError(
@@ -76,18 +98,20 @@ class Videos(Footage):
 
             return [own_video(self.video, self.mask, start=self.start, end=self.end)]
 
+        # A benchmark has its own masks.
         if self.of_benchmark and not self.mask:
             if not self.protocol().first_mask_given:
                 raise InputError(
-                    f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; find the objects with"
-                    " densevos-eval zeroshot"
+                    f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; "
+                    "find the objects with densevos-eval zeroshot"
                 )
 
             return self.load()
 
         if self.of_own_video:
             raise InputError(
-                f"--video {self.video}: give a --mask too; `densevos-eval frame` writes the frame to paint it over"
+                f"--video {self.video}: give a --mask too; "
+                "`densevos-eval frame` writes the frame to paint it over"
             )
 
         raise InputError(
@@ -97,22 +121,26 @@ class Videos(Footage):
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled(Footage):
-    """What to find the objects in: the sequences of a benchmark, or one's own video. No annotation
-    is looked at.
+    """The sequences in which to find objects: those of a benchmark, or one's own video.
+
+    No annotation is read.
     """
 
     def find(self) -> list[VideoSequence]:
-        """The sequences without any masks; InputError when neither or both kinds are named, or
-        files are missing.
+        """Find the sequences without any masks.
+
+        Raises:
+            InputError: Neither or both kinds of input are named, files are missing, or the
+                benchmark cannot be scored without given masks.
         """
         if self.of_benchmark and self.dataset:
+            # Scores of other benchmarks depend on which objects a first annotation names.
             if not find_protocol(self.dataset).foreground:
-                known = ", ".join(
-                    name for name, protocol in PROTOCOLS.items() if protocol.foreground
-                )
+                choices = [name for name, protocol in PROTOCOLS.items() if protocol.foreground]
                 raise InputError(
-                    f"--dataset {self.dataset}: asks for what a first annotation names, which nobody knows without"
-                    f" it; take {known}, or densevos-eval propagate"
+                    f"--dataset {self.dataset}: asks for the objects of the first annotation, "
+                    "which nobody knows without it; "
+                    f"take {', '.join(choices)}, or densevos-eval propagate"
                 )
 
             return self.load(annotated=False)

@@ -1,4 +1,4 @@
-"""A labelled set of images or videos on the command line: SET:ROOT, and how it is read."""
+"""Options for a labelled set of images or videos: SET:ROOT, and how it is read."""
 
 from dataclasses import dataclass, fields
 
@@ -13,18 +13,24 @@ class ChosenSet(SetOptions):
     """A labelled or unlabelled set, and how it is read."""
 
     set: str | None = None
-    """A set as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files below
-    ROOT.
-    """
+    """Set to read, as SET:ROOT, such as camvid:/data/CamVid; SET names the layout of the files
+    below ROOT."""
     split: str = "val"
     """Name of the part of the set or benchmark; most benchmarks list its sequences in ImageSets."""
 
     def open(self, *, labels: bool = True) -> SegmentationSet:
-        """The set; InputError when files are missing, or hold nothing that is wanted."""
+        """Open the set.
+
+        Args:
+            labels: Whether its labels are read too.
+
+        Raises:
+            InputError: No set is named, or files are missing or hold nothing that is wanted.
+        """
         if self.set is None:
             raise InputError(
                 "--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid"
             )
 
-        options = {one.name: getattr(self, one.name) for one in fields(SetOptions)}
+        options = {option.name: getattr(self, option.name) for option in fields(SetOptions)}
         return open_set(self.set, labels=labels, **options)

@@ -1,4 +1,4 @@
-"""Sequences as scripts load them: those of a benchmark, or one's own video."""
+"""Load sequences in a script: those of a benchmark, or one's own video."""
 
 from pathlib import Path
 
@@ -19,39 +19,43 @@ def load_sequences(
     start: str | None = None,
     end: str | None = None,
 ) -> list[VideoSequence]:
-    """The sequences of a benchmark, or your own video with its masks; nothing is decoded before it
-    is asked for.
+    """Load the sequences of a benchmark, or your own video with its masks.
 
-    Each has `name`, `frame_names`, `video()` (the frames) and `masks()` (those that are given, by
-    index of the frame).
+    No frame is decoded yet.
 
     Args:
-        dataset: A benchmark, such as davis17, or folder for sets of your own in the layout
+        dataset: A benchmark, such as davis17; or folder, for your own dataset in the layout
             JPEGImages and Annotations.
-        root: Its folder.
+        root: The folder of the benchmark.
         split: The part of the benchmark.
         names: Names of sequences, instead of the split's list.
         video: A video file or a folder of frames, instead of a benchmark.
-        mask: With `video`: the mask of its first frame, or a folder of masks that are named as
-            their frames. It may be an indexed PNG, black and white, or painted in one flat colour
-            for each object.
-        start, end: With `video`: first and last frame, by number or in seconds (3.5s).
+        mask: For a video, the mask of its first frame, or a folder of masks that are named like
+            their frames. A mask may be an indexed PNG, black and white, or painted in one flat
+            colour for each object.
+        start: For a video, its first frame, by number or in seconds (3.5s).
+        end: For a video, its last frame, by number or in seconds (3.5s).
+
+    Returns:
+        Sequences. Each has `name`, `frame_names`, `video()` (its frames) and `masks()` (its given
+        masks, by index of the frame).
 
     Raises:
-        InputError: Files are missing or do not belong together; or neither or both of `dataset` and
+        InputError: Files are missing or do not belong together, or neither or both of `dataset` and
             `video` are given.
     """
     if (dataset is None) == (video is None):
         raise InputError("load_sequences: name either a dataset with its root, or a video")
+
     if video is not None:
-        return [
-            own_video(Path(video), Path(mask) if mask is not None else None, start=start, end=end)
-        ]
+        mask = Path(mask) if mask is not None else None
+        return [own_video(Path(video), mask, start=start, end=end)]
 
     if (mask, start, end) != (None, None, None):
         raise InputError(
             "load_sequences: mask, start and end are for video, not for a dataset; leave them out"
         )
 
+    # The options check the dataset and its root.
     root = Path(root) if root is not None else None
     return BenchmarkOptions(dataset=dataset, root=root, split=split, sequences=tuple(names)).load()

@@ -1,1 +1,1 @@
-"""From an encoder and given masks to masks of every frame."""
+"""Label propagation: an encoder and given masks make masks of every frame."""

@@ -1,4 +1,4 @@
-"""Fetching what comes next, and putting away what is done, while what is there is worked on."""
+"""Read items ahead and write results behind, in threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,16 +8,22 @@ from itertools import chain
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
 END = object()
+"""What a thread returns after the last item."""
 
 
 def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
-    """The items in their order, up to `count` of them fetched by a thread before they are asked
-    for.
+    """Read items ahead in a thread, so that frames are decoded while a GPU computes.
 
-    Meant for frames that are decoded while a GPU computes. An error of `items` is raised in the
-    place of its item.
+    Args:
+        items: The items. If one raises an error, the error is raised in its place.
+        count: How many items are read ahead.
+
+    Yields:
+        The items, in their order.
     """
+    # One thread only: iterators must not be advanced from several threads.
     pool = ThreadPoolExecutor(1)
     try:
         waiting = deque(pool.submit(next, items, END) for _ in range(count))
@@ -25,22 +31,28 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
             waiting.append(pool.submit(next, items, END))
             yield item  # type: ignore[misc]
     finally:
+        # If the caller stops early, items that are waiting are not read any more.
         pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def behind(count: int = 2) -> Iterator[Callable[..., None]]:
-    """A function that has others called by a thread, in their order, while the caller goes on by up
-    to `count` of them.
+    """Call functions in a thread, so that masks are written while a GPU computes the next ones.
 
-    Meant for masks that are written while a GPU computes the next ones. An error is raised by a
-    later call, or at the end, when all is done.
+    Args:
+        count: How many calls may wait.
+
+    Yields:
+        A function that takes another one with its arguments, to be called later. Calls happen in
+        their order. An error is raised by a later call or when the context ends.
     """
     waiting: deque[Future[Any]] = deque()
     with ThreadPoolExecutor(1) as pool:
 
         def call(function: Callable[..., Any], *arguments: Any) -> None:
             waiting.append(pool.submit(function, *arguments))
+
+            # Waiting for the oldest call limits the memory that arguments take.
             if len(waiting) > count:
                 waiting.popleft().result()
 
@@ -50,7 +62,11 @@ def behind(count: int = 2) -> Iterator[Callable[..., None]]:
 
 
 def peeked(items: Iterable[Item]) -> tuple[Item | None, Iterator[Item]]:
-    """The first item, None where there is none, and all of them."""
+    """Look at the first item without losing it.
+
+    Returns:
+        The first item, or None if there is none, and an iterator over all items.
+    """
     iterator = iter(items)
     for item in iterator:
         return item, chain([item], iterator)

@@ -1,7 +1,7 @@
-"""In which order propagation goes through a video whose masks are given in any of its frames.
+"""The order of propagation through a video with masks in any of its frames.
 
 Frames before the first given mask are reached backward from it, all others forward. Later masks
-join on the way forward: they restart the objects that they show.
+join on the way forward and restart the objects that they show.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -14,8 +14,9 @@ from densevos.data.sources.excerpt import Excerpt
 from densevos.data.sources.source import FrameReader, iterate_frames
 
 AT_ONCE = 1 << 28
-"""Bytes of frames that are decoded at a time on the way back, where each seek decodes forward from
-a key frame.
+"""Bytes of frames that are decoded at once on the way back.
+
+A video is decoded forward from a key frame, so to seek every single frame would be slow.
 """
 
 
@@ -23,9 +24,11 @@ a key frame.
 class Span:
     """Frames that one Propagator takes one after another, as `range(start, stop, step)`.
 
-    start: The first given frame; its mask starts the Propagator.
-    stop: One frame past the last, in the direction of `step`; -1 for a span that ends with frame 0.
-    step: 1: forward; -1: backward.
+    Args:
+        start: The first frame. Its mask starts the Propagator.
+        stop: One frame past the last, in the direction of `step`; -1 for a span that ends with
+            frame 0.
+        step: 1 for forward, -1 for backward.
     """
 
     start: int
@@ -34,13 +37,14 @@ class Span:
 
     @property
     def frames(self) -> range:
-        """All frames of the span, in the order in which the Propagator takes them."""
+        """All frames of the span, in the order of the Propagator."""
         return range(self.start, self.stop, self.step)
 
     @property
     def written(self) -> range:
-        """The frames whose masks this span makes: the way back leaves the given frame to the way
-        forward.
+        """The frames whose masks this span writes.
+
+        The way back does not write its first frame, because the way forward does.
         """
         return self.frames if self.step == 1 else self.frames[1:]
 
@@ -53,8 +57,8 @@ def plan(given: Collection[int], frames: int) -> tuple[Span, ...]:
         frames: Number of frames of the video.
 
     Returns:
-        The way forward from the first given frame to the end and, unless that is frame 0, the way
-        back from it. Each needs a Propagator of its own. Nothing where no mask is given.
+        The way forward from the first given frame and, unless that is frame 0, the way back from
+        it. Each needs a Propagator of its own. If no mask is given, there are no spans.
 
     >>> [list(span.written) for span in plan([2, 4], 6)]
     [[2, 3, 4, 5], [1, 0]]
@@ -69,7 +73,15 @@ def plan(given: Collection[int], frames: int) -> tuple[Span, ...]:
 
 
 def frames_of(reader: FrameReader, span: Span) -> Iterator[np.ndarray]:
-    """The frames [H,W,3] uint8 RGB of a span, in its order."""
+    """Read the frames of a span.
+
+    Args:
+        reader: Reads the frames of the video.
+        span: The frames.
+
+    Yields:
+        Frames [H,W,3] uint8 RGB, in the order of the span.
+    """
     if span.step == 1:
         is_all = (span.start, span.stop) == (0, len(reader))
         yield from iterate_frames(reader if is_all else Excerpt(reader, span.start, span.stop))
@@ -77,22 +89,23 @@ def frames_of(reader: FrameReader, span: Span) -> Iterator[np.ndarray]:
 
     frame = reader.read([span.start])[0]
     yield frame
+
+    # Backward: read blocks forward and reverse each one.
     count = max(1, AT_ONCE // frame.nbytes)
     for last in range(span.start - 1, -1, -count):
         yield from reader.read(range(max(last + 1 - count, 0), last + 1))[::-1]
 
 
 def affected(old: Mapping[int, str], new: Mapping[int, str], frames: int) -> range:
-    """The frames that other given masks can reach; all others have the same result as before.
+    """The frames that a change of given masks can affect; all others keep their result.
 
-    A mask reaches its own frame and those after it. The first one reaches all frames, and so does a
-    change of the frame that is the first one.
+    A mask affects its own frame and those after it. A change of the first mask, or of the frame
+    that is first, affects all frames.
 
     Args:
-        old: What tells the masks apart that were given before, by frame: a hash of each one's ids
-            [H,W]. Hashes of files do not serve: a new colour in one painted mask may change the ids
-                of the others.
-        new: The same of the masks that are given now.
+        old: A hash of the ids [H,W] of each mask that was given before, by frame. A hash of the
+            file would not do: a new colour in one painted mask may change the ids of the others.
+        new: Such hashes of the masks that are given now.
         frames: Number of frames of the video.
 
     Returns:

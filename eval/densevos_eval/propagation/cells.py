@@ -1,9 +1,10 @@
-"""Masks on cells and back: given masks become labels of cells, and labels of cells become masks of
-pixels.
+"""Given masks become labels of cells, and labels of cells become masks.
 
 Sizes are those of `FrameSizes`: the frame, the frame as the encoder sees it, and what the cells
 cover.
 """
+
+# Shapes: H x W pixels, h x w cells of the feature map, L object ids (background included).
 
 from collections.abc import Iterable, Mapping
 
@@ -27,10 +28,22 @@ def labels_of_cells(
     *,
     device: torch.device | str = "cpu",
 ) -> Mapping[int, Tensor]:
-    """The label [h,w] in [0,1] that each id has in the cells of a frame, from its mask [H,W]
-    uint8.
+    """Reduce a mask to labels of cells.
+
+    Args:
+        mask: Ids [H,W] uint8.
+        ids: Ids that get labels.
+        sizes: Sizes of the frame.
+        cells: [h,w] of the features.
+        config: How masks are reduced.
+        device: Where the labels are.
+
+    Returns:
+        For each id its labels [h,w] in [0,1].
     """
     reduced = nearest_corner if config.reduced_by == "corner" else nearest
+
+    # Bring the mask to the size at which labels are read, in the steps that frames take.
     if sizes.converted is not None:
         mask = reduced(mask, sizes.converted)
     if sizes.covered != sizes.encoded:
@@ -44,7 +57,8 @@ def labels_of_cells(
         return {id: (small == id).float() for id in ids}
 
     pixels = to_device(np.array(mask), device)
-    if config.first_masks == "hard":  # torch's rounding, to go with torch's way back
+    if config.first_masks == "hard":
+        # `_resized` enlarges with torch's nearest neighbour, so masks are reduced with it too.
         small = F.interpolate(pixels[None, None].float(), size=cells, mode="nearest-exact")[0, 0]
         return {id: (small == id).float() for id in ids}
 
@@ -54,17 +68,25 @@ def labels_of_cells(
 def enlarged_labels(
     soft: Tensor, ids: list[int], sizes: FrameSizes, config: MaskConfig
 ) -> np.ndarray:
-    """Id of the largest soft label of every pixel, the first of equals: [L,h,w] -> [H,W] uint8."""
-    return nearest(
-        labels_of_pixels(soft, ids, sizes, config).cpu().numpy(), config.output_size(sizes.frame)
-    )
+    """The id with the largest soft label at every pixel, the first one of equals.
+
+    Args:
+        soft: Labels of cells [L,h,w].
+        ids: The L object ids.
+        sizes: Sizes of the frame.
+        config: How labels are enlarged.
+
+    Returns:
+        Ids [H,W] uint8, at the size of the mask.
+    """
+    labels = labels_of_pixels(soft, ids, sizes, config).cpu().numpy()
+    return nearest(labels, config.output_size(sizes.frame))
 
 
 def labels_of_pixels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: MaskConfig) -> Tensor:
-    """`enlarged_labels` on the device, at the size that soft labels are enlarged to: [L,h,w] ->
-    [H,W] uint8.
+    """As `enlarged_labels`, but on the device and at the size that soft labels are enlarged to.
 
-    One channel is held at full size at a time.
+    Only one channel is held at full size at a time.
     """
     working = config.output_size(sizes.frame) if config.enlarged_to == "frame" else sizes.encoded
     labels = torch.zeros(working, dtype=torch.uint8, device=soft.device)
@@ -82,13 +104,23 @@ def labels_of_pixels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: Ma
 
 
 def enlarged(channel: Tensor, sizes: FrameSizes, size: Size, config: MaskConfig) -> Tensor:
-    """Labels of cells [h,w] as those of pixels [H,W] = `size`; what only padding covers is cut
-    off.
+    """Enlarge one channel to pixels and cut off the padding.
+
+    Args:
+        channel: Labels of cells [h,w].
+        sizes: Sizes of the frame.
+        size: [H,W] of the result.
+        config: How labels are enlarged.
+
+    Returns:
+        Labels of pixels [H,W].
     """
     if sizes.covered == sizes.encoded:
         return _resized(channel, size, config)
 
-    channel = _resized(channel, sizes.covered, config)[: sizes.encoded[0], : sizes.encoded[1]]
+    # The cells also cover the padding, at the bottom and at the right.
+    height, width = sizes.encoded
+    channel = _resized(channel, sizes.covered, config)[:height, :width]
     if sizes.encoded == size:
         return channel
 
@@ -104,14 +136,11 @@ def _resized(channel: Tensor, size: Size, config: MaskConfig) -> Tensor:
 def _bilinear(channel: Tensor, size: Size, config: MaskConfig) -> Tensor:
     """A channel [H,W] at `size`, without smoothing."""
     corners = config.alignment == "corners"
-    return F.interpolate(channel[None, None], size=size, mode="bilinear", align_corners=corners)[
-        0, 0
-    ]
+    image = channel[None, None]
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=corners)[0, 0]
 
 
 def _stretched(channel: Tensor) -> Tensor:
-    """A channel whose least value becomes 0 and whose largest becomes 1; one without differences
-    becomes 0.
-    """
+    """A channel stretched to 0..1; a constant one becomes 0."""
     low, high = channel.min(), channel.max()
     return (channel - low) / (high - low).clamp(min=torch.finfo(channel.dtype).tiny)

@@ -1,10 +1,8 @@
-"""Going on from a corrected frame: what the frames before it left behind on disk, and how
-propagation takes it up.
+"""Start propagation again from a corrected frame.
 
-A frame hands its soft labels of cells on to later frames. FOLDER/.state/FRAME.npz keeps them, so
-that propagation through a video can start again from any frame, with the very same result: features
-are computed again, of the last `context` frames and of those with a given mask; soft labels are
-read.
+A frame passes its soft labels of cells on to later frames. FOLDER/.state/FRAME.npz keeps them, so
+propagation can start again from any frame with the very same result. It reads the soft labels of
+the last `context` frames and of those with a given mask, and computes their features again.
 """
 
 import shutil
@@ -18,29 +16,46 @@ from densevos_eval.propagation.propagator import Propagator
 from densevos_eval.sequences.sequence import VideoSequence
 
 STATE = ".state"
+"""Folder of the soft labels. Its name is hidden because users have no use for it."""
 
 
 def save_soft_labels(folder: Path, frame: str, soft: np.ndarray) -> None:
-    """Keep the soft labels [L,h,w] of a frame in the folder of a sequence's masks, which is hidden
-    until complete.
+    """Keep the soft labels of a frame.
+
+    The write is not atomic, because the folder of a sequence gets its name when it is complete.
+
+    Args:
+        folder: Where the masks of the sequence are written.
+        frame: Name of the frame.
+        soft: Labels of cells [L,h,w].
     """
     (folder / STATE).mkdir(exist_ok=True)
     np.savez_compressed(folder / STATE / f"{frame}.npz", soft=soft)
 
 
 def recalled_frames(span: Span, until: int, given: Collection[int], context: int) -> list[int]:
-    """The frames of a span that those from `until` on look at: with given masks, and the last
-    `context` ones.
+    """The frames before `until` that later frames use.
+
+    Args:
+        span: The frames of the way forward.
+        until: The frame from which propagation starts again.
+        given: Frames with given masks.
+        context: Number of preceding frames that propagation searches.
+
+    Returns:
+        The last `context` frames and those with given masks, sorted.
     """
-    recent = range(max(span.start, until - context), until)
-    return sorted({*recent, *(frame for frame in given if frame < until)})
+    needed = set(range(max(span.start, until - context), until))
+    for frame in given:
+        if frame < until:
+            needed.add(frame)
+
+    return sorted(needed)
 
 
 def has_state(sequence: VideoSequence, folder: Path, frames: Collection[int]) -> bool:
-    """Whether an earlier run kept the soft labels of these frames."""
-    return all(
-        (folder / STATE / f"{sequence.frame_names[frame]}.npz").is_file() for frame in frames
-    )
+    """Whether an earlier run kept the soft labels of these frames in its folder."""
+    return all(_file(sequence, folder, frame).is_file() for frame in frames)
 
 
 def recall(
@@ -53,36 +68,45 @@ def recall(
     span: Span,
     until: int,
 ) -> None:
-    """Bring a new propagator to where that of an earlier run was before it took the frame `until`.
+    """Give a new propagator the state that an earlier run had before the frame `until`.
 
     Args:
-        propagator: One that has taken no frame.
+        propagator: A propagator that has taken no frame.
         sequence: The video.
-        folder: What the earlier run wrote.
-        frames: Those of `recalled_frames`.
-        given: The given masks [H,W], which before `until` are those of that run.
-        span: The way that the propagator goes.
+        folder: The folder that the earlier run wrote.
+        frames: What `recalled_frames` returned.
+        given: The given masks [H,W]. Before `until` they must be those of that run.
+        span: The frames that the propagator takes.
         until: The next frame.
     """
+    # Frames that are not needed are counted, so the others have the same slots as in that run.
     reader = sequence.frames()
     for index in range(span.start, until):
         if index not in frames:
             propagator.skip()
             continue
 
-        with np.load(
-            folder / STATE / f"{sequence.frame_names[index]}.npz", allow_pickle=False
-        ) as state:
+        with np.load(_file(sequence, folder, index), allow_pickle=False) as state:
             propagator.recall(reader.read([index])[0], state["soft"], given.get(index))
 
 
 def copy_files(folder: Path, into: Path, frames: Collection[str]) -> None:
-    """Copy all files that belong to these frames: masks, soft masks, and what propagation goes on
-    from.
+    """Copy all files of some frames: masks, soft masks and soft labels.
+
+    Args:
+        folder: The folder of a sequence.
+        into: The folder to copy to.
+        frames: Names of the frames.
     """
+    # All files of a frame are called by its name, with different endings and in different folders.
     names = set(frames)
     for file in folder.rglob("*"):
         if file.is_file() and file.stem in names:
             target = into / file.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, target)
+
+
+def _file(sequence: VideoSequence, folder: Path, frame: int) -> Path:
+    """The file of the soft labels of a frame."""
+    return folder / STATE / f"{sequence.frame_names[frame]}.npz"

@@ -1,9 +1,11 @@
-"""Joints as soft maps that can be propagated like masks, and back.
+"""Joints become soft maps, which are propagated like masks, and maps become joints.
 
-Two ways: `joint_maps` and `joints_of_maps` are ours and know places between cells;
-`cell_joint_maps` and `joints_of_cell_maps` do what the programs behind published numbers on JHMDB
-do.
+There are two ways. `joint_maps` and `joints_of_maps` are our own and keep places between cells.
+`cell_joint_maps` and `joints_of_cell_maps` do the same as the programs behind published numbers on
+JHMDB.
 """
+
+# Shapes: H x W pixels of a frame, h x w cells of the feature map. A joint is (x, y) in pixels.
 
 import numpy as np
 import torch
@@ -12,19 +14,27 @@ import torch
 def joint_maps(
     joints: np.ndarray, size: tuple[float, float], cells: tuple[int, int], sigma: float = 0.5
 ) -> np.ndarray:
-    """A Gaussian of `sigma` cells around each joint (x, y) [joints,2] of a frame [H,W] = `size`:
-    [joints,h,w] in [0,1].
+    """A Gaussian around each joint.
 
-    The corner pixels' centres are the corner cells', as in the propagation of masks. Where
-    Gaussians overlap they share: the sum over the joints is at most 1, the rest is background.
-    Source: Jabri et al., NeurIPS 2020, on JHMDB (sigma .5); here the centres are not rounded to
-    whole cells.
+    The centres of the corner pixels are those of the corner cells, as in the propagation of masks.
+    Gaussians that overlap share: the sum over the joints is at most 1. What is missing to 1 is
+    background.
+
+    Args:
+        joints: (x, y) in pixels, [joints,2].
+        size: [H,W] of the frame.
+        cells: [h,w] of the features.
+        sigma: Of the Gaussian, in cells.
+
+    Returns:
+        Maps [joints,h,w] in [0,1].
+
+    Source: Jabri et al., NeurIPS 2020, on JHMDB (sigma .5). Unlike there, the centres are not
+        rounded to whole cells.
     """
     height, width = cells
-    x, y = (
-        joints[:, 0] * (width - 1) / max(size[1] - 1, 1),
-        joints[:, 1] * (height - 1) / max(size[0] - 1, 1),
-    )
+    x = joints[:, 0] * (width - 1) / max(size[1] - 1, 1)
+    y = joints[:, 1] * (height - 1) / max(size[0] - 1, 1)
     across = (np.arange(width)[None, None, :] - x[:, None, None]) ** 2
     down = (np.arange(height)[None, :, None] - y[:, None, None]) ** 2
     maps = np.exp(-(across + down) / (2 * sigma**2))
@@ -33,12 +43,18 @@ def joint_maps(
 
 
 def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int = 5) -> np.ndarray:
-    """Where each map [joints,h,w] points to in a frame [H,W] = `size`: (x, y) [joints,2]; NaN where
-    a map is empty.
+    """Read a joint out of each map, as `joint_maps` draws them.
 
-    That is the mean position of its strongest cells, weighted by their values, and finer than a
-    cell: the corner cells are where the corner pixels are. See `joints_of_cell_maps` for what
-    published numbers are read out with.
+    A joint is the mean position of the strongest cells, weighted by their values, so it may lie
+    between cells. Published numbers use `joints_of_cell_maps` instead.
+
+    Args:
+        maps: Maps of the joints, without background, [joints,h,w].
+        size: [H,W] of the frame.
+        strongest: Number of cells that are averaged.
+
+    Returns:
+        (x, y) in pixels, [joints,2]; NaN, a lost joint, if a map is empty.
     """
     height, width = maps.shape[1:]
     flat = maps.reshape(len(maps), -1)
@@ -47,34 +63,40 @@ def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int =
     total = weights.sum(axis=1)
     weights = weights / np.where(total > 0, total, np.nan)[:, None]
     y, x = np.divmod(cells, width)
+
+    # The corner cells lie at the corner pixels.
     scale = np.array([(size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1)])
 
     return np.stack([(weights * x).sum(axis=1), (weights * y).sum(axis=1)], axis=1) * scale
 
 
-CELL_SIGMA = 0.5  # Of the Gaussian, in cells.
-BEFORE, AFTER = 1.5, 2.5  # The window of 4x4 cells reaches so far from the joint.
+CELL_SIGMA = 0.5
+"""Sigma of the Gaussian in cells."""
+
+BEFORE, AFTER = 1.5, 2.5
+"""How far the window of 4x4 cells reaches to both sides of the joint, in cells."""
 
 
 def cell_joint_maps(
     joints: np.ndarray, size: tuple[int, int], cells: tuple[int, int]
 ) -> np.ndarray:
-    """Background and joints on whole cells, as CRW and CropMAE give them to label propagation.
+    """Maps of background and joints on whole cells, as in CRW and CropMAE.
 
     A joint at pixel x of a frame W pixels wide lies at x * w / W of w cells (x / 8 in a frame
-    resized to 320 pixels with 40 cells), and a Gaussian of half a cell, cut off at 4x4 cells,
-    stands on the nearest cell. Numbers are cut towards zero, as there, which moves joints less than
-    1.5 cells from the left and upper border one cell inwards. Each joint has a channel of its own,
-    so Gaussians that overlap do not share.
+    resized to 320 pixels with 40 cells). A Gaussian of half a cell, cut off at 4x4 cells, stands on
+    the nearest cell. Numbers are cut towards zero, as in those programs, which moves joints less
+    than 1.5 cells from the left and upper border one cell inwards. Each joint has a channel of its
+    own, so Gaussians that overlap do not share.
 
     Args:
-        joints: (x, y) in pixels from 0 on, [joints,2]. One outside the frame may have an empty map.
-        size: [H,W] of the frame that the joints are of, whatever size it is encoded at.
+        joints: (x, y) in pixels from 0 on, [joints,2]. A joint outside the frame may have an empty
+            map.
+        size: [H,W] of the frame of the joints, whatever size it is encoded at.
         cells: [h,w] of the features.
 
     Returns:
-        [1+joints,h,w] float64 in [0,1]: first the background, 1 in cells that no joint reaches,
-        then the joints.
+        [1+joints,h,w] float64 in [0,1]: first the background, which is 1 in cells that no joint
+        reaches, then the joints.
 
     Source: Jabri et al., Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020
         (data/jhmdb.py).
@@ -89,9 +111,7 @@ def cell_joint_maps(
 
 
 def _bumps(places: np.ndarray, count: int) -> np.ndarray:
-    """Gaussians [places,count] at places in cells along one axis; 0 outside of their windows of 4
-    cells.
-    """
+    """Gaussians [places,count] along one axis; 0 outside their windows of 4 cells."""
     start, end = np.trunc(places - BEFORE)[:, None], np.trunc(places + AFTER)[:, None]
     cells = np.arange(count)
     bumps = np.exp(-((cells - start - 2) ** 2) / (2 * CELL_SIGMA**2))
@@ -99,28 +119,28 @@ def _bumps(places: np.ndarray, count: int) -> np.ndarray:
 
 
 def joints_of_cell_maps(maps: np.ndarray, size: tuple[int, int], strongest: int = 3) -> np.ndarray:
-    """Where the maps of joints point to, as CRW (3 strongest cells) and CropMAE (5) read them out.
+    """Read a joint out of each map, as CRW (3 strongest cells) and CropMAE (5) do.
 
     Args:
-        maps: Of the joints, without background: [joints,h,w].
-        size: [H,W] of the frame that the joints are wanted in.
-        strongest: How many cells are averaged, weighted by their values.
+        maps: Maps of the joints, without background, [joints,h,w].
+        size: [H,W] of the frame.
+        strongest: Number of cells that are averaged, weighted by their values.
 
     Returns:
         (x, y) in pixels, [joints,2]: the mean index of the cells times W / w and H / h. NaN, a lost
-        joint, where a map is empty.
+        joint, if a map is empty.
 
     Source: Jabri et al., NeurIPS 2020 (utils/test_utils.py and eval/eval_pck.py).
     """
     height, width = maps.shape[1:]
     flat = maps.reshape(len(maps), -1)
-    # Cells tie often, since Gaussians are symmetric; torch decides which of them counts, as in
-    # those programs.
+
+    # Gaussians are symmetric, so cells are often equal. torch decides which of them count, as in
+    # those programs; NumPy would choose others.
     values, indices = torch.topk(torch.tensor(flat), min(strongest, flat.shape[1]), dim=1)
     weights, chosen = values.numpy(), indices.numpy()
 
-    # A map is lost when all of it is empty; as its values are not negative, so are then its
-    # strongest cells.
+    # Values are not negative, so a map is empty if its strongest cells are 0.
     total = weights.sum(axis=1, keepdims=True)
     weights = weights / np.where(total > 0, total, np.nan)
     rows, columns = np.divmod(chosen, width)

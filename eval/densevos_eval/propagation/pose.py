@@ -1,4 +1,6 @@
-"""Joints of a first frame propagated through a video, as soft maps in the place of masks."""
+"""Propagate the joints of a first frame through a video, as soft maps instead of masks."""
+
+# Shapes: H x W pixels of a frame, h x w cells of the feature map. A joint is (x, y) in pixels.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -34,27 +36,34 @@ def propagate_joints(
     config: PropagationConfig,
     masks: MaskConfig | None = None,
 ) -> Iterator[np.ndarray]:
-    """Joints (x, y) [joints,2] of every frame [H,W,3] uint8, from those of the first; NaN where one
-    is lost.
+    """Propagate joints through a video.
 
-    masks: How joints become labels of cells, and labels of cells joints.
+    Args:
+        frames: Frames [H,W,3] uint8 RGB.
+        first: Joints of the first frame, [joints,2].
+        encoder: What `load_encoder` returned.
+        config: Settings of label propagation.
+        masks: How joints become labels of cells and back; the defaults when left out.
+
+    Yields:
+        The joints of each frame, [joints,2]; NaN for a lost one.
     """
     masks = masks or MaskConfig()
     labels = LabelPropagation(config=config)
     encoder = replace(encoder, unit=config.similarity == "cosine")
-    frames, encoded = tee(frames)  # encoding may read a few frames further
 
-    for index, (frame, features) in enumerate(
-        zip(frames, encoder.stream().over(encoded), strict=True)
-    ):
+    # The encoder may read a few frames further than propagation; `tee` keeps those.
+    frames, encoded = tee(frames)
+    features_of_frames = encoder.stream().over(encoded)
+
+    for index, (frame, features) in enumerate(zip(frames, features_of_frames, strict=True)):
         sizes = encoder.sizes((frame.shape[0], frame.shape[1]))
         given = None
         if index == 0:
-            channels = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)
-            given = {
-                id: to_device(one.astype(np.float32), features.device)
-                for id, one in enumerate(channels)
-            }
+            # Each map is the soft mask of an object: id 0 is the background, id 1 the first joint.
+            maps = _on_cells(first, sizes, (features.shape[1], features.shape[2]), masks)
+            channels = [to_device(channel.astype(np.float32), features.device) for channel in maps]
+            given = dict(enumerate(channels))
 
         soft = labels.step(features, given)[1:].float().cpu().numpy()
         yield first if index == 0 else _read_out(soft, sizes, masks)
@@ -65,6 +74,7 @@ def _on_cells(joints: np.ndarray, sizes: FrameSizes, cells: Size, masks: MaskCon
     if masks.joints == "cells":
         return cell_joint_maps(joints, sizes.frame, cells)
 
+    # Resizing keeps the borders of the image in place. They are half a pixel outside the centres.
     factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
     maps = joint_maps((joints + 0.5) * factor - 0.5, sizes.covered, cells)
     return np.concatenate([1 - maps.sum(axis=0, keepdims=True), maps])
@@ -80,8 +90,13 @@ def _read_out(soft: np.ndarray, sizes: FrameSizes, masks: MaskConfig) -> np.ndar
 
 
 def check_joints(sequence: VideoSequence) -> np.ndarray:
-    """The true joints (x, y) [frames,joints,2] of a sequence; InputError when they are of more
-    frames than it has.
+    """Read the true joints of a sequence.
+
+    Returns:
+        Joints [frames,joints,2].
+
+    Raises:
+        InputError: The file of joints cannot be used, or has more frames than the sequence.
     """
     assert sequence.joints is not None, "the layout of a benchmark of joints names their file"
     truth = read_positions(sequence.joints)
@@ -102,17 +117,25 @@ def write_propagated_joints(
     folder: Path,
     on_frame: Callable[[str], object],
 ) -> None:
-    """Write FOLDER/joints.json: those of every frame, from the true joints of the first.
+    """Propagate the true joints of the first frame and write those of every frame.
 
-    `on_frame` is called with the sequence's name after each frame. Raises InputError for files that
-    cannot be used.
+    Args:
+        sequence: A sequence with joints.
+        encoder: What `load_encoder` returned.
+        config: Settings of label propagation.
+        masks: How joints become labels of cells and back.
+        folder: Where joints.json is written.
+        on_frame: Called with the name of the sequence after each frame.
+
+    Raises:
+        InputError: Files of the sequence cannot be used.
     """
     truth = check_joints(sequence)
-    found = []
-    for joints in propagate_joints(
-        iterate_frames(sequence.frames()), truth[0], encoder, config, masks
-    ):
-        found.append(joints)
+    frames = iterate_frames(sequence.frames())
+    joints = []
+    for joints_of_frame in propagate_joints(frames, truth[0], encoder, config, masks):
+        joints.append(joints_of_frame)
         on_frame(sequence.name)
 
-    write_joints(folder / FILE, np.stack(found)[: len(truth)])
+    # A sequence may have more frames than joints. Only frames with true joints are scored.
+    write_joints(folder / FILE, np.stack(joints)[: len(truth)])

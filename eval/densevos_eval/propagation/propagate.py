@@ -1,6 +1,4 @@
-"""Label propagation as a kind of segmentation: from the given masks of a sequence to masks of all
-its frames.
-"""
+"""Label propagation for whole sequences: given masks in, masks of all frames out."""
 
 import hashlib
 import warnings
@@ -37,19 +35,25 @@ from densevos_eval.runs.records import FILE, EarlierResult
 from densevos_eval.sequences.sequence import VideoSequence, read_given
 
 DOUBTFUL = (
-    "--precision bf16: some cells may lack one of their most similar cells, where more are nearly equal than bfloat16 "
-    "tells apart; --precision fp32 is exact"
+    "--precision bf16: some cells may lack one of their most similar cells, because bfloat16 does "
+    "not distinguish all nearly equal ones; --precision fp32 is exact"
 )
+"""Warning of a run in bf16 whose search may have missed a match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Propagation:
-    """A `MaskWriter` that propagates the given masks, or joints, of a sequence with an encoder.
+    """A `MaskWriter` that propagates the given masks, or joints, of a sequence.
 
-    masks: How masks become labels of cells and back. max_side: See Propagator.
-    probabilities: Soft masks are written too, as SEQUENCE/probabilities/ID/FRAME.png.
+    Args:
+        encoder: The network whose features are compared.
+        config: Settings of label propagation.
+        masks: How masks become labels of cells and back.
+        max_side: Longest side, in pixels, at which frames are encoded; None for any.
+        probabilities: Write soft masks too, as SEQUENCE/probabilities/ID/FRAME.png.
     """
 
+    # Class variables that every `MaskWriter` has, see there.
     record: ClassVar[str] = FILE
     memory_hint: ClassVar[str] = "work at a smaller size or --context"
     inputs: ClassVar[Sequence[Path]] = ()
@@ -65,10 +69,13 @@ class Propagation:
     def loaded(
         cls, device: str, *, encoder: EncoderOptions, setup: Setup, **options: Any
     ) -> "Propagation":
-        """The writer with the encoder that the options name, on a device; what they leave open is
-        as in the setup.
+        """The writer with the encoder that the options name.
 
-        See the fields for `options`.
+        Args:
+            device: Where the encoder computes.
+            encoder: Options of the encoder. What they leave open is as in the setup.
+            setup: A preset.
+            options: The other fields of this class.
         """
         network = encoder.load(
             preferred_layer=setup.layer,
@@ -81,6 +88,7 @@ class Propagation:
         return cls(encoder=network, config=setup.propagation, masks=setup.masks, **options)
 
     def settings(self) -> dict[str, dict[str, Any]]:
+        """All that decides what the masks are; see `MaskWriter`."""
         encoder = self.encoder
         facts = {
             "encoder": encoder.name,
@@ -104,12 +112,14 @@ class Propagation:
         return {"": facts}
 
     def refusal(self, sequence: VideoSequence) -> InputError | None:
+        """Why a sequence cannot be propagated: nothing is given, or its files are broken."""
         try:
             if sequence.joints:
                 check_joints(sequence)
             elif not read_given(sequence):
                 return InputError(
-                    f"{sequence.source}: no mask is given; propagation needs that of the first frame"
+                    f"{sequence.source}: no mask is given; "
+                    "propagation needs the mask of the first frame"
                 )
         except InputError as error:
             return error
@@ -117,9 +127,20 @@ class Propagation:
         return None
 
     def steps(self, sequence: VideoSequence) -> int:
+        """Number of frames of a sequence, for the progress."""
         return len(sequence.frame_names)
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
+        """Write the masks, or the joints, of all frames of a sequence.
+
+        Args:
+            sequence: The sequence.
+            folders: The one folder to write to.
+            on_step: Called with the name of the sequence after each frame.
+
+        Raises:
+            InputError: A file of the sequence cannot be used.
+        """
         (folder,) = folders
         encoder = for_sequence(self.encoder, sequence)
         if sequence.joints:
@@ -138,17 +159,26 @@ class Propagation:
         folders: Sequence[Path],
         on_step: OnStep,
     ) -> str:
-        """As `write`; frames that the masks cannot change since an earlier run are copied from
-        that.
+        """As `write`, but copy the frames of an earlier run that the changed masks cannot affect.
 
-        Soft labels that the earlier run left behind let propagation start from the first change.
-        Where there are none, all frames are computed again.
+        If the earlier run kept its soft labels, propagation starts from the first change. If it did
+        not, all frames are computed again.
+
+        Args:
+            sequence: The sequence, with its new masks.
+            earlier: The folder and the given masks of the earlier run.
+            folders: The one folder to write to.
+            on_step: Called with the name of the sequence after each frame.
+
+        Returns:
+            A note that says how many frames are computed again.
         """
         (folder,) = folders
         given, frames = read_given(sequence), len(sequence.frame_names)
         reached = affected(earlier.given, given_fingerprints(sequence), frames)
         kept = sequence.frame_names[: reached.start] if reached else sequence.frame_names
 
+        # Later masks change only frames on the way forward, which is the first span.
         forward = plan(given, frames)[0]
         recalled = recalled_frames(forward, len(kept), given, self.config.context)
         propagator = Propagator(
@@ -159,24 +189,22 @@ class Propagation:
             self.write(sequence, folders, on_step)
             return f"{sequence.name}: masks have changed; all frames are computed again"
 
+        # The frames before the first change.
         copy_files(earlier.folder, folder, kept)
         for _ in kept:
             on_step(sequence.name)
 
+        # The frames from the first change on.
         if reached:
-            recall(
-                propagator,
-                sequence,
-                earlier.folder,
-                recalled,
-                given,
-                span=forward,
-                until=reached.start,
-            )
-            rest = replace(forward, start=reached.start)
-            self.write_span(sequence, propagator, rest, given, folder, on_step)
+            until = reached.start
+            recall(propagator, sequence, earlier.folder, recalled, given, span=forward, until=until)
+            changed = replace(forward, start=until)
+            self.write_span(sequence, propagator, changed, given, folder, on_step)
 
-        return f"{sequence.name}: masks have changed; {len(kept)} frames are kept, {len(reached)} are computed again"
+        return (
+            f"{sequence.name}: masks have changed; {len(kept)} frames are kept, "
+            f"{len(reached)} are computed again"
+        )
 
     def write_span(
         self,
@@ -187,9 +215,18 @@ class Propagation:
         folder: Path,
         on_step: OnStep,
     ) -> None:
-        """Write the files of the frames on one way; a propagator may have taken frames before
-        them.
+        """Write the files of the frames of one span.
+
+        Args:
+            sequence: The sequence.
+            propagator: One that is ready for the first frame of the span. It may have recalled
+                frames before.
+            span: The frames.
+            given: The given masks [H,W] by frame.
+            folder: Where the files go.
+            on_step: Called with the name of the sequence after each frame.
         """
+        # Only masks that a user paints are corrected later, so only they need the soft labels.
         keeps_state = sequence.painted and span.step == 1 and propagator.recalls
         with behind() as later:
             for index, ids in _steps(sequence, propagator, span, given):
@@ -210,6 +247,7 @@ class Propagation:
             warnings.warn(DOUBTFUL, stacklevel=2)
 
     def summary(self, out: Path) -> list[str]:
+        """No lines: propagation has nothing to add at the end of a run."""
         return []
 
 
@@ -221,11 +259,18 @@ def propagate(
     *,
     max_side: int | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and object ids [H,W] uint8 of each frame of the sequence, one at a time, from its given
-    masks.
+    """Propagate the given masks of a sequence, frame by frame.
 
-    Frames are in their order, but those before the first mask of a sequence that is propagated both
-    ways come last, backward. config, masks, max_side: See Propagator.
+    Args:
+        sequence: The sequence. If it is propagated both ways, the frames before its first mask come
+            last, in reverse order.
+        encoder: What `load_encoder` returned.
+        config: Settings of label propagation; the defaults when left out.
+        masks: How masks become labels of cells and back; the defaults when left out.
+        max_side: Longest side, in pixels, at which frames are encoded; None for any.
+
+    Yields:
+        The name of each frame and its object ids [H,W] uint8.
     """
     given = read_given(sequence)
     for span in _spans(sequence, given):
@@ -235,11 +280,13 @@ def propagate(
 
 
 def for_sequence(encoder: Encoder, sequence: VideoSequence) -> Encoder:
-    """The encoder at the size that the sequence's benchmark wants of frames, unless it names one of
-    its own.
+    """The encoder, set to the frame size of the sequence's benchmark.
+
+    An encoder that has a frame size of its own keeps it.
     """
     frames = encoder.frames
-    if sequence.frame_size is None or frames.frame_size or frames.short_side or frames.long_side:
+    has_own_size = frames.frame_size or frames.short_side or frames.long_side
+    if sequence.frame_size is None or has_own_size:
         return encoder
 
     frames = replace(frames, frame_size=size_text(sequence.frame_size), resampling="bilinear")
@@ -247,35 +294,37 @@ def for_sequence(encoder: Encoder, sequence: VideoSequence) -> Encoder:
 
 
 def weights_fingerprint(encoder: Encoder) -> str | None:
-    """SHA-256 of an encoder's parameters, or of its files; None where it has neither that we know
-    of.
-    """
-    if encoder.source is None or encoder.source.module is None:
-        return (
-            fingerprint(encoder.source.files) if encoder.source and encoder.source.files else None
-        )
+    """SHA-256 of an encoder's parameters, else of its files; None if neither is known."""
+    source = encoder.source
+    if source is None:
+        return None
 
-    whole = hashlib.sha256()
-    for name, values in sorted(encoder.source.module.state_dict().items()):
-        whole.update(f"\n{name} {values.dtype} {list(values.shape)} ".encode())
-        whole.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    if source.module is None:
+        return fingerprint(source.files) if source.files else None
 
-    return whole.hexdigest()
+    digest = hashlib.sha256()
+    for name, values in sorted(source.module.state_dict().items()):
+        digest.update(f"\n{name} {values.dtype} {list(values.shape)} ".encode())
+        digest.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
+    return digest.hexdigest()
 
 
 def _spans(sequence: VideoSequence, given: Collection[int]) -> tuple[Span, ...]:
-    """The ways through a sequence: of a benchmark all frames forward, before the first mask too."""
+    """The spans of a sequence. A benchmark has one: all frames forward, from frame 0 on."""
     frames = len(sequence.frame_names)
-    return plan(given, frames) if sequence.both_ways else (Span(start=0, stop=frames, step=1),)
+    if sequence.both_ways:
+        return plan(given, frames)
+
+    return (Span(start=0, stop=frames, step=1),)
 
 
 def _steps(
     sequence: VideoSequence, propagator: Propagator, span: Span, given: Mapping[int, np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Index and object ids [H,W] uint8 of the frames that a span writes."""
-    frames, encoded = tee(
-        ahead(frames_of(sequence.frames(), span))
-    )  # encoding may read a few frames further
+    # The encoder may read a few frames further than propagation; `tee` keeps those.
+    frames, encoded = tee(ahead(frames_of(sequence.frames(), span)))
 
     for index, frame, features in zip(
         span.frames, frames, propagator.features(encoded), strict=True

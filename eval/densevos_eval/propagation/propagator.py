@@ -1,6 +1,10 @@
-"""The streaming core: frames in, object ids out; encoder and label propagation joined, at any frame
-size.
+"""The streaming core: it joins an encoder and label propagation. Frames in, object ids out.
+
+Frames may have any size.
 """
+
+# Shapes: H x W pixels of a frame, C channels of a feature, h x w cells of the feature map, L object
+# ids so far (background included).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -26,22 +30,29 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig
 
 @dataclass(frozen=True, kw_only=True)
 class _Last:
-    """The last frame: its soft labels of cells [L,h,w], its sizes, and the labels [H,W] of its
-    pixels, which were given where `decided` [H,W] says so."""
+    """What `soft_labels` and `probabilities` need of the last frame."""
 
-    soft: Tensor
+    soft: Tensor  # [L,h,w] labels of cells
     sizes: FrameSizes
-    labels: np.ndarray
-    decided: np.ndarray
+    labels: np.ndarray  # [H,W] ids of pixels
+    decided: np.ndarray  # [H,W] whether the id of a pixel was given
 
 
 class Propagator:
-    """Follows objects through one video: frames in, object ids out, any frame size, any ids up to
-    255.
+    """Follows objects through one video: frames in, object ids (1 to 255) out.
 
-    Memory does not grow with the length of the video. It grows with the size of frames; those with
-    a side longer than `max_side` pixels are worked on smaller, while masks have the frames' own
-    size.
+    Frames may have any size, the same in one video. Memory grows with the size of frames, not with
+    the length of the video.
+
+    Args:
+        encoder: What `load_encoder` returned.
+        config: Settings of label propagation; the defaults when left out.
+        masks: How masks become labels of cells and back; the defaults when left out.
+        max_side: Longest side, in pixels, at which frames are encoded. Masks have the frames' own
+            size in any case.
+
+    Raises:
+        InputError: An argument has another type, or `max_side` is below 1.
     """
 
     def __init__(
@@ -54,23 +65,23 @@ class Propagator:
     ):
         if not isinstance(encoder, Encoder):
             raise InputError(
-                f"Propagator: its encoder must come from load_encoder, is a {type(encoder).__name__}"
+                f"Propagator: encoder must come from load_encoder, is a {type(encoder).__name__}"
             )
 
         if not isinstance(config, PropagationConfig | None):
             raise InputError(
-                f"Propagator: its config must be a PropagationConfig, is a {type(config).__name__}"
+                f"Propagator: config must be a PropagationConfig, is a {type(config).__name__}"
             )
 
         if not isinstance(masks, MaskConfig | None):
-            raise InputError(
-                f"Propagator: its masks must be a MaskConfig, is a {type(masks).__name__}"
-            )
+            raise InputError(f"Propagator: masks must be a MaskConfig, is a {type(masks).__name__}")
 
         if max_side is not None and max_side < 1:
             raise InputError(f"Propagator: max_side must be 1 or more pixels, is {max_side}")
 
         config = config or PropagationConfig()
+        # `follow` checks that features are finite. The encoder need not check it too, which would
+        # make the host wait for a GPU.
         self.encoder = replace(encoder, unit=config.similarity == "cosine", checks=False)
         self.masks = masks or MaskConfig()
         self.max_side = max_side
@@ -80,8 +91,14 @@ class Propagator:
         self._stream: Stream | None = None
 
     def features(self, frames: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """Features [C,h,w] of each frame of a whole video, for `step`; frames are read ahead as the
-        encoder needs.
+        """The features of each frame of a video, to be passed to `step`.
+
+        Args:
+            frames: All frames [H,W,3] uint8 RGB of the video, in order. If the encoder needs frames
+                ahead, they are read ahead.
+
+        Yields:
+            Features [C,h,w].
         """
         first, frames = peeked(frames)
         if first is None:
@@ -94,22 +111,30 @@ class Propagator:
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, features: Tensor | None = None
     ) -> np.ndarray:
-        """Take the next frame [H,W,3] uint8 RGB; return its object ids [H,W] uint8.
+        """Take the next frame and return the ids of its pixels.
 
-        mask: ids [H,W] of objects known in this frame (0: nothing known, in the first mask
-        background), of any type of numbers, bool included; soft masks are refused.
-        Objects seen for the first time join the others; a known object is restarted from its new
-        mask. Until the first mask everything is background.
-        features: those of the frame [C,h,w], where they are known.
+        New objects join the others. A known object is restarted from its new mask. Until the first
+        mask everything is background.
 
-        Raises InputError when frame or mask have another shape or type, or another size than those
-        before.
+        Args:
+            frame: The frame [H,W,3] uint8 RGB.
+            mask: Ids [H,W] of the objects that are given in this frame, of any type of numbers or
+                bool. 0 means background in the first mask, and unknown in later ones. Soft masks
+                are an error.
+            features: Features [C,h,w] of the frame from `features`. If left out, they are computed.
+
+        Returns:
+            Object ids [H,W] uint8.
+
+        Raises:
+            InputError: The frame or the mask has another shape, type or size than those before.
         """
         check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
         if self._last and self._last.sizes.frame != size:
             raise InputError(
-                f"frame: is {size} after frames of {self._last.sizes.frame}; start another Propagator"
+                f"frame: is {size} after frames of {self._last.sizes.frame}; "
+                "start another Propagator"
             )
 
         if mask is not None:
@@ -124,10 +149,20 @@ class Propagator:
 
     @torch.inference_mode()
     def follow(self, features: Tensor, size: Size, mask: np.ndarray | None = None) -> np.ndarray:
-        """`step` for a frame [H,W] = `size` whose features [C,h,w] are known already.
+        """As `step`, with features instead of the frame itself.
 
-        Of a GPU the host fetches the labels, and waits for nothing else. Raises InputError for
-        features that are not finite.
+        The host waits for a GPU only once a frame, for the labels.
+
+        Args:
+            features: Features [C,h,w] of the frame.
+            size: [H,W] of the frame.
+            mask: As for `step`, checked and uint8.
+
+        Returns:
+            Object ids [H,W] uint8.
+
+        Raises:
+            InputError: Features are not finite.
         """
         sizes = self.encoder.sizes(size)
         first = not self._labels.ids
@@ -141,6 +176,7 @@ class Propagator:
 
         labels = nearest(labels, self.masks.output_size(size))
 
+        # Given pixels keep their ids. In the first mask 0 is given too: it means background.
         decided = np.zeros(labels.shape, bool)
         if mask is not None and self.masks.first_output == "given":
             mask = nearest(mask, labels.shape)
@@ -152,21 +188,21 @@ class Propagator:
 
     @property
     def recalls(self) -> bool:
-        """Whether frames can be recalled: the features of a frame depend on that frame alone."""
+        """Whether `recall` works: the features of a frame must depend on that frame alone."""
         return self.encoder.new_memory is None and self.encoder.every == 1
 
     @torch.inference_mode()
     def recall(self, frame: np.ndarray, soft: np.ndarray, mask: np.ndarray | None = None) -> None:
-        """Take the next frame [H,W,3] as an earlier run did, without propagating.
+        """Take the next frame without propagating, as an earlier run did.
 
-        Frames and masks that are recalled, and those that are skipped, must be the same as in that
-        run. Then the frames after them have the same result as in one run through all frames, to
-        the last bit.
+        If the recalled and the skipped frames and masks are those of that run, all later frames
+        have the same result as in one run through the whole video, to the last bit.
 
         Args:
-            frame: One of the last `context` frames before those to come, or one with a mask.
-            soft: What `soft_labels` gave after this frame.
-            mask: Its given mask [H,W] uint8, if there was one.
+            frame: The frame [H,W,3] uint8 RGB: one of the last `context` frames before the next
+                propagated one, or a frame with a given mask.
+            soft: What `soft_labels` returned after this frame, [L,h,w].
+            mask: Its given mask [H,W] uint8, if it had one.
         """
         size = (frame.shape[0], frame.shape[1])
         self.encoder = fitted(self.encoder, size, self.max_side)
@@ -174,14 +210,17 @@ class Propagator:
         self._labels.recall(self.encoder.of_frame(frame), torch.from_numpy(soft), given)
 
     def skip(self) -> None:
-        """Leave out the next frame between those that are recalled: the frames to come do not look
-        at it.
-        """
+        """Leave out the next frame: no later frame uses it. For use between calls of `recall`."""
         self._labels.skip()
 
     def soft_labels(self) -> np.ndarray:
-        """The soft labels of cells [L,h,w] float32 of the last frame, for `recall`; L counts the
-        ids so far.
+        """The soft labels of the last frame, for `recall`.
+
+        Returns:
+            Labels of cells [L,h,w] float32.
+
+        Raises:
+            RunError: No frame has been taken yet.
         """
         if self._last is None:
             raise RunError("soft_labels: no frame has been taken yet")
@@ -189,46 +228,45 @@ class Propagator:
         return self._last.soft.cpu().numpy()
 
     def doubtful(self) -> float:
-        """Share of the cells so far that may lack a vote, as with bf16 on a GPU. Asking waits for
-        the device.
+        """Share of the cells so far that may lack a vote, which only bf16 on a GPU can cause.
+
+        Asking waits for the device.
         """
         return self._labels.doubtful()
 
     @torch.inference_mode()
     def probabilities(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Each object id (0: background) and its soft mask [H,W] float32 in the last frame; they
-        sum to 1.
+        """The soft mask of each object in the last frame; they sum to 1.
 
-        Soft masks are those of the cells, enlarged; a mask that was given is itself.
+        Yields:
+            The object id (0: background) and its mask [H,W] float32: the labels of cells, enlarged.
+            A given mask stays as it is.
         """
         if self._last is None:
             return
 
         soft, last = self._last.soft, self._last
+        # Cells without any label must not become NaN.
         share = soft / soft.sum(0).clamp(min=torch.finfo(soft.dtype).tiny)
         for id, channel in zip(self._labels.ids, share, strict=True):
             probability = enlarged(channel, last.sizes, last.labels.shape, self.masks).cpu().numpy()
             yield id, np.where(last.decided, last.labels == id, probability)
 
     def _given(self, mask: np.ndarray, sizes: FrameSizes, features: Tensor) -> dict[int, Tensor]:
-        """Labels of cells [h,w] of the objects in `mask`, and of the background if this is the
-        first mask.
-        """
+        """Labels of cells [h,w] of each id that `_given_ids` finds in a mask [H,W]."""
+        ids = self._given_ids(mask)
         cells = (features.shape[-2], features.shape[-1])
-        return dict(
-            labels_of_cells(
-                mask, self._given_ids(mask), sizes, cells, self.masks, device=features.device
-            )
-        )
+        return dict(labels_of_cells(mask, ids, sizes, cells, self.masks, device=features.device))
 
     def _given_ids(self, mask: np.ndarray) -> list[int]:
         """The objects in `mask`, and the background if this is the first mask."""
-        objects = [int(i) for i in np.unique(mask) if i > 0]
-        return objects if self._labels.ids else [0, *objects]
+        objects = [int(id) for id in np.unique(mask) if id > 0]
+        is_first = not self._labels.ids
+        return [0, *objects] if is_first else objects
 
 
 def _checked_mask(mask: np.ndarray, size: Size) -> np.ndarray:
-    """The mask as ids [H,W] uint8; InputError unless it is one of this size."""
+    """The mask as ids [H,W] uint8. Raises InputError for another size."""
     check_array("mask", mask)
     wanted = f"mask: must hold ids 0 to 255 at the frame's size {size}"
     if mask.shape != size:
@@ -244,8 +282,12 @@ def _fetched(labels: Tensor, flag: Tensor) -> tuple[np.ndarray, bool]:
 
 
 def fitted(encoder: Encoder, size: Size, max_side: int | None) -> Encoder:
-    """The encoder with a scale that brings frames [H,W] = `size` to sides of at most `max_side`
-    pixels.
+    """The encoder, with a scale at which no side of a frame is longer than `max_side` pixels.
+
+    Args:
+        encoder: Any encoder. Its scale is never made larger.
+        size: [H,W] of the frames.
+        max_side: Longest side in pixels; None for any.
     """
     if max_side is None:
         return encoder

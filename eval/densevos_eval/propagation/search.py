@@ -1,9 +1,11 @@
-"""What a search for the best matches takes and gives; `affinity` and `windows` are two of them,
-with one result.
+"""What a search for the best matches takes and returns.
 
 A cell of the current frame may choose among *all* cells of a reference frame and among the cells
-within reach in each recent frame.
+within reach in each recent frame. `affinity` and `windows` are two searches with the same result.
 """
+
+# Shapes: N cells of a frame, C channels, D columns of a coarse vector, S slots of recent frames, K
+# matches of a cell, h x w cells of the feature map.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ from densevos_eval.propagation.settings import Ties, Window
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Features of the cells of a frame (or of several, with a leading dimension) in row order.
+    """Features of the cells of a frame, in row order. Several frames have a leading dimension.
 
-    exact: [N,C] float32 of unit length.
-    coarse: [N,D] for the first pass of a search, see `coarse.Centred`; D is 0 for a search of one
-    pass.
+    Args:
+        exact: [N,C] float32, of unit length if they are compared by cosine.
+        coarse: [N,D] for the first pass of a search, see `coarse.Centred`. D is 0 for a search of
+            one pass.
     """
 
     exact: Tensor
@@ -30,16 +33,17 @@ class Cells:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """The best distinct candidates of every query cell, best first: K of them, k or more where
-    several are equal.
+    """The best distinct candidates of every query cell, best first.
 
-    Candidates of equal similarity are in no particular order, and so is which of those equal at the
-    k-th place come first.
+    K is k, or more if several candidates are equal to the k-th. Equal candidates are in no
+    particular order, so which of them are within the first k is undefined.
 
-    similarity: [N,K] cosine, -inf where a cell has fewer candidates than K.
-    index: [N,K] into the cells of the reference followed by the cells of all slots of the recent
-    frames. count: [N,K] how many places a candidate takes: several for a repeated reference, 0
-    beyond the k-th place.
+    Args:
+        similarity: [N,K] cosine, -inf if a cell has fewer candidates than K.
+        index: [N,K] into the cells of the reference, followed by the cells of all slots of the
+            recent frames.
+        count: [N,K] how many places a candidate takes: several for a repeated reference, 0 beyond
+            the k-th place.
     """
 
     similarity: Tensor
@@ -51,33 +55,47 @@ class Search(Protocol):
     """Exact top-k search for frames of one size."""
 
     def cells(self, unit: Tensor, /) -> Cells:
-        """What is compared of a frame's unit features [h,w,C]."""
+        """The cells of a frame, from its unit features [h,w,C]."""
         ...
 
     def search(
         self, query: Cells, reference: Cells, recent: Cells, *, slots: Sequence[int], copies: int
     ) -> Matches:
-        """Best matches of all query cells in the reference frame and in the `slots` of `recent`
-        [S,N,...].
+        """Find the best matches of all cells of a frame.
 
-        `copies` says how many times the reference frame stands in for a missing recent frame: each
-        of its near cells then is 1 + copies candidates of the same similarity. The reference may be
-        empty (no cells).
+        Args:
+            query: Cells of the frame.
+            reference: Cells of the reference frame, which may be none.
+            recent: Cells [S,N,...] of the recent frames.
+            slots: Which of the S frames are searched.
+            copies: How often the reference frame stands in for a missing recent frame. Each of its
+                near cells then counts as 1 + copies candidates of the same similarity.
         """
         ...
 
     def doubtful(self) -> float:
-        """Share of the cells so far whose matches may lack one of the best k. Asking waits for the
-        device.
+        """Share of the cells so far whose matches may lack one of the best k.
+
+        Asking waits for the device.
         """
         ...
 
 
 def is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> Tensor:
-    """Whether two cells, given by their indices in row order, are within reach of one another.
+    """Whether two cells are within reach of one another.
 
-    Offsets (dy,dx) are with sqrt(dy^2+dx^2) < radius, <= radius in a disc, |dy|, |dx| <= radius in
-    a square.
+    An offset (dy,dx) is within reach if sqrt(dy^2+dx^2) < radius in a circle, <= radius in a disc,
+    and if |dy|, |dx| <= radius in a square.
+
+    Args:
+        a: Indices of cells in row order, of any shape.
+        b: Indices of other cells, of a shape that can be broadcast to that of `a`.
+        width: Cells in a row.
+        radius: In cells.
+        window: Shape of the reach.
+
+    Returns:
+        A bool for each pair, of the broadcast shape.
     """
     dy, dx = a // width - b // width, a % width - b % width
     if window == "square":
@@ -90,7 +108,7 @@ def is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """How the k places are given to sorted candidates once repetitions of the reference count."""
+    """Distributes the k places over sorted candidates; a repeated reference takes several."""
 
     topk: int
     ties: Ties
@@ -99,7 +117,18 @@ class Places:
     window: Window
 
     def taken(self, similarity: Tensor, index: Tensor, copies: int) -> Tensor:
-        """Places [N,K] that each candidate takes, of `Matches.similarity` and `Matches.index`."""
+        """How many places each candidate takes.
+
+        Args:
+            similarity: `Matches.similarity`, [N,K].
+            index: `Matches.index`, [N,K].
+            copies: How often the reference frame is repeated.
+
+        Returns:
+            `Matches.count`, [N,K].
+        """
+        # Only cells of the reference that are near a query are repeated: the repetitions stand for
+        # recent frames.
         cells = len(index)
         own = torch.arange(cells, device=index.device)[:, None]
         repeated = (index < cells) & is_near(
@@ -110,5 +139,6 @@ class Places:
         if self.ties == "first":
             return (self.topk - before).clamp(min=0).minimum(multiplicity)
 
+        # All candidates count that are as similar as the last one with a place.
         last = torch.where(before < self.topk, similarity, torch.inf).amin(1, keepdim=True)
         return multiplicity * (similarity >= last)

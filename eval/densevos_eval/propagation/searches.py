@@ -1,4 +1,4 @@
-"""Which search is the fastest on a device."""
+"""Choose the fastest search for a device."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,12 @@ NewSearch = Callable[[Tensor, PropagationConfig], Search]
 
 
 def new_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) -> Search:
-    """A search in frames like the first one, by its unit features [h,w,C]: by tiles on a CPU, else
-    by windows.
+    """The fastest search on the device of the features.
 
-    bf16: Whether a search on a GPU may compare in bfloat16 first, see `WindowSearch`.
+    Args:
+        first: Unit features [h,w,C] of a typical frame.
+        config: Radius, window, top k and ties.
+        bf16: Whether a search on a GPU may compare in bfloat16 first, see `WindowSearch`.
     """
     if first.device.type == "cpu":
         return tile_search(first, config)

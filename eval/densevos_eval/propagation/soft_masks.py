@@ -1,4 +1,4 @@
-"""Soft masks on disk: one 8-bit grey picture per object and frame."""
+"""Soft masks on disk: one 8-bit grey image per object and frame."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +13,18 @@ from densevos.base.files import atomic_write
 def write_soft_masks(
     folder: Path, frame: str, size: tuple[int, ...], probabilities: Iterable[tuple[int, np.ndarray]]
 ) -> None:
-    """Write FOLDER/ID/FRAME.png, 0 (no) to 255 (yes), for each object id (0: background) and its
-    map [h,w] in [0,1].
+    """Write the soft mask of each object as FOLDER/ID/FRAME.png: 0 for no, 255 for yes.
 
-    size: [H,W] of the pictures; maps of another size are resized bilinearly.
+    Args:
+        folder: Where the folders of the objects are.
+        frame: Name of the frame.
+        size: [H,W] of the images. Masks of another size are resized bilinearly.
+        probabilities: Object ids (0: background) and their masks [h,w] in [0,1].
     """
     for id, probability in probabilities:
         path = folder / str(id) / f"{frame}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # OpenCV takes (width, height).
         if probability.shape != size:
             probability = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
 

@@ -345,7 +345,7 @@ def test_annotations_are_not_needed(model, davis, tmp_path: Path) -> None:
 def test_benchmarks_that_cannot_are_refused(model, tmp_path: Path, capsys, dataset: str) -> None:
     assert zeroshot(model, tmp_path, tmp_path / "out", dataset=dataset) == 2
     said = one_line(capsys)
-    assert f"--dataset {dataset}: asks for what a first annotation names" in said
+    assert f"--dataset {dataset}: asks for the objects of the first annotation" in said
     assert f"take {', '.join(ABLE)}, or densevos-eval propagate" in said
 
 
