@@ -14,7 +14,7 @@ from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
-from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures
+from densevos_eval.segmentation.options import NetworkOptions, Pictures, SegmentationInput
 from densevos_eval.sequences.sequence import VideoSequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
 
@@ -170,7 +170,7 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
 
 
 def _estimated_statistics(
-    options: NetworkOptions, material: Material, run: RunOptions
+    options: NetworkOptions, material: SegmentationInput, run: RunOptions
 ) -> "Statistics":
     """BatchNorm's statistics of the frames to segment; InputError at once for what would end the
     run later.
