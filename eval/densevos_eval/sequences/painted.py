@@ -200,7 +200,8 @@ def _of_colours(
 
 
 def _new_ids(colours: Sequence[int], taken: set[int]) -> dict[int, int]:
-    """Ids of new colours: those of the DAVIS palette if it has all and they are free, or the next."""
+    """Ids of new colours: those of the DAVIS palette if it has all of them, else the next ones."""
+    # An id of the palette that another object has already rules out the palette.
     if all(colour in DAVIS and DAVIS[colour] not in taken for colour in colours):
         return {colour: DAVIS[colour] for colour in colours}
 

@@ -168,7 +168,8 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
         if ids.shape != (height, width):
             raise InputError(
                 f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of"
-                f" {sequence.source} are {width}x{height}; {size_remedy(ids.shape, (height, width))}"
+                f" {sequence.source} are {width}x{height};"
+                f" {size_remedy(ids.shape, (height, width))}"
             )
 
         check_objects(path, ids)
