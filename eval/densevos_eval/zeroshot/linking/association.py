@@ -106,7 +106,7 @@ class Association:
     def _step(
         self, tracks: list["_OpenTrack"], index: int, frame: FrameProposals
     ) -> list["_OpenTrack"]:
-        """Extend tracks, already warped to frame `index`, and start new ones; returns the open ones."""
+        """Extend tracks, already warped to frame `index`, and start new ones."""
         proposals = self._divided(kept(frame, self), tracks)
         matched = self._associate(tracks, index, frame.frame, proposals)
         waiting = [track for track in tracks if track not in matched]

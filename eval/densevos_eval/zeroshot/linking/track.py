@@ -15,7 +15,7 @@ MOST_TRACKS = 20
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A mask [H,W] bool in some hundred bytes, so that the masks of a long video fit into memory."""
+    """A mask [H,W] bool in some hundred bytes, so that masks of a long video fit into memory."""
 
     shape: tuple[int, int]
     bits: bytes
