@@ -1,5 +1,6 @@
-"""CropMAE, and SiamMAE and T-CoRe as run with its program: CRW's propagation of patches of a vision
-transformer.
+"""The protocol of CropMAE, and of SiamMAE and T-CoRe as run with its program.
+
+It is CRW's propagation, applied to patches of a vision transformer.
 """
 
 from dataclasses import replace
@@ -23,7 +24,10 @@ _DAVIS = Setup(
 )
 CROPMAE = Preset(
     name="cropmae",
-    paper="Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders, ECCV 2024",
+    paper=(
+        "Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders,"
+        " ECCV 2024"
+    ),
     program="alexandre-eymael/CropMAE 5d0dab2, downstreams/propagation/",
     checked="run",
     setup=_DAVIS,
@@ -38,8 +42,8 @@ CROPMAE = Preset(
         Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
     ),
     notes=(
-        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; frames of"
-        " another size are resized here as the program itself resizes them.",
+        "The program reads a data set that was converted to 480x880 beforehand, and does not say"
+        " how. Here frames of another size are resized as the program itself resizes them.",
     ),
 )
 JHMDB = replace(

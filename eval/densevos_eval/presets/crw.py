@@ -1,5 +1,6 @@
-"""CRW and what is scored with its program: DUL's protocol but for how masks are resized; joints and
-parts too.
+"""The protocol of CRW, and of methods that are scored with its program.
+
+It differs from DUL's in how masks are resized. It also covers joints (JHMDB) and parts (VIP).
 """
 
 from dataclasses import replace
@@ -17,7 +18,9 @@ _DAVIS = Setup(
 )
 CRW = Preset(
     name="crw",
-    paper="Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020",
+    paper=(
+        "Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020"
+    ),
     program="ajabri/videowalk 047f3f4, code/test.py, code/data/ and code/eval/",
     checked="run",
     setup=_DAVIS,
@@ -37,7 +40,8 @@ JHMDB = replace(
     ),
     published=(),
     notes=(
-        "The release names no settings for JHMDB beyond its defaults; context, radius and top k are those of DAVIS.",
+        "The release names no settings for JHMDB beyond its defaults; context, radius and top k are"
+        " those of DAVIS.",
     ),
 )
 VIP = replace(
@@ -51,8 +55,9 @@ VIP = replace(
     ),
     published=(),
     notes=(
-        "The program resizes the class ids of the first frame bilinearly, by a slip of an argument, so that ids of"
-        " other classes appear along borders. Here they are resized with nearest neighbour.",
+        "The program resizes the class ids of the first frame bilinearly, through a wrong argument,"
+        " so that ids of other classes appear along borders. Here they are resized with nearest"
+        " neighbour.",
     ),
 )
 CRW = replace(CRW, variants={"jhmdb": JHMDB, "vip": VIP})

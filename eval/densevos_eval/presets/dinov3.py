@@ -1,5 +1,6 @@
-"""DINOv3's notebook of segmentation tracking: large frames, hard masks, nearest neighbour
-throughout.
+"""The protocol of DINOv3's notebook of segmentation tracking.
+
+Frames are large. Masks are hard, and are always resized with nearest neighbour.
 """
 
 from densevos_eval.adapters.frames import FrameConfig

@@ -1,4 +1,4 @@
-"""Presets by name: every file of this folder that has a tuple PRESETS."""
+"""Collects the presets: every module of this folder except the listed ones has a tuple PRESETS."""
 
 import importlib
 import pkgutil
@@ -18,4 +18,4 @@ OTHER_MODULES = {"describe", "options", "preset", "registry"}
 """Modules of the folder that hold no presets."""
 
 PRESETS = {preset.name: preset for preset in _presets_of_folder()}
-"""The presets by name, in the order of their files."""
+"""Name -> preset, in the order of the files."""

@@ -1,5 +1,6 @@
-"""RSP: DINO's program on a data set that was converted to 480x880, with a wider window and a longer
-context.
+"""The protocol of RSP: DINO's program on a data set that was converted to 480x880.
+
+The window is wider and the context longer than DINO's.
 """
 
 from dataclasses import replace
@@ -11,7 +12,10 @@ from densevos_eval.propagation.settings import PropagationConfig, Setup
 RSP = Preset(
     name="rsp",
     paper="Jang et al.: Visual Representation Learning with Stochastic Frame Prediction, ICML 2024",
-    program="huiwon-jang/RSP, eval_video_segmentation_davis.py and data_preprocessing/eval/davis_preprocessing.py",
+    program=(
+        "huiwon-jang/RSP, eval_video_segmentation_davis.py and"
+        " data_preprocessing/eval/davis_preprocessing.py"
+    ),
     checked="run",
     setup=Setup(
         frames=replace(FRAMES, converted="480x880", converted_quality=75),

@@ -1,5 +1,6 @@
-"""UVC: each frame of the context votes on its own, with products of features as they are, from grey
-frames.
+"""The protocol of UVC: each frame of the context votes separately.
+
+Frames are grey, and features are compared by their products, without normalisation.
 """
 
 import math
@@ -36,7 +37,10 @@ _DAVIS = Setup(
 )
 UVC = Preset(
     name="uvc",
-    paper="Li et al.: Joint-task Self-supervised Learning for Temporal Correspondence (UVC), NeurIPS 2019",
+    paper=(
+        "Li et al.: Joint-task Self-supervised Learning for Temporal Correspondence (UVC),"
+        " NeurIPS 2019"
+    ),
     program="Liusifei/UVC 4336938, test.py, libs/test_utils.py and libs/model.py",
     checked="run",
     setup=_DAVIS,
@@ -55,7 +59,8 @@ VIP = replace(
     ),
     published=(),
     notes=(
-        "The command in the program's README takes one preceding frame (--pre_num 1) of 560x560 pixels.",
+        "The command in the program's README takes one preceding frame (--pre_num 1) of 560x560"
+        " pixels.",
     ),
 )
 UVC = replace(UVC, variants={"vip": VIP})
