@@ -49,14 +49,12 @@ EXEMPT = (
         "densevos/config/image_to_video.py",
         "densevos/recipes.py",
     ),
-    *("densevos/training.py", "densevos/models/segmentation", "eval/densevos_eval/segmentation"),
+    *("densevos/training.py", "densevos/models/segmentation"),
     "eval/densevos_eval/commands/masks.py",
 )
 EXEMPT_HELP = (
     "densevos train i2v_",
     "densevos-eval zeroshot",
-    "densevos-eval segment",
-    "densevos-eval propagate",
 )
 
 SPEAKING = {

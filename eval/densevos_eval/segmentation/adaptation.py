@@ -87,6 +87,7 @@ def adapt(
             " to estimate; leave the option out"
         )
 
+    # A copy: sequences that fail here are also reported by the run, which reads them again.
     broken = dict(material.broken)
     glimpses = list(_glimpses(classifier, material, broken))
     check_any(broken, [sequence.name for sequence in material.sequences])
@@ -109,7 +110,7 @@ def adapt(
     seen = sorted((glimpse.sequence, glimpse.indices) for glimpse in glimpses)
     return Statistics(
         values=estimate_statistics(classifier.network, show, batches),
-        frames=sum(len(indices) for _, indices in seen),
+        frames=sum(len(glimpse.indices) for glimpse in glimpses),
         sha256=hashlib.sha256(name_bytes(repr(seen))).hexdigest(),
     )
 
@@ -134,8 +135,10 @@ def frames_to_see(
 
         count = len(sequence.frame_names)
         clips = groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1)
-        candidates += [(sequence.name, tuple(indices)) for indices, _ in clips]
+        for indices, _ in clips:
+            candidates.append((sequence.name, tuple(indices)))
 
+    # Evenly over all clips of the input, so that long sequences count more than short ones.
     chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)
     for place in spread(len(candidates), max(1, FRAMES // clip)):
         name, indices = candidates[place]
@@ -180,7 +183,8 @@ def mixed_batches(glimpses: Sequence[Glimpse], size: int) -> list[list[Glimpse]]
         count = math.ceil(len(members) / max(1, size // shape[0]))
         # Each layer normalises by its batch, so a batch must not hold one video only: its members
         # are taken with a stride of `count`.
-        batches += [members[first::count] for first in range(count)]
+        for first in range(count):
+            batches.append(members[first::count])
 
     return batches
 
@@ -198,10 +202,8 @@ def _glimpses(
         try:
             reader = material.open[name]()
             for indices in clips:
-                yield Glimpse(
-                    sequence=name,
-                    indices=indices,
-                    frames=classifier.shrink(reader.read(list(indices))),
-                )
+                # Shrunk at once: all glimpses are in memory together.
+                frames = classifier.shrink(reader.read(list(indices)))
+                yield Glimpse(sequence=name, indices=indices, frames=frames)
         except BROKEN as error:
             broken[name] = error

@@ -74,8 +74,13 @@ class Classifier:
     def shrink(self, frames: np.ndarray) -> np.ndarray:
         """Scale frames [T,H,W,3] uint8 to [T,h,w,3] uint8, the size that the network sees."""
         height, width = seen_size(frames.shape[1:3], self.size)
-        box, how = (width, height), Image.Resampling.BILINEAR
-        return np.stack([np.asarray(Image.fromarray(frame).resize(box, how)) for frame in frames])
+        small_frames = []
+        for frame in frames:
+            # Bilinear in Pillow averages over all pixels when it shrinks an image.
+            image = Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR)
+            small_frames.append(np.asarray(image))
+
+        return np.stack(small_frames)
 
     @torch.inference_mode()
     def see(self, clips: np.ndarray) -> Tensor:
@@ -181,7 +186,8 @@ def seen_size(size: tuple[int, ...], short: int) -> tuple[int, int]:
         [h,w], both rounded to multiples of STRIDE, so that the last stage has no partial cells.
     """
     scale = short / min(size)
-    height, width = (max(1, round(side * scale / STRIDE)) * STRIDE for side in size)
+    height = max(1, round(size[0] * scale / STRIDE)) * STRIDE
+    width = max(1, round(size[1] * scale / STRIDE)) * STRIDE
     return height, width
 
 
@@ -207,12 +213,14 @@ def groups(
             yield indices, list(enumerate(indices))
         return
 
+    # Wanted frames of the same clip share one pass of the network.
     clips: dict[tuple[int, ...], list[int]] = {}
     for index in wanted:
         clips.setdefault(clip_of(index, count, clip, gap), []).append(index)
 
     for frames, members in clips.items():
-        yield list(frames), [(frames.index(index), index) for index in members]
+        places = [frames.index(index) for index in members]
+        yield list(frames), list(zip(places, members, strict=True))
 
 
 def clip_of(index: int, count: int, clip: int, gap: int) -> tuple[int, ...]:
@@ -232,12 +240,14 @@ def clip_of(index: int, count: int, clip: int, gap: int) -> tuple[int, ...]:
         Ascending frame indices. If the video has fewer frames than a clip, its last frame is
         repeated. A single image is returned alone.
     """
+    # The network fills up a single image with empty frames itself.
     if count == 1:
         return (0,)
 
     if count < clip:
         return tuple(min(k, count - 1) for k in range(clip))
 
+    # The largest distance up to `gap` at which a clip from the phase of `index` fits.
     step = next(step for step in range(gap, 0, -1) if index % step + (clip - 1) * step < count)
     # All frames at the phase of `index`: the clip is `clip` neighbours among them.
     in_phase = range(index % step, count, step)

@@ -71,6 +71,7 @@ class Pictures(ChosenSet):
         Raises:
             InputError: if neither or both of a set and a video are named, or files are missing.
         """
+        # One's own video: its classes are those of the model, and all its frames are segmented.
         if self.video and not self.set:
             own = own_video(self.video, None, start=self.start, end=self.end)
             return SegmentationInput(sequences=[own], open={own.name: own.frames})
@@ -159,6 +160,7 @@ def ids_by_name(known: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
             wanted and there is no background.
     """
     ids = same_classes(known, wanted)
+    # A wanted class that the model never predicts would score 0 without a reason to be seen.
     for id, name in enumerate(wanted):
         if id not in ids.values():
             raise InputError(

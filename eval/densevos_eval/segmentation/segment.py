@@ -51,6 +51,7 @@ class SemanticSegmentation:
     statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
+        # Only checks, so that a run with unknown classes fails before it writes anything.
         ids_by_name(self.classifier.classes, self.classes)
 
     @classmethod
@@ -114,7 +115,12 @@ class SemanticSegmentation:
         facts.update(self.material.facts)
         facts["classes"] = list(self.classes)
 
-        return {"": facts, OVERLAYS: facts} if self.overlays else {"": facts}
+        # Each folder of the run has a record of its own.
+        folders = {"": facts}
+        if self.overlays:
+            folders[OVERLAYS] = facts
+
+        return folders
 
     def refusal(self, sequence: VideoSequence) -> InputError | None:
         return None

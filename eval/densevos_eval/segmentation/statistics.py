@@ -16,7 +16,12 @@ Batch = TypeVar("Batch")
 
 def batch_norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     """All BatchNorm layers of a network by name."""
-    return {name: layer for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)}
+    layers: dict[str, _BatchNorm] = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, _BatchNorm):
+            layers[name] = layer
+
+    return layers
 
 
 @torch.inference_mode()
@@ -49,6 +54,7 @@ def estimate_statistics(
         for batch in batches:
             forward(batch)
 
+    # Layers that saw one value per channel have no moments, and keep their statistics.
     statistics = {}
     for name, layer_moments in moments.items():
         if layer_moments.frames:
@@ -101,6 +107,7 @@ def _normalised_by_batch(
             layer.running_mean, layer.running_var = kept[name]
             return
 
+        # Set for each input: the branch above may have put the statistics of training back.
         layer.running_mean = layer.running_var = None
         moments[name].add(x)
 

@@ -49,7 +49,10 @@ class IdReader:
 
     def __call__(self, file: Path) -> np.ndarray:
         ids = read_mask(file)
-        return ids if self.void else np.where(ids == VOID, 0, ids)
+        if self.void:
+            return ids
+
+        return np.where(ids == VOID, 0, ids)
 
     def files(self, file: Path) -> tuple[Path, ...]:
         return (file,)
@@ -77,8 +80,11 @@ class ColourReader:
         return ids
 
     def files(self, file: Path) -> tuple[Path, ...]:
-        companion = file.with_suffix(self.beside) if self.beside else file
+        if not self.beside:
+            return (file,)
+
         # The annotation itself may have that suffix.
+        companion = file.with_suffix(self.beside)
         return (file,) if companion == file else (file, companion)
 
 
@@ -97,7 +103,7 @@ class LayerReader:
     suffixes: tuple[str, ...]
 
     def __call__(self, file: Path) -> np.ndarray:
-        ids = np.zeros((0, 0), np.uint8)
+        ids = np.zeros((0, 0), np.uint8)  # Replaced as soon as the size is known.
         for id, layer in enumerate(self.files(file), start=1):
             inside = read_white(layer)
             if id == 1:

@@ -66,7 +66,7 @@ def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """
     try:
         frames = json.loads(path.read_text(encoding="utf-8"))
-        not_found = [np.nan, np.nan]
+        not_found = [np.nan, np.nan]  # JSON has no NaN, so the file holds null.
         filled = [[not_found if xy is None else xy for xy in frame] for frame in frames]
         joints = np.array(filled, dtype=np.float64)
     except FileNotFoundError:
@@ -85,4 +85,7 @@ def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _rounded(xy: np.ndarray) -> list[float] | None:
-    return None if np.isnan(xy).any() else np.round(xy, 2).tolist()
+    if np.isnan(xy).any():
+        return None
+
+    return np.round(xy, 2).tolist()

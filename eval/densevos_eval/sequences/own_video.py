@@ -45,6 +45,7 @@ def own_video(
             f"--start {start} --end {end}: the end lies before the start; exchange them"
         )
 
+    # Frames are matched by their names, so a mask in the folder would be read as a frame.
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(
@@ -135,6 +136,7 @@ def frame_index(flag: str, place: str, reader: FrameReader) -> int:
                 " give the number of a frame"
             )
 
+        # Some videos start at a time other than 0.
         elapsed, wanted = times - times[0], float(place[:-1])
         if flag == "--end":
             return int(np.searchsorted(elapsed, wanted, "right")) - 1

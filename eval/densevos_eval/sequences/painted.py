@@ -239,7 +239,10 @@ def _take_ids(
     """Add the ids of a mask to `objects`, with the colours of its palette."""
     for id, count in zip(*np.unique(mask[mask > 0], return_counts=True), strict=True):
         colour = picture.colours.get(int(id))
-        other, apart = objects.nearest(colour) if colour is not None else (0, np.inf)
+        other, apart = 0, np.inf
+        if colour is not None:
+            other, apart = objects.nearest(colour)
+
         if apart < ALIKE and objects.by_colour[other] != id:
             objects.warnings.append(
                 f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but object"
@@ -318,7 +321,13 @@ def _instances_numbered(
         f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}"
     )
 
-    return [mask if mask.dtype == np.int32 else _numbers(mask, ids) for mask in masks]
+    numbered = []
+    for mask in masks:
+        if mask.dtype != np.int32:
+            mask = _numbers(mask, ids)
+        numbered.append(mask)
+
+    return numbered
 
 
 def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -176,7 +176,10 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
         if sequence.appears:
             ids = _appearing(sequence, index, path, ids)
 
-        masks[index] = merged(ids) if sequence.merge_objects else ids
+        if sequence.merge_objects:
+            ids = merged(ids)
+
+        masks[index] = ids
 
     return masks, painted
 
