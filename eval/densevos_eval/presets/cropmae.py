@@ -11,6 +11,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     frames=FrameConfig(frame_size="480x880", resampling="bilinear-float"),
+    # Masks are written at 480x880, the size of the converted annotations that they are scored with.
     masks=MaskConfig(
         first_masks="soft",
         reduced_by="corner",
@@ -46,6 +47,7 @@ CROPMAE = Preset(
         " how. Here frames of another size are resized as the program itself resizes them.",
     ),
 )
+# The place of a joint is the mean of its 5 strongest cells.
 JHMDB = replace(
     CROPMAE,
     setup=replace(
@@ -57,6 +59,7 @@ JHMDB = replace(
     published=(),
     notes=(),
 )
+# Annotations of VIP are not converted, so frames keep their aspect ratio, rounded to cells.
 VIP = replace(
     CROPMAE,
     setup=replace(
@@ -77,5 +80,6 @@ VIP = replace(
     published=(),
     notes=(),
 )
+# The variants are made from CROPMAE, so it gets them last.
 CROPMAE = replace(CROPMAE, variants={"jhmdb": JHMDB, "vip": VIP})
 PRESETS = (CROPMAE,)

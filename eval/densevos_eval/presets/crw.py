@@ -11,6 +11,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     layer="res3",
+    # OpenCV, which the program resizes masks and labels with, aligns the borders of images.
     masks=MaskConfig(first_masks="soft", alignment="centres"),
     propagation=PropagationConfig(
         context=20, radius=12, window="circle", reference="everywhere", topk=10, temperature=0.05
@@ -32,7 +33,9 @@ CRW = Preset(
         Published(method="HVC", score=73.1, note="features of MoCo are joined at test"),
     ),
 )
+# Frames are resized to a square as float32, whatever their aspect ratio.
 _SQUARE = FrameConfig(frame_size="320x320", resampling="bilinear-float")
+# The place of a joint is the mean of its 3 strongest cells.
 JHMDB = replace(
     CRW,
     setup=replace(
@@ -44,6 +47,7 @@ JHMDB = replace(
         " those of DAVIS.",
     ),
 )
+# The masks of VIP are also written for the first frame, from the labels of its cells.
 VIP = replace(
     CRW,
     setup=replace(
@@ -60,5 +64,6 @@ VIP = replace(
         " neighbour.",
     ),
 )
+# The variants are made from CRW, so it gets them last.
 CRW = replace(CRW, variants={"jhmdb": JHMDB, "vip": VIP})
 PRESETS = (CRW,)

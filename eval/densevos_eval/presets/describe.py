@@ -26,6 +26,7 @@ def preset_facts(preset: Preset) -> dict[str, str]:
 
     facts["checked"] = CHECKED[preset.checked]
 
+    # Every preset has the same titles, so that two of them can be compared line by line.
     facts["layer"] = preset.setup.layer or "the encoder's own"
     facts["normalisation"] = "that of the encoder's weights"
     if preset.normalisation:
@@ -49,6 +50,7 @@ def preset_facts(preset: Preset) -> dict[str, str]:
     for number, note in enumerate(preset.notes, 1):
         facts[f"note {number}"] = note
 
+    # A variant is described by its differences only.
     for dataset, variant in preset.variants.items():
         facts[f"on {dataset}"] = ", ".join(differences(variant, preset)) or "the same"
 

@@ -16,7 +16,9 @@ DUL = Preset(
     checked="run",
     setup=Setup(
         layer="res4",
+        # The program resizes masks and labels with align_corners=True.
         masks=MaskConfig(first_masks="soft", alignment="corners"),
+        # The missing frames of a context are copies of the first one (early_context "repeat").
         propagation=PropagationConfig(
             context=20,
             radius=12,

@@ -30,6 +30,8 @@ MUG = Preset(
         ),
     ),
 )
+
+# The released code votes with the first and the preceding frame, and with soft labels.
 MUG_RELEASE = Preset(
     name="mug-release",
     paper=_PAPER,

@@ -12,6 +12,7 @@ from densevos_eval.presets.preset import Preset
 from densevos_eval.presets.registry import PRESETS
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 
+# Type checkers cannot read a Literal that is made from a dictionary.
 if TYPE_CHECKING:
     PresetName = str
 else:
@@ -20,6 +21,7 @@ else:
 USUAL = PRESETS["dul"]
 """Preset that is used if none is named. The layer is then the encoder's default."""
 
+# Dataclasses whose fields are optional; their help shows the values of dul as defaults.
 _Frames: Any = optional(FrameConfig, presets={"dul": USUAL.setup.frames})
 _Masks: Any = optional(MaskConfig, presets={"dul": USUAL.setup.masks})
 _Propagation: Any = optional(PropagationConfig, presets={"dul": USUAL.setup.propagation})
@@ -63,6 +65,8 @@ class PropagationOptions(_Propagation, _Masks, _Frames):
         if any(name in frames for name in SIZES):
             frames = {**dict.fromkeys(SIZES), **frames}
 
+        # Without --preset, dul fixes sizes, masks and propagation only: what depends on the encoder
+        # is the encoder's own.
         return Setup(
             layer=preset.layer if self.preset else None,
             normalisation=chosen.normalisation if self.preset else None,

@@ -9,6 +9,7 @@ from densevos_eval.presets.preset import Preset
 
 
 def _presets_of_folder() -> Iterator[Preset]:
+    # Sorted, since the order of presets in the help must not depend on the file system.
     for info in sorted(pkgutil.iter_modules(presets.__path__), key=lambda info: info.name):
         if info.name not in OTHER_MODULES:
             yield from importlib.import_module(f"{presets.__name__}.{info.name}").PRESETS

@@ -18,7 +18,9 @@ RSP = Preset(
     ),
     checked="run",
     setup=Setup(
+        # The converted frames were saved as JPEG, with Pillow's default quality of 75.
         frames=replace(FRAMES, converted="480x880", converted_quality=75),
+        # The annotations were converted too, so masks are scored at that size.
         masks=replace(MASKS, mask_size="480x880"),
         propagation=PropagationConfig(
             context=30,

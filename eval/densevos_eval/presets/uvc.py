@@ -12,6 +12,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     layer="res4",
+    # The network sees the lightness of Lab in all three channels.
     frames=FrameConfig(
         short_side=480,
         multiple=64,
@@ -23,6 +24,7 @@ _DAVIS = Setup(
     masks=MaskConfig(
         first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True
     ),
+    # A softmax over all cells of each frame; of its cells the five best are kept.
     propagation=PropagationConfig(
         context=7,
         radius=math.inf,
@@ -63,5 +65,6 @@ VIP = replace(
         " pixels.",
     ),
 )
+# The variant is made from UVC, so it gets it last.
 UVC = replace(UVC, variants={"vip": VIP})
 PRESETS = (UVC,)

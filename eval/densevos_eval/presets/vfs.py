@@ -20,9 +20,11 @@ VFS = Preset(
     setup=Setup(
         layer="res3",
         frames=FrameConfig(short_side=480, resampling="bilinear"),
+        # The program resizes masks twice: to the frame as the encoder sees it, and then to cells.
         masks=MaskConfig(
             first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True
         ),
+        # The first frame is added to the context, and counts twice while the context holds it.
         propagation=PropagationConfig(
             context=20,
             radius=12,
@@ -40,6 +42,7 @@ VFS = Preset(
         " What VFS calls res4 is layer3 of the network, res3 here.",
     ),
 )
+# The program's configuration for the ResNet-50 has a wider window.
 VFS_R50 = replace(
     VFS,
     name="vfs-r50",

@@ -97,7 +97,7 @@ def adapt(
         try:
             classifier.see(np.stack([glimpse.frames for glimpse in batch]))
         except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-            frames = sum(len(glimpse.frames) for glimpse in batch)
+            frames = len(batch) * len(batch[0].frames)
             raise RunError(
                 f"--adapt-statistics: memory is too short for {frames} frames; take a --size"
             ) from error

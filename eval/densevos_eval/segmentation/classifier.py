@@ -219,7 +219,7 @@ def groups(
         clips.setdefault(clip_of(index, count, clip, gap), []).append(index)
 
     for frames, members in clips.items():
-        places = [frames.index(index) for index in members]
+        places = map(frames.index, members)
         yield list(frames), list(zip(places, members, strict=True))
 
 

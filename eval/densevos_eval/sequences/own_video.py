@@ -45,7 +45,7 @@ def own_video(
             f"--start {start} --end {end}: the end lies before the start; exchange them"
         )
 
-    # Frames are matched by their names, so a mask in the folder would be read as a frame.
+    # Every image in a folder of frames is a frame, so a mask there would be one too.
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(

@@ -104,6 +104,7 @@ class WithoutTraining:
         return {
             "foreground": self.method,
             "short_side": SHORT_SIDE,
+            # None stands for votes by colours, and keeps the keys of all records equal.
             "encoder": self.encoder.name if self.encoder else None,
             "layer": self.encoder.layer if self.encoder else None,
             "weights": fingerprint(self.inputs) if self.inputs else None,
@@ -115,10 +116,12 @@ class WithoutTraining:
 
     def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
         reader = sequence.frames()
+        # A long video is processed in windows, so that memory stays bounded.
         for window in windows(len(reader), self.method):
             describe = _pixel_features(self.encoder) if self.encoder else None
             maps = window_foreground(reader, window, self.method, SHORT_SIDE, describe)
             for frame, probability in maps:
+                # Maps are computed on small frames; OpenCV takes width before height.
                 yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -148,7 +151,7 @@ def _pixel_features(encoder: Encoder) -> Describe:
 
     def describe(frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
-        cells = encoder.of_frame(frame)[None]  # [1,C,h,w]
+        cells = encoder.of_frame(frame)[None]  # [1,C,h,w]; interpolate needs the batch axis.
         sizes = encoder.sizes((height, width))
 
         # If the frame was padded to whole cells, the cells cover more than the frame: the features

@@ -81,9 +81,10 @@ class InstanceLevel:
         return [*self.objects.inputs, *self.proposals.inputs, *self.linking.inputs]
 
     def settings(self) -> dict[str, dict[str, Any]]:
+        # One folder only: unrefined masks of the object level are not written.
         facts = {
             **self.objects.settings()[""],
-            "method": "zero-shot, instance level",
+            "method": "zero-shot, instance level",  # Replaces that of the object level.
             **self.proposals.settings,
             **self.linking.settings,
         }
@@ -99,8 +100,8 @@ class InstanceLevel:
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
         folder = folders[0]
         size = sequence.frames().read([0])[0].shape[:2]
+        # Ids depend on the whole video, so nothing is written before all frames are linked.
         tracks = self.linking.linker(self._frames(sequence, on_step))
-
         for index, name in enumerate(sequence.frame_names):
             write_mask(folder / f"{name}.png", painted(tracks, index, size))
 
@@ -112,6 +113,7 @@ class InstanceLevel:
 
     def _frames(self, sequence: VideoSequence, on_step: OnStep) -> Iterator[FrameProposals]:
         """Each frame with its foreground, refined if there is a CRF, and its proposals."""
+        # A generator: linkers read frames one by one, so that a long video needs little memory.
         find = self.proposals.of_sequence(sequence)
         frames = sequence.frames()
         for index, foregrounds in enumerate(self.objects.foregrounds(sequence)):

@@ -76,6 +76,7 @@ def load_segmenter(
     Raises:
         InputError: if the file is missing, damaged, or not a segmentation model.
     """
+    # The card holds the settings of training that the network needs at work.
     network, card = load_model(file)
     try:
         size, segments = int(card["size"]), int(card["segments"])

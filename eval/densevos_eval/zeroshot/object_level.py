@@ -77,6 +77,7 @@ class ObjectLevel:
         return self.source.inputs
 
     def settings(self) -> dict[str, dict[str, Any]]:
+        # Each folder of the run has a record of its own.
         facts = {
             "method": "zero-shot, object level",
             **self.source.settings(),
@@ -94,6 +95,7 @@ class ObjectLevel:
         return len(sequence.frame_names)
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
+        # The refined foreground comes first, in the order of the run's folders.
         frames = zip(sequence.frame_names, self.foregrounds(sequence), strict=True)
         for name, foregrounds in frames:
             for folder, foreground in zip(folders, foregrounds, strict=True):
@@ -127,6 +129,7 @@ class ObjectLevel:
     def _write(self, foreground: Foreground, folder: Path, frame: str) -> None:
         write_mask(folder / f"{frame}.png", foreground.mask)
         if self.probabilities:
+            # Soft masks of background (id 0) and foreground (id 1).
             both = ((0, 1 - foreground.probability), (1, foreground.probability))
             write_soft_masks(folder / "probabilities", frame, foreground.mask.shape, both)
 
@@ -150,5 +153,6 @@ def usual_workers(crf: CrfConfig | None, sequences: int) -> int | None:
     if crf is None or sequences < 2:
         return None
 
+    # Without a GPU nothing but cores and sequences limits the number.
     most = PER_GPU * torch.cuda.device_count() or sequences
     return min(os.cpu_count() or 1, most, sequences)

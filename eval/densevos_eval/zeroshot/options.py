@@ -13,6 +13,7 @@ from densevos.data.foreground.crf import PRESETS, CrfConfig
 from densevos_eval.base.derived_options import given, optional
 from densevos_eval.protocols.registry import PROTOCOLS, find_protocol
 
+# A dataclass with an optional field crf_NAME for each parameter NAME of CrfConfig.
 _Overrides: Any = optional(CrfConfig, prefix="crf_", presets=PRESETS)
 
 
@@ -34,6 +35,7 @@ class CrfOptions(_Overrides):
         Raises:
             InputError: if a parameter is out of range, or is given without a CRF.
         """
+        # Only the parameters that the user gave.
         values = given(self, CrfConfig, prefix="crf_")
         preset = PRESETS[self.crf_preset]
         if not self.crf and values:
@@ -112,6 +114,7 @@ class ZeroShotOptions:
                 "--method model: give the --model too, or take --method consensus, which needs none"
             )
 
+        # --flip is missing here: it has a default, so a given one cannot be recognised.
         of_model = {"model": self.model, "references": self.references, "scales": self.scales}
         for name, value in of_model.items():
             if value is not None and method != "model":
@@ -187,6 +190,7 @@ class InstanceOptions:
     """Weights of RAFT: a name of torchvision or a file; C_T_V2 by default."""
 
     def __post_init__(self) -> None:
+        # Defaults are filled in later, so that a given option without --instances is an error.
         for option in fields(self):
             value = getattr(self, option.name)
             if option.name != "instances" and value is not None and not self.instances:

@@ -33,11 +33,14 @@ def colour(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Returns:
         Unit rows [N,48] float32.
     """
+    # Distances in Lab are closer to those that people see than distances in RGB.
     lab = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2LAB)
     rows = np.zeros((len(masks), 3 * BINS), np.float32)
     for row, mask in zip(rows, masks, strict=True):
         row[:] = np.concatenate([_shares(channel) for channel in lab[mask].T])
 
+    # The shares of each channel sum to 1, so a row divided by 3 sums to 1, and its root is a unit
+    # vector.
     return np.sqrt(rows / 3)
 
 
@@ -63,6 +66,7 @@ def pooled_over_boxes(encoder: Encoder) -> Embedding:
     """
 
     def embed(frame: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        # The encoder may see frames enlarged or reduced by a factor; the box is scaled alike.
         side = max(1, round(CROP * encoder.scale / encoder.stride)) * encoder.stride
         crops = np.stack([_resized(_box(frame, mask), side) for mask in masks])
         pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
@@ -111,7 +115,7 @@ def _shares(values: np.ndarray) -> np.ndarray:
 
 
 def _box(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The part of a frame within the box around a mask."""
+    """The part of a frame within the bounding box of a mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return frame[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

@@ -39,13 +39,15 @@ def track_rows(tracks: Iterable[Track], frame_names: Sequence[str]) -> list[dict
     Returns:
         One row per track: id, names of its first and last frame, number of masks, and score.
     """
-    return [
-        {
+    rows = []
+    for track in tracks:
+        row = {
             "id": track.id,
             "first_frame": frame_names[track.first],
             "last_frame": frame_names[track.last],
-            "masks": len(track.masks),
+            "masks": len(track.masks),  # Fewer than the frames between if the object was hidden.
             "score": round(track.score, 4),
         }
-        for track in tracks
-    ]
+        rows.append(row)
+
+    return rows

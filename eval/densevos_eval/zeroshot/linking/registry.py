@@ -76,6 +76,7 @@ def load_linker(
         raise InputError(f"--linking {name}: is unknown; choose one of {', '.join(LINKERS)}")
 
     optical_flow, flow_facts = load_flow(flow, flow_weights, device)
+    # UnOVOST cannot do without an embedding; association can.
     if embedding is None and name == "unovost":
         embedding = COLOUR
 
@@ -115,7 +116,7 @@ def load_embedding(
     try:
         encoder = load_encoder(str(spec), layer=layer, device=device)
     except InputError as error:
-        # The message names the options of propagate.
+        # The message names the options of propagate, which the user did not give.
         reason = str(error).replace("--encoder", "--embedding")
         reason = reason.replace("--layer", "--embedding-layer")
         raise InputError(reason) from error

@@ -22,11 +22,14 @@ class PackedMask:
 
     @classmethod
     def of(cls, mask: np.ndarray) -> "PackedMask":
-        """Pack a mask."""
-        return cls((mask.shape[0], mask.shape[1]), zlib.compress(np.packbits(mask).tobytes(), 1))
+        """Pack a mask [H,W] bool."""
+        # Level 1: masks have long runs of equal bits, which compress well at any level.
+        bits = zlib.compress(np.packbits(mask).tobytes(), 1)
+        return cls((mask.shape[0], mask.shape[1]), bits)
 
     def mask(self) -> np.ndarray:
         """Unpack the mask, [H,W] bool."""
+        # packbits fills up the last byte, so the number of bits must be given.
         count = self.shape[0] * self.shape[1]
         bits = np.frombuffer(zlib.decompress(self.bits), np.uint8)
         return np.unpackbits(bits, count=count).astype(bool).reshape(self.shape)

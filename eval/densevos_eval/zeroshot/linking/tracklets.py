@@ -53,6 +53,7 @@ class _Growing:
     def add(self, proposal: Proposal, appearance: np.ndarray) -> None:
         self.masks.append(PackedMask.of(proposal.mask))
         self.scores.append(proposal.score)
+        # A sum in float64: single embeddings of a long tracklet need not be kept.
         self.appearances = self.appearances + appearance.astype(np.float64)
 
     def finished(self) -> Tracklet:
@@ -162,6 +163,7 @@ def _continued(
     if not len(before.masks) or not len(masks):
         return {}
 
+    # Backward flow: each pixel of this frame fetches its value from the frame before.
     back = flow(image, before.image)
     warped = np.stack([warp(mask, back) for mask in before.masks])
     similarity = pairwise_iou(warped, masks)
@@ -178,4 +180,5 @@ def _continued(
 
 def _order(proposal: Proposal) -> tuple[float, int, bytes]:
     """Key that sorts the proposals of a frame, independently of the order that they came in."""
+    # The pixels themselves break ties between equal scores and areas.
     return -proposal.score, -int(proposal.mask.sum()), np.packbits(proposal.mask).tobytes()

@@ -42,6 +42,7 @@ def merge_links(tracklets: Sequence[Tracklet]) -> list[int | None]:
     ends = np.array([tracklet.end for tracklet in tracklets])
     appearances = np.array([tracklet.appearance for tracklet in tracklets])
 
+    # In the order of starts: the links of all candidates are known when they are looked up.
     links = np.full(len(tracklets), NONE)
     for index in range(len(tracklets)):
         ended = np.flatnonzero(ends < starts[index])
@@ -116,6 +117,7 @@ def trajectories(
 
     while waiting:
         cluster = waiting.pop()
+        # All chains of a cluster share their first tracklet, so each round removes at least one.
         best = max(cluster, key=lambda chain: _goodness(tracklets, chain, frames, scale))
         paths.append(best)
 
@@ -142,6 +144,7 @@ def distance_scale(tracklets: Sequence[Tracklet]) -> float:
     if not tracklets:
         return 1.0
 
+    # In blocks of rows: the whole matrix of a long video could exceed the memory.
     appearances = np.array([tracklet.appearance for tracklet in tracklets])
     largest = 0.0
     for first in range(0, len(appearances), ROWS):

@@ -47,6 +47,7 @@ class UnOVOST:
         Returns:
             The tracks, the most important first.
         """
+        # Steps 1 to 3.
         parts, count = tracklets(
             frames,
             clip_iou=self.clip_iou,
@@ -54,7 +55,9 @@ class UnOVOST:
             embedding=self.embedding,
             flow=self.flow,
         )
+        # Steps 4 and 5.
         paths = trajectories(parts, merge_links(parts), count)
+        # Step 6.
         ranked = ranking(parts, paths)[: self.most_tracks]
 
         tracks = []
@@ -72,6 +75,7 @@ def ranking(tracklets: Sequence[Tracklet], paths: Iterable[Path]) -> list[Path]:
         tracklets: all tracklets of a video.
         paths: the trajectories.
     """
+    # Paths are tuples of indices, which increase with the first frame of a tracklet.
     return sorted(paths, key=lambda path: (-importance(tracklets, path), path))
 
 

@@ -41,6 +41,7 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
     along_y = cv2.Sobel(blurred, cv2.CV_32F, 0, 1)
     strength = np.hypot(along_x, along_y).max(axis=2)
 
+    # A percentile, since the strongest edge alone may be an outlier.
     peak = float(np.percentile(strength, STRONGEST))
     if peak < WEAKEST:
         peak = float(strength.max())  # If there are few edges, all may lie above the percentile.
@@ -95,6 +96,7 @@ def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:
     )
     across_x, across_y = np.cos(angle), np.sin(angle)
 
+    # Neighbours lie between pixels, so their strength is interpolated.
     thin = edges.copy()
     for step in (-1, 1):
         neighbour = cv2.remap(

@@ -82,6 +82,7 @@ class EdgeBoxes:
 
     def _boxes(self, frame: np.ndarray) -> list[ScoredBox]:
         """Boxes of the whole frame, in its own pixels, highest score first."""
+        # EdgeBoxes is run on a small frame: its time grows with the number of pixels.
         height, width = frame.shape[:2]
         scale = min(self.short_side / min(height, width), 1)
         size = (round(width * scale), round(height * scale))
@@ -104,6 +105,7 @@ class EdgeBoxes:
 
     def _lies_inside(self, box: Box, mask: np.ndarray) -> bool:
         left, top, width, height = box
+        # Neither mostly background, nor a tiny part of the foreground.
         count = int(mask[top : top + height, left : left + width].sum())
         return count >= self.filled * width * height and count >= self.covered * int(mask.sum())
 
@@ -156,6 +158,7 @@ def suppressed(boxes: list[ScoredBox], most: float) -> list[ScoredBox]:
 
 def box_iou(first: Box, second: Box) -> float:
     """Compute the intersection over union of two boxes; 0 if both are empty."""
+    # Negative for boxes that are apart, and then set to 0.
     shared_width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
     shared_height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
     shared = max(shared_width, 0) * max(shared_height, 0)

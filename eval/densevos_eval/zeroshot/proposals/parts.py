@@ -49,5 +49,6 @@ def connected_parts(mask: np.ndarray) -> list[np.ndarray]:
 
     Pixels that share a corner are connected.
     """
+    # Label 0 is the background.
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     return [labels == label for label in range(1, count)]

@@ -59,6 +59,7 @@ def load_proposals(
     if weights is not None and kind != "maskrcnn":
         raise InputError(f"--proposal-weights {weights}: is for --proposals maskrcnn; leave it out")
 
+    # Each kind is imported by the function that loads it: some need torchvision or a network.
     if kind == "parts":
         return _parts(threshold)
     if kind == "edgebox":
@@ -87,6 +88,7 @@ def _edge_boxes(threshold: float, edge_map: str | None) -> ProposalKind:
         edges = _guarded_edges(edge_map, from_outside(edge_map, "--edge-map"))
 
     source = EdgeBoxes(edges=edges, threshold=threshold)
+    # Every number is recorded with a prefix, so that it cannot clash with other settings.
     settings: dict[str, Any] = {"proposals": "edgebox", "edge_map": edge_map}
     for name, value in asdict(source).items():
         if name not in ("edges", "cut"):
@@ -174,6 +176,7 @@ def _saved(kind: str) -> ProposalKind:
             " SEQUENCE/FRAME.npz"
         )
 
+    # The fingerprint covers contents and names of all files, in a fixed order.
     files = sorted(folder.rglob("*.npz"))
     names = [str(file.relative_to(folder)) for file in files]
     saved = SavedProposals(folder=folder)

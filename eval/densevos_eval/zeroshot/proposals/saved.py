@@ -48,6 +48,7 @@ class SavedProposals:
 
     def of_sequence(self, sequence: VideoSequence) -> "SavedSequence":
         """Make the source of proposals for one sequence."""
+        # refusal() has checked that all of them exist.
         files = [self.folder / sequence.name / f"{name}.npz" for name in sequence.frame_names]
         return SavedSequence(files=iter(files))
 
@@ -119,6 +120,7 @@ def write_proposals(file: Path, proposals: list[Proposal], size: tuple[int, int]
         proposals: the N proposals, possibly none.
         size: [H,W] of the frame.
     """
+    # Filled row by row, so that no proposals still have the shape [0,H,W].
     masks = np.zeros((len(proposals), *size), bool)
     for index, proposal in enumerate(proposals):
         masks[index] = proposal.mask

@@ -38,6 +38,7 @@ class Segments:
         Returns:
             The parts, class by class; none if the whole frame is background.
         """
+        # One frame: a clip of length 1.
         logits = self.classifier.logits(frame[None])[0]
         ids = class_of_pixels(logits, frame.shape[:2]).cpu().numpy()
         sureness = _sureness(logits, frame.shape[:2])
@@ -47,6 +48,7 @@ class Segments:
             if self.classifier.classes[id] == BACKGROUND:
                 continue
 
+            # Tiny parts are mostly errors along the borders of other classes.
             for part in connected_parts(ids == id):
                 if part.sum() >= self.smallest * part.size:
                     proposals.append(Proposal(mask=part, score=float(sureness[part].mean())))
@@ -57,5 +59,6 @@ class Segments:
 @torch.inference_mode()
 def _sureness(logits: torch.Tensor, size: tuple[int, ...]) -> np.ndarray:
     """Probability of the most probable class, [H,W] float32 at `size`, of logits [K,h,w]."""
+    # Only the maximum is enlarged: all classes at the frame's size would take gigabytes.
     highest = logits.softmax(dim=0).amax(dim=0)[None, None]
     return F.interpolate(highest, size, mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
