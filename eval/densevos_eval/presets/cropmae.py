@@ -59,7 +59,7 @@ JHMDB = replace(
     published=(),
     notes=(),
 )
-# Annotations of VIP are not converted, so frames keep their aspect ratio, rounded to cells.
+# Frames of VIP are not converted: they keep their aspect ratio, with a long side of 880.
 VIP = replace(
     CROPMAE,
     setup=replace(

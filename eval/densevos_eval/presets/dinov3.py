@@ -13,7 +13,7 @@ DINOV3 = Preset(
     program="facebookresearch/dinov3 6876159, notebooks/segmentation_tracking.ipynb",
     checked="run",
     setup=Setup(
-        # Both sides are rounded up to whole patches, so that no part of a frame is lost.
+        # Both sides are rounded up to whole patches.
         frames=FrameConfig(
             short_side=960, multiple="cell", rounding="up", rounded="both", resampling="bicubic"
         ),

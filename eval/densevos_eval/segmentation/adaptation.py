@@ -202,7 +202,7 @@ def _glimpses(
         try:
             reader = material.open[name]()
             for indices in clips:
-                # Shrunk at once: all glimpses are in memory together.
+                # Shrunk immediately: all glimpses are in memory together.
                 frames = classifier.shrink(reader.read(list(indices)))
                 yield Glimpse(sequence=name, indices=indices, frames=frames)
         except BROKEN as error:

@@ -144,35 +144,36 @@ def _unread(shot: Shot) -> VideoSequence:
     return VideoSequence(name=shot.name, source=shot.source, frame_names=())
 
 
-def ids_by_name(known: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
+def ids_by_name(model_classes: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
     """Map the classes of a model to the ids of the wanted classes, by the same rule as in training.
 
     Args:
-        known: names of the model's classes.
+        model_classes: names of the model's classes.
         wanted: names of the classes that masks are to hold. If "background" is one of them, classes
             that are not wanted become background.
 
     Returns:
-        Id in the masks of each known class, [len(known)] uint8.
+        Id in the masks of each of the model's classes, [len(model_classes)] uint8.
 
     Raises:
         InputError: if the model does not know a wanted class, or if it knows a class that is not
             wanted and there is no background.
     """
-    ids = same_classes(known, wanted)
+    ids = same_classes(model_classes, wanted)
     # A wanted class that the model never predicts would score 0 without a reason to be seen.
     for id, name in enumerate(wanted):
         if id not in ids.values():
             raise InputError(
-                f"--model: does not know {name}, a class of the set; it knows {', '.join(known)};"
-                " choose among them with --classes, or take another model"
+                f"--model: does not know {name}, a class of the set; it knows"
+                f" {', '.join(model_classes)}; choose among them with --classes, or take another"
+                " model"
             )
 
     background = wanted.index("background") if "background" in wanted else None
-    unwanted = [name for name in known if name not in ids]
+    unwanted = [name for name in model_classes if name not in ids]
     if unwanted and background is None:
         raise InputError(
             f"--model: knows {unwanted[0]}, which is no class of the set: {', '.join(wanted)}"
         )
 
-    return np.array([ids.get(name, background) for name in known], np.uint8)
+    return np.array([ids.get(name, background) for name in model_classes], np.uint8)

@@ -157,7 +157,7 @@ def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Seq
     # The legend lists the classes of this frame only.
     shown = {id: classes[id] for id in np.unique(mask).tolist()}
     drawing = overlay(frame, mask, background=has_background(classes))
-    picture = stacked([drawing, legend(shown, frame.shape[1])])
+    image = stacked([drawing, legend(shown, frame.shape[1])])
 
     with atomic_write(file) as opened:
-        Image.fromarray(picture).save(opened, format="JPEG", quality=90)
+        Image.fromarray(image).save(opened, format="JPEG", quality=90)

@@ -99,17 +99,18 @@ def write_frame(video: Path, out: Path, at: str | None = None) -> str:
         InputError: if the video or the frame cannot be read, or if `out` is a folder.
     """
     if out.is_dir():
-        raise InputError(f"{out}: is a folder; name the picture, such as {out / 'frame.png'}")
+        raise InputError(f"{out}: is a folder; name the image, such as {out / 'frame.png'}")
 
     reader = open_frames(video)
     index = 0 if at is None else frame_index("--at", at, reader)
-    picture = Image.fromarray(reader.read([index])[0])
+    image = Image.fromarray(reader.read([index])[0])
 
     made_folder(out.parent)
     with atomic_write(out) as file:
-        picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
+        # Unknown suffixes, and names without one, get the format PNG.
+        image.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
 
-    return f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}"
+    return f"{out}: frame {reader.names[index]} of {video}, {image.width}x{image.height}"
 
 
 def frame_index(flag: str, place: str, reader: FrameReader) -> int:

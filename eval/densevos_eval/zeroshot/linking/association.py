@@ -354,12 +354,12 @@ def _side_by_side(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The masks [H,W] bool without those that lie mostly in a larger one."""
     # A mask within a larger one is a part of that object, and not a neighbour.
     by_size = sorted(masks, key=lambda mask: -int(mask.sum()))
-    stay: list[np.ndarray] = []
+    apart: list[np.ndarray] = []
     for mask in by_size:
-        if all((mask & larger).sum() <= 0.5 * mask.sum() for larger in stay):
-            stay.append(mask)
+        if all((mask & larger).sum() <= 0.5 * mask.sum() for larger in apart):
+            apart.append(mask)
 
-    return stay
+    return apart
 
 
 def _shares(masks: Sequence[np.ndarray], region: np.ndarray) -> list[np.ndarray]:
