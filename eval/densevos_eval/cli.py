@@ -15,7 +15,7 @@ TRAINER = ("demo", "train", "data", "export", "describe")
 
 OVERVIEW = Overview(
     about="Propagate masks through video with a trained encoder, find objects without masks, and "
-          "score the result.",
+    "score the result.",
     groups={
         "follow an object": {
             "frame": "Write one frame of a video, to paint the objects over.",
@@ -71,9 +71,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 RENAMED: dict[str, dict[str, str]] = {
     "segment": {
         "--dataset": "--set SET:ROOT, which names layout and folder of the set; its classes are "
-                     "--wanted",
+        "--wanted",
         "--root": "--set SET:ROOT, which names layout and folder of the set; its classes are "
-                  "--wanted",
+        "--wanted",
         "--classes": "--wanted",
     },
     "sweep": {

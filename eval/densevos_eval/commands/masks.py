@@ -14,7 +14,7 @@ from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
-from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures
+from densevos_eval.segmentation.options import NetworkOptions, Pictures, SegmentationInput
 from densevos_eval.sequences.sequence import VideoSequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
 
@@ -106,11 +106,11 @@ def zeroshot(
     before the CRF.
 
     Args:
-        videos: What to find objects in: a benchmark that can judge foreground against background,
-            or one's own video.
+        videos: What to find objects in: a benchmark that scores foreground against background, or
+            your own video.
         crf: What refines the masks.
         options: What finds the objects.
-        instances: Whether and how objects are told apart.
+        instances: Whether and how to distinguish objects.
         run: Where masks go.
     """
     config = crf.config()
@@ -171,7 +171,7 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
 
 
 def _estimated_statistics(
-    options: NetworkOptions, material: Material, run: RunOptions
+    options: NetworkOptions, material: SegmentationInput, run: RunOptions
 ) -> "Statistics":
     """BatchNorm's statistics of the frames to segment; InputError at once for what would end the
     run later.

@@ -1,3 +1,4 @@
-"""Published protocols of label propagation, one file each: everything from a frame to a score but
-the encoder.
+"""Published protocols of label propagation, one file each.
+
+A protocol fixes everything from a frame to a score, except the encoder.
 """

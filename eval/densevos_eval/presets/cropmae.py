@@ -1,5 +1,6 @@
-"""CropMAE, and SiamMAE and T-CoRe as run with its program: CRW's propagation of patches of a vision
-transformer.
+"""The protocol of CropMAE, and of SiamMAE and T-CoRe as run with its program.
+
+It is CRW's propagation, applied to patches of a vision transformer.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     frames=FrameConfig(frame_size="480x880", resampling="bilinear-float"),
+    # Masks are written at 480x880, the size of the converted annotations that they are scored with.
     masks=MaskConfig(
         first_masks="soft",
         reduced_by="corner",
@@ -23,7 +25,10 @@ _DAVIS = Setup(
 )
 CROPMAE = Preset(
     name="cropmae",
-    paper="Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders, ECCV 2024",
+    paper=(
+        "Eymaël et al.: Efficient Image Pre-Training with Siamese Cropped Masked Autoencoders,"
+        " ECCV 2024"
+    ),
     program="alexandre-eymael/CropMAE 5d0dab2, downstreams/propagation/",
     checked="run",
     setup=_DAVIS,
@@ -38,10 +43,11 @@ CROPMAE = Preset(
         Published(method="T-CoRe", score=66.4, note="64.1 to 66.4"),
     ),
     notes=(
-        "The program reads a data set that was converted to 480x880 beforehand, and does not say how; frames of"
-        " another size are resized here as the program itself resizes them.",
+        "The program reads a data set that was converted to 480x880 beforehand, and does not say"
+        " how. Here frames of another size are resized as the program itself resizes them.",
     ),
 )
+# The place of a joint is the mean of its 5 strongest cells.
 JHMDB = replace(
     CROPMAE,
     setup=replace(
@@ -53,6 +59,7 @@ JHMDB = replace(
     published=(),
     notes=(),
 )
+# Frames of VIP are not converted: they keep their aspect ratio, with a long side of 880.
 VIP = replace(
     CROPMAE,
     setup=replace(
@@ -73,5 +80,6 @@ VIP = replace(
     published=(),
     notes=(),
 )
+# The variants are made from CROPMAE, so it gets them last.
 CROPMAE = replace(CROPMAE, variants={"jhmdb": JHMDB, "vip": VIP})
 PRESETS = (CROPMAE,)

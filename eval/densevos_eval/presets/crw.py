@@ -1,5 +1,6 @@
-"""CRW and what is scored with its program: DUL's protocol but for how masks are resized; joints and
-parts too.
+"""The protocol of CRW, and of methods that are scored with its program.
+
+It differs from DUL's in how masks are resized. It also covers joints (JHMDB) and parts (VIP).
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     layer="res3",
+    # OpenCV, which the program resizes masks and labels with, aligns the borders of images.
     masks=MaskConfig(first_masks="soft", alignment="centres"),
     propagation=PropagationConfig(
         context=20, radius=12, window="circle", reference="everywhere", topk=10, temperature=0.05
@@ -17,7 +19,9 @@ _DAVIS = Setup(
 )
 CRW = Preset(
     name="crw",
-    paper="Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020",
+    paper=(
+        "Jabri, Owens, Efros: Space-Time Correspondence as a Contrastive Random Walk, NeurIPS 2020"
+    ),
     program="ajabri/videowalk 047f3f4, code/test.py, code/data/ and code/eval/",
     checked="run",
     setup=_DAVIS,
@@ -29,7 +33,9 @@ CRW = Preset(
         Published(method="HVC", score=73.1, note="features of MoCo are joined at test"),
     ),
 )
+# Frames are resized to a square as float32, whatever their aspect ratio.
 _SQUARE = FrameConfig(frame_size="320x320", resampling="bilinear-float")
+# The place of a joint is the mean of its 3 strongest cells.
 JHMDB = replace(
     CRW,
     setup=replace(
@@ -37,9 +43,11 @@ JHMDB = replace(
     ),
     published=(),
     notes=(
-        "The release names no settings for JHMDB beyond its defaults; context, radius and top k are those of DAVIS.",
+        "The release names no settings for JHMDB beyond its defaults; context, radius and top k are"
+        " those of DAVIS.",
     ),
 )
+# The masks of VIP are also written for the first frame, from the labels of its cells.
 VIP = replace(
     CRW,
     setup=replace(
@@ -51,9 +59,11 @@ VIP = replace(
     ),
     published=(),
     notes=(
-        "The program resizes the class ids of the first frame bilinearly, by a slip of an argument, so that ids of"
-        " other classes appear along borders. Here they are resized with nearest neighbour.",
+        "The program resizes the class ids of the first frame bilinearly, through a wrong argument,"
+        " so that ids of other classes appear along borders. Here they are resized with nearest"
+        " neighbour.",
     ),
 )
+# The variants are made from CRW, so it gets them last.
 CRW = replace(CRW, variants={"jhmdb": JHMDB, "vip": VIP})
 PRESETS = (CRW,)

@@ -1,4 +1,4 @@
-"""What a preset is, in facts to print."""
+"""Describes presets in lines to print."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields
@@ -15,8 +15,10 @@ CHECKED = {
 
 
 def preset_facts(preset: Preset) -> dict[str, str]:
-    """Title and text of each fact, in the order to be read: source, switches, published numbers,
-    notes.
+    """Collect the facts about a preset.
+
+    Returns:
+        Title -> text, in the order to print: source, settings, published scores, notes, variants.
     """
     facts = {"preset": preset.name, "paper": preset.paper}
     if preset.program:
@@ -24,29 +26,31 @@ def preset_facts(preset: Preset) -> dict[str, str]:
 
     facts["checked"] = CHECKED[preset.checked]
 
+    # Every preset has the same titles, so that two of them can be compared line by line.
     facts["layer"] = preset.setup.layer or "the encoder's own"
     facts["normalisation"] = "that of the encoder's weights"
     if preset.normalisation:
-        mean, std = (" ".join(map(str, values)) for values in asdict(preset.normalisation).values())
+        values = asdict(preset.normalisation)
+        mean, std = " ".join(map(str, values["mean"])), " ".join(map(str, values["std"]))
         facts["normalisation"] = f"mean {mean}, std {std}"
 
     facts["positions"] = preset.positions or "the encoder's own"
     for config in (preset.setup.frames, preset.setup.masks, preset.setup.propagation):
         facts.update(_switches(config))
 
-    facts["annotations"] = (
-        f"scored at {size_text(preset.annotation_size)}"
-        if preset.annotation_size
-        else "as they are"
-    )
+    facts["annotations"] = "as they are"
+    if preset.annotation_size:
+        facts["annotations"] = f"scored at {size_text(preset.annotation_size)}"
 
-    for one in preset.published:
-        note = f" ({one.note})" if one.note else ""
-        facts[f"published: {one.method}"] = f"{one.score:.1f}, {one.what}{note}"
+    for published in preset.published:
+        note = f" ({published.note})" if published.note else ""
+        score = f"{published.score:.1f}, {published.what}{note}"
+        facts[f"published: {published.method}"] = score
 
     for number, note in enumerate(preset.notes, 1):
         facts[f"note {number}"] = note
 
+    # A variant is described by its differences only.
     for dataset, variant in preset.variants.items():
         facts[f"on {dataset}"] = ", ".join(differences(variant, preset)) or "the same"
 
@@ -54,8 +58,14 @@ def preset_facts(preset: Preset) -> dict[str, str]:
 
 
 def differences(preset: Preset, other: Preset) -> list[str]:
-    """The switches of a preset that another has otherwise: `--flag value` each, in the order of
-    `preset_facts`.
+    """List the settings in which a preset differs from another.
+
+    Args:
+        preset: the preset whose settings are listed.
+        other: the preset that it is compared with.
+
+    Returns:
+        `--flag value` for each setting, in the order of `preset_facts`.
     """
     others = dict(_all_switches(other))
     return [f"{flag} {value}" for flag, value in _all_switches(preset) if others.get(flag) != value]
@@ -63,16 +73,16 @@ def differences(preset: Preset, other: Preset) -> list[str]:
 
 def _all_switches(preset: Preset) -> list[tuple[str, str]]:
     setup = preset.setup
-    return [
-        fact
-        for config in (setup.frames, setup.masks, setup.propagation)
-        for fact in _switches(config)
-    ]
+    switches: list[tuple[str, str]] = []
+    for config in (setup.frames, setup.masks, setup.propagation):
+        switches += _switches(config)
+
+    return switches
 
 
 def _switches(config: Any) -> Iterator[tuple[str, str]]:
-    """The flag and the value of every switch that is set."""
-    for one in fields(config):
-        value = getattr(config, one.name)
+    """The flag and the value of every setting that is not None."""
+    for setting in fields(config):
+        value = getattr(config, setting.name)
         if value is not None:
-            yield f"--{one.name.replace('_', '-')}", f"{value}"
+            yield f"--{setting.name.replace('_', '-')}", f"{value}"

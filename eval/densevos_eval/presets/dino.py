@@ -1,5 +1,6 @@
-"""DINO and what is scored with its program: hard masks, the first frame near the query, stretched
-labels.
+"""The protocol of DINO, and of methods that are scored with its program.
+
+Masks are hard, the first frame is matched near the query only, and labels are stretched.
 """
 
 from densevos_eval.adapters.frames import FrameConfig
@@ -7,12 +8,15 @@ from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.presets.preset import Preset, Published
 from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Setup
 
-NORMALISATION = Normalisation(
-    mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225)
-)  # .228, as in the program
+# 0.228 instead of 0.229, as in the program.
+NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.228, 0.224, 0.225))
+
+# Height 480, and the width rounded down to a multiple of 64.
 FRAMES = FrameConfig(
     short_side=480, multiple=64, rounding="down", rounded="other", resampling="bilinear"
 )
+
+# A cell has the object of one pixel, and each object's map is stretched to 0..1 before the argmax.
 MASKS = MaskConfig(first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True)
 
 DINO = Preset(
@@ -23,6 +27,8 @@ DINO = Preset(
     setup=Setup(
         frames=FRAMES,
         masks=MASKS,
+        # The queue of preceding frames starts empty. Of the cells in the window, all that are not
+        # worse than the fifth best vote.
         propagation=PropagationConfig(
             context=7,
             radius=12,

@@ -1,5 +1,6 @@
-"""DINOv3's notebook of segmentation tracking: large frames, hard masks, nearest neighbour
-throughout.
+"""The protocol of DINOv3's notebook of segmentation tracking.
+
+Frames are large. Masks are hard, and are always resized with nearest neighbour.
 """
 
 from densevos_eval.adapters.frames import FrameConfig
@@ -12,10 +13,12 @@ DINOV3 = Preset(
     program="facebookresearch/dinov3 6876159, notebooks/segmentation_tracking.ipynb",
     checked="run",
     setup=Setup(
+        # Both sides are rounded up to whole patches.
         frames=FrameConfig(
             short_side=960, multiple="cell", rounding="up", rounded="both", resampling="bicubic"
         ),
         masks=MaskConfig(first_masks="hard", enlarging="nearest", stretched=True),
+        # As in DINO's program, but with a round window and a higher temperature.
         propagation=PropagationConfig(
             context=7,
             radius=12,

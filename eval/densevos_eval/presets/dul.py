@@ -1,5 +1,6 @@
-"""DUL, whose evaluation goes back to that of CRW: frames as they are, soft masks, the reference
-everywhere.
+"""The protocol of DUL, which is derived from that of CRW.
+
+Frames keep their size, masks are soft, and the reference frame is matched everywhere.
 """
 
 from densevos_eval.presets.preset import IMAGENET, Preset, Published
@@ -7,12 +8,17 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 DUL = Preset(
     name="dul",
-    paper="Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation, NeurIPS 2021",
+    paper=(
+        "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation,"
+        " NeurIPS 2021"
+    ),
     program="visinf/dense-ulearn-vos 88e5e35, infer_vos.py and labelprop/",
     checked="run",
     setup=Setup(
         layer="res4",
+        # The program resizes masks and labels with align_corners=True.
         masks=MaskConfig(first_masks="soft", alignment="corners"),
+        # The missing frames of a context are copies of the first one (early_context "repeat").
         propagation=PropagationConfig(
             context=20,
             radius=12,

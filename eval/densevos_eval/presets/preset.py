@@ -1,4 +1,4 @@
-"""What a preset is: a published protocol of label propagation, as switches."""
+"""Defines a preset: the settings of a published protocol of label propagation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,18 @@ from densevos_eval.adapters.normalisation import Normalisation
 from densevos_eval.base.sizes import Size
 from densevos_eval.propagation.settings import Setup
 
+# Mean and standard deviation of ImageNet's pixels, which most published encoders are trained with.
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A number that this protocol printed.
+    """A number that was published for this protocol.
 
-    score: In per cent, J&F on DAVIS-2017 val unless `what` says otherwise.
-    note: Empty, or what is doubtful about it.
+    method: the encoder that was scored.
+    score: in per cent.
+    what: benchmark and measure of the score.
+    note: reasons for doubt, if any.
     """
 
     method: str
@@ -28,33 +31,44 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A published protocol: the whole way from frames and first masks to scores.
+    """A published protocol: all settings from frames and first masks to scores.
 
-    It is a value: nothing in this package asks for a preset by its name. Every switch of `setup` is
-    an option of `propagate` too.
+    A preset is a value: no code in this package depends on the name of one. Every setting of
+    `setup` is also an option of `propagate`.
     """
 
     name: str
     paper: str
     """Authors, title, venue and year."""
     program: str
-    """Repository, commit and file whose behaviour this is; empty for a setting of a paper alone."""
+    """Repository, commit and file that the preset reproduces; empty if there is only a paper."""
     checked: Literal["run", "read", "paper"]
-    """How it was checked: against inputs and outputs of the program as it ran; against a second
-    implementation, made from reading the program; or against the text of the paper."""
+    """How the preset was checked. run: against inputs and outputs of the program as it ran. read:
+    against a second implementation, made from reading the program. paper: against the text of the
+    paper."""
     setup: Setup
+    """Settings of frames, masks and propagation."""
     normalisation: Normalisation | None = None
-    """What frames are normalised by; None for what the encoder's weights were trained with."""
+    """Mean and standard deviation that frames are normalised by; None: those that the encoder's
+    weights were trained with."""
     positions: Positions | None = None
-    """How a vision transformer's positions are interpolated; None for its own way."""
+    """How the positions of a vision transformer are interpolated; None: as the encoder does it."""
     annotation_size: Size | None = None
-    """[H,W] that annotations are resized to before masks are scored; None for their own size."""
+    """[H,W] that annotations are resized to before masks are scored; None: their own size."""
     published: tuple[Published, ...] = ()
+    """Scores that were published for this protocol."""
     notes: tuple[str, ...] = ()
-    """What differs from the program on purpose, and what is not known of it."""
+    """Intended differences from the program, and facts about it that are unknown."""
     variants: Mapping[str, "Preset"] = field(default_factory=dict)
-    """The protocol on other benchmarks, by the benchmark's name."""
+    """Name of a benchmark -> the protocol on it, if it differs."""
 
     def of_benchmark(self, dataset: str | None) -> "Preset":
-        """The variant for a benchmark, or this preset where there is none."""
+        """Find the variant for a benchmark.
+
+        Args:
+            dataset: name of the benchmark; None: no benchmark.
+
+        Returns:
+            The variant, or this preset if there is none.
+        """
         return self.variants.get(dataset or "", self)

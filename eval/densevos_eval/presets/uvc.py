@@ -1,5 +1,6 @@
-"""UVC: each frame of the context votes on its own, with products of features as they are, from grey
-frames.
+"""The protocol of UVC: each frame of the context votes separately.
+
+Frames are grey, and features are compared by their products, without normalisation.
 """
 
 import math
@@ -11,6 +12,7 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 
 _DAVIS = Setup(
     layer="res4",
+    # The network sees the lightness of Lab in all three channels.
     frames=FrameConfig(
         short_side=480,
         multiple=64,
@@ -22,6 +24,7 @@ _DAVIS = Setup(
     masks=MaskConfig(
         first_masks="hard", alignment="centres", enlarged_to="encoded", stretched=True
     ),
+    # A softmax over all cells of each frame; of its cells the five best are kept.
     propagation=PropagationConfig(
         context=7,
         radius=math.inf,
@@ -36,7 +39,10 @@ _DAVIS = Setup(
 )
 UVC = Preset(
     name="uvc",
-    paper="Li et al.: Joint-task Self-supervised Learning for Temporal Correspondence (UVC), NeurIPS 2019",
+    paper=(
+        "Li et al.: Joint-task Self-supervised Learning for Temporal Correspondence (UVC),"
+        " NeurIPS 2019"
+    ),
     program="Liusifei/UVC 4336938, test.py, libs/test_utils.py and libs/model.py",
     checked="run",
     setup=_DAVIS,
@@ -55,8 +61,10 @@ VIP = replace(
     ),
     published=(),
     notes=(
-        "The command in the program's README takes one preceding frame (--pre_num 1) of 560x560 pixels.",
+        "The command in the program's README takes one preceding frame (--pre_num 1) of 560x560"
+        " pixels.",
     ),
 )
+# The variant is made from UVC, so it gets it last.
 UVC = replace(UVC, variants={"vip": VIP})
 PRESETS = (UVC,)

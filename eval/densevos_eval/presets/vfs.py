@@ -1,5 +1,6 @@
-"""VFS: layer3 of a ResNet, hard masks, the reference near the query and once more among the first
-frames.
+"""The protocol of VFS: features of layer3 of a ResNet, and hard masks.
+
+The reference frame is matched near the query, and once more as one of the first context frames.
 """
 
 from dataclasses import replace
@@ -11,14 +12,19 @@ from densevos_eval.propagation.settings import MaskConfig, PropagationConfig, Se
 VFS = Preset(
     name="vfs",
     paper="Xu, Wang: Rethinking Self-supervised Correspondence Learning (VFS), ICCV 2021",
-    program="xvjiarui/VFS, configs/r18_nc_sgd_cos_100e_r2_1xNx8_k400.py, mmaction/models/trackers/vanilla_tracker.py",
+    program=(
+        "xvjiarui/VFS, configs/r18_nc_sgd_cos_100e_r2_1xNx8_k400.py,"
+        " mmaction/models/trackers/vanilla_tracker.py"
+    ),
     checked="run",
     setup=Setup(
         layer="res3",
         frames=FrameConfig(short_side=480, resampling="bilinear"),
+        # The program resizes masks twice: to the frame as the encoder sees it, and then to cells.
         masks=MaskConfig(
             first_masks="hard", reduced_from="encoded", alignment="centres", stretched=True
         ),
+        # The first frame is added to the context, and counts twice while the context holds it.
         propagation=PropagationConfig(
             context=20,
             radius=12,
@@ -32,10 +38,11 @@ VFS = Preset(
     normalisation=IMAGENET,
     published=(Published(method="VFS ResNet-18", score=66.7),),
     notes=(
-        "neighbor_range 24 of the configuration is a circle of radius 12: cells strictly nearer. What VFS calls res4 is"
-        " layer3 of the network, res3 here.",
+        "neighbor_range 24 of the configuration is a circle of radius 12: cells strictly nearer."
+        " What VFS calls res4 is layer3 of the network, res3 here.",
     ),
 )
+# The program's configuration for the ResNet-50 has a wider window.
 VFS_R50 = replace(
     VFS,
     name="vfs-r50",

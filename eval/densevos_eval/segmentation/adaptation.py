@@ -1,8 +1,9 @@
-"""A segmentation network's BatchNorm statistics, estimated anew on the frames that it is about to
-segment.
+"""Estimates a network's BatchNorm statistics on the frames that it is about to segment (AdaBN).
 
-Nothing is trained and no label is read: the baseline of every domain adaptation.
+This trains nothing and reads no label. It is the baseline of every domain adaptation.
 """
+
+# Shapes: T frames of a clip, h x w pixels at the size that the network sees, C channels of a layer.
 
 import hashlib
 import math
@@ -17,21 +18,24 @@ from densevos.base.errors import InputError, RunError
 from densevos.base.files import name_bytes
 from densevos.base.parallel import BROKEN, Broken, OnStep, check_any
 from densevos_eval.segmentation.classifier import Classifier, groups
-from densevos_eval.segmentation.options import Material
+from densevos_eval.segmentation.options import SegmentationInput
 from densevos_eval.segmentation.statistics import batch_norm_layers, estimate_statistics
 from densevos_eval.sequences.sequence import VideoSequence
 
 FRAMES = 256
-"""At most so many frames are looked at, evenly spread over the material: more change little, and a
-long video need not be decoded twice as a whole."""
+"""Largest number of frames that the estimate uses, evenly spread over the input.
+
+More frames change little, and a long video need not be decoded twice.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Running statistics of BatchNorm, and the frames they are of.
+    """Running statistics of BatchNorm layers, and the frames that they were estimated on.
 
-    values: Arrays [C] float32 by their names in the network's state_dict. frames: How many frames
-    they are of. sha256: Tells which frames, by name.
+    values: arrays [C] float32 by their names in the network's state_dict.
+    frames: number of frames that they were estimated on.
+    sha256: hash of the names of these frames.
     """
 
     values: Mapping[str, np.ndarray]
@@ -44,7 +48,12 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Glimpse:
-    """Frames that a network sees together: [T,h,w,3] uint8 at its size, from a sequence."""
+    """Frames of one sequence that a network sees together.
+
+    sequence: name of the sequence.
+    indices: index of each of the T frames in the sequence.
+    frames: [T,h,w,3] uint8, at the size that the network sees.
+    """
 
     sequence: str
     indices: tuple[int, ...]
@@ -52,28 +61,33 @@ class Glimpse:
 
 
 def adapt(
-    classifier: Classifier, material: Material, on_step: OnStep = lambda name: None
+    classifier: Classifier, material: SegmentationInput, on_step: OnStep = lambda name: None
 ) -> Statistics:
-    """The statistics of what `classifier` is to segment, which stays as it is.
+    """Estimate the statistics of the frames that `classifier` is to segment.
 
-    Frames that cannot be read are left out.
+    The classifier itself is left unchanged. Frames that cannot be read are left out.
 
     Args:
-        classifier: Frames are shown to it at its size, in clips if its network sees clips, and in
-            its batches.
-        material: All of it, whatever part of it this process segments.
-        on_step: Called with the sequence's name for each frame.
+        classifier: sees the frames at its size, in its batches, and in clips if its network takes
+            clips.
+        material: the whole input, even if this process segments only a part of it.
+        on_step: called with the sequence's name for each frame.
+
+    Returns:
+        The statistics of all BatchNorm layers that see more than one value per channel and frame.
 
     Raises:
-        InputError: The network has no BatchNorm.
-        InputError, RunError: Nothing can be read.
-        RunError: The device's memory is too short for a batch.
+        InputError: if the network has no BatchNorm.
+        InputError, RunError: if nothing can be read.
+        RunError: if the device's memory is too short for a batch.
     """
     if not batch_norm_layers(classifier.network):
         raise InputError(
-            "--adapt-statistics: this network has no BatchNorm, whose statistics it estimates; leave it out"
+            "--adapt-statistics: this network has no BatchNorm layers, so there are no statistics"
+            " to estimate; leave the option out"
         )
 
+    # A copy: sequences that fail here are also reported by the run, which reads them again.
     broken = dict(material.broken)
     glimpses = list(_glimpses(classifier, material, broken))
     check_any(broken, [sequence.name for sequence in material.sequences])
@@ -81,46 +95,67 @@ def adapt(
 
     def show(batch: Sequence[Glimpse]) -> None:
         try:
-            classifier.see(np.stack([one.frames for one in batch]))
+            classifier.see(np.stack([glimpse.frames for glimpse in batch]))
         except (MemoryError, torch.cuda.OutOfMemoryError) as error:
-            frames = sum(len(one.frames) for one in batch)
+            frames = len(batch) * len(batch[0].frames)
             raise RunError(
                 f"--adapt-statistics: memory is too short for {frames} frames; take a --size"
             ) from error
 
-        for one in batch:
-            for _ in one.indices:
-                on_step(one.sequence)
+        for glimpse in batch:
+            for _ in glimpse.indices:
+                on_step(glimpse.sequence)
 
-    seen = sorted((one.sequence, one.indices) for batch in batches for one in batch)
+    # The hash must not depend on how glimpses were grouped into batches.
+    seen = sorted((glimpse.sequence, glimpse.indices) for glimpse in glimpses)
     return Statistics(
         values=estimate_statistics(classifier.network, show, batches),
-        frames=sum(len(indices) for _, indices in seen),
+        frames=sum(len(glimpse.indices) for glimpse in glimpses),
         sha256=hashlib.sha256(name_bytes(repr(seen))).hexdigest(),
     )
 
 
-def frames_to_see(classifier: Classifier, material: Material) -> dict[str, list[tuple[int, ...]]]:
-    """The clips of each sequence that are looked at, a frame each for a network without clips."""
+def frames_to_see(
+    classifier: Classifier, material: SegmentationInput
+) -> dict[str, list[tuple[int, ...]]]:
+    """Choose the clips that the statistics are estimated on, at most `FRAMES` frames in all.
+
+    Args:
+        classifier: its network fixes the number of frames of a clip: 1 for a 2D network.
+        material: the whole input.
+
+    Returns:
+        Name of a sequence -> frame indices of each of its chosen clips.
+    """
     clip = classifier.network.clip_frames
-    every = [
-        (sequence.name, tuple(indices))
-        for sequence in material.sequences
-        if sequence.name not in material.broken
-        for indices, _ in groups(
-            len(sequence.frame_names), clip, _wanted(sequence), gap=classifier.gap, batch=1
-        )
-    ]
+    candidates: list[tuple[str, tuple[int, ...]]] = []
+    for sequence in material.sequences:
+        if sequence.name in material.broken:
+            continue
+
+        count = len(sequence.frame_names)
+        clips = groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1)
+        for indices, _ in clips:
+            candidates.append((sequence.name, tuple(indices)))
+
+    # Evenly over all clips of the input, so that long sequences count more than short ones.
     chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-    for place in spread(len(every), max(1, FRAMES // clip)):
-        name, indices = every[place]
+    for place in spread(len(candidates), max(1, FRAMES // clip)):
+        name, indices = candidates[place]
         chosen[name].append(indices)
 
     return chosen
 
 
 def spread(count: int, most: int) -> list[int]:
-    """At most `most` of the places 0 to count - 1, each in the middle of an equal part.
+    """Choose at most `most` of the places 0 to count - 1, one in the middle of each equal part.
+
+    Args:
+        count: number of places.
+        most: largest number of places to choose.
+
+    Returns:
+        The chosen places, ascending; all of them if there are no more than `most`.
 
     >>> spread(3, 5), spread(10, 2)
     ([0, 1, 2], [2, 7])
@@ -130,19 +165,26 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def mixed_batches(glimpses: Sequence[Glimpse], size: int) -> list[list[Glimpse]]:
-    """Batches of glimpses of one shape, each from all over the material, that hold at most `size`
-    frames or one clip.
+    """Group glimpses of one shape into batches, each drawn from all over the input.
 
-    Batches of one shape are equally large, or differ by one glimpse.
+    Args:
+        glimpses: in the order of sequences and frames.
+        size: largest number of frames in a batch. A clip that is longer is a batch by itself.
+
+    Returns:
+        The batches. Those of one shape are equally large, or differ by one glimpse.
     """
-    alike: dict[tuple[int, ...], list[Glimpse]] = defaultdict(list)
+    same_shape: dict[tuple[int, ...], list[Glimpse]] = defaultdict(list)
     for glimpse in glimpses:
-        alike[glimpse.frames.shape].append(glimpse)
+        same_shape[glimpse.frames.shape].append(glimpse)
 
     batches = []
-    for (frames, *_), members in alike.items():
-        count = math.ceil(len(members) / max(1, size // frames))
-        batches += [members[first::count] for first in range(count)]
+    for shape, members in same_shape.items():
+        count = math.ceil(len(members) / max(1, size // shape[0]))
+        # Each layer normalises by its batch, so a batch must not hold one video only: its members
+        # are taken with a stride of `count`.
+        for first in range(count):
+            batches.append(members[first::count])
 
     return batches
 
@@ -153,19 +195,15 @@ def _wanted(sequence: VideoSequence) -> list[int]:
 
 
 def _glimpses(
-    classifier: Classifier, material: Material, broken: dict[str, Broken]
+    classifier: Classifier, material: SegmentationInput, broken: dict[str, Broken]
 ) -> Iterator[Glimpse]:
-    """The frames that are looked at; sequences that cannot be read are added to `broken`, which the
-    run lists too.
-    """
+    """Read the chosen clips; sequences that cannot be read are added to `broken`."""
     for name, clips in frames_to_see(classifier, material).items():
         try:
             reader = material.open[name]()
             for indices in clips:
-                yield Glimpse(
-                    sequence=name,
-                    indices=indices,
-                    frames=classifier.shrink(reader.read(list(indices))),
-                )
+                # Shrunk immediately: all glimpses are in memory together.
+                frames = classifier.shrink(reader.read(list(indices)))
+                yield Glimpse(sequence=name, indices=indices, frames=frames)
         except BROKEN as error:
             broken[name] = error

@@ -1,4 +1,7 @@
-"""What semantic segmentation is run on and scored against: options, without torch."""
+"""Options of semantic segmentation: what to segment, and with which network.
+
+This module does not import torch, so that a command's help appears quickly.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -18,12 +21,15 @@ from densevos_eval.sequences.sequence import VideoSequence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class SegmentationInput:
     """Videos and images to segment.
 
-    open: reads the frames of each sequence. classes: what masks are to hold; None: whatever the
-    model knows. facts: what of it the masks depend on. broken: sequences whose frames cannot be
-    read. notes: what the user should know of the set, a line each.
+    sequences: all of them, also those whose frames cannot be read.
+    open: sequence name -> function that opens its frames.
+    classes: classes that the masks hold, in the order of their ids; None: those of the model.
+    facts: settings of the input that the masks depend on.
+    broken: sequence name -> error, for sequences whose frames cannot be read.
+    notes: remarks on the set for the user, a line each.
     """
 
     sequences: list[VideoSequence]
@@ -36,11 +42,11 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures(ChosenSet):
-    """What to segment: a set, or one's own video."""
+    """What to segment: a labelled set, or one's own video."""
 
     frames: Literal["labelled", "all"] = "labelled"
-    """Frames of a set to segment: those that have labels, which score asks for, or all, also of
-    what has no labels.
+    """Frames of a set to segment: only the labelled ones, which score needs, or all, including
+    those of videos without labels.
     """
     video: Path | None = None
     """A video file or a folder of frames, instead of a set."""
@@ -50,59 +56,73 @@ class Pictures(ChosenSet):
     """Last frame of the video to use."""
 
     def __post_init__(self) -> None:
-        for one in fields(ChosenSet):
-            if self.video and one.name != "set" and getattr(self, one.name) != one.default:
-                raise InputError(f"--{one.name}: is for a --set, not for a --video; leave it out")
+        if not self.video:
+            return
 
-    def load(self) -> Material:
-        """The sequences; InputError when neither or both kinds are named, or files are missing."""
+        for option in fields(ChosenSet):
+            if option.name != "set" and getattr(self, option.name) != option.default:
+                raise InputError(
+                    f"--{option.name}: is for a --set, not for a --video; leave it out"
+                )
+
+    def load(self) -> SegmentationInput:
+        """Find the sequences of the set, or the one of the video.
+
+        Raises:
+            InputError: if neither or both of a set and a video are named, or files are missing.
+        """
+        # One's own video: its classes are those of the model, and all its frames are segmented.
         if self.video and not self.set:
             own = own_video(self.video, None, start=self.start, end=self.end)
-            return Material(sequences=[own], open={own.name: own.frames})
+            return SegmentationInput(sequences=[own], open={own.name: own.frames})
 
         if self.set and not (self.video or self.start or self.end):
             return self._of_set()
 
         raise InputError("segment: give a --set, or a --video (and its --start, --end)")
 
-    def _of_set(self) -> Material:
-        found = self.open(labels=self.frames == "labelled")
-        sequences, broken = [], {}
-        for shot in found.shots:
-            outcome = _sequence(shot, labelled=self.frames == "labelled")
-            if isinstance(outcome, BROKEN):
-                broken[shot.name] = outcome
-            sequences.append(outcome if isinstance(outcome, VideoSequence) else _unread(shot))
+    def _of_set(self) -> SegmentationInput:
+        labelled = self.frames == "labelled"
+        dataset = self.open(labels=labelled)
+        sequences: list[VideoSequence] = []
+        broken: dict[str, Broken] = {}
+        for shot in dataset.shots:
+            # A broken sequence stays in the list, so that the run reports it by name.
+            try:
+                sequences.append(_sequence(shot, labelled=labelled))
+            except BROKEN as error:
+                broken[shot.name] = error
+                sequences.append(_unread(shot))
 
-        return Material(
+        return SegmentationInput(
             sequences=sequences,
-            open={shot.name: shot.open for shot in found.shots},
-            classes=found.classes or None,
-            facts={"dataset": found.name, "split": self.split, "frames": self.frames},
+            open={shot.name: shot.open for shot in dataset.shots},
+            classes=dataset.classes or None,
+            facts={"dataset": dataset.name, "split": self.split, "frames": self.frames},
             broken=broken,
-            notes=found.notes,
+            notes=dataset.notes,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """The trained segmentation network, and how it is used."""
+    """Which trained segmentation network to run, and how."""
 
     model: Path
     """Run folder of densevos train i2v_cnn (or another i2v recipe), or a model.safetensors."""
     size: int | None = None
-    """Frames are scaled to this short side, pixels, for the network. Without this option it is the
-    side of the crops in training, which is the least that the recipes scale short sides to
-    there."""
+    """Short side that frames are scaled to for the network, in pixels. By default it is the side of
+    the crops in training."""
     adapt_statistics: bool = False
-    """First estimate BatchNorm's running statistics anew on the frames to segment (AdaBN). This
-    needs no labels and no training; it is what any adaptation has to beat. At most 256 frames are
-    read for it, evenly spread."""
+    """Estimate BatchNorm's running statistics on the frames to segment before segmenting them
+    (AdaBN). This needs no labels and no training, and is the baseline of every adaptation. At most
+    256 frames are read for it, evenly spread."""
     overlays: bool = False
-    """Draw the masks over the frames too, with a legend: OUT/overlays/SEQUENCE/FRAME.jpg."""
+    """Also write the masks drawn over the frames, with a legend, as
+    OUT/overlays/SEQUENCE/FRAME.jpg."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, mps, ...; auto takes a GPU where there is one, also that of a Mac
-    (mps).
+    """Device to compute on: cpu, cuda, cuda:1, mps, ...; auto takes a GPU, also that of a Mac
+    (mps), if there is one.
     """
 
     def __post_init__(self) -> None:
@@ -110,44 +130,50 @@ class NetworkOptions:
             raise InputError(f"--size: must be 32 pixels or more, is {self.size}")
 
 
-def _sequence(shot: Shot, *, labelled: bool) -> VideoSequence | Broken:
-    """The shot as a sequence whose labelled frames are asked for, or all of them."""
-    try:
-        names = tuple(shot.open().names)
-    except BROKEN as error:
-        return error
+def _sequence(shot: Shot, *, labelled: bool) -> VideoSequence:
+    """The shot as a sequence whose masks are required for labelled frames only, or for all."""
+    names = tuple(shot.open().names)
+    sequence = replace(_unread(shot), frame_names=names)
+    if not labelled:
+        return sequence
 
-    whole = replace(_unread(shot), frame_names=names)
-    return (
-        replace(whole, required=tuple(names[index] for index in shot.labelled))
-        if labelled
-        else whole
-    )
+    return replace(sequence, required=tuple(names[index] for index in shot.labelled))
 
 
 def _unread(shot: Shot) -> VideoSequence:
     return VideoSequence(name=shot.name, source=shot.source, frame_names=())
 
 
-def ids_by_name(known: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
-    """Which id [len(known)] uint8 among `wanted` each class has that a model knows, by the same
-    rule as in training.
+def ids_by_name(model_classes: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
+    """Map the classes of a model to the ids of the wanted classes, by the same rule as in training.
 
-    Those that are not wanted become background, where that is. Raises InputError where it is not,
-    and for a class that is wanted but not known.
+    Args:
+        model_classes: names of the model's classes.
+        wanted: names of the classes that masks are to hold. If "background" is one of them, classes
+            that are not wanted become background.
+
+    Returns:
+        Id in the masks of each of the model's classes, [len(model_classes)] uint8.
+
+    Raises:
+        InputError: if the model does not know a wanted class, or if it knows a class that is not
+            wanted and there is no background.
     """
-    ids = same_classes(known, wanted)
+    ids = same_classes(model_classes, wanted)
+    # A wanted class that the model never predicts would score 0 without a reason to be seen.
     for id, name in enumerate(wanted):
         if id not in ids.values():
             raise InputError(
-                f"--model: does not know {name}, a class of the set; it knows {', '.join(known)}; choose among them"
-                " with --classes, or take another model"
+                f"--model: does not know {name}, a class of the set; it knows"
+                f" {', '.join(model_classes)}; choose among them with --classes, or take another"
+                " model"
             )
 
-    rest = wanted.index("background") if "background" in wanted else None
-    if rest is None and (strange := [name for name in known if name not in ids]):
+    background = wanted.index("background") if "background" in wanted else None
+    unwanted = [name for name in model_classes if name not in ids]
+    if unwanted and background is None:
         raise InputError(
-            f"--model: knows {strange[0]}, which is no class of the set: {', '.join(wanted)}"
+            f"--model: knows {unwanted[0]}, which is no class of the set: {', '.join(wanted)}"
         )
 
-    return np.array([ids.get(name, rest) for name in known], np.uint8)
+    return np.array([ids.get(name, background) for name in model_classes], np.uint8)

@@ -1,6 +1,4 @@
-"""Semantic segmentation as a kind of segmentation: the class of every pixel, and pictures of it
-over the frames.
-"""
+"""Writes the masks of semantic segmentation, and drawings of them over the frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,21 +21,24 @@ from densevos_eval.runs.fingerprint import fingerprint
 from densevos_eval.runs.records import SEGMENTED
 from densevos_eval.segmentation.adaptation import Statistics
 from densevos_eval.segmentation.classifier import Classifier, load_classifier, model_file
-from densevos_eval.segmentation.options import Material, NetworkOptions, ids_by_name
+from densevos_eval.segmentation.options import NetworkOptions, SegmentationInput, ids_by_name
 from densevos_eval.sequences.sequence import VideoSequence
 
-OVERLAYS = "overlays"  # below the folder of the masks
+OVERLAYS = "overlays"  # Name of the folder of drawings, within the folder of the masks.
 
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticSegmentation:
-    """A `MaskWriter` that tells the class of every pixel of the frames that are asked for.
+    """A `MaskWriter` that predicts the class of every pixel of the required frames.
 
-    Raises InputError when the network does not know the classes of the material.
+    classifier: the network at work.
+    model: the file that `classifier` was loaded from.
+    material: the videos and images to segment.
+    overlays: also draw the masks over the frames, with a legend, in the folder `OVERLAYS`.
+    statistics: BatchNorm statistics that replaced those of training in `classifier`, if any.
 
-    model: The file that `classifier` is from. overlays: Masks are drawn over the frames too, with a
-    legend, in a folder within. statistics: What the network's BatchNorm normalises by instead of
-    its own.
+    Raises:
+        InputError: if the network does not know the classes of the input.
     """
 
     record: ClassVar[str] = SEGMENTED
@@ -45,11 +46,12 @@ class SemanticSegmentation:
 
     classifier: Classifier
     model: Path
-    material: Material
+    material: SegmentationInput
     overlays: bool = False
     statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
+        # Only checks, so that a run with unknown classes fails before it writes anything.
         ids_by_name(self.classifier.classes, self.classes)
 
     @classmethod
@@ -58,14 +60,15 @@ class SemanticSegmentation:
         device: str,
         *,
         options: NetworkOptions,
-        material: Material,
+        material: SegmentationInput,
         statistics: Statistics | None = None,
     ) -> "SemanticSegmentation":
-        """The writer with the network that the options name, on a device."""
+        """Load the network that the options name, on a device, and make the writer."""
         model = model_file(options.model)
         classifier = load_classifier(model, chosen(device), options.size)
         if statistics:
             values = {name: torch.from_numpy(value) for name, value in statistics.values.items()}
+            # Not strict: only the running statistics are replaced, the weights stay.
             classifier.network.load_state_dict(values, strict=False)
 
         return cls(
@@ -82,7 +85,7 @@ class SemanticSegmentation:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What ids in the masks stand for."""
+        """Names of the classes that ids in the masks stand for."""
         return self.material.classes or self.classifier.classes
 
     @property
@@ -96,20 +99,28 @@ class SemanticSegmentation:
 
     def settings(self) -> dict[str, dict[str, Any]]:
         classifier = self.classifier
-        clips = {"gap": classifier.gap} if classifier.network.clip_frames > 1 else {}
-        facts = {
+        facts: dict[str, Any] = {
             "method": "semantic segmentation",
             "model": str(self.model),
             "weights": fingerprint([self.model]),
             "size": classifier.size,
-            **clips,
-            **({"statistics": str(self.statistics)} if self.statistics else {}),
-            "device": classifier.device.type,
-            **self.material.facts,
-            "classes": list(self.classes),
         }
+        # Settings without effect are left out, so that they cannot prevent resuming a run.
+        if classifier.network.clip_frames > 1:
+            facts["gap"] = classifier.gap
+        if self.statistics:
+            facts["statistics"] = str(self.statistics)
 
-        return {"": facts, OVERLAYS: facts} if self.overlays else {"": facts}
+        facts["device"] = classifier.device.type
+        facts.update(self.material.facts)
+        facts["classes"] = list(self.classes)
+
+        # Each folder of the run has a record of its own.
+        folders = {"": facts}
+        if self.overlays:
+            folders[OVERLAYS] = facts
+
+        return folders
 
     def refusal(self, sequence: VideoSequence) -> InputError | None:
         return None
@@ -118,16 +129,18 @@ class SemanticSegmentation:
         return len(sequence.written)
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
-        masks, *pictures = folders
+        masks = folders[0]
+        drawings = folders[1] if self.overlays else None
         reader = self.material.open[sequence.name]()
         places = {name: index for index, name in enumerate(sequence.frame_names)}
         wanted = [places[name] for name in sequence.written]
 
-        for index, found in self.classifier(reader, wanted):
-            name, mask = sequence.frame_names[index], self._ids[found]
+        for index, classes in self.classifier(reader, wanted):
+            name, mask = sequence.frame_names[index], self._ids[classes]
             write_mask(masks / f"{name}.png", mask)
-            for folder in pictures:
-                _write_overlay(folder / f"{name}.jpg", reader.read([index])[0], mask, self.classes)
+            if drawings:
+                frame = reader.read([index])[0]
+                _write_overlay(drawings / f"{name}.jpg", frame, mask, self.classes)
 
             on_step(sequence.name)
 
@@ -136,17 +149,15 @@ class SemanticSegmentation:
 
 
 def has_background(classes: Sequence[str]) -> bool:
-    """Whether id 0 is what none of the others is."""
+    """Whether id 0 is the background: pixels of none of the other classes."""
     return classes[0] == "background"
 
 
 def _write_overlay(file: Path, frame: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
+    # The legend lists the classes of this frame only.
     shown = {id: classes[id] for id in np.unique(mask).tolist()}
+    drawing = overlay(frame, mask, background=has_background(classes))
+    image = stacked([drawing, legend(shown, frame.shape[1])])
+
     with atomic_write(file) as opened:
-        picture = stacked(
-            [
-                overlay(frame, mask, background=has_background(classes)),
-                legend(shown, frame.shape[1]),
-            ]
-        )
-        Image.fromarray(picture).save(opened, format="JPEG", quality=90)
+        Image.fromarray(image).save(opened, format="JPEG", quality=90)

@@ -1,8 +1,6 @@
-"""BatchNorm's statistics of other frames than those of training, without labels: AdaBN (Li et al.,
-2016).
+"""Estimates BatchNorm's statistics on new frames, without labels: AdaBN (Li et al., 2016)."""
 
-Shapes: C channels of a layer, N frames of a batch.
-"""
+# Shapes: C channels of a layer, N frames of a batch.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,32 +15,38 @@ Batch = TypeVar("Batch")
 
 
 def batch_norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
-    """All layers of BatchNorm by name."""
-    return {name: layer for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)}
+    """All BatchNorm layers of a network by name."""
+    layers: dict[str, _BatchNorm] = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, _BatchNorm):
+            layers[name] = layer
+
+    return layers
 
 
 @torch.inference_mode()
 def estimate_statistics(
     network: nn.Module, forward: Callable[[Batch], object], batches: Iterable[Batch]
 ) -> dict[str, np.ndarray]:
-    """Mean and variance of the input of BatchNorm layers, over the frames of all batches.
+    """Estimate mean and variance of the inputs of BatchNorm layers over the frames of all batches.
 
-    Meanwhile each layer normalises by its own batch, as in training, so that what a layer sees does
-    not depend on the statistics of training. Variances are those of all frames together, also
-    between batches. Each frame counts the same, whatever its size and its batch. If all frames are
-    one batch, the network then computes in eval mode what it computed here.
+    During the estimate each layer normalises by its batch, as in training, so that its input does
+    not depend on the statistics of training. The variance is that of all frames together, which
+    includes the variance between batches. Each frame has the same weight, whatever its size and its
+    batch. If all frames are in one batch, the network with these statistics computes in eval mode
+    exactly what it computed here.
 
-    A layer that sees a single value of each channel in a frame, as behind a global pooling, keeps
-    its statistics of training: frames of one video are so alike there that their variance is nearly
-    nothing.
+    A layer that sees a single value per channel and frame, as after global pooling, keeps its
+    statistics of training: the frames of one video are so similar there that their variance is
+    close to zero.
 
     Args:
-        network: In eval mode. It is left as it was.
-        forward: Shows one batch to the network.
-        batches: What to show.
+        network: a network in eval mode. It is left unchanged.
+        forward: runs the network on one batch.
+        batches: the batches to run it on.
 
     Returns:
-        The arrays [C] float32 to load into the network, by their names in its state_dict.
+        Arrays [C] float32 to load into the network, by their names in its state_dict.
     """
     layers = batch_norm_layers(network)
     moments = {name: Moments() for name in layers}
@@ -50,10 +54,11 @@ def estimate_statistics(
         for batch in batches:
             forward(batch)
 
+    # Layers that saw one value per channel have no moments, and keep their statistics.
     statistics = {}
-    for name, one in moments.items():
-        if one.frames:
-            mean, variance = one.mean_and_variance()
+    for name, layer_moments in moments.items():
+        if layer_moments.frames:
+            mean, variance = layer_moments.mean_and_variance()
             statistics[f"{name}.running_mean"] = mean.astype(np.float32)
             statistics[f"{name}.running_var"] = variance.astype(np.float32)
 
@@ -61,7 +66,7 @@ def estimate_statistics(
 
 
 class Moments:
-    """Sums over what one layer sees: float64, since variances are their differences."""
+    """Sums over the inputs of one layer, in float64, since variances are differences of them."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -69,19 +74,21 @@ class Moments:
         self.squares = np.zeros(())
 
     def add(self, x: Tensor) -> None:
-        """Count the frames of a batch [N,C,...]."""
-        places = [0, *range(2, x.ndim)]
-        variance, mean = (
-            each.cpu().numpy().astype(np.float64)
-            for each in torch.var_mean(x, places, correction=0)
-        )
+        """Add the frames of a batch [N,C,...]."""
+        all_but_channels = [0, *range(2, x.ndim)]
+        batch_variance, batch_mean = torch.var_mean(x, all_but_channels, correction=0)
+        variance = batch_variance.cpu().numpy().astype(np.float64)
+        mean = batch_mean.cpu().numpy().astype(np.float64)
+
+        # Weighted by frames, so that batches of different sizes can be combined.
         self.frames += len(x)
         self.sum = self.sum + len(x) * mean
         self.squares = self.squares + len(x) * (variance + mean**2)
 
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
-        """[C] float64 each, of all frames so far."""
+        """Mean and variance of all frames so far, [C] float64 each."""
         mean = self.sum / self.frames
+        # Rounding can make the difference slightly negative.
         return mean, np.maximum(self.squares / self.frames - mean**2, 0)
 
 
@@ -89,24 +96,27 @@ class Moments:
 def _normalised_by_batch(
     layers: Mapping[str, _BatchNorm], moments: Mapping[str, Moments]
 ) -> Iterator[None]:
-    """Layers without running statistics normalise by the batch, and nothing is updated; see
-    nn.BatchNorm2d.
-    """
+    """Make layers normalise by their batch, and add their inputs to `moments`."""
+    # A BatchNorm2d without running statistics normalises by its batch even in eval mode.
     kept = {name: (layer.running_mean, layer.running_var) for name, layer in layers.items()}
 
-    def look(name: str, x: Tensor) -> None:
+    def observe(name: str, x: Tensor) -> None:
         layer = layers[name]
+        # A single value per channel and frame: this layer keeps its statistics of training.
         if x[0, 0].numel() == 1:
             layer.running_mean, layer.running_var = kept[name]
             return
 
+        # Set for each input: the branch above may have put the statistics of training back.
         layer.running_mean = layer.running_var = None
         moments[name].add(x)
 
-    hooks = [
-        layer.register_forward_pre_hook(lambda _, inputs, name=name: look(name, inputs[0]))
-        for name, layer in layers.items()
-    ]
+    hooks = []
+    for name, layer in layers.items():
+        hook = layer.register_forward_pre_hook(
+            lambda _, inputs, name=name: observe(name, inputs[0])
+        )
+        hooks.append(hook)
 
     try:
         yield

@@ -1,3 +1,1 @@
-"""Sequences to evaluate on: where frames, given masks and annotations lie, and how they are
-read.
-"""
+"""Sequences to evaluate on: where frames, masks and annotations lie, and how they are read."""

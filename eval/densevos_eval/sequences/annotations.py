@@ -1,6 +1,4 @@
-"""How annotations of a benchmark are stored: as ids, as colours, or as one black-and-white picture
-per object.
-"""
+"""Reads annotations of benchmarks, stored as ids, as colours, or as one image per object."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +10,31 @@ from densevos.base.errors import InputError
 from densevos.base.masks import VOID, open_mask, read_mask
 from densevos.data.segmentation.sets.fbms import read_colours
 
-WHITE = 128  # Grey values from here on are the object; some pictures have grey edges.
+WHITE = 128  # Grey values from 128 on are the object; some images have grey edges.
 
 
 class AnnotationReader(Protocol):
-    """Reads one annotation as ids. Worker processes receive it, so it is an object of an importable
-    class.
+    """Reads one annotation as ids.
+
+    Readers are sent to worker processes, so they are instances of importable classes.
     """
 
     def __call__(self, file: Path) -> np.ndarray:
-        """Ids [H,W] uint8, 0 for the background; InputError for a file that is missing or no such
-        annotation.
+        """Read an annotation.
+
+        Args:
+            file: the path that the benchmark lists for the frame.
+
+        Returns:
+            Ids [H,W] uint8; 0 is the background.
+
+        Raises:
+            InputError: if the file is missing or is not such an annotation.
         """
         ...
 
     def files(self, file: Path) -> tuple[Path, ...]:
-        """All files that the annotation is read from."""
+        """All files that the annotation at `file` is read from."""
         ...
 
 
@@ -35,14 +42,17 @@ class AnnotationReader(Protocol):
 class IdReader:
     """The usual annotation: an indexed PNG whose pixel values are ids.
 
-    void: Whether 255 keeps its value, as an id or as void, instead of becoming background.
+    void: whether 255 keeps its value, as an id or as void. Otherwise it becomes background.
     """
 
     void: bool = True
 
     def __call__(self, file: Path) -> np.ndarray:
         ids = read_mask(file)
-        return ids if self.void else np.where(ids == VOID, 0, ids)
+        if self.void:
+            return ids
+
+        return np.where(ids == VOID, 0, ids)
 
     def files(self, file: Path) -> tuple[Path, ...]:
         return (file,)
@@ -50,11 +60,12 @@ class IdReader:
 
 @dataclass(frozen=True, kw_only=True)
 class ColourReader:
-    """Pictures in which every object has a colour.
+    """Images in which every object has a colour.
 
-    colours: Value of each id, starting with the background: R*65536 + G*256 + B, or a grey value.
+    colours: value of each id, starting with the background: R*65536 + G*256 + B, or a grey value.
         Pixels of other colours are background.
-    beside: Suffix of a picture of the same name that belongs to the annotation, such as `.pgm`.
+    beside: suffix of a second image of the same name that belongs to the annotation, such as
+        `.pgm`.
     """
 
     colours: tuple[int, ...]
@@ -69,25 +80,30 @@ class ColourReader:
         return ids
 
     def files(self, file: Path) -> tuple[Path, ...]:
-        companion = file.with_suffix(self.beside) if self.beside else file
+        if not self.beside:
+            return (file,)
+
+        # The annotation itself may have that suffix.
+        companion = file.with_suffix(self.beside)
         return (file,) if companion == file else (file, companion)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerReader:
-    """One black-and-white picture per object: FOLDER/1/NAME.png, FOLDER/2/NAME.png, ...
+    """One black-and-white image per object: FOLDER/1/NAME.png, FOLDER/2/NAME.png, ...
 
-    The annotation goes by the path of its first picture.
+    The path of the first image stands for the annotation.
 
-    folders: Name of the folder of each object, in the order of ids; later objects cover earlier
-    ones. suffixes: Suffix of the pictures in each of these folders.
+    folders: name of the folder of each object, in the order of ids. Later objects cover earlier
+        ones.
+    suffixes: suffix of the images in each of these folders.
     """
 
     folders: tuple[str, ...]
     suffixes: tuple[str, ...]
 
     def __call__(self, file: Path) -> np.ndarray:
-        ids = np.zeros((0, 0), np.uint8)
+        ids = np.zeros((0, 0), np.uint8)  # Replaced as soon as the size is known.
         for id, layer in enumerate(self.files(file), start=1):
             inside = read_white(layer)
             if id == 1:
@@ -109,7 +125,7 @@ class LayerReader:
 
 @dataclass(frozen=True, kw_only=True)
 class WhiteReader:
-    """One black-and-white picture, whose white part is object 1."""
+    """One black-and-white image, whose white part is object 1."""
 
     def __call__(self, file: Path) -> np.ndarray:
         return read_white(file).astype(np.uint8)
@@ -119,5 +135,9 @@ class WhiteReader:
 
 
 def read_white(file: Path) -> np.ndarray:
-    """The white part [H,W] bool of a black-and-white picture; InputError when it cannot be read."""
+    """Read the white part [H,W] bool of a black-and-white image.
+
+    Raises:
+        InputError: if the image cannot be read.
+    """
     return np.asarray(open_mask(file).convert("L")) >= WHITE

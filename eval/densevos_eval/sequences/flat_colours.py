@@ -1,4 +1,7 @@
-"""One picture of a mask, as paint programs save it: the ids or the flat colours that it holds."""
+"""Reads one painted mask, as paint programs save it: the ids or the flat colours that it holds."""
+
+# Shapes: H x W pixels of a mask, N colours of its pixels, M flat colours.
+# "Distance" is Euclidean in RGB of 0 to 255. "Shades" are colours that soft edges leave.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,35 +14,45 @@ from PIL import Image
 from densevos.base.errors import InputError
 from densevos.base.masks import VOID, open_mask
 
-MOST_COLOURS = 64
-FLAT = 0.5  # Share of the objects' pixels that have their flat colours, at least; of a photograph's very few have.
-FEW, ROUNDED, LEAST = (
-    8,
-    0.9,
-    0.01,
-)  # JPEG leaves few colours, near which most pixels are; others have few pixels.
-SHADES, MOSTLY = (
-    32,
-    0.8,
-)  # A wide smooth edge has more than so many shades, while most of the mask is black or white.
-VIVID = 64  # Difference of the channels of a colour that is no grey.
-UNUSUAL = 10  # A shade that has so many times the pixels of the others was painted with.
-ALIKE = 30  # Distance of RGB below which colours are shades of one; in the DAVIS palette most are 64 apart.
-IN_LINE = 12  # Distance of RGB within which a colour is a mix of two others.
+MOST_COLOURS = 64  # A picture with more flat colours is a photograph.
 
-FIX = "paint each object in one flat colour on a black or transparent layer, and save that layer alone as PNG"
+# Least share of the objects' pixels that must have flat colours. In photographs very few have.
+FLAT = 0.5
+
+# A mask saved as JPEG has at most FEW colours. At least the share ROUNDED of its pixels is near one
+# of them, and each has at least the share LEAST of the flat pixels.
+FEW = 8
+ROUNDED = 0.9
+LEAST = 0.01
+
+# A wide smooth edge has more than SHADES shades, while at least the share MOSTLY of all pixels has
+# flat colours.
+SHADES = 32
+MOSTLY = 0.8
+
+VIVID = 64  # Least difference between the channels of a colour that is not grey.
+UNUSUAL = 10  # A shade with this many times the usual number of pixels was painted on purpose.
+ALIKE = 30  # Distance below which colours count as one; most colours of DAVIS are 64 apart.
+IN_LINE = 12  # Distance from the line between two colours within which a colour mixes them.
+
+FIX = (
+    "paint each object in one flat colour on a black or transparent layer, and save that layer"
+    " alone as PNG"
+)
 CODE = np.array([1 << 16, 1 << 8, 1], np.int32)  # RGB -> 0xRRGGBB
 WHITE = 0xFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskPicture:
-    """What a picture holds, at [H,W].
+    """What a painted mask holds.
 
-    values: ids uint8, or ids above 255 too int64, or colours 0xRRGGBB int32; 0 for the background.
-    colours: the colour that an indexed picture shows for each of its ids.
-    is_black_and_white: its only object, of id 1, was white.
-    rounded: number of pixels that have the nearest colour instead of their own, as at soft edges.
+    values: [H,W]: ids uint8, or int64 if some are above 255, or colours 0xRRGGBB int32. 0 is the
+        background.
+    colours: id -> colour 0xRRGGBB in the palette of an indexed picture.
+    is_black_and_white: the picture has one object, which is white and has id 1.
+    rounded: number of pixels that got the nearest flat colour instead of their own, as at soft
+        edges.
     """
 
     values: np.ndarray
@@ -49,8 +62,10 @@ class MaskPicture:
 
 
 def read_picture(path: Path) -> MaskPicture:
-    """The mask at `path`; InputError when it cannot be read, and for photographs and pictures
-    without background.
+    """Read a painted mask.
+
+    Raises:
+        InputError: if the file cannot be read, is a photograph, or has no background.
     """
     image = open_mask(path)
     if image.mode.startswith("I") or image.mode == "F":
@@ -65,19 +80,24 @@ def read_picture(path: Path) -> MaskPicture:
 
 
 def distances(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Euclidean distance [N,M] of the RGB of `codes` [N] from that of `others` [M]."""
+    """Compute distances [N,M] in RGB between colours `codes` [N] and `others` [M], 0xRRGGBB."""
     differences = as_rgb(codes)[:, None] - as_rgb(others)[None]
     return np.sqrt((differences**2).sum(-1))
 
 
 def as_rgb(codes: np.ndarray) -> np.ndarray:
-    """Colours 0xRRGGBB [N] as [N,3] of 0 to 255, int64."""
+    """Split colours 0xRRGGBB [N] into channels [N,3] of 0 to 255, int64."""
     return np.asarray(codes, np.int64)[:, None] >> np.array([16, 8, 0]) & 255
 
 
 def flat(picture: np.ndarray) -> np.ndarray:
-    """Pixels [H,W] bool whose 3x3 neighbourhood in a picture [H,W] or [H,W,3] uint8 holds a single
-    value.
+    """Find pixels amid others of the same value.
+
+    Args:
+        picture: [H,W] or [H,W,3], uint8 or uint16.
+
+    Returns:
+        [H,W] bool: whether all 3x3 pixels around a pixel have the same value.
     """
     square = np.ones((3, 3), np.uint8)
     same = cv2.erode(picture, square) == cv2.dilate(picture, square)
@@ -85,10 +105,12 @@ def flat(picture: np.ndarray) -> np.ndarray:
 
 
 def _deep_ids(path: Path, grey: np.ndarray) -> MaskPicture:
-    """A grey picture of 16 or 32 bits: ids uint8 if they are those of 8 bits, else int64."""
-    if not (grey.min() >= 0 and grey.max() < np.inf and (grey % 1 == 0).all()):
+    """A grey picture of 16 or 32 bits: ids uint8 if they were made with 8 bits, else int64."""
+    is_finite = grey.min() >= 0 and grey.max() < np.inf
+    if not (is_finite and (grey % 1 == 0).all()):
         raise InputError(
-            f"{path}: mask has values from {grey.min():g} to {grey.max():g}; ids are whole numbers from 0"
+            f"{path}: mask has values from {grey.min():g} to {grey.max():g};"
+            " ids are whole numbers from 0"
         )
 
     ids = grey.astype(np.int64)
@@ -99,55 +121,59 @@ def _deep_ids(path: Path, grey: np.ndarray) -> MaskPicture:
     if ids.max() < 1 << 16:
         mask = _grey((ids >> 8).astype(np.uint8))
         solid = ids[flat(ids.astype(np.uint16))]
-        lost = ((solid > 0) & (solid <= VOID)).any()
-        if (mask.is_black_and_white and not lost) or not (ids % 256).any() or not (ids % 257).any():
+        # Real ids below 256 would vanish with the lower byte.
+        is_lossy = ((solid > 0) & (solid <= VOID)).any()
+        is_scaled = not (ids % 256).any() or not (ids % 257).any()
+        if is_scaled or (mask.is_black_and_white and not is_lossy):
             return mask
 
     return MaskPicture(values=ids)
 
 
 def _grey(grey: np.ndarray) -> MaskPicture:
-    """Object 1 if all of [H,W] uint8 is black or white but for smooth edges, else the values as
-    they are.
-    """
+    """A grey picture [H,W] uint8: object 1 if it is black and white, else its values as ids."""
     if not _is_black_and_white(grey):
         return MaskPicture(values=grey)
 
+    values = (grey >= 128).astype(np.uint8)
     rounded = int(((grey > 0) & (grey < 255)).sum())
-    return MaskPicture(
-        values=(grey >= 128).astype(np.uint8), is_black_and_white=True, rounded=rounded
-    )
+    return MaskPicture(values=values, is_black_and_white=True, rounded=rounded)
 
 
 def _is_black_and_white(grey: np.ndarray) -> bool:
-    """Whether a grey picture [H,W] uint8 has white in it and is black or white but for smooth
-    edges.
-    """
-    extreme = (grey == 0) | (grey == 255)
-    only = not (grey[flat(grey)] % 255).any() or (
-        len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY
-    )
+    """Whether a grey picture [H,W] uint8 has white and is otherwise black, except smooth edges."""
+    if 255 not in grey:
+        return False
 
-    return bool(only and 255 in grey)
+    has_grey_areas = (grey[flat(grey)] % 255).any()
+    if not has_grey_areas:
+        return True
+
+    # A wide smooth edge can look like areas of grey.
+    extreme = (grey == 0) | (grey == 255)
+    return bool(len(np.unique(grey)) > SHADES and extreme.mean() > MOSTLY)
 
 
 def _indexed_by_colour(image: Image.Image) -> bool:
-    """Whether the background of this palette picture is black, but black is not its colour 0."""
+    """Whether an indexed picture has black pixels, but black is not colour 0 of its palette."""
     palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
-    used = [i for i in np.unique(np.asarray(image)) if i < len(palette)]
-    return bool(palette[0].any() and any(not palette[i].any() for i in used))
+    if not palette[0].any():
+        return False
+
+    used = np.unique(np.asarray(image))
+    used_colours = palette[used[used < len(palette)]]
+    return bool((used_colours == 0).all(1).any())
 
 
 def _palette_colours(image: Image.Image, ids: np.ndarray) -> dict[int, int]:
-    """The colours 0xRRGGBB of the ids above 0 in an indexed picture; those without an entry are
-    left out.
-    """
+    """The colours 0xRRGGBB of the ids above 0 in an indexed picture."""
     palette = np.array(image.getpalette("RGB")).reshape(-1, 3) @ CODE
+    # Ids may lie beyond the end of a short palette.
     return {int(id): int(palette[id]) for id in np.unique(ids) if 0 < id < len(palette)}
 
 
 def _flat_colours(path: Path, picture: np.ndarray) -> MaskPicture:
-    """The flat colour next to that of each pixel of RGBA [H,W,4]; 0 where transparent."""
+    """The flat colour nearest to each pixel of RGBA [H,W,4]; 0 if the pixel is transparent."""
     clear = picture[..., 3] < 128
     rgb = np.where(clear[..., None], 0, picture[..., :3])
     codes = rgb.astype(np.int32) @ CODE
@@ -158,15 +184,13 @@ def _flat_colours(path: Path, picture: np.ndarray) -> MaskPicture:
         colours = _painted(present, counts, colours, solid)
 
     if len(colours) > MOST_COLOURS or len(colours) == 0:
+        # A photograph with transparent parts was cut out: what is left of it is the object.
         if clear.any():
-            return MaskPicture(
-                values=np.where(clear, 0, WHITE).astype(np.int32)
-            )  # a photograph that is cut out
+            return MaskPicture(values=np.where(clear, 0, WHITE).astype(np.int32))
 
+        # A black-and-white mask with wide smooth edges has too many colours too.
         grey = np.ascontiguousarray(rgb[..., 0])
-        if (rgb == grey[..., None]).all() and _is_black_and_white(
-            grey
-        ):  # its edges are wide, and it is no photograph
+        if (rgb == grey[..., None]).all() and _is_black_and_white(grey):
             return _grey(grey)
 
         raise InputError(f"{path}: mask looks like a photograph; {FIX}")
@@ -180,7 +204,7 @@ def _flat_colours(path: Path, picture: np.ndarray) -> MaskPicture:
 
 
 def _has_dark_ground(present: np.ndarray, counts: np.ndarray) -> bool:
-    """Whether more than specks of a picture are black but for rounding."""
+    """Whether more than the share LEAST of a picture is nearly black."""
     dark = distances(present, np.zeros(1, np.int32))[:, 0] < ALIKE
     return bool(counts[dark].sum() > LEAST * counts.sum())
 
@@ -188,11 +212,10 @@ def _has_dark_ground(present: np.ndarray, counts: np.ndarray) -> bool:
 def _painted(
     present: np.ndarray, counts: np.ndarray, colours: np.ndarray, solid: np.ndarray
 ) -> np.ndarray:
-    """Those of the colours [M] that were painted with; none where the picture is none of flat
-    colours.
+    """Those of the colours [M] that were painted on purpose; none if the picture is a photograph.
 
-    present, counts: the colours [N] of all pixels, and how many pixels have each.
-    solid: the colours of pixels amid others of their own.
+    present, counts: the colours [N] of all pixels, and the number of pixels of each.
+    solid: the colours of the pixels in flat areas.
     """
     if not present.any():
         return colours
@@ -202,41 +225,48 @@ def _painted(
 
     soft = _soft_edges(present, counts, colours)
     colours = np.setdiff1d(colours, soft, assume_unique=True)
-    known = np.isin(present, colours)
-    if counts[is_object & known].sum() >= FLAT * total:
+    is_flat_colour = np.isin(present, colours)
+    if counts[is_object & is_flat_colour].sum() >= FLAT * total:
         return colours
+
     if len(colours) <= FEW:
-        # A soft edge may be wider than what it surrounds. But of a grey photograph all colours are
-        # mixes of black and white, and few are black or white.
+        # A soft edge may be wider than the object inside it. Only vivid colours count: all colours
+        # of a grey photograph are mixes of black and white.
         vivid = [
             colour for colour in colours.tolist() if np.ptp(as_rgb(np.array([colour]))) > VIVID
         ]
-        is_dark = distances(present, np.zeros(1, np.int32))[:, 0] < ALIKE
-        is_mix = np.any([is_dark, *(_mixes(present, colour) for colour in vivid)], axis=0)
-        is_flat = soft.size and counts[known].sum() >= MOSTLY * counts.sum()
-        if is_flat or (vivid and counts[known | is_mix].sum() >= ROUNDED * counts.sum()):
+        is_mix = distances(present, np.zeros(1, np.int32))[:, 0] < ALIKE
+        for colour in vivid:
+            is_mix = is_mix | _mixes(present, colour)
+
+        is_flat = soft.size and counts[is_flat_colour].sum() >= MOSTLY * counts.sum()
+        explained = counts[is_flat_colour | is_mix].sum()
+        if is_flat or (vivid and explained >= ROUNDED * counts.sum()):
             return colours
 
-    # JPEG rounds the colours, and leaves specks of others along edges.
+    # JPEG rounds the colours, and leaves specks of other colours along edges.
     shares = np.array([(solid == colour).sum() for colour in colours]) / max(1, (solid != 0).sum())
     colours = colours[(shares >= LEAST) | (colours == 0)]
     if len(colours) > FEW:
         return colours[:0]
 
-    near = distances(present, colours).min(1) < ALIKE
-    return colours if counts[is_object & near].sum() >= ROUNDED * total else colours[:0]
+    is_near = distances(present, colours).min(1) < ALIKE
+    if counts[is_object & is_near].sum() < ROUNDED * total:
+        return colours[:0]
+
+    return colours
 
 
 def _soft_edges(present: np.ndarray, counts: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """The colours [n] that are but shades of a wide soft brush.
+    """The colours [n] that are only shades of a wide soft brush.
 
-    Such a brush leaves many mixes of its colour and black, none of which has many more pixels than
-    the others.
+    Such a brush leaves many mixes of its colour and black, and no mix has many more pixels than the
+    others.
     """
     soft = np.zeros(0, colours.dtype)
-    for colour in sorted(
-        colours.tolist(), key=lambda code: -int((as_rgb(np.array([code])) ** 2).sum())
-    ):
+    # From bright to dark: a shade is darker than the brush's colour.
+    brightness = {code: int((as_rgb(np.array([code])) ** 2).sum()) for code in colours.tolist()}
+    for colour in sorted(brightness, key=lambda code: -brightness[code]):
         if colour in soft or colour == 0:
             continue
 
@@ -244,15 +274,14 @@ def _soft_edges(present: np.ndarray, counts: np.ndarray, colours: np.ndarray) ->
         if between.sum() > SHADES:
             shades = colours[_mixes(colours, colour)]
             usual = np.median(counts[between])
-            soft = np.append(
-                soft, shades[counts[np.searchsorted(present, shades)] <= UNUSUAL * usual]
-            )
+            shade_counts = counts[np.searchsorted(present, shades)]
+            soft = np.append(soft, shades[shade_counts <= UNUSUAL * usual])
 
     return soft
 
 
 def _mixes(codes: np.ndarray, colour: int) -> np.ndarray:
-    """Which of the colours [N] lie on the line from black to a colour, and are neither."""
+    """Which of the colours [N] are mixes of a colour and black: on the line between them."""
     end = as_rgb(np.array([colour]))[0]
     rgb = as_rgb(codes)
     share = rgb @ end / (end @ end)
@@ -263,10 +292,9 @@ def _mixes(codes: np.ndarray, colour: int) -> np.ndarray:
 
 
 def _distinct(codes: np.ndarray) -> np.ndarray:
-    """Black and the colours 0xRRGGBB among `codes` [N] that differ from it and from more frequent
-    ones, int32.
-    """
+    """Black, and the colours 0xRRGGBB of `codes` that differ from all more frequent ones, int32."""
     present, counts = np.unique(codes, return_counts=True)
+    # Stops one above MOST_COLOURS, which is enough to recognise a photograph.
     kept = np.zeros(1, np.int32)
     for code in present[(-counts).argsort(kind="stable")]:
         if len(kept) <= MOST_COLOURS and distances(np.array([code]), kept).min() >= ALIKE:

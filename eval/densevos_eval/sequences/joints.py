@@ -1,4 +1,4 @@
-"""Files of joints: those of JHMDB, and what is found of them, RESULTS/SEQUENCE/joints.json."""
+"""Reads and writes joints: JHMDB's files, and results in RESULTS/SEQUENCE/joints.json."""
 
 import json
 from pathlib import Path
@@ -8,50 +8,67 @@ import numpy as np
 from densevos.base.errors import InputError
 from densevos.base.files import atomic_write
 
-FILE = "joints.json"  # RESULTS/SEQUENCE/joints.json
+FILE = "joints.json"  # Name of the results in RESULTS/SEQUENCE/.
 
 
 def read_positions(path: Path) -> np.ndarray:
-    """Joints of a JHMDB joint_positions.mat: (x, y) in pixels from 0 on, [frames,15,2] float64."""
+    """Read a joint_positions.mat of JHMDB.
+
+    Returns:
+        Joints (x, y) in pixels, counted from 0, [frames,15,2] float64.
+
+    Raises:
+        InputError: if the file is missing or holds no such joints.
+    """
     from scipy.io import loadmat  # Imported here: slow to load and seldom needed.
 
     try:
-        positions = np.asarray(
-            loadmat(path)["pos_img"], dtype=np.float64
-        )  # [2,15,frames], from 1 on
+        positions = np.asarray(loadmat(path)["pos_img"], dtype=np.float64)  # [2,15,frames]
+        # A single frame loses its axis in the file.
         if positions.ndim == 2:
-            positions = positions[:, :, None]  # a single frame loses its axis in the file
+            positions = positions[:, :, None]
 
+        # MATLAB counts pixels from 1.
         return positions.transpose(2, 1, 0) - 1
     except FileNotFoundError:
         raise InputError(f"{path}: file is missing; get joint_positions of JHMDB") from None
-    except Exception as error:  # loadmat raises whatever a damaged file makes it stumble over
+    except Exception as error:  # A damaged file can make loadmat raise anything.
         raise InputError(
             f"{path}: is no joint_positions.mat with pos_img [2,15,frames] ({error!r})"
         ) from error
 
 
 def write_joints(path: Path, joints: np.ndarray) -> None:
-    """Write (x, y) [frames,joints,2] as JSON, null where a joint was not found."""
-    rounded = [
-        [None if np.isnan(xy).any() else np.round(xy, 2).tolist() for xy in frame]
-        for frame in joints
-    ]
+    """Write joints as JSON: a list of [x, y] per frame, with null for joints that were not found.
+
+    Args:
+        path: the JSON file.
+        joints: (x, y) [frames,joints,2] in pixels, NaN for joints that were not found.
+    """
+    rounded = [[_rounded(xy) for xy in frame] for frame in joints]
     with atomic_write(path, "w") as file:
         json.dump(rounded, file)
         file.write("\n")
 
 
 def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read what write_joints wrote, [frames,joints,2] = `shape`; InputError when it is missing or
-    has another shape.
+    """Read joints that write_joints wrote.
+
+    Args:
+        path: the JSON file.
+        shape: [frames,joints,2] that the joints must have.
+
+    Returns:
+        (x, y) [frames,joints,2] float64 in pixels, NaN for joints that were not found.
+
+    Raises:
+        InputError: if the file is missing or damaged, or holds joints of another shape.
     """
     try:
         frames = json.loads(path.read_text(encoding="utf-8"))
-        missing = [np.nan, np.nan]
-        joints = np.array(
-            [[missing if xy is None else xy for xy in frame] for frame in frames], dtype=np.float64
-        )
+        not_found = [np.nan, np.nan]  # JSON has no NaN, so the file holds null.
+        filled = [[not_found if xy is None else xy for xy in frame] for frame in frames]
+        joints = np.array(filled, dtype=np.float64)
     except FileNotFoundError:
         raise InputError(
             f"{path}: file is missing; --results needs the joints of every sequence"
@@ -65,3 +82,10 @@ def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise InputError(f"{path}: has joints {list(joints.shape)}, its sequence has {list(shape)}")
 
     return joints
+
+
+def _rounded(xy: np.ndarray) -> list[float] | None:
+    if np.isnan(xy).any():
+        return None
+
+    return np.round(xy, 2).tolist()

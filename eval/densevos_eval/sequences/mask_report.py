@@ -1,6 +1,6 @@
-"""What there is to say of painted masks: colours by name, rounded pixels, masks that look
-inverted.
-"""
+"""Reports on painted masks: names of colours, rounded pixels, masks that look inverted."""
+
+# Shapes: H x W pixels of a mask.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,41 +19,68 @@ NAMES = {
     "white": 0xFFFFFF,
     "orange": 0xFF8000,
 }
-NAMED = 80  # Distance of RGB within which a colour has a name.
-MOST_OF_FRAME, MOST_OF_BORDER = (
-    0.5,
-    0.75,
-)  # An object with more of both than this may be the background.
+NAMED = 80  # Largest distance in RGB at which a colour gets one of these names.
+
+# An object that covers more than both of these shares may be the background.
+MOST_OF_FRAME = 0.5
+MOST_OF_BORDER = 0.75
 
 
 def colour_text(colour: int) -> str:
-    """A colour in words, as far as it has a name, and numbers: red (255, 0, 0)."""
-    numbers = "({}, {}, {})".format(*as_rgb(np.array([colour]))[0])
+    """Describe a colour 0xRRGGBB by its name, if it has one, and its numbers: red (255, 0, 0)."""
+    red, green, blue = as_rgb(np.array([colour]))[0]
+    numbers = f"({red}, {green}, {blue})"
+
     apart = distances(np.array([colour]), np.array(list(NAMES.values())))[0]
-    return f"{list(NAMES)[apart.argmin()]} {numbers}" if apart.min() <= NAMED else numbers
+    if apart.min() > NAMED:
+        return numbers
+
+    return f"{list(NAMES)[apart.argmin()]} {numbers}"
 
 
 def rounded_lines(files: Sequence[Path], pictures: Sequence[MaskPicture]) -> Iterator[str]:
-    """One line on all pixels that have the nearest colour instead of their own."""
-    rounded = [
-        (file, picture.rounded)
-        for file, picture in zip(files, pictures, strict=True)
-        if picture.rounded
-    ]
+    """Report pixels that count as the nearest colour instead of their own, in at most one line.
 
-    if rounded:
-        file, count = rounded[0]
-        others = (
-            f", as in {len(rounded) - 1} other{'s' if len(rounded) > 2 else ''}"
-            if len(rounded) > 1
-            else ""
-        )
-        yield f"{file}: {count:,} pixels of soft edges or rounded colours count as the nearest colour{others}"
+    Args:
+        files: the masks' files.
+        pictures: what each file holds.
+
+    Yields:
+        A line on the first mask with such pixels, with the number of other masks that have some.
+    """
+    rounded = []
+    for file, picture in zip(files, pictures, strict=True):
+        if picture.rounded:
+            rounded.append((file, picture.rounded))
+
+    if not rounded:
+        return
+
+    file, count = rounded[0]
+    others = ""
+    if len(rounded) == 2:
+        others = ", as in 1 other"
+    elif len(rounded) > 2:
+        others = f", as in {len(rounded) - 1} others"
+
+    yield (
+        f"{file}: {count:,} pixels of soft edges or rounded colours count as the nearest colour"
+        f"{others}"
+    )
 
 
 def inverted_lines(files: Sequence[Path], masks: Sequence[np.ndarray]) -> Iterator[str]:
-    """A line on the first mask whose object looks like the background."""
+    """Report the first mask in which an object looks like the background, in at most one line.
+
+    Args:
+        files: the masks' files.
+        masks: ids [H,W] uint8 of each file.
+
+    Yields:
+        The warning.
+    """
     for file, mask in zip(files, masks, strict=True):
+        # Each pixel of the border once: top, bottom, and the sides between them.
         border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
         counts = np.bincount(mask.ravel(), minlength=2)
         id = int(counts[1:].argmax()) + 1
@@ -61,8 +88,9 @@ def inverted_lines(files: Sequence[Path], masks: Sequence[np.ndarray]) -> Iterat
 
         if of_frame > MOST_OF_FRAME and of_border > MOST_OF_BORDER:
             yield (
-                f"{file}: object {id} covers {of_frame:.0%} of the frame and {of_border:.0%} of its border; if it is"
-                " the background, invert the mask: objects in white or colours, background black"
+                f"{file}: object {id} covers {of_frame:.0%} of the frame and {of_border:.0%} of its"
+                " border; if it is the background, invert the mask: objects in white or colours,"
+                " background black"
             )
 
             return

@@ -1,4 +1,4 @@
-"""One's own video as a sequence: which of its frames are used, and which masks belong to them."""
+"""Makes a sequence of one's own video: finds the frames to use and the masks of them."""
 
 import re
 import warnings
@@ -18,16 +18,23 @@ from densevos_eval.sequences.sequence import VideoSequence
 def own_video(
     video: Path, mask: Path | None, *, start: str | None = None, end: str | None = None
 ) -> VideoSequence:
-    """A video file or frame folder, from its frame `start` to its frame `end`, and the masks given
-    for it, if any.
+    """Make a sequence of a video, with its given masks if there are any.
 
-    start, end: names or numbers of frames (as in the names of their masks), or seconds such as
-    3.5s. mask: that of the first frame used, or a folder of masks named or numbered as their
-    frames.
+    Args:
+        video: a video file or a folder of frames.
+        mask: the mask of the first frame used, or a folder of masks that are named or numbered like
+            their frames; None: no mask is given.
+        start: first frame used, by its name or number (as in the name of its mask), or in seconds
+            such as 3.5s; None: the first of the video.
+        end: last frame used, in the same form; None: the last of the video.
 
-    Raises InputError when nothing is at `video`, when it has no such frames, when a mask in the
-    folder belongs to no frame, two belong to one, or all of them lie outside of those used, and
-    when a single mask lies among the frames.
+    Returns:
+        The sequence.
+
+    Raises:
+        InputError: if the video cannot be read or has no such frames, if a mask in the folder
+            belongs to no frame, if two belong to one frame, if none belongs to a frame that is
+            used, or if a single mask lies among the frames.
     """
     reader = open_frames(video)
     first = 0 if start is None else frame_index("--start", start, reader)
@@ -38,21 +45,20 @@ def own_video(
             f"--start {start} --end {end}: the end lies before the start; exchange them"
         )
 
+    # Every image in a folder of frames is a frame, so a mask there would be one too.
     given = {0: mask} if mask else {}
     if mask and mask.is_file() and mask.resolve().parent == video.resolve():
         raise InputError(
             f"{mask}: lies among the frames and would be one of them; move it out of {video}"
         )
 
-    if (
-        mask
-        and mask.stem in reader.names
-        and mask.stem != reader.names[first]
-        and not mask.is_dir()
-    ):
+    # A single mask is that of the first frame, whatever its name. The name of another frame may
+    # mean that this one was meant.
+    names_other_frame = mask and mask.stem in reader.names and mask.stem != reader.names[first]
+    if mask and names_other_frame and not mask.is_dir():
         warnings.warn(
-            f"{mask}: is taken as the mask of the first frame, {reader.names[first]}; if it is that of frame"
-            f" {mask.stem}, name its folder as --mask",
+            f"{mask}: is taken as the mask of the first frame, {reader.names[first]}; if it is that"
+            f" of frame {mask.stem}, name its folder as --mask",
             stacklevel=2,
         )
 
@@ -61,12 +67,14 @@ def own_video(
         given = {index - first: file for index, file in masks.items() if first <= index <= last}
         if not given:
             raise InputError(
-                f"{mask}: holds no mask of the frames that are used; name one {reader.names[first]}.png"
+                f"{mask}: holds no mask of the frames that are used;"
+                f" name one {reader.names[first]}.png"
             )
 
-    whole = video.resolve()
+    # Resolved, since a path such as `.` has no name.
+    resolved = video.resolve()
     return VideoSequence(
-        name=whole.name if whole.is_dir() else whole.stem,
+        name=resolved.name if resolved.is_dir() else resolved.stem,
         source=video,
         frame_names=tuple(reader.names[first : last + 1]),
         start=first,
@@ -77,70 +85,81 @@ def own_video(
 
 
 def write_frame(video: Path, out: Path, at: str | None = None) -> str:
-    """Write one frame of a video as a picture at its own size, to paint the objects over.
+    """Write one frame of a video as an image of its own size, to paint masks over it.
 
     Args:
-        video: A video file or a folder of frames.
-        out: The picture; its suffix says the format.
-        at: Which frame, by its number or in seconds such as 3.5s; None: the first.
+        video: a video file or a folder of frames.
+        out: the image to write; its suffix fixes the format.
+        at: the frame, by its number or in seconds such as 3.5s; None: the first.
 
     Returns:
-        A line that says what was written.
+        A line for the user about what was written.
 
     Raises:
-        InputError: The video or the frame cannot be read, or `out` is a folder.
+        InputError: if the video or the frame cannot be read, or if `out` is a folder.
     """
     if out.is_dir():
-        raise InputError(f"{out}: is a folder; name the picture, such as {out / 'frame.png'}")
+        raise InputError(f"{out}: is a folder; name the image, such as {out / 'frame.png'}")
 
     reader = open_frames(video)
     index = 0 if at is None else frame_index("--at", at, reader)
-    picture = Image.fromarray(reader.read([index])[0])
+    image = Image.fromarray(reader.read([index])[0])
 
     made_folder(out.parent)
     with atomic_write(out) as file:
-        picture.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
+        # Unknown suffixes, and names without one, get the format PNG.
+        image.save(file, format=Image.registered_extensions().get(out.suffix.lower(), "PNG"))
 
-    return f"{out}: frame {reader.names[index]} of {video}, {picture.width}x{picture.height}"
+    return f"{out}: frame {reader.names[index]} of {video}, {image.width}x{image.height}"
 
 
 def frame_index(flag: str, place: str, reader: FrameReader) -> int:
-    """Index of the frame of this name or number, or at so many seconds (3.5s): the first from there
-    on.
+    """Find the index of a frame that the user named.
 
-    For the flag --end that is the last till there. Raises InputError, naming the flag, where there
-    is no such frame.
+    Args:
+        flag: the option that named it, for messages.
+        place: name or number of the frame, or a time in seconds such as 3.5s, counted from the
+            first frame. A time means the first frame at that time or later; for --end it means the
+            last frame at that time or earlier.
+        reader: the frames of the video.
+
+    Returns:
+        The index.
+
+    Raises:
+        InputError: if there is no such frame.
     """
     if re.fullmatch(r"\d+(\.\d*)?s", place):
         times = reader.seconds()
         if times is None:
             raise InputError(
-                f"{flag} {place}: the frames of {reader.path} have no times; give the number of a frame"
+                f"{flag} {place}: the frames of {reader.path} have no times;"
+                " give the number of a frame"
             )
 
+        # Some videos start at a time other than 0.
         elapsed, wanted = times - times[0], float(place[:-1])
         if flag == "--end":
             return int(np.searchsorted(elapsed, wanted, "right")) - 1
         if wanted > elapsed[-1]:
             raise InputError(
-                f"{flag} {place}: the last frame of {reader.path} is at {elapsed[-1]:.2f}s; give less"
+                f"{flag} {place}: the last frame of {reader.path} is at {elapsed[-1]:.2f}s;"
+                " give less"
             )
 
         return int(np.searchsorted(elapsed, wanted, "left"))
 
-    found = _index(place, reader.names)
-    if found is None:
+    index = _index(place, reader.names)
+    if index is None:
         raise InputError(
             f"{flag} {place}: {reader.path} has frames {_range(reader)}; give one of them, or 3.5s"
         )
 
-    return found
+    return index
 
 
 def _masks_by_frame(folder: Path, reader: FrameReader) -> dict[int, Path]:
-    """The masks in a folder by the index of their frame; InputError when two belong to one frame,
-    or one to none.
-    """
+    """The masks in a folder by the index of their frame."""
     masks: dict[int, Path] = {}
     for file in image_files(folder):
         other = masks.setdefault(_frame_of(file, reader), file)
@@ -161,12 +180,18 @@ def _frame_of(mask: Path, reader: FrameReader) -> int:
 
 
 def _index(name: str, names: list[str]) -> int | None:
-    """Where the frame `name` is, or else the one of the same number: 7 is 00007."""
+    """Index of the frame with this name, or else with the same number: 7 is 00007."""
     if name in names:
         return names.index(name)
 
-    numbers = [int(other) if other.isdecimal() else None for other in names]
-    return numbers.index(int(name)) if name.isdecimal() and int(name) in numbers else None
+    if not name.isdecimal():
+        return None
+
+    for index, other in enumerate(names):
+        if other.isdecimal() and int(other) == int(name):
+            return index
+
+    return None
 
 
 def _range(reader: FrameReader) -> str:

@@ -1,6 +1,6 @@
-"""Masks of one video as paint programs save them: indexed, black and white, or one flat colour for
-each object.
-"""
+"""Reads painted masks of one video: indexed, black and white, or one flat colour per object."""
+
+# Shapes: H x W pixels of a mask.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,18 @@ from densevos_eval.sequences.flat_colours import (
 from densevos_eval.sequences.mask_report import colour_text, inverted_lines, rounded_lines
 
 DAVIS = {int(code): id for id, code in enumerate(PALETTE.astype(np.int32) @ CODE)}
-SIMILAR = 100  # Distance of RGB below which somebody may have meant one colour.
+"""Colour 0xRRGGBB of the DAVIS palette -> id."""
+
+SIMILAR = 100  # Distance in RGB below which two colours may have been meant as one.
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaintedMasks:
-    """Masks of one video.
+    """The masks of one video.
 
-    ids: a mask [H,W] uint8 for each picture, in their order; 0 is background.
-    notes: which colour is which object, and what was rounded, a line each.
-    warnings: what may not be meant, a line each.
+    ids: a mask [H,W] uint8 for each file, in their order; 0 is background.
+    notes: which colour is which object, and which colours were rounded, a line each.
+    warnings: what the painter may not have meant, a line each.
     """
 
     ids: tuple[np.ndarray, ...]
@@ -41,7 +43,12 @@ class PaintedMasks:
 
 @dataclass(kw_only=True)
 class _Objects:
-    """The objects so far: which colour is which, and what there is to say of them."""
+    """The objects of the masks read so far.
+
+    by_colour: colour 0xRRGGBB -> id.
+    ids: all ids, also those of objects without a colour.
+    notes, warnings: as in PaintedMasks.
+    """
 
     by_colour: dict[int, int] = field(default_factory=dict)
     ids: set[int] = field(default_factory=set)
@@ -49,28 +56,35 @@ class _Objects:
     warnings: list[str] = field(default_factory=list)
 
     def nearest(self, colour: int) -> tuple[int, float]:
-        """The known colour next to this one, and its distance; infinite where none is known."""
+        """The object colour nearest to `colour`, and its distance; infinite without objects."""
         if not self.by_colour:
             return 0, np.inf
 
-        known = np.array(list(self.by_colour))
-        apart = distances(np.array([colour]), known)[0]
-        return int(known[apart.argmin()]), float(apart.min())
+        colours = np.array(list(self.by_colour))
+        apart = distances(np.array([colour]), colours)[0]
+        return int(colours[apart.argmin()]), float(apart.min())
 
 
 def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
-    """Read the masks of one video, in the order of their frames, so that a colour is the same
-    object in all of them.
+    """Read the masks of one video, so that a colour is the same object in all of them.
 
-    An indexed or grey picture holds ids already, but one in black and white (its edges may be
-    smooth) is object 1. In colours, black and transparent are background; every other flat colour
-    is an object: the known one of that colour or of a colour near it, else a new one, with the id
-    that the DAVIS palette gives it if that knows all of the picture, else numbered in order of
-    appearance. Pixels of soft edges count as the nearest colour. A cut-out photograph on
-    transparent ground is object 1. Ids above 255 are numbered from 1 on, which a warning says.
+    * Indexed and grey images hold ids.
+    * A black-and-white image, whose edges may be smooth, holds one object.
+    * In colour images, black and transparent pixels are background, and every other flat colour is
+      an object. A colour equal or near to one seen before is that object. New colours get the ids
+      of the DAVIS palette if it has all new colours of the image, and otherwise the next free ids.
+    * Pixels of soft edges count as the nearest colour.
+    * A cut-out photograph on transparent ground is object 1.
+    * If there are ids above 255, all ids are renumbered from 1 on, with a warning.
+
+    Args:
+        paths: the files, in the order of their frames.
+
+    Returns:
+        The masks, with notes and warnings for the user.
 
     Raises:
-        InputError: A file cannot be read, or is a photograph.
+        InputError: if a file cannot be read, or is a photograph.
 
     >>> masks = read_painted(["first.png", "00120.png"])  # doctest: +SKIP
     >>> print(*masks.notes, *masks.warnings, sep="\\n")  # doctest: +SKIP
@@ -83,6 +97,7 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
 
     masks: list[np.ndarray] = []
     for file, picture, mask in zip(files, pictures, values, strict=True):
+        # Objects that are missing in the first mask may be mistakes, so they cause warnings.
         is_first = not masks
         if mask.dtype == np.int32:
             mask = _of_colours(file, mask, objects, is_first=is_first)
@@ -102,20 +117,25 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
 
 @dataclass(frozen=True, kw_only=True)
 class PaintedReader:
-    """An `AnnotationReader` of masks in colours, which are the same objects in all masks of a
-    video.
+    """An `AnnotationReader` of painted masks: a colour is one object in all masks of a video.
 
-    colours: each colour 0xRRGGBB and its object. Pixels have the nearest of these, or are
-    background.
+    colours: pairs of colour 0xRRGGBB and id. A pixel belongs to the nearest of these colours or of
+        black, which is background.
     """
 
     colours: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, files: Iterable[Path]) -> "PaintedReader":
-        """The reader of these masks, numbered as `read_painted` does; they are read one at a
-        time.
+        """Make the reader of these masks, with the same ids as `read_painted`.
+
+        Args:
+            files: the masks of a video, in the order of their frames.
+
+        Raises:
+            InputError: if a mask cannot be read, or is a photograph.
         """
+        # One at a time: the masks of a long video do not fit into memory together.
         objects = _Objects()
         for file in files:
             values = read_picture(file).values
@@ -144,8 +164,9 @@ class PaintedReader:
 def _of_colours(
     file: Path, colours: np.ndarray, objects: _Objects, *, is_first: bool
 ) -> np.ndarray:
-    """The ids [H,W] uint8 of colours 0xRRGGBB [H,W]; new objects join the others."""
+    """The ids [H,W] uint8 of colours 0xRRGGBB [H,W]; new objects are added to `objects`."""
     present = _in_order(colours)
+    # All colours are compared with earlier masks only: two colours of one mask are two objects.
     nearest = {colour: objects.nearest(colour) for colour in present}
     new = [colour for colour, (_, apart) in nearest.items() if apart >= ALIKE]
     numbers = _new_ids(new, objects.ids)
@@ -159,25 +180,16 @@ def _of_colours(
         if apart < ALIKE:
             id = objects.by_colour[other]
             if apart > 0:
-                objects.notes.append(
-                    f"{file}: colour {colour_text(colour)} counts as {colour_text(other)}, object {id}"
-                )
+                colours_text = f"{colour_text(colour)} counts as {colour_text(other)}"
+                objects.notes.append(f"{file}: colour {colours_text}, object {id}")
         else:
             id = numbers[colour]
-            near = (
-                (other, objects.by_colour[other])
-                if apart < SIMILAR and colour not in DAVIS
-                else None
-            )
-            _join(
-                file,
-                colour_text(colour),
-                id,
-                int(is_colour.sum()),
-                objects,
-                is_first=is_first,
-                near=near,
-            )
+            pixels = int(is_colour.sum())
+            near = None
+            # Colours of the palette are near each other on purpose.
+            if apart < SIMILAR and colour not in DAVIS:
+                near = (other, objects.by_colour[other])
+            _add(file, colour_text(colour), id, pixels, objects, is_first=is_first, near=near)
 
         mask[is_colour] = id
 
@@ -188,9 +200,8 @@ def _of_colours(
 
 
 def _new_ids(colours: Sequence[int], taken: set[int]) -> dict[int, int]:
-    """Ids of new colours: those of the DAVIS palette if it knows all of them and they are free,
-    else the next ones.
-    """
+    """Ids of new colours: those of the DAVIS palette if it has all of them, else the next ones."""
+    # An id of the palette that another object has already rules out the palette.
     if all(colour in DAVIS and DAVIS[colour] not in taken for colour in colours):
         return {colour: DAVIS[colour] for colour in colours}
 
@@ -198,24 +209,25 @@ def _new_ids(colours: Sequence[int], taken: set[int]) -> dict[int, int]:
 
 
 def _of_white(file: Path, mask: np.ndarray, objects: _Objects, *, is_first: bool) -> np.ndarray:
-    """The ids [H,W] uint8 of a mask in black and white: the object that is white, the only one
-    known, or object 1.
-    """
+    """The ids [H,W] uint8 of a mask in black and white [H,W] 0 or 1."""
     if WHITE in objects.by_colour:
         return mask * np.uint8(objects.by_colour[WHITE])
+
     if not objects.ids:
-        _join(file, "white", 1, int(mask.sum()), objects, is_first=is_first)
+        _add(file, "white", 1, int(mask.sum()), objects, is_first=is_first)
         objects.by_colour[WHITE] = 1
         return mask
 
-    id = next(iter(objects.ids)) if len(objects.ids) == 1 else 1
-    line = f"{file}: is black and white, and counts as object {id}"
-    if len(objects.ids) > 1:
-        objects.warnings.append(
-            f"{line}; paint it in the colour of another object if that is meant"
-        )
+    # Earlier masks have other colours. If they hold one object, white must mean that one.
+    if len(objects.ids) == 1:
+        id = next(iter(objects.ids))
+        objects.notes.append(f"{file}: is black and white, and counts as object {id}")
     else:
-        objects.notes.append(line)
+        id = 1
+        objects.warnings.append(
+            f"{file}: is black and white, and counts as object {id}; paint it in the colour of"
+            " another object if that is meant"
+        )
 
     objects.ids.add(id)
     return mask * np.uint8(id)
@@ -224,33 +236,37 @@ def _of_white(file: Path, mask: np.ndarray, objects: _Objects, *, is_first: bool
 def _take_ids(
     file: Path, mask: np.ndarray, picture: MaskPicture, objects: _Objects, *, is_first: bool
 ) -> None:
-    """Let the ids of a mask join the others, with the colours that an indexed picture shows them
-    in.
-    """
+    """Add the ids of a mask to `objects`, with the colours of its palette."""
     for id, count in zip(*np.unique(mask[mask > 0], return_counts=True), strict=True):
         colour = picture.colours.get(int(id))
-        other, apart = objects.nearest(colour) if colour is not None else (0, np.inf)
+        other, apart = 0, np.inf
+        if colour is not None:
+            other, apart = objects.nearest(colour)
+
         if apart < ALIKE and objects.by_colour[other] != id:
-            before = f"object {objects.by_colour[other]} had this colour before"
             objects.warnings.append(
-                f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but {before}; numbers count, so"
-                " save it in RGB if colours should"
+                f"{file}: {colour_text(colour or 0)} is number {id} of its palette, but object"
+                f" {objects.by_colour[other]} had this colour before; numbers count, so save it in"
+                " RGB if colours should"
             )
 
         if id not in objects.ids:
-            what = f"number {id}" if colour is None else f"number {id}, {colour_text(colour)},"
-            _join(file, what, int(id), int(count), objects, is_first=is_first)
+            what = f"number {id}"
+            if colour is not None:
+                what = f"number {id}, {colour_text(colour)},"
+            _add(file, what, int(id), int(count), objects, is_first=is_first)
 
-        # Some palettes have a grey or nearly black for small numbers: these say nothing.
-        if (
-            colour is not None
-            and apart >= ALIKE
-            and distances(np.array([colour]), np.zeros(1, int))[0, 0] >= ALIKE
-        ):
+        if colour is None:
+            continue
+
+        # Some palettes have nearly black colours for small numbers. Those identify no object, since
+        # black is the background of colour images.
+        from_black = distances(np.array([colour]), np.zeros(1, int))[0, 0]
+        if apart >= ALIKE and from_black >= ALIKE:
             objects.by_colour[colour] = int(id)
 
 
-def _join(
+def _add(
     file: Path,
     what: str,
     id: int,
@@ -260,8 +276,9 @@ def _join(
     is_first: bool,
     near: tuple[int, int] | None = None,
 ) -> None:
-    """Add a new object; one of a later mask may be a mistake. near: a known colour and its
-    object.
+    """Add a new object, with a note, or a warning if it is not in the first mask.
+
+    near: a similar colour of another object, and that object.
     """
     objects.ids.add(id)
     if is_first:
@@ -270,7 +287,11 @@ def _join(
 
     hint = ""
     if near:
-        hint = f"; it is near {colour_text(near[0])} of object {near[1]}: paint both alike if they are one object"
+        colour, other = near
+        hint = (
+            f"; it is near {colour_text(colour)} of object {other}: paint both alike if they are"
+            " one object"
+        )
 
     objects.warnings.append(
         f"{file}: {what} is new and becomes object {id}, {pixels:,} pixels{hint}"
@@ -280,9 +301,8 @@ def _join(
 def _instances_numbered(
     files: list[Path], masks: list[np.ndarray], objects: _Objects
 ) -> list[np.ndarray]:
-    """The masks [H,W]; where ids are above 255 those of all masks are numbered from 1 on, alike in
-    all of them.
-    """
+    """The masks [H,W]; if there are ids above 255, all are renumbered from 1 on, in all masks."""
+    # read_picture returns int64 only for ids above 255, and int32 for colours.
     wide = [file for file, mask in zip(files, masks, strict=True) if mask.dtype == np.int64]
     if not wide:
         return masks
@@ -291,8 +311,8 @@ def _instances_numbered(
     ids = ids[ids > 0]
     if len(ids) > VOID:
         raise InputError(
-            f"{wide[0]}: mask has {len(ids)} ids up to {ids[-1]}, and masks hold 255; if they are not objects, it was"
-            " resized with interpolation: make it again with nearest neighbour"
+            f"{wide[0]}: mask has {len(ids)} ids up to {ids[-1]}, and masks hold 255; if they are"
+            " not objects, it was resized with interpolation: make it again with nearest neighbour"
         )
 
     names = ", ".join(map(str, ids.tolist()))
@@ -301,17 +321,24 @@ def _instances_numbered(
         f"{wide[0]}: masks hold ids up to 255, so {names} are numbered {numbers}"
     )
 
-    return [mask if mask.dtype == np.int32 else _numbers(mask, ids) for mask in masks]
+    numbered = []
+    for mask in masks:
+        if mask.dtype != np.int32:
+            mask = _numbers(mask, ids)
+        numbered.append(mask)
+
+    return numbered
 
 
 def _numbers(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Where in the ascending `ids` each value of the mask [H,W] stands, from 1 on, uint8; 0 stays
-    0.
+    """Replace each value of a mask [H,W] by its place among the ascending `ids`, from 1 on, uint8.
+
+    0 stays 0.
     """
     return np.where(mask > 0, np.searchsorted(ids, mask) + 1, 0).astype(np.uint8)
 
 
 def _in_order(colours: np.ndarray) -> list[int]:
-    """The colours other than background, in the order in which rows of pixels show them."""
+    """The colours other than background, in the order in which rows of pixels contain them."""
     present, first = np.unique(colours, return_index=True)
     return [int(present[i]) for i in first.argsort() if present[i]]

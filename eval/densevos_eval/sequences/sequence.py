@@ -1,6 +1,9 @@
-"""Sequences to judge: where frames, given masks and annotations lie; nothing is read until asked
-for.
+"""Describes sequences to evaluate on: where frames, given masks and annotations lie.
+
+Nothing is read until a method asks for it.
 """
+
+# Shapes: H x W pixels of a frame or mask.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,26 +27,33 @@ from densevos_eval.sequences.painted import PaintedMasks, read_painted
 class VideoSequence:
     """One video of a benchmark, or one's own.
 
+    name: name of the video, and of its folder of results.
     source: frame folder or video file.
-    frame_names: stem of every frame, which is the stem of the mask written for it.
-    start: where in the source the first of them lies.
-    given: masks handed to the method by frame index, {0: file} for semi-supervised benchmarks.
-    truth: annotation file of every frame; empty where there is nothing to score against.
-    annotated: indices of the frames that have an annotation; empty for all of them.
-    appears: object id -> index of the frame that hands it to the method, where a benchmark names
-    them; an object
-        counts from the frame after. Empty: the objects of the first annotation.
-    leaves: object id -> index of the first frame in which it no longer counts, where a benchmark
-    says so. groups: object id -> name of the group of objects that it is scored with, such as seen
-    and unseen. required: names of the frames whose masks are asked for; empty for all of them.
+    frame_names: stem of every frame, which is also the stem of the mask written for it.
+    given: masks that the method starts from, by frame index: {0: file} in semi-supervised
+        benchmarks.
+    truth: annotation file of every frame; empty if there is nothing to score against.
+    annotated: indices of the frames that have an annotation; empty if all frames have one.
+    appears: object id -> index of the frame in whose given mask it appears, for benchmarks that
+        list them. The object is scored from the next frame on. Empty: all objects are those of the
+        first annotation.
+    leaves: object id -> index of the first frame in which it is no longer scored, for benchmarks
+        that list them.
+    groups: object id -> name of the group of objects that it is scored with, such as "seen" or
+        "unseen".
+    required: names of the frames whose masks are required; empty if all are.
     merge_objects: all ids above 0 are one object, as in DAVIS-2016.
-    joints: file of the joints of every frame, for benchmarks that propagate joints instead of
-    masks. resize_masks: masks of another size than frames or annotations are resized instead of
-    refused. frame_size: [H,W] that frames are resized to for propagation; None: as they are.
+    joints: file of the joints of every frame, for benchmarks that propagate joints.
+    resize_masks: resize masks that differ in size from frames or annotations; otherwise they are an
+        error.
+    frame_size: [H,W] that frames are resized to for propagation; None: their own size.
     annotation_size: [H,W] that annotations are resized to before masks of that size are scored;
-    None: as they are. painted: given masks may also be pictures in black and white, or with a
-    colour for each object. both_ways: frames before the first given mask are reached backward from
-    it, instead of being background. reader: how given masks and annotations are stored.
+        None: their own size.
+    start: index in the source of the first frame used.
+    painted: given masks may also be painted: in black and white, or in one colour per object.
+    both_ways: frames before the first given mask are segmented backward from it; otherwise they are
+        background.
+    reader: reads given masks and annotations.
     """
 
     name: str
@@ -67,57 +77,87 @@ class VideoSequence:
     reader: AnnotationReader = field(default_factory=IdReader)
 
     def frames(self) -> FrameReader:
-        """The frames, opened; InputError when the source is missing or unreadable."""
+        """Open the frames.
+
+        Raises:
+            InputError: if the source is missing or unreadable.
+        """
         reader = open_frames(self.source)
         stop = self.start + len(self.frame_names)
-        return Excerpt(reader, self.start, stop) if self.start or stop < len(reader) else reader
+        if self.start or stop < len(reader):
+            return Excerpt(reader, self.start, stop)
+
+        return reader
 
     def video(self) -> Video:
-        """The frames, to go through or to pick from; InputError when the source is missing or
-        unreadable.
+        """Open the frames as a `Video`, to iterate over or to index.
+
+        Raises:
+            InputError: if the source is missing or unreadable.
         """
         return Video(self.frames())
 
     def masks(self) -> dict[int, np.ndarray]:
-        """The masks that are given, see `read_given`."""
+        """Read the given masks; see `read_given`."""
         return read_given(self)
 
     @property
     def inputs(self) -> list[Path]:
-        """Files and folders that are handed to a method: frames, given masks or joints."""
-        given = [file for path in self.given.values() for file in self.reader.files(path)]
-        return [self.source, *given, *([self.joints] if self.joints else [])]
+        """Files and folders that a method reads: frames, given masks or joints."""
+        paths = [self.source]
+        for mask in self.given.values():
+            paths += self.reader.files(mask)
+        if self.joints:
+            paths.append(self.joints)
+
+        return paths
 
     @property
     def written(self) -> tuple[str, ...]:
-        """Names of the frames whose masks are asked for."""
+        """Names of the frames whose masks are required."""
         return self.required or self.frame_names
 
     def counts(self, id: int, frame: int) -> bool:
-        """Whether the object is scored in the frame of this index, if that frame is."""
+        """Whether object `id` is scored in the frame with index `frame`, if that frame is scored.
+
+        Args:
+            id: id of the object in the annotations.
+            frame: index of the frame.
+        """
+        # The frame whose given mask shows the object is not scored: its mask is an input.
         return self.appears.get(id, -1) < frame < self.leaves.get(id, len(self.frame_names))
 
 
 def read_given(sequence: VideoSequence) -> dict[int, np.ndarray]:
-    """The masks of `described_given` alone."""
+    """Read the given masks without the report on painted ones; see `described_given`.
+
+    Returns:
+        Frame index -> ids [H,W] uint8 at the size of the frames.
+
+    Raises:
+        InputError: as `described_given` does.
+    """
     return described_given(sequence)[0]
 
 
 def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], PaintedMasks | None]:
-    """The masks handed to the method, and what there is to say of painted ones.
+    """Read the given masks, with a report on painted ones.
 
     Returns:
-        Frame index -> ids [H,W] uint8 at frame size; and of painted masks their colours, else None.
+        Frame index -> ids [H,W] uint8 at the size of the frames; and the painted masks with their
+        notes, None if masks of this sequence are not painted.
 
-    Raises InputError for a mask that is missing or unreadable, RGB instead of indexed (unless
-    painted), of another size than the frames, without objects, or with edges smoothed by
-    interpolation or JPEG.
+    Raises:
+        InputError: if a mask is missing or unreadable, is RGB instead of indexed (unless painted),
+            differs in size from the frames, holds no object, or has edges smoothed by interpolation
+            or JPEG.
     """
     if not sequence.given:
         return {}, None
 
     height, width = sequence.frames().read([min(sequence.given)])[0].shape[:2]
     given = dict(sorted(sequence.given.items()))
+    # Painted masks are read together, since a colour is one object in all of them.
     painted = read_painted(given.values()) if sequence.painted else None
     read = painted.ids if painted else map(sequence.reader, given.values())
     masks = {}
@@ -127,34 +167,45 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
             ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
         if ids.shape != (height, width):
             raise InputError(
-                f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of {sequence.source} are"
-                f" {width}x{height}; {size_remedy(ids.shape, (height, width))}"
+                f"{path}: mask is {ids.shape[1]}x{ids.shape[0]} but the frames of"
+                f" {sequence.source} are {width}x{height};"
+                f" {size_remedy(ids.shape, (height, width))}"
             )
 
         check_objects(path, ids)
         if sequence.appears:
             ids = _appearing(sequence, index, path, ids)
 
-        masks[index] = merged(ids) if sequence.merge_objects else ids
+        if sequence.merge_objects:
+            ids = merged(ids)
+
+        masks[index] = ids
 
     return masks, painted
 
 
 def _appearing(sequence: VideoSequence, index: int, path: Path, ids: np.ndarray) -> np.ndarray:
-    """The mask [H,W] with those objects only that appear in this frame."""
+    """The mask [H,W] with only those objects that appear in this frame."""
     wanted = [id for id, first in sequence.appears.items() if first == index]
     for id in wanted:
         if id not in ids:
             raise InputError(
-                f"{path}: mask lacks object {id}, which appears here; get the benchmark's files again"
+                f"{path}: mask lacks object {id}, which appears here;"
+                " get the benchmark's files again"
             )
 
     return np.where(np.isin(ids, wanted), ids, 0).astype(np.uint8)
 
 
 def check_objects(path: Path, ids: np.ndarray) -> None:
-    """Raise InputError when the mask [H,W] holds no object or its ids are an artefact of
-    smoothing.
+    """Check that a mask holds objects, and that smoothing did not invent their ids.
+
+    Args:
+        path: file of the mask, for the message.
+        ids: [H,W].
+
+    Raises:
+        InputError: if the mask holds no object, or most of its ids lie in thin lines.
     """
     if not ids.any():
         raise InputError(
@@ -166,20 +217,19 @@ def check_objects(path: Path, ids: np.ndarray) -> None:
     # Real objects have an inside; the ids that smoothing invents lie in thin lines along edges.
     if present - solid > max(8, solid):
         raise InputError(
-            f"{path}: mask has {present} ids; it was probably resized with interpolation or saved as JPEG;"
-            " make it again with nearest neighbour and save it as PNG"
+            f"{path}: mask has {present} ids; it was probably resized with interpolation or"
+            " saved as JPEG; make it again with nearest neighbour and save it as PNG"
         )
 
 
 def resized_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The mask resized with nearest neighbour to [H,W] = `size`; itself if it has that size."""
-    return (
-        ids
-        if ids.shape == size
-        else cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    )
+    """Resize a mask [H,W] with nearest neighbour to `size` [H,W]; no copy if it has that size."""
+    if ids.shape == size:
+        return ids
+
+    return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def merged(ids: np.ndarray) -> np.ndarray:
-    """All objects of the mask [H,W] as one with id 1."""
+    """Merge all objects of a mask [H,W] into one with id 1, uint8."""
     return (ids > 0).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Where object-level foreground comes from: the contract, a trained MuG model, and methods without
-training.
-"""
+"""Sources of object-level foreground: a trained MuG model, and methods without training."""
+
+# Shapes: H x W pixels of a frame, h x w cells of a feature map, C channels.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,36 +27,37 @@ from densevos_eval.zeroshot.model import load_segmenter, model_file
 from densevos_eval.zeroshot.options import ZeroShotOptions
 
 SCALES = (1.0, 1.5)
-"""Sizes over which the probabilities of a trained model are averaged, as multiples of the size of
-training.
-"""
+"""Default sizes to segment at and to average over, as multiples of the size of training."""
 
 
 class ForegroundSource(Protocol):
-    """Tells foreground from background in every frame of a sequence.
-
-    inputs: Files that are read besides those of the sequences.
-    """
+    """Predicts the foreground of every frame of a sequence."""
 
     @property
-    def inputs(self) -> Sequence[Path]: ...
+    def inputs(self) -> Sequence[Path]:
+        """Files that are read besides those of the sequences."""
+        ...
 
     def settings(self) -> Mapping[str, Any]:
-        """What the maps depend on besides the sequence."""
+        """Settings that the probabilities depend on, besides the sequence."""
         ...
 
     def title(self) -> str:
-        """What made the masks, for people: a file, or the name of a method."""
+        """Name of the source, for people: a file, or a method."""
         ...
 
     def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
-        """Probability of foreground [H,W] float32 of each frame, in order, at its own size."""
+        """Yield the probability of foreground [H,W] float32 of each frame, at the frame's size."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """Foreground that a trained MuG network finds; `model` is the file that `segmenter` is from."""
+    """Foreground that a trained MuG network finds.
+
+    segmenter: the network at work.
+    model: the file that `segmenter` was loaded from.
+    """
 
     segmenter: Segmenter
     model: Path
@@ -85,9 +86,10 @@ class TrainedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutTraining:
-    """Foreground by motion, or by consensus over the whole video: nothing has been learned for it.
+    """Foreground by motion, or by consensus over the whole video, without training.
 
-    encoder: Its features cast the votes of consensus, in the place of colours; None for colours.
+    method: motion or consensus.
+    encoder: consensus compares parts of frames by its features; None: by their colours.
     """
 
     method: VideoMethod
@@ -102,6 +104,7 @@ class WithoutTraining:
         return {
             "foreground": self.method,
             "short_side": SHORT_SIDE,
+            # None stands for votes by colours, and keeps the keys of all records equal.
             "encoder": self.encoder.name if self.encoder else None,
             "layer": self.encoder.layer if self.encoder else None,
             "weights": fingerprint(self.inputs) if self.inputs else None,
@@ -113,16 +116,25 @@ class WithoutTraining:
 
     def __call__(self, sequence: VideoSequence) -> Iterator[np.ndarray]:
         reader = sequence.frames()
+        # A long video is processed in windows, so that memory stays bounded.
         for window in windows(len(reader), self.method):
             describe = _pixel_features(self.encoder) if self.encoder else None
-            for frame, probability in window_foreground(
-                reader, window, self.method, SHORT_SIDE, describe
-            ):
+            maps = window_foreground(reader, window, self.method, SHORT_SIDE, describe)
+            for frame, probability in maps:
+                # Maps are computed on small frames; OpenCV takes width before height.
                 yield cv2.resize(probability, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
-    """What the options name, on a device; InputError when a model or encoder cannot be used."""
+    """Load the source of foreground that the options name.
+
+    Args:
+        options: options of the command.
+        device: where networks run.
+
+    Raises:
+        InputError: if the model or the encoder cannot be used.
+    """
     if options.model is not None:
         model = model_file(options.model)
         views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
@@ -135,21 +147,24 @@ def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
 
 
 def _pixel_features(encoder: Encoder) -> Describe:
-    """Features of an encoder for each pixel of a frame [H,W,3]: [H,W,C] float32."""
+    """A function that computes features [H,W,C] float32 for each pixel of a frame [H,W,3]."""
 
     def describe(frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
-        cells = encoder.of_frame(frame)[None]  # [1,C,h,w]
+        cells = encoder.of_frame(frame)[None]  # [1,C,h,w]; interpolate needs the batch axis.
         sizes = encoder.sizes((height, width))
-        # The frame is a part of what the cells cover where it was padded to whole cells.
-        covered = [
-            round(side * whole / part)
-            for side, whole, part in zip((height, width), sizes.covered, sizes.encoded, strict=True)
-        ]
-        large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)[
-            0, :, :height, :width
-        ]
 
-        return np.asarray(large.permute(1, 2, 0).cpu())
+        # If the frame was padded to whole cells, the cells cover more than the frame: the features
+        # are enlarged to all that they cover, and cut to the frame.
+        covered = [
+            round(side * covered_side / encoded_side)
+            for side, covered_side, encoded_side in zip(
+                (height, width), sizes.covered, sizes.encoded, strict=True
+            )
+        ]
+        large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)
+        of_frame = large[0, :, :height, :width]
+
+        return np.asarray(of_frame.permute(1, 2, 0).cpu())
 
     return describe

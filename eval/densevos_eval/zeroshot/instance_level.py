@@ -1,7 +1,8 @@
-"""Instance-level zero-shot segmentation: every object by itself (MuG, Lu et al., CVPR 2020, Sec.
-3.3).
+"""Instance-level zero-shot segmentation: one id per object.
 
-The object-level masks filter proposals of each frame, and a linker joins these to tracks.
+Object-level masks filter the proposals of each frame, and a linker joins these to tracks.
+
+Source: MuG (Lu et al., CVPR 2020, Sec. 3.3).
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,21 +26,21 @@ from densevos_eval.zeroshot.options import InstanceOptions, ZeroShotOptions
 from densevos_eval.zeroshot.proposals.registry import ProposalKind, load_proposals
 
 TRACKS = "tracks.json"
-"""File beside the masks of a sequence: its tracks, the most important first."""
+"""Name of the file with the tracks of a sequence, in the folder of its masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceLevel:
-    """A `MaskWriter` of indexed masks, one id a track, and of OUT/SEQUENCE/tracks.json."""
+    """A `MaskWriter` of indexed masks, one id per track, and of OUT/SEQUENCE/tracks.json."""
 
     record: ClassVar[str] = FILE
     memory_hint: ClassVar[str] = "run with fewer --workers, or use a shorter part of the video"
     background: ClassVar[bool] = True
 
     objects: ObjectLevel
-    """Tells foreground from background."""
+    """Separates foreground from background."""
     proposals: ProposalKind
-    """What may be objects."""
+    """Finds what may be objects in a frame."""
     linking: LinkerKind
     """Joins proposals to tracks."""
 
@@ -52,7 +53,7 @@ class InstanceLevel:
         instances: InstanceOptions,
         crf: CrfConfig | None,
     ) -> "InstanceLevel":
-        """The writer with all that the options name, on a device."""
+        """Load everything that the options name, on a device, and make the writer."""
         place = str(chosen(device))
         proposals = load_proposals(
             instances.proposals or "parts",
@@ -80,9 +81,10 @@ class InstanceLevel:
         return [*self.objects.inputs, *self.proposals.inputs, *self.linking.inputs]
 
     def settings(self) -> dict[str, dict[str, Any]]:
+        # One folder only: unrefined masks of the object level are not written.
         facts = {
             **self.objects.settings()[""],
-            "method": "zero-shot, instance level",
+            "method": "zero-shot, instance level",  # Replaces that of the object level.
             **self.proposals.settings,
             **self.linking.settings,
         }
@@ -96,10 +98,10 @@ class InstanceLevel:
         return len(sequence.frame_names)
 
     def write(self, sequence: VideoSequence, folders: Sequence[Path], on_step: OnStep) -> None:
-        (folder,) = folders
+        folder = folders[0]
         size = sequence.frames().read([0])[0].shape[:2]
+        # Ids depend on the whole video, so nothing is written before all frames are linked.
         tracks = self.linking.linker(self._frames(sequence, on_step))
-
         for index, name in enumerate(sequence.frame_names):
             write_mask(folder / f"{name}.png", painted(tracks, index, size))
 
@@ -110,10 +112,12 @@ class InstanceLevel:
         return [f"{out}: masks and {TRACKS} of every sequence, by the foreground of {source}"]
 
     def _frames(self, sequence: VideoSequence, on_step: OnStep) -> Iterator[FrameProposals]:
-        """Each frame with its foreground, refined where there is a CRF, and its proposals."""
+        """Each frame with its foreground, refined if there is a CRF, and its proposals."""
+        # A generator: linkers read frames one by one, so that a long video needs little memory.
         find = self.proposals.of_sequence(sequence)
         frames = sequence.frames()
-        for index, (foreground, *_) in enumerate(self.objects.foregrounds(sequence)):
+        for index, foregrounds in enumerate(self.objects.foregrounds(sequence)):
+            foreground = foregrounds[0]  # The refined one comes first.
             frame = frames.read([index])[0]
             proposals = find(frame, foreground.probability)
             yield FrameProposals(

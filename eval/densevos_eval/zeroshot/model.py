@@ -1,4 +1,4 @@
-"""A trained segmentation model, found in its run folder."""
+"""Finds a trained segmentation model in its run folder, and loads it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,29 +10,43 @@ from densevos.inference.segmenter import Segmenter
 from densevos.models.mug import load_model
 
 FILE = "model.safetensors"
-HINT = "give the run folder of densevos train mug_small (or another mug recipe), its roundN, or a model.safetensors"
+HINT = (
+    "give the run folder of densevos train mug_small (or another mug recipe), its roundN, or a"
+    " model.safetensors"
+)
 
 
 def model_file(path: Path) -> Path:
-    """The model that `path` names: a file, a folder that holds one, or a run folder, whose last
-    finished round counts.
+    """Find the model that `path` names.
 
-    Raises InputError when there is none.
+    Args:
+        path: a model file, a folder that holds one, or a run folder, whose last finished round is
+            used.
+
+    Returns:
+        The model file.
+
+    Raises:
+        InputError: if there is no model.
     """
     if path.is_file():
         return path
     if not path.is_dir():
         raise InputError(f"--model {path}: no such run folder or file; {HINT}")
 
-    rounds = [
-        file
-        for file in path.glob(f"round*/{FILE}")
-        if file.parent.name.removeprefix("round").isdecimal()
-    ]
     if (path / FILE).is_file():
         return path / FILE
+
+    # By number: as text, round10 would come before round2.
+    rounds: dict[int, Path] = {}
+    for file in path.glob(f"round*/{FILE}"):
+        number = file.parent.name.removeprefix("round")
+        if number.isdecimal():
+            rounds[int(number)] = file
+
     if rounds:
-        return max(rounds, key=lambda file: int(file.parent.name.removeprefix("round")))
+        return rounds[max(rounds)]
+
     if (path / "encoder.safetensors").is_file():
         raise InputError(
             f"--model {path}: holds an encoder alone, which finds no objects by itself; {HINT}"
@@ -49,19 +63,20 @@ def load_segmenter(
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
 ) -> Segmenter:
-    """The segmenter of a model file on `device`, at the size it was trained at.
+    """Load the segmenter of a model file, at the size it was trained at.
 
     Args:
-        file: A model.safetensors.
-        device: Where it computes.
-        references: K, how many evenly spaced frames of a video every frame is compared with; as in
-            training when None.
-        flip: Segment mirror images too, and average.
-        scales: Sizes to segment at and to average over, as multiples of the size of training.
+        file: a model.safetensors.
+        device: where the segmenter computes.
+        references: number K of evenly spaced frames of a video that every frame is compared with;
+            None: as in training.
+        flip: also segment mirror images, and average the probabilities.
+        scales: sizes to segment at and to average over, as multiples of the size of training.
 
     Raises:
-        InputError: the file is missing, damaged, or no segmentation model.
+        InputError: if the file is missing, damaged, or not a segmentation model.
     """
+    # The card holds the settings of training that the network needs at work.
     network, card = load_model(file)
     try:
         size, segments = int(card["size"]), int(card["segments"])

@@ -36,7 +36,12 @@ from densevos_eval.segmentation.classifier import (
     model_file,
     seen_size,
 )
-from densevos_eval.segmentation.options import Material, NetworkOptions, Pictures, ids_by_name
+from densevos_eval.segmentation.options import (
+    NetworkOptions,
+    Pictures,
+    SegmentationInput,
+    ids_by_name,
+)
 from densevos_eval.segmentation.segment import SemanticSegmentation
 from densevos_eval.sequences.sequence import VideoSequence
 from tests.densevos.data.segmentation import segmentation_copies as copies
@@ -271,7 +276,7 @@ def test_the_gap_is_that_of_the_models_card(tmp_path: Path) -> None:
         )
         classifier = load_classifier(file, CPU)
         assert classifier.gap == gap
-        material = Material(sequences=[], open={})
+        material = SegmentationInput(sequences=[], open={})
         assert (
             SemanticSegmentation(classifier=classifier, model=file, material=material).settings()[
                 ""

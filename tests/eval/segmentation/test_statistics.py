@@ -26,7 +26,7 @@ from densevos_eval.segmentation.adaptation import (
     spread,
 )
 from densevos_eval.segmentation.classifier import Classifier, load_classifier
-from densevos_eval.segmentation.options import Material, Pictures
+from densevos_eval.segmentation.options import Pictures, SegmentationInput
 from densevos_eval.segmentation.statistics import estimate_statistics
 from densevos_eval.sequences.sequence import VideoSequence
 from tests.eval.segmentation.test_segment import CLASSES, CPU, by_colour, run, write_set
@@ -199,7 +199,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_of_long_videos_some_frames_are_looked_at() -> None:
     names = tuple(map(str, range(3 * FRAMES)))
-    material = Material(
+    material = SegmentationInput(
         sequences=[
             VideoSequence(name=name, source=Path(name), frame_names=names)
             for name in ("one", "two")

@@ -217,6 +217,6 @@ def test_a_frame_to_paint_on(clip: Path, capsys) -> None:
     assert "frame 00004" in capsys.readouterr().out
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), open_frames(clip).read([4])[0])
     assert evaluator("frame", clip, "--out", picture.parent) == 2
-    assert f"{picture.parent}: is a folder; name the picture" in capsys.readouterr().err
+    assert f"{picture.parent}: is a folder; name the image" in capsys.readouterr().err
     assert evaluator("frame", clip, "--at", "99", "--out", picture) == 2
     assert "--at 99" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Objects told apart, from the command line to masks, tracks, scores and pages."""
+"""Instance-level segmentation, from the command line to masks, tracks, scores and pages."""
 
 import json
 from collections.abc import Iterator
@@ -253,10 +253,10 @@ def test_proposals_of_other_frames_are_refused(root: Path, tmp_path: Path, capsy
     [
         (
             ("--proposals", "parts"),
-            "--proposals parts: tells objects apart; add --instances, or leave it out",
+            "--proposals parts: distinguishes objects; add --instances, or leave it out",
         ),
-        (("--flow", "dis"), "--flow dis: tells objects apart"),
-        (("--edge-map", "a:b"), "--edge-map a:b: tells objects apart"),
+        (("--flow", "dis"), "--flow dis: distinguishes objects"),
+        (("--edge-map", "a:b"), "--edge-map a:b: distinguishes objects"),
         (("--instances", "--proposals", "boxes"), "is no kind of proposals and no folder"),
         (
             ("--instances", "--proposals", "nowhere:boxes"),
@@ -271,7 +271,7 @@ def test_proposals_of_other_frames_are_refused(root: Path, tmp_path: Path, capsy
         (("--instances", "--flow-weights", "C_T_V2"), "is for --flow raft"),
         (
             ("--instances", "--save-probabilities"),
-            "--save-probabilities: objects told apart have no soft masks",
+            "--save-probabilities: instances have no soft masks",
         ),
     ],
 )

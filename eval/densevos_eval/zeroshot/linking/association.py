@@ -1,13 +1,12 @@
-"""Tracks by association: proposals of a frame are joined to the tracks that optical flow brings
-into it.
+"""Joins proposals to tracks frame by frame, by their overlap after optical flow.
 
 MuG (Lu et al., CVPR 2020, Sec. 3.3) filters proposals by the object-level mask and associates them
-by overlap and flow. It leaves the details open; the defaults of `Association` are this package's
-choice, and so is that proposals which hold several tracks are divided among them: without it,
-objects that touch would become one.
-
-Shapes: N proposals, K open tracks, frames of H x W pixels, features of D channels.
+by overlap and flow. It leaves the details open: the defaults of `Association` are choices of this
+package. So is the division of a proposal that holds several tracks; without it, objects that touch
+would become one.
 """
+
+# Shapes: N proposals, K open tracks, H x W pixels of a frame, D channels of an embedding.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,55 +25,63 @@ from densevos_eval.zeroshot.proposals.proposal import Proposal
 
 @dataclass(frozen=True, kw_only=True)
 class Association:
-    """A `Linker` that associates proposals from frame to frame by overlap, after warping with
-    backward flow.
+    """A `Linker` that associates proposals from frame to frame by overlap.
 
-    Raises InputError where frames of a video differ in size.
+    Masks of tracks are warped into each frame with backward flow before they are compared.
+
+    Raises:
+        InputError: if frames of a video differ in size.
     """
 
     flow: Flow = dis_flow
     """Optical flow, called with a frame and the one before it."""
     embedding: Embedding | None = None
-    """Appearance of masks; None: overlap alone decides."""
+    """Appearance of masks; None: only overlap is compared."""
     appearance: float = 0.5
-    """Weight (lambda) of the distance 1 - cosine of appearances beside 1 - IoU, where there is an
-    embedding.
-    """
+    """Weight (lambda) of the distance 1 - cosine of appearances; the weight of 1 - IoU is 1."""
     inside: float = 0.5
-    """Least share of a proposal that must lie in the foreground."""
+    """Smallest share of a proposal that must lie in the foreground."""
     whole: float = 0.8
     """A proposal keeps its pixels outside of the foreground if more than this share of it lies
     inside.
     """
     smallest: float = 0.001
-    """Smallest proposal, as a share of the frame."""
+    """Area of the smallest proposal, as a share of the frame."""
     most_overlap: float = 0.5
     """Highest IoU of two proposals of a frame; of two that overlap more, the one with the higher
-    score stays.
+    score is kept.
     """
     least_iou: float = 0.1
-    """Least IoU of a warped track and its proposal."""
+    """Lowest IoU of a warped track and its proposal."""
     most_missed: int = 5
-    """Number of frames in a row that a track may be without a proposal; it then follows the flow
+    """Largest number of frames in a row in which a track may have no proposal and follow the flow
     alone.
     """
     divided: bool = True
-    """Divide a proposal that several tracks have in common, as connected parts have where objects
+    """Divide a proposal among the tracks that share it, as the connected part of objects that
     touch.
     """
     at_home: float = 0.7
-    """Share of the mask of a track that must lie in such a proposal."""
+    """Smallest share of a track's mask that must lie in a shared proposal."""
     residual: float = 0.01
-    """Smallest object made of foreground that no proposal explains, as a share of the frame."""
+    """Area of the smallest residual object, made of foreground without proposals, as a share of the
+    frame."""
     residual_score: float = 0.01
-    """Score of such an object, below that of proposals."""
+    """Score of residual objects, lower than that of proposals."""
     shortest: int = 3
-    """Fewest frames of a track; fewer where the video is shorter."""
+    """Smallest number of frames of a track, unless the video is shorter."""
     most_tracks: int = MOST_TRACKS
-    """Number of tracks that are kept."""
+    """Largest number of tracks to keep."""
 
     def __call__(self, frames: Iterable[FrameProposals]) -> list[Track]:
-        """The tracks of a video, the most important first; none where there are no objects."""
+        """Join the proposals of a video to tracks.
+
+        Args:
+            frames: all frames in order; each is read once.
+
+        Returns:
+            The tracks, the most important first.
+        """
         open_tracks: list[_OpenTrack] = []
         ended: list[_OpenTrack] = []
         before: np.ndarray | None = None
@@ -86,6 +93,7 @@ class Association:
 
             still_open = self._step(open_tracks, index, frame)
 
+            # Ended tracks wait for the ranking with packed masks only.
             for track in open_tracks:
                 if track not in still_open:
                     track.end()
@@ -98,35 +106,36 @@ class Association:
     def _step(
         self, tracks: list["_OpenTrack"], index: int, frame: FrameProposals
     ) -> list["_OpenTrack"]:
-        """Extend tracks, moved to frame `index` by now, and start new ones; returns the tracks that
-        may grow on.
-        """
+        """Extend tracks, already warped to frame `index`, and start new ones."""
         proposals = self._divided(kept(frame, self), tracks)
-        found = self._associate(tracks, index, frame.frame, proposals)
-        waiting = [track for track in tracks if track not in found]
+        matched = self._associate(tracks, index, frame.frame, proposals)
+        waiting = [track for track in tracks if track not in matched]
 
-        # Tracks of objects bridge the gap at once, so that what they explain is not taken for
-        # something new.
+        # Tracks of objects bridge the gap first, so that the foreground that they explain does not
+        # become a new object.
         objects = [track for track in waiting if not track.is_residual]
-        shown = [*found, *self._bridged(objects, index, frame.foreground)]
+        shown = matched + self._bridged(objects, index, frame.foreground)
 
-        # What the foreground holds besides goes to objects of its own, or to the nearest track.
-        rest = frame.foreground & ~_union(shown, index, frame.foreground.shape)
-        parts = [Proposal(mask=part, score=self.residual_score) for part in self._large_parts(rest)]
+        # Large parts of the foreground that is left become residual objects.
+        unexplained = frame.foreground & ~_union(shown, index, frame.foreground.shape)
+        parts = []
+        for part in self._large_parts(unexplained):
+            parts.append(Proposal(mask=part, score=self.residual_score))
+
         residuals = [track for track in waiting if track.is_residual]
         continued = self._associate(residuals, index, frame.frame, parts, residual=True)
         lost = [track for track in residuals if track not in continued]
-        shown += [*continued, *self._bridged(lost, index, rest)]
+        shown += continued + self._bridged(lost, index, unexplained)
 
-        _spread(shown, index, rest)
+        # Small parts join the nearest track, so that the tracks cover the whole foreground.
+        _spread(shown, index, unexplained)
         return shown
 
     def _divided(
         self, proposals: Sequence[Proposal], tracks: Sequence["_OpenTrack"]
     ) -> list[Proposal]:
-        """Divide each proposal that holds several settled tracks, moved to its frame by now, among
-        them.
-        """
+        """Divide each proposal that holds several settled tracks, already warped, among them."""
+        # Short tracks and residuals may be parts of an object, which must not divide it.
         settled = [
             track.mask
             for track in tracks
@@ -136,7 +145,7 @@ class Association:
             return list(proposals)
 
         masks = np.stack([proposal.mask for proposal in proposals])
-        # A track is at home in the proposal that it overlaps most, if most of it lies there.
+        # Home of a track: the proposal that it overlaps most, if most of the track lies in it.
         homes = pairwise_iou(np.stack(settled), masks).argmax(axis=1).tolist()
 
         pieces = []
@@ -152,17 +161,18 @@ class Association:
                 pieces.append(proposal)
                 continue
 
-            shares = _shares(neighbours, proposal.mask)
-            pieces += [
-                Proposal(mask=share, score=proposal.score) for share in shares if share.any()
-            ]
+            for share in _shares(neighbours, proposal.mask):
+                if share.any():
+                    pieces.append(Proposal(mask=share, score=proposal.score))
 
         return pieces
 
     def _bridged(
         self, tracks: Sequence["_OpenTrack"], index: int, foreground: np.ndarray
     ) -> list["_OpenTrack"]:
-        """The tracks without proposal that have not missed too many, taken one frame further."""
+        """Continue tracks without a proposal by one frame, unless they missed too many; returns
+        them.
+        """
         patient = [track for track in tracks if track.missed < self.most_missed]
         for track in patient:
             track.bridge(index, foreground)
@@ -178,12 +188,13 @@ class Association:
         *,
         residual: bool = False,
     ) -> list["_OpenTrack"]:
-        """Give each object to the track that it fits, or to a new one; returns the tracks that have
-        one now.
-        """
+        """Add each object to the track that it fits, or to a new one; returns their tracks."""
         size = (frame.shape[0], frame.shape[1])
-        masks = stacked([one.mask for one in objects], size)
-        features = self.embedding(frame, masks) if self.embedding and len(masks) else None
+        masks = stacked([proposal.mask for proposal in objects], size)
+        features = None
+        if self.embedding and len(masks):
+            features = self.embedding(frame, masks)
+
         iou = pairwise_iou(stacked([track.mask for track in tracks], size), masks)
 
         cost = 1 - iou
@@ -191,35 +202,37 @@ class Association:
             cosine = np.stack([features @ track.feature for track in tracks])
             cost = cost + self.appearance * (1 - cosine)
 
+        # The assignment pairs as many as it can, also those that hardly overlap.
         rows, columns = linear_sum_assignment(cost)
-        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-        chosen = {
-            column: tracks[row] for row, column in pairs if iou[row, column] >= self.least_iou
-        }
+        track_of: dict[int, _OpenTrack] = {}
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            if iou[row, column] >= self.least_iou:
+                track_of[column] = tracks[row]
 
         extended = []
-        for number, one in enumerate(objects):
-            track = chosen.get(number) or _OpenTrack(mask=one.mask, is_residual=residual)
-            # A proposal that fits makes a real object of what was residual.
+        for number, proposal in enumerate(objects):
+            track = track_of.get(number) or _OpenTrack(mask=proposal.mask, is_residual=residual)
+            # A track that matches a proposal is no longer residual.
             track.is_residual = track.is_residual and residual
-            track.extend(index, one, None if features is None else features[number])
+            track.extend(index, proposal, None if features is None else features[number])
             extended.append(track)
 
         return extended
 
-    def _large_parts(self, rest: np.ndarray) -> list[np.ndarray]:
+    def _large_parts(self, unexplained: np.ndarray) -> list[np.ndarray]:
         """The connected parts of the unexplained foreground that are large enough to be objects."""
-        least = self.residual * rest.size
-        return (
-            [part for part in connected_parts(rest) if part.sum() > least]
-            if rest.sum() > least
-            else []
-        )
+        least = self.residual * unexplained.size
+        # Saves time: in most frames nearly everything is explained.
+        if unexplained.sum() <= least:
+            return []
+
+        return [part for part in connected_parts(unexplained) if part.sum() > least]
 
     def _ranked(self, tracks: list["_OpenTrack"], frames: int) -> list[Track]:
-        """Long tracks by the sum of their scores times their length, highest first."""
-        long_enough = [track for track in tracks if len(track.masks) >= min(self.shortest, frames)]
-        # Sorting keeps the order of tracks that are equal: that in which they started.
+        """The tracks that are long enough, the most important first."""
+        shortest = min(self.shortest, frames)
+        long_enough = [track for track in tracks if len(track.masks) >= shortest]
+        # Sorting is stable: equally important tracks keep the order of `tracks`.
         ranked = sorted(long_enough, key=lambda track: -track.importance)
         return [
             Track(id=id, score=track.importance, masks=track.masks)
@@ -228,14 +241,15 @@ class Association:
 
 
 def kept(frame: FrameProposals, settings: Association) -> list[Proposal]:
-    """The proposals of a frame that lie in its foreground and overlap little, highest score first.
+    """Filter the proposals of a frame by its foreground, and drop those that overlap better ones.
 
     Args:
-        frame: Proposals and the object-level mask that filters them.
-        settings: `inside`, `whole`, `smallest` and `most_overlap` are looked at.
+        frame: the proposals, and the object-level mask that filters them.
+        settings: uses `inside`, `whole`, `smallest` and `most_overlap`.
 
     Returns:
-        Proposals whose masks are cut to the foreground unless nearly all of them lies in it.
+        The proposals that are kept, highest score first. Their masks are cut to the foreground,
+        unless nearly all of a mask lies in it.
     """
     inside = []
     for proposal in frame.proposals:
@@ -257,8 +271,14 @@ def kept(frame: FrameProposals, settings: Association) -> list[Proposal]:
 
 @dataclass(kw_only=True, eq=False)
 class _OpenTrack:
-    """A track that may still grow; `mask` [H,W] bool is where it was, or was moved to, in the
-    latest frame.
+    """A track that may still grow.
+
+    mask: [H,W] bool in the latest frame; warped from the frame before until a proposal is found.
+    is_residual: it consists of foreground without proposals.
+    masks: frame index -> mask.
+    total_score: sum of the scores of its proposals.
+    missed: number of frames since its last proposal.
+    feature: [D], the appearance of its last proposal.
     """
 
     mask: np.ndarray
@@ -270,11 +290,11 @@ class _OpenTrack:
 
     @property
     def importance(self) -> float:
-        """What tracks are ranked by: the sum of the scores times the length in frames."""
+        """Rank of the track: the sum of its scores times its length in frames."""
         return self.total_score * len(self.masks)
 
     def extend(self, index: int, proposal: Proposal, feature: np.ndarray | None) -> None:
-        """Take a proposal of frame `index`."""
+        """Add a proposal of frame `index`."""
         self.mask, self.missed = proposal.mask, 0
         self.masks[index] = PackedMask.of(proposal.mask)
         self.total_score += proposal.score
@@ -282,22 +302,21 @@ class _OpenTrack:
             self.feature = feature
 
     def bridge(self, index: int, foreground: np.ndarray) -> None:
-        """Stay for a frame without proposal: in the foreground, or unseen where there is none."""
+        """Continue for a frame without a proposal, within the foreground."""
         self.missed += 1
+        # If the warped mask is outside of the foreground, the object is hidden in this frame.
         seen = self.mask & foreground
         if seen.any():
             self.mask = seen
             self.masks[index] = PackedMask.of(seen)
 
     def end(self) -> None:
-        """Free the memory of what only a track that grows needs."""
+        """Free memory that only an open track needs."""
         self.mask = np.zeros((0, 0), bool)
 
 
 def _move(tracks: Sequence[_OpenTrack], flow: np.ndarray) -> None:
-    """Bring the masks of the tracks from the frame before to this one, by the flow [H,W,2] back to
-    it.
-    """
+    """Warp the masks of tracks to a frame, by the flow [H,W,2] back to the frame before it."""
     if not tracks:
         return
 
@@ -318,45 +337,41 @@ def _union(tracks: Sequence[_OpenTrack], index: int, shape: tuple[int, ...]) -> 
     return union
 
 
-def _spread(tracks: Sequence[_OpenTrack], index: int, rest: np.ndarray) -> None:
-    """Give each unexplained pixel [H,W] bool of frame `index` to the track that is nearest to
-    it.
-    """
+def _spread(tracks: Sequence[_OpenTrack], index: int, unexplained: np.ndarray) -> None:
+    """Add each unexplained pixel [H,W] bool of frame `index` to the track that is nearest to it."""
     shown = [track for track in tracks if index in track.masks]
-    if not shown or not rest.any():
+    if not shown or not unexplained.any():
         return
 
-    for track, share in zip(shown, _shares([track.mask for track in shown], rest), strict=True):
+    shares = _shares([track.mask for track in shown], unexplained)
+    for track, share in zip(shown, shares, strict=True):
         if share.any():
             track.mask = track.mask | share
             track.masks[index] = PackedMask.of(track.mask)
 
 
 def _side_by_side(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The masks [H,W] bool without those that lie, for the most part, in a larger one: parts of it,
-    not neighbours.
-    """
+    """The masks [H,W] bool without those that lie mostly in a larger one."""
+    # A mask within a larger one is a part of that object, and not a neighbour.
     by_size = sorted(masks, key=lambda mask: -int(mask.sum()))
-    stay: list[np.ndarray] = []
+    apart: list[np.ndarray] = []
     for mask in by_size:
-        if all((mask & larger).sum() <= 0.5 * mask.sum() for larger in stay):
-            stay.append(mask)
+        if all((mask & larger).sum() <= 0.5 * mask.sum() for larger in apart):
+            apart.append(mask)
 
-    return stay
+    return apart
 
 
 def _shares(masks: Sequence[np.ndarray], region: np.ndarray) -> list[np.ndarray]:
-    """Divide a region [H,W] bool among masks [H,W] bool: each pixel goes to the nearest, and of
-    several to the last.
-    """
+    """Divide a region [H,W] bool among masks [H,W] bool: each pixel goes to the nearest mask."""
+    # A pixel of several masks goes to the last of them.
     owner = np.full(region.shape, -1)
     for number, mask in enumerate(masks):
         owner[mask] = number
 
-    # OpenCV numbers the pixels of the masks, and tells every other pixel the number of the nearest
-    # of them.
+    # OpenCV numbers the pixels of the masks, and labels every other pixel with the number of the
+    # nearest one.
     free = (owner < 0).astype(np.uint8)
-
     if free.any():
         _, nearest = cv2.distanceTransformWithLabels(
             free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

@@ -1,4 +1,4 @@
-"""Linkers by name, ready to use."""
+"""Loads linkers, embeddings and optical flow by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,9 +20,8 @@ from densevos_eval.zeroshot.linking.track import Linker
 from densevos_eval.zeroshot.linking.unovost import UnOVOST
 
 LINKERS = ("association", "unovost")
-RAFT_WEIGHTS = "C_T_V2"
-COLOUR = "colour"
-"""The embedding that needs no network."""
+RAFT_WEIGHTS = "C_T_V2"  # Default weights of RAFT, by torchvision's name.
+COLOUR = "colour"  # Name of the embedding that needs no network.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +30,21 @@ class LinkerKind:
 
     linker: Linker
     settings: Mapping[str, Any]
-    """What tracks depend on besides the proposals, for the record of a run."""
+    """Settings that tracks depend on besides the proposals, for the record of a run."""
     inputs: Sequence[Path] = ()
     """Files that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedEmbedding:
-    """What tells how proposals look, its settings for the record, and the files that it was read
-    from.
-    """
+    """An embedding with its record."""
 
     embedding: Embedding | None
+    """Describes the appearance of proposals; None: appearance is not used."""
     settings: Mapping[str, Any]
+    """Settings for the record of a run."""
     inputs: Sequence[Path] = ()
+    """Files that the embedding was loaded from."""
 
 
 def load_linker(
@@ -57,51 +57,52 @@ def load_linker(
     pooling: str | None = None,
     device: str = "cpu",
 ) -> LinkerKind:
-    """The linker of this name.
+    """Load the linker of this name.
 
     Args:
-        name: One of LINKERS.
-        flow: Optical flow that moves masks from frame to frame: dis or raft.
-        flow_weights: Weights of RAFT: a name of torchvision or a file; None: C_T_V2.
-        embedding: What tells how proposals look: colour, or an encoder; None: colour for unovost,
-            and nothing for association, which then looks at overlap alone.
-        layer: Layer of the encoder; None: its usual one.
-        pooling: What features are pooled over, mask or box; None: mask.
-        device: Where networks run.
+        name: one of LINKERS.
+        flow: optical flow that moves masks from frame to frame: dis or raft.
+        flow_weights: weights of RAFT: a name of torchvision or a file; None: C_T_V2.
+        embedding: appearance of proposals: colour, or an encoder; None: colour for unovost, and
+            none for association, which then compares overlap only.
+        layer: layer of the encoder; None: its default.
+        pooling: region that features are pooled over: mask or box; None: mask.
+        device: where networks run.
 
     Raises:
-        InputError: There is no such linker, or weights cannot be had.
+        InputError: if there is no such linker, or weights cannot be loaded.
     """
     if name not in LINKERS:
         raise InputError(f"--linking {name}: is unknown; choose one of {', '.join(LINKERS)}")
 
-    between, flow_facts = load_flow(flow, flow_weights, device)
+    optical_flow, flow_facts = load_flow(flow, flow_weights, device)
+    # UnOVOST cannot do without an embedding; association can.
     if embedding is None and name == "unovost":
         embedding = COLOUR
 
-    looks = load_embedding(embedding, layer=layer, pooling=pooling, device=device)
+    loaded = load_embedding(embedding, layer=layer, pooling=pooling, device=device)
 
-    linker: Linker = Association(flow=between, embedding=looks.embedding)
+    linker: Linker = Association(flow=optical_flow, embedding=loaded.embedding)
     if name == "unovost":
-        linker = UnOVOST(flow=between, embedding=looks.embedding or colour)
+        linker = UnOVOST(flow=optical_flow, embedding=loaded.embedding or colour)
 
-    settings = {"linking": name, **flow_facts, **looks.settings, **recorded(linker)}
-    return LinkerKind(linker=linker, settings=settings, inputs=looks.inputs)
+    settings = {"linking": name, **flow_facts, **loaded.settings, **recorded(linker)}
+    return LinkerKind(linker=linker, settings=settings, inputs=loaded.inputs)
 
 
 def load_embedding(
     spec: str | None, *, layer: str | None, pooling: str | None, device: str
 ) -> LoadedEmbedding:
-    """What tells how proposals look, by name; None for nothing.
+    """Load the embedding of this name.
 
     Args:
-        spec: colour, or an encoder as --encoder of propagate takes it.
-        layer: Layer of the encoder; None: its usual one.
+        spec: colour, or an encoder as --encoder of propagate takes it; None: no embedding.
+        layer: layer of the encoder; None: its default.
         pooling: mask or box; None: mask.
-        device: Where the encoder runs.
+        device: where the encoder runs.
 
     Raises:
-        InputError: The encoder cannot be loaded, or an option of one is given without it.
+        InputError: if the encoder cannot be loaded, or an option of encoders is given without one.
     """
     if spec in (None, COLOUR):
         for flag, value in (("--embedding-layer", layer), ("--embedding-pooling", pooling)):
@@ -114,10 +115,10 @@ def load_embedding(
 
     try:
         encoder = load_encoder(str(spec), layer=layer, device=device)
-    except InputError as error:  # It names the options of propagate.
-        reason = (
-            str(error).replace("--encoder", "--embedding").replace("--layer", "--embedding-layer")
-        )
+    except InputError as error:
+        # The message names the options of propagate, which the user did not give.
+        reason = str(error).replace("--encoder", "--embedding")
+        reason = reason.replace("--layer", "--embedding-layer")
         raise InputError(reason) from error
 
     pooled = pooled_over_boxes if pooling == "box" else pooled_over_masks
@@ -133,18 +134,29 @@ def load_embedding(
 
 
 def load_flow(name: str, weights: str | None, device: str) -> tuple[Flow, dict[str, Any]]:
-    """Optical flow by name (dis, raft), and its settings for the record; InputError for what cannot
-    be had.
+    """Load optical flow by name.
+
+    Args:
+        name: dis or raft.
+        weights: weights of RAFT: a name of torchvision or a file; None: C_T_V2.
+        device: where RAFT runs.
+
+    Returns:
+        The flow, and its settings for the record of a run.
+
+    Raises:
+        InputError: if there is no such flow, weights are given for dis, or they cannot be loaded.
     """
     if name == "dis":
         if weights is not None:
             raise InputError(f"--flow-weights {weights}: is for --flow raft; leave it out")
+
         return dis_flow, {"flow": "dis"}
 
     if name != "raft":
         raise InputError(f"--flow {name}: is unknown; choose dis or raft")
 
-    import torch  # Imported here: dis needs none of it.
+    import torch  # Imported here: dis does not need it.
 
     from densevos.data.foreground.raft import load_raft
 
@@ -154,14 +166,21 @@ def load_flow(name: str, weights: str | None, device: str) -> tuple[Flow, dict[s
 
 
 def recorded(linker: Any) -> Mapping[str, Any]:
-    """The numbers among the settings of a linker, by names that no other part of a run has."""
-    values = {one.name: getattr(linker, one.name) for one in fields(linker)}
-    return {
-        f"linking_{name}": value for name, value in values.items() if isinstance(value, int | float)
-    }
+    """Collect the numbers among the settings of a linker, for the record of a run.
+
+    Returns:
+        Name with the prefix linking_, so that it cannot clash with other settings -> number.
+    """
+    numbers: dict[str, Any] = {}
+    for setting in fields(linker):
+        value = getattr(linker, setting.name)
+        if isinstance(value, int | float):
+            numbers[f"linking_{setting.name}"] = value
+
+    return numbers
 
 
 def _identity(weights: str) -> str:
-    """The name of published weights, or what is in a file of them."""
+    """The name of published weights, or a fingerprint of their file."""
     file = Path(weights)
     return fingerprint([file]) if file.is_file() else weights

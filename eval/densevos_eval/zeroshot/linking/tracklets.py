@@ -1,9 +1,10 @@
-"""Tracklets of UnOVOST: proposals of successive frames that optical flow joins, as far as it can.
+"""Tracklets of UnOVOST: joins proposals of successive frames that overlap after optical flow.
 
-Shapes: N proposals of one frame, M of the next, D numbers that tell how a proposal looks.
 Source: Luiten, Zulfikar, Leibe, UnOVOST: Unsupervised Offline Video Object Segmentation and
 Tracking, WACV 2020.
 """
+
+# Shapes: N proposals of one frame, M of the next, H x W pixels, D channels of an embedding.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,21 +23,21 @@ from densevos_eval.zeroshot.proposals.proposal import Proposal
 class Tracklet:
     """One object in successive frames, without a gap.
 
-    The release also keeps the mean area, which nothing uses; it is left out.
+    The released program also keeps the mean area, which nothing uses; it is left out.
     """
 
     start: int
-    """Index of its first frame."""
+    """Index of the first frame."""
     masks: Sequence[PackedMask]
-    """Its mask in each of its frames."""
+    """Mask of the object in each frame, from `start` on."""
     score: float
-    """Mean score of its proposals."""
+    """Mean score of the proposals."""
     appearance: np.ndarray
-    """Mean embedding of its proposals, [D] float64."""
+    """Mean embedding of the proposals, [D] float64."""
 
     @property
     def end(self) -> int:
-        """Index of its last frame."""
+        """Index of the last frame."""
         return self.start + len(self.masks) - 1
 
 
@@ -52,6 +53,7 @@ class _Growing:
     def add(self, proposal: Proposal, appearance: np.ndarray) -> None:
         self.masks.append(PackedMask.of(proposal.mask))
         self.scores.append(proposal.score)
+        # A sum in float64: single embeddings of a long tracklet need not be kept.
         self.appearances = self.appearances + appearance.astype(np.float64)
 
     def finished(self) -> Tracklet:
@@ -65,9 +67,9 @@ class _Growing:
 
 @dataclass(frozen=True, kw_only=True)
 class _Frame:
-    """The frame before: its picture, its masks [N,H,W] bool, and the tracklet of each mask."""
+    """The frame before: its image [H,W,3], its masks [N,H,W] bool, and the tracklet of each."""
 
-    picture: np.ndarray
+    image: np.ndarray
     masks: np.ndarray
     tracklets: Sequence[_Growing]
 
@@ -82,55 +84,64 @@ def tracklets(
 ) -> tuple[list[Tracklet], int]:
     """Join the proposals of neighbouring frames that overlap after warping.
 
-    The release forgets proposals that begin in the last frame, and those of a video of one frame;
-    here each begins a tracklet, as elsewhere.
+    The released program ignores objects that appear in the last frame, and all objects of a video
+    of one frame. Here every object starts a tracklet.
 
     Args:
-        frames: The frames in order; each is looked at once.
-        clip_iou: Of two proposals of a frame that overlap by this IoU or more, one is dropped.
-        flow_iou: A tracklet goes on where the IoU after warping is above this.
-        embedding: How proposals look.
-        flow: Optical flow, which brings masks from a frame to the next.
+        frames: the frames in order; each is read once.
+        clip_iou: of two proposals of a frame that overlap by this IoU or more, one is dropped.
+        flow_iou: a tracklet continues if the IoU after warping is above this.
+        embedding: appearance of proposals.
+        flow: optical flow, which warps masks from a frame to the next.
 
     Returns:
-        The tracklets by start, those of one frame with the best first, and the number of frames.
+        The tracklets by start (those with the same start by score, highest first), and the number
+        of frames.
     """
-    found: list[_Growing] = []
+    started: list[_Growing] = []
     before: _Frame | None = None
     count = 0
 
     for now in frames:
         kept = non_overlapping(now.proposals, clip_iou)
-        masks = stacked(
-            [proposal.mask for proposal in kept], (now.frame.shape[0], now.frame.shape[1])
-        )
-        looks = embedding(now.frame, masks) if kept else ()
-        earlier = _continued(before, now.frame, masks, flow_iou, flow) if before else {}
+        size = (now.frame.shape[0], now.frame.shape[1])
+        masks = stacked([proposal.mask for proposal in kept], size)
+        appearances = embedding(now.frame, masks) if kept else ()
+        continued = _continued(before, now.frame, masks, flow_iou, flow) if before else {}
 
+        # Each proposal either continues a tracklet of the frame before, or starts one.
         current: list[_Growing] = []
-        for index, (proposal, look) in enumerate(zip(kept, looks, strict=True)):
-            tracklet = earlier.get(index)
+        for index, (proposal, appearance) in enumerate(zip(kept, appearances, strict=True)):
+            tracklet = continued.get(index)
             if tracklet is None:
                 tracklet = _Growing(start=count)
-                found.append(tracklet)
+                started.append(tracklet)
 
-            tracklet.add(proposal, look)
+            tracklet.add(proposal, appearance)
             current.append(tracklet)
 
-        before = _Frame(picture=now.frame, masks=masks, tracklets=current)
+        before = _Frame(image=now.frame, masks=masks, tracklets=current)
         count += 1
 
-    return [tracklet.finished() for tracklet in found], count
+    return [tracklet.finished() for tracklet in started], count
 
 
 def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]:
-    """The proposals, best first, without those that overlap a better one by `iou` or more.
+    """Drop proposals that overlap a better one.
 
-    The release takes pairs in the order of its files and gives up the weaker of each, so that its
-    result depends on that order; here the best that is left is kept first. Equal scores: the larger
-    goes first. Empty masks are dropped.
+    The released program compares pairs in the order of its files and drops the worse of each, so
+    that its result depends on that order. Here the best proposals are kept first. Of equal scores
+    the larger mask is better.
+
+    Args:
+        proposals: proposals of one frame. Those with empty masks are dropped.
+        iou: overlap with a better proposal from which on a proposal is dropped.
+
+    Returns:
+        The proposals that are kept, the best first.
     """
-    candidates = sorted((proposal for proposal in proposals if proposal.mask.any()), key=_order)
+    visible = [proposal for proposal in proposals if proposal.mask.any()]
+    candidates = sorted(visible, key=_order)
     if not candidates:
         return []
 
@@ -146,24 +157,28 @@ def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]
 
 
 def _continued(
-    before: _Frame, picture: np.ndarray, masks: np.ndarray, flow_iou: float, flow: Flow
+    before: _Frame, image: np.ndarray, masks: np.ndarray, flow_iou: float, flow: Flow
 ) -> dict[int, _Growing]:
-    """The tracklets of the frame before that go on, by the index of the mask in this frame."""
+    """The tracklets of the frame before that continue, by the index of their mask in this one."""
     if not len(before.masks) or not len(masks):
         return {}
 
-    back = flow(picture, before.picture)
+    # Backward flow: each pixel of this frame fetches its value from the frame before.
+    back = flow(image, before.image)
     warped = np.stack([warp(mask, back) for mask in before.masks])
     similarity = pairwise_iou(warped, masks)
 
+    # The assignment pairs as many as it can, also those that hardly overlap.
     rows, columns = linear_sum_assignment(similarity, maximize=True)
-    return {
-        int(column): before.tracklets[row]
-        for row, column in zip(rows, columns, strict=True)
-        if similarity[row, column] > flow_iou
-    }
+    continued: dict[int, _Growing] = {}
+    for row, column in zip(rows, columns, strict=True):
+        if similarity[row, column] > flow_iou:
+            continued[int(column)] = before.tracklets[row]
+
+    return continued
 
 
 def _order(proposal: Proposal) -> tuple[float, int, bytes]:
-    """Where a proposal stands among those of its frame, whatever order they came in."""
+    """Key that sorts the proposals of a frame, independently of the order that they came in."""
+    # The pixels themselves break ties between equal scores and areas.
     return -proposal.score, -int(proposal.mask.sum()), np.packbits(proposal.mask).tobytes()

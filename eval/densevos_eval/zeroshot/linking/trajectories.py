@@ -1,8 +1,10 @@
-"""Trajectories of UnOVOST: tracklets of one object, joined across the gaps in which it is not seen.
+"""Trajectories of UnOVOST: joins tracklets of one object across gaps in which it is hidden.
 
-A tracklet is known by its index. Tracklets link back to earlier ones, which makes trees; every tree
-is cut into paths, the best first (the paper's forest path cutting).
+Tracklets link back to earlier ones, which makes trees. Every tree is cut into paths, the best first
+(the paper's forest path cutting). A tracklet is identified by its index.
 """
+
+# Shapes: N tracklets, K candidates that a tracklet may continue, D channels of an embedding.
 
 from collections.abc import Sequence
 
@@ -11,30 +13,36 @@ from scipy.spatial.distance import cdist, pdist
 
 from densevos_eval.zeroshot.linking.tracklets import Tracklet
 
-COVERAGE, VISUAL = 0.9, 0.1
-"""How much length and likeness count when the best path of a tree is chosen."""
-NONE = -1  # instead of an index, in arrays
-ROWS = 256  # of the matrix of distances that are in memory at once
+# Weights of length and of similar appearance when the best path of a tree is chosen.
+COVERAGE = 0.9
+VISUAL = 0.1
+
+NONE = -1  # Stands for "no tracklet" in arrays of indices.
+ROWS = 256  # Number of rows of the matrix of distances that are in memory at once.
 
 Path = tuple[int, ...]
 
 
 def merge_links(tracklets: Sequence[Tracklet]) -> list[int | None]:
-    """The tracklet that each one continues, None for none.
+    """Link each tracklet to the earlier one that it continues.
 
-    Candidates have ended before it starts. It is linked to the one that looks most alike, with one
-    exception: where the second most alike already continues the most alike, the second is
-    preferred, and the same question is asked of the second and those that continue it, down to the
-    tail of the chain. (The release stops after one step: a comparison of times is turned round, so
-    that nothing is left to ask.)
+    Candidates are the tracklets that have ended before it starts. The most similar one is chosen,
+    with one exception: if the second most similar already continues the most similar, the second is
+    preferred. The search then goes on among the second and those that continue it, down to the end
+    of the chain. (The released program stops after one step: a comparison of times is the wrong way
+    round, so that no candidates are left.)
 
     Args:
-        tracklets: By start.
-    """
-    starts = np.array([one.start for one in tracklets])
-    ends = np.array([one.end for one in tracklets])
-    appearances = np.array([one.appearance for one in tracklets])
+        tracklets: by start.
 
+    Returns:
+        Index of the continued tracklet for each tracklet, or None.
+    """
+    starts = np.array([tracklet.start for tracklet in tracklets])
+    ends = np.array([tracklet.end for tracklet in tracklets])
+    appearances = np.array([tracklet.appearance for tracklet in tracklets])
+
+    # In the order of starts: the links of all candidates are known when they are looked up.
     links = np.full(len(tracklets), NONE)
     for index in range(len(tracklets)):
         ended = np.flatnonzero(ends < starts[index])
@@ -46,26 +54,31 @@ def merge_links(tracklets: Sequence[Tracklet]) -> list[int | None]:
 
 
 def _parent(ended: np.ndarray, distances: np.ndarray, links: np.ndarray) -> int:
-    """Which of the candidates [K] (indices, ascending), given with their distances [K], a tracklet
-    continues.
-    """
+    """Which candidate a tracklet continues: of indices [K], ascending, with their distances [K]."""
     among = np.arange(len(ended))
     while True:
-        places = among[np.argsort(distances[among], kind="stable")[:2]]
-        nearest, *others = ended[places].tolist()
-        if not others or links[others[0]] != nearest:
+        two_nearest = among[np.argsort(distances[among], kind="stable")[:2]]
+        candidates = ended[two_nearest].tolist()
+        nearest = candidates[0]
+        if len(candidates) == 1 or links[candidates[1]] != nearest:
             return int(nearest)
 
-        second = others[0]
+        second = candidates[1]
         among = np.flatnonzero((ended == second) | (links[ended] == second))
 
 
 def chains(links: Sequence[int | None]) -> list[Path]:
-    """The way from a root to every tracklet that none continues; ways of one tree share their
-    beginning.
+    """Find the chain of links from a root to every tracklet that none continues.
+
+    Args:
+        links: index of the tracklet that each one continues, or None.
+
+    Returns:
+        The chains, sorted. Chains of one tree share their first tracklets.
     """
     visited: set[int] = set()
-    found: list[Path] = []
+    paths: list[Path] = []
+    # Links point to earlier tracklets, so a tracklet that was not visited yet is not continued.
     for tail in reversed(range(len(links))):
         if tail in visited:
             continue
@@ -77,23 +90,26 @@ def chains(links: Sequence[int | None]) -> list[Path]:
             member = links[member]
 
         visited.update(chain)
-        found.append(tuple(reversed(chain)))
+        paths.append(tuple(reversed(chain)))
 
-    return sorted(found)
+    return sorted(paths)
 
 
 def trajectories(
     tracklets: Sequence[Tracklet], links: Sequence[int | None], frames: int
 ) -> list[Path]:
-    """Cut the trees that the links make into paths, so that each tracklet is on exactly one.
+    """Cut the trees of links into paths, so that each tracklet is on exactly one path.
 
-    Of the chains with the same first tracklet the best becomes a path, and its tracklets leave the
-    others; what is left of them is treated in the same way.
+    Of the chains with the same first tracklet the best becomes a path, and its tracklets are
+    removed from the others. The remains of these are treated in the same way.
 
     Args:
-        tracklets: By start.
-        links: The earlier tracklet that each one continues.
-        frames: Number of frames of the video.
+        tracklets: by start.
+        links: index of the earlier tracklet that each one continues, or None.
+        frames: number of frames of the video.
+
+    Returns:
+        The paths, sorted.
     """
     scale = distance_scale(tracklets)
     waiting = _by_first(chains(links))
@@ -101,41 +117,52 @@ def trajectories(
 
     while waiting:
         cluster = waiting.pop()
+        # All chains of a cluster share their first tracklet, so each round removes at least one.
         best = max(cluster, key=lambda chain: _goodness(tracklets, chain, frames, scale))
         paths.append(best)
 
         taken = set(best)
-        rest = [
-            tuple(member for member in chain if member not in taken)
-            for chain in cluster
-            if chain != best
-        ]
-        waiting += _by_first(rest)
+        remains: list[Path] = []
+        for chain in cluster:
+            if chain != best:
+                remains.append(tuple(member for member in chain if member not in taken))
+
+        waiting += _by_first(remains)
 
     return sorted(paths)
 
 
 def distance_scale(tracklets: Sequence[Tracklet]) -> float:
-    """The largest distance between two tracklets' looks; 1 where there is none above 0.
+    """Compute the largest distance between the appearances of two tracklets; 1 if it is 0.
 
-    The release fails on one tracklet, whose largest distance there is not, and calls tracklets that
-    look all the same unlike (0 / 0); with 1 they are alike.
+    The released program fails on a single tracklet, which has no distances, and treats tracklets
+    with equal appearances as dissimilar (0 / 0). A scale of 1 makes them similar.
+
+    Args:
+        tracklets: all tracklets of a video.
     """
     if not tracklets:
         return 1.0
 
-    appearances = np.array([one.appearance for one in tracklets])
-    parts = range(0, len(appearances), ROWS)
-    largest = max(
-        float(cdist(appearances[first : first + ROWS], appearances).max()) for first in parts
-    )
+    # In blocks of rows: the whole matrix of a long video could exceed the memory.
+    appearances = np.array([tracklet.appearance for tracklet in tracklets])
+    largest = 0.0
+    for first in range(0, len(appearances), ROWS):
+        distances = cdist(appearances[first : first + ROWS], appearances)
+        largest = max(largest, float(distances.max()))
 
     return largest or 1.0
 
 
 def importance(tracklets: Sequence[Tracklet], path: Path) -> float:
-    """What a trajectory is ranked by: mean over its tracklets of their score times its length so
-    far, in frames.
+    """Compute the rank of a trajectory: the mean over its tracklets of score times length so far.
+
+    Args:
+        tracklets: all tracklets of a video.
+        path: the trajectory's indices among them.
+
+    Returns:
+        The importance; lengths are in frames, and sum over the tracklets up to each one.
     """
     length = 0
     weights: list[float] = []
@@ -149,20 +176,20 @@ def importance(tracklets: Sequence[Tracklet], path: Path) -> float:
 def _goodness(
     tracklets: Sequence[Tracklet], chain: Path, frames: int, scale: float
 ) -> tuple[float, int]:
-    """How good a path a chain makes; of equal ones, the one that lasts longer."""
+    """How good a path a chain makes; of equal chains, the one that ends later is better."""
     members = [tracklets[index] for index in chain]
-    coverage = (
-        sum(one.end - one.start for one in members) / frames
-    )  # one frame covers nothing, as in the release
+    # A tracklet of one frame covers nothing, as in the released program.
+    coverage = sum(member.end - member.start for member in members) / frames
     visual = 0.0
     if len(members) > 1:
-        visual = 1 - float(pdist(np.array([one.appearance for one in members])).min()) / scale
+        appearances = np.array([member.appearance for member in members])
+        visual = 1 - float(pdist(appearances).min()) / scale
 
     return COVERAGE * coverage + VISUAL * visual, members[-1].end
 
 
 def _by_first(chains: Sequence[Path]) -> list[list[Path]]:
-    """The chains, together with those that have the same first tracklet."""
+    """Group the chains by their first tracklet."""
     clusters: dict[int, list[Path]] = {}
     for chain in chains:
         clusters.setdefault(chain[0], []).append(chain)

@@ -1,9 +1,11 @@
-"""Edges of an image as EdgeBoxes needs them: strength, orientation, and thin lines. No learning.
+"""Edges of an image as EdgeBoxes needs them: strength, orientation, and thin lines.
 
-A structured forest (Dollar and Zitnick, ICCV 2013) finds more of the edges that people draw. Its
-weights are in no package, so strength is that of the gradient here, which misses outlines that only
-texture shows. Any other edge map can take its place.
+Nothing is learned. A structured forest (Dollar and Zitnick, ICCV 2013) finds more of the edges that
+people draw, but no package contains its weights. The gradient, which is used here, misses outlines
+that only texture shows. Users can replace it by another edge map.
 """
+
+# Shapes: H x W pixels of an image.
 
 from collections.abc import Callable
 
@@ -18,17 +20,15 @@ BLUR = 2.0
 STRONGEST = 99.5
 """Percentile of the gradient that counts as 1."""
 WEAKEST = 1.0
-"""Weakest gradient that counts, an eighth of a grey level a pixel: below it there is nothing but
-rounding.
-"""
+"""Weakest gradient that counts, an eighth of a grey level per pixel: less is rounding only."""
 SMOOTHING = 4.0
 """Standard deviation of the Gaussian before the second derivatives, in pixels."""
 SLACK = 1.01
-"""An edge stays if it is this much stronger than its neighbours, or nearly so."""
+"""Factor that makes up for rounding where an edge is compared with its neighbours."""
 
 
 def gradient_edges(frame: np.ndarray) -> np.ndarray:
-    """Strength of edges: the largest gradient (Sobel) of the three colours of a blurred frame.
+    """Compute the strength of edges: the largest Sobel gradient of the three blurred colours.
 
     Args:
         frame: RGB [H,W,3] uint8.
@@ -41,22 +41,26 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
     along_y = cv2.Sobel(blurred, cv2.CV_32F, 0, 1)
     strength = np.hypot(along_x, along_y).max(axis=2)
 
+    # A percentile, since the strongest edge alone may be an outlier.
     peak = float(np.percentile(strength, STRONGEST))
     if peak < WEAKEST:
-        peak = float(strength.max())  # Few edges may all lie above the percentile.
+        peak = float(strength.max())  # If there are few edges, all may lie above the percentile.
 
-    return np.clip(strength / peak, 0, 1) if peak >= WEAKEST else np.zeros_like(strength)
+    if peak < WEAKEST:
+        return np.zeros_like(strength)
+
+    return np.clip(strength / peak, 0, 1)
 
 
 def orientation(edges: np.ndarray) -> np.ndarray:
-    """Direction across each edge, by the formula of the toolbox of structured edges, for which
-    EdgeBoxes is tuned.
+    """Compute the direction across each edge.
 
-    It is exact for multiples of 45 degrees; between them the ratio of the second derivatives is the
-    square of the tangent, so that it is up to 12 degrees off.
+    The formula is that of the toolbox of structured edges, for which EdgeBoxes is tuned. It is
+    exact for multiples of 45 degrees, and up to 12 degrees off between them, where the ratio of the
+    second derivatives is the square of the tangent.
 
     Args:
-        edges: Strength [H,W] float32.
+        edges: strength [H,W] float32.
 
     Returns:
         Angle [H,W] float32 in [0,pi), from the x axis towards the y axis: 0 for a vertical edge,
@@ -67,20 +71,21 @@ def orientation(edges: np.ndarray) -> np.ndarray:
     xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1)
     yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2)
 
-    # Strength bends most across an edge; the mixed derivative tells on which side of 0 the angle
-    # lies.
-    side = np.where(xy > 0, -1, 1)  # Not the sign, which is 0 for edges exactly along the x axis.
+    # The curvature of the strength is largest across an edge. The sign of the mixed derivative is
+    # that of the angle. np.sign would be 0 for edges exactly along the x axis.
+    side = np.where(xy > 0, -1, 1)
     angle = np.mod(np.arctan(yy * side / (xx + 1e-5)), np.pi).astype(np.float32)
 
+    # Rounding to float32 can reach pi itself.
     return np.where(angle >= np.float32(np.pi), np.float32(0), angle)
 
 
 def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Non-maximum suppression: of every edge only the line along which it is strongest stays.
+    """Thin edges to the line along which they are strongest (non-maximum suppression).
 
     Args:
-        edges: Strength [H,W] float32.
-        angle: Direction across the edges [H,W] float32, see `orientation`.
+        edges: strength [H,W] float32.
+        angle: direction across the edges [H,W] float32; see `orientation`.
 
     Returns:
         Strength [H,W] float32, 0 where a neighbour one pixel across the edge is stronger.
@@ -91,6 +96,7 @@ def thinned(edges: np.ndarray, angle: np.ndarray) -> np.ndarray:
     )
     across_x, across_y = np.cos(angle), np.sin(angle)
 
+    # Neighbours lie between pixels, so their strength is interpolated.
     thin = edges.copy()
     for step in (-1, 1):
         neighbour = cv2.remap(

@@ -1,6 +1,6 @@
-"""GrabCut (Rother et al., SIGGRAPH 2004): from a box to the mask of the object in it, by the
-colours of one image.
-"""
+"""GrabCut (Rother et al., SIGGRAPH 2004): cuts the object out of a box by the image's colours."""
+
+# Shapes: H x W pixels of the image, h x w pixels of the excerpt around a box.
 
 from dataclasses import dataclass
 
@@ -13,33 +13,31 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class GrabCut:
-    """How the object of a box is cut out."""
+    """Cuts the object out of a box."""
 
     iterations: int = 3
-    """Rounds of colour models and graph cut."""
+    """Number of rounds of colour models and graph cut."""
     long_side: int = 240
-    """Longer side, in pixels, to which larger excerpts are reduced for the cut, whose time grows
-    with the pixels.
-    """
+    """Long side that larger excerpts are scaled to for the cut, in pixels: the time of the cut
+    grows with the number of pixels."""
     margin: float = 0.25
-    """How far around the box the background is looked at, as a share of its sides."""
+    """Width of the margin around the box that is used as background, as a share of the box's
+    sides."""
     likely: float = 0.5
-    """Pixels of the box above this probability of foreground begin as object."""
+    """Pixels of the box start as object if their probability of foreground is above this."""
     fewest: int = 10
-    """Fewest pixels that object and background must have each: colour models of fewer mean
-    nothing.
-    """
+    """Smallest number of pixels that object and background must each have for a colour model."""
 
     def __call__(self, image: np.ndarray, box: Box, foreground: np.ndarray) -> np.ndarray:
-        """The object in a box.
+        """Find the object in a box.
 
         Args:
             image: RGB [H,W,3] uint8.
-            box: Left, top, width, height; what lies outside of the image does not count.
-            foreground: Probability of foreground [H,W] float32.
+            box: left, top, width, height; parts outside of the image are ignored.
+            foreground: probability of foreground [H,W] float32.
 
         Returns:
-            Mask [H,W] bool, inside the box. Where object or background have too few pixels for
+            Mask [H,W] bool, inside the box. If object or background have too few pixels for
             GrabCut, it is the likely foreground of the box.
         """
         height, width = foreground.shape
@@ -49,8 +47,8 @@ class GrabCut:
         if right <= left or bottom <= top:
             return mask
 
-        # Only the surroundings of the box are cut: the rest of the image costs time and says little
-        # of the object.
+        # GrabCut sees only the surroundings of the box: the rest of the image costs time and has
+        # little to do with the object.
         aside, above = round(self.margin * (right - left)), round(self.margin * (bottom - top))
         columns = slice(max(left - aside, 0), min(right + aside, width))
         rows = slice(max(top - above, 0), min(bottom + above, height))
@@ -68,10 +66,10 @@ class GrabCut:
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         small_inside = _resized(inside, size)
-        probability = cv2.resize(
-            np.ascontiguousarray(foreground, np.float32), size, interpolation=cv2.INTER_AREA
-        )
+        probability = np.ascontiguousarray(foreground, np.float32)
+        probability = cv2.resize(probability, size, interpolation=cv2.INTER_AREA)
 
+        # Outside of the box is certain background. Inside, the labels are a first guess.
         labels = np.where(small_inside, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
         labels[small_inside & (probability > self.likely)] = cv2.GC_PR_FGD
         if self._cannot_be_cut(labels):
@@ -80,17 +78,20 @@ class GrabCut:
         # OpenCV draws the first colour models at random.
         cv2.setRNGSeed(0)
         blue_green_red = np.ascontiguousarray(small[..., ::-1])
-        models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(
-            blue_green_red, labels, (0, 0, 0, 0), *models, self.iterations, cv2.GC_INIT_WITH_MASK
+            blue_green_red,
+            labels,
+            (0, 0, 0, 0),  # No rectangle: the labels are used instead.
+            np.zeros((1, 65)),  # Working memory for the colour models of background and object.
+            np.zeros((1, 65)),
+            self.iterations,
+            cv2.GC_INIT_WITH_MASK,
         )
 
         return _resized((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), (width, height))
 
     def _cannot_be_cut(self, labels: np.ndarray) -> bool:
-        """Whether object or background have too few pixels, which GrabCut would end at with an
-        error.
-        """
+        """Whether object or background have so few pixels that GrabCut would raise an error."""
         likely_object = int((labels == cv2.GC_PR_FGD).sum())
         return min(likely_object, labels.size - likely_object) < self.fewest
 

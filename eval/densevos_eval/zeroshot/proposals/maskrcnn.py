@@ -1,8 +1,10 @@
-"""Proposals of Mask R-CNN (He et al., ICCV 2017), its classes ignored: torchvision's
-maskrcnn_resnet50_fpn_v2.
+"""Proposals of Mask R-CNN (He et al., ICCV 2017), without its classes.
 
-It was trained with masks of 80 classes, so what it makes is not free of labels.
+The network is torchvision's maskrcnn_resnet50_fpn_v2. It was trained with masks of 80 classes, so
+results that use it are not free of labels.
 """
+
+# Shapes: N objects of a frame, H x W pixels of a frame.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,34 +23,34 @@ from densevos_eval.zeroshot.proposals.proposal import Proposal
 
 NAME = "maskrcnn_resnet50_fpn_v2"
 SHORT_SIDE = 800
-"""Shorter side at which the network sees frames, in pixels, as in its training."""
+"""Short side that frames are scaled to for the network, in pixels, as in its training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRcnn:
-    """A `ProposalSource` of the objects that a trained network sees."""
+    """A `ProposalSource` of the objects that a trained network detects."""
 
     network: nn.Module
-    """Images [3,H,W] in 0..1 -> for each boxes [N,4], scores [N] and soft masks [N,1,H,W]."""
+    """Images [3,H,W] in 0..1 -> for each: boxes [N,4], scores [N] and soft masks [N,1,H,W]."""
     device: torch.device
     weights: str
-    """Where its weights are from."""
+    """Name or file of the weights."""
     least_score: float = 0.1
-    """Proposals of lower scores do not count."""
+    """Proposals need a score above this."""
     most_overlap: float = 0.5
     """Highest IoU of two boxes, whatever their classes; of two that overlap more, the one with the
-    higher score stays."""
+    higher score is kept."""
     threshold: float = 0.5
     """Threshold on the soft masks."""
 
     @property
     def inputs(self) -> Sequence[Path]:
-        """The file of the weights, if they are from one."""
+        """The file of the weights, if they were loaded from one."""
         file = Path(self.weights)
         return [file] if file.is_file() else []
 
     def settings(self) -> dict[str, Any]:
-        """What the proposals depend on besides the frames."""
+        """Settings that the proposals depend on besides the frames."""
         return {
             "proposal_weights": fingerprint(self.inputs) if self.inputs else self.weights,
             "maskrcnn_least_score": self.least_score,
@@ -58,32 +60,43 @@ class MaskRcnn:
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray, foreground: np.ndarray) -> list[Proposal]:
-        """The objects of one frame, highest score first; the foreground is not looked at."""
+        """Detect the objects of one frame.
+
+        Args:
+            frame: RGB [H,W,3] uint8.
+            foreground: not used.
+
+        Returns:
+            The objects, highest score first.
+        """
         pixels = torch.from_numpy(np.array(frame)).permute(2, 0, 1).float().div(255).to(self.device)
-        (found,) = self.network([pixels])
+        detected = self.network([pixels])[0]
 
-        sure = found["scores"] > self.least_score
-        boxes, scores, masks = found["boxes"][sure], found["scores"][sure], found["masks"][sure]
-        # The network suppresses within each class only.
-        stay = nms(boxes, scores, self.most_overlap)
+        sure = detected["scores"] > self.least_score
+        boxes, scores = detected["boxes"][sure], detected["scores"][sure]
+        soft_masks = detected["masks"][sure]
+        # The network itself suppresses boxes within each class only.
+        kept = nms(boxes, scores, self.most_overlap)
 
-        solid = (masks[stay, 0] > self.threshold).cpu().numpy()
-        pairs = zip(solid, scores[stay].tolist(), strict=True)
+        masks = (soft_masks[kept, 0] > self.threshold).cpu().numpy()
+        pairs = zip(masks, scores[kept].tolist(), strict=True)
         return [Proposal(mask=mask, score=score) for mask, score in pairs if mask.any()]
 
 
 def load_mask_rcnn(weights: str, device: str, short_side: int = SHORT_SIDE) -> MaskRcnn:
-    """The network with weights of torchvision (COCO_V1), which are downloaded once, or of a file.
+    """Load the network, with published weights or those of a file.
 
     Args:
-        weights: Name or file.
-        device: Where it runs, such as cpu or cuda:0.
-        short_side: Shorter side at which it sees frames, in pixels.
+        weights: a name of torchvision, such as COCO_V1, whose weights are downloaded once; or a
+            file.
+        device: where the network runs, such as cpu or cuda:0.
+        short_side: short side that frames are scaled to for the network, in pixels.
 
     Raises:
-        InputError: The weights cannot be fetched or read, or are of another network.
+        InputError: if the weights cannot be downloaded or read, or are of another network.
     """
-    with torch.device("meta"):  # without random weights, whose making takes seconds
+    # On the meta device no random weights are drawn, which would take seconds.
+    with torch.device("meta"):
         network = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, min_size=short_side)
 
     load_published(network, NAME, weights, "--proposal-weights")

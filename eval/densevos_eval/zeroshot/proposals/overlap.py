@@ -1,69 +1,69 @@
-"""How much masks overlap, and which of overlapping ones to keep.
+"""Computes how much masks overlap, and which of overlapping masks to keep."""
 
-Shapes: N, M masks of H x W pixels.
-"""
+# Shapes: N and M masks of H x W pixels.
 
 import math
 
 import numpy as np
 
 BLOCK = 1 << 18
-"""Pixels of each mask that are in memory as numbers at once."""
+"""Number of pixels of each mask that are in memory as float32 at once."""
 
 
 def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of every mask of one stack with every mask of another.
+    """Compute the intersection over union of every mask of one stack with every one of another.
 
     Args:
-        first: Masks [N,H,W] bool.
-        second: Masks [M,H,W] bool.
+        first: masks [N,H,W] bool.
+        second: masks [M,H,W] bool.
 
     Returns:
-        IoU [N,M] float32 in 0..1; 0 where both masks are empty.
+        IoU [N,M] float32 in 0..1; 0 if both masks are empty.
     """
     pixels = math.prod(first.shape[1:])
-    flat_first, flat_second = first.reshape(len(first), pixels), second.reshape(len(second), pixels)
+    flat_first = first.reshape(len(first), pixels)
+    flat_second = second.reshape(len(second), pixels)
     shared = np.zeros((len(first), len(second)), np.float32)
 
-    # Blocks, because as float32 a hundred masks of a large frame would take gigabytes. A product of
-    # matrices counts the shared pixels of all pairs at once; float32 counts exactly up to 2^24
-    # pixels.
+    # In blocks, because a hundred masks of a large frame would take gigabytes as float32. A product
+    # of matrices counts the shared pixels of all pairs at once. float32 counts exactly up to 2^24.
     for start in range(0, pixels, BLOCK):
         block = slice(start, start + BLOCK)
-        shared += (
-            flat_first[:, block].astype(np.float32) @ flat_second[:, block].astype(np.float32).T
-        )
+        block_first = flat_first[:, block].astype(np.float32)
+        block_second = flat_second[:, block].astype(np.float32)
+        shared += block_first @ block_second.T
 
-    union = (
-        flat_first.sum(1, dtype=np.float32)[:, None]
-        + flat_second.sum(1, dtype=np.float32)[None, :]
-        - shared
-    )
+    areas_first = flat_first.sum(1, dtype=np.float32)
+    areas_second = flat_second.sum(1, dtype=np.float32)
+    union = areas_first[:, None] + areas_second[None, :] - shared
 
+    # Two empty masks have a union of 0.
     return shared / np.maximum(union, 1)
 
 
 def non_overlapping(masks: np.ndarray, scores: np.ndarray, most: float) -> list[int]:
-    """Non-maximum suppression of masks: of two that overlap too much, the one with the higher score
-    stays.
+    """Suppress masks that overlap one with a higher score (non-maximum suppression).
 
     Args:
-        masks: Masks [N,H,W] bool.
-        scores: Scores [N]; of equal ones the first stays.
-        most: Highest IoU that two masks which both stay may have.
+        masks: [N,H,W] bool.
+        scores: [N]; of equal scores the first counts as higher.
+        most: highest IoU of two masks that are both kept.
 
     Returns:
-        Indices of the masks that stay, highest score first.
+        Indices of the masks that are kept, highest score first.
     """
     iou = pairwise_iou(masks, masks)
-    stay: list[int] = []
+    kept: list[int] = []
     for index in np.argsort(-np.asarray(scores), kind="stable").tolist():
-        if not (iou[index, stay] > most).any():
-            stay.append(index)
+        if not (iou[index, kept] > most).any():
+            kept.append(index)
 
-    return stay
+    return kept
 
 
 def stacked(masks: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Masks [H,W] bool of one size as one array [N,H,W] bool, also where there are none."""
-    return np.stack(masks) if masks else np.zeros((0, *size), bool)
+    """Stack masks [H,W] bool of size `size` to [N,H,W] bool, also if there are none."""
+    if not masks:
+        return np.zeros((0, size[0], size[1]), bool)
+
+    return np.stack(masks)

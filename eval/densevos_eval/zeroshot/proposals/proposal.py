@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What may be an object of a frame."""
+    """A mask of a frame that may be an object."""
 
     mask: np.ndarray
-    """Its pixels, [H,W] bool."""
+    """Pixels of the object, [H,W] bool."""
     score: float
-    """How sure its source is of it, 0..1."""
+    """Confidence of the source in the object, 0..1."""
 
 
 class ProposalSource(Protocol):
@@ -22,10 +22,10 @@ class ProposalSource(Protocol):
 
     Args:
         frame: RGB [H,W,3] uint8.
-        foreground: Probability of foreground [H,W] float32, of the object-level method.
+        foreground: probability of foreground [H,W] float32, by the object-level method.
 
     Returns:
-        Proposals in any order; they may overlap, and there may be none.
+        Any number of proposals in any order; they may overlap.
     """
 
     def __call__(self, frame: np.ndarray, foreground: np.ndarray) -> Sequence[Proposal]: ...

@@ -1,4 +1,4 @@
-"""Kinds of proposals by name, and those from outside: module:function, or a folder of files."""
+"""Loads kinds of proposals by name, from a user's module:function, or from a folder of files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,11 +23,11 @@ class ProposalKind:
     """One kind of proposals, ready for any sequence."""
 
     settings: Mapping[str, Any]
-    """What the proposals depend on besides the frames."""
+    """Settings that the proposals depend on besides the frames."""
     of_sequence: Callable[[VideoSequence], ProposalSource]
-    """Makes the source for one sequence, whose frames it is then given in order."""
+    """Makes the source for one sequence, which is then called with its frames in order."""
     refusal: Callable[[VideoSequence], InputError | None] = lambda sequence: None
-    """Why a sequence cannot be used, if that can be told beforehand."""
+    """Why a sequence cannot be used, as far as that is known before the run."""
     inputs: Sequence[Path] = ()
     """Files and folders that are read."""
 
@@ -40,24 +40,26 @@ def load_proposals(
     weights: str | None = None,
     edge_map: str | None = None,
 ) -> ProposalKind:
-    """The kind of proposals that the command line names.
+    """Load the kind of proposals that the command line names.
 
     Args:
-        kind: One of KINDS, a segmentation network's model.safetensors, `module:function` (a
+        kind: one of KINDS, a segmentation network's model.safetensors, `module:function` (a
             `ProposalSource`), or a folder of files, see `saved`.
-        device: Where a network runs.
-        threshold: Foreground threshold on the probability.
-        weights: Weights of Mask R-CNN: a name of torchvision or a file; None: COCO_V1.
-        edge_map: `module:function` that EdgeBoxes takes its edges from; None: the gradient.
+        device: where a network runs.
+        threshold: foreground threshold on the probability.
+        weights: weights of Mask R-CNN: a name of torchvision or a file; None: COCO_V1.
+        edge_map: `module:function` that computes edges for EdgeBoxes; None: the gradient.
 
     Raises:
-        InputError: There is no such kind, an option is of another one, or weights cannot be had.
+        InputError: if there is no such kind, an option belongs to another kind, or weights cannot
+            be loaded.
     """
     if edge_map is not None and kind != "edgebox":
         raise InputError(f"--edge-map {edge_map}: is for --proposals edgebox; leave it out")
     if weights is not None and kind != "maskrcnn":
         raise InputError(f"--proposal-weights {weights}: is for --proposals maskrcnn; leave it out")
 
+    # Each kind is imported by the function that loads it: some need torchvision or a network.
     if kind == "parts":
         return _parts(threshold)
     if kind == "edgebox":
@@ -86,14 +88,16 @@ def _edge_boxes(threshold: float, edge_map: str | None) -> ProposalKind:
         edges = _guarded_edges(edge_map, from_outside(edge_map, "--edge-map"))
 
     source = EdgeBoxes(edges=edges, threshold=threshold)
-    values = {
-        f"edgebox_{name}": value
-        for name, value in asdict(source).items()
-        if name not in ("edges", "cut")
-    }
-    values |= {f"grabcut_{name}": value for name, value in asdict(source.cut).items()}
+    # Every number is recorded with a prefix, so that it cannot clash with other settings.
+    settings: dict[str, Any] = {"proposals": "edgebox", "edge_map": edge_map}
+    for name, value in asdict(source).items():
+        if name not in ("edges", "cut"):
+            settings[f"edgebox_{name}"] = value
 
-    return _same_for_all(source, {"proposals": "edgebox", "edge_map": edge_map, **values})
+    for name, value in asdict(source.cut).items():
+        settings[f"grabcut_{name}"] = value
+
+    return _same_for_all(source, settings)
 
 
 def _mask_rcnn(device: str, weights: str | None) -> ProposalKind:
@@ -116,8 +120,8 @@ def _segments(path: Path, device: str) -> ProposalKind:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(
-            f"--proposals {SEGMENTS}{path}: no such file, or no {FILE} in it; give the run folder of densevos train"
-            " i2v_cnn (or another i2v recipe), or its model.safetensors"
+            f"--proposals {SEGMENTS}{path}: no such file, or no {FILE} in it; give the run folder"
+            " of densevos train i2v_cnn (or another i2v recipe), or its model.safetensors"
         )
 
     classifier = load_classifier(file, torch.device(device))
@@ -135,7 +139,8 @@ def _from_outside(spec: str) -> ProposalKind:
     function = from_outside(spec, "--proposals")
     if not callable(function):
         raise InputError(
-            f"--proposals {spec}: is a {type(function).__name__}; must be a function of frame, foreground"
+            f"--proposals {spec}: is a {type(function).__name__};"
+            " must be a function of frame, foreground"
         )
 
     def checked(frame: np.ndarray, foreground: np.ndarray) -> list[Proposal]:
@@ -145,15 +150,14 @@ def _from_outside(spec: str) -> ProposalKind:
             raise _failed("--proposals", spec, error) from error
 
         for proposal in proposals:
+            # Other masks would fail later, where the message could not name the function.
             mask = getattr(proposal, "mask", None)
-            if not (
-                isinstance(mask, np.ndarray)
-                and mask.dtype == bool
-                and mask.shape == foreground.shape
-            ):
+            is_mask = isinstance(mask, np.ndarray) and mask.dtype == bool
+            if not is_mask or mask.shape != foreground.shape:
                 raise InputError(
-                    f"--proposals {spec}: returned a proposal without a mask {list(foreground.shape)} of bool;"
-                    " return Proposal(mask=..., score=...) at the size of the frame"
+                    f"--proposals {spec}: returned a proposal without a mask"
+                    f" {list(foreground.shape)} of bool; return Proposal(mask=..., score=...) at"
+                    " the size of the frame"
                 )
 
         return proposals
@@ -167,10 +171,12 @@ def _saved(kind: str) -> ProposalKind:
     folder = Path(kind)
     if not folder.is_dir():
         raise InputError(
-            f"--proposals {kind}: is no kind of proposals and no folder; choose one of {', '.join(KINDS)}, name a"
-            " function as module:name, or give a folder with SEQUENCE/FRAME.npz"
+            f"--proposals {kind}: is no kind of proposals and no folder; choose one of"
+            f" {', '.join(KINDS)}, name a function as module:name, or give a folder with"
+            " SEQUENCE/FRAME.npz"
         )
 
+    # The fingerprint covers contents and names of all files, in a fixed order.
     files = sorted(folder.rglob("*.npz"))
     names = [str(file.relative_to(folder)) for file in files]
     saved = SavedProposals(folder=folder)
@@ -187,7 +193,7 @@ def _same_for_all(source: ProposalSource, settings: Mapping[str, Any]) -> Propos
 
 
 def _guarded_edges(spec: str, function: Any) -> EdgeMap:
-    """An edge map of the user's, whose errors name it."""
+    """A user's edge map, wrapped so that its errors name it."""
     if not callable(function):
         raise InputError(
             f"--edge-map {spec}: is a {type(function).__name__}; must be a function of a frame"
@@ -199,15 +205,11 @@ def _guarded_edges(spec: str, function: Any) -> EdgeMap:
         except Exception as error:  # The user's code raises whatever it likes.
             raise _failed("--edge-map", spec, error) from error
 
-        if (
-            edges.shape != frame.shape[:2]
-            or not np.isfinite(edges).all()
-            or edges.min() < 0
-            or edges.max() > 1
-        ):
+        size = frame.shape[:2]
+        if edges.shape != size or not ((edges >= 0) & (edges <= 1)).all():
             raise InputError(
-                f"--edge-map {spec}: returned {list(edges.shape)} for a frame of {list(frame.shape[:2])};"
-                " it must return the strength of edges [H,W] in 0..1, as large as the frame"
+                f"--edge-map {spec}: returned {list(edges.shape)} for a frame of {list(size)}; it"
+                " must return the strength of edges [H,W] in 0..1, as large as the frame"
             )
 
         return edges

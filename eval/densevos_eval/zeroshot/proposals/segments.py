@@ -1,6 +1,6 @@
-"""Proposals of a segmentation network of this project: the connected parts of each class, whose
-name is forgotten.
-"""
+"""Proposals of a segmentation network of this project: the connected parts of each class."""
+
+# Shapes: K classes, H x W pixels of a frame, h x w pixels at the size that the network sees.
 
 from dataclasses import dataclass
 
@@ -17,19 +17,28 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True, kw_only=True)
 class Segments:
-    """A `ProposalSource`; the score of a part is the mean probability of its class.
+    """A `ProposalSource` of the connected parts of each class.
 
-    A class of the name background makes no proposals. A network of clips sees each frame as it sees
-    an image.
+    The score of a part is the mean probability of its class. A class named background yields no
+    proposals. A network of clips sees each frame like an image.
     """
 
     classifier: Classifier
-    """The network, ready to tell the classes of pixels."""
+    """Predicts the classes of pixels."""
     smallest: float = 0.001
-    """Smallest part, as a share of the frame."""
+    """Area of the smallest part, as a share of the frame."""
 
     def __call__(self, frame: np.ndarray, foreground: np.ndarray) -> list[Proposal]:
-        """The parts of one frame, class by class; none where there is background alone."""
+        """Find the parts of one frame.
+
+        Args:
+            frame: RGB [H,W,3] uint8.
+            foreground: not used.
+
+        Returns:
+            The parts, class by class; none if the whole frame is background.
+        """
+        # One frame: a clip of length 1.
         logits = self.classifier.logits(frame[None])[0]
         ids = class_of_pixels(logits, frame.shape[:2]).cpu().numpy()
         sureness = _sureness(logits, frame.shape[:2])
@@ -39,6 +48,7 @@ class Segments:
             if self.classifier.classes[id] == BACKGROUND:
                 continue
 
+            # Tiny parts are mostly errors along the borders of other classes.
             for part in connected_parts(ids == id):
                 if part.sum() >= self.smallest * part.size:
                     proposals.append(Proposal(mask=part, score=float(sureness[part].mean())))
@@ -48,6 +58,7 @@ class Segments:
 
 @torch.inference_mode()
 def _sureness(logits: torch.Tensor, size: tuple[int, ...]) -> np.ndarray:
-    """Logits [K,h,w] -> probability of the most probable class, [H,W] float32 at `size`."""
+    """Probability of the most probable class, [H,W] float32 at `size`, of logits [K,h,w]."""
+    # Only the maximum is enlarged: all classes at the frame's size would take gigabytes.
     highest = logits.softmax(dim=0).amax(dim=0)[None, None]
     return F.interpolate(highest, size, mode="bilinear", align_corners=False)[0, 0].cpu().numpy()

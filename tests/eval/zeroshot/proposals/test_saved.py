@@ -23,7 +23,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_files_of_another_form_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "0.npz"
     with pytest.raises(
-        InputError, match=r"0\.npz: file is missing; write one file a frame with masks"
+        InputError, match=r"0\.npz: file is missing; write one file per frame with masks"
     ):
         read_proposals(file)
     masks = np.ones((2, 3, 4), bool)
