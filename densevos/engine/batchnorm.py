@@ -1,6 +1,6 @@
 """BatchNorm with statistics over the batch of all processes (--loop.sync-batchnorm)."""
 
-# Shapes: B samples of this rank, C channels, n values of a channel on this rank (B times positions).
+# Shapes: B samples of this rank, C channels, n values of one channel on this rank (B x positions)
 
 import torch
 from torch import Tensor, nn

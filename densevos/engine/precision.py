@@ -6,13 +6,13 @@ import torch
 def tune(device: torch.device, precision: torch.dtype) -> str:
     """Set up this process's torch for training on a device; only GPUs have such settings.
 
-    Mixed precision: products that stay in float32 use TF32, which rounds factors to 11 bits. This
-    costs nothing, since the factors of affinities come from a network that has rounded them to 8
-    bits (bf16) or 11 bits (fp16). These products are a quarter of a step with eight processes
-    (DUL's anchors of all clips).
+    Mixed precision: products that stay in float32 use TF32, which rounds factors to 11 bits. The
+    factors of affinities come from a network that has rounded them to 8 bits (bf16) or 11 bits
+    (fp16) already. With eight processes these products take a quarter of a step (DUL's anchors of
+    all clips).
 
-    Float32: all products are exact, those of convolutions too, as on a CPU. torch's default would
-    compute convolutions in TF32.
+    Float32: all products use full float32, as on a CPU. By default torch would compute convolutions
+    in TF32.
 
     Args:
         device: Where the run computes.

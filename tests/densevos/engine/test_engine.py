@@ -147,7 +147,7 @@ def test_watching_a_run_changes_nothing_of_it(
     events.Reload()
     assert [image.step for image in events.Images("panels/labels")] == [2, 4, 6]
     told = capsys.readouterr().err
-    assert re.search(r"3 steps of [\d.]+ ms, of which\ndata ", told)
+    assert re.search(r"3 steps of [\d.]+ ms, by part:\ndata ", told)
     assert "A step is bounded by " in told
 
 
