@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from densevos.base.errors import InputError
-from densevos.launch import ClusterOptions, Work
+from densevos.launch import ClusterOptions, JobCommand
 
 RESUMED = ("propagate", "zeroshot", "segment")
 """Commands that go on with --resume; matrix goes on by itself."""
@@ -29,7 +29,7 @@ class SharedOptions(ClusterOptions):
     """
 
 
-def jobs(command: Sequence[str], shards: int) -> list[Work]:
+def jobs(command: Sequence[str], shards: int) -> list[JobCommand]:
     """The work of each job.
 
     Args:
@@ -57,6 +57,6 @@ def jobs(command: Sequence[str], shards: int) -> list[Work]:
     )
 
     return [
-        Work(program="densevos_eval", words=(*command, *share), goes_on_with=goes_on_with)
+        JobCommand(program="densevos_eval", words=(*command, *share), resume_options=goes_on_with)
         for share in shares
     ]

@@ -16,7 +16,7 @@ pytest.importorskip("submitit")
 from densevos import cli
 from densevos.base import console
 from densevos.base.errors import RunError
-from densevos.launch import ClusterOptions, Work, launch, rank_variables
+from densevos.launch import ClusterOptions, JobCommand, launch, rank_variables
 
 
 def densevos(*arguments: object) -> int:
@@ -34,8 +34,8 @@ def densevos(*arguments: object) -> int:
     ],
 )
 def test_a_job_that_starts_again_goes_on(words: str, first: str, resumed: str) -> None:
-    work = Work(
-        program="densevos", words=("train", *words.split()), goes_on_with=("--resume", "auto")
+    work = JobCommand(
+        program="densevos", words=("train", *words.split()), resume_options=("--resume", "auto")
     )
     assert work.first().words == ("train", *first.split())
     assert work.first().resumed().words == ("train", *resumed.split())
@@ -205,10 +205,10 @@ def test_a_job_of_two_processes_is_stopped_and_goes_on(
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     )
-    work = Work(
-        program="steps", words=(str(tmp_path),), goes_on_with=("--resume", "auto"), ranks=True
+    work = JobCommand(
+        program="steps", words=(str(tmp_path),), resume_options=("--resume", "auto"), ranks=True
     )
-    monkeypatch.setattr(Work, "first", lambda self: self)
+    monkeypatch.setattr(JobCommand, "first", lambda self: self)
     options = ClusterOptions(
         cluster="local", processes=2, requeue=True, wait=True, logs=tmp_path / "logs"
     )
@@ -232,7 +232,7 @@ def test_a_job_of_two_processes_is_stopped_and_goes_on(
 
 @pytest.mark.slow
 def test_a_command_that_fails_fails_its_job(tmp_path: Path) -> None:
-    work = [Work(program="densevos", words=("data", "stats", f"{name}.npz")) for name in "ab"]
+    work = [JobCommand(program="densevos", words=("data", "stats", f"{name}.npz")) for name in "ab"]
     options = ClusterOptions(cluster="local", wait=True, logs=tmp_path)
     with pytest.raises(RunError, match=r"^2 of 2 jobs failed: \d+, \d+; see .*_log.err$"):
         launch(work, options)
