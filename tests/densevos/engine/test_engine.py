@@ -331,7 +331,7 @@ def test_a_full_disk_is_told_of_with_the_file(
         with open("/dev/full", "wb", buffering=0) as file:
             yield file
 
-    monkeypatch.setattr(checkpoint, "written_whole", on_a_full_disk)
+    monkeypatch.setattr(checkpoint, "atomic_write", on_a_full_disk)
     with pytest.raises(OSError, match=r"No space left on device: '.*step-00000003.pt'"):
         checkpoint.save_step(tmp_path, 3, {"weights": torch.zeros(numbers)}, best=False)
 

@@ -131,7 +131,7 @@ def test_a_rank_that_hangs_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_drawn_for_the_whole_batch_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "ranks", lambda: 3)
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
     shares = []
     for rank in range(3):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
