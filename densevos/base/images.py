@@ -59,10 +59,16 @@ def orientation(image: Image.Image) -> int:
 
 
 def image_header(path: Path) -> tuple[tuple[int, int], int]:
-    """[H,W] that `load_image` gives a picture, and its EXIF orientation; only the header is read.
+    """Read the size of an image without decoding it.
+
+    Args:
+        path: An image file.
+
+    Returns:
+        (H, W) of the image that `load_image` returns, and its EXIF orientation, 1 to 8.
 
     Raises:
-        Exception: Whatever Pillow raises for a file that it cannot open.
+        Exception: Pillow cannot open the file; its errors have many types.
     """
     with Image.open(path) as image:
         turned = orientation(image)

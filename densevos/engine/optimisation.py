@@ -81,7 +81,8 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
     Returns:
         An optimiser with two parameter groups: weights, biases.
     """
-    weights, biases = [], []
+    weights: list[nn.Parameter] = []
+    biases: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             group = biases if name.endswith("bias") else weights
