@@ -186,6 +186,7 @@ def rank_variables(place: Any) -> dict[str, str]:
     Returns:
         Name -> value.
     """
+    # Ids of array jobs are not plain numbers, such as 123_4.
     number = int(re.sub(r"\D", "", place.raw_job_id) or 0)
     return {
         "WORLD_SIZE": str(place.num_tasks),
@@ -246,6 +247,7 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
     except ImportError:
         raise InputError("densevos launch needs submitit; pip install 'densevos[slurm]'") from None
 
+    # Parameters of sbatch that submitit has no argument for.
     extra = {}
     for parameter in options.slurm:
         name, _, value = parameter.partition("=")

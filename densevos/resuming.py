@@ -138,6 +138,7 @@ def with_original_videos(videos: VideoDataset, data: Data, out: Path) -> VideoDa
     if provenance.data_hash(out) in (None, data.sha256):
         return videos
 
+    # Only missing videos need places; `_check_videos` has refused new ones.
     before = provenance.recorded_videos(out)
     titles = [videos.title(index) for index in range(len(videos))]
     if before is None or before == titles or not set(titles) < set(before):
@@ -190,7 +191,7 @@ def named_checkpoint(path: Path) -> Path:
             folders.append(path / name / "checkpoints")
 
         for folder in folders:
-            newest = checkpoint.latest_whole(folder)
+            newest = checkpoint.latest_readable(folder)
             if newest is not None:
                 return newest
 

@@ -136,6 +136,8 @@ def train(
             )
 
         totals = _train_rounds(job, method, config, device, out, resume, profile=profile)
+
+        # All ranks have the same weights, so one of them writes the file.
         file = out / method.file
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
@@ -218,6 +220,9 @@ def _train_rounds(
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
+
+        # Ranks may share the work before and after a round, such as labelling videos, so each waits
+        # for all others.
         if round_.before is not None:
             round_.before(out, device)
             distributed.barrier()
@@ -284,6 +289,7 @@ def _train_round(
         timer=timer,
     )
 
+    # Later rounds use the learner on every rank, so every rank must have the same buffers.
     if product is not None:
         distributed.broadcast_buffers(job.learner)
         if distributed.rank() == 0:

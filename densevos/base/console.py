@@ -47,7 +47,9 @@ def run(command: Callable[[], object]) -> int:
         try:
             with _warnings_as_lines():
                 command()
-        finally:  # also after --help, which ends with SystemExit
+        finally:
+            # Flushed here, so that a broken pipe is handled below and not when Python exits. Also
+            # after --help, which ends with SystemExit.
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError as error:
@@ -127,6 +129,7 @@ def print_table(table: "Table") -> None:
     from rich.measure import Measurement
 
     console = Console()
+    # rich assumes 80 columns without a terminal, and would cut cells.
     if not sys.stdout.isatty():
         unbounded = console.options.update(max_width=sys.maxsize)
         needed = Measurement.get(console, unbounded, table).maximum

@@ -53,11 +53,14 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
         with open(aside, mode, encoding=encoding, errors=errors) as file:
             yield file
+
+            # Without fsync, a machine that loses power after the renaming may leave an empty file.
             file.flush()
             os.fsync(file.fileno())
 
         os.replace(aside, path)
     except BaseException as error:
+        # BaseException, since SIGTERM and Ctrl-C must not leave the file either.
         aside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(aside)):
             # An error of a full disk names no file.

@@ -24,6 +24,7 @@ def load_image(
         InputError: The file is missing, damaged, too large or no image.
     """
     try:
+        # `open` reads only the header; `load` finds damage in the pixels.
         with Image.open(path) as image:
             image.load()
     except FileNotFoundError:

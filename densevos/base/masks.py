@@ -30,7 +30,7 @@ def davis_palette() -> np.ndarray:
     for channel in range(3):
         for position in range(8):
             bit = 3 * position + channel
-            if bit < 8:
+            if bit < 8:  # ids have 8 bits
                 palette[:, channel] |= (((ids >> bit) & 1) << (7 - position)).astype(np.uint8)
 
     return palette
@@ -57,7 +57,7 @@ def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
     """
     if mask.dtype == np.uint8:
         return mask
-    if mask.dtype.kind not in "biuf":
+    if mask.dtype.kind not in "biuf":  # Booleans, integers, unsigned integers, floats
         raise InputError(f"{wanted}, is of type {mask.dtype}; give an array of uint8")
     if mask.dtype.kind == "f" and not (mask == np.floor(mask)).all():  # NaN included
         raise InputError(

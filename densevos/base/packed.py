@@ -26,6 +26,7 @@ class PackedStrings(Sequence[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> "PackedStrings":
         """Pack texts into one buffer."""
+        # offsets: 0 and the end of every text.
         pieces = [name_bytes(text) for text in texts]
         ends = accumulate(map(len, pieces), initial=0)
         return cls(b"".join(pieces), np.fromiter(ends, np.int64, len(pieces) + 1))

@@ -240,6 +240,7 @@ def in_processes(
     Yields:
         Every item with its outcome, as they finish.
     """
+    # `same` can be pickled, unlike a lambda.
     makers = [partial(same, function)] * (workers or os.cpu_count() or 1)
     yield from each(function, items, processes=makers, single_threaded=True, timeout=timeout)
 
@@ -271,6 +272,7 @@ def stopped_by_sigterm(hint: str) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(hint)
 
+    # By default SIGTERM ends Python at once, without any `finally`.
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
@@ -295,6 +297,7 @@ def _shared_by(
                 return
 
             for worker, kind, value in busy.answers():
+                # An error that does not concern one item ends everything.
                 if kind == "error":
                     raise value
                 if kind == "step":

@@ -263,6 +263,7 @@ def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) 
 def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
     """Receive items, and send steps and outcomes, until the other end is closed."""
     try:
+        # Made once per process: it may load a network.
         function = maker()
         while True:
             item = connection.recv()

@@ -106,7 +106,7 @@ def latest(folder: Path) -> Path | None:
     return max(folder.glob("step-*.pt"), default=None)
 
 
-def latest_whole(folder: Path) -> Path | None:
+def latest_readable(folder: Path) -> Path | None:
     """The latest checkpoint that can be read, with a warning for each newer one that cannot.
 
     Args:
@@ -118,7 +118,7 @@ def latest_whole(folder: Path) -> Path | None:
     Raises:
         InputError: There are checkpoints, but none can be read; the message names the latest.
     """
-    # best.pt comes last: it may be many steps old.
+    # best.pt is the last choice, since it may be many steps old.
     paths = sorted(folder.glob("step-*.pt"), reverse=True)
     paths.extend(folder.glob("best.pt"))
 
@@ -142,7 +142,13 @@ def latest_whole(folder: Path) -> Path | None:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the `keep` newest step checkpoints; best.pt stays."""
+    """Delete all but the newest step checkpoints; best.pt stays.
+
+    Args:
+        folder: The checkpoint folder.
+        keep: Number of checkpoints to keep, at least 1.
+    """
+    # Names sort by step, see `checkpoint_path`.
     for path in sorted(folder.glob("step-*.pt"))[:-keep]:
         path.unlink()
 
@@ -170,7 +176,7 @@ def find(resume: str, folder: Path) -> Path | None:
     if resume == "never":
         return None
     if resume == "auto":
-        return latest_whole(folder)
+        return latest_readable(folder)
 
     # Read it now: an unusable checkpoint must be refused before the run folder is made.
     load(Path(resume))

@@ -164,6 +164,7 @@ def totals(numbers: Sequence[float]) -> list[float]:
     if world_size() == 1:
         return list(numbers)
 
+    # A tensor on the CPU is exchanged by Gloo, beside the work of the GPU.
     sums = torch.tensor(numbers, dtype=torch.float64)
     dist.all_reduce(sums)
     listed: list[float] = sums.tolist()
@@ -187,18 +188,18 @@ def gathered(here: Any) -> list[Any]:
     return values
 
 
-def own_share(whole: Tensor) -> Tensor:
+def own_share(drawn: Tensor) -> Tensor:
     """This rank's part of what was drawn for the batch of all ranks.
 
     Drawing for all ranks and taking a part makes draws independent of the number of ranks.
 
     Args:
-        whole: [ranks*n,...], the same on all ranks.
+        drawn: [ranks*n,...], the same on all ranks.
 
     Returns:
         This rank's rows [n,...].
     """
-    return whole if world_size() == 1 else whole.chunk(world_size())[rank()]
+    return drawn if world_size() == 1 else drawn.chunk(world_size())[rank()]
 
 
 def gather_rows(rows: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The two contracts that a method fulfils for the training loop: a batch and a learner."""
 
+# Shapes: [] a scalar, H x W pixels of an image
+
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 

@@ -1,5 +1,7 @@
 """Logs of a run: metrics.jsonl, TensorBoard if it is installed, Weights & Biases on request."""
 
+# Shapes: H x W pixels of an image
+
 import hashlib
 import json
 import os
@@ -104,6 +106,7 @@ class JsonLines:
     def __init__(self, folder: Path, first_step: int):
         path = folder / "metrics.jsonl"
         _drop_after(path, first_step)
+        # Appended to, since a resumed run continues the file.
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -139,6 +142,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, first_step: int):
+        # purge_step hides the events of a killed run that a resumed run writes again.
         self._board = event_writer()(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:

@@ -1,4 +1,10 @@
-"""The training loop: setup -> fit -> finish, the same for every learner."""
+"""The training loop, the same for every learner: set up, take steps, report.
+
+A step takes one or several batches (--loop.accumulate), computes their losses, averages the
+gradients over batches and ranks, and updates the weights once. In between, the `Reporter` logs and
+saves. Everything that a step draws follows from the seed and the step's number, so a run that is
+resumed ends bit for bit like one that was never interrupted.
+"""
 
 import itertools
 import math
@@ -82,6 +88,7 @@ def fit(
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler, shown=shown, best=best, on_epoch=on_epoch)
     with distributed.lost_ranks_named(), sigterm() as stop_asked, reporter:
+        # Averages the gradients of all ranks in the backward pass.
         model: nn.Module = run.learner
         if distributed.world_size() > 1:
             model = DistributedDataParallel(run.learner)
@@ -97,6 +104,7 @@ def fit(
                     _agree(reporter, step, bool(stop_asked))
                     timer.end_step()
             except Stopped:
+                # Between two steps, so the state is that of a finished step.
                 reporter.save()
                 if reporter.is_main:
                     raise Stopped(
@@ -198,9 +206,13 @@ def setup(
         ranks=ranks,
         accumulate=min(config.accumulate, share // batch),
     )
+
+    # Optimisers come after this: they must hold the parameters that are on the device.
     learner.to(device)
     if config.sync_batchnorm:
         synchronised(learner, device)
+
+    # Convolutions in float16 and bfloat16 are faster with channels as the last dimension.
     if config.channels_last:
         for tensor in itertools.chain(learner.parameters(), learner.buffers()):
             # Module.to(memory_format=...) would refuse 3D convolutions, which have no such layout.
@@ -276,6 +288,8 @@ def train_step(
     # ranks, which see different clips.
     torch.manual_seed(step_seed(seed, run.step) * distributed.world_size() + distributed.rank())
     run.learner.begin_step(len(batches))
+
+    # None instead of zeros: the first backward pass then writes gradients instead of adding them.
     for part in run.parts.values():
         part.optimiser.zero_grad(set_to_none=True)
 
@@ -284,6 +298,8 @@ def train_step(
         with _gradients_stay_here(model, number < len(batches)), timer.part("loss"):
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
                 batch_losses: dict[str, Tensor] = model(batch, generator)
+
+            # Divided, so that the gradients of all batches add up to their mean.
             run.scaler.scale(batch_losses["loss"] / len(batches)).backward()
 
         losses.append({name: value.detach() for name, value in batch_losses.items()})
@@ -406,6 +422,8 @@ def step_seed(seed: int, step: int) -> int:
 @contextmanager
 def sigterm() -> Iterator[list[int]]:
     """Collect SIGTERM instead of dying of it: the list is not empty once the signal came."""
+    # The loop looks at the list after every step, and saves: a handler that raised an error could
+    # leave the weights half updated.
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:

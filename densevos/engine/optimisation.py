@@ -124,8 +124,8 @@ def make_schedule(
     """
 
     def factor(step: int) -> float:
-        """The rate of this step as a part of the configured one."""
-        epoch = step / steps_per_epoch
+        """The rate of this step, divided by the configured rate."""
+        epoch = step / steps_per_epoch  # a fraction within an epoch
         if epoch < config.warmup:
             # step + 1, so that the first step does not have rate 0.
             return (step + 1) / (config.warmup * steps_per_epoch)
@@ -186,4 +186,5 @@ def choose_precision(config: LoopConfig, device: torch.device) -> torch.dtype:
     if config.precision != "auto":
         return PRECISIONS[config.precision]
 
+    # Devices that emulate bfloat16 are slower with it than with float32.
     return torch.bfloat16 if multiplies_bf16(device) else torch.float32

@@ -26,7 +26,9 @@ PACKAGES = (
     "safetensors",
     "transformers",
 )
+"""Packages whose versions are recorded."""
 VIDEOS = "videos.txt.gz"
+"""File with the titles of the videos that a run started with."""
 
 
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
@@ -65,6 +67,7 @@ def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
             **facts,
         },
     )
+    # The commit alone does not describe a source that was changed since.
     if git_diff:
         with atomic_write(folder / f"git{suffix}.diff", "w") as file:
             file.write(git_diff)

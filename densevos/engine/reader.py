@@ -163,6 +163,7 @@ class Reader:
             self._answers.close()
             raise
         finally:
+            # The new process has copies. If these stayed open, its death would not be noticed.
             tasks.close()
             answers.close()
 
@@ -258,6 +259,8 @@ def _serve(
     # Reading processes share the cores, so each computes in one thread.
     torch.set_num_threads(1)
     videos.on_read = state.begin
+
+    # The connection breaks when the training process ends.
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             number, share, left_out = tasks.recv()

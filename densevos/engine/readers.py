@@ -164,6 +164,8 @@ class Readers(Iterator[Any]):
                 self._replace(reader, self._reason_of_death(reader))
                 continue
 
+            # Errors of single videos stay in the process, which takes another video: this is one
+            # that ends the run.
             if answer.error is not None:
                 raise answer.error
 
@@ -230,6 +232,7 @@ class Readers(Iterator[Any]):
         except OSError as error:
             raise _shortage(error) from error
 
+        # The same batches as before: which process reads a batch does not change it.
         for number, share in tasks:
             self._give(self._readers[index], number, share)
 

@@ -118,6 +118,7 @@ class Reporter:
         if step % self.config.log_every == 0 or is_last:
             self._log()
 
+        # A generator of its own: drawing panels must not change what later steps draw.
         if self.log and self.config.panels_every and step % self.config.panels_every == 0:
             generator = torch.Generator().manual_seed(step)
             self.log.show(step, self.run.learner.panels(batches[0], generator))
@@ -167,6 +168,7 @@ class Reporter:
         )
 
     def _is_time_to_save(self) -> bool:
+        """Whether a checkpoint is due, by steps or by time; ranks may differ about the time."""
         if self.config.checkpoint_every is not None:
             return self.run.step % self.config.checkpoint_every == 0
 
