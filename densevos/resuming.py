@@ -206,7 +206,7 @@ def named_checkpoint(path: Path) -> Path:
 
     if not (run_folder(path) / "config.json").exists():
         raise InputError(
-            f"{path}: lies in no run folder; give the folder of a run, or RUN/checkpoints/step-N.pt"
+            f"{path}: is not in a run folder; give a run folder or RUN/checkpoints/step-N.pt"
         )
 
     return path

@@ -96,7 +96,7 @@ def train(
     # Characters that UTF-8 cannot encode would be replaced.
     if name_bytes(str(out)) != str(out).encode("utf-8", "replace"):
         raise InputError(
-            f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out"
+            f"{out}: name is not UTF-8, so TensorBoard cannot write there; choose another --out"
         )
 
     method = method_of(config)

@@ -66,7 +66,7 @@ def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
         )
 
     if mask.size and (mask.min() < 0 or mask.max() > 255):
-        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; number the objects anew")
+        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; renumber the objects")
 
     return mask.astype(np.uint8)
 

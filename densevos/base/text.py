@@ -34,7 +34,7 @@ def read_text(file: Path, hint: str) -> str:
         raise InputError(f"{file}: may not be read; change its permissions") from None
 
     if "\0" in text:
-        raise InputError(f"{file}: is no text file; {hint}")
+        raise InputError(f"{file}: is not a text file; {hint}")
 
     return text
 

@@ -95,7 +95,8 @@ def load(path: Path) -> State:
 
     if not isinstance(state, dict) or "learner" not in state:
         raise InputError(
-            f"{path}: is no checkpoint of a training run; give RUN/checkpoints/step-N.pt or best.pt"
+            f"{path}: is not a checkpoint of a training run; "
+            "give RUN/checkpoints/step-N.pt or best.pt"
         )
 
     return state

@@ -249,7 +249,7 @@ def batch_of_one(config: LoopConfig, ranks: int) -> int:
         return config.batch
     if config.global_batch % ranks:
         raise InputError(
-            f"--loop.global-batch {config.global_batch}: is no multiple of the {ranks} processes"
+            f"--loop.global-batch {config.global_batch}: is not a multiple of the {ranks} processes"
         )
 
     return config.global_batch // ranks

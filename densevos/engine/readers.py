@@ -185,7 +185,7 @@ class Readers(Iterator[Any]):
     def _reason_of_delay(self, title: str) -> str:
         """Why a process hangs; the video that it reads is left out from now on."""
         if not title:
-            return f"a reading process has not moved for {self._timeout} seconds"
+            return f"a reading process has made no progress for {self._timeout} seconds"
 
         reason = (
             f"{title}: reading it takes more than {self._timeout} seconds; remove it, "

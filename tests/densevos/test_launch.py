@@ -112,7 +112,10 @@ def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]
     )
     (script,) = slurm.glob("*/*_submission.sh")
     lines = set(script.read_text().splitlines())
-    wanted = "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 partition=gpu account=lab qos=low"
+    wanted = (
+        "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 "
+        "partition=gpu account=lab qos=low"
+    )
     assert {f"#SBATCH --{option}" for option in wanted.split()} <= lines
     assert "#SBATCH --signal=USR2@120" in lines
     assert "#SBATCH --requeue" in lines
@@ -186,8 +189,9 @@ def stop(number, frame):
 signal.signal(signal.SIGTERM, stop)
 rank, run = os.environ["RANK"], pathlib.Path(sys.argv[1])
 file = run / f"rank{rank}.txt"
+words = [*sys.argv[2:], os.environ["WORLD_SIZE"], os.environ["MASTER_PORT"]]
 with file.open("a") as log:
-    log.write(" ".join([*sys.argv[2:], os.environ["WORLD_SIZE"], os.environ["MASTER_PORT"]]) + chr(10))
+    log.write(" ".join(words) + chr(10))
 while not sys.argv[2:]:
     time.sleep(0.05)
 """
