@@ -89,8 +89,9 @@ def load(path: Path) -> State:
             f"{path}: no such checkpoint; give RUN/checkpoints/step-N.pt or best.pt"
         ) from None
     except Exception as error:  # torch raises many types for a file that is no checkpoint
-        first_line = str(error).partition("\n")[0]
-        reason = first_line or type(error).__name__
+        # Messages of torch may have many lines, or none.
+        lines = str(error).splitlines()
+        reason = lines[0] if lines else type(error).__name__
         raise InputError(f"{path}: checkpoint cannot be read ({reason}); give another") from error
 
     if not isinstance(state, dict) or "learner" not in state:

@@ -198,7 +198,7 @@ class Reporter:
         if not self.since_checkpoint.count:
             return  # This step is saved already.
 
-        # Every rank has the same means, so all ranks keep the same best loss.
+        # Means over the steps since the last checkpoint, and over all ranks.
         means = self.since_checkpoint.take()
         loss = means[self.best]
         is_best = loss < self.run.best_loss
