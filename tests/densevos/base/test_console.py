@@ -11,7 +11,10 @@ from rich.text import Text
 from densevos.base import console
 from tests.conftest import ROOT
 
-PRINTS = "import sys; from densevos.base import console; sys.exit(console.run(lambda: print('a line\\n' * {lines})))"
+PRINTS = (
+    "import sys; from densevos.base import console; "
+    "sys.exit(console.run(lambda: print('a line\\n' * {lines})))"
+)
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])
