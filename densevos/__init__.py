@@ -25,6 +25,7 @@ __all__ = [
     "write_mask",
 ]
 
+# Name -> the module that defines it.
 _HOMES = {
     "load_encoder": "models.encoder",
     "load_model": "models.mug",
@@ -36,7 +37,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: masks and videos need no torch, which takes seconds.
+    # Names are imported when they are used: loading torch takes seconds, and masks and videos do
+    # not need it.
     if name == "recipes":
         return import_module("densevos.recipes")
     if name not in _HOMES:

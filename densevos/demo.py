@@ -1,7 +1,6 @@
-"""The whole story in a few minutes: make clips, learn from them, judge before and after on held-out
-ones.
+"""The demo: make synthetic clips, train on them, and evaluate before and after on held-out clips.
 
-The judge is the separate evaluator, run as the command it is for everybody else.
+The evaluator runs as a separate command, as it does for every user.
 """
 
 import dataclasses
@@ -24,15 +23,28 @@ from densevos.data.synthetic.sequences import SyntheticConfig, write_davis
 from densevos.recipes import demo as demo_recipe
 from densevos.training import train
 
-TRAINING, HELD_OUT = 60, 8
-TRAINING_CLIPS = SyntheticConfig(height=144, width=256, frames=20)  # small: quick to read
+TRAINING, HELD_OUT = 60, 8  # number of clips
+TRAINING_CLIPS = SyntheticConfig(height=144, width=256, frames=20)  # small, to be read quickly
 HELD_OUT_CLIPS = SyntheticConfig(height=240, width=427, frames=24)
 BENCHMARK = ("--dataset", "davis17", "--split", "val")
 SCORES = {"J": "J-Mean", "F": "F-Mean", "J&F": "J&F-Mean"}
+"""Name of a score in the demo -> its name in the evaluator's results."""
 
 
 def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> None:
-    """Write clips, encoder, masks, scores, pictures and movies into `out`, and print the scores."""
+    """Run the demo, and print the scores before and after training.
+
+    Args:
+        out: Folder for clips, encoder, masks, scores, images and videos.
+        seed: Seed of the clips, the training and the random encoder.
+        epochs: Number of epochs; None for that of the recipe.
+        overwrite: Empty `out` first if it holds files.
+
+    Raises:
+        InputError: `out` holds files, and `overwrite` is false.
+        RunError: A step of the demo failed.
+        Stopped: SIGTERM came.
+    """
     new_folder(out, overwrite=overwrite)
     print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to evaluate on")
     write_davis(out / "clips", train=TRAINING, val=0, seed=seed, config=TRAINING_CLIPS)
@@ -44,9 +56,10 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
 
     try:
         result = train(dataclasses.replace(config, loop=loop), out / "training")
-    except Stopped:  # Training says how to go on with an option of its own.
+    except Stopped:
+        # Training's own message names --resume, an option that the demo does not have.
         raise Stopped(
-            f"the demo does not go on by itself; start it again with --out {out} --overwrite"
+            f"the demo cannot be resumed; start it again with --out {out} --overwrite"
         ) from None
 
     for name in ("encoder.safetensors", "encoder.json", "metrics.jsonl"):
@@ -57,18 +70,19 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
         "random_init": f"random:resnet18:{seed}",
         "trained": str(out / "encoder.safetensors"),
     }
+    # The evaluator is a process of its own, so threads suffice to run two at a time.
     with ThreadPoolExecutor() as pool:
-        each = pool.map(lambda name: judge(encoders[name], out, name), encoders)
-        scores = dict(zip(encoders, each, strict=True))
+        results = pool.map(lambda name: evaluate(encoders[name], out, name), encoders)
+        scores = dict(zip(encoders, results, strict=True))
 
     facts = {"train_seconds": round(result.seconds, 1), "steps": result.steps, "seed": seed}
     write_json(out / "results.json", {**scores, **facts})
 
     print("4/4  drawing truth, random and trained side by side")
-    masks = [
-        f"{title}={out / 'masks' / name}"
-        for title, name in (("random", "random_init"), ("trained", "trained"))
-    ]
+    masks = (
+        f"random={out / 'masks' / 'random_init'}",
+        f"trained={out / 'masks' / 'trained'}",
+    )
     evaluator(
         "show",
         *BENCHMARK,
@@ -82,29 +96,44 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
     print("held-out synthetic sequences, mean over objects")
     print_table(scores_table(scores))
     print(
-        f"trained on {result.steps} steps in {result.seconds:.0f} s; look at {out}/overlays/overview.png"
+        f"trained on {result.steps} steps in {result.seconds:.0f} s; "
+        f"look at {out}/overlays/overview.png"
     )
 
 
-def judge(encoder: str, out: Path, name: str) -> dict[str, float]:
-    """Propagate and score the held-out clips with one encoder: J, F and J&F."""
-    masks = out / "masks" / name
-    evaluator(
-        "propagate", *BENCHMARK, "--encoder", encoder, "--root", out / "held-out", "--out", masks
-    )
-    evaluator("score", *BENCHMARK, "--root", out / "held-out", "--results", masks)
-    overall: dict[str, Any] = json.loads((masks / "results.json").read_text(encoding="utf-8"))[
-        "overall"
-    ]
+def evaluate(encoder: str, out: Path, name: str) -> dict[str, float]:
+    """Propagate masks through the held-out clips with one encoder, and score them.
 
-    return {short: overall[long] for short, long in SCORES.items()}
+    Args:
+        encoder: The encoder, as --encoder takes it.
+        out: Folder of the demo, which holds the clips.
+        name: Name of the encoder, and of its folder of masks.
+
+    Returns:
+        J, F and J&F in 0..1, means over objects.
+
+    Raises:
+        RunError: The evaluator failed.
+    """
+    clips, masks = out / "held-out", out / "masks" / name
+    evaluator("propagate", *BENCHMARK, "--encoder", encoder, "--root", clips, "--out", masks)
+    evaluator("score", *BENCHMARK, "--root", clips, "--results", masks)
+
+    results: dict[str, Any] = json.loads((masks / "results.json").read_text(encoding="utf-8"))
+    return {short: results["overall"][long] for short, long in SCORES.items()}
 
 
 def evaluator(*arguments: object) -> None:
-    """Run `densevos-eval` on half of the cores, since two run at a time; RunError with its message
-    when it fails.
+    """Run a command of `densevos-eval`.
+
+    Args:
+        arguments: The command and its options.
+
+    Raises:
+        RunError: The command failed; the message is its own.
     """
     command = [sys.executable, "-m", "densevos_eval", *map(str, arguments)]
+    # Two evaluators run at a time, so each gets half of the cores.
     threads = str(max((os.cpu_count() or 1) // 2, 1))
     finished = subprocess.run(
         command,
@@ -119,15 +148,24 @@ def evaluator(*arguments: object) -> None:
 
 
 def scores_table(scores: dict[str, dict[str, float]]) -> Table:
-    """J, F and J&F before and after, in percent, and the difference."""
+    """Make the table of scores before and after training, and of the difference.
+
+    Args:
+        scores: Name of an encoder -> scores in 0..1; `random_init` and `trained` are among them.
+
+    Returns:
+        The table, in percent.
+    """
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("encoder")
     for column in SCORES:
         table.add_column(column, justify="right")
 
     for name, row in scores.items():
-        table.add_row(name.replace("_", " "), *(f"{100 * row[column]:.1f}" for column in SCORES))
+        cells = [f"{100 * row[column]:.1f}" for column in SCORES]
+        table.add_row(name.replace("_", " "), *cells)
 
-    gains = [100 * (scores["trained"][column] - scores["random_init"][column]) for column in SCORES]
-    table.add_row("gain", *(f"{gain:+.1f}" for gain in gains), style="bold")
+    before, after = scores["random_init"], scores["trained"]
+    gains = [f"{100 * (after[column] - before[column]):+.1f}" for column in SCORES]
+    table.add_row("gain", *gains, style="bold")
     return table

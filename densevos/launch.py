@@ -1,9 +1,9 @@
-"""Commands as jobs of a cluster, through submitit: SLURM, or processes of this machine that outlive
-the terminal.
+"""Run commands as jobs of a cluster, through submitit.
 
-A job that runs out of time or is preempted gets a signal. Its command then gets SIGTERM, saves and
-ends; the job is queued again and goes on. Training runs one process for each GPU, which find each
-other by the variables of torchrun.
+The cluster is SLURM, or processes of this machine that outlive the terminal. A job that runs out of
+time or is preempted gets a signal. It sends SIGTERM to its command, which saves its state and ends.
+The job is then queued again and continues. Training runs one process per GPU; the processes find
+each other through the environment variables of torchrun.
 """
 
 import os
@@ -28,10 +28,10 @@ MANY = 1000
 """How often a job may run out of time and be queued again."""
 
 REQUEUE_SECONDS = 600
-"""How long a job whose command was stopped waits for the signal that queues it again."""
+"""How long a job waits for the signal that queues it again, after its command was stopped."""
 
 STOPPED = (143, -signal.SIGTERM)
-"""Statuses of a command that SIGTERM ended: in good order, or before it could answer."""
+"""Exit statuses after SIGTERM: of a command that saved its state, and of one that was too early."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,28 +42,28 @@ class ClusterOptions:
     """
 
     cluster: Literal["slurm", "local", "debug"] | None = None
-    """slurm; local: processes of this machine; debug: here and now, in one process. Without this
-    option it is slurm if there is an srun, and local otherwise."""
+    """Where jobs run: slurm, local (background processes of this machine) or debug (one process in
+    the foreground). By default slurm if the command srun exists, else local."""
     nodes: int = 1
-    """Machines of a job."""
+    """Number of machines per job."""
     gpus: int = 0
-    """GPUs on each machine. Training starts a process for each."""
+    """Number of GPUs per machine. Training starts one process per GPU."""
     processes: int | None = None
-    """Processes of training on each machine, if not one for each GPU."""
+    """Number of training processes per machine, if it is not one per GPU."""
     cpus: int | None = None
-    """CPU cores of each process."""
+    """Number of CPU cores per process."""
     memory: int | None = None
-    """Memory of each machine, in GB."""
+    """Memory per machine, in GB."""
     minutes: int = 24 * 60
-    """Time of a job. One that needs more is queued again with --requeue."""
+    """Time limit of a job, in minutes. With --requeue a job that needs longer is queued again."""
     partition: str | None = None
-    """Partition of SLURM."""
+    """SLURM partition that jobs are submitted to."""
     slurm: tuple[str, ...] = ()
     """More parameters of SLURM as NAME=VALUE, such as account=lab qos=low."""
     signal_seconds: int = 120
-    """How long before its end a job gets the signal to save."""
+    """Seconds before the time limit at which a job gets the signal to save."""
     requeue: bool = False
-    """Queue a job again that ran out of time, and go on, until the command is finished."""
+    """Queue a job again when it ran out of time, and continue until the command is finished."""
     name: str = "densevos"
     """Name of the jobs."""
     logs: Path = Path("runs/jobs")
@@ -73,97 +73,120 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class JobCommand:
     """A command line that runs in a job."""
 
     program: str
-    """The package whose commands it is one of: densevos or densevos_eval."""
+    """The package of the command: densevos or densevos_eval."""
     words: tuple[str, ...]
-    """What follows the program."""
-    goes_on_with: tuple[str, ...] = ()
-    """Options with which a command goes on where it was stopped, such as --resume auto."""
+    """The command and its options, without the program."""
+    resume_options: tuple[str, ...] = ()
+    """Options that make the command continue where it was stopped, such as --resume auto."""
     ranks: bool = False
-    """Whether all processes of the job are one run, each with a rank. Otherwise the first one works
-    alone.
+    """Whether all processes of the job form one run, each with a rank; else only the first works.
     """
 
-    def resumed(self) -> "Work":
-        """The command that goes on with what this one began."""
+    def resumed(self) -> "JobCommand":
+        """The command that continues what this one started."""
         kept = tuple(word for word in self.words if word != "--overwrite")
-        given = any(
-            word.partition("=")[0] == option for word in kept for option in self.goes_on_with[:1]
-        )
+        if not self.resume_options:
+            return replace(self, words=kept)
 
-        return replace(self, words=kept if given else (*kept, *self.goes_on_with))
+        # A user who gave the option, as --resume VALUE or --resume=VALUE, keeps that choice.
+        names = {word.partition("=")[0] for word in kept}
+        if self.resume_options[0] in names:
+            return replace(self, words=kept)
 
-    def first(self) -> "Work":
-        """The command to submit: a machine that fails makes SLURM start it again as it stands."""
+        return replace(self, words=(*kept, *self.resume_options))
+
+    def first(self) -> "JobCommand":
+        """The command to submit."""
+        # When a machine fails, SLURM starts the submitted command again. It therefore gets the
+        # options to continue right away, unless it must empty its output folder first.
         return self if "--overwrite" in self.words else self.resumed()
 
     def command(self) -> list[str]:
-        """The command line."""
+        """The command line as a list of words."""
         return [sys.executable, "-m", self.program, *self.words]
 
     def __str__(self) -> str:
         return shlex.join((self.program.replace("_", "-"), *self.words))
 
 
-class CommandJob:
-    """What submitit calls in every process of a job.
+class JobProcess:
+    """Runs a command in one process of a job; submitit calls it in every process.
 
     Args:
-        work: The command that runs there.
+        command: The command that runs there.
     """
 
-    def __init__(self, work: Work):
-        self.work = work
+    def __init__(self, command: JobCommand):
+        self.command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> None:
-        """Run the command and wait for it; RunError when it fails."""
+        """Run the command and wait for it.
+
+        Raises:
+            RunError: The command failed.
+        """
         from submitit import JobEnvironment
 
         place = JobEnvironment()
-        variables = rank_variables(place) if self.work.ranks else {}
+        variables = rank_variables(place) if self.command.ranks else {}
+
         # The signal that queues the job again may reach the command, too, and would end it before
-        # it has saved.
+        # it has saved its state.
         ignored = place._usr_sig()
         self._process = subprocess.Popen(
-            self.work.command(),
+            self.command.command(),
             env={**os.environ, **variables},
             preexec_fn=lambda: signal.signal(ignored, signal.SIG_IGN),
         )
-        _until_ended(self._process)
+        _wait_until_ended(self._process)
         status = self._process.wait()
 
-        if status in STOPPED:
-            # By the first process, which is about to be queued again, or by SLURM, which sends
-            # SIGTERM to all that runs in a job. The job then gets the signal to go on, or is ended.
-            time.sleep(REQUEUE_SECONDS if place.global_rank == 0 else 0)
+        # SIGTERM came from `checkpoint` of the first process, or from SLURM, which sends it to all
+        # processes of a job. The first process must stay alive until the signal that queues the
+        # job again, or until SLURM ends it.
+        if status in STOPPED and place.global_rank == 0:
+            time.sleep(REQUEUE_SECONDS)
 
         if status != 0 and not (status in STOPPED and place.global_rank > 0):
-            raise RunError(f"{self.work}: ended with status {status}; see the job's log")
+            raise RunError(f"{self.command}: ended with status {status}; see the job's log")
 
     def checkpoint(self) -> "DelayedSubmission":
-        """Called by submitit on the signal: let the command save, and return what goes on."""
+        """Let the command save its state; submitit calls this on the signal.
+
+        Returns:
+            The job to queue, which continues this one.
+        """
         from submitit.helpers import DelayedSubmission
 
         if self._process is not None:
             self._process.terminate()
-            _until_ended(self._process)
+            _wait_until_ended(self._process)
 
-        return DelayedSubmission(CommandJob(self.work.resumed()))
+        return DelayedSubmission(JobProcess(self.command.resumed()))
 
 
-def _until_ended(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a process without a lock: a signal's handler waits for the one that it interrupted
-    the wait for.
-    """
+def _wait_until_ended(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a process without taking a lock."""
+    # `checkpoint` runs in a signal handler, perhaps while `__call__` waits for the same process.
+    # `Popen.wait` would then wait forever for the lock that the interrupted call holds.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
 def rank_variables(place: Any) -> dict[str, str]:
-    """What torchrun would set for this process of a job; `place` is submitit's JobEnvironment."""
+    """Environment variables that torchrun would set for this process of a job.
+
+    Args:
+        place: submitit's JobEnvironment.
+
+    Returns:
+        Name -> value.
+    """
+    # Ids of array jobs are not plain numbers, such as 123_4.
     number = int(re.sub(r"\D", "", place.raw_job_id) or 0)
     return {
         "WORLD_SIZE": str(place.num_tasks),
@@ -176,30 +199,36 @@ def rank_variables(place: Any) -> dict[str, str]:
     }
 
 
-def launch(work: Sequence[Work], options: ClusterOptions) -> None:
+def launch(commands: Sequence[JobCommand], options: ClusterOptions) -> None:
     """Submit jobs, as one array if there are several, and print their ids and logs.
 
     Args:
-        work: A command for each job.
-        options: Where they run.
+        commands: One command per job.
+        options: Where the jobs run.
 
     Raises:
-        InputError: submitit is missing, or refuses an option.
-        RunError: A job failed that was waited for.
+        InputError: submitit is not installed, or it refuses an option.
+        RunError: A job failed, and `options` say to wait for it.
     """
     if options.cluster == "debug":
-        for one in work:
-            if status := subprocess.run(one.command(), check=False).returncode:
-                raise RunError(f"{one}: ended with status {status}; see above")
+        for command in commands:
+            if status := subprocess.run(command.command(), check=False).returncode:
+                raise RunError(f"{command}: ended with status {status}; see above")
+
         return
 
-    executor = _executor(options, processes=_processes(options) if work[0].ranks else 1)
+    # Only training uses more than one process per machine.
+    processes = _processes(options) if commands[0].ranks else 1
+    executor = _executor(options, processes=processes)
+
+    # submitit submits everything of one batch as an array.
     jobs: list[Job[None]] = []
     with executor.batch():
-        jobs.extend(executor.submit(CommandJob(one.first())) for one in work)
+        for command in commands:
+            jobs.append(executor.submit(JobProcess(command.first())))
 
-    for job, one in zip(jobs, work, strict=True):
-        print(f"job {job.job_id}: {one.first()}")
+    for job, command in zip(jobs, commands, strict=True):
+        print(f"job {job.job_id}: {command.first()}")
         print(f"    output: {job.paths.stdout}, {job.paths.stderr.name}", flush=True)
 
     if options.wait:
@@ -207,17 +236,23 @@ def launch(work: Sequence[Work], options: ClusterOptions) -> None:
 
 
 def _processes(options: ClusterOptions) -> int:
+    """Training processes per machine."""
     return options.processes or max(options.gpus, 1)
 
 
 def _executor(options: ClusterOptions, processes: int) -> "Executor":
-    """submitit's executor with these options; InputError for what it refuses."""
+    """submitit's executor with these options; InputError if it refuses one of them."""
     try:
         from submitit import AutoExecutor
     except ImportError:
         raise InputError("densevos launch needs submitit; pip install 'densevos[slurm]'") from None
 
-    extra = dict(entry.partition("=")[::2] for entry in options.slurm)
+    # Parameters of sbatch that submitit has no argument for.
+    extra = {}
+    for parameter in options.slurm:
+        name, _, value = parameter.partition("=")
+        extra[name] = value
+
     if not all(extra.values()):
         raise InputError(f"--slurm {' '.join(options.slurm)}: each must be NAME=VALUE")
 
@@ -237,6 +272,7 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
             timeout_min=options.minutes,
             slurm_partition=options.partition,
             slurm_signal_delay_s=options.signal_seconds,
+            # Without this, the ranks that are left would wait for one that died.
             slurm_srun_args=["--kill-on-bad-exit=1"],
             slurm_additional_parameters={"requeue": True, **extra},
         )
@@ -249,7 +285,7 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
 
 
 def _wait(jobs: "Sequence[Job[None]]") -> None:
-    """Wait for jobs; RunError that names those that failed."""
+    """Wait for jobs; RunError names those that failed."""
     failed = []
     for job in jobs:
         job.wait()

@@ -1,4 +1,4 @@
-"""Masks as scripts read and write them; they live in densevos.base.masks."""
+"""Read and write masks from Python scripts; the functions are those of densevos.base.masks."""
 
 from densevos.base.masks import davis_palette, open_mask, read_mask, write_mask
 

@@ -1,6 +1,4 @@
-"""The run folder of a training that begins or goes on: what may differ from when it began, and what
-must not.
-"""
+"""Prepare the run folder of a training run, and check what may change when a run is resumed."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,25 +13,49 @@ from densevos.methods.method import Data, TrainingJob
 from densevos.methods.registry import method_of, read_config, write_config
 
 WITHOUT_EFFECT = {
-    *("workers", "reader_timeout", "rank_timeout", "max_broken"),
-    *("log_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "encoder_every"),
-    *("panels_every", "wandb"),
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "encoder_every",
+    "keep_last",
+    "log_every",
+    "max_broken",
+    "panels_every",
+    "rank_timeout",
+    "reader_timeout",
+    "wandb",
+    "workers",
 }
-"""Options of the loop that do not change the weights, so that resuming may change them."""
-TOGETHER = {"batch", "global_batch"}
-"""Options of the loop that, with the number of processes, say how many clips a step takes."""
+"""Options of the loop that do not affect the weights, so a resumed run may change them."""
+BATCH_OPTIONS = {"batch", "global_batch"}
+"""Options of the loop that, with the number of processes, determine the clips of a step.
+
+A resumed run may change them if a step still takes as many clips; see `_check_step`.
+"""
 
 
 def prepare_folder(
     config: RunConfig, job: TrainingJob, out: Path, resume: str, overwrite: bool
 ) -> Path | None:
-    """Make the run folder, or check that it belongs to this configuration; returns the checkpoint
-    to resume from.
+    """Make the run folder of a new run, or check that it fits a resumed one.
+
+    Args:
+        config: The configuration of this command.
+        job: The data and rounds that follow from it.
+        out: The run folder.
+        resume: never, auto or the path of a checkpoint.
+        overwrite: Empty `out` first if it holds files.
+
+    Returns:
+        The checkpoint to resume from, or None to start from scratch.
+
+    Raises:
+        InputError: `out` holds files, or the run cannot be resumed with this configuration, these
+            videos or this number of clips per step.
     """
     if resume not in ("never", "auto") and len(job.rounds) > 1:
         _check_own(Path(resume), job, out)
 
-    # The last round that has a checkpoint is the one that goes on.
+    # The run continues in the last round that has a checkpoint.
     resume_from = None
     for round_ in reversed(job.rounds):
         resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
@@ -45,46 +67,51 @@ def prepare_folder(
         new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
         if job.data.titles is not None:
             provenance.record_videos(out, job.data.titles())
+
+        # config.json goes last: it marks a folder as that of a run.
         write_config(out / "config.json", config)
-    elif (changed := _changed(read_config(out / "config.json"), config)) is not None:
+        return resume_from
+
+    changed = _changed(read_config(out / "config.json"), config)
+    if changed is not None:
         raise InputError(
             f"{out}/config.json: differs from this command in {changed}; "
             f"resume with --config {out}/config.json or choose another --out"
         )
-    elif provenance.data_hash(out) not in (None, job.data.sha256):
+
+    # Runs without a record of their data cannot be checked.
+    if provenance.data_hash(out) not in (None, job.data.sha256):
         _check_videos(out, job.data)
 
     return resume_from
 
 
 def _check_own(named: Path, job: TrainingJob, out: Path) -> None:
-    """Raise InputError if a checkpoint is of no round of the run in `out`: no round would go on
-    from it.
-    """
+    """Raise InputError if a checkpoint belongs to no round of the run: it would not be used."""
     folders = [(out / round_.folder).resolve() for round_ in job.rounds]
     if named.exists() and named.resolve().parent.parent not in folders:
         raise InputError(
-            f"--resume {named}: is a checkpoint of another run, and this one trains in rounds; choose one below {out},"
-            " or pass --resume auto"
+            f"--resume {named}: is a checkpoint of another run, and this one trains in rounds; "
+            f"choose one below {out}, or pass --resume auto"
         )
 
 
 def _check_videos(out: Path, data: Data) -> None:
-    """Say how the videos differ from those that a run began with; InputError when there are
-    others.
-    """
+    """Warn of videos that are missing or changed; InputError if there are new ones."""
     before = provenance.recorded_videos(out)
     now = None if data.titles is None else set(data.titles())
     if before is None or now is None or not now <= set(before):
         raise InputError(
-            f"{data.source}: holds other videos than when {out} began; bring back the old ones or choose another --out"
+            f"{data.source}: holds other videos than when {out} began; "
+            "bring back the old ones or choose another --out"
         )
 
-    gone = sorted(set(before) - now)
-    if gone:
+    # Draws are made from the numbers of videos, which `with_original_videos` keeps.
+    missing = sorted(set(before) - now)
+    if missing:
         warnings.warn(
-            f"{data.source}: {len(gone)} of the {len(before)} videos that {out} began with are gone, such as {gone[0]};"
-            " others stand in for them",
+            f"{data.source}: {len(missing)} of the {len(before)} videos that {out} began with "
+            f"are gone, such as {missing[0]}; training replaces them by others",
             stacklevel=2,
         )
     else:
@@ -93,26 +120,44 @@ def _check_videos(out: Path, data: Data) -> None:
         )
 
 
-def as_it_began(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
-    """The data set with all videos that the run in `out` began with: draws of a step go by their
-    number.
+def with_original_videos(videos: VideoDataset, data: Data, out: Path) -> VideoDataset:
+    """Add places for the videos that a run started with and that are missing now.
+
+    The order of videos and all random draws follow from their numbers. With places for the missing
+    ones, the numbers of all others stay the same.
+
+    Args:
+        videos: The data set as it is now.
+        data: Describes the data set.
+        out: The run folder, with a record of the original videos.
+
+    Returns:
+        The data set with as many videos as the run started with; `videos` itself if none is
+        missing.
     """
     if provenance.data_hash(out) in (None, data.sha256):
         return videos
 
+    # Only missing videos need places; `_check_videos` has refused new ones.
     before = provenance.recorded_videos(out)
     titles = [videos.title(index) for index in range(len(videos))]
     if before is None or before == titles or not set(titles) < set(before):
         return videos
 
-    place = {title: index for index, title in enumerate(titles)}
-    return Remaining(videos, before, [place.get(title) for title in before])
+    index_now = {title: index for index, title in enumerate(titles)}
+    return Remaining(videos, before, [index_now.get(title) for title in before])
 
 
 def run_folder(path: Path) -> Path:
-    """The folder of the run that a checkpoint is of."""
+    """The run folder that a checkpoint belongs to.
+
+    Args:
+        path: RUN/checkpoints/NAME.pt, or RUN/ROUND/checkpoints/NAME.pt if the run has rounds.
+
+    Returns:
+        RUN, resolved.
+    """
     folder = path.resolve().parent.parent
-    # A round's checkpoints lie one folder deeper than those of a run without rounds.
     in_round = not (folder / "config.json").exists() and (folder.parent / "config.json").exists()
     return folder.parent if in_round else folder
 
@@ -128,18 +173,27 @@ def _rounds_of(run: Path) -> Sequence[str]:
 
 
 def named_checkpoint(path: Path) -> Path:
-    """The checkpoint that `path` names: itself, or of a run folder the newest one that can be read.
+    """Find the checkpoint that a path means.
+
+    Args:
+        path: A checkpoint, a folder of checkpoints, or a run folder.
+
+    Returns:
+        `path` itself, or the newest checkpoint in the folder that can be read.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, or it belongs to no run.
     """
     if path.is_dir():
-        # Each of several rounds has checkpoints of its own; those of the last round are the newest.
-        rounds = [path / name for name in reversed(_rounds_of(path))]
-        for folder in (path / "checkpoints", path, *(folder / "checkpoints" for folder in rounds)):
-            found = checkpoint.latest_whole(folder)
-            if found is not None:
-                return found
+        # Every round has a folder of its own; the checkpoints of the last round are the newest.
+        folders = [path / "checkpoints", path]
+        for name in reversed(_rounds_of(path)):
+            folders.append(path / name / "checkpoints")
+
+        for folder in folders:
+            newest = checkpoint.latest_readable(folder)
+            if newest is not None:
+                return newest
 
         raise InputError(
             f"{path}: holds no checkpoint; give a run folder that densevos train wrote"
@@ -152,16 +206,15 @@ def named_checkpoint(path: Path) -> Path:
 
     if not (run_folder(path) / "config.json").exists():
         raise InputError(
-            f"{path}: lies in no run folder; give the folder of a run, or RUN/checkpoints/step-N.pt"
+            f"{path}: is not in a run folder; give a run folder or RUN/checkpoints/step-N.pt"
         )
 
     return path
 
 
 def _check_step(run: Path, loop: LoopConfig) -> None:
-    """Raise InputError if the steps of a run took another number of clips: its order and schedule
-    are made of steps.
-    """
+    """Raise InputError if a step of the run took another number of clips."""
+    # The order of clips and the schedule are counted in steps, so both would change.
     if not (run / "config.json").exists():
         return
 
@@ -171,22 +224,26 @@ def _check_step(run: Path, loop: LoopConfig) -> None:
 
     if before != now:
         raise InputError(
-            f"{run}/provenance.json: a step of this run takes {before} clips in {processes} processes, but now it"
-            f" would take {now} in {distributed.world_size()}; pass --loop.global-batch {before}, or choose another --out"
+            f"{run}/provenance.json: a step of this run takes {before} clips in {processes} "
+            f"processes, but now it would take {now} in {distributed.world_size()}; "
+            f"pass --loop.global-batch {before}, or choose another --out"
         )
 
 
 def _changed(before: RunConfig, now: RunConfig) -> str | None:
+    """The first option that changed and that resuming must not change, or None."""
     if before.METHOD != now.METHOD:
         return f"the method ({before.METHOD} there, {now.METHOD} here)"
 
+    may_change = WITHOUT_EFFECT | BATCH_OPTIONS
+    options_now = to_dict(now)
     for name, value in to_dict(before).items():
-        other = to_dict(now)[name]
-        if isinstance(value, dict):
+        value_now = options_now[name]
+        if isinstance(value, dict):  # a group of options, such as those of the loop
             for key, part in value.items():
-                if part != other[key] and key not in WITHOUT_EFFECT | TOGETHER:
-                    return f"{flag(name, key)} ({part} there, {other[key]} here)"
-        elif value != other:
-            return f"--{name.replace('_', '-')} ({value} there, {other} here)"
+                if part != value_now[key] and key not in may_change:
+                    return f"{flag(name, key)} ({part} there, {value_now[key]} here)"
+        elif value != value_now:
+            return f"--{name.replace('_', '-')} ({value} there, {value_now} here)"
 
     return None

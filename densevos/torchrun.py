@@ -1,10 +1,10 @@
-"""torchrun that ends as densevos does: `python -m densevos.torchrun [options of torchrun] --module
-densevos train ...`.
+"""torchrun with the exit statuses and messages of densevos.
 
-torchrun turns SIGTERM into a traceback and status 1, so that a scheduler cannot tell a run that was
-stopped and saved from one that crashed. Here the statuses are those of every densevos command: 143
-after SIGTERM, 2 if the processes found their input unusable, 1 for all other failures. Each comes
-with one line.
+    python -m densevos.torchrun [options of torchrun] --module densevos train ...
+
+torchrun turns SIGTERM into a traceback and status 1, so a scheduler cannot distinguish a run that
+was stopped and saved from one that crashed. This module ends as every densevos command does: with
+status 143 after SIGTERM, 2 if the input is unusable, 1 for all other failures, and with one line.
 """
 
 import os
@@ -22,8 +22,8 @@ from densevos.base import console
 from densevos.base.errors import InputError, RunError, Stopped
 
 SHUTDOWN_SECONDS = 45
-"""How long processes have to save and end. Those of a rank that died hang in a collective, and end
-after this time.
+"""Seconds that processes have to save and end. If a rank died, the others hang in a collective and
+are killed after this time.
 """
 
 
@@ -36,24 +36,23 @@ def launch(arguments: list[str]) -> None:
     """Start processes as torchrun does, and wait for them.
 
     Args:
-        arguments: What torchrun takes.
+        arguments: The arguments of torchrun.
 
     Raises:
         InputError: A process ended with status 2.
         RunError: A process failed otherwise and no restart was left, or the processes did not find
             each other.
-        Stopped: SIGTERM came, here or on another machine.
+        Stopped: SIGTERM came, on this machine or on another one.
     """
     options = parse_args(arguments)
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
-    # Otherwise processes that start again meet in the store of those before them, find the
-    # addresses that these left, and wait for the dead (seen with torch 2.14).
+    # Without this, processes that are restarted use the store of the processes before them. They
+    # find the addresses of dead processes there and wait for them (seen with torch 2.14).
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 
+    # torchrun sets this as well, but with a warning of five lines.
     if options.nproc_per_node != "1":
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", "1"
-        )  # torchrun does so, too, but with a warning of five lines
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     try:
         run(options)
@@ -70,9 +69,9 @@ def launch(arguments: list[str]) -> None:
 
 
 def _failure(rank: int, failure: ProcessFailure) -> BaseException:
-    """What to raise for the process that failed first."""
+    """The error to raise for the process that failed first."""
     process = f"rank {rank} (process {failure.pid} on {socket.gethostname()})"
-    if failure.exitcode < 0:
+    if failure.exitcode < 0:  # a signal ended it
         return RunError(
             f"{process} was killed by {failure.signal_name()}; go on with --resume auto"
         )

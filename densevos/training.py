@@ -1,4 +1,4 @@
-"""From a configuration to an encoder or segmentation model on disk, whatever the method."""
+"""Train by any method: from a configuration to an encoder or segmentation model on disk."""
 
 import dataclasses
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from densevos.base.console import print_notes
 from densevos.base.errors import InputError
 from densevos.base.files import name_bytes
 from densevos.base.progress import print_header
@@ -21,7 +22,7 @@ from densevos.engine.precision import tune
 from densevos.engine.profile import StepTimer, Untimed
 from densevos.methods.method import Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config
-from densevos.resuming import as_it_began, named_checkpoint, prepare_folder, run_folder
+from densevos.resuming import named_checkpoint, prepare_folder, run_folder, with_original_videos
 
 ENCODERS = "encoders"
 """Folder of the encoders, or models, that --loop.encoder-every keeps."""
@@ -29,28 +30,35 @@ ENCODERS = "encoders"
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished run leaves behind."""
+    """The result of a finished run."""
 
     encoder: Path
-    """The encoder's file, or the segmentation model's."""
+    """File of the encoder, or of the segmentation model."""
     steps: int
+    """Number of steps of all rounds together."""
     seconds: float
+    """Training time of all rounds together."""
     skipped: tuple[str, ...]
-    """Videos that could not be used, one line each."""
+    """Videos that could not be used: one line per video, with the reason."""
 
 
 @dataclass
 class Totals:
-    """What all rounds of a run did so far."""
+    """Sums over the finished rounds of a run."""
 
     steps: int = 0
     seconds: float = 0.0
     skipped: set[str] = field(default_factory=set)
     rounds: dict[str, int] = field(default_factory=dict)
-    """Steps of each round, by its folder."""
+    """Folder of a round -> its number of steps."""
 
     def add(self, folder: str, state: State) -> None:
-        """Count one round, by its last state."""
+        """Add a round.
+
+        Args:
+            folder: The round's folder.
+            state: Its last state.
+        """
         self.rounds[folder] = state["step"]
         self.steps += state["step"]
         self.seconds += state["seconds"]
@@ -65,48 +73,54 @@ def train(
     overwrite: bool = False,
     profile: bool = False,
 ) -> TrainResult:
-    """Train as `config` says into the run folder `out`.
+    """Train, and write everything of the run to a folder.
 
     Args:
-        config: The configuration; its METHOD says by which method.
+        config: The configuration; its METHOD selects the method.
         out: The run folder.
-        resume: never, auto (go on from the latest checkpoint in `out`, start from scratch when
+        resume: never, auto (continue from the latest checkpoint in `out`, or start from scratch if
             there is none) or the path of a checkpoint.
-        overwrite: Empty `out` first when it holds files.
-        profile: Print at the end, or when the run is stopped, what a step waited for.
+        overwrite: Empty `out` first if it holds files.
+        profile: Print what a step waits for, at the end or when the run is stopped.
+
+    Returns:
+        The file of the encoder or model, and counts of the run.
 
     Raises:
         InputError: The data, the configuration or the output folder cannot be used.
-        RunError: A loss is not finite.
+        RunError: A loss is not finite, another rank is lost, or videos cannot be read ahead.
         Stopped: SIGTERM came; the state is saved.
     """
     config.check()
+
+    # Characters that UTF-8 cannot encode would be replaced.
     if name_bytes(str(out)) != str(out).encode("utf-8", "replace"):
         raise InputError(
-            f"{out}: name is no UTF-8, and TensorBoard writes below no other; choose another --out"
+            f"{out}: name is not UTF-8, so TensorBoard cannot write there; choose another --out"
         )
 
     method = method_of(config)
     job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())
-    commit = provenance.commit()  # of the source that runs, which may change before the run ends
+    # The source may change before the run ends, so its commit is read now.
+    commit = provenance.commit()
 
     precision = choose_precision(config.loop, device)
     arithmetic = tune(device, precision)
     distributed.start(device, config.loop.rank_timeout)
 
     try:
-        # What lies on disk is looked at once: two machines may see it differently.
+        # Only rank 0 looks at the disk, because two machines may see it differently.
         resume_from = distributed.on_first(
             lambda: prepare_folder(config, job, out, resume, overwrite)
         )
 
         if distributed.rank() == 0:
-            how = f"{device}, {precision}, {config.loop.workers} reading processes"
+            setup = f"{device}, {precision}, {config.loop.workers} reading processes"
             print_header(
-                f"training on {job.data.videos} videos of {job.data.source} into {out}; {how}"
+                f"training on {job.data.videos} videos of {job.data.source} into {out}; {setup}"
             )
-            _say_what_a_step_takes(config.loop, job)
+            _print_notes_about_the_batch(config.loop, job)
             provenance.record(
                 out,
                 resume_from,
@@ -122,6 +136,8 @@ def train(
             )
 
         totals = _train_rounds(job, method, config, device, out, resume, profile=profile)
+
+        # All ranks have the same weights, so one of them writes the file.
         file = out / method.file
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
@@ -134,11 +150,23 @@ def train(
 def summary(
     config: RunConfig, totals: Totals, videos: int, commit: str | None
 ) -> dict[str, object]:
-    """How an encoder or model was trained, for its card."""
-    by_round = {"steps_by_round": totals.rounds} if len(totals.rounds) > 1 else {}
+    """Describe how an encoder or model was trained, for its card.
+
+    Args:
+        config: The configuration of the run.
+        totals: Sums over the rounds.
+        videos: Number of videos in the data set.
+        commit: Git commit of the source, see `provenance.commit`.
+
+    Returns:
+        JSON values by name.
+    """
+    facts: dict[str, object] = {"steps": totals.steps}
+    if len(totals.rounds) > 1:
+        facts["steps_by_round"] = totals.rounds
+
     return {
-        "steps": totals.steps,
-        **by_round,
+        **facts,
         "checkpoint": "the last step",
         "seconds": round(totals.seconds, 1),
         "videos": videos,
@@ -149,14 +177,14 @@ def summary(
 
 
 def export(path: Path, out: Path) -> Path:
-    """Write the encoder or model in a run's checkpoint to `out` (.safetensors) with its card.
+    """Write the encoder or model of a checkpoint to a file, with its card.
 
     Args:
-        path: The checkpoint, or a run folder, of which the newest checkpoint is taken.
-        out: The file to write.
+        path: The checkpoint, or a run folder for its newest checkpoint.
+        out: The file to write, .safetensors.
 
     Returns:
-        The checkpoint that was taken.
+        The checkpoint that was exported.
 
     Raises:
         InputError: There is no checkpoint, or it cannot be read.
@@ -188,14 +216,13 @@ def _train_rounds(
     *,
     profile: bool,
 ) -> Totals:
-    """Train all rounds of `job` one after the other.
-
-    With `resume` a round that left its product is finished, and the round in between goes on from
-    its latest checkpoint.
-    """
+    """Train all rounds of a job, one after the other."""
     totals = Totals()
     for round_ in job.rounds:
         round_.begin()
+
+        # Ranks may share the work before and after a round, such as labelling videos, so each waits
+        # for all others.
         if round_.before is not None:
             round_.before(out, device)
             distributed.barrier()
@@ -214,7 +241,7 @@ def _train_rounds(
 
 @contextmanager
 def _printed_profile(device: torch.device, *, wanted: bool) -> Iterator[StepTimer | Untimed]:
-    """A timer whose table is printed at the end, whatever ends the block."""
+    """A timer whose table is printed at the end of the block, even after an error."""
     timer = StepTimer(device) if wanted else Untimed()
     try:
         yield timer
@@ -234,21 +261,23 @@ def _train_round(
     resume: str,
     timer: StepTimer | Untimed,
 ) -> State:
-    """The last state of a round: trained from the start, gone on with, or found finished."""
+    """Train a round from the start, continue it, or find it finished; returns its last state."""
     folder = out / round_.folder
     resume_from = distributed.on_first(lambda: _checkpoint_of(round_, out, resume))
+
+    # The product is written last, so a round that has one is finished.
     product = round_.product
     if product is not None and resume_from is not None and (folder / product.name).exists():
         return _finished_round(job, folder, resume_from, device)
 
-    def keep(epoch: int) -> None:
+    def export_encoder(epoch: int) -> None:
         file = folder / ENCODERS / f"epoch-{epoch:04d}{Path(method.file).suffix}"
         file.parent.mkdir(exist_ok=True)
         method.save(file, job.learner, {"epoch": epoch, "config": to_dict(config)})
 
     run = fit(
         job.learner,
-        as_it_began(round_.data(out), job.data, out),
+        with_original_videos(round_.data(out), job.data, out),
         round_.optimisers or job.optimisers,
         dataclasses.replace(config.loop, epochs=round_.epochs or config.loop.epochs),
         device,
@@ -256,16 +285,16 @@ def _train_round(
         resume_from,
         shown=method.shown,
         best=method.best,
-        on_epoch=keep,
+        on_epoch=export_encoder,
         timer=timer,
     )
 
+    # Later rounds use the learner on every rank, so every rank must have the same buffers.
     if product is not None:
         distributed.broadcast_buffers(job.learner)
         if distributed.rank() == 0:
-            product.write(
-                folder / product.name, {"steps": run.step, "seconds": round(run.seconds, 1)}
-            )
+            facts = {"steps": run.step, "seconds": round(run.seconds, 1)}
+            product.write(folder / product.name, facts)
 
     return run.state()
 
@@ -276,8 +305,8 @@ def _checkpoint_of(round_: Round, out: Path, resume: str) -> Path | None:
     if resume in ("never", "auto"):
         return checkpoint.find(resume, folder / "checkpoints")
 
-    # The named checkpoint is of one round; the other rounds go on from their own latest one. A run
-    # without rounds may also start from a checkpoint of another run.
+    # The named checkpoint is of one round; the other rounds continue from their own latest one. A
+    # run without rounds may also start from a checkpoint of another run.
     named = Path(resume)
     if round_.folder == "" or named.parent.parent.resolve() == folder.resolve():
         return named
@@ -288,18 +317,20 @@ def _checkpoint_of(round_: Round, out: Path, resume: str) -> Path | None:
 def _finished_round(
     job: TrainingJob, folder: Path, resume_from: Path, device: torch.device
 ) -> State:
-    """The last state of a finished round, loaded into the learner.
+    """Load a finished round into the learner; returns its last state.
 
     Raises:
-        InputError: `resume_from` is not of the round's last step, from which everything after it
-            followed.
+        InputError: `resume_from` is not of the round's last step.
     """
+    # Later rounds were trained from the last step. Starting from another one would make the run
+    # inconsistent.
     state = checkpoint.load(resume_from)
     last = checkpoint.latest(folder / "checkpoints")
     if last is not None and checkpoint.load(last)["step"] != state["step"]:
         raise InputError(
-            f"{resume_from}: is of a round that is finished, and all that followed came of its last step;"
-            " pass --resume auto, or choose another --out"
+            f"{resume_from}: is of a round that is finished, "
+            "and later rounds were trained from its last step; "
+            "pass --resume auto, or choose another --out"
         )
 
     job.learner.load_state_dict(state["learner"])
@@ -307,24 +338,25 @@ def _finished_round(
     return state
 
 
-def _say_what_a_step_takes(loop: LoopConfig, job: TrainingJob) -> None:
-    """Tell what several processes make of a recipe that was made for one."""
+def _print_notes_about_the_batch(loop: LoopConfig, job: TrainingJob) -> None:
+    """Print the clips of a step, if several processes change them, and the videos left over."""
     ranks, videos = distributed.world_size(), job.data.videos
-    step = batch_of_one(loop, ranks) * ranks * loop.accumulate
+    step = batch_of_one(loop, ranks) * ranks * loop.accumulate  # clips
+    notes = []
+
+    # Learning rates of recipes are chosen for the batch of one process.
     if ranks > 1:
-        hint = (
-            ""
-            if loop.global_batch
-            else f"; --loop.global-batch {loop.batch} keeps the recipe's batch and rate"
-        )
-        print(
-            f"note: a step takes {step} clips, {step // ranks} in each of {ranks} processes{hint}",
-            file=sys.stderr,
+        note = f"a step takes {step} clips, {step // ranks} in each of {ranks} processes"
+        if not loop.global_batch:
+            note += f"; --loop.global-batch {loop.batch} keeps the recipe's batch and rate"
+
+        notes.append(note)
+
+    left_over = videos % step
+    if step < videos and left_over > 0.1 * videos:
+        notes.append(
+            f"an epoch leaves out {left_over} of the {videos} videos, others each time, "
+            f"because a step takes {step}"
         )
 
-    if step < videos and videos % step > 0.1 * videos:
-        print(
-            f"note: {videos % step} of the {videos} videos, others each time, are left out of an epoch, as they are"
-            f" fewer than the {step} of a step",
-            file=sys.stderr,
-        )
+    print_notes(notes)

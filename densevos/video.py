@@ -1,4 +1,6 @@
-"""Videos as scripts open them."""
+"""Read videos from Python scripts."""
+
+# Shapes: n frames, H x W pixels
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,18 +14,27 @@ from densevos.data.sources.video import open_frames
 def open_video(path: Path | str) -> "Video":
     """Open a video file, or a folder of images as a video.
 
+    Args:
+        path: The file or folder.
+
+    Returns:
+        The video; its frames are decoded when they are asked for.
+
     Raises:
-        InputError: It is missing, empty or unreadable.
+        InputError: The video is missing, empty or unreadable.
     """
     return Video(open_frames(path))
 
 
 class Video:
-    """The frames of one video, [H,W,3] uint8 RGB each, to go through in order or to pick from.
+    """The frames of one video as arrays [H,W,3] uint8 RGB, in order or by index.
 
-    `for frame in video` decodes one after the other, so that memory does not grow with the video.
-    `video[3]` is one frame, and `video[10:20:2]` are frames [n,H,W,3]. `names` are the stems of the
-    masks that belong to the frames.
+    `for frame in video` decodes one frame after the other, so memory does not grow with the length
+    of the video. `video[3]` is one frame, `video[10:20:2]` are frames [n,H,W,3]. `names` are the
+    file names, without their endings, of the masks that belong to the frames.
+
+    Args:
+        reader: Reads the frames.
     """
 
     def __init__(self, reader: FrameReader):
@@ -34,12 +45,12 @@ class Video:
 
     @property
     def path(self) -> Path | str:
-        """Where the video is."""
+        """Path of the video."""
         return self.reader.path
 
     @property
     def names(self) -> list[str]:
-        """One name a frame: the stem of its file in a folder, or its number, such as 00012."""
+        """One name per frame: its file name without ending, or its number, such as 00012."""
         return self.reader.names
 
     def __len__(self) -> int:
@@ -49,17 +60,31 @@ class Video:
         return iterate_frames(self.reader)
 
     def __getitem__(self, index: int | slice) -> np.ndarray:
-        places = range(len(self))[index]  # Raises IndexError as a list does.
-        return self.read(places) if isinstance(places, range) else self.read([places])[0]
+        # A range resolves negative indices and slices, and raises IndexError as a list does.
+        selected = range(len(self))[index]
+        if isinstance(selected, range):
+            return self.read(selected)
+
+        return self.read([selected])[0]
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames [n,H,W,3] uint8 of these indices, in this order; InputError names the file that
-        cannot be read.
+        """Decode frames.
+
+        Args:
+            indices: Numbers of frames, in any order.
+
+        Returns:
+            The frames [n,H,W,3] uint8 RGB, in the order of `indices`.
+
+        Raises:
+            InputError: A frame cannot be read; the message names its file.
         """
         return self.reader.read(indices)
 
     def seconds(self) -> np.ndarray | None:
-        """When each frame is shown, [frames] in seconds; None where frames have no times, as in a
-        folder.
+        """The time of each frame.
+
+        Returns:
+            Times [n] in seconds, or None if frames have no times, as in a folder of images.
         """
         return self.reader.seconds()

@@ -184,7 +184,7 @@ MISTAKES = [
     ),
     (
         "densevos export text.pt --out e.safetensors",
-        "text.pt: lies in no run folder; give the folder of a run",
+        "text.pt: is not in a run folder; give a run folder",
     ),
     ("densevos export empty --out e.safetensors", "empty: holds no checkpoint; give a run folder"),
     ("densevos export none --out e.safetensors", "none: no such checkpoint; give a run folder"),

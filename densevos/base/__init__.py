@@ -1,1 +1,1 @@
-"""The ground that both packages stand on: errors, files, masks, worker processes, the console."""
+"""Shared by both packages: errors, files, masks, worker processes and the console."""

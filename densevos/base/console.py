@@ -1,6 +1,4 @@
-"""How both commands speak of trouble: a line for each warning, and at the end one line and an exit
-status.
-"""
+"""Console output of both commands: one line per warning, one line per error, and exit statuses."""
 
 import errno
 import os
@@ -26,17 +24,22 @@ HINTS = {
     errno.EMFILE: "; allow more open files (ulimit -n), or use fewer --workers",
     errno.ENAMETOOLONG: "; choose a shorter path",
 }
-"""Number of an error of the system -> what to do about it."""
+"""Error number of the operating system -> what the user can do about it."""
 
 
 def run(command: Callable[[], object]) -> int:
-    """Run `command`, print what stopped it as one line, and return the exit status.
+    """Run a command, and print an error that ends it as one line.
 
-    0 done, 1 the run or the system failed (disk full, say), 2 unusable input, 130 interrupted, 141
-    nobody reads on what is printed (as `| head` does), 143 stopped by SIGTERM.
+    Args:
+        command: The command.
+
+    Returns:
+        The exit status: 0 finished, 1 the run or the system failed (for example, the disk is full),
+        2 unusable input, 130 interrupted (Ctrl-C), 141 the reader of the output is gone (as in
+        `| head`), 143 stopped by SIGTERM.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        # Like standard error: names of files may be of any encoding, and log files get each line at
+        # As on standard error: file names may have any encoding, and log files get each line at
         # once.
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
 
@@ -44,12 +47,16 @@ def run(command: Callable[[], object]) -> int:
         try:
             with _warnings_as_lines():
                 command()
-        finally:  # also after --help, which ends with SystemExit
+        finally:
+            # Flushed here, so that a broken pipe is handled below and not when Python exits. Also
+            # after --help, which ends with SystemExit.
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError as error:
-        if not _nobody_reads_on():
+        # Another pipe may have broken, such as that of a process.
+        if not _reader_is_gone():
             return _fail(f"error: {error}", 1)
+
         _discard_output()
         return 141
     except InputError as error:
@@ -67,11 +74,14 @@ def run(command: Callable[[], object]) -> int:
 
 
 def refuse_old_spellings(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
-    """Raise InputError for an option that has another name now; the line tells the new one.
+    """Refuse options that have a new name.
 
     Args:
-        arguments: What follows the command.
-        renamed: Old name of an option -> the new one, perhaps with what it takes.
+        arguments: The arguments of the command.
+        renamed: Old name of an option -> the new name, with a value if it needs one.
+
+    Raises:
+        InputError: An argument is an old name; the message has the new one.
     """
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
@@ -80,7 +90,7 @@ def refuse_old_spellings(arguments: Sequence[str], renamed: Mapping[str, str]) -
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print what the user should know, a line each on standard error."""
+    """Print notes for the user on standard error, one line each."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
@@ -88,15 +98,15 @@ def print_notes(notes: Iterable[str]) -> None:
 def list_failures(
     broken: Mapping[str, object], count: int, hint: str = "fix them and pass --resume"
 ) -> None:
-    """Print a line on standard error for each sequence that failed; nothing if there is none.
+    """Print a line on standard error for each sequence that failed, if any.
 
     Args:
-        broken: Name of a sequence -> why it failed.
+        broken: Name of a failed sequence -> the reason.
         count: Number of all sequences.
-        hint: What to do about it.
+        hint: How to fix it.
 
     Raises:
-        RunError: There are some; it tells how many.
+        RunError: At least one sequence failed; the message has the number.
     """
     for name, reason in broken.items():
         print(" ".join(f"{name}: {reason}".split()), file=sys.stderr)
@@ -106,17 +116,20 @@ def list_failures(
 
 
 def print_table(table: "Table") -> None:
-    """Print a table on standard output: as wide as it needs to be, unless that is a terminal.
+    """Print a table on standard output.
 
-    A terminal gets a table that fits into its width. A pipe and a file have no width, and what
-    reads them wants every column and every letter.
+    A terminal gets a table that fits its width. In a pipe or a file the table is as wide as it
+    needs to be, so that no text is cut.
+
+    Args:
+        table: The table.
     """
-    from rich.console import (
-        Console,
-    )  # Imported here: scripts print their commands before anything is installed.
+    # Imported here: scripts that print their commands must work before anything is installed.
+    from rich.console import Console
     from rich.measure import Measurement
 
     console = Console()
+    # rich assumes 80 columns without a terminal, and would cut cells.
     if not sys.stdout.isatty():
         unbounded = console.options.update(max_width=sys.maxsize)
         needed = Measurement.get(console, unbounded, table).maximum
@@ -127,28 +140,24 @@ def print_table(table: "Table") -> None:
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Show warnings meant for users, the UserWarnings, without the place in the source that gave
-    them.
-    """
-    plain = warnings.formatwarning
+    """Show UserWarnings, which are meant for users, as one line without the place in the source."""
+    original = warnings.formatwarning
 
     def formatted(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
-        ours = category is UserWarning
-        return (
-            f"warning: {' '.join(str(message).split())}\n"
-            if ours
-            else plain(message, category, *place, **more)
-        )
+        if category is UserWarning:
+            return f"warning: {' '.join(str(message).split())}\n"
+
+        return original(message, category, *place, **more)
 
     warnings.formatwarning = formatted
     try:
         yield
     finally:
-        warnings.formatwarning = plain
+        warnings.formatwarning = original
 
 
-def _nobody_reads_on() -> bool:
-    """Whether the reader of standard output is gone, so that it is this pipe that broke."""
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe whose other end is closed."""
     if not hasattr(select, "poll"):  # Windows
         return False
 
@@ -162,14 +171,13 @@ def _nobody_reads_on() -> bool:
 
 
 def _discard_output() -> None:
-    """Give what is not written yet to nobody: Python would report at its end that it could not
-    write it.
-    """
-    nobody = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nobody, sys.stdout.fileno())
-    os.close(nobody)
+    """Send the rest of the output to the null device; Python would complain of it when it exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _fail(line: str, status: int) -> int:
+    """Print the error in one line, and return the status."""
     print(" ".join(line.split()), file=sys.stderr)
     return status

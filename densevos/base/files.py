@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when whole."""
+"""Write files atomically, and make output folders."""
 
 import json
 import os
@@ -13,65 +13,105 @@ from densevos.base.errors import InputError
 
 
 def name_bytes(text: str) -> bytes:
-    """The bytes of a text with names of files in it, which may be of any encoding: Python escapes
-    what is no UTF-8.
+    """Encode a text that may contain file names.
+
+    File names may have any encoding: Python decodes bytes that are not UTF-8 to surrogates, and
+    this turns them back into the same bytes.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Its bytes.
     """
     return text.encode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file beside `path`; when the block ends well, flush it to disk and rename it to
-    `path`.
+    """Write a file that appears under its name only when it is complete.
 
-    When the block or the write fails (disk full, say) the temporary file is removed, an older file
-    under `path` stays as it was, and the error goes on.
+    The block writes to a temporary file in the same folder, which is then flushed to disk and
+    renamed. If the block or a write fails, the temporary file is removed, and an older file at
+    `path` stays unchanged.
+
+    Args:
+        path: The file.
+        mode: "wb" for bytes, "w" for text in UTF-8.
+
+    Yields:
+        The open temporary file.
+
+    Raises:
+        OSError: The file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    # Machines that share a folder may have processes of the same number.
+    # Machines that share a folder may have processes with the same number.
     aside = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.part")
 
     try:
         encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
         with open(aside, mode, encoding=encoding, errors=errors) as file:
             yield file
+
+            # Without fsync, a machine that loses power after the renaming may leave an empty file.
             file.flush()
             os.fsync(file.fileno())
 
         os.replace(aside, path)
     except BaseException as error:
+        # BaseException, since SIGTERM and Ctrl-C must not leave the file either.
         aside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(aside)):
-            error.filename = str(path)  # A full disk names no file by itself.
+            # An error of a full disk names no file.
+            error.filename = str(path)
         raise
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: The file.
+        value: A JSON value.
+    """
     with atomic_write(path, "w") as file:
         json.dump(value, file, indent=2)
         file.write("\n")
 
 
 def new_folder(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> Path:
-    """Make the output folder `path`; one that holds files is refused, or emptied with `overwrite`.
+    """Make an empty output folder.
 
-    Raises InputError when the folder holds files and `overwrite` is false, when emptying it would
-    delete one of `inputs`, or when `path` is a file or cannot be made.
+    Args:
+        path: The folder.
+        overwrite: Delete the content of the folder; otherwise a folder that holds files is refused.
+        inputs: Files and folders that are read, and so must not be deleted.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The folder holds files and `overwrite` is false, `overwrite` would delete one of
+            `inputs`, or `path` is a file or cannot be made.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file, not a folder; choose another --out")
-    if path.is_dir() and not all(_half_written(inside) for inside in path.iterdir()):
+
+    # Files that a killed process left incomplete do not count: nobody needs them.
+    if path.is_dir() and not all(_is_incomplete(inside) for inside in path.iterdir()):
         if not overwrite:
             raise InputError(
-                f"{path}: output folder exists and is not empty; pass --overwrite or choose another --out"
+                f"{path}: output folder exists and is not empty; "
+                "pass --overwrite or choose another --out"
             )
 
         for source in inputs:
             if Path(source).resolve().is_relative_to(path.resolve()):
                 raise InputError(
-                    f"{path}: --overwrite would delete {source}, which is read; choose another --out"
+                    f"{path}: --overwrite would delete {source}, which is read; "
+                    "choose another --out"
                 )
 
         shutil.rmtree(path)
@@ -80,7 +120,17 @@ def new_folder(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> P
 
 
 def made_folder(path: Path) -> Path:
-    """Make the folder `path` unless it is there; InputError when that fails."""
+    """Make a folder, and its parents, unless it exists.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: It cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -92,6 +142,6 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-def _half_written(path: Path) -> bool:
-    """Whether `path` is what a killed process left of `atomic_write`."""
+def _is_incomplete(path: Path) -> bool:
+    """Whether a file is a temporary one that a killed process left of `atomic_write`."""
     return path.name.startswith(".") and path.name.endswith(".part")

@@ -1,4 +1,4 @@
-"""Image files, decoded and turned upright."""
+"""Read image files, and turn them upright as their EXIF orientation says."""
 
 from pathlib import Path
 
@@ -10,25 +10,28 @@ from densevos.base.errors import InputError
 def load_image(
     path: Path | str, kind: str = "image", remedy: str = "replace or remove it"
 ) -> Image.Image:
-    """The picture at `path`, decoded and turned as its EXIF orientation says, as viewers and video
-    players show it.
+    """Decode an image, and turn it as its EXIF orientation says, as viewers and players do.
 
     Args:
         path: An image file.
-        kind: What the file is, for the message.
-        remedy: What to do about a file that cannot be read.
+        kind: What the file is, for error messages.
+        remedy: How to fix a file that cannot be read, for error messages.
+
+    Returns:
+        The image.
 
     Raises:
         InputError: The file is missing, damaged, too large or no image.
     """
     try:
+        # `open` reads only the header; `load` finds damage in the pixels.
         with Image.open(path) as image:
             image.load()
     except FileNotFoundError:
         raise InputError(f"{path}: {kind} is missing") from None
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {kind} is too large ({error}); make it smaller") from error
-    except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over.
+    except Exception as error:  # Pillow raises errors of many types for damaged files.
         raise InputError(
             f"{path}: {kind} cannot be read ({error or type(error).__name__}); {remedy}"
         ) from error
@@ -40,45 +43,76 @@ def load_image(
 
 
 def orientation(image: Image.Image) -> int:
-    """How the picture is to be turned or mirrored, 1 to 8 as EXIF counts; 1 (not at all) where no
-    EXIF can be read.
+    """How an image must be turned or mirrored to be upright.
+
+    Args:
+        image: An open image.
+
+    Returns:
+        1 to 8 as in EXIF; 1 (not at all) if there is no readable EXIF block.
     """
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # A damaged EXIF block is no reason to refuse pixels that can be read.
         return 1
 
-    return found if found in range(1, 9) else 1
+    return value if value in range(1, 9) else 1
 
 
 def image_header(path: Path) -> tuple[tuple[int, int], int]:
-    """[H,W] that `load_image` gives a picture, and its EXIF orientation; only the header is read.
+    """Read the size of an image without decoding it.
+
+    Args:
+        path: An image file.
+
+    Returns:
+        (H, W) of the image that `load_image` returns, and its EXIF orientation, 1 to 8.
 
     Raises:
-        Exception: Whatever Pillow raises for a file that it cannot open.
+        Exception: Pillow cannot open the file; its errors have many types.
     """
     with Image.open(path) as image:
         turned = orientation(image)
-        lies = (
-            turned >= 5 and image.format != "TIFF"
-        )  # Pillow tells the size of a TIFF as it is turned.
 
-        return (image.size if lies else image.size[::-1]), turned
+        # Orientations 5 to 8 are quarter turns, which swap height and width. For a TIFF Pillow
+        # gives the size after the turn.
+        swapped = turned >= 5 and image.format != "TIFF"
+        width, height = image.size
+        return ((width, height) if swapped else (height, width)), turned
 
 
 def size_remedy(size: tuple[int, ...], wanted: tuple[int, int]) -> str:
-    """What to do about a mask [H,W] = `size` of a frame [H,W] = `wanted`."""
+    """How to fix a mask whose size differs from that of its frame.
+
+    Args:
+        size: [H,W] of the mask.
+        wanted: [H,W] of the frame.
+
+    Returns:
+        The fix, for an error message.
+    """
     if size == wanted[::-1]:
-        return "give the mask a quarter turn: frames stand upright, as EXIF orientation or the video's rotation says"
+        return (
+            "give the mask a quarter turn: frames stand upright, "
+            "as EXIF orientation or the video's rotation says"
+        )
+
     return "resize the mask with nearest neighbour"
 
 
 def shrink(image: Image.Image, short_side: int) -> Image.Image:
-    """The image with its short side brought down to `short_side` pixels; a smaller one as it is."""
+    """Scale an image down to a short side; a smaller image is returned unchanged.
+
+    Args:
+        image: The image.
+        short_side: Pixels of the shorter side.
+
+    Returns:
+        The image, scaled bilinearly.
+    """
     scale = short_side / min(image.size)
     if scale >= 1:
         return image
 
-    return image.resize(
-        (round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR
-    )
+    size = round(image.width * scale), round(image.height * scale)
+    return image.resize(size, Image.Resampling.BILINEAR)

@@ -1,6 +1,9 @@
-"""Indexed PNG masks: pixel value = id of an object (0: background) or of a class, colours of the
-DAVIS palette.
+"""Read and write masks as indexed PNGs with the colours of the DAVIS palette.
+
+The value of a pixel is the id of an object (0: background) or of a class.
 """
+
+# Shapes: H x W pixels
 
 from pathlib import Path
 
@@ -14,18 +17,20 @@ from densevos.base.png import read_plain_png
 
 
 def davis_palette() -> np.ndarray:
-    """The 256 RGB colours, [256,3] uint8, that DAVIS gives to ids of objects and PASCAL VOC to ids
-    of classes.
+    """The colours of DAVIS for ids of objects, and of PASCAL VOC for ids of classes.
 
-    Bit k of the red, green and blue channels comes from bits 0, 1, 2 of the id, then 3, 4, 5, and
-    so on, filling each channel from its highest bit downwards.
+    The highest bits of red, green and blue are bits 0, 1 and 2 of the id, the next lower bits are
+    its bits 3, 4 and 5, and so on.
+
+    Returns:
+        RGB colours [256,3] uint8.
     """
     ids = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
     for channel in range(3):
         for position in range(8):
             bit = 3 * position + channel
-            if bit < 8:
+            if bit < 8:  # ids have 8 bits
                 palette[:, channel] |= (((ids >> bit) & 1) << (7 - position)).astype(np.uint8)
 
     return palette
@@ -34,19 +39,25 @@ def davis_palette() -> np.ndarray:
 PALETTE = davis_palette()
 
 VOID = 255
-"""Value of pixels without label: of no class, or not known to be foreground or background."""
+"""Value of pixels without a label: they belong to no class, or may be foreground or background."""
 
 
 def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
-    """Ids [H,W] uint8 of a mask whose numbers may be of any type, as long as they are whole and 0
-    to 255.
+    """Convert a mask of any number type to ids, without changing a value.
 
-    Raises InputError, which begins with what is `wanted`, for other masks: a cast would make 0 of
-    0.9 and of 256.
+    Args:
+        mask: [H,W], whole numbers 0 to 255 of any type.
+        wanted: How a message about another mask starts.
+
+    Returns:
+        Ids [H,W] uint8.
+
+    Raises:
+        InputError: A value is no id. A plain cast would turn both 0.9 and 256 into 0.
     """
     if mask.dtype == np.uint8:
         return mask
-    if mask.dtype.kind not in "biuf":
+    if mask.dtype.kind not in "biuf":  # Booleans, integers, unsigned integers, floats
         raise InputError(f"{wanted}, is of type {mask.dtype}; give an array of uint8")
     if mask.dtype.kind == "f" and not (mask == np.floor(mask)).all():  # NaN included
         raise InputError(
@@ -55,15 +66,20 @@ def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
         )
 
     if mask.size and (mask.min() < 0 or mask.max() > 255):
-        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; number the objects anew")
+        raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; renumber the objects")
 
     return mask.astype(np.uint8)
 
 
 def write_mask(path: Path | str, mask: np.ndarray) -> None:
-    """Write an id map [H,W] as an indexed PNG with the DAVIS palette, whole or not at all.
+    """Write a mask as an indexed PNG with the DAVIS palette, atomically.
 
-    Raises InputError where `mask` is not a map of ids 0 to 255.
+    Args:
+        path: The file.
+        mask: Ids [H,W], 0 to 255.
+
+    Raises:
+        InputError: The mask has another shape or other values.
     """
     ids = as_ids(np.asarray(mask), f"{path}: mask must hold ids 0 to 255")
     if ids.ndim != 2 or not ids.size:
@@ -76,18 +92,34 @@ def write_mask(path: Path | str, mask: np.ndarray) -> None:
 
 
 def open_mask(path: Path | str) -> Image.Image:
-    """The picture at `path`, decoded and turned upright; InputError when it is missing, unreadable
-    or truncated.
+    """Decode the image of a mask, and turn it upright.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The image, of any mode.
+
+    Raises:
+        InputError: The file is missing, unreadable or truncated.
     """
     return load_image(path, "mask", "write it again")
 
 
 def read_mask(path: Path | str) -> np.ndarray:
-    """Read an indexed (or single-channel 8-bit) PNG as ids [H,W] uint8.
+    """Read a mask from an indexed PNG, or from a PNG with one channel of 8 bits.
 
-    Raises InputError when the file is missing, unreadable or truncated, or when its pixels are
-    colours instead of ids.
+    Args:
+        path: The file.
+
+    Returns:
+        Ids [H,W] uint8.
+
+    Raises:
+        InputError: The file is missing, unreadable or truncated, or its pixels are colours instead
+            of ids.
     """
+    # Most masks are plain PNGs, which need no Pillow.
     plain = read_plain_png(path)
     if plain is not None:
         return plain
@@ -96,12 +128,22 @@ def read_mask(path: Path | str) -> np.ndarray:
 
 
 def ids_of(image: Image.Image, title: str) -> np.ndarray:
-    """Ids [H,W] uint8 of a decoded mask; InputError, which begins with `title`, when its pixels are
-    colours.
+    """The ids of a decoded mask.
+
+    Args:
+        image: The image.
+        title: How messages name the mask.
+
+    Returns:
+        Ids [H,W] uint8.
+
+    Raises:
+        InputError: Its pixels are colours.
     """
     if image.mode not in ("1", "P", "L"):
         raise InputError(
-            f"{title}: mask is {image.mode}, not indexed; save a palette PNG whose pixel values are ids"
+            f"{title}: mask is {image.mode}, not indexed; "
+            "save a palette PNG whose pixel values are ids"
         )
 
     return np.asarray(image, dtype=np.uint8)

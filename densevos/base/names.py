@@ -1,6 +1,4 @@
-"""The rule of names: in which order frames come, which files are images, and what nobody put there
-on purpose.
-"""
+"""Rules for file names: the order of frames, which files are images, and which are ignored."""
 
 import os
 import re
@@ -10,8 +8,8 @@ from densevos.base.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 
-# What file managers, archives and disks leave behind, in lower case; besides all names that start
-# with a dot.
+# Names, in lower case, that file managers, archives and disks create. Names that start with a dot
+# are ignored as well.
 SYSTEM_NAMES = frozenset(
     {
         "__macosx",
@@ -30,8 +28,8 @@ SYSTEM_NAMES = frozenset(
     }
 )
 
-# Folders of labels, in lower case and without digits and punctuation, as data sets and programs
-# call them.
+# Names of label folders in data sets and programs, in lower case and without digits and
+# punctuation.
 ANNOTATION_NAMES = frozenset(
     {
         "annotation",
@@ -59,32 +57,37 @@ ANNOTATION_NAMES = frozenset(
     }
 )
 
+# A decimal number that is not part of a longer word or version, or any other run of digits.
 NUMBER = re.compile(r"(?<![0-9A-Za-z])([0-9]+)(\.[0-9]+)(?![0-9]|\.[0-9])|([0-9]+)")
 WIDTH = 32  # digits; no number of a frame is longer
 
 
 def frame_order(name: str) -> tuple[str, str]:
-    """What to sort names of frames by: as text, but numbers within them by value, so that 2 comes
-    before 10.
+    """Sort key for names of frames: text order, but with numbers by value, so 2 comes before 10.
 
-    Names whose numbers are padded to one width keep the order of text. Of a decimal number such as
-    0.25 only the part before the point is counted.
+    Names whose numbers are padded to one width keep their text order. In a decimal number such as
+    0.25, only the part before the point is compared by value.
 
     >>> sorted(["10", "9", "1"], key=frame_order)
     ['1', '9', '10']
+
+    Args:
+        name: Name of a frame.
+
+    Returns:
+        The key. Its second part keeps the order unique if two names differ only in padding.
     """
     return NUMBER.sub(_padded, name), name
 
 
 def _padded(number: re.Match[str]) -> str:
-    whole, fraction, alone = number.groups()
-    return (alone or whole).zfill(WIDTH) + (fraction or "")
+    """A number of a name, padded so that text order is order by value."""
+    integer_part, fraction, integer = number.groups()
+    return (integer or integer_part).zfill(WIDTH) + (fraction or "")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or was put there by a system and not by the
-    user.
-    """
+    """Whether a file or folder of this name is hidden, or was created by a system."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
@@ -104,60 +107,94 @@ def is_annotation(name: str) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly inside `folder`, in the order of frames; InputError when it cannot
-    be read.
+    """List the image files directly inside a folder.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Paths in the order of frames.
+
+    Raises:
+        InputError: The folder may not be read.
     """
-    found = [
-        entry.name for entry in _entries(folder) if is_image(entry.name) and not _is_folder(entry)
-    ]
-    return [folder / name for name in sorted(found, key=frame_order)]
+    names = []
+    for entry in _entries(folder):
+        if is_image(entry.name) and not _is_folder(entry):
+            names.append(entry.name)
+
+    return [folder / name for name in sorted(names, key=frame_order)]
 
 
 def frame_files(folder: Path, hint: str = "") -> list[Path]:
-    """The image files directly inside `folder`; InputError with the fix when two of them have one
-    name.
+    """List the image files directly inside a folder, which must differ in more than their ending.
+
+    Args:
+        folder: The folder.
+        hint: How to fix two files of one name, for the error message.
+
+    Returns:
+        Paths in the order of frames.
+
+    Raises:
+        InputError: The folder may not be read, or two files have one name.
     """
     files = image_files(folder)
+
+    # The mask of a frame has the frame's name, so 1.jpg and 1.png would share a mask.
     first: dict[str, Path] = {}
     for file in files:
         other = first.setdefault(file.stem, file)
         if other is not file:
-            advice = (
-                f"remove one; {hint}" if hint else "remove one, or keep masks apart from frames"
-            )
+            fix = f"; {hint}" if hint else ", or keep masks apart from frames"
             raise InputError(
-                f"{file}: has the name of {other.name}, by which masks are found; {advice}"
+                f"{file}: has the name of {other.name}, by which masks are found; remove one{fix}"
             )
 
     return files
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders directly inside `folder` that are not hidden, sorted by name; InputError when it
-    cannot be read.
+    """List the folders directly inside a folder that are not hidden.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Paths, sorted by name.
+
+    Raises:
+        InputError: The folder may not be read.
     """
-    return sorted(
-        folder / entry.name
-        for entry in _entries(folder)
-        if _is_folder(entry) and not is_hidden(entry.name)
-    )
+    folders = []
+    for entry in _entries(folder):
+        if _is_folder(entry) and not is_hidden(entry.name):
+            folders.append(folder / entry.name)
+
+    return sorted(folders)
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The PNG files directly inside `folder`, in the order of frames; InputError when it cannot be
-    read.
-    """
+    """List the PNG files directly inside a folder; see `image_files`."""
     return [file for file in image_files(folder) if is_png(file.name)]
 
 
 def mask_file(folder: Path, frame: str) -> Path:
-    """FOLDER/FRAME.png, or FOLDER/FRAME.PNG where only that is there."""
+    """The path of a frame's mask.
+
+    Args:
+        folder: Folder of masks.
+        frame: Name of the frame.
+
+    Returns:
+        FOLDER/FRAME.PNG if only that file exists, else FOLDER/FRAME.png.
+    """
     file, upper = folder / f"{frame}.png", folder / f"{frame}.PNG"
     return upper if not file.is_file() and upper.is_file() else file
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Links that lead nowhere count as files, so that the frame is missed when it is read."""
+    """Whether an entry is a folder; a broken link is a file, so that reading it reports it."""
     try:
         return entry.is_dir()
     except OSError:
@@ -165,6 +202,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Everything directly inside a folder, in no order."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)

@@ -1,6 +1,4 @@
-"""Things that live outside the repository: `package.module:NAME`, importable from the working
-directory.
-"""
+"""Import a user's own code by `package.module:NAME`, from the working directory."""
 
 import importlib
 import re
@@ -17,32 +15,35 @@ def is_outside(spec: str) -> bool:
 
 
 def from_outside(spec: str, flag: str) -> Any:
-    """Import what `spec`, `package.module:NAME`, names.
-
-    The working directory joins the import path for good: worker processes, which inherit the path,
-    import the same module again.
+    """Import an object that the user named.
 
     Args:
         spec: `package.module:NAME`; NAME may have dots.
-        flag: The option or argument that named it, for the message.
+        flag: The option or argument that named it, for error messages.
+
+    Returns:
+        The object.
 
     Raises:
         InputError: The module cannot be imported, or it has no such name.
     """
     module, _, names = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+
+    # The working directory stays on the import path: worker processes inherit the path and import
+    # the same module again.
+    working_directory = str(Path.cwd())
+    if working_directory not in sys.path:
+        sys.path.append(working_directory)
 
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
         for name in names.split("."):
-            found = getattr(found, name)
-    except Exception as error:  # Importing runs the user's code, which raises whatever it likes.
+            target = getattr(target, name)
+    except Exception as error:  # Importing runs the user's code, which may raise any error.
         reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"{flag} {spec}: cannot be imported ({type(error).__name__}: {reason}); "
             "module:name must be importable from the working directory"
         ) from error
 
-    return found
+    return target

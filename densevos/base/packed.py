@@ -1,4 +1,4 @@
-"""Many short texts in one piece of memory."""
+"""A sequence of many short texts that takes little memory."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -10,21 +10,23 @@ from densevos.base.files import name_bytes
 
 
 class PackedStrings(Sequence[str]):
-    """Texts, such as paths, one after another in one buffer; one is made when it is asked for.
+    """Texts, such as paths, in one buffer; a str is made when it is asked for.
 
-    300,000 str objects take tens of MB, and forked processes copy them by looking at them, as
-    Python then counts references. A buffer stays shared.
+    300,000 str objects take tens of MB. Forked processes would copy them just by reading them,
+    because Python counts references inside each object. A buffer stays shared.
+
+    Args:
+        content: The bytes of all texts, one after the other: UTF-8, or file names of any encoding.
+        offsets: [n + 1] int64; text i is content[offsets[i]:offsets[i + 1]].
     """
 
     def __init__(self, content: bytes, offsets: np.ndarray):
-        """Text i is content[offsets[i]:offsets[i + 1]] in UTF-8, or in bytes that are none; offsets
-        [n + 1] int64.
-        """
         self.content, self.offsets = content, offsets
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "PackedStrings":
-        """Pack texts."""
+        """Pack texts into one buffer."""
+        # offsets: 0 and the end of every text.
         pieces = [name_bytes(text) for text in texts]
         ends = accumulate(map(len, pieces), initial=0)
         return cls(b"".join(pieces), np.fromiter(ends, np.int64, len(pieces) + 1))
@@ -38,11 +40,24 @@ class PackedStrings(Sequence[str]):
     def __getitem__(self, index: slice) -> "PackedStrings": ...
     def __getitem__(self, index: int | slice) -> "str | PackedStrings":
         if isinstance(index, slice):
-            return PackedStrings.of(self[i] for i in range(*index.indices(len(self))))
+            selected = range(len(self))[index]
+            return PackedStrings.of(self[i] for i in selected)
+
         return self.bytes_of(index).decode("utf-8", "surrogateescape")
 
     def bytes_of(self, index: int) -> bytes:
-        """One text as it is stored; IndexError when there is none."""
+        """The bytes of one text.
+
+        Args:
+            index: Its number, 0 to n - 1.
+
+        Returns:
+            The bytes as they are stored.
+
+        Raises:
+            IndexError: There is no such text.
+        """
         if not 0 <= index < len(self):
             raise IndexError(index)
+
         return self.content[self.offsets[index] : self.offsets[index + 1]]

@@ -1,5 +1,6 @@
-"""Many items, several processes: one that fails, hangs, or whose process dies does not lose the
-others.
+"""Work on many items in several processes.
+
+If an item fails, hangs or kills its process, all other items are still processed.
 """
 
 import os
@@ -60,37 +61,35 @@ def each(
     on_step: OnStep = lambda title: None,
     timeout: float | None = None,
 ) -> Iterator[tuple[Item, Result | Broken]]:
-    """Every item with function(item, on_step), or with the InputError or RunError that it raised.
+    """Call a function with every item, in several processes or in this one.
 
-    items: taken one by one when a process is free, so that they need not all be in memory. Of
-    `Growing` items, those
-        that are added while outcomes are looked at come too.
-    processes: makers of such a function, each called in a process of its own; the items then come
-    as they are
-        finished. Without them `function` is called here. The first items are begun first.
-    single_threaded: numeric libraries of these processes compute with one thread each. Several
-    processes that share
-        the cores must not start as many threads as there are cores.
-    here: this process works on items too, with `function` in a thread, while the processes start
-    and afterwards. An
-        item that kills its process then kills all.
-    on_step: called here with what the function calls it with.
-    timeout: seconds. A process that neither finishes its item nor calls on_step for so long is
-    killed, the item's
-        outcome is a RunError, and another process goes on. What is worked on in this process has no
-        such limit.
-
-    When the iteration ends, by whatever, no process is left; when this process is killed, the
+    When the iteration ends, for whatever reason, no process is left. If this process is killed, the
     others end by themselves.
+
+    Args:
+        function: Called with an item and `on_step`.
+        items: Taken one by one when a process is free, so they need not all be in memory. Items
+            that are added to `Growing` items during the iteration are processed, too.
+        processes: Functions that make such a function; each is called in a process of its own.
+            Without them `function` is called in this process.
+        single_threaded: Let numeric libraries of the processes use one thread each, so that
+            processes which share the cores do not start more threads than there are cores.
+        here: Also call `function` in a thread of this process, while the processes start and
+            afterwards. An item that kills its process then ends everything.
+        on_step: Called in this process with the arguments that the function calls it with.
+        timeout: Seconds after which a process is killed if it neither finished its item nor called
+            `on_step`. The item's outcome is then a RunError. There is no limit in this process.
+
+    Yields:
+        Every item with the function's result, or with the InputError or RunError that the function
+        raised. Items start in their order; with processes they are yielded as they finish.
     """
     if processes:
-        workers: list[Worker[Item]] = [
-            ProcessWorker(maker, single_threaded=single_threaded) for maker in processes
-        ]
-        yield from _shared_by(
-            [ThreadWorker(function), *workers] if here else workers, iter(items), on_step, timeout
-        )
+        workers: list[Worker[Item]] = [ThreadWorker(function)] if here else []
+        for maker in processes:
+            workers.append(ProcessWorker(maker, single_threaded=single_threaded))
 
+        yield from _shared_by(workers, iter(items), on_step, timeout)
         return
 
     for item in items:
@@ -104,17 +103,27 @@ def each(
 
 
 def check_any(broken: Mapping[str, Broken], names: Sequence[str]) -> None:
-    """Raise the error of the first of the items that go by `names` if all are broken."""
+    """Raise an error if no item has a result.
+
+    Args:
+        broken: Name of an item -> its error.
+        names: Names of all items.
+
+    Raises:
+        InputError, RunError: All items are broken; the error of the first one.
+    """
     if names and len(broken) == len(names):
-        first, *others = [broken[name] for name in names]
-        raise type(first)(
-            f"{first}" + (f" (and so for the {len(others)} other sequences)" if others else "")
-        )
+        first = broken[names[0]]
+        others = len(names) - 1
+        note = f" (and so for the {others} other sequences)" if others else ""
+        raise type(first)(f"{first}{note}")
 
 
 class Growing(Iterator[Item]):
-    """Items for `each` that others may be added to while it goes on: added ones first, then the
-    next of `items`.
+    """Items for `each` that can be added to during the iteration; added items come next.
+
+    Args:
+        items: The first items.
     """
 
     def __init__(self, items: Iterable[Item]):
@@ -122,7 +131,7 @@ class Growing(Iterator[Item]):
         self._added: deque[Item] = deque()
 
     def add(self, items: Iterable[Item]) -> None:
-        """Let these come next."""
+        """Add items, which come before all that are left."""
         self._added.extend(items)
 
     def __next__(self) -> Item:
@@ -132,55 +141,83 @@ class Growing(Iterator[Item]):
 def in_order(
     outcomes: Iterable[tuple[tuple[int, Item], Result]],
 ) -> Iterator[tuple[tuple[int, Item], Result]]:
-    """Outcomes of items (0, ...), (1, ...), ... in this order; those that come early are kept until
-    their turn.
+    """Put outcomes of numbered items into the order of their numbers.
+
+    Args:
+        outcomes: Items (number, item) with their results, in any order; numbers start from 0.
+
+    Yields:
+        The same in order. Outcomes that come early are kept until it is their turn.
     """
     early: dict[int, tuple[tuple[int, Item], Result]] = {}
-    turn = 0
+    next_number = 0
     for outcome in outcomes:
-        early[outcome[0][0]] = outcome
-        while turn in early:
-            yield early.pop(turn)
-            turn += 1
+        (number, _), _ = outcome
+        early[number] = outcome
+        while next_number in early:
+            yield early.pop(next_number)
+            next_number += 1
 
 
 def shard_of(items: list[Item], shard: str | None, size: Callable[[Item], int]) -> list[Item]:
-    """The items of shard "I/N", 1 to N, in their order: dealt in turn from the largest to the
-    smallest.
+    """Select the items of a shard, so that all shards take about as long.
 
-    Raises InputError for anything else than I/N.
+    Args:
+        items: All items.
+        shard: "I/N", the I-th of N shards, counted from 1; None for all items.
+        size: How long an item takes, in any unit.
+
+    Returns:
+        The shard's items, in the order of `items`.
+
+    Raises:
+        InputError: `shard` has another form.
     """
     if shard is None:
         return items
 
+    # Items are dealt like cards, the largest first.
     part, parts = _parsed(shard)
-    dealt = sorted(range(len(items)), key=lambda i: -size(items[i]))[part - 1 :: parts]
-    return [items[i] for i in sorted(dealt)]
+    largest_first = sorted(range(len(items)), key=lambda index: -size(items[index]))
+    selected = sorted(largest_first[part - 1 :: parts])
+    return [items[index] for index in selected]
 
 
 def shard_range(count: int, shard: str | None) -> range:
-    """The indices, of 0 to count - 1, of shard "I/N": every N-th one. Raises InputError for
-    anything else than I/N.
+    """Select every N-th index.
+
+    Args:
+        count: Number of items.
+        shard: "I/N", the I-th of N shards, counted from 1; None for all indices.
+
+    Returns:
+        The shard's indices, among 0 to count - 1.
+
+    Raises:
+        InputError: `shard` has another form.
     """
     part, parts = (1, 1) if shard is None else _parsed(shard)
     return range(part - 1, count, parts)
 
 
 def _parsed(shard: str) -> tuple[int, int]:
+    """I and N of a shard "I/N"."""
     part, slash, parts = shard.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+    are_numbers = slash and part.isdecimal() and parts.isdecimal()
+    if not (are_numbers and 1 <= int(part) <= int(parts)):
         raise InputError(f"--shard {shard}: must be I/N with I from 1 to N, such as 2/4")
+
     return int(part), int(parts)
 
 
 def check_workers(workers: int | None) -> None:
-    """Raise InputError for a number of processes below 1."""
+    """Raise InputError if the number of processes is below 1."""
     if workers is not None and workers < 1:
         raise InputError(f"--workers: must be 1 or more, is {workers}")
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Raise InputError for a limit of time that is not above 0."""
+    """Raise InputError if the time limit in seconds is not above 0."""
     if timeout is not None and not timeout > 0:
         raise InputError(f"--timeout: must be above 0 seconds, is {timeout:g}")
 
@@ -192,31 +229,50 @@ def in_processes(
     *,
     timeout: float | None = None,
 ) -> Iterator[tuple[Item, Result | Broken]]:
-    """`each` in processes of one thread that all use the same function: one for each core, or
-    `workers` of them.
+    """Call a function with every item, in processes with one thread each; see `each`.
 
-    The function must be one that can be sent to another process.
+    Args:
+        function: Called with an item and a function for steps; it must be picklable.
+        items: The items.
+        workers: Number of processes; None for one per core.
+        timeout: See `each`.
+
+    Yields:
+        Every item with its outcome, as they finish.
     """
+    # `same` can be pickled, unlike a lambda.
     makers = [partial(same, function)] * (workers or os.cpu_count() or 1)
     yield from each(function, items, processes=makers, single_threaded=True, timeout=timeout)
 
 
 def named(title: str, error: object) -> str:
-    """The line of an error, beginning with what it happened to where it does not say that
-    itself.
+    """The message of an error, with the item that it concerns.
+
+    Args:
+        title: Name of the item.
+        error: The error.
+
+    Returns:
+        The message, with the title in front unless it contains the title already.
     """
     return str(error) if title in str(error) else f"{title}: {error}"
 
 
 @contextmanager
 def stopped_by_sigterm(hint: str) -> Iterator[None]:
-    """SIGTERM raises Stopped, saying `hint`, so that what is open is closed and processes are
-    ended.
+    """Turn SIGTERM into Stopped, so that files are closed and processes are ended.
+
+    Args:
+        hint: The message: how to continue.
+
+    Raises:
+        Stopped: SIGTERM came.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(hint)
 
+    # By default SIGTERM ends Python at once, without any `finally`.
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
@@ -227,13 +283,12 @@ def stopped_by_sigterm(hint: str) -> Iterator[None]:
 def _shared_by(
     workers: Sequence[Worker[Item]], items: Iterator[Item], on_step: OnStep, timeout: float | None
 ) -> Iterator[tuple[Item, Result | Broken]]:
-    """Every item with its outcome, each from one of the workers, of whom none is left at the
-    end.
-    """
+    """Every item with its outcome; all workers are ended at the end."""
     idle, busy = deque(workers), BusyWorkers[Item](timeout)
     try:
         while True:
-            # Asked anew after every outcome, since items may have been added meanwhile.
+            # `items` is asked again after every outcome, because items may have been added. The
+            # worker stays idle until it has the item: starting its process may fail.
             while idle and (taken := _next_of(items)):
                 busy.begin(idle[0], *taken)
                 idle.popleft()
@@ -242,6 +297,7 @@ def _shared_by(
                 return
 
             for worker, kind, value in busy.answers():
+                # An error that does not concern one item ends everything.
                 if kind == "error":
                     raise value
                 if kind == "step":
@@ -249,9 +305,8 @@ def _shared_by(
                 elif kind == "done":
                     finished = worker.item
                     busy.workers.pop(worker)
-                    idle.appendleft(
-                        worker
-                    )  # One that is running is taken before one that would have to start.
+                    # In front: workers that run are used before others are started.
+                    idle.appendleft(worker)
                     yield finished, value
     finally:
         for worker in workers:
@@ -259,7 +314,7 @@ def _shared_by(
 
 
 def _next_of(items: Iterator[Item]) -> tuple[Item] | None:
-    """The next item, as a tuple of one; None when there is none now."""
+    """The next item as a tuple, since an item may be None; None if there is none now."""
     try:
         return (next(items),)
     except StopIteration:

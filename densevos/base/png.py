@@ -1,9 +1,11 @@
-"""A fast way to read the PNG files that masks usually are.
+"""A fast reader for the simple PNG files that masks usually are.
 
-Pillow reads every PNG and takes twice as long; scoring spends half of its time on it. What is the
-least bit unusual is left to Pillow, so that there is one judge of what a file holds and what is
-wrong with it.
+Pillow reads every PNG, but takes twice as long, and scoring spends half of its time on reading. All
+files with unusual features are left to Pillow, so that it alone decides what they contain and what
+is wrong with them. The format: https://www.w3.org/TR/png.
 """
+
+# Shapes: H x W pixels
 
 import struct
 import zlib
@@ -14,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, INDEXED = 0, 3  # Types of colour whose pixels are one number each.
+GREY, INDEXED = 0, 3  # colour types with one number per pixel
 PLAIN_CHUNKS = {
     b"IHDR",
     b"PLTE",
@@ -27,14 +29,19 @@ PLAIN_CHUNKS = {
     b"tIME",
     b"bKGD",
 }
-"""Chunks that change no pixel value; texts and EXIF may say that the picture is turned."""
+"""Chunks that do not affect pixel values. Text chunks and EXIF may turn the image, so they are not
+among them.
+"""
 
 
 def read_plain_png(path: Path | str) -> np.ndarray | None:
-    """Pixel values [H,W] uint8 of a PNG of 8-bit grey or palette indices, without interlacing and
-    row filters.
+    """Read a PNG of 8-bit grey values or palette indices, without interlacing and row filters.
 
-    Returns None for every other file, missing and damaged ones included.
+    Args:
+        path: The file.
+
+    Returns:
+        Pixel values [H,W] uint8; None for every other file, also if it is missing or damaged.
     """
     try:
         return plain_png(Path(path).read_bytes())
@@ -43,7 +50,7 @@ def read_plain_png(path: Path | str) -> np.ndarray | None:
 
 
 def plain_png(content: bytes) -> np.ndarray | None:
-    """The same of the content of a file."""
+    """Decode the content of a file; see `read_plain_png`."""
     if not content.startswith(SIGNATURE):
         return None
 
@@ -57,13 +64,17 @@ def plain_png(content: bytes) -> np.ndarray | None:
             elif kind == b"IDAT":
                 compressed.append(data)
 
-        return None if kind != b"IEND" else _pixels(header, b"".join(compressed))
-    except (struct.error, zlib.error, ValueError):
+        if kind != b"IEND":
+            return None
+
+        return _pixels(header, b"".join(compressed))
+    except (struct.error, zlib.error, ValueError):  # a damaged file
         return None
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and data of each chunk up to the first IEND; ValueError where a checksum is wrong."""
+    """Type and data of each chunk up to the first IEND; ValueError if a checksum is wrong."""
+    # A chunk: length of the data (4 bytes), type (4), data, checksum of type and data (4).
     position, kind = len(SIGNATURE), b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -77,23 +88,20 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _most_pixels() -> float:
-    """Pillow warns of larger pictures, or refuses them."""
+    """Largest number of pixels that Pillow reads without a warning or an error."""
     return Image.MAX_IMAGE_PIXELS or float("inf")
 
 
 def _pixels(header: bytes, compressed: bytes) -> np.ndarray | None:
-    """Pixel values [H,W] from the two chunks; None for other depths, types and lengths, and for
-    filtered rows.
-    """
+    """Pixel values [H,W] of the two chunks IHDR and IDAT; None for unusual files."""
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if (
-        depth != 8
-        or colour not in (GREY, INDEXED)
-        or interlaced
-        or not 0 < height * width <= _most_pixels()
-    ):
+    if depth != 8 or colour not in (GREY, INDEXED) or interlaced:
+        return None
+    if not 0 < height * width <= _most_pixels():
         return None
 
+    # Each row starts with the number of its filter. One more byte is asked for, so that content
+    # which is too long shows, without decompressing all of it.
     size = height * (width + 1)
     stream = zlib.decompressobj()
     content = stream.decompress(compressed, size + 1)
@@ -101,5 +109,5 @@ def _pixels(header: bytes, compressed: bytes) -> np.ndarray | None:
         return None
 
     rows = np.frombuffer(content, np.uint8).reshape(height, width + 1)
-    # Each row begins with the number of its filter; 0 means that pixels are stored as they are.
-    return None if rows[:, 0].any() else rows[:, 1:].copy()
+    has_filters = rows[:, 0].any()  # filter 0 stores pixels unchanged
+    return None if has_filters else rows[:, 1:].copy()

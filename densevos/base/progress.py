@@ -18,24 +18,24 @@ from rich.progress import (
 )
 
 LINE_SECONDS = 30
-"""Least time between two lines of a log file."""
+"""Shortest time between two lines of a log file."""
 
 SPEED_SECONDS = 600
-"""The time left follows from the speed over the last so many seconds: steps and videos differ in
-length.
+"""Seconds over which the speed is averaged to estimate the time left. Steps and videos differ in
+length, so it must be long.
 """
 
 
 def progress_bar(unit: str = "") -> Progress:
-    """Make a display of steps done, a line of losses and clips/s, time spent and left.
+    """Make a progress display on standard error: the count, a status, time spent and time left.
 
-    Where standard error is no terminal, `LineProgress` prints lines instead of a bar.
+    It is a bar on a terminal, and lines (`LineProgress`) in a file or pipe.
 
     Args:
         unit: What is counted, such as steps or videos.
 
     Returns:
-        The display. Its tasks have a field `status`, what is shown besides the count: add_task(...,
+        The display. Its tasks need a field `status`, a text beside the count: add_task(...,
         status="").
     """
     console = Console(stderr=True)
@@ -56,27 +56,24 @@ def progress_bar(unit: str = "") -> Progress:
 
 
 def print_header(line: str) -> None:
-    """Print what a long command is about to do, at once, where standard error is no terminal and
-    shows no bar.
-    """
+    """Print a line about a long command before it starts, unless a terminal shows its bar."""
     if not sys.stderr.isatty():
         _to_stderr(line)
 
 
 class LineProgress(Progress):
-    """Progress as plain lines, for log files: one every `seconds` at most, and one of each task at
-    the end.
+    """Progress as plain lines, for log files.
 
     Args:
         unit: What is counted.
-        ends: Whether tasks have a line at their end; not where the command itself says what it did.
-        seconds: Time after which there is another line.
-        quiet: Where given, there is also a line when a tenth of a task is done since the last one,
-            and a first line soon, but none within so many seconds of the start or of the last line.
-        rate: Whether lines say how many steps a second takes.
-        header: What to print before the first line.
-        write: Takes a line; standard error by default.
-        clock: Seconds, ever rising.
+        ends: Print a line when a task ends; not needed if the command prints a summary.
+        seconds: Seconds between two lines.
+        quiet: If given, a line is also printed whenever a tenth of a task was finished since the
+            last line, and for the first step, but none within so many seconds of the last line.
+        rate: Print steps per second.
+        header: A line to print before the first one.
+        write: Called with each line; None prints to standard error.
+        clock: Returns the time in seconds; it never goes back.
     """
 
     def __init__(
@@ -92,26 +89,25 @@ class LineProgress(Progress):
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(auto_refresh=False, speed_estimate_period=SPEED_SECONDS, get_time=clock)
-        self._unit, self._ends, self._seconds, self._write = (
-            unit,
-            ends,
-            seconds,
-            write or _to_stderr,
-        )
+        self._unit = unit
+        self._ends = ends
+        self._seconds = seconds
         self._quiet, self._rate, self._header = quiet, rate, header
+        self._write = write or _to_stderr
         self._last_line, self._last_count = clock(), 0.0
 
     def start(self) -> None:
-        """Start counting the time until the first line; there is no bar to draw."""
+        """Start the time until the first line; there is no bar to draw."""
         self._last_line = self.get_time()
 
     def stop(self) -> None:
-        """Print where every task ended. Tasks that made no step since their start are left out."""
+        """Print a last line for every task that made a step."""
         for task in self.tasks:
             if self._ends and (task.speed is not None or task.finished):
                 self._print(task, f"took {duration(task.elapsed or 0)}")
 
-        self.disable = True  # a second stop prints nothing
+        # A second stop prints nothing.
+        self.disable = True
 
     def update(self, task_id: TaskID, *args: Any, **fields: Any) -> None:
         """Record a step, as `Progress.update` does, and print a line when it is time."""
@@ -125,24 +121,30 @@ class LineProgress(Progress):
 
     def _print_if_due(self, task_id: TaskID) -> None:
         task = self._tasks[task_id]
+        # `stop` prints the line of a finished task.
         if task.finished or not self._is_due(task):
-            return  # what is finished gets its line from `stop`
+            return
 
         self._last_line, self._last_count = self.get_time(), task.completed
         left = task.time_remaining
         self._print(task, "" if left is None else f"{duration(left)} left")
 
     def _is_due(self, task: Task) -> bool:
+        """Whether a line of this task is due now."""
         waited = self.get_time() - self._last_line
-        if waited >= self._seconds or self._quiet is None or waited < self._quiet:
-            return waited >= self._seconds
+        if waited >= self._seconds:
+            return True
+        if self._quiet is None or waited < self._quiet:
+            return False
 
-        is_first = self._last_count == 0
-        return is_first or (
-            task.total is not None and task.completed - self._last_count >= task.total / 10
-        )
+        # The first step shows that the command works; a tenth is progress worth a line.
+        if self._last_count == 0:
+            return True
+
+        return task.total is not None and task.completed - self._last_count >= task.total / 10
 
     def _print(self, task: Task, time_spent_or_left: str) -> None:
+        """Print the line of a task."""
         if self.disable:
             return
         if self._header:
@@ -155,19 +157,26 @@ class LineProgress(Progress):
         speed = task.finished_speed or task.speed
         rate = f"{speed:.1f} {self._unit}/s" if self._rate and speed else ""
 
-        # A status is made for a bar: its parts lie two spaces apart.
+        # A status is made for a bar, where two spaces separate its parts.
         status = ", ".join(str(task.fields.get("status", "")).split("  "))
-        self._write(", ".join(part for part in (count, status, rate, time_spent_or_left) if part))
+        parts = (count, status, rate, time_spent_or_left)
+        self._write(", ".join(part for part in parts if part))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as hours:minutes:seconds.
+    """Format a duration as hours:minutes:seconds.
 
     >>> duration(3725.4)
     '1:02:05'
+
+    Args:
+        seconds: The duration; fractions are dropped.
+
+    Returns:
+        The text.
     """
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    minutes, remainder = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{remainder:02d}"
 
 
 def _to_stderr(line: str) -> None:

@@ -1,6 +1,4 @@
-"""Output folders that a repeated command goes on with: a record in them says how their content is
-made.
-"""
+"""Output folders that a repeated command continues; a record in the folder keeps its settings."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,21 +17,20 @@ def open_resumable(
     overwrite: bool,
     inputs: Sequence[Path],
 ) -> None:
-    """Make `out` and record in OUT/NAME how its content is made; or check that what is there was
-    made alike.
+    """Make a folder with a record of its settings, or check the record of an existing folder.
 
     Args:
         out: The folder.
         name: Name of the record, a JSON file.
-        settings: All that decides what the content is like.
-        kind: What the content is, for messages: maps, say.
+        settings: All settings that affect the content.
+        kind: What the content is, for messages; for example, maps.
         overwrite: Empty the folder first.
-        inputs: What is read, and so must not be emptied.
+        inputs: Files and folders that are read, and so must not be deleted.
 
     Raises:
-        InputError: The folder holds anything else, or content made in another way, unless
-            `overwrite`.
+        InputError: The folder holds something else, or content made with other settings.
     """
+    # Through JSON, so that tuples compare equal to the lists that are read.
     record = json.loads(json.dumps(settings))
     file = out / name
     if overwrite or not file.is_file():
@@ -48,7 +45,13 @@ def open_resumable(
             f"{file}: is no record of {kind} ({error}); choose another --out or pass --overwrite"
         ) from error
 
-    if changed := sorted(key for key in {*record, *earlier} if record.get(key) != earlier.get(key)):
+    # A setting may be missing in either record.
+    changed = []
+    for key in sorted({*record, *earlier}):
+        if record.get(key) != earlier.get(key):
+            changed.append(key)
+
+    if changed:
         raise InputError(
             f"{out}: its {kind} were made with another {', '.join(changed)} ({name});"
             " choose another --out or pass --overwrite"
@@ -56,8 +59,17 @@ def open_resumable(
 
 
 def check_shard_alone(shard: str | None, *, overwrite: bool) -> None:
-    """Raise InputError for a shard that would empty the folder that others write to."""
+    """Refuse a shard that would empty the folder to which other shards write.
+
+    Args:
+        shard: "I/N", or None.
+        overwrite: Whether to empty the folder.
+
+    Raises:
+        InputError: Both are given.
+    """
     if shard is not None and overwrite:
         raise InputError(
-            f"--shard {shard}: with --overwrite it would delete what other shards wrote; empty --out first"
+            f"--shard {shard}: with --overwrite it would delete what other shards wrote; "
+            "empty --out first"
         )

@@ -1,4 +1,4 @@
-"""Those who work on items, one at a time: a process of its own, or a thread of this one."""
+"""Workers that process one item at a time, in a process of their own or in a thread of this one."""
 
 import math
 import multiprocessing
@@ -20,34 +20,35 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnStep = Callable[[str], object]
 Function = Callable[[Item, OnStep], Result]
-Broken = (
-    InputError | RunError
-)  # Why an item has no result; other errors are not the item's and end everything.
+"""Called with an item and a function, which it may call with a title whenever it makes a step."""
+Broken = InputError | RunError
+"""Why an item has no result. Errors of other types do not concern one item, and end everything."""
 BROKEN = InputError, RunError
 LINGERING = 10.0
-"""Seconds that are waited for a killed process. One that waits for a disk or server that is gone
-cannot die.
+"""Seconds to wait for a killed process to end. A process that waits for a disk or server which is
+gone cannot end.
 """
 
 
 class HungError(RunError):
-    """An item at which a process gave nothing for so long that it was ended."""
+    """A process made no step for so long that it was ended."""
 
 
 class DiedError(RunError):
-    """An item at which a process died."""
+    """A process died while it worked on an item."""
 
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that set the number of threads of numeric libraries."""
 
 
 @contextmanager
 def _without_sigint() -> Iterator[None]:
-    """Processes begun meanwhile ignore Ctrl-C from their first moment on: it reaches the one that
-    ends them, too.
-    """
+    """Let processes started in this block ignore Ctrl-C from their first moment on."""
+    # Ctrl-C reaches the parent, too, which ends them. Only the main thread may set signal handlers;
+    # `_serve` covers the other case, a moment later.
     if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may choose what signals do.
+        yield
         return
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -59,9 +60,8 @@ def _without_sigint() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started meanwhile load their numeric libraries with one thread; this process has
-    loaded its own.
-    """
+    """Let processes started in this block load their numeric libraries with one thread."""
+    # This process has loaded its libraries, which read the variables only once.
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -74,26 +74,32 @@ def _one_thread() -> Iterator[None]:
 
 
 class Worker(Protocol[Item]):
-    """Somebody who works on one item at a time."""
+    """Processes one item at a time."""
 
     connection: Connection
+    """Becomes readable when there is an answer."""
     item: Item
+    """The last item."""
 
     def begin(self, item: Item) -> None:
         """Start to work on an item."""
         ...
 
     def answer(self) -> tuple[str, Any]:
-        """What it says next: "begun", "step", "done" or "error", with a value."""
+        """Receive the next message: "begun", "step", "done" or "error", with a value."""
         ...
 
     def end(self) -> object:
-        """End it, whatever it is doing."""
+        """End the worker, whatever it is doing."""
         ...
 
 
 class ThreadWorker(Generic[Item, Result]):
-    """A worker in this process. It cannot be killed: when it is ended, it stops after its item."""
+    """A worker in a thread of this process. It cannot be killed: it ends after its item.
+
+    Args:
+        function: Called with every item.
+    """
 
     connection: Connection
     item: Item
@@ -105,11 +111,12 @@ class ThreadWorker(Generic[Item, Result]):
     def begin(self, item: Item) -> None:
         self.item = item
         if self._thread is None:
-            self.connection, there = multiprocessing.Pipe()
+            self.connection, other_end = multiprocessing.Pipe()
             self._thread = threading.Thread(
-                target=_answer_items, args=(partial(same, self._function), there)
+                target=_answer_items, args=(partial(same, self._function), other_end)
             )
-            self._thread.daemon = True  # An interrupted run does not wait for it.
+            # An interrupted run must not wait for the thread.
+            self._thread.daemon = True
             self._thread.start()
 
         self.connection.send(item)
@@ -124,7 +131,12 @@ class ThreadWorker(Generic[Item, Result]):
 
 
 class ProcessWorker(Generic[Item, Result]):
-    """A worker in a process of its own; another one if that dies."""
+    """A worker in a process of its own. If the process dies, the next item starts a new one.
+
+    Args:
+        maker: Called in the process; returns the function that is called with every item.
+        single_threaded: Let numeric libraries of the process use one thread.
+    """
 
     connection: Connection
     item: Item
@@ -137,27 +149,31 @@ class ProcessWorker(Generic[Item, Result]):
     def begin(self, item: Item) -> None:
         self.item = item
         if self._process is None:
-            context = multiprocessing.get_context(
-                "spawn"
-            )  # A fork inherits locks of threads, and no GPU works in it.
-            self.connection, there = context.Pipe()
-            self._process = context.Process(target=_serve, args=(self._maker, there), daemon=True)
-            with _without_sigint(), _one_thread() if self._single_threaded else nullcontext():
+            # A forked process would inherit locks of threads, and could not use a GPU.
+            context = multiprocessing.get_context("spawn")
+            self.connection, other_end = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(self._maker, other_end), daemon=True
+            )
+            threads = _one_thread() if self._single_threaded else nullcontext()
+            with _without_sigint(), threads:
                 self._process.start()
 
-            there.close()  # Held open here, its end would not be noticed.
+            # If this process kept it open, the death of the other one would not be noticed.
+            other_end.close()
 
         self.connection.send(item)
 
     def answer(self) -> tuple[str, Any]:
-        """What the process says next: "begun", "step", "done" or "error"; its death is an outcome
-        too.
-        """
+        """Receive the next message; the death of the process becomes an outcome of its item."""
         try:
             return self.connection.recv()
         except (EOFError, ConnectionError):
             status = self.end()
-            reason = f"its process died (exit status {status}); if memory was short, run again with fewer --workers"
+            reason = (
+                f"its process died (exit status {status}); "
+                "if memory was short, run again with fewer --workers"
+            )
             return "done", DiedError(reason)
 
     def end(self) -> int | None:
@@ -167,7 +183,7 @@ class ProcessWorker(Generic[Item, Result]):
             return None
 
         process.join(timeout=0)
-        process.kill()  # Without effect on one that ended by itself.
+        process.kill()  # no effect if it has ended by itself
         process.join(timeout=LINGERING)
         self.connection.close()
 
@@ -175,22 +191,33 @@ class ProcessWorker(Generic[Item, Result]):
 
 
 class BusyWorkers(Generic[Item]):
-    """Workers that have an item, each with the time by which it must have given something."""
+    """Workers that have an item, each with the time of its next message at the latest.
+
+    Args:
+        timeout: Seconds between two messages of a process; None for no limit.
+    """
 
     def __init__(self, timeout: float | None):
         self.workers: dict[Worker[Item], float] = {}
         self._timeout = timeout
 
     def begin(self, worker: Worker[Item], item: Item) -> None:
-        """Give an item to an idle worker. Its time begins when it says so, as processes take a
-        while to start.
+        """Give an item to an idle worker.
+
+        Args:
+            worker: The worker.
+            item: The item.
         """
+        # The time limit starts with the message "begun", because processes take a while to start.
         worker.begin(item)
         self.workers[worker] = math.inf
 
     def answers(self) -> Iterator[tuple[Worker[Item], str, Any]]:
-        """What the workers say next, at least one of them, and the end of each whose time is
-        over.
+        """Wait for messages; end workers whose time is over.
+
+        Yields:
+            A worker with its message and the message's value, for at least one worker unless the
+            time of one is over. The end of a worker is the message "done" with a HungError.
         """
         soonest = min(self.workers.values())
         patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
@@ -198,40 +225,45 @@ class BusyWorkers(Generic[Item]):
 
         for worker, deadline in list(self.workers.items()):
             late = deadline <= time.monotonic()
-            # Whoever takes the outcomes may have been slower than the limit: then there is an
-            # answer by now.
+            # If the caller took longer than the limit, a worker that seems late has answered
+            # meanwhile.
             if worker.connection in ready or (late and worker.connection.poll()):
                 answer = worker.answer()
                 self.workers[worker] = self._deadline(worker)
                 yield worker, *answer
             elif late:
                 worker.end()
-                reason = f"gave nothing for {self._timeout:g} s, so its process was ended; or raise --timeout"
+                reason = (
+                    f"gave nothing for {self._timeout:g} s, so its process was ended; "
+                    "or raise --timeout"
+                )
                 yield worker, "done", HungError(reason)
 
     def _deadline(self, worker: Worker[Item]) -> float:
-        limited = self._timeout is not None and not isinstance(worker, ThreadWorker)
-        return time.monotonic() + (self._timeout or 0) if limited else math.inf
+        """When the next message of a worker must arrive."""
+        # Threads cannot be ended, so they have no limit.
+        if self._timeout is None or isinstance(worker, ThreadWorker):
+            return math.inf
+
+        return time.monotonic() + self._timeout
 
 
 def same(function: Function[Item, Result]) -> Function[Item, Result]:
-    """A maker, once its argument is bound: of a function that can be sent to another process as it
-    is.
-    """
+    """Return the function itself; partial(same, function) is a maker for `ProcessWorker`."""
     return function
 
 
 def _serve(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
-    """What a process does."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Where it was begun in another thread than the main one.
+    """Main function of a process."""
+    # For a process that was not started in the main thread, see `_without_sigint`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _answer_items(maker, connection)
 
 
 def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Connection) -> None:
-    """Items in, steps and outcomes out, until the other side is closed or dead."""
+    """Receive items, and send steps and outcomes, until the other end is closed."""
     try:
+        # Made once per process: it may load a network.
         function = maker()
         while True:
             item = connection.recv()
@@ -248,5 +280,5 @@ def _answer_items(maker: Callable[[], Function[Item, Result]], connection: Conne
         return
     except (InputError, RunError, OSError) as error:
         connection.send(("error", error))
-    except Exception:  # Not every exception survives the way between processes.
+    except Exception:  # Not every exception can be pickled, so its traceback is sent as text.
         connection.send(("error", RuntimeError(f"in a process:\n{traceback.format_exc()}")))

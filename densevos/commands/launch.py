@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from densevos.base.errors import InputError
 from densevos.commands.parsing import parse
-from densevos.launch import ClusterOptions, Work
+from densevos.launch import ClusterOptions, JobCommand
 from densevos.launch import launch as submit
 
 Options = TypeVar("Options", bound=ClusterOptions)
@@ -20,7 +20,11 @@ def launch(arguments: list[str]) -> None:
     training = command[0] == "train"
     goes_on_with = ("--resume", "auto") if training else ()
     submit(
-        [Work(program="densevos", words=command, goes_on_with=goes_on_with, ranks=training)],
+        [
+            JobCommand(
+                program="densevos", words=command, resume_options=goes_on_with, ranks=training
+            )
+        ],
         options,
     )
 

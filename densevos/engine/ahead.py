@@ -1,4 +1,4 @@
-"""The next batch is taken, and put where a GPU can copy it from, while this one is computed."""
+"""Prepare the next batch in a thread while the GPU computes on the current one."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -10,27 +10,31 @@ from torch import Tensor
 
 
 class Batches(Protocol):
-    """What can be taken ahead: an iterator that can be told that nobody waits for it any more."""
+    """An iterator over batches whose `next` can be interrupted from another thread."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
     def __next__(self) -> Any: ...
 
     def close(self) -> None:
-        """Let a `next` that waits raise."""
+        """Let a waiting `next` raise an error."""
         ...
 
 
 class Ahead(Iterator[Any]):
-    """The batches of `batches` after `prepare`, one ahead in a thread; a context.
+    """Takes and prepares one batch ahead in a thread; a context.
 
-    Whatever `batches` raises is raised here when its turn comes.
+    An error of `batches` or `prepare` is raised in place of the batch that it concerns.
+
+    Args:
+        batches: Where batches come from.
+        prepare: Called with each batch, in the thread; returns what this iterator yields.
     """
 
     def __init__(self, batches: Batches, prepare: Callable[[Any], Any]):
         self._batches, self._prepare = batches, prepare
         self._thread = ThreadPoolExecutor(1, "batches")
-        self._coming: Future[Any] | None = None
+        self._coming: Future[Any] | None = None  # None before the first batch is asked for
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +45,7 @@ class Ahead(Iterator[Any]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # The thread may wait for a batch: without `close`, `shutdown` would wait for it, too.
         self._batches.close()
         self._thread.shutdown(cancel_futures=True)
 
@@ -54,9 +59,8 @@ class Ahead(Iterator[Any]):
         return batch
 
     def _take(self) -> Any:
-        """The next batch, None at the end: a future that raises StopIteration would never be
-        done.
-        """
+        """The next batch, or None at the end."""
+        # `next` is not called: a future whose function raises StopIteration never finishes.
         for batch in self._batches:
             return self._prepare(batch)
 
@@ -64,15 +68,21 @@ class Ahead(Iterator[Any]):
 
 
 def pinned(batch: Any) -> Any:
-    """A batch whose tensors lie in pinned memory, from which copies to a GPU do not wait; other
-    batches as they are.
+    """Copy the tensors of a batch to pinned memory, from which copies to a GPU are asynchronous.
+
+    Args:
+        batch: A dataclass with tensors as fields; anything else is returned unchanged.
+
+    Returns:
+        The batch with its tensors in pinned memory.
     """
     if not dataclasses.is_dataclass(batch) or isinstance(batch, type):
         return batch
 
-    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    tensors = {
-        name: value.pin_memory() for name, value in values.items() if isinstance(value, Tensor)
-    }
+    tensors = {}
+    for field in dataclasses.fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            tensors[field.name] = value.pin_memory()
 
     return dataclasses.replace(batch, **tensors)

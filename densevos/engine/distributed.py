@@ -1,9 +1,11 @@
-"""Several processes, one batch: what crosses ranks keeps its gradient, and a rank that is lost is
-named.
+"""Several processes that share one batch: collective operations, with gradients where needed.
 
-DistributedDataParallel averages gradients over ranks; each rank's loss is the mean over its own
-clips against the gathered anchors of all, so the sum equals one process on the whole batch.
+DistributedDataParallel averages gradients over ranks. Each rank's loss is the mean over its own
+clips, compared with the gathered anchors of all ranks. The averaged gradient therefore equals that
+of one process with the complete batch.
 """
+
+# Shapes: n rows of one rank, K values of a row, ranks*n rows of all ranks in rank order
 
 import os
 import time
@@ -21,44 +23,49 @@ from densevos.base.errors import InputError, RunError
 Result = TypeVar("Result")
 
 SETTLE_SECONDS = 0.2
+"""How long `stop` waits for the last collective to be cleaned up."""
 ROLL_CALL_SECONDS = 5
-"""How long after a failed exchange the ranks that are still there may take to say so."""
+"""How long the ranks that are still alive may take to report after a failed collective."""
 LONGEST_WAIT = timedelta(hours=24)
-"""Ranks wait so long for the slowest while videos of very different length are relabelled between
-rounds.
+"""How long ranks wait for the slowest one between rounds, when they relabel videos of very
+different length.
 """
 POLL_SECONDS = 0.05
 
 
 def start(device: torch.device, timeout: int = 600) -> None:
-    """Join the process group when started by `torchrun`; otherwise do nothing.
+    """Join the process group if `torchrun` started this process; otherwise do nothing.
 
-    timeout: Seconds after which an exchange fails that not all ranks take part in.
+    Args:
+        device: Where this process computes.
+        timeout: Seconds after which a collective fails if a rank does not take part.
     """
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         if device.type == "cuda":
-            torch.cuda.set_device(device)  # Else every rank takes memory of GPU 0 too.
+            # Without this, every rank would also take memory of GPU 0.
+            torch.cuda.set_device(device)
+
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
 
 
 def stop() -> None:
-    """Leave the process group, if in one."""
+    """Leave the process group, if this process is in one."""
     if dist.is_initialized():
-        # Gloo's thread frees the tensors of the last collective and needs Python's lock for it. In
-        # torch 2.6 the group holds that lock while it waits for the thread: a late one waits for
-        # ever. Sleeping hands the lock on.
+        # A thread of Gloo frees the tensors of the last collective, for which it needs Python's
+        # lock. In torch 2.6 the group holds that lock while it waits for the thread, so a late
+        # thread would wait forever. Sleeping releases the lock.
         time.sleep(SETTLE_SECONDS)
         dist.destroy_process_group()
 
 
 def rank() -> int:
-    """This process's number, 0 when alone."""
+    """Number of this process, 0 if it is alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """Number of processes."""
+    """Number of processes in the group, 1 without a group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -68,32 +75,42 @@ def launched_world_size() -> int:
 
 
 def local_rank() -> int:
-    """This process's number on its machine, 0 when alone."""
+    """Number of this process on its machine, 0 if it is alone."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def on_first(function: Callable[[], Result]) -> Result:
-    """What the function returns, or raises, on rank 0, which alone calls it: all ranks then go on
-    alike.
+    """Call a function on rank 0 alone, and give every rank its result.
 
-    For decisions by what lies on disk, which two machines may see differently.
+    This is for decisions that depend on files, which two machines may see differently.
+
+    Args:
+        function: What rank 0 calls; its result must be picklable.
+
+    Returns:
+        What the function returned on rank 0.
+
+    Raises:
+        Exception: What the function raised on rank 0. Other ranks raise an InputError or RunError
+            with the same message.
     """
     if world_size() == 1:
         return function()
 
-    outcome: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]  # the result and the error
     error: Exception | None = None
     if rank() == 0:
         try:
             outcome[0] = function()
         except Exception as raised:
             error = raised
+            # Other errors may not be picklable.
             kind = type(raised) if isinstance(raised, InputError | RunError) else RunError
             outcome[1] = kind(str(raised))
 
     dist.broadcast_object_list(outcome, src=0)
     if error is not None:
-        raise error
+        raise error  # rank 0 raises the original, with its traceback
     if outcome[1] is not None:
         raise outcome[1]
 
@@ -102,41 +119,52 @@ def on_first(function: Callable[[], Result]) -> Result:
 
 
 def barrier() -> None:
-    """Wait until every process is here, however long it takes; RunError names those that do not
-    come in a day.
+    """Wait until every rank has called this as often as this rank, at most LONGEST_WAIT.
+
+    Unlike dist.barrier, this does not fail after the timeout of collectives.
+
+    Raises:
+        RunError: Ranks did not come in time; the message names them.
     """
     if world_size() == 1:
         return
 
+    # The store counts the calls of all ranks. This is complete when the count reaches the next
+    # multiple of the number of ranks.
     store = dist.distributed_c10d._get_default_store()
     arrived = store.add("densevos/arrived", 1)
-    everybody = -(-arrived // world_size()) * world_size()
-    store.set(f"densevos/waits/{rank()}", str(everybody))
+    expected = -(-arrived // world_size()) * world_size()
+    store.set(f"densevos/waits/{rank()}", str(expected))
     deadline = time.monotonic() + LONGEST_WAIT.total_seconds()
 
-    while store.add("densevos/arrived", 0) < everybody:
+    while store.add("densevos/arrived", 0) < expected:
         if time.monotonic() > deadline:
-            raise RunError(
-                f"{_names(_absent(store, 'waits', str(everybody)))} did not come to the end of the round"
-            )
+            absent = _absent(store, "waits", str(expected))
+            raise RunError(f"{_names(absent)} did not come to the end of the round")
 
         time.sleep(POLL_SECONDS)
 
 
 def broadcast_buffers(module: torch.nn.Module) -> None:
-    """Every rank takes rank 0's buffers: batch statistics differ between ranks after the last
-    step.
-    """
+    """Copy rank 0's buffers to every rank; batch statistics differ between ranks after a step."""
     if world_size() > 1:
         for buffer in module.buffers():
             dist.broadcast(buffer, 0)
 
 
 def totals(numbers: Sequence[float]) -> list[float]:
-    """The sum over all ranks of each number, which the host knows: no device waits."""
+    """Sum numbers of the host over all ranks; no GPU has to be waited for.
+
+    Args:
+        numbers: As many on every rank.
+
+    Returns:
+        The sum over all ranks of each number.
+    """
     if world_size() == 1:
         return list(numbers)
 
+    # A tensor on the CPU is exchanged by Gloo, beside the work of the GPU.
     sums = torch.tensor(numbers, dtype=torch.float64)
     dist.all_reduce(sums)
     listed: list[float] = sums.tolist()
@@ -144,90 +172,133 @@ def totals(numbers: Sequence[float]) -> list[float]:
 
 
 def gathered(here: Any) -> list[Any]:
-    """What each rank has, in rank order: plain values of any kind."""
+    """Collect a picklable value from every rank.
+
+    Args:
+        here: This rank's value.
+
+    Returns:
+        The values of all ranks, in rank order.
+    """
     if world_size() == 1:
         return [here]
 
-    everywhere: list[Any] = [None] * world_size()
-    dist.all_gather_object(everywhere, here)
-    return everywhere
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, here)
+    return values
 
 
-def own_share(whole: Tensor) -> Tensor:
-    """This rank's rows of what was drawn for the whole batch [ranks*n,...]: draws do not depend on
-    the rank.
+def own_share(drawn: Tensor) -> Tensor:
+    """This rank's part of what was drawn for the batch of all ranks.
+
+    Drawing for all ranks and taking a part makes draws independent of the number of ranks.
+
+    Args:
+        drawn: [ranks*n,...], the same on all ranks.
+
+    Returns:
+        This rank's rows [n,...].
     """
-    return whole if world_size() == 1 else whole.chunk(world_size())[rank()]
+    return drawn if world_size() == 1 else drawn.chunk(world_size())[rank()]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows [n,K] of every rank -> [ranks*n,K] in rank order; the gradient goes back to the rank
-    that owns a row.
+    """Concatenate the rows of all ranks; the gradient of a row goes back to its rank.
+
+    Args:
+        rows: This rank's rows [n,K]; n is the same on all ranks.
+
+    Returns:
+        The rows of all ranks [ranks*n,K], in rank order.
     """
     return rows if world_size() == 1 else _GatherRows.apply(rows)
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum over all ranks of a tensor of one shape; the gradient goes back to every part."""
+    """Sum a tensor over all ranks; the gradient goes back to every rank.
+
+    Args:
+        tensor: Of any shape, the same on all ranks.
+
+    Returns:
+        The sum, of the same shape.
+    """
     return tensor if world_size() == 1 else _Sum.apply(tensor)
 
 
 def row_offset(count: int) -> int:
-    """Where this rank's `count` rows begin among the gathered ones."""
+    """Index of this rank's first row in what `gather_rows` returns.
+
+    Args:
+        count: Number of rows on each rank.
+
+    Returns:
+        The index.
+    """
     return rank() * count
 
 
 @contextmanager
 def lost_ranks_named() -> Iterator[None]:
-    """Turn what an exchange raises when another rank is gone or hangs into a RunError that names
-    this rank.
+    """Turn the error of a collective that another rank left into a RunError that names that rank.
+
+    Raises:
+        RunError: Another rank died, or hangs for longer than the timeout of `start`.
     """
     try:
         yield
     except RuntimeError as error:
-        if world_size() == 1 or not _is_of_an_exchange(error):
+        if world_size() == 1 or not _is_of_a_collective(error):
             raise
-        raise RunError(_whom_we_lost(error)) from error
+        raise RunError(_describe_loss(error)) from error
 
 
-def _is_of_an_exchange(error: RuntimeError) -> bool:
+def _is_of_a_collective(error: RuntimeError) -> bool:
+    # Gloo raises plain RuntimeErrors that name its source files.
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def _whom_we_lost(error: RuntimeError) -> str:
-    """Which ranks do not say that they are there; all that are come here, as the exchange failed
-    for each of them.
-    """
+def _describe_loss(error: RuntimeError) -> str:
+    """Take a roll call in the store, and name the ranks that do not answer."""
     hint = "its own message, if it left one, says why; start again with --resume auto"
     try:
+        # The collective failed on every rank that is alive, so all of them come here.
         store = dist.distributed_c10d._get_default_store()
         store.set(f"densevos/here/{rank()}", "yes")
         deadline = time.monotonic() + ROLL_CALL_SECONDS
         while (absent := _absent(store, "here", "yes")) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-    except RuntimeError:
+    except RuntimeError:  # rank 0 holds the store
         return f"the machine of rank 0 does not answer; {hint}"
 
     if not absent:
-        return f"the ranks lost touch with one another ({str(error).splitlines()[0]}); start again with --resume auto"
+        reason = str(error).splitlines()[0]
+        return f"the ranks lost their connections ({reason}); start again with --resume auto"
 
     return f"{_names(absent)} of {world_size()} died or hangs; {hint}"
 
 
-def _absent(store: dist.Store, what: str, said: str) -> list[int]:
-    keys = {number: f"densevos/{what}/{number}" for number in range(world_size())}
-    return [
-        number
-        for number, key in keys.items()
-        if not (store.check([key]) and store.get(key).decode() == said)
-    ]
+def _absent(store: dist.Store, key: str, expected: str) -> list[int]:
+    """Ranks that have not written `expected` under their key."""
+    absent = []
+    for number in range(world_size()):
+        name = f"densevos/{key}/{number}"
+        # `get` would wait for a key that is missing.
+        if not store.check([name]) or store.get(name).decode() != expected:
+            absent.append(number)
+
+    return absent
 
 
 def _names(numbers: Sequence[int]) -> str:
-    return f"rank{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    """Ranks as a message names them: "rank 1" or "ranks 1, 3"."""
+    noun = "ranks" if len(numbers) > 1 else "rank"
+    return f"{noun} {', '.join(map(str, numbers))}"
 
 
 class _GatherRows(torch.autograd.Function):
+    """See `gather_rows`."""
+
     @staticmethod
     def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
         context.count = len(rows)
@@ -237,13 +308,15 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        # Every rank used every row: the owner's gradient is the sum of what all of them found.
+        # Every rank used every row, so the owner's gradient is the sum over all ranks.
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return gradient[row_offset(context.count) :][: context.count]
 
 
 class _Sum(torch.autograd.Function):
+    """See `summed`."""
+
     @staticmethod
     def forward(context: Any, tensor: Tensor) -> Tensor:  # type: ignore[override]
         total = tensor.clone()

@@ -1,6 +1,6 @@
-"""What the training loop asks of a learner and of a batch. The loop knows no method beyond these
-two contracts.
-"""
+"""The two contracts that a method fulfils for the training loop: a batch and a learner."""
+
+# Shapes: [] a scalar, H x W pixels of an image
 
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
@@ -9,24 +9,20 @@ import torch
 from torch import Tensor, nn
 
 Losses = dict[str, Tensor]
-"""Scalars by name. `loss` is the one whose gradient is taken; all others are logged."""
+"""Scalars [] by name. The gradient of `loss` is followed; all others are only logged."""
 
 
 class Batch(Protocol):
-    """Samples of one step. What else a batch holds is between the data set that makes it and its
-    learner.
-    """
+    """Samples of one step; their tensors are known only to the data set and to its learner."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Where each sample is from; one for each sample, because the loop counts samples by
-        them.
-        """
+        """One name per sample that says where it is from; the loop counts samples by them."""
         ...
 
     @property
     def skipped(self) -> Sequence[str]:
-        """Why videos could not be used, one line each."""
+        """Why videos could not be used, one line per video."""
         ...
 
 
@@ -36,32 +32,48 @@ BatchT = TypeVar("BatchT", bound=Batch)
 class Learner(nn.Module, Generic[BatchT]):
     """Networks and objectives joined into one training step; the base class of every learner.
 
-    A learner keeps everything that a resumed run needs in its state dict: parameters, buffers and
-    extra state. It draws random numbers from the generator that it is given, or from torch's global
-    one, and the loop seeds both from the run's seed and the step. A run that was resumed then ends
-    bit for bit like one that was not. The generator is in the same state in each of several
-    processes, which take parts of one batch: what is drawn for the whole batch and cut by
-    `engine.distributed.own_share` does not depend on their number.
+    State: the state dict (parameters, buffers, extra state) holds everything that a resumed run
+    needs.
+
+    Random numbers: a learner draws from the generator that it is given, or from torch's global one.
+    The loop seeds both from the run's seed and the step, so a resumed run ends bit for bit like one
+    that was never interrupted.
+
+    Several processes: each takes a part of one batch, and the generator has the same state in all
+    of them. To make draws independent of the number of processes, draw for the complete batch and
+    take this process's part with `engine.distributed.own_share`.
     """
 
     def begin_step(self, batches: int) -> None:
-        """Called before the first of a step's batches; `batches` is their number
-        (--loop.accumulate).
+        """Prepare for the batches of one step; does nothing by default.
+
+        Args:
+            batches: Number of batches in this step (--loop.accumulate).
         """
 
     def forward(self, batch: BatchT, generator: torch.Generator) -> Losses:
-        """The losses of one batch; `generator` is on the CPU."""
+        """Compute the losses of one batch.
+
+        Args:
+            batch: This process's samples.
+            generator: On the CPU; the same on all ranks.
+
+        Returns:
+            Scalars by name, `loss` among them.
+        """
         raise NotImplementedError
 
     def compile_step(self) -> None:
-        """Let torch.compile speed up what it can of a step; nothing unless a learner knows what
-        that is.
-        """
+        """Let torch.compile speed up parts of a step; does nothing by default."""
 
     def panels(self, batch: BatchT, generator: torch.Generator) -> dict[str, Tensor]:
-        """Pictures [3,H,W] in 0..1 of what the objective sees of a batch, by name; none unless a
-        learner draws some.
+        """Draw images of what the objective sees of a batch; the learner does not change.
 
-        Nothing of the learner changes. `generator` is on the CPU.
+        Args:
+            batch: This process's samples.
+            generator: On the CPU.
+
+        Returns:
+            Name -> image [3,H,W] in 0..1; empty by default.
         """
         return {}

@@ -1,6 +1,6 @@
-"""What a run records: metrics.jsonl, TensorBoard where it is installed, and Weights & Biases on
-request.
-"""
+"""Logs of a run: metrics.jsonl, TensorBoard if it is installed, Weights & Biases on request."""
+
+# Shapes: H x W pixels of an image
 
 import hashlib
 import json
@@ -15,18 +15,21 @@ from torch import Tensor
 from densevos.base import console
 from densevos.base.errors import InputError
 
-WITHOUT_TENSORBOARD = "losses are in metrics.jsonl alone; pip install 'densevos[tensorboard]' for curves and pictures in TensorBoard too"
+WITHOUT_TENSORBOARD = (
+    "losses go to metrics.jsonl only; "
+    "pip install 'densevos[tensorboard]' for curves and images in TensorBoard too"
+)
 
 
 class Sink(Protocol):
-    """A place that scalars and pictures of a run go to."""
+    """A log that records scalars and images of a run."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Record named values of one step."""
         ...
 
     def show(self, step: int, panels: Mapping[str, Tensor]) -> None:
-        """Record named pictures [3,H,W] in 0..1."""
+        """Record named images [3,H,W] in 0..1."""
         ...
 
     def close(self) -> None:
@@ -35,22 +38,28 @@ class Sink(Protocol):
 
 
 class MetricsLog:
-    """Scalars and pictures by step, in RUN/metrics.jsonl, RUN/tensorboard and wherever else is
-    asked for.
+    """Records scalars and images by step in all logs of a run; a context that closes them.
 
-    Without TensorBoard a note says how to install it.
-
-    A resumed run first drops what lies after its checkpoint, so every step stands there once.
+    The logs are RUN/metrics.jsonl, RUN/tensorboard (if TensorBoard is not installed, a note says
+    how to install it) and Weights & Biases on request. A resumed run first drops the records after
+    its checkpoint, so that every step is recorded once.
 
     Args:
-        folder: The run's folder.
-        first_step: The step of the checkpoint that the run goes on from.
-        wandb: Project of Weights & Biases to record in as well; None for none.
+        folder: The run folder.
+        first_step: The step of the checkpoint that the run continues from.
+        wandb: Project of Weights & Biases; None records nothing there.
+
+    Raises:
+        InputError: `wandb` is given, but Weights & Biases is not installed.
     """
 
     def __init__(self, folder: Path, first_step: int = 0, *, wandb: str | None = None):
-        # The one that may be refused comes first: nothing is open then.
-        sinks: list[Sink] = [] if wandb is None else [WeightsAndBiases(folder, wandb)]
+        sinks: list[Sink] = []
+
+        # Weights & Biases may be refused, so it comes first: then no file is open yet.
+        if wandb is not None:
+            sinks.append(WeightsAndBiases(folder, wandb))
+
         sinks.append(JsonLines(folder, first_step))
         if event_writer() is not None:
             sinks.append(TensorBoard(folder, first_step))
@@ -65,12 +74,12 @@ class MetricsLog:
             sink.write(step, values)
 
     def show(self, step: int, panels: Mapping[str, Tensor]) -> None:
-        """Record named pictures [3,H,W] in 0..1."""
+        """Record named images [3,H,W] in 0..1."""
         for sink in self._sinks:
             sink.show(step, panels)
 
     def close(self) -> None:
-        """Flush and close all."""
+        """Flush and close all logs."""
         for sink in self._sinks:
             sink.close()
 
@@ -87,20 +96,26 @@ class MetricsLog:
 
 
 class JsonLines:
-    """One JSON object a line in RUN/metrics.jsonl; pictures are left out."""
+    """RUN/metrics.jsonl with one JSON object per line, without images.
+
+    Args:
+        folder: The run folder.
+        first_step: Lines after this step are dropped.
+    """
 
     def __init__(self, folder: Path, first_step: int):
         path = folder / "metrics.jsonl"
         _drop_after(path, first_step)
+        # Appended to, since a resumed run continues the file.
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append a line, at once."""
+        """Append a line; it is flushed at once, so that a killed run loses none."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
     def show(self, step: int, panels: Mapping[str, Tensor]) -> None:
-        """Leave pictures out."""
+        """Do nothing: JSON has no images."""
 
     def close(self) -> None:
         """Close the file."""
@@ -110,7 +125,8 @@ class JsonLines:
 def event_writer() -> Any:
     """The class that writes events of TensorBoard; None if TensorBoard is not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter  # Slow to import: only runs need it.
+        # Imported here because it is slow, and only runs need it.
+        from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
 
@@ -118,9 +134,15 @@ def event_writer() -> Any:
 
 
 class TensorBoard:
-    """Events in RUN/tensorboard; only where `event_writer` finds TensorBoard."""
+    """Events of TensorBoard in RUN/tensorboard; `event_writer` must not return None.
+
+    Args:
+        folder: The run folder.
+        first_step: Events after this step are dropped.
+    """
 
     def __init__(self, folder: Path, first_step: int):
+        # purge_step hides the events of a killed run that a resumed run writes again.
         self._board = event_writer()(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -129,24 +151,24 @@ class TensorBoard:
             self._board.add_scalar(name, value, step)
 
     def show(self, step: int, panels: Mapping[str, Tensor]) -> None:
-        """Add pictures, and let them be seen at once."""
-        for name, picture in panels.items():
-            self._board.add_image(f"panels/{name}", picture, step)
+        """Add images, and flush them so that they can be seen at once."""
+        for name, image in panels.items():
+            self._board.add_image(f"panels/{name}", image, step)
+
         self._board.flush()
 
     def close(self) -> None:
-        """Close the events."""
+        """Close the file of events."""
         self._board.close()
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, which is gone on with when training is resumed.
+    """A run of Weights & Biases; resumed training continues the same run there.
 
-    Its own variables say whether it is online and who is logged in; see `wandb login` and
-    WANDB_MODE.
+    Log in with `wandb login`; the environment variable WANDB_MODE chooses online or offline.
 
     Args:
-        folder: The run's folder, which names it.
+        folder: The run folder; its name becomes the run's name.
         project: Project of Weights & Biases.
 
     Raises:
@@ -161,7 +183,7 @@ class WeightsAndBiases:
                 "recording in Weights & Biases needs wandb; pip install 'densevos[wandb]'"
             ) from None
 
-        # The same folder is the same run there, as long as it stays where it is.
+        # The identity follows from the path, so a folder that is not moved stays the same run.
         identity = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
         self._wandb: Any = wandb
         self._run = wandb.init(
@@ -169,36 +191,40 @@ class WeightsAndBiases:
         )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Record values; what a resumed run repeats is left out there."""
+        """Record values; Weights & Biases ignores steps that a resumed run repeats."""
         self._run.log(dict(values), step=step)
 
     def show(self, step: int, panels: Mapping[str, Tensor]) -> None:
-        """Record pictures."""
-        pictures = {
-            f"panels/{name}": self._wandb.Image((picture.permute(1, 2, 0) * 255).byte().numpy())
-            for name, picture in panels.items()
-        }
-        self._run.log(pictures, step=step)
+        """Record images."""
+        images = {}
+        for name, panel in panels.items():
+            pixels = (panel.permute(1, 2, 0) * 255).byte().numpy()  # [H,W,3] uint8
+            images[f"panels/{name}"] = self._wandb.Image(pixels)
+
+        self._run.log(images, step=step)
 
     def close(self) -> None:
-        """End the run there."""
+        """Finish the run at Weights & Biases."""
         self._run.finish()
 
 
 def _drop_after(path: Path, step: int) -> None:
+    """Drop the lines of later steps, and a line that a killed run left incomplete."""
     if not path.exists():
         return
 
-    kept = [
-        line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step
-    ]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [f"{line}\n" for line in lines if _step_of(line) <= step]
+
+    # The file is replaced at once: a run that is killed here must not lose its log.
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    aside.write_text("".join(kept), encoding="utf-8")
     os.replace(aside, path)
 
 
 def _step_of(line: str) -> float:
+    """The step of a line; infinity if the line is incomplete."""
     try:
         return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError):  # the last line of a killed run may be torn
+    except (json.JSONDecodeError, KeyError):
         return float("inf")

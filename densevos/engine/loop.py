@@ -1,4 +1,10 @@
-"""The training loop: setup -> fit -> finish, the same for every learner."""
+"""The training loop, the same for every learner: set up, take steps, report.
+
+A step takes one or several batches (--loop.accumulate), computes their losses, averages the
+gradients over batches and ranks, and updates the weights once. In between, the `Reporter` logs and
+saves. Everything that a step draws follows from the seed and the step's number, so a run that is
+resumed ends bit for bit like one that was never interrupted.
+"""
 
 import itertools
 import math
@@ -43,14 +49,29 @@ def fit(
     on_epoch: Callable[[int], object] = lambda epoch: None,
     timer: StepTimer | Untimed = UNTIMED,
 ) -> Run:
-    """Train the parts of `learner` that `optimisers` names on samples of `videos`; `folder` gets
-    checkpoints and logs.
+    """Train a learner until the last epoch, and write checkpoints and logs.
 
-    The progress bar shows the losses that `shown` names; the checkpoint with the lowest loss `best`
-    is kept as best.pt; `on_epoch` is called on rank 0 after every --loop.encoder-every epochs;
-    `timer` measures what steps wait for. Raises RunError when a loss is not finite, another rank is
-    lost or videos cannot be read ahead (see `Readers`), Stopped after SIGTERM (the state is saved),
-    InputError when too few videos can be used.
+    Args:
+        learner: The networks and objectives to train.
+        videos: The data set that samples are drawn from.
+        optimisers: The parts of `learner` that are trained, and how.
+        config: Options of the loop.
+        device: Where the networks compute.
+        folder: The run folder, which gets checkpoints and logs.
+        resume_from: The checkpoint to continue from; None starts at step 0.
+        shown: Names of the losses in the progress bar.
+        best: Name of the loss whose lowest mean selects best.pt.
+        on_epoch: Called on rank 0 with the number of epochs after every --loop.encoder-every.
+        timer: Measures what steps wait for.
+
+    Returns:
+        The state of the run after its last step.
+
+    Raises:
+        InputError: Too few videos can be used, or `resume_from` does not fit this run.
+        RunError: A loss is not finite, another rank is lost, or videos cannot be read ahead (see
+            `Readers`).
+        Stopped: SIGTERM came; the state is saved.
     """
     run, sampler = setup(learner, videos, optimisers, config, device)
     if resume_from is not None:
@@ -61,14 +82,17 @@ def fit(
                 f"{resume_from}: is of another encoder or optimiser than this run's"
             ) from error
 
+        # The sampler's order follows from the seed, so it can start at any step.
         sampler.start = run.step
 
     precision = choose_precision(config, device)
     reporter = Reporter(run, config, folder, sampler, shown=shown, best=best, on_epoch=on_epoch)
     with distributed.lost_ranks_named(), sigterm() as stop_asked, reporter:
-        model = (
-            DistributedDataParallel(run.learner) if distributed.world_size() > 1 else run.learner
-        )
+        # Averages the gradients of all ranks in the backward pass.
+        model: nn.Module = run.learner
+        if distributed.world_size() > 1:
+            model = DistributedDataParallel(run.learner)
+
         with (
             timer.watch(run.learner),
             _batches(videos, sampler, config, device, stop_asked) as batches,
@@ -80,6 +104,7 @@ def fit(
                     _agree(reporter, step, bool(stop_asked))
                     timer.end_step()
             except Stopped:
+                # Between two steps, so the state is that of a finished step.
                 reporter.save()
                 if reporter.is_main:
                     raise Stopped(
@@ -92,7 +117,7 @@ def fit(
 
 
 def _taken(batches: Iterator[Any], count: int, timer: StepTimer | Untimed) -> list[Batch]:
-    """The next batches, `count` of them but at the end."""
+    """The next `count` batches; fewer at the end, and none after it."""
     with timer.part("data"):
         return list(itertools.islice(batches, count))
 
@@ -105,13 +130,13 @@ def _batches(
     device: torch.device,
     stop_asked: list[int],
 ) -> Iterator[Iterator[Any]]:
-    """The batches of this rank, read ahead; for a GPU in pinned memory."""
+    """The batches of this rank, read ahead; in pinned memory if they go to a GPU."""
 
-    def say(line: str) -> None:
-        where = f"rank {distributed.rank()}: " if distributed.world_size() > 1 else ""
-        print(f"{where}{line}; another process goes on", file=sys.stderr)
+    def report_loss(line: str) -> None:
+        prefix = f"rank {distributed.rank()}: " if distributed.world_size() > 1 else ""
+        print(f"{prefix}{line}; another process goes on", file=sys.stderr)
 
-    with Readers(videos, sampler, config, lambda: bool(stop_asked), say) as readers:
+    with Readers(videos, sampler, config, lambda: bool(stop_asked), report_loss) as readers:
         if device.type != "cuda":
             yield readers
             return
@@ -121,21 +146,23 @@ def _batches(
 
 
 def _agree(reporter: Reporter, batches: Sequence[Batch], stop_asked: bool) -> None:
-    """Let all ranks know what one of them knows: that it was asked to stop, and videos that cannot
-    be used.
-    """
+    """Share between ranks which videos cannot be used, and stop all if one was asked to stop."""
     run = reporter.run
-    skipped = {line for batch in batches for line in batch.skipped} - run.skipped
-    stops, news = distributed.totals((stop_asked, len(skipped)))
+    skipped: set[str] = set()
+    for batch in batches:
+        skipped.update(batch.skipped)
 
-    if news:
-        everywhere = distributed.gathered(
-            (sorted(skipped), dict(run.left_out))
-        )  # Readers may add to it meanwhile.
-        for _, left_out in everywhere:
+    skipped -= run.skipped
+    stops, new_lines = distributed.totals((stop_asked, len(skipped)))
+
+    # The sums are the same on all ranks, so all ranks enter the exchange, or none.
+    if new_lines:
+        # The dictionary is copied because readers may add to it meanwhile.
+        from_ranks = distributed.gathered((sorted(skipped), dict(run.left_out)))
+        for _, left_out in from_ranks:
             run.left_out.update(left_out)
 
-        reporter.leave_out(line for lines, _ in everywhere for line in lines)
+        reporter.leave_out(itertools.chain.from_iterable(lines for lines, _ in from_ranks))
 
     if stops:
         raise Stopped
@@ -148,13 +175,26 @@ def setup(
     config: LoopConfig,
     device: torch.device,
 ) -> tuple[Run, ClipSampler]:
-    """The run at step 0 and the order of its clips; a step sees no video twice, so it takes at most
-    all of them.
+    """Make the run at step 0 and the order of its clips.
+
+    Args:
+        learner: The networks and objectives; they move to `device`.
+        videos: The data set.
+        optimisers: The parts of `learner` that are trained, and how.
+        config: Options of the loop.
+        device: Where the networks compute.
+
+    Returns:
+        The run, and the sampler of this rank's batches.
+
+    Raises:
+        InputError: There are fewer videos than processes, or the batch cannot be shared equally.
     """
     ranks = distributed.world_size()
     if len(videos) < ranks:
         raise InputError(f"{len(videos)} videos are fewer than the {ranks} processes; start fewer")
 
+    # A step sees no video twice, so a small data set bounds the batch and the accumulation.
     share = len(videos) // ranks
     batch = min(batch_of_one(config, ranks), share)
     sampler = ClipSampler(
@@ -166,12 +206,17 @@ def setup(
         ranks=ranks,
         accumulate=min(config.accumulate, share // batch),
     )
+
+    # Optimisers come after this: they must hold the parameters that are on the device.
     learner.to(device)
     if config.sync_batchnorm:
         synchronised(learner, device)
+
+    # Convolutions in float16 and bfloat16 are faster with channels as the last dimension.
     if config.channels_last:
         for tensor in itertools.chain(learner.parameters(), learner.buffers()):
-            if tensor.dim() == 4:  # 3D convolutions have no such layout
+            # Module.to(memory_format=...) would refuse 3D convolutions, which have no such layout.
+            if tensor.dim() == 4:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
     if config.compile:
@@ -179,22 +224,32 @@ def setup(
 
     learner.train()
     parts = optimise(learner, optimisers, config.epochs, sampler.steps_per_epoch)
-    scaler = torch.amp.GradScaler(
-        device.type, enabled=choose_precision(config, device) == torch.float16
-    )
+
+    # Only float16 needs loss scaling: bfloat16 has the exponents of float32.
+    scales_loss = choose_precision(config, device) == torch.float16
+    scaler = torch.amp.GradScaler(device.type, enabled=scales_loss)
 
     return Run(learner, parts, scaler, left_out=videos.left_out), sampler
 
 
 def batch_of_one(config: LoopConfig, ranks: int) -> int:
-    """Clips that one of `ranks` processes takes a batch; InputError when --loop.global-batch cannot
-    be shared.
+    """Clips per batch of one process.
+
+    Args:
+        config: Options of the loop.
+        ranks: Number of processes.
+
+    Returns:
+        --loop.batch, or this process's share of --loop.global-batch.
+
+    Raises:
+        InputError: --loop.global-batch is not a multiple of `ranks`.
     """
     if config.global_batch is None:
         return config.batch
     if config.global_batch % ranks:
         raise InputError(
-            f"--loop.global-batch {config.global_batch}: is no multiple of the {ranks} processes"
+            f"--loop.global-batch {config.global_batch}: is not a multiple of the {ranks} processes"
         )
 
     return config.global_batch // ranks
@@ -209,16 +264,32 @@ def train_step(
     device: torch.device,
     timer: StepTimer | Untimed = UNTIMED,
 ) -> dict[str, float]:
-    """One step on the mean gradient of `batches`; returns the means of their named losses over all
-    ranks.
+    """Take one step along the mean gradient of several batches.
 
-    The host waits for the device once, for all losses. Raises RunError, before the weights change,
-    when a loss is not finite.
+    The host waits for the device only once, for all losses.
+
+    Args:
+        model: The learner, wrapped in DistributedDataParallel if there are several processes.
+        run: The run, which is changed in place.
+        batches: The batches of this step, of this rank.
+        seed: Seed of the run.
+        precision: Number format of the networks.
+        device: Where the networks compute.
+        timer: Measures what the step waits for.
+
+    Returns:
+        Name -> mean of each loss over batches and ranks, the gradient's norm and learning rates.
+
+    Raises:
+        RunError: A loss is not finite; the weights are still those of the step before.
     """
     generator = torch.Generator().manual_seed(step_seed(seed, run.step))
-    # Dropout and stochastic depth take no generator, and differ between ranks.
+    # Dropout and stochastic depth draw from torch's global generator. They must differ between
+    # ranks, which see different clips.
     torch.manual_seed(step_seed(seed, run.step) * distributed.world_size() + distributed.rank())
     run.learner.begin_step(len(batches))
+
+    # None instead of zeros: the first backward pass then writes gradients instead of adding them.
     for part in run.parts.values():
         part.optimiser.zero_grad(set_to_none=True)
 
@@ -226,10 +297,12 @@ def train_step(
     for number, batch in enumerate(batches, start=1):
         with _gradients_stay_here(model, number < len(batches)), timer.part("loss"):
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-                found: dict[str, Tensor] = model(batch, generator)
-            run.scaler.scale(found["loss"] / len(batches)).backward()
+                batch_losses: dict[str, Tensor] = model(batch, generator)
 
-        losses.append({name: value.detach() for name, value in found.items()})
+            # Divided, so that the gradients of all batches add up to their mean.
+            run.scaler.scale(batch_losses["loss"] / len(batches)).backward()
+
+        losses.append({name: value.detach() for name, value in batch_losses.items()})
 
     with timer.part("update"):
         values = _update(run, losses, batches)
@@ -241,16 +314,21 @@ def train_step(
 def _update(
     run: Run, losses: Sequence[dict[str, Tensor]], batches: Sequence[Batch]
 ) -> dict[str, float]:
-    """Change the weights, unless a loss is not finite, and return what is logged of the step."""
+    """Change the weights, unless a loss is not finite, and return what the log gets."""
+    # Norms are of the true gradient, so loss scaling is undone first.
     norms = {}
     for name, part in run.parts.items():
         run.scaler.unscale_(part.optimiser)
         norms[name] = part.gradient_norm()
 
     values = _read(losses, list(norms.values()), batches, run.step)
-    for name, part in run.parts.items():
+
+    # The first part's rate is logged as lr, so that runs with one part and with several have a
+    # curve in common; every other part adds lr_NAME.
+    for number, (name, part) in enumerate(run.parts.items()):
+        rate_name = "lr" if number == 0 else f"lr_{name}"
+        values[rate_name] = float(part.schedule.get_last_lr()[0])
         part.clip(norms[name])
-        values[f"lr_{name}" if "lr" in values else "lr"] = float(part.schedule.get_last_lr()[0])
         run.scaler.step(part.optimiser)
 
     run.scaler.update()
@@ -266,60 +344,86 @@ def _read(
     batches: Sequence[Batch],
     step: int,
 ) -> dict[str, float]:
-    """The mean of each loss over batches and ranks, and the length of the gradient.
-
-    Raises RunError when a loss that is learned from is not finite.
-    """
+    """The mean of each loss over batches and ranks, and the gradient's norm; see `train_step`."""
     names = list(losses[0])
-    device = losses[0]["loss"].device
-    rows = [torch.stack([one[name].to(device).float() for name in names]) for one in losses]
-    numbers = torch.cat([*rows, torch.stack([norm.float() for norm in norms])]).tolist()
-    found = [
-        numbers[start : start + len(names)]
-        for start in range(0, len(rows) * len(names), len(names))
-    ]
-    lengths = numbers[len(rows) * len(names) :]
-    by_name = [dict(zip(names, one, strict=True)) for one in found]
-    wild = [
-        batch for one, batch in zip(by_name, batches, strict=True) if not math.isfinite(one["loss"])
-    ]
-    sums = distributed.totals([sum(column) for column in zip(*found, strict=True)])
-    values = {
-        name: total / (len(losses) * distributed.world_size())
-        for name, total in zip(names, sums, strict=True)
-    }
+    loss_rows, part_norms = _copied_to_host(losses, norms)
 
+    sums = distributed.totals([sum(column) for column in zip(*loss_rows, strict=True)])
+    values = {}
+    for name, total in zip(names, sums, strict=True):
+        values[name] = total / (len(losses) * distributed.world_size())
+
+    # Only the loss that is learned from must be finite; the others are just logged.
     if not math.isfinite(values["loss"]):
-        clips = [name for batch in wild for name in batch.names]
-        where = f"clips {', '.join(clips)}" if clips else "in another process"
+        clips: list[str] = []
+        for row, batch in zip(loss_rows, batches, strict=True):
+            if not math.isfinite(row[names.index("loss")]):
+                clips.extend(batch.names)
+
+        origin = f"clips {', '.join(clips)}" if clips else "in another process"
         raise RunError(
-            f"loss is {values['loss']} at step {step + 1}, {where}; "
+            f"loss is {values['loss']} at step {step + 1}, {origin}; "
             "lower --optimiser.lr, set --optimiser.clip-gradient or --loop.precision fp32"
         )
 
-    length = math.hypot(*lengths)
-    return (
-        {**values, "gradient_norm": length} if math.isfinite(length) else values
-    )  # float16 overflows now and then
+    # In float16 a gradient overflows now and then; the scaler skips that step.
+    norm = math.hypot(*part_norms)
+    if math.isfinite(norm):
+        values["gradient_norm"] = norm
+
+    return values
+
+
+def _copied_to_host(
+    losses: Sequence[dict[str, Tensor]], norms: Sequence[Tensor]
+) -> tuple[list[list[float]], list[float]]:
+    """The losses of each batch [batches][names], and the norms, in one copy from the device."""
+    device = losses[0]["loss"].device
+    width = len(losses[0])
+    names = list(losses[0])
+
+    rows = []
+    for batch_losses in losses:
+        rows.append(torch.stack([batch_losses[name].to(device).float() for name in names]))
+
+    # One tensor, so that the host waits for the device only once.
+    rows.append(torch.stack([norm.float() for norm in norms]))
+    numbers: list[float] = torch.cat(rows).tolist()
+
+    end = len(losses) * width
+    loss_rows = [numbers[start : start + width] for start in range(0, end, width)]
+
+    return loss_rows, numbers[end:]
 
 
 def _gradients_stay_here(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """Several processes average their gradients once a step, after its last batch."""
-    return (
-        model.no_sync() if wanted and isinstance(model, DistributedDataParallel) else nullcontext()
-    )
+    """Keep gradients in this process: ranks average them once a step, after its last batch."""
+    if wanted and isinstance(model, DistributedDataParallel):
+        return model.no_sync()
+
+    return nullcontext()
 
 
 def step_seed(seed: int, step: int) -> int:
-    """The seed of what is drawn for the whole batch of one step: of no rank, and the same on a run
-    that was resumed.
+    """Seed of what one step draws for the batch of all ranks together.
+
+    It depends on no rank and on no earlier step, so a resumed run draws the same.
+
+    Args:
+        seed: Seed of the run.
+        step: Number of finished steps.
+
+    Returns:
+        The seed.
     """
     return seed * 1_000_003 + step
 
 
 @contextmanager
 def sigterm() -> Iterator[list[int]]:
-    """Collects SIGTERM instead of dying of it: the list is non-empty once one came."""
+    """Collect SIGTERM instead of dying of it: the list is not empty once the signal came."""
+    # The loop looks at the list after every step, and saves: a handler that raised an error could
+    # leave the weights half updated.
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:

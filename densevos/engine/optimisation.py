@@ -1,4 +1,4 @@
-"""Optimiser, learning rate schedule, precision: from configuration to torch objects."""
+"""Optimiser, learning rate schedule and precision, from the configuration to torch objects."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from densevos.config import LoopConfig, OptimiserConfig
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 Optimisers = Mapping[str, OptimiserConfig]
-"""How each part of a learner is optimised, by the name of the submodule; "" is all of it."""
+"""Name of a submodule of the learner -> how it is optimised; "" is the complete learner."""
 
 
 @dataclass
@@ -27,14 +27,19 @@ class Optimised:
     optimiser: Optimizer
     schedule: LambdaLR
     clip_gradient: float | None
+    """Longest norm of the gradient; None for no limit."""
 
     def gradient_norm(self) -> Tensor:
-        """The length [] of the gradient of all parameters together."""
+        """The L2 norm [] of the gradient of all parameters together."""
         gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
         return nn.utils.get_total_norm(gradients)
 
     def clip(self, norm: Tensor) -> None:
-        """Shorten the gradient, whose length is `norm`, where it is too long."""
+        """Scale the gradient down if its norm is above the limit.
+
+        Args:
+            norm: What `gradient_norm` returned, [].
+        """
         if self.clip_gradient is not None:
             nn.utils.clip_grads_with_norm_(self.module.parameters(), self.clip_gradient, norm)
 
@@ -42,7 +47,17 @@ class Optimised:
 def optimise(
     learner: nn.Module, configs: Optimisers, epochs: int, steps_per_epoch: int
 ) -> dict[str, Optimised]:
-    """The parts of `learner` that `configs` names, each with its optimiser."""
+    """Make the optimisers and schedules of a learner.
+
+    Args:
+        learner: The learner.
+        configs: Name of a submodule -> how it is optimised.
+        epochs: Length of the run, which schedules need.
+        steps_per_epoch: Steps in an epoch.
+
+    Returns:
+        The parts under the names of `configs`, in the same order.
+    """
     parts = {}
     for name, config in configs.items():
         module = learner.get_submodule(name)
@@ -54,20 +69,34 @@ def optimise(
 
 
 def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
-    """Adam or SGD with coupled L2, or AdamW with decoupled, on all but biases.
+    """Make the optimiser of one part of a learner.
 
-    Biases do not decay, and their learning rate is `bias_lr_factor` times as high. On a GPU one
-    kernel updates many parameters (fused); with float16 it also leaves a step out by itself where a
-    gradient has overflowed.
+    Adam and SGD take weight decay as an L2 penalty on the gradient; AdamW decouples it. Biases do
+    not decay, and their learning rate is `bias_lr_factor` times as high.
+
+    Args:
+        module: The part; parameters that need no gradient are left out.
+        config: Name and settings of the optimiser.
+
+    Returns:
+        An optimiser with two parameter groups: weights, biases.
     """
-    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    biases = [p for name, p in named if name.endswith("bias")]
-    weights = [p for name, p in named if not name.endswith("bias")]
+    weights: list[nn.Parameter] = []
+    biases: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            group = biases if name.endswith("bias") else weights
+            group.append(parameter)
+
     groups = [
         {"params": weights, "lr": config.lr, "weight_decay": config.weight_decay},
         {"params": biases, "lr": config.lr * config.bias_lr_factor, "weight_decay": 0.0},
     ]
-    fused = all(p.is_cuda for _, p in named) or None  # None: as torch thinks best
+
+    # On a GPU one fused kernel updates many parameters. In float16 that kernel also skips a step
+    # whose gradient overflowed, without asking the host. None leaves the choice to torch.
+    fused = all(parameter.is_cuda for parameter in (*weights, *biases)) or None
+
     if config.name == "adam":
         return torch.optim.Adam(groups, betas=config.betas, fused=fused)
     if config.name == "adamw":
@@ -79,20 +108,34 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
 def make_schedule(
     optimiser: Optimizer, config: OptimiserConfig, epochs: int, steps_per_epoch: int
 ) -> LambdaLR:
-    """Learning rate per step, constant within an epoch for `step`, smooth for the others and the
-    warm-up.
+    """Make the learning rate schedule, which is advanced once per step.
+
+    The schedule `step` is constant within an epoch; `cosine`, `poly` and the warm-up change with
+    every step.
+
+    Args:
+        optimiser: The optimiser whose rates change.
+        config: Name and settings of the schedule.
+        epochs: Length of the run.
+        steps_per_epoch: Steps in an epoch.
+
+    Returns:
+        The schedule, at step 0.
     """
 
     def factor(step: int) -> float:
-        epoch = step / steps_per_epoch
+        """The rate of this step, divided by the configured rate."""
+        epoch = step / steps_per_epoch  # a fraction within an epoch
         if epoch < config.warmup:
+            # step + 1, so that the first step does not have rate 0.
             return (step + 1) / (config.warmup * steps_per_epoch)
 
-        done = min((epoch - config.warmup) / max(epochs - config.warmup, 1), 1.0)
+        # Part of the run after the warm-up that is finished, 0..1.
+        progress = min((epoch - config.warmup) / max(epochs - config.warmup, 1), 1.0)
         if config.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
+            return 0.5 * (1 + math.cos(math.pi * progress))
         if config.schedule == "poly":
-            return (1 - done) ** 0.9
+            return (1 - progress) ** 0.9
 
         return config.decay_factor ** (int(epoch) // config.decay_every)
 
@@ -100,11 +143,21 @@ def make_schedule(
 
 
 def choose_device(config: LoopConfig, local_rank: int = 0) -> torch.device:
-    """The device of `--loop.device`; auto is this rank's GPU where there is one, else the CPU."""
+    """The device that --loop.device selects; auto is a GPU if there is one, else the CPU.
+
+    Args:
+        config: Options of the loop.
+        local_rank: This process's number on its machine, which selects its GPU.
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: torch knows no such device, or this machine has no such GPU.
+    """
+    own_gpu = torch.device("cuda", local_rank)
     if config.device == "auto":
-        return (
-            torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        )
+        return own_gpu if torch.cuda.is_available() else torch.device("cpu")
 
     try:
         device = torch.device(config.device)
@@ -116,14 +169,22 @@ def choose_device(config: LoopConfig, local_rank: int = 0) -> torch.device:
             f"--loop.device {config.device}: no such GPU is usable here; leave it on auto"
         )
 
-    return torch.device("cuda", local_rank) if config.device == "cuda" else device
+    # "cuda" without a number leaves the choice to us: each process takes a GPU of its own.
+    return own_gpu if config.device == "cuda" else device
 
 
 def choose_precision(config: LoopConfig, device: torch.device) -> torch.dtype:
-    """The number format of `--loop.precision`; auto is bf16 where the device multiplies it
-    natively.
+    """The number format that --loop.precision selects.
+
+    Args:
+        config: Options of the loop.
+        device: Where the networks compute.
+
+    Returns:
+        The format; auto is bfloat16 if the device multiplies it natively, else float32.
     """
     if config.precision != "auto":
         return PRECISIONS[config.precision]
 
+    # Devices that emulate bfloat16 are slower with it than with float32.
     return torch.bfloat16 if multiplies_bf16(device) else torch.float32

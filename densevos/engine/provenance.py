@@ -1,4 +1,4 @@
-"""Where a run came from: command, versions, git state, data."""
+"""Where a run comes from: its command, versions, git state and data."""
 
 import gzip
 import importlib.metadata
@@ -26,27 +26,34 @@ PACKAGES = (
     "safetensors",
     "transformers",
 )
+"""Packages whose versions are recorded."""
 VIDEOS = "videos.txt.gz"
+"""File with the titles of the videos that a run started with."""
 
 
 def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
-    """Write `provenance.json`, and `git.diff` when the source differs from its commit.
+    """Write `provenance.json`, and `git.diff` if the source differs from its commit.
 
-    What a resumed run ran with stands beside them, named after its checkpoint:
-    `provenance-step-N.json`, `provenance-ROUND-step-N.json`.
+    A resumed run adds files named after its checkpoint: `provenance-step-N.json`, or
+    `provenance-ROUND-step-N.json` if the method trains in rounds.
+
+    Args:
+        folder: The run folder.
+        resume_from: The checkpoint that the run continues from, if any.
+        facts: What else to record; each must be a JSON value.
     """
-    git = _git_state()
-    again = ""
+    git_commit, git_diff = _git_state() or (None, "")
+
+    suffix = ""
     if resume_from and (folder / "provenance.json").exists():
-        part = resume_from.resolve().parent.parent
-        again = (
-            f"-{resume_from.stem}"
-            if part == folder.resolve()
-            else f"-{part.name}-{resume_from.stem}"
-        )
+        # A checkpoint is at RUN/checkpoints/step-N.pt or RUN/ROUND/checkpoints/step-N.pt.
+        round_folder = resume_from.resolve().parent.parent
+        suffix = f"-{resume_from.stem}"
+        if round_folder != folder.resolve():
+            suffix = f"-{round_folder.name}{suffix}"
 
     write_json(
-        folder / f"provenance{again}.json",
+        folder / f"provenance{suffix}.json",
         {
             "command": shlex.join(sys.argv),
             "versions": _versions(),
@@ -55,29 +62,43 @@ def record(folder: Path, resume_from: Path | None, **facts: Any) -> None:
                 "processor": processor(),
                 "threads": torch.get_num_threads(),
             },
-            "git_commit": git and git[0],
+            "git_commit": git_commit,
             "resumed_from": resume_from and str(resume_from),
             **facts,
         },
     )
-    if git and git[1]:
-        with atomic_write(folder / f"git{again}.diff", "w") as file:
-            file.write(git[1])
+    # The commit alone does not describe a source that was changed since.
+    if git_diff:
+        with atomic_write(folder / f"git{suffix}.diff", "w") as file:
+            file.write(git_diff)
 
 
 def data_hash(folder: Path) -> str | None:
-    """The hash of the file list that a run began with, or None when the run left no record."""
+    """Hash of the file list that a run started with.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        SHA-256 in hexadecimal digits, or None if the run has no record of it.
+    """
     data = _recorded(folder).get("data")
     return data.get("sha256") if isinstance(data, dict) else None
 
 
 def processes(folder: Path) -> int:
-    """The number of processes that a run began with; 1 when the run left no record of it."""
+    """Number of processes that a run started with; 1 if the run has no record of it."""
     return int(_recorded(folder).get("processes", 1))
 
 
 def record_videos(folder: Path, titles: Sequence[str]) -> None:
-    """Write the list of videos that a run begins with, `videos.txt.gz`, one title a line."""
+    """Write the list of videos that a run starts with, `videos.txt.gz`.
+
+    Args:
+        folder: The run folder.
+        titles: One title per video; line breaks in it become spaces.
+    """
+    # Without mtime=0 the same list would give other bytes at another time.
     with (
         atomic_write(folder / VIDEOS) as file,
         gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed,
@@ -86,7 +107,7 @@ def record_videos(folder: Path, titles: Sequence[str]) -> None:
 
 
 def recorded_videos(folder: Path) -> list[str] | None:
-    """The videos that a run began with, or None when it left no list of them."""
+    """The titles of the videos that a run started with, or None if the run has no list of them."""
     try:
         with gzip.open(folder / VIDEOS, "rb") as file:
             return [os.fsdecode(line.rstrip(b"\n")) for line in file]
@@ -95,6 +116,7 @@ def recorded_videos(folder: Path) -> list[str] | None:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
+    """The record that a run started with; empty if it is missing or damaged."""
     try:
         record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -104,26 +126,38 @@ def _recorded(folder: Path) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The source's git commit (with `+` when it was changed since), or None outside a checkout."""
-    git = _git_state()
-    return git and git[0] + ("+" if git[1] else "")
+    """Git commit of the source, with `+` if the source was changed since.
+
+    Returns:
+        The commit in hexadecimal digits, or None outside a checkout.
+    """
+    state = _git_state()
+    if state is None:
+        return None
+
+    git_commit, git_diff = state
+    return f"{git_commit}+" if git_diff else git_commit
 
 
 def processor() -> str:
-    """Name of the GPU where there is one, else of the CPU."""
+    """Name of the GPU, or of the CPU if there is no GPU."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
 
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    except OSError:  # Only Linux has this file.
+        lines = []
+
+    for line in lines:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+
+    return platform.processor() or platform.machine()
 
 
 def _versions() -> dict[str, str]:
+    """Version of Python and of each installed package of PACKAGES."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -135,10 +169,11 @@ def _versions() -> dict[str, str]:
 
 
 def _git_state() -> tuple[str, str] | None:
+    """The commit of this source and its uncommitted changes, or None outside a checkout."""
     try:
-        _git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # An installed copy may lie in a stranger's checkout.
+        # An installed copy may lie inside the checkout of another project, whose commit would be
+        # misleading: this file must be one that git tracks.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
         return _git("rev-parse", "HEAD").strip(), _git("diff", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -147,4 +182,5 @@ def _git_state() -> tuple[str, str] | None:
 def _git(*arguments: str) -> str:
     folder = Path(__file__).resolve().parent
     finished = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
-    return finished.stdout.decode("utf-8", errors="replace")  # A diff may hold any bytes.
+    # A diff may hold bytes of any encoding.
+    return finished.stdout.decode("utf-8", errors="replace")

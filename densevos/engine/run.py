@@ -1,4 +1,4 @@
-"""The state of a training run: all that a checkpoint holds."""
+"""The state of a training run: everything that a checkpoint holds."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,59 +13,70 @@ from densevos.engine.optimisation import Optimised
 
 @dataclass
 class Run:
-    """Networks, optimisers, schedules, loss scaling and what was counted so far."""
+    """Networks, optimisers, schedules, loss scaling and counters of a run."""
 
     learner: Learner[Any]
     parts: dict[str, Optimised]
+    """Parts of the learner that are trained, by the name of the submodule."""
     scaler: torch.amp.GradScaler
     step: int = 0
+    """Number of finished steps."""
     seconds: float = 0.0
+    """Training time so far, over all interruptions."""
     best_loss: float = math.inf
+    """Lowest mean loss between two checkpoints."""
     skipped: set[str] = field(default_factory=set)
-    """Why videos could not be used, one line each, of all ranks."""
+    """Why videos could not be used: one line per video, of all ranks."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Videos that must not be read again; see `VideoDataset`. The same dictionary as there."""
+    """Videos that must not be read again: the dictionary of `VideoDataset`, not a copy."""
 
     def state(self) -> State:
-        """Everything as tensors and plain values. Random draws of step k follow from (seed, k):
-        nothing to keep.
-        """
-        return {
-            "learner": self.learner.state_dict(),
-            **{
-                _key("optimiser", name): part.optimiser.state_dict()
-                for name, part in self.parts.items()
-            },
-            **{
-                _key("schedule", name): part.schedule.state_dict()
-                for name, part in self.parts.items()
-            },
-            "scaler": self.scaler.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "best_loss": self.best_loss,
-            "skipped": sorted(self.skipped),
-            "left_out": dict(self.left_out),
-            "torch_rng": torch.get_rng_state(),
-        }
+        """The state as tensors and plain values, as a checkpoint holds it."""
+        state: State = {"learner": self.learner.state_dict()}
+        for name, part in self.parts.items():
+            state[_key("optimiser", name)] = part.optimiser.state_dict()
+
+        for name, part in self.parts.items():
+            state[_key("schedule", name)] = part.schedule.state_dict()
+
+        # The clips of a step and what it draws follow from the seed and the step's number.
+        state.update(
+            {
+                "scaler": self.scaler.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "best_loss": self.best_loss,
+                "skipped": sorted(self.skipped),
+                "left_out": dict(self.left_out),
+                "torch_rng": torch.get_rng_state(),
+            }
+        )
+
+        return state
 
     def restore(self, state: State) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint.
+
+        Args:
+            state: What `state` returned, with all tensors on the CPU.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: The checkpoint is of another learner or optimiser.
+        """
         self.learner.load_state_dict(state["learner"])
         for name, part in self.parts.items():
             part.optimiser.load_state_dict(state[_key("optimiser", name)])
             part.schedule.load_state_dict(state[_key("schedule", name)])
 
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.best_loss = (
-            state["step"],
-            state["seconds"],
-            state["best_loss"],
-        )
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.best_loss = state["best_loss"]
         self.skipped = set(state["skipped"])
-        self.left_out.update(state.get("left_out", {}))
+        self.left_out.update(state.get("left_out", {}))  # Older checkpoints have no such entry.
         torch.set_rng_state(state["torch_rng"])
 
 
-def _key(what: str, part: str) -> str:
-    return f"{what}.{part}" if part else what
+def _key(kind: str, part: str) -> str:
+    """Name of an entry of a checkpoint; "" is the whole learner."""
+    return f"{kind}.{part}" if part else kind

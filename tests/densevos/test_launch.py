@@ -16,7 +16,7 @@ pytest.importorskip("submitit")
 from densevos import cli
 from densevos.base import console
 from densevos.base.errors import RunError
-from densevos.launch import ClusterOptions, Work, launch, rank_variables
+from densevos.launch import ClusterOptions, JobCommand, launch, rank_variables
 
 
 def densevos(*arguments: object) -> int:
@@ -34,8 +34,8 @@ def densevos(*arguments: object) -> int:
     ],
 )
 def test_a_job_that_starts_again_goes_on(words: str, first: str, resumed: str) -> None:
-    work = Work(
-        program="densevos", words=("train", *words.split()), goes_on_with=("--resume", "auto")
+    work = JobCommand(
+        program="densevos", words=("train", *words.split()), resume_options=("--resume", "auto")
     )
     assert work.first().words == ("train", *first.split())
     assert work.first().resumed().words == ("train", *resumed.split())
@@ -113,8 +113,8 @@ def test_what_slurm_is_asked_for(slurm: Path, capsys: pytest.CaptureFixture[str]
     (script,) = slurm.glob("*/*_submission.sh")
     lines = set(script.read_text().splitlines())
     wanted = (
-        "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 partition=gpu "
-        "account=lab qos=low"
+        "nodes=2 ntasks-per-node=4 gpus-per-node=4 cpus-per-task=8 time=90 "
+        "partition=gpu account=lab qos=low"
     )
     assert {f"#SBATCH --{option}" for option in wanted.split()} <= lines
     assert "#SBATCH --signal=USR2@120" in lines
@@ -189,8 +189,9 @@ def stop(number, frame):
 signal.signal(signal.SIGTERM, stop)
 rank, run = os.environ["RANK"], pathlib.Path(sys.argv[1])
 file = run / f"rank{rank}.txt"
+words = [*sys.argv[2:], os.environ["WORLD_SIZE"], os.environ["MASTER_PORT"]]
 with file.open("a") as log:
-    log.write(" ".join([*sys.argv[2:], os.environ["WORLD_SIZE"], os.environ["MASTER_PORT"]]) + chr(10))
+    log.write(" ".join(words) + chr(10))
 while not sys.argv[2:]:
     time.sleep(0.05)
 """
@@ -208,10 +209,10 @@ def test_a_job_of_two_processes_is_stopped_and_goes_on(
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     )
-    work = Work(
-        program="steps", words=(str(tmp_path),), goes_on_with=("--resume", "auto"), ranks=True
+    work = JobCommand(
+        program="steps", words=(str(tmp_path),), resume_options=("--resume", "auto"), ranks=True
     )
-    monkeypatch.setattr(Work, "first", lambda self: self)
+    monkeypatch.setattr(JobCommand, "first", lambda self: self)
     options = ClusterOptions(
         cluster="local", processes=2, requeue=True, wait=True, logs=tmp_path / "logs"
     )
@@ -235,7 +236,7 @@ def test_a_job_of_two_processes_is_stopped_and_goes_on(
 
 @pytest.mark.slow
 def test_a_command_that_fails_fails_its_job(tmp_path: Path) -> None:
-    work = [Work(program="densevos", words=("data", "stats", f"{name}.npz")) for name in "ab"]
+    work = [JobCommand(program="densevos", words=("data", "stats", f"{name}.npz")) for name in "ab"]
     options = ClusterOptions(cluster="local", wait=True, logs=tmp_path)
     with pytest.raises(RunError, match=r"^2 of 2 jobs failed: \d+, \d+; see .*_log.err$"):
         launch(work, options)

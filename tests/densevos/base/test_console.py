@@ -12,8 +12,8 @@ from densevos.base import console
 from tests.conftest import ROOT
 
 PRINTS = (
-    "import sys; from densevos.base import console; sys.exit(console.run(lambda: print('a "
-    "line\\n' * {lines})))"
+    "import sys; from densevos.base import console; "
+    "sys.exit(console.run(lambda: print('a line\\n' * {lines})))"
 )
 
 

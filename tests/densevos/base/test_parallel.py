@@ -162,15 +162,20 @@ def run():
         list(each(endless, [1, 2, 3], processes=[maker] * int(sys.argv[2]), on_step=die))
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs are born ignoring it.
+    # Background jobs of a shell ignore SIGINT from their start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(console.run(run))
 """
 
 
 @pytest.mark.parametrize(
     ("number", "processes", "status", "said"),
-    [("SIGKILL", 2, -9, ""), ("SIGTERM", 2, 143, "stopped: go on"), ("SIGTERM", 0, 143, "stopped: go on"),
-     ("SIGINT", 2, 130, "interrupted")],
+    [
+        ("SIGKILL", 2, -9, ""),
+        ("SIGTERM", 2, 143, "stopped: go on"),
+        ("SIGTERM", 0, 143, "stopped: go on"),
+        ("SIGINT", 2, 130, "interrupted"),
+    ],
 )  # fmt: skip
 def test_signals_end_every_process(
     tmp_path: Path, number: str, processes: int, status: int, said: str
@@ -207,7 +212,8 @@ def run():
     list(each(None, [1, 2], processes=[run, run]))
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs are born ignoring it.
+    # Background jobs of a shell ignore SIGINT from their start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(console.run(run))
 """
 

@@ -580,7 +580,7 @@ def test_names_of_any_encoding(videos: Path, tmp_path: Path) -> None:
 
 def test_lists_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\x89PNG\0\0")
-    with pytest.raises(InputError, match=r"list\.txt: is no text file"):
+    with pytest.raises(InputError, match=r"list\.txt: is not a text file"):
         open_paths(tmp_path / "list.txt")
 
 

@@ -147,7 +147,7 @@ def test_watching_a_run_changes_nothing_of_it(
     events.Reload()
     assert [image.step for image in events.Images("panels/labels")] == [2, 4, 6]
     told = capsys.readouterr().err
-    assert re.search(r"3 steps of [\d.]+ ms, of which\ndata ", told)
+    assert re.search(r"3 steps of [\d.]+ ms, by part:\ndata ", told)
     assert "A step is bounded by " in told
 
 
@@ -368,7 +368,7 @@ def test_resume_refuses_another_configuration_and_broken_checkpoints(
     torch.save({"model": {}}, foreign)
     for path, reason in (
         (run / "none.pt", "no such checkpoint"),
-        (foreign, "is no checkpoint of a training run"),
+        (foreign, "is not a checkpoint of a training run"),
     ):
         with pytest.raises(InputError, match=f"{path.name}: {reason}"):
             train(tiny, tmp_path / "new", resume=str(path))
@@ -494,7 +494,7 @@ def test_a_run_folder_that_tensorboard_cannot_write_to_is_refused(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
     run = tmp_path / os.fsdecode(b"caf\xe9")
-    with pytest.raises(InputError, match=r"name is no UTF-8.*choose another --out"):
+    with pytest.raises(InputError, match=r"name is not UTF-8.*choose another --out"):
         train(tiny, run)
     assert not run.exists()
 

@@ -156,6 +156,6 @@ def test_a_global_batch_is_shared_or_refused(tiny: TrainConfig) -> None:
     assert [batch_of_one(loop, ranks) for ranks in (1, 2, 3)] == [12, 6, 4]
     assert batch_of_one(tiny.loop, 3) == tiny.loop.batch
     with pytest.raises(
-        InputError, match=r"--loop\.global-batch 12: is no multiple of the 5 processes"
+        InputError, match=r"--loop\.global-batch 12: is not a multiple of the 5 processes"
     ):
         batch_of_one(loop, 5)

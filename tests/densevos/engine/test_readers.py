@@ -186,7 +186,8 @@ from tests.densevos.engine.test_readers import Numbers
 from densevos.config import LoopConfig
 from densevos.data.clips import ClipSampler
 from densevos.engine.readers import Readers
-readers = Readers(Numbers(lambda: time.sleep(600)), ClipSampler(8, 2, 1, 0), LoopConfig(workers=1), lambda: False)
+videos = Numbers(lambda: time.sleep(600))
+readers = Readers(videos, ClipSampler(8, 2, 1, 0), LoopConfig(workers=1), lambda: False)
 readers._hand_out()
 print(readers._readers[0]._process.pid, flush=True)
 time.sleep(600)
