@@ -15,7 +15,7 @@ from densevos.learners.counter import CountingModule
 from densevos.models.encoder import DenseEncoder, normalise
 from densevos.models.geometry import GeometricRegressor
 from densevos.models.mug import MugNetwork, pooled
-from densevos.models.pretrained import load_trunk
+from densevos.models.pretrained import load_backbone
 from densevos.objectives.foreground import bootstrapped_target, foreground_loss, on_cells
 from densevos.objectives.matching import affinity, cosines, matching_loss
 from densevos.objectives.tracking import crop, gaussian_map, track_back, tracking_loss
@@ -45,7 +45,7 @@ class Mug(CountingModule, Learner[VideoBatch]):
         self.objective = objective
         self.network = MugNetwork(encoder, objective.readout, objective.aggregate_temperature)
         if weights:
-            load_trunk(self.network.encoder.trunk, encoder.architecture, weights)
+            load_backbone(self.network.encoder.trunk, encoder.architecture, weights)
 
         self.regressor = GeometricRegressor(objective.match_size)
         # Cosines are far from where a sigmoid is steep: a learned scale and bias move them there.

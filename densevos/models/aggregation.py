@@ -1,6 +1,7 @@
 """Attention of a frame's cells to other frames, without the affinity in memory (MuG, Eqs. 9-10)."""
 
-# Shapes: B frames, R reference frames of each, C channels of keys, V channels of values, h x w cells.
+# Shapes: B frames, R reference frames of each, C channels of keys, V channels of values,
+# h x w cells of the feature map.
 
 from torch import Tensor
 from torch.nn import functional as F

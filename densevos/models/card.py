@@ -140,7 +140,8 @@ def _opened(path: Path, what: str) -> Iterator[Any]:
         raise InputError(f"{path}: no such {what} file") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: not a complete safetensors file ({error}); give the {what}.safetensors of a run"
+            f"{path}: not a complete safetensors file ({error}); "
+            f"give the {what}.safetensors of a run"
         ) from error
 
 

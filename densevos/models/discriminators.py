@@ -5,7 +5,7 @@ BatchNorm, because the statistics of a batch would give its domains away. The pa
 the widths; they are chosen here (docs/decisions.md, D44).
 """
 
-# Shapes: N items, P pairs, D numbers of a row, C channels, T frames, h x w cells of the feature map.
+# Shapes: N items, P pairs, D numbers of a row, C channels, T frames, h x w cells of a map.
 
 import math
 from itertools import pairwise

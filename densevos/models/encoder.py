@@ -1,9 +1,9 @@
 """The encoder: a dense backbone with a projection head, and its file.
 
 An encoder on disk is two files. `encoder.safetensors` holds the weights: the backbone's under
-torchvision's parameter names, the others under `reduction.` and `head.`. `encoder.json` is the card:
-architecture, stride, normalisation and how the encoder was trained. In memory the backbone is the
-module `trunk`, a name that checkpoints keep.
+torchvision's parameter names, the others under `reduction.` and `head.`. `encoder.json` is the
+card: architecture, stride, normalisation and how the encoder was trained. In memory the backbone is
+the module `trunk`, because checkpoints have this name.
 """
 
 # Shapes: B frames of H x W pixels, C channels of features, K channels of a key, h x w cells of the
@@ -74,7 +74,7 @@ class DenseEncoder(nn.Module):
         return ("x", *stages, "key") if self.config.channels else (*stages, "key")
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames [B,3,H,W], ImageNet-normalised -> keys [B,K,h,w] of unit length along K, float32."""
+        """Frames [B,3,H,W], normalised -> keys [B,K,h,w] of unit length along K, float32."""
         return self.keys(self.features(frames, "x"))
 
     def stages(self, frames: Tensor, last: Stage | None = None) -> dict[str, Tensor]:

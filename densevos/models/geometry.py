@@ -23,7 +23,7 @@ class GeometricRegressor(nn.Module):
         self.side = side
         self.conv1, self.bn1 = nn.Conv2d(side * side, 128, 7), nn.BatchNorm2d(128)
         self.conv2, self.bn2 = nn.Conv2d(128, 64, 5), nn.BatchNorm2d(64)
-        # The two convolutions without padding take 6 and 4 cells off each side.
+        # Without padding, the two convolutions shorten a side by 6 and by 4 cells.
         self.linear = nn.Linear(64 * (side - 10) ** 2, 6)
         nn.init.zeros_(self.linear.weight)
         with torch.no_grad():

@@ -1,8 +1,8 @@
 """MuG's network: an encoder, global aggregation over frames, and a readout of the foreground.
 
-For a frame of 256 x 256 pixels at stride 4, the features x are [512,64,64], the matching embedding e
-(the encoder's keys) [64,64,64] and the aggregated features r [256,64,64]. These are the 512, 64 and
-256 of the paper (docs/decisions.md, D12).
+For a frame of 256 x 256 pixels at stride 4, the features x are [512,64,64], the matching embedding
+e (the encoder's keys) is [64,64,64], and the aggregated features r are [256,64,64]. These are the
+512, 64 and 256 of the paper (docs/decisions.md, D12).
 """
 
 # Shapes: B frames of H x W pixels, C channels of x, R reference frames, h x w cells of the feature

@@ -45,7 +45,7 @@ class DenseResNet(nn.Module):
         for stage, layer in self._stages():
             self.channels[stage] = _width(layer)
 
-        # Strides that the layers have in torchvision; the zip ends with the last stage that is kept.
+        # The output strides of torchvision's layers. The zip ends with the last stage that is kept.
         dilation = 1
         for (_, layer), own_stride in zip(self._stages(), (8, 16, 32), strict=False):
             if own_stride > stride:

@@ -410,7 +410,10 @@ def test_the_card_says_where_the_weights_began_also_after_resuming(
     config, out = dataclasses.replace(tiny_i2v, network=usual), tmp_path / "run"
     with pytest.warns(UserWarning, match="openmmlab/upernet-swin-tiny cannot be fetched"):
         file = train(config, out).encoder
-    began = "openmmlab/upernet-swin-tiny cannot be fetched: a run that begins now begins at random (no route to host)"
+    began = (
+        "openmmlab/upernet-swin-tiny cannot be fetched: "
+        "a new run starts from random weights (no route to host)"
+    )
     assert load_network(file)[1]["training"]["began"] == began
 
     torch.save(make_network(SWIN, 2).state_dict(), tmp_path / "fetched.bin")
