@@ -149,7 +149,7 @@ def _check_own_model(
     *,
     unknown: Collection[str],
 ) -> None:
-    """Raise InputError if a model of densevos has layers that a network lacks, or other classes.
+    """Raise InputError if a densevos model has layers that a network lacks, or other classes.
 
     Another number of classes is no error, because then the last layer is not loaded.
     """
