@@ -51,6 +51,7 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
         trained_model = path / "model.safetensors"
         path = trained_model if trained_model.exists() else path / "encoder.safetensors"
 
+    # The card says which kind of network the file holds.
     format = card.format_of(path, "encoder")
     if format == FORMAT:
         network, facts = load_network(path)

@@ -72,6 +72,7 @@ class Segmenter:
         """The views whose probabilities are averaged."""
         stride = self.network.encoder.config.stride
         views = []
+        # The encoder needs whole cells.
         for scale in self.scales:
             cells = max(1, round(self.size * scale / stride))
             views.append(View(cells * stride, mirrored=False))
@@ -92,6 +93,7 @@ class Segmenter:
         Yields:
             The probability of foreground [H,W] float32 of each frame, in order, at its own size.
         """
+        # References are encoded once for the complete video.
         chosen = range(len(reader)) if indices is None else indices
         references = reader.read(middle_frames(len(reader), self.segments))
         memories = {view: self._memory(references, view) for view in self.views}
@@ -123,6 +125,7 @@ class Segmenter:
         r = self.network.gather(key, value, keys, values)
         logits = self.network.nu(r, stages).float()
 
+        # Mirror the result back, and enlarge it to the size of the frames.
         upright = logits.flip(-1) if view.mirrored else logits
         large = F.interpolate(
             upright[:, None], size=frames.shape[1:3], mode="bilinear", align_corners=False

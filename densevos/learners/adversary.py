@@ -67,7 +67,15 @@ class Adversary(CountingModule):
         generator: torch.Generator,
         mu: float = 0.0,
     ) -> Losses:
-        """The losses of `forward` at a given mu; the ramp does not advance."""
+        """The losses of `forward` at a given mu; the ramp does not advance.
+
+        Args:
+            tap: Features [B,T,C,h,w].
+            is_source: [B] bool: the sample is an image.
+            valid: [B,T] bool: frames that the discriminator sees.
+            generator: Draws the first centres of the clusters, and the pairs.
+            mu: Factor of the reversed gradient.
+        """
         source = is_source.to(tap.device, non_blocking=True)
         if self.kind in PAIRED:
             return self._clustered(tap, source, valid, mu, generator)

@@ -202,7 +202,6 @@ def discriminator_of(config: I2VConfig) -> Discriminator:
 def _as_clips(images: Tensor, frames: int) -> Tensor:
     """Images [n,3,S,S] -> clips [n,T,3,S,S]: the image, then empty frames of zeros."""
     clips = images[:, None]
-    # F.pad takes two numbers per axis, from the last axis to the first: width, height, channels and
-    # then time, which alone grows.
-    unchanged = (0, 0)
-    return F.pad(clips, (*unchanged, *unchanged, *unchanged, 0, frames - 1))
+    # F.pad takes two numbers per axis, before and after, from the last axis to the first: width,
+    # height and channels do not grow, and time grows at its end.
+    return F.pad(clips, (0, 0, 0, 0, 0, 0, 0, frames - 1))

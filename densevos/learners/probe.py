@@ -131,7 +131,12 @@ def fresh_adversary(learner: ImageToVideo, tap: Tensor) -> Adversary:
 
 
 def train_fresh(adversary: Adversary, seen: Sequence[DomainFeatures]) -> None:
-    """Train a discriminator alone for STEPS steps, one batch of fixed features each, in turn."""
+    """Train a discriminator alone for STEPS steps, and set it to eval mode.
+
+    Args:
+        adversary: The discriminator.
+        seen: Batches of features, which do not change; the steps take them in turn.
+    """
     optimiser = torch.optim.Adam(adversary.parameters(), lr=LEARNING_RATE)
     for step in range(STEPS):
         optimiser.zero_grad(set_to_none=True)
@@ -144,7 +149,16 @@ def train_fresh(adversary: Adversary, seen: Sequence[DomainFeatures]) -> None:
 
 @torch.no_grad()
 def accuracy(adversary: Adversary, seen: Sequence[DomainFeatures], seed: int) -> float:
-    """Balanced accuracy of a discriminator, averaged over batches, 0..1; a coin has 0.5."""
+    """Balanced accuracy of a discriminator, averaged over batches.
+
+    Args:
+        adversary: The discriminator.
+        seen: Batches of features.
+        seed: Seed of the clusters and pairs.
+
+    Returns:
+        A number in 0..1; a coin has 0.5.
+    """
     return sum(balanced(_losses(adversary, features, seed)) for features in seen) / len(seen)
 
 

@@ -56,7 +56,15 @@ def draw_theta(batch: int, config: ViewConfig, generator: torch.Generator) -> Te
 
 
 def warp(frames: Tensor, theta: Tensor) -> Tensor:
-    """Warp frames [B,T,C,H,W] by theta [B,2,3] (bilinear); frames of a clip share one transform."""
+    """Warp clips; all frames of a clip share one transform.
+
+    Args:
+        frames: [B,T,C,H,W] float.
+        theta: [B,2,3], maps coordinates of the result to those of the frames.
+
+    Returns:
+        [B,T,C,H,W], sampled bilinearly.
+    """
     grid = F.affine_grid(theta.to(frames), [len(theta), 1, *frames.shape[-2:]], align_corners=False)
     stacked = frames.flatten(1, 2)  # [B,TC,H,W]: one grid serves all frames
     return F.grid_sample(
@@ -65,7 +73,13 @@ def warp(frames: Tensor, theta: Tensor) -> Tensor:
 
 
 def make_views(frames: Tensor, config: ViewConfig, generator: torch.Generator) -> Views:
-    """Pair normalised frames [B,T,3,H,W] with a randomly transformed copy."""
+    """Pair clips with a randomly transformed copy.
+
+    Args:
+        frames: [B,T,3,H,W] float, normalised.
+        config: How to draw the transform.
+        generator: Source of the draws; it is on the CPU.
+    """
     # All processes draw for the whole batch, so that draws do not depend on their number.
     theta = own_share(draw_theta(len(frames) * world_size(), config, generator))
     theta = theta.to(frames.device, non_blocking=True)

@@ -30,7 +30,7 @@ class Domains:
     unlabelled: tuple[SegmentationSet, ...]
     """Images and videos without their labels."""
     classes: tuple[str, ...]
-    """Names, the index is the id."""
+    """Names of the classes; the index is the id."""
 
     @property
     def target(self) -> tuple[SegmentationSet, ...]:
@@ -75,6 +75,8 @@ def open_domains(config: I2VConfig) -> Domains:
     """
     options = _options(config)
     labelled = [open_set(spec, config.sets.split, **options) for spec in config.labelled]
+
+    # Unlabelled sets need no labels, so the options that choose classes do not apply to them.
     plain = {**options, "labels": False, "names": None, "wanted": None}
     needed = config.unlabelled if config.loss != "none" else ()
     unlabelled = [open_set(spec, config.sets.split, **plain) for spec in needed]

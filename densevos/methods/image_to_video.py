@@ -59,6 +59,7 @@ def make_adapter(config: I2VConfig, domains: Domains) -> "ImageToVideo":
     from densevos.learners.image_to_video import ImageToVideo
 
     weights = find_class_weights(config, domains)
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
         return ImageToVideo(_with_ramp(config, domains), domains.classes, weights)
@@ -121,6 +122,7 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         begin=functools.partial(learner.warm_up, True),
         product=product,
     )
+    # The network has converged by now, so the second round has its own learning rate.
     rate = config.optimiser.lr * config.adaptation_rate
     optimisers = {"network": dataclasses.replace(config.optimiser, lr=rate)}
     if learner.adversary is not None:

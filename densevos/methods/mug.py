@@ -115,6 +115,7 @@ def _other_inputs(config: MugConfig) -> tuple[Path, ...]:
 
 def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Round, ...]:
     """All rounds; each leaves checkpoints, logs, a model and (but the last) maps in OUT/roundN."""
+    # With --reinit, every round starts from the initial weights of the run.
     fresh = copy.deepcopy(learner.state_dict()) if config.reinit else None
 
     def begin() -> None:
@@ -124,6 +125,7 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
     def samples(out: Path, number: int) -> "VideoSamples":
         from densevos.data.video_samples import VideoSamples
 
+        # Each round draws other clips. P of the first round is Q (Eq. 15).
         seed = config.loop.seed + number - 1
         predicted = out / f"round{number - 1}" / "maps" if number > 1 else None
         return VideoSamples(source, config.clips, seed, config.foreground, predicted)
@@ -164,6 +166,13 @@ def relabel(
     initial maps are packed, see `MapFolder`. Each process labels its share of the videos. Videos
     that training cannot use are left out.
 
+    Args:
+        network: The network after a round.
+        config: The run's configuration.
+        source: The training videos.
+        out: Folder of the maps.
+        device: Device of the network.
+
     Raises:
         Stopped: SIGTERM came; the current map was finished.
     """
@@ -184,11 +193,13 @@ def relabel(
         if maps.frames(video).issuperset(reader.names):
             return
 
+        # A pack is written when the video is complete; until then its maps are loose files.
         packed = initial.archive(video).is_file()
         folder = maps.to_be_packed(video) if packed else maps.loose(video)
         folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
 
+        # Some frames are enough to find the video's threshold.
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
             before = initial.read(video, [reader.names[i] for i in sample])
@@ -198,6 +209,7 @@ def relabel(
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
             file = folder / f"{reader.names[frame_index]}.png"
             write_mask(file, binary_map(probability, threshold, frame))
+            # Finished maps are kept, so a resumed run goes on with the next one.
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
 
@@ -320,6 +332,10 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
     Only the first map of each video is read, and the others only while none is informative. Many
     videos are checked by several processes, each for at most --loop.reader-timeout seconds. A
     warning reports once that maps and frames differ in size.
+
+    Args:
+        source: The training videos.
+        config: The run's configuration; it names the folder of the maps.
 
     Raises:
         InputError: No video can be used, frames of usable videos have no map, or no map is

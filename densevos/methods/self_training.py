@@ -41,6 +41,7 @@ def make_learner(config: TrainConfig) -> "SelfTraining":
     from densevos.learners.self_training import SelfTraining
     from densevos.models.encoder import DenseEncoder
 
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
         return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)

@@ -102,6 +102,10 @@ def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[st
 def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
     """The `encoder` part of a file's card; None without one.
 
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
     Raises:
         InputError: The file is missing, or no complete safetensors file.
     """
@@ -114,6 +118,10 @@ def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
 def read(path: Path, what: str) -> Mapping[str, Any]:
     """A file's card; empty without one.
 
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
     Raises:
         InputError: The file is missing, or no complete safetensors file.
     """
@@ -124,6 +132,10 @@ def read(path: Path, what: str) -> Mapping[str, Any]:
 def format_of(path: Path, what: str) -> str | None:
     """The format that a file's card names; None without a card.
 
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
     Raises:
         InputError: The file is missing, or no complete safetensors file.
     """
@@ -133,6 +145,7 @@ def format_of(path: Path, what: str) -> str | None:
 
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[Any]:
+    """An open safetensors file; tensors are read one by one, on request."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             yield file
@@ -146,6 +159,7 @@ def _opened(path: Path, what: str) -> Iterator[Any]:
 
 
 def _card(file: Any) -> dict[str, Any]:
+    """The card in a file's metadata, where it is a string; empty without a readable one."""
     try:
         card = json.loads((file.metadata() or {}).get("card", "null"))
     except json.JSONDecodeError:

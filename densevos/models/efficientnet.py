@@ -137,6 +137,7 @@ class _Block(nn.Module):
             self._expand_conv = nn.Conv2d(channels, width, 1, bias=False)
             self._bn0 = _batchnorm(width)
 
+        # At stride 2, `_padded` pads, because TensorFlow's padding is not symmetric.
         padding = 0 if stride == 2 else dilation * (kernel // 2)
         self._depthwise_conv = nn.Conv2d(
             width, width, kernel, stride, padding, dilation=dilation, groups=width, bias=False
@@ -160,6 +161,7 @@ def _blocks(output_stride: int) -> list[_Block]:
     for kernel, group_stride, expansion, out, count in GROUPS:
         for index in range(count):
             stride = group_stride if index == 0 else 1
+            # The output stride is reached: keep the grid, and double the dilation from here on.
             dense = stride == 2 and current == output_stride
             if dense:
                 stride = 1

@@ -70,8 +70,13 @@ class DenseEncoder(nn.Module):
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the features that propagation can compare, the best choice first."""
-        stages = tuple(stage for stage in ("res4", "res3") if stage in self.trunk.channels)
-        return ("x", *stages, "key") if self.config.channels else (*stages, "key")
+        # A reduction makes x a layer of its own; otherwise x is the last stage.
+        layers = ["x"] if self.config.channels else []
+        for stage in ("res4", "res3"):
+            if stage in self.trunk.channels:
+                layers.append(stage)
+
+        return (*layers, "key")
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B,3,H,W], normalised -> keys [B,K,h,w] of unit length along K, float32."""

@@ -57,15 +57,19 @@ _CHUNKED = re.compile(r"(?<![^.])blocks\.\d+\.(?=\d+\.)")
 # The module of NumPy's arrays; before NumPy 2 it had the second name.
 _MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")
 _NUMBERS = np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?SU"
+_DTYPES = {type(np.dtype(code)) for code in _NUMBERS}
+# The functions by which pickle makes NumPy's scalars and arrays.
+_SCALAR = np.float64(0).__reduce__()[0]
+_ARRAY = np.zeros(0).__reduce__()[0]
 PLAIN: list[Any] = [
     argparse.Namespace,
     (pathlib.PosixPath, "pathlib.PosixPath"),
     (pathlib.PosixPath, "pathlib._local.PosixPath"),
     np.dtype,
     np.ndarray,
-    *{type(np.dtype(code)) for code in _NUMBERS},
-    *((np.float64(0).__reduce__()[0], f"{module}.scalar") for module in _MODULES),
-    *((np.zeros(0).__reduce__()[0], f"{module}._reconstruct") for module in _MODULES),
+    *_DTYPES,
+    *[(_SCALAR, f"{module}.scalar") for module in _MODULES],
+    *[(_ARRAY, f"{module}._reconstruct") for module in _MODULES],
 ]
 """Classes and functions that make the plain values which checkpoints hold beside weights.
 
@@ -126,10 +130,12 @@ def read_foreign(path: Path) -> Any:
     if _is_safetensors(head):
         return _read_safetensors(path)
 
+    # Files that a failed download or a wrong path leaves get a message of their own.
     for beginning, reason, fix in BEGINNINGS:
         if re.match(beginning, head):
             raise UnreadableError(reason, fix)
 
+    # A damaged safetensors file; PK and 0x80 start a zip archive and a pickle under a wrong name.
     if path.suffix == ".safetensors" and not head.startswith((b"PK", b"\x80")):
         return _read_safetensors(path)
 
@@ -182,7 +188,12 @@ def _read_pickled(path: Path) -> Any:
 
 
 def below(weights: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """The weights whose names start with `prefix`, under names without it."""
+    """Choose the weights whose names start with a prefix, and remove it.
+
+    Args:
+        weights: Tensors by name.
+        prefix: Start of the names, such as "backbone.".
+    """
     chosen = {}
     for name, tensor in weights.items():
         if name.startswith(prefix):

@@ -44,6 +44,7 @@ def load_backbone(backbone: DenseResNet, architecture: str, weights: str) -> Non
 
     own = backbone.state_dict()
 
+    # A checkpoint can hold several networks, or the backbone under a prefix.
     try:
         state = of_network(state, own)
     except UnreadableError as error:

@@ -9,16 +9,17 @@ from torch import Tensor
 Name = str | Callable[[re.Match[str]], str]
 """The replacement of a pattern, as `re.sub` takes it."""
 
+# torchvision numbers stages and patch mergings together: stages are even, mergings odd.
 RENAMED: tuple[tuple[str, Name], ...] = (
     (r"^backbone\.swin\.embeddings\.patch_embeddings\.projection", "backbone.patch_embed.proj"),
     (r"^backbone\.swin\.embeddings\.norm", "backbone.patch_embed.norm"),
     (
         r"^backbone\.swin\.encoder\.layers\.(\d)\.blocks",
-        lambda found: f"backbone.features.{2 * int(found[1])}",
+        lambda match: f"backbone.features.{2 * int(match[1])}",
     ),
     (
         r"^backbone\.swin\.encoder\.layers\.(\d)\.downsample",
-        lambda found: f"backbone.features.{2 * int(found[1]) + 1}",
+        lambda match: f"backbone.features.{2 * int(match[1]) + 1}",
     ),
     (r"^backbone\.hidden_states_norms", "norms"),
     (r"layernorm_before", "norm1"),
@@ -56,8 +57,9 @@ def inflate(state: Mapping[str, Tensor], clip_frames: int) -> dict[str, Tensor]:
         elif ".k_proj." in name or ".v_proj." in name:
             continue
         elif name.endswith("projection.weight"):
-            tensor = tensor.unsqueeze(2)
+            tensor = tensor.unsqueeze(2)  # a kernel of one frame
         elif name.endswith("relative_position_bias_table"):
+            # The table has a block for each distance in time, from 1 - T to T - 1.
             tensor = tensor.repeat(2 * clip_frames - 1, 1)
 
         inflated[renamed(name, RENAMED)] = tensor

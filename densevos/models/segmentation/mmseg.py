@@ -10,7 +10,7 @@ from densevos.models.segmentation.inflation import Name, renamed
 RENAMED: tuple[tuple[str, Name], ...] = (
     (
         r"^backbone\.norm(\d)\.",
-        lambda found: f"backbone.hidden_states_norms.stage{int(found[1]) + 1}.",
+        lambda match: f"backbone.hidden_states_norms.stage{int(match[1]) + 1}.",
     ),
     (
         r"^backbone\.patch_embed\.proj(ection)?\.",

@@ -40,7 +40,7 @@ UNUSED = ("auxiliary_head.", "aux_classifier.", "backbone.swin.layernorm.", "fc.
 """Starts of the names of weights that the networks here do not have."""
 OLDER_SWIN = (
     (r"^backbone\.(embeddings|encoder)\.", r"backbone.swin.\1."),
-    (r"attention\.self\.(query|key|value)\.", lambda found: f"attention.{found[1][0]}_proj."),
+    (r"attention\.self\.(query|key|value)\.", lambda match: f"attention.{match[1][0]}_proj."),
     (
         r"attention\.self\.relative_position_bias_table",
         "attention.relative_position_bias.relative_position_bias_table",
@@ -156,8 +156,8 @@ def _check_own_model(
     extra = sorted(name for name in unknown if not name.endswith(COUNTERS))
     if extra:
         raise InputError(
-            f"{FLAG} {config.weights}: is not of this {config.architecture}, which has no {extra[0]}; "
-            "give the --network options that it was trained with"
+            f"{FLAG} {config.weights}: is not of this {config.architecture}, which has no "
+            f"{extra[0]}; give the --network options that it was trained with"
         )
 
     theirs = tuple(facts["classes"])
@@ -191,6 +191,8 @@ def _misfit(config: NetworkConfig, parameter: str) -> str:
 def _read(config: NetworkConfig) -> dict[str, Tensor]:
     """The weights that a configuration names, under the names that their source gives them."""
     name = config.weights or ""
+    # A name can stand for ImageNet weights, a file or run folder, torchvision's weights, or a model
+    # on the hub, in this order.
     if config.architecture == "deeplabv3" and name == IMAGENET:
         return _imagenet_state(config)
 
@@ -254,6 +256,7 @@ def _hub_state(name: str) -> dict[str, Tensor]:
             f"{FLAG} {name}: needs huggingface_hub; pip install 'densevos[segmentation]'"
         ) from error
 
+    # Older models on the hub have no safetensors file.
     try:
         try:
             file = hf_hub_download(name, "model.safetensors")
