@@ -36,8 +36,11 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
         InputError: `model` is neither a file nor an architecture.
     """
     if model in ARCHITECTURES:
+        config = NetworkConfig(architecture=model)  # type: ignore[arg-type]  # is a key
+        # On the device meta, weights take no memory.
         with torch.device("meta"):
-            network = make_network(NetworkConfig(architecture=model), classes)  # type: ignore[arg-type]  # is a key
+            network = make_network(config, classes)
+
         return _cost(network, size or 256)
 
     path = Path(model)

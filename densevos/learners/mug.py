@@ -215,10 +215,10 @@ class Mug(CountingModule, Learner[VideoBatch]):
 
         # Patches lie within the frame. All processes draw for the whole batch.
         height, width = maps.shape[-2:]
-        low, high = side // 2, (height - side // 2 + 1, width - side // 2 + 1)
-        patches = (len(frames) * world_size(),)
-        rows = torch.randint(low, high[0], patches, generator=generator)
-        columns = torch.randint(low, high[1], patches, generator=generator)
+        low, end_row, end_column = side // 2, height - side // 2 + 1, width - side // 2 + 1
+        count = (len(frames) * world_size(),)
+        rows = torch.randint(low, end_row, count, generator=generator)
+        columns = torch.randint(low, end_column, count, generator=generator)
         start = own_share(torch.stack([rows, columns], dim=1)).to(frames.device, non_blocking=True)
 
         def from_image(at: int, centres: Tensor) -> Tensor:
