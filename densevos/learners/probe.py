@@ -109,7 +109,11 @@ def confusion_of(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_iou(confusion: Tensor) -> float:
-    """Mean IoU of a confusion [K,K] over the classes that occur in labels, 0..1; 0 without any."""
+    """Mean IoU of a confusion [K,K] over the classes that occur in labels, 0..1; 0 without any.
+
+    >>> mean_iou(torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
+    0.5
+    """
     intersection = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - intersection
     occurring = confusion.sum(1) > 0

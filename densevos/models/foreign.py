@@ -193,6 +193,9 @@ def below(weights: Mapping[str, T], prefix: str) -> dict[str, T]:
     Args:
         weights: Tensors by name.
         prefix: Start of the names, such as "backbone.".
+
+    >>> below({"backbone.conv1": 1, "head.conv2": 2}, "backbone.")
+    {'conv1': 1}
     """
     chosen = {}
     for name, tensor in weights.items():
@@ -292,6 +295,9 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
     Raises:
         SeveralNetworksError: Several networks have these names, and none is the main one (see
             MAIN).
+
+    >>> of_network({"module.conv1": 1, "module.fc": 2, "epoch": 3}, ["conv1", "fc"])
+    {'conv1': 1, 'fc': 2}
     """
     if not any(_CHUNKED.search(name) for name in wanted):
         weights = {_CHUNKED.sub("blocks.", name): tensor for name, tensor in weights.items()}

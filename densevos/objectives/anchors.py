@@ -34,6 +34,9 @@ def grid_indices(
 
     Raises:
         ValueError: The grid is finer than the map.
+
+    >>> grid_indices(1, 4, 4, 2, torch.Generator(), jitter=False).tolist()
+    [[5, 7, 13, 15]]
     """
     if cells > min(height, width):
         raise ValueError(

@@ -131,6 +131,9 @@ def same_share(ratio: Ratio) -> float:
     """The share of pairs of one domain, for the `domain.chance_level` that L_cl is compared with.
 
     It is 2/3 for 1:1:1 (chance level 0.6365) and 1/2 for 2:1:1 (0.6931).
+
+    >>> same_share((2, 1, 1))
+    0.5
     """
     return (ratio[1] + ratio[2]) / sum(ratio)
 

@@ -40,6 +40,9 @@ def chance_level(share: float | Tensor) -> Tensor:
 
     Returns:
         A scalar, or as many values as there are shares.
+
+    >>> round(float(chance_level(0.5)), 4)
+    0.6931
     """
     share = torch.as_tensor(share, dtype=torch.float32)
     return torch.special.entr(share) + torch.special.entr(1 - share)

@@ -26,6 +26,9 @@ def ramp(progress: float, steepness: float = 10.0) -> float:
     Args:
         progress: Share of training that is done, in [0,1].
         steepness: How fast the factor grows.
+
+    >>> [round(ramp(progress), 2) for progress in (0.0, 0.1, 0.5, 1.0)]
+    [0.0, 0.46, 0.99, 1.0]
     """
     return 2 / (1 + math.exp(-steepness * progress)) - 1
 

@@ -45,6 +45,9 @@ def class_weights(pixels: Tensor) -> Tensor:
 
     Returns:
         Weights [K] float32; 1 for a class that does not occur.
+
+    >>> class_weights(torch.tensor([800, 200, 100, 0])).tolist()
+    [0.25, 1.0, 2.0, 1.0]
     """
     pixels = pixels.float()
     occurring = pixels > 0

@@ -57,6 +57,10 @@ def own_rows(labels: Tensor, anchors_per_clip: int, first_clip: int = 0) -> Tens
 
     Returns:
         [B,T,h,w]; the anchors are in the order of the clips.
+
+    >>> labels = torch.zeros(2, 1, 1, 1, dtype=torch.int64)
+    >>> own_rows(labels, anchors_per_clip=64).flatten().tolist()
+    [0, 64]
     """
     clips = torch.arange(first_clip, first_clip + labels.shape[0], device=labels.device)
     return labels + anchors_per_clip * clips.view(-1, 1, 1, 1)

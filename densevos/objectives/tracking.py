@@ -46,6 +46,11 @@ def peak(responses: Tensor, side: int) -> Tensor:
 
     Returns:
         Centres (row, column), [N,2] int64.
+
+    >>> responses = torch.zeros(1, 8, 8)
+    >>> responses[0, 5, 3] = 1
+    >>> peak(responses, side=4).tolist()
+    [[5, 3]]
     """
     height, width = responses.shape[1:]
     low = side // 2
