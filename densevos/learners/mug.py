@@ -193,7 +193,7 @@ class Mug(CountingModule, Learner[VideoBatch]):
         chosen = averages.gather(1, drawn[:, :, None].expand(-1, -1, r.shape[2]))
         queries, instances = chosen.unbind(1)
 
-        # This batch's rows come first, so that the row of each query stays where it is.
+        # This batch's rows come first, so that `row_offset` is right for the queries.
         instances, videos = gather_rows(instances), gather_rows(videos)
         rows, row_videos = zip((instances, videos), *self.earlier, strict=True)
         if len(self.earlier) < self.room:

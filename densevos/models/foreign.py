@@ -307,7 +307,7 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
     for name in weights:
         counts.update(before for before, inner in _cuts(name) if inner in wanted)
 
-    # A third, because timm gives DINOv3's weights names of which only half are in the file.
+    # A third, because a file of DINOv3 has only half of the names that timm gives its network.
     most = max(counts.values(), default=0)
     if not wanted or 3 * most < len(wanted):
         return dict(weights)

@@ -20,7 +20,7 @@ def gmacs(network: SegmentationNetwork, size: int) -> float:
     point operations.
 
     Args:
-        network: The network; it stays as it is.
+        network: The network; it does not change.
         size: Side of the frames, pixels.
     """
     # Tensors on the device meta have no values, so that nothing is computed.
