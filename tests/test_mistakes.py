@@ -176,7 +176,7 @@ MISTAKES = [
     # Encoders and checkpoints.
     (
         f"{OWN_VIDEO} --video clip --mask good.png --encoder text.safetensors",
-        "text.safetensors: not a whole",
+        "text.safetensors: not a complete",
     ),
     (
         f"{OWN_VIDEO} --video clip --mask good.png --encoder random:resnet19",

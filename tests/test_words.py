@@ -5,7 +5,6 @@ README.
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -40,10 +39,6 @@ ANY = re.compile("|".join(PRIVATE))
 
 FRAGMENTS = r"(The same|Its|Of the|Of a|Of an) |(tau|beta_\d|lambda)\b"
 """How no help text starts: it must make sense alone."""
-
-# Others work on these files and commands; both lists are to become empty.
-EXEMPT: tuple[str, ...] = ("densevos/methods", "densevos/learners", "densevos/training.py")
-EXEMPT_HELP: tuple[str, ...] = ()
 
 SPEAKING = {
     "print",
@@ -97,16 +92,11 @@ def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
             yield part.lineno, part.value
 
 
-def is_exempt(file: Path) -> bool:
-    return file.relative_to(ROOT).as_posix().startswith(EXEMPT)
-
-
 def test_messages_have_no_private_words() -> None:
     wrong = [
         f"{file.relative_to(ROOT)}:{line}: {word}"
         for folder in ("densevos", "eval/densevos_eval")
         for file in sorted((ROOT / folder).rglob("*.py"))
-        if not is_exempt(file)
         for line, text in messages(file.read_text(encoding="utf-8"))
         for word in private_words(text)
     ]
@@ -122,18 +112,10 @@ def test_pages_have_no_private_words(page: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def help_to_read() -> Iterator[tuple[str, str]]:
-    return (
-        (command, page)
-        for command, page in help_pages().items()
-        if not command.startswith(EXEMPT_HELP)
-    )
-
-
 def test_help_has_no_private_words() -> None:
     wrong = [
         f"{command}: {word} in: {' '.join(text.split())[:150]}"
-        for command, page in help_to_read()
+        for command, page in help_pages().items()
         for text in re.split(r"\n(?=\s{0,2}\S)", page)
         for word in private_words(text)
     ]
@@ -142,7 +124,7 @@ def test_help_has_no_private_words() -> None:
 
 def test_the_help_of_every_option_makes_sense_alone() -> None:
     wrong = set()
-    for command, page in help_to_read():
+    for command, page in help_pages().items():
         for usage, text in help_of_options(page):
             if not text.endswith((".", "...")) or re.match(FRAGMENTS, text):
                 wrong.add(f"{command} {usage}: {text}")

@@ -1,1 +1,1 @@
-"""Trained networks at work on whole videos."""
+"""Apply trained networks to complete videos, and describe networks and the machine."""

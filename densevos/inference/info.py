@@ -1,4 +1,4 @@
-"""What a network is: of a file, or of an architecture that is not trained yet."""
+"""Describe a network: that of a file, or an architecture that is not trained yet."""
 
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,27 @@ from densevos.models.segmentation.network import (
 
 
 def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str, Any]:
-    """Parameters and card of an encoder, MuG's or a segmentation model: file, run folder, or an
-    architecture's name.
+    """Describe an encoder, a MuG model, or a segmentation model or architecture.
 
-    Segmentation networks are told with the multiply-accumulates of one pass over frames of size x
-    size pixels: by default those that a model was trained on, 256 for an architecture. Raises
-    InputError when `model` is neither.
+    Args:
+        model: A file, a run folder, or the name of an architecture.
+        size: Side of the frames for which the cost of a segmentation network is computed, pixels.
+            None means the size that the model was trained with, and 256 for an architecture.
+        classes: Number of classes of an architecture.
+
+    Returns:
+        The number of parameters and the card; for segmentation networks also the
+        multiply-accumulates of one pass, and the taps.
+
+    Raises:
+        InputError: `model` is neither a file nor an architecture.
     """
     if model in ARCHITECTURES:
+        config = NetworkConfig(architecture=model)  # type: ignore[arg-type]  # is a key
+        # On the device meta, weights take no memory.
         with torch.device("meta"):
-            network = make_network(NetworkConfig(architecture=model), classes)  # type: ignore[arg-type]  # is a key
+            network = make_network(config, classes)
+
         return _cost(network, size or 256)
 
     path = Path(model)
@@ -38,11 +49,12 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
             f"{model}: no such file, and no architecture; known are {', '.join(ARCHITECTURES)}"
         )
 
-    if path.is_dir():  # A run's.
-        path /= (
-            "model.safetensors" if (path / "model.safetensors").exists() else "encoder.safetensors"
-        )
+    if path.is_dir():
+        # A run folder holds a model or, if the method trains only an encoder, the encoder.
+        trained_model = path / "model.safetensors"
+        path = trained_model if trained_model.exists() else path / "encoder.safetensors"
 
+    # The card says which kind of network the file holds.
     format = card.format_of(path, "encoder")
     if format == FORMAT:
         network, facts = load_network(path)

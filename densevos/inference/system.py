@@ -1,4 +1,4 @@
-"""What this machine has: versions, decoders of video files, cores, memory and GPUs."""
+"""Describe this machine: versions, decoders of video files, cores, memory and GPUs."""
 
 import os
 import platform
@@ -15,8 +15,17 @@ from densevos.base.devices import multiplies_bf16
 from densevos.data.sources.video import DECODERS, READER, loading_problem, quick_readers
 
 PACKAGES = (
-    *("densevos", "torch", "torchvision", "numpy", "scipy", "pillow", "scikit-image"),
-    *("opencv-contrib-python-headless", "safetensors", "tyro", "rich"),
+    "densevos",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pillow",
+    "scikit-image",
+    "opencv-contrib-python-headless",
+    "safetensors",
+    "tyro",
+    "rich",
 )
 OPTIONAL = ("tensorboard", "transformers", "timm", "submitit", "wandb", "torchcodec")
 DECODING_PACKAGES = {
@@ -28,10 +37,13 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def describe_system() -> dict[str, Any]:
-    """What a report about speed or a fault should name, as JSON holds it; sizes in GB (10^9 bytes).
+    """The facts that a report about speed or a fault should contain.
+
+    Returns:
+        Values that JSON can hold, by name; sizes in GB (10^9 bytes).
 
     Raises:
-        InputError: DENSEVOS_READER asks for a decoder that there is not.
+        InputError: DENSEVOS_READER names a decoder that is not installed.
     """
     return {
         "python": platform.python_version(),
@@ -55,9 +67,7 @@ def describe_system() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """The version of a package that is installed; None for others, and for a checkout that is
-    not.
-    """
+    """The version of a package; None if it is not installed, as in a bare checkout."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -70,29 +80,40 @@ def _decoder(name: str) -> str:
     if problem is not None:
         return f"does not load: {problem}"
 
-    versions = [found for package in DECODING_PACKAGES[name] if (found := _version(package))]
-    return versions[0] if versions else "loads; its version is not known"
+    for package in DECODING_PACKAGES[name]:
+        installed = _version(package)
+        if installed:
+            return installed
+
+    return "loads; its version is not known"
 
 
 def _h264() -> str | None:
     """The encoder of H.264 that PyAV has; None if it has none."""
     import av
 
-    return next((name for name in ("libx264", "libopenh264") if name in av.codecs_available), None)
+    for name in ("libx264", "libopenh264"):
+        if name in av.codecs_available:
+            return name
+
+    return None
 
 
 def _shipped_encoders() -> list[str]:
-    """Files of weights within the evaluator's package, which is looked for without being loaded."""
+    """Files of weights in the evaluator's package, which is found without being imported."""
     spec = PathFinder.find_spec("densevos_eval", sys.path)
-    folders = (spec.submodule_search_locations or []) if spec else []
-    files = [file for folder in folders for file in Path(folder, "assets").glob("*.safetensors")]
+    if spec is None or spec.submodule_search_locations is None:
+        return []
+
+    files: list[Path] = []
+    for folder in spec.submodule_search_locations:
+        files += Path(folder, "assets").glob("*.safetensors")
+
     return [f"{file.name}, {file.stat().st_size / 1e6:.1f} MB" for file in sorted(files)]
 
 
 def _cores() -> int:
-    """Cores that this process may use; a container or a job may allow fewer than the machine
-    has.
-    """
+    """Cores that this process may use; a container or a job may allow only some of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
 
@@ -100,7 +121,7 @@ def _cores() -> int:
 
 
 def _memory_gb() -> float | None:
-    """Main memory; None where the system does not say."""
+    """Main memory; None if the system does not report it."""
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
     except (AttributeError, ValueError, OSError):
@@ -108,7 +129,7 @@ def _memory_gb() -> float | None:
 
 
 def _free_gb(folder: Path) -> dict[str, float] | None:
-    """Size and free space of what a folder lies on; None if there is no such folder."""
+    """Size and free space of the file system of a folder; None if the folder does not exist."""
     if not folder.is_dir():
         return None
 
@@ -117,7 +138,7 @@ def _free_gb(folder: Path) -> dict[str, float] | None:
 
 
 def _gpu(number: int) -> dict[str, Any]:
-    """Name, memory and arithmetic of a GPU."""
+    """Name and memory of a GPU, and whether it computes in bfloat16 itself."""
     facts = torch.cuda.get_device_properties(number)
     return {
         "name": facts.name,

@@ -1,1 +1,1 @@
-"""Learners: networks and objectives joined into one training step."""
+"""Learners: each joins networks and objectives into one training step."""

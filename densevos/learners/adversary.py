@@ -1,5 +1,8 @@
 """The adversary of image-to-video learning: a discriminator behind a gradient reversal layer."""
 
+# Shapes: B samples (images and clips), T frames, C channels, h x w cells of the tapped layer,
+# N features that the discriminator sees.
+
 import torch
 from torch import Tensor
 
@@ -22,15 +25,19 @@ from densevos.objectives.reversal import ramp, reverse
 
 
 class Adversary(CountingModule):
-    """Tells images from videos by one tap of the network, which unlearns by what it can be told.
+    """Tells images from videos by one tap of the network, which unlearns what gives them away.
 
-    `loss` is added to the segmentation loss as it is: mu and the minus sign of Eq. 5 are in the
-    reversal layer.
+    Its loss is added to the segmentation loss without a further factor: mu and the minus sign of
+    Eq. 5 are in the reversal layer.
     """
 
     def __init__(self, kind: Discriminator, shape: tuple[int, int, int], config: AdversarialConfig):
-        """kind: a discriminator of the general loss, or of PAIRED for the clustered; shape: (C, h,
-        w) of the tap.
+        """Make the discriminator.
+
+        Args:
+            kind: A discriminator of the general loss, or one of PAIRED for the clustered loss.
+            shape: (C, h, w) of the tap.
+            config: Settings of the loss.
         """
         super().__init__("batches")
         self.kind, self.config = kind, config
@@ -40,16 +47,19 @@ class Adversary(CountingModule):
     def forward(
         self, tap: Tensor, is_source: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Losses:
-        """The adversarial loss and its diagnostics.
+        """The adversarial loss and its diagnostics; mu advances along its ramp.
 
-        tap [B,T,C,h,w]; is_source [B] bool: images; valid [B,T] bool: frames that are judged.
-        `generator` draws the first centres of the clusters, and pairs.
+        Args:
+            tap: Features [B,T,C,h,w].
+            is_source: [B] bool: the sample is an image.
+            valid: [B,T] bool: frames that the discriminator sees.
+            generator: Draws the first centres of the clusters, and the pairs.
         """
         mu = self._mu()
-        losses = self.judge(tap, is_source, valid, generator, mu)
+        losses = self.evaluate(tap, is_source, valid, generator, mu)
         return {**losses, "mu": torch.full((), mu, device=tap.device)}
 
-    def judge(
+    def evaluate(
         self,
         tap: Tensor,
         is_source: Tensor,
@@ -57,7 +67,15 @@ class Adversary(CountingModule):
         generator: torch.Generator,
         mu: float = 0.0,
     ) -> Losses:
-        """As `forward`, with a given mu; the ramp does not advance."""
+        """The losses of `forward` at a given mu; the ramp does not advance.
+
+        Args:
+            tap: Features [B,T,C,h,w].
+            is_source: [B] bool: the sample is an image.
+            valid: [B,T] bool: frames that the discriminator sees.
+            generator: Draws the first centres of the clusters, and the pairs.
+            mu: Factor of the reversed gradient.
+        """
         source = is_source.to(tap.device, non_blocking=True)
         if self.kind in PAIRED:
             return self._clustered(tap, source, valid, mu, generator)
@@ -73,6 +91,7 @@ class Adversary(CountingModule):
         return self.config.mu * ramp(progress)
 
     def _general(self, tap: Tensor, source: Tensor, valid: Tensor, mu: float) -> Losses:
+        """L_g of Eq. 2."""
         if self.kind == "patch3d":
             items, domains = clips_of(tap, valid), source
         else:
@@ -80,42 +99,52 @@ class Adversary(CountingModule):
             domains = domains_of(source, valid, len(items) // int(valid.sum()))
 
         logits = self.discriminator(reverse(items, mu))
-        known = domain_accuracy(logits, domains)
+        source_accuracy, target_accuracy = domain_accuracy(logits, domains)
         return {
             "adversarial": domain_loss(logits, domains),
             "chance": chance_level(domains.float().mean()),
-            "accuracy_source": known[0],
-            "accuracy_target": known[1],
+            "accuracy_source": source_accuracy,
+            "accuracy_target": target_accuracy,
         }
 
     def _clustered(
         self, tap: Tensor, source: Tensor, valid: Tensor, mu: float, generator: torch.Generator
     ) -> Losses:
+        """L_cl of Eq. 3."""
         config = self.config
         items = units(tap, valid, config.unit)
         domains = domains_of(source, valid, len(items) // int(valid.sum()))
 
         if len(items) < config.clusters:
             raise InputError(
-                f"--adversarial.clusters {config.clusters}: a batch has {len(items)} {config.unit}; fewer"
+                f"--adversarial.clusters {config.clusters}: a batch has only {len(items)} "
+                f"{config.unit}; give fewer clusters"
             )
 
         clusters, _ = kmeans(items, config.clusters, config.iterations, generator)
         pairs = draw_pairs(clusters, domains, config.pairs, generator, config.ratio)
         logits = self.discriminator(reverse(items, mu), pairs.first, pairs.second)
-        known = pair_accuracy(logits, pairs, domains)
+        accuracies = pair_accuracy(logits, pairs, domains)
+        share = torch.full((), same_share(config.ratio), device=tap.device)
 
         return {
             "adversarial": clustered_loss(logits, pairs.same, pairs.valid),
-            "chance": chance_level(torch.full((), same_share(config.ratio), device=tap.device)),
-            **{f"accuracy_{kind}": share for kind, share in known.items()},
+            "chance": chance_level(share),
+            **{f"accuracy_{kind}": accuracy for kind, accuracy in accuracies.items()},
             **cluster_statistics(clusters, domains),
         }
 
 
 def units(tap: Tensor, valid: Tensor, kind: str) -> Tensor:
-    """What a discriminator of this kind judges, a row each, of the valid frames of a tap
-    [B,T,C,h,w].
+    """What a discriminator sees of the valid frames of a tap.
+
+    Args:
+        tap: Features [B,T,C,h,w].
+        valid: [B,T] bool.
+        kind: Kind of the discriminator.
+
+    Returns:
+        One item per row: frames [n,C,h,w], or rows [N,D] of numbers.
     """
     if kind == "maps":
         return maps_of(tap, valid)

@@ -10,11 +10,16 @@ class CountingModule(nn.Module):
     """A module with one count in a buffer, which is on the device as all buffers are.
 
     Reading the buffer would wait for the device in every step, so the host keeps the same number.
-    It reads the buffer once after a checkpoint was loaded.
+    It reads the buffer only once after a checkpoint was loaded.
     """
 
     def __init__(self, name: str, start: int = 0):
-        """name: of the buffer that holds the count, which starts at `start`."""
+        """Register the count.
+
+        Args:
+            name: Name of its buffer.
+            start: Its first value.
+        """
         super().__init__()
         self._counter = name
         self._count: int | None = start
@@ -28,7 +33,7 @@ class CountingModule(nn.Module):
         return self._count
 
     def advance(self) -> None:
-        """Count one more."""
+        """Add one to the count."""
         self._count = self.count + 1
         self._buffer.fill_(self._count)
 
@@ -38,4 +43,4 @@ class CountingModule(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._count = None
+        self._count = None  # the buffer has changed: read it again when it is asked for

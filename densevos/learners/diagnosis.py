@@ -1,8 +1,9 @@
-"""What became of an adversarial run: which case it is in, in words, and what to change.
+"""The outcome of an adversarial run: its case, in words, and what to change.
 
-The loss of a discriminator alone does not tell: at chance level it may be beaten, too slow to
-learn, or blind because its features never told the domains apart. A fresh discriminator, trained on
-features that stay as they are, tells these cases from one another (specification section 5).
+The discriminator's loss alone does not decide the case. At chance level the discriminator may be
+beaten, it may learn too slowly, or its features may never have separated the domains. A fresh
+discriminator, trained on features that do not change, separates these cases: what it finds depends
+on the features alone, and not on the contest between encoder and discriminator.
 """
 
 from dataclasses import dataclass
@@ -10,26 +11,28 @@ from typing import Literal
 
 Case = Literal["control", "undecided", "beaten", "dead", "blind"]
 
-TOLD_APART = 0.65
-"""Balanced accuracy from which domains are told apart. A coin is right on 50 +- 4 % of 128 frames:
-this is more than three deviations above."""
+SEPARATED = 0.65
+"""Balanced accuracy from which a discriminator separates the domains.
+
+A coin is right on 50 +- 4 % of 128 frames: this is more than three deviations above.
+"""
 COLLAPSED = 0.8
-"""Share of its mIoU that the source must keep. Another order of samples moves it by a few
-hundredths; a fifth is no chance."""
+"""Share of its mIoU that the source must keep.
+
+Another order of samples moves the mIoU by a few hundredths; a loss of a fifth is no chance.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What was measured of a network on batches of training data, all in 0..1."""
+    """Measurements of a network on batches of training data, all in 0..1."""
 
     source_miou: float
-    """Mean IoU on labelled images, over the classes that they show."""
+    """Mean IoU on labelled images, over the classes that occur in their labels."""
     fresh: float
     """Balanced accuracy of a fresh discriminator on batches that it did not learn from."""
     own: float | None = None
-    """Balanced accuracy of the run's own discriminator on the same batches; None before it has
-    learned.
-    """
+    """Balanced accuracy of the run's own discriminator on these batches; None before training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +47,13 @@ class Diagnosis:
 
 
 def diagnose(before: Findings, after: Findings, *, mu: float, placement: str) -> Diagnosis:
-    """Tell the case of a run.
+    """Find the case of a run.
 
     Args:
         before: Findings before the first adversarial step.
         after: Findings after the last one, with `own`.
         mu: Factor of the reversed gradient.
-        placement: The features that the discriminator saw.
+        placement: The layer whose features the discriminator saw.
 
     Raises:
         ValueError: `after` lacks the accuracy of the run's own discriminator.
@@ -59,16 +62,21 @@ def diagnose(before: Findings, after: Findings, *, mu: float, placement: str) ->
         raise ValueError("findings after the run need the accuracy of its own discriminator")
 
     case = _case(before, after, after.own, mu)
+    own, fresh, fresh_before = (
+        _per_cent(after.own),
+        _per_cent(after.fresh),
+        _per_cent(before.fresh),
+    )
     words = {
-        "control": f"mu 0: the encoder never felt the discriminator, which tells {_per_cent(after.own)}",
-        "undecided": f"the discriminator still tells domains apart ({_per_cent(after.own)}); raise --adversarial.mu or"
-        " train longer",
-        "beaten": "beaten: the encoder hides the domain"
-        f" (a fresh discriminator tells {_per_cent(after.fresh)}, {_per_cent(before.fresh)} before)",
-        "dead": f"dead: the discriminator tells {_per_cent(after.own)}, but a fresh one {_per_cent(after.fresh)};"
-        " raise --discriminator-optimiser.lr",
-        "blind": f"blind: at --placement {placement} there was nothing to tell from the start (a fresh discriminator"
-        f" tells {_per_cent(before.fresh)}); choose a later placement",
+        "control": f"mu 0: the encoder never felt the discriminator, which is right on {own}",
+        "undecided": f"the discriminator still tells domains apart ({own}); "
+        "raise --adversarial.mu or train longer",
+        "beaten": "beaten: the encoder hides the domain (a fresh discriminator is right on "
+        f"{fresh}, and was on {fresh_before} before)",
+        "dead": f"dead: the discriminator is right on {own}, but a fresh one on {fresh}; "
+        "raise --discriminator-optimiser.lr",
+        "blind": f"blind: at --placement {placement} the features never told the domains apart "
+        f"(a fresh discriminator was right on {fresh_before} before); choose a later placement",
     }
     source = (
         f"source mIoU {100 * before.source_miou:.1f} before, {100 * after.source_miou:.1f} after"
@@ -82,18 +90,19 @@ def diagnose(before: Findings, after: Findings, *, mu: float, placement: str) ->
 def _case(before: Findings, after: Findings, own: float, mu: float) -> Case:
     if mu == 0:
         return "control"
-    if own >= TOLD_APART:
+    if own >= SEPARATED:
         return "undecided"
-    if after.fresh >= TOLD_APART:
+    if after.fresh >= SEPARATED:
         return "dead"
 
-    return "beaten" if before.fresh >= TOLD_APART else "blind"
+    return "beaten" if before.fresh >= SEPARATED else "blind"
 
 
 def _collapse(before: Findings, after: Findings, mu: float) -> str | None:
     if after.source_miou >= COLLAPSED * before.source_miou:
         return None
 
+    # At mu 0 the adversary has no influence on the encoder, so only its own step can be too large.
     hint = (
         "lower --adversarial.mu, or let it rise with --adversarial.ramp-batches"
         if mu

@@ -1,6 +1,7 @@
-"""Image-to-video: segmentation learned from labels, and features that do not tell images from
-videos.
-"""
+"""Image-to-video: learn segmentation from labels, and features that hide the domain."""
+
+# Shapes: n images and m clips of a batch (images first), T frames, R labelled frames, K classes,
+# C channels, H x W pixels, h x w cells of a tapped layer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,14 +30,14 @@ class DomainFeatures:
     tap: Tensor
     """[n+m,T,C,h,w]"""
     is_source: Tensor
-    """[n+m] bool: images."""
-    judged: Tensor
-    """[n+m,T] bool: frames that it judges."""
+    """[n+m] bool: True for images."""
+    seen: Tensor
+    """[n+m,T] bool: frames that the discriminator sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the network makes of a batch, of which R frames are labelled, those of images first."""
+    """The network's output for a batch with R labelled frames, those of images first."""
 
     logits: Tensor
     """[R,K,H,W]"""
@@ -46,11 +47,11 @@ class Outputs:
 
 
 class ImageToVideo(Learner[DomainBatch]):
-    """Unsupervised image-to-video domain adaptation, Eq. 5: L_seg + L_a, L_a behind a gradient
-    reversal layer.
+    """Unsupervised image-to-video domain adaptation (Eq. 5).
 
-    Frames with labels pay L_seg (Eq. 4), whatever their domain; all frames pay L_a (Eq. 2 or 3),
-    images as source and videos as target.
+    The loss is L_seg + L_a, with L_a behind a gradient reversal layer. L_seg (Eq. 4) counts all
+    labelled frames, whatever their domain. L_a (Eq. 2 or 3) counts all frames, images as source
+    and videos as target.
     """
 
     class_weights: Tensor | None
@@ -58,7 +59,16 @@ class ImageToVideo(Learner[DomainBatch]):
     def __init__(
         self, config: I2VConfig, classes: Sequence[str], class_weights: Tensor | None = None
     ):
-        """classes: names, the index is the id; class_weights [K], or None for equal ones."""
+        """Make the network and its adversary.
+
+        Args:
+            config: The configuration of the run.
+            classes: Names of the classes; the index is the id.
+            class_weights: Weight of each class, [K]; None for equal weights.
+
+        Raises:
+            InputError: The network has no layer that `config.placement` names.
+        """
         super().__init__()
         self.config, self.classes = config, tuple(classes)
         self.network = make_network(config.network, len(self.classes), self.classes)
@@ -66,7 +76,8 @@ class ImageToVideo(Learner[DomainBatch]):
         self.adversary: Adversary | None = None
         self.warming_up = False
         self.diagnosis: Mapping[str, Any] | None = None
-        """What an examination after training found, for the card."""
+        """The findings after training, for the model card."""
+
         if config.loss != "none":
             if config.placement not in self.network.taps:
                 raise InputError(
@@ -77,80 +88,78 @@ class ImageToVideo(Learner[DomainBatch]):
             self.adversary = Adversary(discriminator_of(config), shape, config.adversarial)
 
     def forward(self, batch: DomainBatch, generator: torch.Generator) -> Losses:
-        """One batch's losses with their diagnostics; `generator` draws clusters and pairs."""
-        seen = self.look(batch)
-        losses = {"segmentation": segmentation_loss(seen.logits, seen.labels, self.class_weights)}
-        total = losses["segmentation"]
+        """The losses of a batch with their diagnostics; `generator` draws clusters and pairs."""
+        outputs = self.look(batch)
+        segmentation = segmentation_loss(outputs.logits, outputs.labels, self.class_weights)
+        losses = {"segmentation": segmentation}
+        total = segmentation
 
         if self.adversary is not None and not self.warming_up:
-            features = seen.features
-            losses |= self.adversary(features.tap, features.is_source, features.judged, generator)
+            features = outputs.features
+            losses |= self.adversary(features.tap, features.is_source, features.seen, generator)
             total = total + losses["adversarial"]
 
         return {"loss": total, **losses}
 
     def look(self, batch: DomainBatch) -> "Outputs":
-        """What the network makes of a batch."""
+        """Run the network on a batch."""
         device = next(self.parameters()).device
         count, frames = len(batch.images), self.config.clips.frames
-        first = torch.arange(frames).expand(count, -1) == 0
-        real = torch.cat([first, batch.real])
-        labelled = torch.cat([first, batch.labelled])
-        labels = torch.cat(
-            [batch.image_labels, batch.clip_labels[batch.labelled]]
-        )  # in the order of `labelled`
-        images = _as_clips(
-            normalise(batch.images.to(device, non_blocking=True).float() / 255), frames
-        )
-        shown = batch.real.to(device, non_blocking=True)[..., None, None, None]
-        clips = normalise(batch.clips.to(device, non_blocking=True).float() / 255) * shown
-        features = self._encode(images, clips)
 
+        # An image is a clip whose first frame alone is real and labelled; images come first.
+        first = torch.arange(frames).expand(count, -1) == 0
+        real = torch.cat([first, batch.real])  # [n+m,T]
+        labelled = torch.cat([first, batch.labelled])  # [n+m,T]
+        # In the order of `labelled`, [R,H,W].
+        labels = torch.cat([batch.image_labels, batch.clip_labels[batch.labelled]])
+
+        images = normalise(batch.images.to(device, non_blocking=True).float() / 255)
+        clips = normalise(batch.clips.to(device, non_blocking=True).float() / 255)
+        # Frames that pad a short video are zeros after normalisation, as those behind images are.
+        is_real = batch.real.to(device, non_blocking=True)[..., None, None, None]
+        features = self._encode(_as_clips(images, frames), clips * is_real)
+
+        placement = "global" if self.adversary is None else self.config.placement
+        masked = self.config.adversarial.padded == "masked"
         return Outputs(
             logits=self._decode(features, labelled, labels.shape[-2:]),
             labels=labels.to(device, non_blocking=True),
             features=DomainFeatures(
-                tap=features["global" if self.adversary is None else self.config.placement],
+                tap=features[placement],
                 is_source=torch.arange(len(real)) < count,
-                judged=real
-                if self.config.adversarial.padded == "masked"
-                else torch.ones_like(real),
+                seen=real if masked else torch.ones_like(real),
             ),
         )
 
     def warm_up(self, wanted: bool) -> None:
-        """Leave the adversary out of the next steps, as --loss none does, or let it join in."""
+        """Leave the adversary out of the next steps, as --loss none does, or include it again."""
         self.warming_up = wanted
         if self.adversary is not None:
-            # Several processes would wait for gradients of parameters that have no part in the
-            # loss.
+            # Otherwise several processes would wait for gradients of parameters that take no part
+            # in the loss.
             self.adversary.requires_grad_(not wanted)
 
     def _encode(self, images: Tensor, clips: Tensor) -> dict[str, Tensor]:
-        """Features [n+m,T,C,h,w] by tap, in one batch or in one of each domain."""
-        apart = self.config.batchnorm == "separate"
-        parts = [
-            part
-            for part in ((images, clips) if apart else (torch.cat([images, clips]),))
-            if len(part)
-        ]
-        encoded = [self.network.encode(part) for part in parts]
+        """Features [n+m,T,C,h,w] by tap, of both domains."""
+        if self.config.batchnorm == "separate":
+            # One pass per domain: BatchNorm normalises each by its own statistics.
+            batches = [images, clips]
+        else:
+            batches = [torch.cat([images, clips])]
 
-        return {name: torch.cat([one[name] for one in encoded]) for name in encoded[0]}
+        encoded = [self.network.encode(batch) for batch in batches if len(batch)]
+        return {name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}
 
     def _decode(self, features: dict[str, Tensor], labelled: Tensor, size: torch.Size) -> Tensor:
         """Logits [R,K,H,W] of the R labelled frames, the only ones that are decoded."""
-        rows = (
-            labelled.flatten().nonzero()[:, 0].to(next(self.parameters()).device, non_blocking=True)
-        )
+        device = next(self.parameters()).device
+        rows = labelled.flatten().nonzero()[:, 0].to(device, non_blocking=True)
         chosen = {name: feature.flatten(0, 1)[rows][:, None] for name, feature in features.items()}
 
         return self.network.decode(chosen, (size[0], size[1]))[:, 0]
 
     def train(self, mode: bool = True) -> Self:
-        """As usual, but frozen BatchNorm normalises by its running statistics and leaves them
-        alone.
-        """
+        """Set the mode of all modules; frozen BatchNorm stays in eval mode."""
         super().train(mode)
         if self.config.batchnorm == "frozen":
             for module in self.network.modules():
@@ -160,18 +169,24 @@ class ImageToVideo(Learner[DomainBatch]):
         return self
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The classes' names and where the weights began, which a checkpoint keeps with them."""
+        """What a checkpoint keeps with the weights: class names and the initial weights' source."""
         return {"classes": list(self.classes), "began": self.network.began}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Raises ValueError for weights of other classes."""
+        """Take over what `get_extra_state` returned.
+
+        Raises:
+            ValueError: The weights are of other classes.
+        """
         if tuple(state["classes"]) != self.classes:
             raise ValueError(f"learns {', '.join(state['classes'])}, not {', '.join(self.classes)}")
-        self.network.began = state.get("began", "unknown")  # Older checkpoints do not tell.
+
+        # Older checkpoints do not record the initial weights.
+        self.network.began = state.get("began", "unknown")
 
 
 def discriminator_of(config: I2VConfig) -> Discriminator:
-    """The kind of discriminator that the configuration means (decision D44)."""
+    """The kind of discriminator of a configuration, with `auto` resolved (decision D44)."""
     if config.adversarial.discriminator != "auto":
         return config.adversarial.discriminator
     if config.loss == "clustered":
@@ -185,7 +200,8 @@ def discriminator_of(config: I2VConfig) -> Discriminator:
 
 
 def _as_clips(images: Tensor, frames: int) -> Tensor:
-    """Images [n,3,S,S] -> clips [n,T,3,S,S] with empty frames (zeros, after normalisation) behind
-    them.
-    """
-    return F.pad(images[:, None], (0, 0) * 3 + (0, frames - 1))
+    """Images [n,3,S,S] -> clips [n,T,3,S,S]: the image, then empty frames of zeros."""
+    clips = images[:, None]
+    # F.pad takes two numbers per axis, before and after, from the last axis to the first: width,
+    # height and channels do not grow, and time grows at its end.
+    return F.pad(clips, (0, 0, 0, 0, 0, 0, 0, frames - 1))

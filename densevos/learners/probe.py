@@ -1,9 +1,11 @@
-"""How far the domains can be told apart by a network's features, and how well it segments the
-source.
+"""Measure how well a network's features separate the domains, and how well it segments the source.
 
-Nothing of the learner changes: neither weights nor BatchNorm's statistics nor the ramp of mu, and
-torch's random numbers are afterwards where they were.
+Nothing about the learner changes: neither weights nor BatchNorm's statistics nor the ramp of mu.
+The state of torch's random numbers is the same before and after.
 """
+
+# Shapes: B samples (images and clips), T frames, C channels, h x w cells of the tapped layer,
+# R labelled frames of H x W pixels, K classes.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +23,12 @@ from densevos.learners.image_to_video import DomainFeatures, ImageToVideo
 from densevos.models.discriminators import PAIRED, Discriminator
 
 STEPS = 100
-"""Steps of the fresh discriminator: enough for what is plain, too few to learn some dozens of
-frames by heart.
+"""Steps of the fresh discriminator.
+
+They are enough for plain differences, and too few to learn some dozens of frames by heart.
 """
 LEARNING_RATE = 3e-4
+"""Learning rate of the fresh discriminator (Adam)."""
 
 
 def examine(
@@ -32,14 +36,15 @@ def examine(
 ) -> Findings:
     """Measure a learner with an adversary on batches of training data.
 
-    A fresh discriminator learns from every second batch. It and the run's own are judged on the
-    others. It is one of the kind and size of the run's own; for the clustered loss, whose pairs
-    have no domain, it is one of the general loss on the same units (maps or tokens).
+    A fresh discriminator learns from every second batch. It and the run's own discriminator are
+    scored on the other batches. The fresh one has the kind and size of the run's own. For the
+    clustered loss, whose pairs have no domain, it is a discriminator of the general loss on the
+    same units (maps or tokens).
 
     Args:
-        learner: The learner; it computes on the device that it is on.
+        learner: The learner, on the device where it computes.
         batches: Two or more, each with images and clips.
-        seed: Of the fresh discriminator.
+        seed: Seed of the fresh discriminator.
         own: Whether the run's own discriminator has learned anything.
 
     Raises:
@@ -60,6 +65,7 @@ def examine(
             confusion += confusion_of(outputs.logits[:images], outputs.labels[:images])
             features.append(outputs.features)
 
+        # Accuracy on batches that a discriminator has learned from would say little.
         learned, held_out = features[::2], features[1::2]
         fresh = fresh_adversary(learner, features[0].tap)
         train_fresh(fresh, learned)
@@ -72,7 +78,7 @@ def examine(
 
 @contextmanager
 def _left_alone(learner: ImageToVideo, seed: int) -> Iterator[None]:
-    """The learner in eval mode; it and torch's random numbers are as before afterwards."""
+    """Put the learner into eval mode, and restore it and torch's random numbers afterwards."""
     device = next(learner.parameters()).device
     training = learner.training
     learner.eval()
@@ -86,47 +92,60 @@ def _left_alone(learner: ImageToVideo, seed: int) -> Iterator[None]:
 
 
 def confusion_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Pixels by true and predicted class, [K,K] int64 on the CPU, of logits [R,K,H,W] and labels
-    [R,H,W].
+    """Count pixels by true and predicted class.
+
+    Args:
+        logits: [R,K,H,W].
+        labels: [R,H,W], class ids or VOID.
+
+    Returns:
+        [K,K] int64 on the CPU; rows are true classes.
     """
     classes = logits.shape[1]
     known = labels != VOID
+    # One number for each pair of true and predicted class.
     cells = classes * labels[known].long() + logits.argmax(1)[known]
     return torch.bincount(cells, minlength=classes**2).view(classes, classes).cpu()
 
 
 def mean_iou(confusion: Tensor) -> float:
-    """Mean IoU in 0..1 of a confusion [K,K] over the classes that labels show; 0 if there is
-    none.
+    """Mean IoU of a confusion [K,K] over the classes that occur in labels, 0..1; 0 without any.
+
+    >>> mean_iou(torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
+    0.5
     """
-    both = confusion.diagonal()
-    either = confusion.sum(0) + confusion.sum(1) - both
-    shown = confusion.sum(1) > 0
-    return float((both[shown] / either[shown]).mean()) if shown.any() else 0.0
+    intersection = confusion.diagonal()
+    union = confusion.sum(0) + confusion.sum(1) - intersection
+    occurring = confusion.sum(1) > 0
+    if not occurring.any():
+        return 0.0
+
+    return float((intersection[occurring] / union[occurring]).mean())
 
 
 def fresh_adversary(learner: ImageToVideo, tap: Tensor) -> Adversary:
-    """A new discriminator for a tap [B,T,C,h,w] of a learner: like its own, but of the general
-    loss.
-    """
+    """A new discriminator for a tap [B,T,C,h,w], like the learner's own but of the general loss."""
     own, config = learner.adversary, learner.config.adversarial
-    assert own is not None, "examine has looked"
+    assert own is not None, "examine has checked it"
     kind: Discriminator = config.unit if own.kind in PAIRED else own.kind
     channels, height, width = tap.shape[2:]
 
-    return Adversary(kind, (channels, height, width), replace(config, ramp_batches=0)).to(
-        tap.device
-    )
+    adversary = Adversary(kind, (channels, height, width), replace(config, ramp_batches=0))
+    return adversary.to(tap.device)
 
 
 def train_fresh(adversary: Adversary, seen: Sequence[DomainFeatures]) -> None:
-    """Train a discriminator alone, on features that stay as they are: STEPS steps, a batch each, in
-    turn.
+    """Train a discriminator alone for STEPS steps, and set it to eval mode.
+
+    Args:
+        adversary: The discriminator.
+        seen: Batches of features, which do not change; the steps take them in turn.
     """
     optimiser = torch.optim.Adam(adversary.parameters(), lr=LEARNING_RATE)
     for step in range(STEPS):
         optimiser.zero_grad(set_to_none=True)
-        _judged(adversary, seen[step % len(seen)], step)["adversarial"].backward()
+        losses = _losses(adversary, seen[step % len(seen)], step)
+        losses["adversarial"].backward()
         optimiser.step()
 
     adversary.eval()
@@ -134,22 +153,32 @@ def train_fresh(adversary: Adversary, seen: Sequence[DomainFeatures]) -> None:
 
 @torch.no_grad()
 def accuracy(adversary: Adversary, seen: Sequence[DomainFeatures], seed: int) -> float:
-    """Balanced accuracy in 0..1 of a discriminator: the mean over both answers, so that a coin has
-    0.5.
+    """Balanced accuracy of a discriminator, averaged over batches.
+
+    Args:
+        adversary: The discriminator.
+        seen: Batches of features.
+        seed: Seed of the clusters and pairs.
+
+    Returns:
+        A number in 0..1; a coin has 0.5.
     """
-    return sum(balanced(_judged(adversary, features, seed)) for features in seen) / len(seen)
+    return sum(balanced(_losses(adversary, features, seed)) for features in seen) / len(seen)
 
 
 def balanced(losses: Losses) -> float:
-    """The balanced accuracy among the diagnostics of `Adversary`: of domains, or of pairs of one
-    domain or two.
+    """The balanced accuracy from the diagnostics of `Adversary`.
+
+    It is the mean over both answers: image and video, or pairs of one domain and pairs of two.
     """
-    one_domain = (losses["accuracy_source"] + losses["accuracy_target"]) / 2
-    return float(
-        (one_domain + losses["accuracy_mixed"]) / 2 if "accuracy_mixed" in losses else one_domain
-    )
+    of_both = (losses["accuracy_source"] + losses["accuracy_target"]) / 2
+    if "accuracy_mixed" not in losses:
+        return float(of_both)
+
+    # Pairs of two sources and of two targets are one answer, mixed pairs the other.
+    return float((of_both + losses["accuracy_mixed"]) / 2)
 
 
-def _judged(adversary: Adversary, features: DomainFeatures, seed: int) -> Losses:
+def _losses(adversary: Adversary, features: DomainFeatures, seed: int) -> Losses:
     generator = torch.Generator().manual_seed(seed)
-    return adversary.judge(features.tap, features.is_source, features.judged, generator)
+    return adversary.evaluate(features.tap, features.is_source, features.seen, generator)

@@ -1,3 +1,4 @@
-"""Methods: what a kind of training needs, one file each. `method.py` is the contract, `registry.py`
-finds them.
+"""Methods: ways to learn, one file each.
+
+`method.py` is the contract of a method, and `registry.py` finds methods by name.
 """

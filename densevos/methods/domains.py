@@ -1,6 +1,4 @@
-"""The sets of an image-to-video run: what is labelled, what is told apart, and how rare its classes
-are.
-"""
+"""The sets of an image-to-video run, their domains, and the weights of their classes."""
 
 import dataclasses
 import hashlib
@@ -32,101 +30,132 @@ class Domains:
     unlabelled: tuple[SegmentationSet, ...]
     """Images and videos without their labels."""
     classes: tuple[str, ...]
-    """Names, the index is the id."""
+    """Names of the classes; the index is the id."""
 
     @property
     def target(self) -> tuple[SegmentationSet, ...]:
-        """All that is told apart from the labelled images."""
+        """The domain that the discriminator separates from the labelled images."""
         return (*self.videos, *self.unlabelled)
 
     @property
     def shots(self) -> int:
-        """Images and videos."""
-        return sum(len(each.shots) for each in (*self.source, *self.target))
+        """Number of images and videos."""
+        return sum(len(opened.shots) for opened in (*self.source, *self.target))
 
     @property
     def labelled_frames(self) -> int:
-        """Frames that an epoch takes once each: those of the images, or of the videos where there
-        are no images.
+        """Number of labelled frames that an epoch takes once each.
+
+        These are the images, or the labelled frames of the videos if there are no images.
         """
-        return sum(
-            len(shot.labelled) for each in (self.source or self.videos) for shot in each.shots
-        )
+        count = 0
+        for opened in self.source or self.videos:
+            count += sum(len(shot.labelled) for shot in opened.shots)
+
+        return count
 
     def fingerprint(self) -> str:
-        """SHA-256 over sets, shots and labelled frames: tells whether two runs saw the same
-        list.
+        """SHA-256 of classes, sets, their images and videos, and the labelled frames.
+
+        It is the same for two runs if both saw the same list.
         """
         digest = hashlib.sha256("\n".join(self.classes).encode())
-        for each in (*self.source, *self.target):
-            for shot in each.shots:
-                digest.update(name_bytes(f"{each.name}\t{shot.name}\t{shot.labelled}\n"))
+        for opened in (*self.source, *self.target):
+            for shot in opened.shots:
+                digest.update(name_bytes(f"{opened.name}\t{shot.name}\t{shot.labelled}\n"))
 
         return digest.hexdigest()
 
 
 def open_domains(config: I2VConfig) -> Domains:
-    """Open the sets that `config` names; those that its loss does not need stay closed.
+    """Open the sets that a configuration names; sets that its loss does not need stay closed.
 
-    Raises InputError for sets that cannot be used, or not together.
+    Raises:
+        InputError: A set cannot be used, or not together with the others.
     """
-    from densevos.engine import distributed
-
     options = _options(config)
     labelled = [open_set(spec, config.sets.split, **options) for spec in config.labelled]
+
+    # Unlabelled sets need no labels, so the options that choose classes do not apply to them.
     plain = {**options, "labels": False, "names": None, "wanted": None}
     needed = config.unlabelled if config.loss != "none" else ()
     unlabelled = [open_set(spec, config.sets.split, **plain) for spec in needed]
     _check_classes(config.labelled, labelled)
+
     domains = Domains(
-        source=tuple(each for each in labelled if each.kind == "images"),
-        videos=tuple(each for each in labelled if each.kind == "video"),
+        source=tuple(opened for opened in labelled if opened.kind == "images"),
+        videos=tuple(opened for opened in labelled if opened.kind == "video"),
         unlabelled=tuple(unlabelled),
         classes=labelled[0].classes,
     )
-    source = domains.source
+    _check_domains(config, domains)
+    _check_labelled_frames(config, domains)
 
-    if config.loss != "none" and not (source and domains.target):
-        lacking = "images" if not source else "videos"
-        raise InputError(
-            f"--loss {config.loss}: {' '.join(config.labelled)} holds no {lacking} to tell domains apart; "
-            f"{'add a set of images to --labelled' if not source else 'give --unlabelled a set'}"
-        )
-
-    frames = domains.labelled_frames
-    ranks = distributed.launched_world_size()
-    if frames // ranks < 2 and config.batchnorm != "frozen":
-        shared = f" for {ranks} processes" if ranks > 1 else ""
-        raise InputError(
-            f"labelled sub-batch of one: {' '.join(config.labelled)} holds {frames} labelled frames{shared}, and "
-            f"BatchNorm in the decoder needs two{' in each' if shared else ''}; give more"
-        )
-
-    for note in [note for each in (*labelled, *unlabelled) for note in each.notes]:
-        warnings.warn(note, stacklevel=2)
+    for opened in (*labelled, *unlabelled):
+        for note in opened.notes:
+            warnings.warn(note, stacklevel=2)
 
     return domains
 
 
-def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
-    """Weights [K] by the configuration's choice, from labelled frames drawn with its seed; None for
-    equal ones.
+def _check_domains(config: I2VConfig, domains: Domains) -> None:
+    """Raise InputError if an adversarial loss has only one domain."""
+    if config.loss == "none":
+        return
 
-    Warns when none of these frames shows a class of the run. Raises InputError for labels that are
-    wrong.
+    given = f"--loss {config.loss}: {' '.join(config.labelled)}"
+    if not domains.source:
+        raise InputError(
+            f"{given} holds no images to tell domains apart; add a set of images to --labelled"
+        )
+
+    if not domains.target:
+        raise InputError(f"{given} holds no videos to tell domains apart; give --unlabelled a set")
+
+
+def _check_labelled_frames(config: I2VConfig, domains: Domains) -> None:
+    """Raise InputError if a process has too few labelled frames for BatchNorm in the decoder."""
+    from densevos.engine import distributed
+
+    frames = domains.labelled_frames
+    ranks = distributed.launched_world_size()
+    if frames // ranks >= 2 or config.batchnorm == "frozen":
+        return
+
+    holds = f"{' '.join(config.labelled)} holds {frames} labelled frames"
+    needs = "BatchNorm in the decoder needs two"
+    if ranks > 1:
+        holds, needs = f"{holds} for {ranks} processes", f"{needs} in each"
+
+    raise InputError(f"labelled sub-batch of one: {holds}, and {needs}; give more")
+
+
+def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
+    """Weights of the classes in the segmentation loss, from labelled frames drawn with the seed.
+
+    Warns if a class of the run does not occur in these frames.
+
+    Args:
+        config: The configuration; its `class_weights` chooses the domain that is counted.
+        domains: The sets of the run.
+
+    Returns:
+        Weights [K], or None for equal weights.
+
+    Raises:
+        InputError: Labels are wrong, or the target has no labels to count.
     """
     from densevos.objectives.segmentation import class_weights
 
     frames, seed = config.weight_frames, config.loop.seed
     pixels = count_pixels(domains.source or domains.target, len(domains.classes), frames, seed)
-    absent = [
-        name for name, count in zip(domains.classes, pixels.tolist(), strict=True) if not count
-    ]
+    counts = zip(domains.classes, pixels.tolist(), strict=True)
+    absent = [name for name, count in counts if not count]
 
     if absent:
         warnings.warn(
-            f"{' '.join(config.labelled)}: no labelled image with {', '.join(absent)} among those that were looked at, "
-            f"at most {frames} of each set (--weight-frames)",
+            f"{' '.join(config.labelled)}: no labelled image with {', '.join(absent)} among those "
+            f"that were counted, at most {frames} of each set (--weight-frames)",
             stacklevel=2,
         )
 
@@ -137,52 +166,72 @@ def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
 
 
 def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed: int) -> "Tensor":
-    """Pixels [K] of each class in at most `most` labelled frames of each set."""
+    """Count the pixels of each class in labelled frames.
+
+    Args:
+        sets: The sets; each counts by itself.
+        classes: K, the number of classes.
+        most: Number of frames that are drawn from each set.
+        seed: Seed of the draws.
+
+    Returns:
+        [K] int64.
+    """
     import torch
 
     total = np.zeros(classes, np.int64)
-    for each in sets:
-        frames = [(shot, index) for shot in each.shots for index in shot.labelled]
+    for opened in sets:
+        frames = [(shot, index) for shot in opened.shots for index in shot.labelled]
         for number in np.random.default_rng(seed).permutation(len(frames))[:most]:
             shot, index = frames[number]
+            # Void pixels (255) are counted beyond the classes, and cut off.
             total += np.bincount(shot.labels(index).ravel(), minlength=256)[:classes]
 
     return torch.from_numpy(total)
 
 
 def _with_labels(config: I2VConfig, domains: Domains) -> list[SegmentationSet]:
-    """The target's sets with labels, unlabelled ones too: what the papers weigh classes by."""
+    """The target's sets with labels, by which the papers weight classes.
+
+    The sets of --unlabelled are opened again, with their labels. These count pixels only.
+    """
     options = {**_options(config), "names": None}
     try:
         opened = [open_set(spec, config.sets.split, **options) for spec in config.unlabelled]
     except InputError as error:
         raise InputError(f"--class-weights target: {error}; or choose source or none") from error
 
-    opened += [each for each in domains.target if any(shot.labelled for shot in each.shots)]
-    if any(each.classes != domains.classes for each in opened):
+    for target in domains.target:
+        if any(shot.labelled for shot in target.shots):
+            opened.append(target)
+
+    if any(target.classes != domains.classes for target in opened):
         raise InputError(
-            "--class-weights target: the videos have other classes than --labelled; choose source or none"
+            "--class-weights target: the videos have other classes than --labelled; "
+            "choose source or none"
         )
 
     return opened
 
 
 def _options(config: I2VConfig) -> dict[str, Any]:
-    return {
-        name: value for name, value in dataclasses.asdict(config.sets).items() if name != "split"
-    }
+    """The options of `open_set`; the split is an argument of its own."""
+    options = dataclasses.asdict(config.sets)
+    del options["split"]
+    return options
 
 
 def _check_classes(specs: Sequence[str], opened: Sequence[SegmentationSet]) -> None:
-    first = opened[0]
-    for spec, each in zip(specs, opened, strict=True):
-        if not each.classes:
+    """Raise InputError for a set without labels, or for sets of different classes."""
+    classes = opened[0].classes
+    for spec, labelled in zip(specs, opened, strict=True):
+        if not labelled.classes:
             raise InputError(
                 f"--labelled {spec}: has no labels to learn from; give it to --unlabelled"
             )
 
-        if each.classes != first.classes:
-            odd = sorted(set(each.classes) ^ set(first.classes)) or ["their order"]
+        if labelled.classes != classes:
+            odd = sorted(set(labelled.classes) ^ set(classes)) or ["their order"]
             raise InputError(
                 f"--labelled {specs[0]} and {spec} have different classes ({', '.join(odd[:5])}); "
                 "name those to learn with --wanted"

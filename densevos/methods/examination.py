@@ -1,8 +1,7 @@
-"""The examination of an adversarial run before its first step and after its last one, and what it
-says at the end.
+"""Examine an adversarial run before its first step and after its last, and print the diagnosis.
 
-The main process alone examines. What it found before training is in RUN/diagnosis.json, where a
-resumed run finds it.
+Only the main process examines. It writes its findings before training to RUN/diagnosis.json, where
+a resumed run finds them.
 """
 
 import json
@@ -26,20 +25,19 @@ if TYPE_CHECKING:
 FILE = "diagnosis.json"
 MOST_BATCHES = 16
 MOST_IMAGES = 128
-"""As many clips come with them; the share of right answers on half of them is known to some per
-cent.
+"""Images of all batches, with as many clips.
+
+The accuracy on half of them is exact to a few per cent.
 """
 MOST_NUMBERS = 2**28
-"""Of the features of all batches, which are in memory at once: a gigabyte."""
+"""Numbers in the features of all batches, which are in memory at once: a gigabyte."""
 FAR_EPOCH = 10**6
-"""The batches are of an epoch that no training comes to, so that training has not seen these very
-crops.
-"""
+"""The epoch of the batches. No training gets there, so training has not seen these crops."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """The two looks at a learner; both are hooks of a `Round`."""
+    """The two examinations of a learner; both are hooks of a `Round`."""
 
     config: I2VConfig
     learner: "ImageToVideo"
@@ -50,18 +48,22 @@ class Examination:
         """Examine the initial network, unless the run in `out` did so when it started."""
         from densevos.engine import distributed
 
-        if distributed.rank() == 0 and not (out / FILE).exists():
-            write_json(out / FILE, {"before": asdict(self._findings(out, device, own=False))})
+        if distributed.rank() != 0 or (out / FILE).exists():
+            return
+
+        findings = self._findings(out, device, own=False)
+        write_json(out / FILE, {"before": asdict(findings)})
 
     def after(self, out: Path, device: "torch.device") -> None:
-        """Examine the trained network, print the diagnosis, and keep it for the card."""
+        """Examine the trained network, print the diagnosis, and keep it for the model card."""
         from densevos.engine import distributed
         from densevos.learners.diagnosis import Findings, diagnose
 
         if distributed.rank() != 0:
             return
 
-        before = Findings(**json.loads((out / FILE).read_text(encoding="utf-8"))["before"])
+        record = json.loads((out / FILE).read_text(encoding="utf-8"))
+        before = Findings(**record["before"])
         after = self._findings(out, device, own=True)
         diagnosis = diagnose(
             before, after, mu=self.config.adversarial.mu, placement=self.config.placement
@@ -82,33 +84,35 @@ class Examination:
         return examine(self.learner.to(device), batches, self.config.loop.seed, own=own)
 
     def _batches(self, samples: "DomainSamples") -> "list[DomainBatch]":
-        """Batches as in training, the same for the same seed; reading processes guard against
-        broken videos.
-        """
+        """Batches as in training, the same for the same seed."""
         from densevos.data.clips import ClipSampler
         from densevos.engine.loop import batch_of_one
         from densevos.engine.readers import Readers
 
         loop = self.config.loop
         batch = min(batch_of_one(loop, 1), len(samples))
+
+        # As many batches as fit into memory with their features.
         size = self.config.clips.size
         shape = self.learner.network.tap_shape(self.config.placement, (size, size))
         count = number_of_batches(batch, self.config.clips.frames * math.prod(shape))
+
         per_epoch = len(samples) // batch
         epochs = math.ceil(count / per_epoch)
         first = FAR_EPOCH * per_epoch
         shares = ClipSampler(len(samples), batch, FAR_EPOCH + epochs, loop.seed, start=first)
 
+        # Processes read the videos, so that a broken video cannot end the run.
         with Readers(samples, list(shares)[:count], loop, lambda: False) as readers:
             return list(readers)
 
 
 def number_of_batches(batch: int, numbers: int) -> int:
-    """How many batches are looked at: an even number, for half of them are held out.
+    """The number of batches that are examined: even, because half of them are held out.
 
     Args:
-        batch: Images, and clips, of a batch.
-        numbers: Numbers in the features of one of them.
+        batch: Number of images in a batch, and of clips.
+        numbers: Numbers in the features of one image or clip.
     """
     most = min(MOST_BATCHES, MOST_IMAGES // batch, MOST_NUMBERS // (2 * batch * numbers))
     return max(most - most % 2, 2)

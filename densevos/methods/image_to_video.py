@@ -1,4 +1,4 @@
-"""Image-to-video adaptation: from sets on disk to a learner that is trained on both domains."""
+"""Image-to-video adaptation: from sets on disk to a learner that trains on both domains."""
 
 import dataclasses
 import functools
@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 WARM_START, ADAPTATION = "warm_start", "adaptation"
 """Folders of the two rounds of a run with --warm-start; any other run has a single round."""
 MODEL = "model.safetensors"
+"""The trained model, in the run folder and after each round."""
 
 
 def prepare(config: I2VConfig) -> TrainingJob:
-    """The learner with its initial weights and the sets; InputError when they cannot be used."""
+    """Make the learner with its initial weights, and open the sets.
+
+    Raises:
+        InputError: Sets or weights cannot be used.
+    """
     domains = open_domains(config)
     learner = make_adapter(config, domains)
+
+    # --overwrite must delete none of these: folders of the sets, and a file of weights.
     names = (*config.labelled, *config.unlabelled)
     inputs = [parse_spec(name)[1] for name in names]
     if config.network.weights is not None and Path(config.network.weights).exists():
@@ -46,20 +53,22 @@ def prepare(config: I2VConfig) -> TrainingJob:
 
 
 def make_adapter(config: I2VConfig, domains: Domains) -> "ImageToVideo":
-    """The learner with freshly initialised weights, the same for the same seed."""
+    """Make the learner with its initial weights; the same seed gives the same weights."""
     import torch
 
     from densevos.learners.image_to_video import ImageToVideo
 
     weights = find_class_weights(config, domains)
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
         return ImageToVideo(_with_ramp(config, domains), domains.classes, weights)
 
 
 def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
-    """The configuration with the batches over which mu rises: those of one process in an epoch,
-    unless it says.
+    """The configuration with the number of batches over which mu rises.
+
+    By default these are the batches of one process in one epoch.
     """
     from densevos.engine import distributed
     from densevos.engine.loop import batch_of_one
@@ -69,21 +78,19 @@ def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
 
     ranks = distributed.launched_world_size()
     batches = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
-    return dataclasses.replace(
-        config, adversarial=dataclasses.replace(config.adversarial, ramp_batches=max(batches, 1))
-    )
+    adversarial = dataclasses.replace(config.adversarial, ramp_batches=max(batches, 1))
+    return dataclasses.replace(config, adversarial=adversarial)
 
 
 def folders(config: I2VConfig) -> tuple[str, ...]:
-    """The folders of the rounds, in order."""
+    """The folders of the rounds, in the order of training."""
     return (WARM_START, ADAPTATION) if config.warm_epochs else ("",)
 
 
 def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tuple[Round, ...]:
-    """One round; or with --warm-start two, of which each leaves its model."""
+    """One round, or two with --warm-start; each of the two leaves its model."""
 
-    # Both a round and its diagnosis read the same data set, which knows the videos that cannot be
-    # read.
+    # A round and its diagnosis read one data set, which remembers the videos that cannot be read.
     @functools.cache
     def samples(_: Path) -> "DomainSamples":
         from densevos.data.segmentation.samples import DomainSamples
@@ -115,6 +122,7 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         begin=functools.partial(learner.warm_up, True),
         product=product,
     )
+    # The network has converged by now, so the second round has its own learning rate.
     rate = config.optimiser.lr * config.adaptation_rate
     optimisers = {"network": dataclasses.replace(config.optimiser, lr=rate)}
     if learner.adversary is not None:
@@ -133,9 +141,10 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
 
 
 def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
-    """The learner of a checkpoint of a run that `config` describes."""
+    """Make the learner of a checkpoint, of a run with this configuration."""
     from densevos.learners.image_to_video import ImageToVideo
 
+    # The checkpoint holds all weights, so the initial ones are not read, or downloaded, again.
     random = dataclasses.replace(config, network=dataclasses.replace(config.network, weights=None))
     weights = state["learner"]
     learner = ImageToVideo(random, weights["_extra_state"]["classes"], weights.get("class_weights"))
@@ -145,7 +154,7 @@ def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
 
 
 def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
-    """Write the segmentation model with its card."""
+    """Write the segmentation model and its card."""
     from densevos.models.segmentation.network import save_network
 
     network = learner.network
@@ -164,7 +173,7 @@ METHOD = Method(
     name=I2VConfig.METHOD,
     config=I2VConfig,
     shown=("loss", "segmentation", "adversarial"),
-    best="segmentation",  # An adversary's loss is high where it is well deceived.
+    best="segmentation",  # A good encoder makes the adversary's loss high, not low.
     folders=folders,
     file=MODEL,
     prepare=prepare,

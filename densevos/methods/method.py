@@ -38,12 +38,16 @@ class Data:
     videos: int
     """Number of videos, images included."""
     sha256: str
-    """Hash of the list of them. A run is resumed only with the data that it started with, or with a
-    part of them.
+    """Hash of the list of videos.
+
+    A run is resumed only with the data that it started with, or with a part of them.
     """
     titles: Callable[[], Sequence[str]] | None = None
-    """Each video as messages name it, in order, for a run that goes on after some were taken from
-    the list; None where the whole list is needed."""
+    """The name of each video in messages, in order.
+
+    A run can then go on after some videos were removed from the list. None means that the run needs
+    the complete list.
+    """
 
 
 def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = ()) -> Data:
@@ -52,7 +56,7 @@ def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = (
     Args:
         spec: The source as the user named it.
         source: The source itself.
-        inputs: What the method reads besides it.
+        inputs: Other files and folders that the method reads.
     """
     return Data(
         source=str(spec),
@@ -74,14 +78,12 @@ def _single_round(config: RunConfig) -> Sequence[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """A file that a round leaves, by which a resumed run knows that the round is finished."""
+    """A file that a round leaves; it shows a resumed run that the round is finished."""
 
     name: str
     """File name in the round's folder."""
     write: "Callable[[Path, Training], None]"
-    """Writes that file from the learner as it is after the round: write(path, how it was
-    trained).
-    """
+    """Writes the file from the learner after the round: write(path, how it was trained)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,33 +97,36 @@ class Round:
     data: "Callable[[Path], VideoDataset]"
     """Makes the data set when the round begins: data(run folder)."""
     folder: str = ""
-    """Where its checkpoints and logs go, below the run folder; each of several rounds has its
-    own.
-    """
+    """Folder of its checkpoints and logs, below the run folder; several rounds need several."""
     epochs: int | None = None
-    """Its epochs; None: those of --loop.epochs."""
+    """Number of epochs; None for that of --loop.epochs."""
     optimisers: Mapping[str, OptimiserConfig] | None = None
-    """How the parts that it trains are optimised; None: as the job says."""
+    """Optimiser of each part that the round trains; None for those of the job."""
     begin: Callable[[], None] = _nothing
-    """Called before the round, to start with fresh weights, say."""
+    """Called before the round, for example to start from fresh weights."""
     before: "Callable[[Path, torch.device], None] | None" = None
-    """Called before the first step, to measure the initial network, say: before(run folder,
-    device). A resumed run calls it again, when the learner has its initial weights and not yet
-    those of the checkpoint."""
+    """Called before the first step, for example to measure the initial network: before(run folder,
+    device).
+
+    A resumed run calls it again. The learner then has its initial weights, and not yet those of the
+    checkpoint.
+    """
     product: Product | None = None
-    """What the round leaves besides checkpoints. Each of several rounds needs one."""
+    """The file that the round leaves besides checkpoints. Each of several rounds needs one."""
     after: "Callable[[Path, torch.device], None] | None" = None
-    """Called after the round, to label the videos anew, say: after(run folder, device). A resumed
-    run calls it again for a finished round, so it keeps what is there already."""
+    """Called after the round, for example to label the videos anew: after(run folder, device).
+
+    A resumed run calls it again for a finished round, so it keeps files that exist already.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """A learner with fresh weights and what it learns from; nothing is written yet."""
+    """A learner with its initial weights and its data; nothing is written yet."""
 
     learner: "Learner[Any]"
     optimisers: Mapping[str, OptimiserConfig]
-    """How each part of the learner is optimised, by the name of the submodule; "" is all of it."""
+    """Optimiser of each part of the learner, by the name of the submodule; "" is all of it."""
     data: Data
     rounds: Sequence[Round]
 
@@ -135,14 +140,15 @@ class Method:
     """
 
     name: str
-    """What config.json calls the method, and METHOD of its configuration: a plain name in this
-    folder, `package.module:NAME` outside the repository, where NAME is this very value."""
+    """Name of the method in config.json, and METHOD of its configuration.
+
+    It is a plain name for a method of this folder, and `package.module:NAME` for one outside the
+    repository, where NAME is this value.
+    """
     config: type[Any]
     """Its configuration, a frozen dataclass that satisfies `densevos.config.RunConfig`."""
     shown: tuple[str, ...] = ("loss",)
-    """Losses that the progress bar shows, in this order; those that a step does not have are left
-    out.
-    """
+    """Losses that the progress bar shows, in this order, if a step has them."""
     best: str = "loss"
     """The loss that picks the best checkpoint: the lowest mean between two checkpoints wins."""
     folders: Callable[[Any], Sequence[str]] = _single_round
@@ -150,14 +156,18 @@ class Method:
     file: str = "encoder.safetensors"
     """The file that a finished run leaves in its folder."""
     prepare: Callable[[Any], TrainingJob]
-    """Finds the data and makes the learner: prepare(config). The same seed gives the same weights.
-    Raises InputError for data that cannot be used, before anything is written."""
-    restore: "Callable[[Any, State], Learner[Any]]"
-    """The learner of a checkpoint: restore(config, state); state["learner"] is its state dict."""
-    save: Callable[[Path, Any, Training], None]
-    """Writes what is kept of a trained learner, with its card: save(path, learner, how it was
-    trained).
+    """Finds the data and makes the learner: prepare(config).
+
+    The same seed gives the same weights. Data that cannot be used raise InputError, before anything
+    is written.
     """
+    restore: "Callable[[Any, State], Learner[Any]]"
+    """Makes the learner of a checkpoint: restore(config, state).
+
+    state["learner"] is the learner's state dict.
+    """
+    save: Callable[[Path, Any, Training], None]
+    """Writes a trained encoder or model and its card: save(path, learner, how it was trained)."""
 
 
 __all__ = ["Data", "Method", "Product", "Round", "RunConfig", "Training", "TrainingJob", "data_of"]

@@ -1,10 +1,13 @@
 """MuG: multi-granularity learning in bootstrap rounds (Sec. 3.2, Eq. 15).
 
-Each round trains, then relabels the training videos with what was learned, and the next one trains
-on those labels.
+Each round trains, and then labels the training videos with what it learned. The next round trains
+on these labels.
 """
 
+# Maps are [H,W] uint8: 0 background, 1 foreground, 255 unknown. Probabilities are [H,W] float32.
+
 import copy
+import dataclasses
 import functools
 import warnings
 from collections.abc import Sequence
@@ -33,20 +36,20 @@ if TYPE_CHECKING:
     from densevos.models.mug import MugNetwork
 
 AREA_FRAMES = 32
-"""Frames of a video from which the threshold of --relabel-area is found."""
+"""Number of frames of a video from which the threshold of --relabel-area is computed."""
 MODEL = "model.safetensors"
-"""What a round leaves besides checkpoints: its whole network, which segments without a first
-mask.
-"""
+"""The complete network, which a round leaves besides checkpoints. It segments without a mask."""
 SHOWN_FILES = 5
-"""So many frames without a map are named in a message."""
+"""Number of missing maps that a message lists."""
 MANY = 200
-"""Videos; to look at fewer takes less time than to start processes."""
+"""Number of videos above which several processes check them; for fewer, starting them is slower."""
 
 
 def prepare(config: MugConfig) -> TrainingJob:
-    """The learner with fresh weights, the videos and their maps; InputError when they cannot be
-    used.
+    """Make the learner with fresh weights, and open the videos and their maps.
+
+    Raises:
+        InputError: Videos, maps or weights cannot be used.
     """
     source = open_source(config.data)
     check_maps(source, config)
@@ -61,7 +64,7 @@ def prepare(config: MugConfig) -> TrainingJob:
 
 
 def make_learner(config: MugConfig) -> "Mug":
-    """The learner with freshly initialised weights, the same for the same seed."""
+    """Make the learner with its initial weights; the same seed gives the same weights."""
     import torch
 
     from densevos.learners.mug import Mug
@@ -72,21 +75,21 @@ def make_learner(config: MugConfig) -> "Mug":
 
 
 def restore(config: MugConfig, state: "State") -> "Mug":
-    """The learner of a checkpoint."""
+    """Make the learner of a checkpoint."""
     learner = make_learner(config)
     learner.load_state_dict(state["learner"])
     return learner
 
 
 def save(path: Path, learner: "Mug", training: Training) -> None:
-    """Write the encoder with its card."""
+    """Write the encoder and its card."""
     from densevos.models.encoder import save_encoder
 
     save_encoder(path, learner.encoder, training)
 
 
 def folders(config: MugConfig) -> tuple[str, ...]:
-    """The folders of the rounds: round1, round2, ..."""
+    """The folders of the rounds: round1, round2, and so on."""
     return tuple(f"round{number}" for number in range(1, config.rounds + 1))
 
 
@@ -102,15 +105,17 @@ METHOD = Method(
 
 
 def _other_inputs(config: MugConfig) -> tuple[Path, ...]:
-    """What is read besides the videos: the maps, and a file of initial weights."""
+    """Inputs besides the videos: the maps, and a file of initial weights."""
     weights = Path(config.weights or "")
-    return (config.foreground, weights) if weights.suffix else (config.foreground,)
+    if weights.suffix:
+        return (config.foreground, weights)
+
+    return (config.foreground,)
 
 
 def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Round, ...]:
-    """All rounds; each leaves OUT/roundN with checkpoints, logs, model.safetensors and, but for the
-    last, maps.
-    """
+    """All rounds; each leaves checkpoints, logs, a model and (but the last) maps in OUT/roundN."""
+    # With --reinit, every round starts from the initial weights of the run.
     fresh = copy.deepcopy(learner.state_dict()) if config.reinit else None
 
     def begin() -> None:
@@ -120,6 +125,7 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
     def samples(out: Path, number: int) -> "VideoSamples":
         from densevos.data.video_samples import VideoSamples
 
+        # Each round draws other clips. P of the first round is Q (Eq. 15).
         seed = config.loop.seed + number - 1
         predicted = out / f"round{number - 1}" / "maps" if number > 1 else None
         return VideoSamples(source, config.clips, seed, config.foreground, predicted)
@@ -135,29 +141,40 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
     def label_anew(out: Path, device: "torch.device", number: int) -> None:
         relabel(learner.network, config, source, out / f"round{number}" / "maps", device)
 
-    return tuple(
-        Round(
-            data=functools.partial(samples, number=number),
-            folder=folder,
-            begin=begin,
-            product=Product(name=MODEL, write=write_model),
-            after=functools.partial(label_anew, number=number) if number < config.rounds else None,
+    rounds = []
+    for number, folder in enumerate(folders(config), start=1):
+        is_last = number == config.rounds
+        rounds.append(
+            Round(
+                data=functools.partial(samples, number=number),
+                folder=folder,
+                begin=begin,
+                product=Product(name=MODEL, write=write_model),
+                after=None if is_last else functools.partial(label_anew, number=number),
+            )
         )
-        for number, folder in enumerate(folders(config), start=1)
-    )
+
+    return tuple(rounds)
 
 
 def relabel(
     network: "MugNetwork", config: MugConfig, source: VideoSource, out: Path, device: "torch.device"
 ) -> None:
-    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png; videos that have them
-    all are left alone.
+    """Write the network's binary maps of all frames to OUT/VIDEO/FRAME.png.
 
-    They are packed to OUT/VIDEO.zip where the video's initial maps are, see `MapFolder`. Each
-    process does its share of the videos. Videos that cannot be trained on are left out.
+    Videos with all of their maps are left alone. Maps are packed to OUT/VIDEO.zip if the video's
+    initial maps are packed, see `MapFolder`. Each process labels its share of the videos. Videos
+    that training cannot use are left out.
+
+    Args:
+        network: The network after a round.
+        config: The run's configuration.
+        source: The training videos.
+        out: Folder of the maps.
+        device: Device of the network.
 
     Raises:
-        Stopped: SIGTERM came; the map at hand was finished.
+        Stopped: SIGTERM came; the current map was finished.
     """
     from densevos.data.foreground.map_files import MapFolder
     from densevos.data.video_samples import check_length
@@ -176,11 +193,13 @@ def relabel(
         if maps.frames(video).issuperset(reader.names):
             return
 
+        # A pack is written when the video is complete; until then its maps are loose files.
         packed = initial.archive(video).is_file()
         folder = maps.to_be_packed(video) if packed else maps.loose(video)
         folder.mkdir(parents=True, exist_ok=True)
         threshold = 0.5
 
+        # Some frames are enough to find the video's threshold.
         if config.relabel_area:
             sample = middle_frames(len(reader), AREA_FRAMES)
             before = initial.read(video, [reader.names[i] for i in sample])
@@ -190,6 +209,7 @@ def relabel(
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
             file = folder / f"{reader.names[frame_index]}.png"
             write_mask(file, binary_map(probability, threshold, frame))
+            # Finished maps are kept, so a resumed run goes on with the next one.
             if stop_asked:
                 raise Stopped(f"{out}: stopped while relabelling; go on with --resume auto")
 
@@ -203,20 +223,26 @@ def relabel(
         bar.disable = distributed.rank() != 0
         task = bar.add_task("relabelling", total=len(share), status="")
         for _, outcome in each(write_maps, share):
-            if isinstance(
-                outcome, RunError
-            ):  # It is not the video's; training reports unusable videos itself.
+            # A RunError is no fault of the video. Training itself reports unusable videos.
+            if isinstance(outcome, RunError):
                 raise outcome
 
             bar.advance(task)
 
 
 def binary_map(probability: np.ndarray, threshold: float, frame: np.ndarray | None) -> np.ndarray:
-    """Foreground [H,W] uint8 where a probability reaches the threshold; refined by the CRF where
-    the frame is given.
+    """Foreground where a probability reaches the threshold.
+
+    Args:
+        probability: [H,W] float32 in [0,1].
+        threshold: Between 0 and 1.
+        frame: The frame [H,W,3], by which the CRF refines the map; None to leave the CRF out.
+
+    Returns:
+        [H,W] uint8, 0 or 1.
     """
     if frame is not None:
-        # The labels of the CRF change places at 0.5.
+        # The CRF decides at 0.5, so the threshold is moved there first.
         neutral = np.interp(probability, (0, threshold, 1), (0, 0.5, 1)).astype(np.float32)
         probability, threshold = refine(neutral, frame), 0.5
 
@@ -224,52 +250,54 @@ def binary_map(probability: np.ndarray, threshold: float, frame: np.ndarray | No
 
 
 def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.ndarray]) -> float:
-    """Where to cut a video's probabilities [H,W] for a foreground at least as large as that of its
-    initial maps.
+    """The threshold at which a video's foreground is at least as large as in its initial maps.
 
-    One threshold for all frames: initial maps of one video err in area, too much here and too
-    little there. It is 0.5 where that is enough already.
+    All frames share one threshold, because the area of a single initial map is often wrong in
+    either direction.
 
     Args:
-        probabilities: Probabilities of some frames.
-        initial: Initial maps (0, 1, 255) of the same frames; those that say nothing are left out,
-            and 255 in others.
+        probabilities: Probabilities [H,W] of some frames.
+        initial: Initial maps [H,W] of the same frames. Uninformative maps do not count, and neither
+            do unknown pixels.
+
+    Returns:
+        At most 0.5.
     """
     from densevos.data.video_samples import is_uninformative
 
-    informative = [
-        (p, ids) for p, ids in zip(probabilities, initial, strict=True) if not is_uninformative(ids)
-    ]
-    if not informative:
+    areas, values = [], []
+    for probability, ids in zip(probabilities, initial, strict=True):
+        if not is_uninformative(ids):
+            areas.append(np.mean(ids[ids != VOID] == 1))
+            values.append(probability.ravel())
+
+    if not areas:
         return 0.5
 
-    area = np.mean([np.mean(ids[ids != VOID] == 1) for _, ids in informative])
-    values = np.concatenate([p.ravel() for p, _ in informative])
-    return min(0.5, float(np.quantile(values, 1 - area)))
+    area = np.mean(areas)
+    return min(0.5, float(np.quantile(np.concatenate(values), 1 - area)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Look:
-    """What one video and its maps are like, from their first frame on."""
+class _MapCheck:
+    """What is known of one video and its maps after a look at the first frame."""
 
-    without: int
-    """Frames that have no map."""
+    missing: int
+    """Number of frames without a map."""
     examples: tuple[str, ...]
-    """Some of the maps that are missing."""
+    """Some of the missing maps."""
     sizes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    """Of the first map and of its frame, [H,W] each; None without that map."""
-    saying: bool = False
-    """Whether the first map says anything."""
-    wrong: str | None = None
+    """(height, width) of the first map and of its frame; None without that map."""
+    informative: bool = False
+    """Whether the first map is informative."""
+    fault: str | None = None
     """What is wrong with the maps themselves."""
 
 
-def _look(
+def _check_video(
     item: tuple[int, str], on_step: OnStep, *, source: VideoSource, config: MugConfig
-) -> _Look:
-    """Look at the first frame of a video and its map; InputError for a video that cannot be
-    used.
-    """
+) -> _MapCheck:
+    """Check the first frame of a video and its map; InputError for a video that cannot be used."""
     from densevos.data.foreground.map_files import MapFolder
     from densevos.data.video_samples import check_length, is_uninformative
 
@@ -278,83 +306,114 @@ def _look(
     check_length(reader, config.clips)
     frame, first = reader.read([0])[0], reader.names[0]
 
+    # A broken map ends the run, so it must not be mistaken for a video that cannot be used.
     try:
         present = maps.frames(folder)
-        opened = maps.read(folder, [first]) if first in present else []
+        first_map = maps.read(folder, [first])[0] if first in present else None
     except InputError as error:
-        return _Look(without=0, examples=(), wrong=str(error))
+        return _MapCheck(missing=0, examples=(), fault=str(error))
 
-    without = [name for name in reader.names if name not in present]
-    return _Look(
-        without=len(without),
-        examples=tuple(str(maps.loose(folder) / f"{name}.png") for name in without[:SHOWN_FILES]),
-        sizes=(opened[0].shape, frame.shape[:2]) if opened else None,
-        saying=not all(map(is_uninformative, opened)),
+    missing = [name for name in reader.names if name not in present]
+    files = [maps.loose(folder) / f"{name}.png" for name in missing[:SHOWN_FILES]]
+    check = _MapCheck(missing=len(missing), examples=tuple(map(str, files)))
+    if first_map is None:
+        return check
+
+    return dataclasses.replace(
+        check,
+        sizes=(first_map.shape, frame.shape[:2]),
+        informative=not is_uninformative(first_map),
     )
 
 
 def check_maps(source: VideoSource, config: MugConfig) -> None:
-    """Raise InputError when no video can be used, frames of usable ones have no map, or no map says
-    anything.
+    """Check that videos can be used, that their frames have maps, and that a map is informative.
 
-    Of each video the first map is looked at, and the others only while none has said anything. Says
-    so once when sizes differ. Many videos are looked at by several processes, each for at most
-    --loop.reader-timeout seconds.
+    Only the first map of each video is read, and the others only while none is informative. Many
+    videos are checked by several processes, each for at most --loop.reader-timeout seconds. A
+    warning reports once that maps and frames differ in size.
+
+    Args:
+        source: The training videos.
+        config: The run's configuration; it names the folder of the maps.
+
+    Raises:
+        InputError: No video can be used, frames of usable videos have no map, or no map is
+            informative.
     """
-    from densevos.data.foreground.map_files import MapFolder
-    from densevos.data.video_samples import is_uninformative
+    check = functools.partial(_check_video, source=source, config=config)
+    items = enumerate(source.names)
+    if len(source) > MANY:
+        outcomes = in_processes(check, items, timeout=config.loop.reader_timeout)
+    else:
+        outcomes = each(check, items)
 
-    maps, names = MapFolder(config.foreground), source.names
-    usable, unusable = {}, []
-    look = functools.partial(_look, source=source, config=config)
-    items = enumerate(names)
-    many = len(source) > MANY
-    outcomes = (
-        in_processes(look, items, timeout=config.loop.reader_timeout) if many else each(look, items)
-    )
-
+    usable: dict[str, _MapCheck] = {}
+    unusable = []
     for (index, folder), outcome in outcomes:
-        if not isinstance(outcome, _Look):
-            unusable.append(
-                named(source.title(index), outcome)
-            )  # Training passes over it and says so.
-        elif outcome.wrong is not None:
-            raise InputError(outcome.wrong)
+        if not isinstance(outcome, _MapCheck):
+            # Training leaves this video out and reports it.
+            unusable.append(named(source.title(index), outcome))
+        elif outcome.fault is not None:
+            raise InputError(outcome.fault)
         else:
             usable[folder] = outcome
-
-    missing = sum(look.without for look in usable.values())
-    examples = [example for look in usable.values() for example in look.examples][:SHOWN_FILES]
-    sizes = {look.sizes for look in usable.values() if look.sizes is not None}
-    saying = any(look.saying for look in usable.values())
 
     if not usable:
         raise InputError(
             f"{config.data}: none of the {len(source)} videos can be used; the first: {unusable[0]}"
         )
 
-    if missing:
-        listed = ", ".join(examples) + (", ..." if missing > len(examples) else "")
+    _refuse_missing_maps(config, list(usable.values()))
+    first_maps_informative = any(video.informative for video in usable.values())
+    if not first_maps_informative and not _any_informative(config, list(usable)):
         raise InputError(
-            f"--foreground {config.foreground}: {missing} frames have no map: {listed}; make them with densevos"
-            f" data foreground {config.data} --out {config.foreground} and the --method of the others"
+            f"--foreground {config.foreground}: every map is uninformative, all foreground or"
+            " without any; foreground is 1, background 0, and 255 unknown"
         )
 
-    each_map = (
-        maps.read(folder, [frame])[0] for folder in usable for frame in sorted(maps.frames(folder))
-    )
-
-    if not saying and all(map(is_uninformative, each_map)):
-        raise InputError(
-            f"--foreground {config.foreground}: every map says nothing, being all foreground or without any;"
-            " foreground is 1, background 0, and 255 unknown"
-        )
-
+    sizes = {video.sizes for video in usable.values() if video.sizes is not None}
     for of_map, of_frame in sorted(sizes):
         if of_map != of_frame:
             warnings.warn(
-                f"{config.foreground}: maps are {of_map[1]}x{of_map[0]}, frames {of_frame[1]}x{of_frame[0]}; resized",
+                f"{config.foreground}: maps are {of_map[1]}x{of_map[0]}, frames"
+                f" {of_frame[1]}x{of_frame[0]}; training resizes the maps",
                 stacklevel=2,
             )
 
             return
+
+
+def _refuse_missing_maps(config: MugConfig, videos: Sequence[_MapCheck]) -> None:
+    """Raise InputError if frames have no map."""
+    missing = sum(video.missing for video in videos)
+    if not missing:
+        return
+
+    examples: list[str] = []
+    for video in videos:
+        examples += video.examples
+
+    listed = ", ".join(examples[:SHOWN_FILES])
+    if missing > SHOWN_FILES:
+        listed += ", ..."
+
+    raise InputError(
+        f"--foreground {config.foreground}: {missing} frames have no map: {listed}; make them with"
+        f" densevos data foreground {config.data} --out {config.foreground} and the --method of the"
+        " others"
+    )
+
+
+def _any_informative(config: MugConfig, folders: Sequence[str]) -> bool:
+    """Whether any map of these videos is informative; reading stops at the first."""
+    from densevos.data.foreground.map_files import MapFolder
+    from densevos.data.video_samples import is_uninformative
+
+    maps = MapFolder(config.foreground)
+    for folder in folders:
+        for frame in sorted(maps.frames(folder)):
+            if not is_uninformative(maps.read(folder, [frame])[0]):
+                return True
+
+    return False

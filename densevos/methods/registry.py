@@ -1,4 +1,4 @@
-"""Methods by name, and configuration files, which say the name of their method."""
+"""Find methods by name, and read and write configuration files, which name their method."""
 
 import importlib
 import json
@@ -13,28 +13,26 @@ from densevos.config import RunConfig, from_dict, to_dict
 from densevos.methods.method import Method
 
 OLDEST = "dul"
-"""The method of configuration files that name none: they are older than the second method."""
+"""The method of a configuration file that names none: it is older than the second method."""
 
 
 def known_methods() -> dict[str, Method]:
-    """The methods of this folder by name. A module of the folder is a method's if it has a
-    METHOD.
-    """
-    modules = [
-        importlib.import_module(f"{methods.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(methods.__path__)
-    ]
-    found = [module.METHOD for module in modules if hasattr(module, "METHOD")]
+    """The methods of this folder by name: the METHOD of every module that has one."""
+    by_name: dict[str, Method] = {}
+    for info in pkgutil.iter_modules(methods.__path__):
+        module = importlib.import_module(f"{methods.__name__}.{info.name}")
+        if hasattr(module, "METHOD"):
+            by_name[module.METHOD.name] = module.METHOD
 
-    return {method.name: method for method in sorted(found, key=lambda method: method.name)}
+    return dict(sorted(by_name.items()))
 
 
 def find_method(name: str, where: str = "method") -> Method:
-    """The method that goes by `name`, or that `package.module:NAME` names.
+    """Find the method of this name.
 
     Args:
-        name: What config.json calls the method.
-        where: The file or option that names it, for the message.
+        name: Name of a method of this folder, or `package.module:NAME` of one outside.
+        where: The file or option that names it, for messages.
 
     Raises:
         InputError: There is no such method, or it cannot be imported.
@@ -58,12 +56,16 @@ def find_method(name: str, where: str = "method") -> Method:
 
 
 def method_of(config: RunConfig) -> Method:
-    """The method whose configuration this is; InputError when it cannot be imported."""
+    """Find the method of a configuration.
+
+    Raises:
+        InputError: It cannot be imported.
+    """
     return find_method(config.METHOD)
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write the complete configuration, under the name of its method."""
+    """Write a complete configuration with the name of its method."""
     write_json(path, {"method": config.METHOD, **to_dict(config)})
 
 
@@ -89,6 +91,7 @@ def read_config(path: Path) -> RunConfig:
             f"{path}: is not valid JSON ({error}); correct it, or take the config.json of a run"
         ) from error
 
+    # JSON that is no object is left to `from_dict`, which explains it.
     name = values.pop("method", OLDEST) if isinstance(values, dict) else OLDEST
     method = find_method(str(name), f"{path}: method")
     try:

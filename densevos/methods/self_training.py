@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def prepare(config: TrainConfig) -> TrainingJob:
-    """The learner with fresh weights and the videos; InputError when there are none."""
+    """Make the learner with fresh weights, and open the videos.
+
+    Raises:
+        InputError: The videos cannot be used.
+    """
     source = open_source(config.data)
 
     def clips(_: Path) -> "ClipDataset":
@@ -31,26 +35,27 @@ def prepare(config: TrainConfig) -> TrainingJob:
 
 
 def make_learner(config: TrainConfig) -> "SelfTraining":
-    """The learner with freshly initialised weights, the same for the same seed."""
+    """Make the learner with random weights; the same seed gives the same weights."""
     import torch
 
     from densevos.learners.self_training import SelfTraining
     from densevos.models.encoder import DenseEncoder
 
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
         return SelfTraining(DenseEncoder(config.encoder), config.objective, config.views)
 
 
 def restore(config: TrainConfig, state: "State") -> "SelfTraining":
-    """The learner of a checkpoint."""
+    """Make the learner of a checkpoint."""
     learner = make_learner(config)
     learner.load_state_dict(state["learner"])
     return learner
 
 
 def save(path: Path, learner: "SelfTraining", training: Training) -> None:
-    """Write the encoder with its card."""
+    """Write the encoder and its card."""
     from densevos.models.encoder import save_encoder
 
     save_encoder(path, learner.encoder, training)

@@ -1,1 +1,1 @@
-"""Networks: dense ResNet trunks, projection head, the encoder file."""
+"""Networks: backbones, the encoder and its file, MuG's network, discriminators."""

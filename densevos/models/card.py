@@ -1,4 +1,4 @@
-"""Networks on disk: weights as safetensors, and a card that says what they are."""
+"""Networks on disk: weights as safetensors, and a card that describes them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,14 @@ from densevos.base.files import atomic_write, write_json
 
 
 def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
-    """Write weights and card to `path` (.safetensors) and the card beside it (.json), each whole or
-    not at all.
+    """Write weights with their card to a .safetensors file, and the card beside it (.json).
+
+    Both writes are atomic: a file is complete or does not exist.
+
+    Args:
+        path: The .safetensors file.
+        weights: Tensors by parameter name, on any device.
+        card: Plain values that JSON can hold.
     """
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_write(path) as file:
@@ -28,20 +34,19 @@ def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> 
 def copy(
     source: Path, out: Path, *, half: bool = False, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Copy weights and card of an encoder or a model to `out` (.safetensors), in half the size or
-    with more facts.
+    """Copy weights and card of an encoder or a model, at half the size or with more facts.
 
     Args:
         source: The .safetensors file to copy.
         out: The .safetensors file to write; its card goes beside it.
         half: Write weights as float16. Biases and BatchNorm's statistics, which are few, stay
-            float32. Networks are float32 again once they are loaded.
+            float32. A network that is loaded from the copy is float32 again.
         about: Facts for the card, by their titles, such as the sources of the data and their
-            licences. A file with such facts is for others, so the folder of the training data,
-            which only this machine has, is left out.
+            licences. A file with such facts is for others, so the card then names the training
+            data without its folder, which only this machine has.
 
     Raises:
-        InputError: `source` is missing, no whole safetensors file, or has no card.
+        InputError: `source` is missing, no complete safetensors file, or has no card.
     """
     with _opened(source, "encoder") as file:
         card = _card(file)
@@ -51,15 +56,19 @@ def copy(
         raise InputError(f"{source}: has no densevos card; give the encoder.safetensors of a run")
 
     if half:
-        weights = {
-            name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()
-        }
+        # Biases and statistics have one axis.
+        for name, tensor in weights.items():
+            if tensor.ndim > 1:
+                weights[name] = tensor.half()
 
-    save(out, weights, {**_without_place(card), "about": dict(about)} if about else card)
+    if about:
+        card = {**_without_folder(card), "about": dict(about)}
+
+    save(out, weights, card)
 
 
-def _without_place(card: dict[str, Any]) -> dict[str, Any]:
-    """A card that names the data of its training without the folders above it."""
+def _without_folder(card: dict[str, Any]) -> dict[str, Any]:
+    """A card that names the data of its training without the folders above them."""
     training = dict(card.get("training", {}))
     config = dict(training.get("config", {}))
     if "data" in config:
@@ -69,10 +78,16 @@ def _without_place(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and card of a file of this `format`; `what` names it in errors: encoder, or model.
+    """Read weights and card of a file.
 
-    Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never
-    opened), or of another format.
+    Args:
+        path: The .safetensors file.
+        format: The format that its card must name.
+        what: `encoder` or `model`, for messages.
+
+    Raises:
+        InputError: The file is missing, truncated, no safetensors file (a pickle is never opened),
+            or of another format.
     """
     with _opened(path, what) as file:
         card = _card(file)
@@ -85,8 +100,14 @@ def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[st
 
 
 def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
-    """The `encoder` part of a file's card; None without one. Raises InputError when it is no whole
-    safetensors file.
+    """The `encoder` part of a file's card; None without one.
+
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
+    Raises:
+        InputError: The file is missing, or no complete safetensors file.
     """
     with _opened(path, what) as file:
         config = _card(file).get("encoder")
@@ -95,14 +116,28 @@ def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
 
 
 def read(path: Path, what: str) -> Mapping[str, Any]:
-    """A file's card; empty without one. Raises InputError when it is no whole safetensors file."""
+    """A file's card; empty without one.
+
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
+    Raises:
+        InputError: The file is missing, or no complete safetensors file.
+    """
     with _opened(path, what) as file:
         return _card(file)
 
 
 def format_of(path: Path, what: str) -> str | None:
-    """What a file's card says it is; None without card. Raises InputError when it is no whole
-    safetensors file.
+    """The format that a file's card names; None without a card.
+
+    Args:
+        path: The .safetensors file.
+        what: `encoder` or `model`, for messages.
+
+    Raises:
+        InputError: The file is missing, or no complete safetensors file.
     """
     with _opened(path, what) as file:
         return _card(file).get("format")
@@ -110,6 +145,7 @@ def format_of(path: Path, what: str) -> str | None:
 
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[Any]:
+    """An open safetensors file; tensors are read one by one, on request."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             yield file
@@ -117,11 +153,13 @@ def _opened(path: Path, what: str) -> Iterator[Any]:
         raise InputError(f"{path}: no such {what} file") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: not a whole safetensors file ({error}); give the {what}.safetensors of a run"
+            f"{path}: not a complete safetensors file ({error}); "
+            f"give the {what}.safetensors of a run"
         ) from error
 
 
 def _card(file: Any) -> dict[str, Any]:
+    """The card in a file's metadata, where it is a string; empty without a readable one."""
     try:
         card = json.loads((file.metadata() or {}).get("card", "null"))
     except json.JSONDecodeError:

@@ -1,9 +1,11 @@
-"""Discriminators: which domain does a feature come from? Logits, positive for source, or for the
-same domain of pairs.
+"""Discriminators: which domain does a feature come from?
 
-None has BatchNorm: a batch of both domains would tell by its statistics. Widths, which the papers
-do not state, are ours (decision D44).
+Their logits are positive for the source, or for pairs of the same domain. No discriminator has
+BatchNorm, because the statistics of a batch would give its domains away. The papers do not state
+the widths; they are chosen here (docs/decisions.md, D44).
 """
+
+# Shapes: N items, P pairs, D numbers of a row, C channels, T frames, h x w cells of a map.
 
 import math
 from itertools import pairwise
@@ -17,29 +19,36 @@ from densevos.base.errors import InputError
 Discriminator = Literal[
     "conv", "maps", "pairs", "siamese", "tokens", "global", "patch2d", "patch3d"
 ]
-PAIRED: tuple[Discriminator, ...] = (
-    "pairs",
-    "siamese",
-)  # which judge two features, for the clustered loss
-SLOPE = 0.2  # of LeakyReLU
+PAIRED: tuple[Discriminator, ...] = ("pairs", "siamese")
+"""Discriminators that compare two features, for the clustered loss."""
+SLOPE = 0.2
+"""Negative slope of LeakyReLU."""
 DROPOUT = 0.5
 
 
 def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.Module:
-    """A discriminator for a tap of `shape` (C, h, w).
+    """Make a discriminator for the features of one tap.
 
-    kind: what it sees of N items, and so its input:
-        conv     whole maps [N,C,h,w], of the CNN: convolution, fully connected layer, dropout,
-        ReLU, classifier maps     single channels [N,h*w]
-        pairs    two of them side by side: single channels [N,h*w], and rows first [P], second [P]
-        of them siamese  the same two, each through the same layers before they are compared
-        tokens   single positions [N,C]
-        global   whole maps, flattened [N,C*h*w]
-        patch2d  maps [N,C,h,w]; a logit for every patch (PatchGAN, Isola et al., 2017)
-        patch3d  maps of clips [N,C,T,h,w]; a logit for every patch of every frame
+    The kinds differ in what they see, and so in their input and output:
 
-    Output: logits [N], [P] of pairs and siamese, or [N,h',w'] of patch2d and [N,T,h',w'] of
-    patch3d. Raises InputError when a map is too small for patches.
+    * `conv`: maps [N,C,h,w] -> [N], by a convolution and a fully connected layer; for the CNN.
+    * `maps`: single channels [N,h*w] -> [N].
+    * `tokens`: single cells [N,C] -> [N].
+    * `global`: maps, flattened [N,C*h*w] -> [N].
+    * `patch2d`: maps [N,C,h,w] -> [N,h',w'], a logit for every patch (PatchGAN, Isola et al.,
+      2017).
+    * `patch3d`: maps of clips [N,C,T,h,w] -> [N,T,h',w'], a logit for every patch of every frame.
+    * `pairs`: single channels [N,h*w] and rows first [P], second [P] -> [P]; both features side by
+      side.
+    * `siamese`: inputs and output of `pairs`, but both features pass the same layers before they
+      are compared.
+
+    Args:
+        kind: What the discriminator sees.
+        shape: (C, h, w) of the tap.
+
+    Raises:
+        InputError: The maps are too small for patches.
     """
     channels, height, width = shape
     cells = height * width
@@ -59,16 +68,18 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
         case "patch2d" | "patch3d":
             if min(height, width) < 16:
                 raise InputError(
-                    f"discriminator {kind}: its patches need maps of 16 x 16 cells or more, not {height} x {width}; "
-                    "place it earlier or train on larger frames"
+                    f"discriminator {kind}: its patches need maps of 16 x 16 cells or more, not "
+                    f"{height} x {width}; place it earlier or train on larger frames"
                 )
+
             return PatchDiscriminator(channels, clips=kind == "patch3d")
 
 
 class Perceptron(nn.Sequential):
-    """Linear and LeakyReLU in turn: [N,D] -> logits [N]."""
+    """Linear layers and LeakyReLUs in turn: [N,D] -> logits [N]."""
 
     def __init__(self, *widths: int):
+        """Make the layers; `widths` are D and the width of each hidden layer."""
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
@@ -76,35 +87,36 @@ class Perceptron(nn.Sequential):
 
 
 class PairPerceptron(nn.Module):
-    """A Perceptron that sees two features side by side: [N,D] and rows first [P], second [P] ->
-    logits [P].
+    """A Perceptron that sees two features side by side.
 
-    Its first layer is linear in both, so it is computed once a feature where pairs are more than
-    features.
+    Its input is features [N,D] and the rows first [P], second [P] of each pair; its output logits
+    [P].
     """
 
     def __init__(self, width: int, hidden: int, *widths: int):
         super().__init__()
         self.left, self.right = nn.Linear(width, hidden, bias=False), nn.Linear(width, hidden)
-        bound = (2 * width) ** -0.5  # of one layer that sees both
+        # Initial weights have the range of a single linear layer that sees both features.
+        bound = (2 * width) ** -0.5
         for parameter in (self.left.weight, self.right.weight, self.right.bias):
             nn.init.uniform_(parameter, -bound, bound)
 
         self.rest = nn.Sequential(nn.LeakyReLU(SLOPE), Perceptron(hidden, *widths))
 
     def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        # The first layer is linear in both features: with more pairs than features, it is cheaper
+        # to compute it once per feature.
         if len(first) < len(features):
             return self.rest(self.left(features[first]) + self.right(features[second]))
         return self.rest(self.left(features)[first] + self.right(features)[second])
 
 
 class SiamesePerceptron(nn.Module):
-    """Linear and LeakyReLU for each feature, then for what two have apart and in common: inputs of
-    PairPerceptron.
+    """Compares two features by their difference and their product, after layers that both pass.
 
-    Whether two are of one domain shows in neither alone. Side by side their products have to be
-    learned, from a start where no single weight helps; here they are given, and the order within a
-    pair makes no difference.
+    Input and output are those of PairPerceptron. A single feature does not show whether both are of
+    one domain. Side by side, products of the two would have to be learned, and at the start no
+    single weight helps. Here the products are given, and the order within a pair has no effect.
     """
 
     def __init__(self, width: int, hidden: int, compared: int):
@@ -118,18 +130,20 @@ class SiamesePerceptron(nn.Module):
         self.both = Perceptron(2 * compared, compared)
 
     def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        # With few pairs it is cheaper to embed the features of the pairs only.
         if 2 * len(first) < len(features):
             left, right = self.each(features[first]), self.each(features[second])
         else:
-            seen = self.each(features)
-            left, right = seen[first], seen[second]
+            embedded = self.each(features)
+            left, right = embedded[first], embedded[second]
 
         return self.both(torch.cat([(left - right).abs(), left * right], dim=1))
 
 
 class ConvDiscriminator(nn.Sequential):
-    """2D convolution, fully connected layer, dropout, ReLU and classifier (Sec. 4): [N,C,h,w] ->
-    logits [N].
+    """2D convolution, fully connected layer, dropout, ReLU and classifier: [N,C,h,w] -> [N].
+
+    This is the CNN's discriminator (image-to-video, Sec. 4).
     """
 
     def __init__(self, shape: tuple[int, int, int], reduced: int = 64, hidden: int = 512):
@@ -146,13 +160,18 @@ class ConvDiscriminator(nn.Sequential):
 
 
 class PatchDiscriminator(nn.Sequential):
-    """PatchGAN of four layers: [N,C,h,w] -> logits [N,h/8-1,w/8-1]; `clips`: [N,C,T,h,w] ->
-    [N,T,h/8-1,w/8-1].
+    """PatchGAN of four layers: [N,C,h,w] -> logits [N,h/8-1,w/8-1].
 
-    Layers for clips see three frames each.
+    For clips it maps [N,C,T,h,w] to [N,T,h/8-1,w/8-1], and each layer sees three frames.
     """
 
     def __init__(self, channels: int, *, clips: bool):
+        """Make the layers.
+
+        Args:
+            channels: C.
+            clips: Whether the input is clips.
+        """
         layer: type[Any] = nn.Conv3d if clips else nn.Conv2d
         kernel, halving = ((3, 4, 4), (1, 2, 2)) if clips else (4, 2)
         layers: list[nn.Module] = []

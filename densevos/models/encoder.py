@@ -1,9 +1,13 @@
-"""The encoder: dense trunk + projection head, and the file it is kept in.
+"""The encoder: a dense backbone with a projection head, and its file.
 
-An encoder on disk is two files: `encoder.safetensors` (weights; the trunk under torchvision's own
-parameter names, the rest under `reduction.` and `head.`) and `encoder.json`, the card:
-architecture, stride, normalisation and how it was trained.
+An encoder on disk is two files. `encoder.safetensors` holds the weights: the backbone's under
+torchvision's parameter names, the others under `reduction.` and `head.`. `encoder.json` is the
+card: architecture, stride, normalisation and how the encoder was trained. In memory the backbone is
+the module `trunk`, because checkpoints have this name.
 """
+
+# Shapes: B frames of H x W pixels, C channels of features, K channels of a key, h x w cells of the
+# feature map.
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,6 +23,7 @@ from densevos.config import EncoderConfig
 from densevos.models import card
 from densevos.models.resnet import ARCHITECTURES, STRIDES, DenseResNet, Stage
 
+# Statistics of ImageNet, for RGB in [0,1].
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 LUMINANCE = (0.212671, 0.715160, 0.072169)  # Y of CIE XYZ from linear sRGB
@@ -28,9 +33,7 @@ Layer = Literal["res3", "res4", "x", "key"]
 
 
 class ProjectionHead(nn.Module):
-    """1x1 convolution, BatchNorm, ReLU, 1x1 convolution: trunk features [B,C,h,w] -> [B,K,h,w]
-    (DUL, Sec. 4).
-    """
+    """1x1 convolution, BatchNorm, ReLU, 1x1 convolution: [B,C,h,w] -> [B,K,h,w] (DUL, Sec. 4)."""
 
     def __init__(self, channels: int, key_channels: int):
         super().__init__()
@@ -66,35 +69,51 @@ class DenseEncoder(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the features that propagation may compare, the best choice first."""
-        stages = tuple(stage for stage in ("res4", "res3") if stage in self.trunk.channels)
-        return ("x", *stages, "key") if self.config.channels else (*stages, "key")
+        """Names of the features that propagation can compare, the best choice first."""
+        # A reduction makes x a layer of its own; otherwise x is the last stage.
+        layers = ["x"] if self.config.channels else []
+        for stage in ("res4", "res3"):
+            if stage in self.trunk.channels:
+                layers.append(stage)
+
+        return (*layers, "key")
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames [B,3,H,W] (ImageNet-normalised) -> keys [B,K,h,w], unit length along K,
-        float32.
-        """
+        """Frames [B,3,H,W], normalised -> keys [B,K,h,w] of unit length along K, float32."""
         return self.keys(self.features(frames, "x"))
 
     def stages(self, frames: Tensor, last: Stage | None = None) -> dict[str, Tensor]:
-        """Frames [B,3,H,W] (ImageNet-normalised RGB, whatever the trunk sees) -> its stages up to
-        `last`.
+        """The stages of the backbone.
+
+        Args:
+            frames: [B,3,H,W] RGB, ImageNet-normalised, also for a backbone that sees lightness.
+            last: The last stage to compute; None for all.
+
+        Returns:
+            Features [B,C,h,w] by stage.
         """
-        return self.trunk.stages(
-            lightness(frames) if self.config.input == "lab_l" else frames, last
-        )
+        if self.config.input == "lab_l":
+            frames = lightness(frames)
+
+        return self.trunk.stages(frames, last)
 
     def reduced(self, features: Tensor) -> Tensor:
-        """Trunk features [B,C,h,w] -> x, the features that the head sees."""
+        """Features [B,C,h,w] of the backbone -> x, the features that the head sees."""
         return self.reduction(features) if self.config.channels else features
 
     def keys(self, x: Tensor) -> Tensor:
-        """x [B,C,h,w] -> keys [B,K,h,w], unit length along K, float32."""
+        """x [B,C,h,w] -> keys [B,K,h,w] of unit length along K, float32."""
         return F.normalize(self.head(x).float(), dim=1)
 
     def features(self, frames: Tensor, layer: Layer = "res4") -> Tensor:
-        """Features [B,C,h,w] that propagation compares: a stage of the trunk, `x` (its last one,
-        reduced) or `key`.
+        """The features that propagation compares.
+
+        Args:
+            frames: [B,3,H,W], ImageNet-normalised.
+            layer: A stage of the backbone, `x` (its last stage, reduced) or `key`.
+
+        Returns:
+            [B,C,h,w].
         """
         if layer == "key":
             return self(frames)
@@ -105,14 +124,20 @@ class DenseEncoder(nn.Module):
 
 
 def normalise(frames: Tensor) -> Tensor:
-    """RGB frames [...,3,H,W] in [0,1] -> zero mean and unit variance by the ImageNet statistics."""
+    """Normalise RGB frames [...,3,H,W] in [0,1] by the mean and deviation of ImageNet."""
     return (frames - _by_channel(MEAN, frames)) / _by_channel(STD, frames)
 
 
 def lightness(frames: Tensor) -> Tensor:
-    """Normalised sRGB frames [...,3,H,W] -> L of CIE Lab (white D65), a grey frame normalised as
-    any other.
+    """Turn frames into grey ones by L of CIE Lab (white D65).
+
+    Args:
+        frames: sRGB [...,3,H,W], ImageNet-normalised.
+
+    Returns:
+        Grey frames of the same shape, also ImageNet-normalised.
     """
+    # sRGB to linear RGB, to luminance, to L / 100: each with its linear part near black.
     srgb = (frames * _by_channel(STD, frames) + _by_channel(MEAN, frames)).clamp(0, 1)
     linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
     luminance = (linear * _by_channel(LUMINANCE, linear)).sum(-3, keepdim=True)
@@ -125,35 +150,35 @@ def lightness(frames: Tensor) -> Tensor:
 
 
 def _by_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
-    """Three numbers as [3,1,1], of the dtype and on the device of `like`.
-
-    They are filled in there: a copy of a tensor made on the host would wait for all that the device
-    has to do.
-    """
+    """Three numbers as [3,1,1], of the dtype and on the device of `like`."""
+    # Filled in on the device: to copy a tensor from the host would wait for all its pending work.
     return torch.cat([like.new_full((1, 1, 1), value) for value in values])
 
 
 def save_encoder(path: Path, encoder: DenseEncoder, training: Mapping[str, Any]) -> None:
-    """Write weights to `path` (.safetensors) and the card beside it (.json), each whole or not at
-    all.
+    """Write an encoder and its card; both writes are atomic.
+
+    Args:
+        path: The .safetensors file; the card goes beside it (.json).
+        encoder: The encoder.
+        training: How it was trained, plain values for the card.
     """
-    card.save(
-        path,
-        {_on_disk(name): tensor for name, tensor in encoder.state_dict().items()},
-        {
-            "format": FORMAT,
-            "encoder": dataclasses.asdict(encoder.config),
-            "normalisation": {"mean": MEAN, "std": STD, "input": "RGB in [0, 1]"},
-            "training": dict(training),
-        },
-    )
+    weights = {_on_disk(name): tensor for name, tensor in encoder.state_dict().items()}
+    facts = {
+        "format": FORMAT,
+        "encoder": dataclasses.asdict(encoder.config),
+        "normalisation": {"mean": MEAN, "std": STD, "input": "RGB in [0, 1]"},
+        "training": dict(training),
+    }
+    card.save(path, weights, facts)
 
 
 def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
     """Read an encoder (in eval mode) and its card.
 
-    Raises InputError when the file is missing, truncated, no safetensors file (a pickle is never
-    opened), or holds another network than its card says.
+    Raises:
+        InputError: The file is missing, truncated, no safetensors file (a pickle is never opened),
+            or holds another network than its card names.
     """
     weights, facts = card.load(path, FORMAT, "encoder")
     encoder = DenseEncoder(read_config(path, facts))
@@ -169,8 +194,14 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
 
 
 def read_config(path: Path, facts: Mapping[str, Any]) -> EncoderConfig:
-    """The encoder's configuration from a card; InputError when it is of another version or
-    network.
+    """The encoder's configuration from a card.
+
+    Args:
+        path: The file of the card, for messages.
+        facts: The card.
+
+    Raises:
+        InputError: The card is of another version or network.
     """
     try:
         config = EncoderConfig(**facts["encoder"])
@@ -189,8 +220,10 @@ def read_config(path: Path, facts: Mapping[str, Any]) -> EncoderConfig:
 
 
 def _on_disk(name: str) -> str:
+    """The name of a parameter in a file, where the backbone's have torchvision's names."""
     return name.removeprefix("trunk.")
 
 
 def _in_memory(name: str) -> str:
+    """The inverse of `_on_disk`."""
     return name if name.startswith(("head.", "reduction.")) else f"trunk.{name}"

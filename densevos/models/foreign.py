@@ -1,6 +1,4 @@
-"""Weights files of others: safetensors or torch.save, read without running code that a file may
-hold.
-"""
+"""Read weights files of other programs, safetensors or torch.save, without running their code."""
 
 import argparse
 import pathlib
@@ -31,12 +29,10 @@ BEGINNINGS = (
     (rb"\x89PNG|\xff\xd8\xff|%PDF", "is a picture or a document", "give a file of weights"),
     (rb"\x89HDF", "is a file of HDF5", "save it as safetensors, or with torch.save"),
 )
-"""How files begin that are no weights, what they are, and what to do."""
+"""First bytes of files that are no weights, what the files are, and what to do."""
 
 MAIN = ("teacher", "encoder_q", "base_encoder")
-"""Of two networks that learned together, the one that is evaluated: DINO and iBOT; MoCo; MoCo
-v3.
-"""
+"""Names of the network that is evaluated, if two learned together: DINO and iBOT; MoCo; MoCo v3."""
 
 TWINS = (
     *MAIN,
@@ -48,58 +44,71 @@ TWINS = (
     "model",
     "state_dict",
 )
-"""Names of networks of which a file may hold several, the averages of one beside it included."""
+"""Names of networks, and of averages of networks, if a file holds several."""
 
 WRAPPERS = ("state_dict", "model", "teacher")
 """Names under which checkpoints keep the weights."""
 
-_OF_TOOLS = re.compile(
-    r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-)  # torch.compile, FSDP
+# Parts of names that torch.compile, FSDP and activation checkpointing add.
+_OF_TOOLS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# Blocks in chunks, blocks.CHUNK.N, as DINOv2's training names them.
 _CHUNKED = re.compile(r"(?<![^.])blocks\.\d+\.(?=\d+\.)")
 
-_MODULES = (
-    "numpy._core.multiarray",
-    "numpy.core.multiarray",
-)  # before NumPy 2 under the second name
+# The module of NumPy's arrays; before NumPy 2 it had the second name.
+_MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")
 _NUMBERS = np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?SU"
+_DTYPES = {type(np.dtype(code)) for code in _NUMBERS}
+# The functions by which pickle makes NumPy's scalars and arrays.
+_SCALAR = np.float64(0).__reduce__()[0]
+_ARRAY = np.zeros(0).__reduce__()[0]
 PLAIN: list[Any] = [
     argparse.Namespace,
     (pathlib.PosixPath, "pathlib.PosixPath"),
     (pathlib.PosixPath, "pathlib._local.PosixPath"),
     np.dtype,
     np.ndarray,
-    *{type(np.dtype(code)) for code in _NUMBERS},
-    *((np.float64(0).__reduce__()[0], f"{module}.scalar") for module in _MODULES),
-    *((np.zeros(0).__reduce__()[0], f"{module}._reconstruct") for module in _MODULES),
+    *_DTYPES,
+    *[(_SCALAR, f"{module}.scalar") for module in _MODULES],
+    *[(_ARRAY, f"{module}._reconstruct") for module in _MODULES],
 ]
-"""What makes the plain values that checkpoints hold beside weights.
+"""Classes and functions that make the plain values which checkpoints hold beside weights.
 
-Parsed arguments (MAE, DINO, CRW), their paths (DINO, MAE and DeiT set the output folder as a path
-when a cluster runs them), and NumPy's numbers and arrays of numbers (the score of DUL). NumPy's
-objects are not among the types, so an array cannot carry anything else.
+These are parsed arguments (MAE, DINO, CRW), their paths (on a cluster, DINO, MAE and DeiT set the
+output folder as a path), and NumPy's numbers and arrays of numbers (the score of DUL). The types of
+numbers exclude objects, so an array cannot carry anything else.
 """
 
 
 class UnreadableError(Exception):
-    """A file whose weights cannot be had: what it is (`reason`, a predicate) and what to do
-    (`fix`).
-    """
+    """A file whose weights cannot be read."""
 
     def __init__(self, reason: str, fix: str):
+        """Keep both parts of the message.
+
+        Args:
+            reason: What the file is, as a predicate: "is empty".
+            fix: What to do about it.
+        """
         self.reason, self.fix = reason, fix
         super().__init__(f"{reason}; {fix}")
 
 
 class SeveralNetworksError(UnreadableError):
-    """A file of several networks, none of which is the main one."""
+    """A file of several networks without a main one."""
 
 
 def read_foreign(path: Path) -> Any:
-    """What a file holds: tensors, containers, plain values; no other class is made and no code is
-    run.
+    """Read a file of weights. Only tensors, containers and plain values are made; no code is run.
 
-    Raises FileNotFoundError, and UnreadableError for what is no such file.
+    Args:
+        path: A safetensors file or a file of torch.save, whatever its suffix.
+
+    Returns:
+        The content: a state dict, or a checkpoint around one.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnreadableError: The file holds no weights, or cannot be read.
     """
     if path.is_dir():
         raise UnreadableError("is a folder", "give a file in it")
@@ -116,15 +125,17 @@ def read_foreign(path: Path) -> Any:
 
     if not head:
         raise UnreadableError("is empty", "download it again")
-    if _is_safetensors(
-        head
-    ):  # asked first, since the length that it begins with may look like anything
+
+    # This comes first, because the length at the start of a safetensors file can be any bytes.
+    if _is_safetensors(head):
         return _read_safetensors(path)
 
+    # Files that a failed download or a wrong path leaves get a message of their own.
     for beginning, reason, fix in BEGINNINGS:
         if re.match(beginning, head):
             raise UnreadableError(reason, fix)
 
+    # A damaged safetensors file; PK and 0x80 start a zip archive and a pickle under a wrong name.
     if path.suffix == ".safetensors" and not head.startswith((b"PK", b"\x80")):
         return _read_safetensors(path)
 
@@ -136,9 +147,7 @@ def read_foreign(path: Path) -> Any:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Whether a file begins as the format says: the length of a header (below 100 MB), and the
-    header, JSON.
-    """
+    """Whether a file starts with the length of a header (below 100 MB) and the header, JSON."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
 
 
@@ -147,20 +156,20 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise UnreadableError(
-            f"is not a whole safetensors file ({_brief(error)})", "download it again"
+            f"is not a complete safetensors file ({_brief(error)})", "download it again"
         ) from error
 
 
 def _read_pickled(path: Path) -> Any:
     try:
+        # An open file is read by its content; for a path, torch goes by the suffix.
         with (
-            path.open("rb") as file,  # by its content: torch goes by suffixes
+            path.open("rb") as file,
             warnings.catch_warnings(),
             torch.serialization.safe_globals(PLAIN),
         ):
-            warnings.simplefilter(
-                "ignore"
-            )  # of pickle protocols: what is not plain weights is refused anyway
+            # Warnings are about pickle protocols; anything but plain weights is refused anyway.
+            warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
@@ -179,21 +188,33 @@ def _read_pickled(path: Path) -> Any:
 
 
 def below(weights: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """The weights whose names begin with `prefix`, without it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in weights.items()
-        if name.startswith(prefix)
-    }
+    """Choose the weights whose names start with a prefix, and remove it.
+
+    Args:
+        weights: Tensors by name.
+        prefix: Start of the names, such as "backbone.".
+
+    >>> below({"backbone.conv1": 1, "head.conv2": 2}, "backbone.")
+    {'conv1': 1}
+    """
+    chosen = {}
+    for name, tensor in weights.items():
+        if name.startswith(prefix):
+            chosen[name.removeprefix(prefix)] = tensor
+
+    return chosen
 
 
 def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
-    """Names and tensors of what a file holds, taken out of the checkpoint that may wrap them.
+    """Take the weights out of a checkpoint.
 
     Args:
-        content: What the file holds, as `read_foreign` returns it.
-        of: Which of several networks: student, encoder_k, model_ema, ... Without it, what is
-            usually evaluated.
+        content: The content of a file, from `read_foreign`.
+        of: Name of one of several networks, such as student, encoder_k or model_ema; None for the
+            one that is usually evaluated.
+
+    Returns:
+        Tensors by parameter name, without the prefixes of torch.compile and FSDP.
 
     Raises:
         UnreadableError: There are no weights, or none of that network.
@@ -201,18 +222,22 @@ def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
     if of is not None:
         content = _network_named(content, of)
 
+    # Wrappers can be nested, such as a state dict in a model.
     for wrapper in WRAPPERS:
         inner = content.get(wrapper) if isinstance(content, Mapping) else None
-        content = inner if isinstance(inner, Mapping) else content
+        if isinstance(inner, Mapping):
+            content = inner
 
     if not isinstance(content, Mapping):
         raise UnreadableError(
             f"holds no weights but a {type(content).__name__}", "give a state dict"
         )
 
-    weights = {
-        str(name): tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)
-    }
+    weights = {}
+    for name, tensor in content.items():
+        if isinstance(tensor, torch.Tensor):
+            weights[str(name)] = tensor
+
     weights = weights or dict(_nested(content))
     if not weights:
         raise UnreadableError("holds no weights by name", "give a state dict")
@@ -221,32 +246,31 @@ def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
 
 
 def _network_named(content: Any, name: str) -> dict[str, torch.Tensor]:
-    """The weights whose dotted names, those of the mappings around them included, have `name` as a
-    part before them.
-    """
+    """The weights below `name` in the dotted names, which include the mappings around them."""
     weights = dict(_nested(content)) if isinstance(content, Mapping) else {}
-    parts = {path: path.split(".")[:-1] for path in weights}
-    chosen = {path: folders for path, folders in parts.items() if name in folders}
+    chosen: dict[str, torch.Tensor] = {}
+    modules: set[str] = set()
 
-    if not chosen:
-        others = {part for folders in parts.values() for part in folders} & set(TWINS)
-        has = (
-            f"it has {', '.join(sorted(others))}"
-            if others
-            else "it has one network, so leave --weights-of out"
-        )
-        raise UnreadableError(f"holds no network {name}", has)
+    for path, tensor in weights.items():
+        parts = path.split(".")
+        modules.update(parts[:-1])
+        if name in parts[:-1]:
+            own_name = parts[parts.index(name) + 1 :]
+            chosen[".".join(own_name)] = tensor
 
-    return {
-        ".".join(path.split(".")[folders.index(name) + 1 :]): weights[path]
-        for path, folders in chosen.items()
-    }
+    if chosen:
+        return chosen
+
+    others = sorted(modules & set(TWINS))
+    fix = "it has one network, so leave --weights-of out"
+    if others:
+        fix = f"it has {', '.join(others)}"
+
+    raise UnreadableError(f"holds no network {name}", fix)
 
 
 def _nested(content: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors of mappings inside one another, under names joined by dots; without an
-    optimiser's.
-    """
+    """Tensors of nested mappings, under names joined by dots; an optimiser's are left out."""
     for name, value in content.items():
         if isinstance(value, torch.Tensor):
             yield f"{before}{name}", value
@@ -255,34 +279,48 @@ def _nested(content: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str,
 
 
 def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T]:
-    """Those of the weights that are of a network whose parameters have the names `wanted`, under
-    these names.
+    """Choose the weights of one network, and give them the names that it expects.
 
-    Whatever stands before the names is taken away ("module.", "teacher.backbone.", ...), with the
-    weights beside it, and blocks are renumbered that DINOv2's training keeps in chunks
-    (blocks.CHUNK.N). Weights that have fewer than a third of the names stay as they are; DINOv3's
-    have no more than half under the names that timm gives them.
+    The prefix that most names share ("module.", "teacher.backbone.") is removed, and weights with
+    another prefix are left out. Blocks that DINOv2's training keeps in chunks (blocks.CHUNK.N) are
+    renumbered.
 
-    Raises SeveralNetworksError where several networks are of these names, and none of them is the
-    main one (see MAIN).
+    Args:
+        weights: Tensors by name.
+        wanted: Names of the network's parameters.
+
+    Returns:
+        Tensors by name; unchanged if fewer than a third of the names fit.
+
+    Raises:
+        SeveralNetworksError: Several networks have these names, and none is the main one (see
+            MAIN).
+
+    >>> of_network({"module.conv1": 1, "module.fc": 2, "epoch": 3}, ["conv1", "fc"])
+    {'conv1': 1, 'fc': 2}
     """
     if not any(_CHUNKED.search(name) for name in wanted):
         weights = {_CHUNKED.sub("blocks.", name): tensor for name, tensor in weights.items()}
 
-    counts = Counter(before for name in weights for before, inner in _cuts(name) if inner in wanted)
+    # How many wanted names each prefix leaves.
+    counts: Counter[str] = Counter()
+    for name in weights:
+        counts.update(before for before, inner in _cuts(name) if inner in wanted)
+
+    # A third, because a file of DINOv3 has only half of the names that timm gives its network.
     most = max(counts.values(), default=0)
     if not wanted or 3 * most < len(wanted):
         return dict(weights)
 
-    return below(
-        weights, main_prefix([before for before, count in counts.items() if count == most])
-    )
+    prefixes = [before for before, count in counts.items() if count == most]
+    return below(weights, main_prefix(prefixes))
 
 
 def main_prefix(prefixes: Collection[str]) -> str:
-    """The only one of the prefixes, or else the only one of a network that is evaluated (see MAIN).
+    """The only prefix, or else the only one of a network that is evaluated (see MAIN).
 
-    Raises SeveralNetworksError where there is no such one.
+    Raises:
+        SeveralNetworksError: There is no such prefix.
     """
     main = [prefix for prefix in prefixes if set(prefix.split(".")) & set(MAIN)]
     for choice in (list(prefixes), main):
@@ -294,38 +332,43 @@ def main_prefix(prefixes: Collection[str]) -> str:
 
 
 def _cuts(name: str) -> Iterator[tuple[str, str]]:
-    """The name cut at each of its dots, and before its first letter."""
+    """All ways to cut a name in two, at each of its dots and before its first letter."""
     parts = name.split(".")
     for cut in range(len(parts)):
-        yield "".join(f"{part}." for part in parts[:cut]), ".".join(parts[cut:])
+        before = "".join(f"{part}." for part in parts[:cut])
+        yield before, ".".join(parts[cut:])
 
 
-def differences(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> str:
-    """What sets two sets of weights apart, in a line: names, or else the first shape; empty where
-    nothing does.
+def differences(weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> str:
+    """How weights differ from those that a network expects.
+
+    Args:
+        weights: Tensors by name.
+        wanted: The network's own tensors by name.
+
+    Returns:
+        One line with the names that differ, or else with the first shape; empty if both fit.
     """
-    lacking, others = (
-        [name for name in a if name not in b] for a, b in ((wanted, found), (found, wanted))
-    )
+    lacking = [name for name in wanted if name not in weights]
+    others = [name for name in weights if name not in wanted]
 
-    if lacking or others:
-        lacks = (
-            f"{len(lacking)} of {len(wanted)} names are missing: {_some(lacking)}"
-            if lacking
-            else ""
-        )
-        has = f"others are there: {_some(others)}" if others else ""
-
-        return "; ".join(filter(None, (lacks, has)))
+    clauses = []
+    if lacking:
+        clauses.append(f"{len(lacking)} of {len(wanted)} names are missing: {_some(lacking)}")
+    if others:
+        clauses.append(f"others are there: {_some(others)}")
+    if clauses:
+        return "; ".join(clauses)
 
     for name, tensor in wanted.items():
-        if found[name].shape != tensor.shape:
-            return f"{name} is {list(found[name].shape)}, not {list(tensor.shape)}"
+        if weights[name].shape != tensor.shape:
+            return f"{name} is {list(weights[name].shape)}, not {list(tensor.shape)}"
 
     return ""
 
 
 def _some(names: list[str]) -> str:
+    """The first names of a list, for a message."""
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 

@@ -1,9 +1,12 @@
-"""MuG's network: an encoder, global aggregation over frames, and what reads foreground out of it.
+"""MuG's network: an encoder, global aggregation over frames, and a readout of the foreground.
 
-Sizes at a 256 x 256 frame and stride 4, which the paper's 512, 64 and 256 are (decision D12):
-features x [512,64,64], matching embedding e [64,64,64] (the encoder's keys), aggregated features r
-[256,64,64].
+For a frame of 256 x 256 pixels at stride 4, the features x are [512,64,64], the matching embedding
+e (the encoder's keys) is [64,64,64], and the aggregated features r are [256,64,64]. These are the
+512, 64 and 256 of the paper (docs/decisions.md, D12).
 """
+
+# Shapes: B frames of H x W pixels, C channels of x, R reference frames, h x w cells of the feature
+# map.
 
 import dataclasses
 import math
@@ -23,17 +26,26 @@ from densevos.models.encoder import DenseEncoder, read_config
 
 FORMAT = "densevos-mug-1"
 KEY, VALUE = 32, 128  # channels that the aggregation compares, and that it gathers
-# An untrained network takes so much of a frame for foreground: about what maps have. At one half,
-# the first hundred steps would go into this one number (Lin et al., ICCV 2017, begin so for the
-# same reason).
 PRIOR = 0.15
+"""Probability of foreground in an untrained network: about its share of the maps.
+
+With one half, the first hundred steps would only learn this number. Lin et al. (ICCV 2017)
+initialise their bias in this way for the same reason.
+"""
 Readout = Literal["conv", "refine", "fine"]
 
 
 class MugNetwork(nn.Module):
-    """Encoder + rho + aggregation + nu (Lu et al., CVPR 2020, Sec. 3)."""
+    """Encoder, rho, aggregation and nu (Lu et al., CVPR 2020, Sec. 3)."""
 
     def __init__(self, config: EncoderConfig, readout: Readout, temperature: float):
+        """Make the network.
+
+        Args:
+            config: The encoder's configuration.
+            readout: Layers of nu.
+            temperature: Temperature of the aggregation.
+        """
         super().__init__()
         self.encoder = DenseEncoder(config)
         self.readout, self.temperature = readout, temperature
@@ -55,12 +67,12 @@ class MugNetwork(nn.Module):
                 self.nu = FineReadout(stages["res1"], stages["res2"])
 
     def encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the trunk."""
+        """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the backbone."""
         stages = self.encoder.stages(frames)
         return self.encoder.reduced(stages[self.encoder.trunk.last]), stages
 
     def foreground(self, x: Tensor) -> Tensor:
-        """rho: logits [B,h,w] of foreground from single frames' x (Eq. 2)."""
+        """rho: x [B,C,h,w] of single frames -> logits [B,h,w] of foreground (Eq. 2)."""
         return self.rho(x)[:, 0]
 
     def recall(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,8 +81,16 @@ class MugNetwork(nn.Module):
         return F.normalize(key.float(), dim=1), value.float()
 
     def gather(self, key: Tensor, value: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """r from keys and values of the frames [B,*,h,w] and of their pooled references
-        [B,R,*,h/2,w/2].
+        """r: values that a frame's cells find in its references, joined by its own (Eq. 11).
+
+        Args:
+            key: Keys [B,32,h,w] of the frames.
+            value: Values [B,128,h,w] of the frames.
+            keys: Pooled keys [B,R,32,h/2,w/2] of the references.
+            values: Pooled values [B,R,128,h/2,w/2] of the references.
+
+        Returns:
+            [B,256,h,w].
         """
         return torch.cat([aggregate(key, keys, values, self.temperature), value], dim=1)
 
@@ -78,9 +98,14 @@ class MugNetwork(nn.Module):
 def save_model(
     path: Path, network: MugNetwork, *, size: int, segments: int, training: Mapping[str, Any]
 ) -> None:
-    """Write the whole network to `path` (.safetensors) and its card beside it.
+    """Write the complete network and its card.
 
-    size, segments: side of the frames it was trained on, and K, the frames of an abstract.
+    Args:
+        path: The .safetensors file; the card goes beside it (.json).
+        network: The network.
+        size: Side of the frames that it was trained with, pixels.
+        segments: K, the number of frames of an abstract.
+        training: How it was trained, plain values for the card.
     """
     facts = {
         "format": FORMAT,
@@ -95,14 +120,15 @@ def save_model(
 
 
 def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
-    """Read a whole network (in eval mode) and its card; see densevos.models.card.load for the
-    errors.
+    """Read a complete network (in eval mode) and its card.
+
+    Raises:
+        InputError: See `densevos.models.card.load`; or the weights do not fit the card.
     """
     weights, facts = card.load(path, FORMAT, "model")
     try:
-        network = MugNetwork(
-            read_config(path, facts), facts["readout"], float(facts["temperature"])
-        )
+        config, temperature = read_config(path, facts), float(facts["temperature"])
+        network = MugNetwork(config, facts["readout"], temperature)
         network.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         raise InputError(
@@ -113,21 +139,19 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
 
 
 def _at_prior(head: nn.Conv2d, heads: int = 1) -> nn.Conv2d:
-    """`head`, one of so many whose sum is a logit of foreground, with the bias that makes PRIOR of
-    it.
-    """
+    """Give `head` the bias that makes PRIOR of the sum of so many heads, a logit."""
     assert head.bias is not None
     nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)) / heads)
     return head
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Features [B,C,h,w] averaged over 2 x 2 cells; a side of one cell stays."""
+    """Average features [B,C,h,w] over 2 x 2 cells; a side of one cell keeps its length."""
     return F.avg_pool2d(features, 2, ceil_mode=True)
 
 
 class ConvReadout(nn.Module):
-    """nu as one 1x1 convolution of r."""
+    """nu as a single 1x1 convolution of r."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,11 +163,10 @@ class ConvReadout(nn.Module):
 
 
 class RefineReadout(nn.Module):
-    """nu as in the release: r joined by the trunk's third and second stages, seen through large
-    kernels.
-    """
+    """nu as in the release: r and the backbone's third and second stages, with large kernels."""
 
     def __init__(self, res2: int, res3: int):
+        """Make the layers; `res2` and `res3` are the channels of these stages."""
         super().__init__()
         self.skip3 = nn.Sequential(nn.Conv2d(res3, 256, 1), ResidualBlock(256, 256))
         self.block3 = ResidualBlock(256, 128)
@@ -161,7 +184,7 @@ class RefineReadout(nn.Module):
         )
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
-        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,h,w]."""
+        """r [B,256,h,w] and the backbone's stages of the same frames -> logits [B,h,w]."""
         x = self.block3(r + self.skip3(stages["res3"]))
         x = self.block2(x + self.skip2(stages["res2"]))
         x = torch.relu(self.bn(self.tall(x) + self.wide(x)))
@@ -169,15 +192,15 @@ class RefineReadout(nn.Module):
 
 
 class FineReadout(nn.Module):
-    """nu with cells of 4 pixels: r is enlarged and joined by the trunk's second stage, and again by
-    its first.
+    """nu with cells of 4 pixels: r is enlarged and joined by the second stage, then by the first.
 
-    Not of the paper. With cells of 8 pixels a mask cannot follow an outline; a trunk at stride 4
-    costs four times as much as one at stride 8, this costs a sixth more. It goes with any stride of
-    the encoder.
+    This readout is not in the paper. With cells of 8 pixels a mask cannot follow an outline. A
+    backbone at stride 4 costs four times as much as one at stride 8; this readout costs a sixth
+    more. It works with any stride of the encoder.
     """
 
     def __init__(self, res1: int, res2: int):
+        """Make the layers; `res1` and `res2` are the channels of these stages."""
         super().__init__()
         self.reduce = nn.Conv2d(2 * VALUE, 128, 1)
         self.skip2 = nn.Conv2d(res2, 128, 1)
@@ -188,9 +211,7 @@ class FineReadout(nn.Module):
         self.head = _at_prior(nn.Conv2d(64, 1, 3, padding=1))
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
-        """r [B,256,h,w] and the trunk's stages of the same frames -> logits [B,H/4,W/4] of frames
-        [B,3,H,W].
-        """
+        """r [B,256,h,w] and the backbone's stages of frames [B,3,H,W] -> logits [B,H/4,W/4]."""
         res1, res2 = stages["res1"], stages["res2"]
         x = self.block2(_enlarged(self.reduce(r), res2) + self.skip2(res2))
         x = self.block1(_enlarged(self.narrow(x), res1) + self.skip1(res1))
@@ -198,16 +219,18 @@ class FineReadout(nn.Module):
 
 
 def _enlarged(features: Tensor, like: Tensor) -> Tensor:
-    """Features [B,C,h,w] on the grid of others (bilinear)."""
+    """Enlarge features [B,C,h,w] to the grid of others (bilinear)."""
     return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class ResidualBlock(nn.Module):
-    """3x3 convolution, BN, ReLU, 3x3 convolution, BN, and the input (through a 1x1 where widths
-    differ).
+    """3x3 convolution, BN, ReLU, 3x3 convolution and BN, added to the input.
+
+    If widths differ, the input passes a 1x1 convolution first.
     """
 
     def __init__(self, channels: int, out: int):
+        """Make the layers for `channels` in and `out` channels out."""
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, out, 3, padding=1, bias=False),

@@ -1,4 +1,4 @@
-"""Networks that begin with weights trained elsewhere."""
+"""Initial weights that were trained elsewhere, by name or from a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from densevos.models.resnet import DenseResNet
 
 
 class UnreachableError(InputError):
-    """Weights that have a name, but cannot be fetched here and now; `reason` says why."""
+    """Weights whose name is known, but whose download failed; `reason` is why."""
 
     def __init__(self, flag: str, name: str, error: Exception):
         self.reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -24,24 +24,27 @@ class UnreachableError(InputError):
         super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {hint}")
 
 
-def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
-    """Fill `trunk` from torchvision weights by name (IMAGENET1K_V1) or from a local file of that
-    network.
+def load_backbone(backbone: DenseResNet, architecture: str, weights: str) -> None:
+    """Fill a backbone with initial weights.
 
-    The file is a state dict, or an encoder.safetensors that densevos train wrote. Stages that the
-    trunk does not have are left out, and so is the projection head.
+    Args:
+        backbone: The network. Stages that it lacks are left out, and so is a projection head.
+        architecture: Its name in torchvision.
+        weights: A name of torchvision (IMAGENET1K_V1), or a file of the same network: a state dict,
+            or an encoder.safetensors that densevos train wrote.
 
     Raises:
-        InputError: the name is unknown, the weights cannot be fetched or read, or are of another
+        InputError: The name is unknown, the weights cannot be fetched or read, or are of another
             network.
     """
-    state = (
-        local_state(Path(weights))
-        if Path(weights).suffix
-        else torchvision_state(architecture, weights)
-    )
-    own = trunk.state_dict()
+    if Path(weights).suffix:
+        state = local_state(Path(weights))
+    else:
+        state = torchvision_state(architecture, weights)
 
+    own = backbone.state_dict()
+
+    # A checkpoint can hold several networks, or the backbone under a prefix.
     try:
         state = of_network(state, own)
     except UnreadableError as error:
@@ -50,28 +53,27 @@ def load_trunk(trunk: DenseResNet, architecture: str, weights: str) -> None:
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(
-                f"--weights {weights}: {_misfit(weights, architecture, trunk.last, name)}"
+                f"--weights {weights}: {_misfit(weights, architecture, backbone.last, name)}"
             )
 
-    trunk.load_state_dict({name: state[name] for name in own})
+    backbone.load_state_dict({name: state[name] for name in own})
 
 
 def _misfit(weights: str, architecture: str, last: str, parameter: str) -> str:
-    """Why a file's weights are not those of a trunk, and what to do; an encoder of our own says
-    what it is.
-    """
+    """Why a file's weights do not fit a backbone, and what to do; a card makes it exact."""
     config = encoder_config(Path(weights))
     if config is None:
         return f"is not of a {architecture} ({parameter} does not fit); take its own"
 
     theirs = f"{config.get('architecture')} up to {config.get('last')}"
-    return f"is an encoder of {theirs}, the trunk is {architecture} up to {last}; pass the --encoder options of its run"
+    return (
+        f"is an encoder of {theirs}, the backbone is {architecture} up to {last}; "
+        "pass the --encoder options of its run"
+    )
 
 
 def encoder_config(path: Path) -> Mapping[str, Any] | None:
-    """The configuration on the card of an encoder that densevos trained; None for any other
-    file.
-    """
+    """The configuration on the card of an encoder that densevos trained; None for other files."""
     if path.suffix != ".safetensors":
         return None
 
@@ -81,10 +83,16 @@ def encoder_config(path: Path) -> Mapping[str, Any] | None:
 def torchvision_state(
     architecture: str, name: str, flag: str = "--weights"
 ) -> dict[str, torch.Tensor]:
-    """Weights of one of torchvision's networks by name; InputError names `flag` when there are none
-    to be had.
+    """Fetch weights of a torchvision network by name.
 
-    UnreachableError where there are, but not from here.
+    Args:
+        architecture: Name of the network in torchvision.
+        name: Name of the weights.
+        flag: The option that names them, for messages.
+
+    Raises:
+        InputError: torchvision has no such weights.
+        UnreachableError: The weights exist but cannot be downloaded.
     """
     try:
         known = get_model_weights(architecture).__members__
@@ -92,11 +100,10 @@ def torchvision_state(
         known = {}
 
     if name not in known:
-        offered = (
-            f"{architecture} has {', '.join(known)}, or give"
-            if known
-            else f"{architecture} has none; give"
-        )
+        offered = f"{architecture} has none; give"
+        if known:
+            offered = f"{architecture} has {', '.join(known)}, or give"
+
         raise InputError(
             f"{flag} {name}: unknown; {offered} a file, or None to start from random weights"
         )
@@ -108,7 +115,7 @@ def torchvision_state(
 
 
 def load_published(network: nn.Module, architecture: str, weights: str, flag: str) -> None:
-    """Fill a whole network of torchvision with weights that were trained elsewhere.
+    """Fill a complete network of torchvision with weights that were trained elsewhere.
 
     Args:
         network: The network, without weights.
@@ -127,7 +134,8 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
         except (URLError, OSError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{flag} {weights}: cannot be fetched ({reason}); give a file with the weights of {architecture}"
+                f"{flag} {weights}: cannot be fetched ({reason}); "
+                f"give a file with the weights of {architecture}"
             ) from error
     elif Path(weights).suffix or Path(weights).exists():
         state = _state_of_file(Path(weights), architecture, flag)
@@ -140,10 +148,11 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(
-                f"{flag} {weights}: is of another network ({name} does not fit); give the weights of {architecture}"
+                f"{flag} {weights}: is of another network ({name} does not fit); "
+                f"give the weights of {architecture}"
             )
 
-    # A network may have been made without memory for its weights, on the device meta.
+    # The network may be on the device meta, without memory for its weights: hence `assign`.
     fitting = {name: state[name].to(tensor.dtype) for name, tensor in own.items()}
     network.load_state_dict(fitting, assign=True)
 
@@ -160,10 +169,15 @@ def _state_of_file(path: Path, architecture: str, flag: str) -> Mapping[str, tor
 
 
 def local_state(path: Path, flag: str = "--weights") -> dict[str, torch.Tensor]:
-    """A state dict from a .safetensors file, or else a file of torch.save; InputError names `flag`
-    when it is none.
+    """Read a state dict from a .safetensors file or a file of torch.save.
 
-    Of a checkpoint it is the part that holds the weights (`state_dict`, `model`, ...).
+    Args:
+        path: The file. From a checkpoint, the part with the weights (`state_dict`, `model` and
+            others) is taken.
+        flag: The option that names it, for messages.
+
+    Raises:
+        InputError: The file is missing or holds no weights.
     """
     try:
         return weights_in(read_foreign(path))

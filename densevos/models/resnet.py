@@ -1,4 +1,6 @@
-"""Dense ResNet trunks: torchvision's networks without classifier, kept at a fine output stride."""
+"""Dense ResNet backbones: torchvision's networks without classifier, at a fine output stride."""
+
+# Shapes: B frames of H x W pixels, C channels.
 
 from collections.abc import Iterator
 from typing import Literal
@@ -14,17 +16,24 @@ Stage = Literal["res1", "res2", "res3", "res4"]
 
 
 class DenseResNet(nn.Module):
-    """ResNet-18, -50 or -101 up to `last`, with output stride 4, 8, 16 or 32 and torchvision's
-    parameter names.
+    """ResNet-18, -50 or -101 up to a stage, with torchvision's parameter names.
 
-    The stride is kept small by setting the strides of the last layers to 1: as the DUL release does
-    (stride 8: layer3 and layer4) *without* dilating their convolutions, or with dilations that keep
-    the receptive field (`dilated`).
+    The strides of the last layers become 1, so that the output stride is small: for stride 8 those
+    of layer3 and layer4. The DUL release does *not* dilate their convolutions. With `dilated` they
+    are dilated, which keeps the receptive field.
     """
 
     def __init__(
         self, architecture: str, stride: int, *, last: Stage = "res4", dilated: bool = False
     ):
+        """Make the network with random weights.
+
+        Args:
+            architecture: A key of ARCHITECTURES.
+            stride: Output stride, one of STRIDES.
+            last: The last stage.
+            dilated: Dilate the convolutions of layers that lost their stride.
+        """
         super().__init__()
         network = ARCHITECTURES[architecture](weights=None)
         self.conv1, self.bn1, self.last = network.conv1, network.bn1, last
@@ -32,11 +41,12 @@ class DenseResNet(nn.Module):
         if last == "res4":
             self.layer4 = network.layer4
 
-        self.channels = {"res1": _width(network.layer1)} | {
-            stage: _width(layer) for stage, layer in self._stages()
-        }
-        dilation = 1
+        self.channels = {"res1": _width(network.layer1)}
+        for stage, layer in self._stages():
+            self.channels[stage] = _width(layer)
 
+        # The output strides of torchvision's layers. The zip ends with the last stage that is kept.
+        dilation = 1
         for (_, layer), own_stride in zip(self._stages(), (8, 16, 32), strict=False):
             if own_stride > stride:
                 _keep_resolution(layer)
@@ -49,49 +59,64 @@ class DenseResNet(nn.Module):
         return self.stages(frames)[self.last]
 
     def stages(self, frames: Tensor, last: Stage | None = None) -> dict[str, Tensor]:
-        """Frames [B,3,H,W] -> features (ReLU'd) of res1 (always at stride 4), res2, res3, ... up to
-        `last`.
+        """The features of the stages, after their ReLU.
+
+        Args:
+            frames: [B,3,H,W], normalised.
+            last: The last stage to compute; None for all.
+
+        Returns:
+            [B,C,h,w] by stage: res1 (always at stride 4), res2, res3 and so on.
         """
         x = torch.relu(self.bn1(self.conv1(frames)))
         x = self.layer1(nn.functional.max_pool2d(x, kernel_size=3, stride=2, padding=1))
-        found = {"res1": x}
+        features = {"res1": x}
         if last == "res1":
-            return found
+            return features
 
         for stage, layer in self._stages():
-            x = found[stage] = layer(x)
+            x = features[stage] = layer(x)
             if stage == last:
                 break
 
-        return found
+        return features
 
     def _stages(self) -> list[tuple[str, nn.Sequential]]:
         stages = [("res2", self.layer2), ("res3", self.layer3)]
-        return [*stages, ("res4", self.layer4)] if self.last == "res4" else stages
+        if self.last == "res4":
+            stages.append(("res4", self.layer4))
+
+        return stages
 
 
 def _keep_resolution(layer: nn.Sequential) -> None:
+    """Set the strides of a layer's first block, the only ones above 1, to 1."""
     for convolution in _convolutions(layer[0]):
         if convolution.stride == (2, 2):
             convolution.stride = (1, 1)
 
 
 def _dilate(layer: nn.Sequential, first: int, others: int) -> None:
-    """Spread the 3x3 convolutions of a layer that lost its stride; its first block still sees the
-    finer grid's step.
-    """
-    for block, dilation in zip(layer, [first] + [others] * (len(layer) - 1), strict=True):
+    """Dilate the 3x3 convolutions of a layer that lost its stride."""
+    # The stride would have acted within the first block, so that block still has the dilation of
+    # the layer before.
+    for index, block in enumerate(layer):
+        dilation = first if index == 0 else others
         for convolution in _convolutions(block):
             if convolution.kernel_size == (3, 3):
                 convolution.dilation = convolution.padding = (dilation, dilation)
 
 
 def _convolutions(block: nn.Module) -> Iterator[nn.Conv2d]:
-    yield from (module for module in block.modules() if isinstance(module, nn.Conv2d))
+    for module in block.modules():
+        if isinstance(module, nn.Conv2d):
+            yield module
 
 
 def _width(layer: nn.Sequential) -> int:
-    last = list(
-        _convolutions(layer[-1])
-    )  # a block's own convolutions come before those of its shortcut
-    return last[1 if isinstance(layer[-1], BasicBlock) else 2].out_channels
+    """The number of channels after a layer."""
+    block = layer[-1]
+    # A basic block ends with its second convolution, a bottleneck with its third. Those of the
+    # shortcut come after them.
+    last = 1 if isinstance(block, BasicBlock) else 2
+    return list(_convolutions(block))[last].out_channels

@@ -1,1 +1,1 @@
-"""Training objectives: pure functions of tensors, one per file."""
+"""Training objectives: pure functions of tensors, one objective per file."""

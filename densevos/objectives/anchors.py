@@ -1,5 +1,7 @@
 """Anchors: features sampled on a jittered grid (DUL, Sec. 3.3), and the alignment of two views."""
 
+# Shapes: B clips, K channels of a key, h x w cells of the feature map, n sampled cells.
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,11 +16,27 @@ def grid_indices(
     *,
     jitter: bool = True,
 ) -> Tensor:
-    """One cell index per cell of a cells x cells grid on a height x width map: [B, cells*cells]
-    int64, row-major.
+    """Sample one cell of the map for each cell of a coarser grid: G_N of the paper.
 
-    All cells of one clip share one random offset (G_N of the paper; without the jitter the network
-    finds shortcuts, Sec. 3.5). Raises ValueError when the grid is finer than the map.
+    All samples of a clip share one random offset. Without it the network finds shortcuts
+    (Sec. 3.5).
+
+    Args:
+        batch: B, the number of clips.
+        height: h, rows of the feature map.
+        width: w, columns of the feature map.
+        cells: N, the number of grid cells along each side.
+        generator: Source of the random offsets; it is on the CPU.
+        jitter: Draw the offsets; otherwise take the middle of every grid cell.
+
+    Returns:
+        Flat cell indices [B,N*N] int64, row by row.
+
+    Raises:
+        ValueError: The grid is finer than the map.
+
+    >>> grid_indices(1, 4, 4, 2, torch.Generator(), jitter=False).tolist()
+    [[5, 7, 13, 15]]
     """
     if cells > min(height, width):
         raise ValueError(
@@ -26,16 +44,13 @@ def grid_indices(
         )
 
     step_y, step_x = height // cells, width // cells
-    offset_y = (
-        torch.randint(step_y, (batch, 1), generator=generator)
-        if jitter
-        else torch.full((batch, 1), step_y // 2)
-    )
-    offset_x = (
-        torch.randint(step_x, (batch, 1), generator=generator)
-        if jitter
-        else torch.full((batch, 1), step_x // 2)
-    )
+    if jitter:
+        offset_y = torch.randint(step_y, (batch, 1), generator=generator)
+        offset_x = torch.randint(step_x, (batch, 1), generator=generator)
+    else:
+        offset_y = torch.full((batch, 1), step_y // 2)
+        offset_x = torch.full((batch, 1), step_x // 2)
+
     rows = torch.arange(cells) * step_y + offset_y  # [B,N]
     columns = torch.arange(cells) * step_x + offset_x  # [B,N]
 
@@ -43,17 +58,32 @@ def grid_indices(
 
 
 def gather_cells(features: Tensor, indices: Tensor) -> Tensor:
-    """Features [B,K,h,w] at cell indices [B,n] -> [B,n,K]; the gradient flows into the features."""
+    """Take the features at given cells; the gradient flows into the features.
+
+    Args:
+        features: [B,K,h,w].
+        indices: Flat cell indices [B,n] int64, on any device.
+
+    Returns:
+        The chosen features [B,n,K].
+    """
     flat = features.flatten(2).transpose(1, 2)  # [B,hw,K]
     indices = indices.to(features.device, non_blocking=True)
     return flat.gather(1, indices[:, :, None].expand(-1, -1, flat.shape[2]))
 
 
 def align(features: Tensor, theta: Tensor) -> Tensor:
-    """Move features [B,K,h,w] of the first view onto the second: T(.) of Eqs. 3 and 4.
+    """Move features of the first view onto the second: T(.) of Eqs. 3 and 4.
 
-    `theta` [B,2,3] maps normalised coordinates of the second view to the first (`affine_grid`,
-    align_corners=False). Nearest neighbour: each cell of the result is one cell of the input.
+    Sampling takes the nearest neighbour, so each cell of the result is one cell of the input.
+
+    Args:
+        features: [B,K,h,w] of the first view.
+        theta: [B,2,3], maps normalised coordinates of the second view to the first (`affine_grid`,
+            align_corners=False).
+
+    Returns:
+        The moved features [B,K,h,w]; cells from outside the first view are 0.
     """
     grid = F.affine_grid(theta, list(features.shape), align_corners=False)
     return F.grid_sample(features, grid, mode="nearest", padding_mode="zeros", align_corners=False)

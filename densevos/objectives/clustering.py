@@ -1,9 +1,10 @@
-"""k-means on the device, without a gradient and without the host waiting (image-to-video revision,
-Sec. 3.2).
+"""k-means on the device, without gradient and without waiting for it (image-to-video, Sec. 3.2).
 
-Lloyd's algorithm for a fixed number of iterations: whether it has converged would have to be asked
-of the device. Copies to it do not block: one that does waits for all that is under way there.
+The number of Lloyd iterations is fixed, because a test for convergence would wait for the device.
+Copies to the device do not block: a blocking copy waits for all work in progress there.
 """
+
+# Shapes: N points of D numbers, K clusters.
 
 import torch
 from torch import Tensor
@@ -12,11 +13,19 @@ from torch import Tensor
 def kmeans(
     points: Tensor, clusters: int, iterations: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Labels [N] in 0..clusters-1 of points [N,D], and centres [clusters,D], from as many random
-    points as centres.
+    """Cluster points by Lloyd's algorithm, with random points as the first centres.
 
-    The generator may live on another device than the points. Raises ValueError for more clusters
-    than points.
+    Args:
+        points: [N,D].
+        clusters: K, the number of clusters.
+        iterations: Number of iterations.
+        generator: Draws the first centres; it may be on another device than the points.
+
+    Returns:
+        Labels [N] in 0..K-1 and centres [K,D].
+
+    Raises:
+        ValueError: There are more clusters than points.
     """
     if clusters > len(points):
         raise ValueError(f"{clusters} clusters of {len(points)} points")
@@ -27,17 +36,24 @@ def kmeans(
 
 @torch.no_grad()
 def lloyd(points: Tensor, centres: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Lloyd's iterations from given centres [K,D]: the nearest centre [N] of each point [N,D], and
-    the last centres.
+    """Run Lloyd's iterations from given centres, in float32 even under autocast.
 
-    A cluster that loses all of its points keeps its centre. In float32, whatever autocast is on.
+    A cluster that loses all of its points keeps its centre.
+
+    Args:
+        points: [N,D].
+        centres: First centres [K,D].
+        iterations: Number of iterations.
+
+    Returns:
+        The nearest centre [N] of each point, and the last centres [K,D].
     """
     with torch.autocast(points.device.type, enabled=False):
         points, centres = points.float(), centres.float()
         ids = torch.arange(len(centres), device=points.device)
         for _ in range(iterations):
             # A product with the one-hot labels: summing by index is not deterministic on a GPU.
-            member = (_nearest(points, centres)[:, None] == ids).float()
+            member = (_nearest(points, centres)[:, None] == ids).float()  # [N,K]
             size = member.sum(0)[:, None]
             centres = torch.where(size > 0, member.T @ points / size.clamp(min=1), centres)
 
@@ -45,5 +61,5 @@ def lloyd(points: Tensor, centres: Tensor, iterations: int) -> tuple[Tensor, Ten
 
 
 def _nearest(points: Tensor, centres: Tensor) -> Tensor:
-    # |x - c|^2 = |x|^2 - 2 x.c + |c|^2, of which |x|^2 is the same for every centre.
+    # |x - c|^2 = |x|^2 - 2 x.c + |c|^2. The first term is the same for every centre: left out.
     return torch.addmm(centres.square().sum(1), points, centres.T, alpha=-2).argmin(1)

@@ -1,6 +1,6 @@
-"""Frame granularity: fore- and background knowledge, bootstrapped from round to round (MuG, Eqs. 2
-and 15).
-"""
+"""Frame granularity: foreground maps, bootstrapped from round to round (MuG, Eqs. 2 and 15)."""
+
+# Shapes: B frames of H x W pixels, h x w cells of the feature map.
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,22 +9,26 @@ from densevos.base.masks import VOID
 
 
 def bootstrapped_target(initial: Tensor, predicted: Tensor, alpha: float) -> Tensor:
-    """alpha Q + (1 - alpha) P of Eq. 15: the initial maps Q and the binarised maps P of the last
-    round's model.
+    """The target alpha Q + (1 - alpha) P of Eq. 15.
 
-    Both are of one shape, float in [0,1].
+    Args:
+        initial: Q, the initial maps, float in [0,1].
+        predicted: P, the binarised maps of the last round's model, of the same shape.
+        alpha: Weight of the initial maps.
     """
     return alpha * initial + (1 - alpha) * predicted
 
 
 def foreground_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Cross entropy of foreground logits against targets in [0,1] (Eq. 2; Eq. 15 with its sign put
-    right): a scalar.
+    """Cross entropy of foreground logits (Eq. 2, and Eq. 15 with its sign corrected).
 
     Args:
-        logits: [B,h,w]; they are enlarged (bilinear) where targets are finer.
-        target: [B,H,W] float.
-        known: [B,H,W] bool; the mean is over what it marks, 0 where that is nothing.
+        logits: [B,h,w]; enlarged (bilinear) if the targets are finer.
+        target: [B,H,W] float in [0,1].
+        known: [B,H,W] bool; only these places count.
+
+    Returns:
+        The mean over the known places, a scalar; 0 if there are none.
     """
     logits = logits.float()
     if logits.shape != target.shape:
@@ -37,16 +41,19 @@ def foreground_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
 
 
 def on_cells(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Foreground maps [B,H,W] uint8 (0, 1, 255: ignored) on cells: target [B,h,w] in [0,1], known
-    [B,h,w] bool.
+    """Reduce foreground maps to the cells of a feature map.
 
-    The target is the share of foreground among a cell's known pixels. A cell is known where at
-    least half of it is.
+    Args:
+        maps: [B,H,W] uint8: 0 background, 1 foreground, 255 ignored.
+        size: (h, w).
+
+    Returns:
+        The share of foreground among each cell's known pixels, [B,h,w] in [0,1], and where at least
+        half of the cell is known, [B,h,w] bool.
     """
     valid = (maps != VOID).float()[:, None]
     foreground = (maps == 1).float()[:, None]
-    share, inside = (
-        F.interpolate(one, size=size, mode="area")[:, 0] for one in (valid, foreground)
-    )
+    valid_share = F.interpolate(valid, size=size, mode="area")[:, 0]
+    foreground_share = F.interpolate(foreground, size=size, mode="area")[:, 0]
 
-    return inside / share.clamp(min=1e-6), share >= 0.5
+    return foreground_share / valid_share.clamp(min=1e-6), valid_share >= 0.5

@@ -1,6 +1,4 @@
-"""Gradient reversal: the discriminator learns, what lies before it unlearns (Ganin et al., JMLR
-2016).
-"""
+"""Gradient reversal: a discriminator learns, the layers before it unlearn (Ganin et al., 2016)."""
 
 import math
 from typing import Any
@@ -10,21 +8,27 @@ from torch import Tensor
 
 
 def reverse(x: Tensor, mu: float) -> Tensor:
-    """x forwards, -mu times the gradient backwards.
+    """Return x in the forward pass, and -mu times the gradient in the backward pass.
 
-    It stands between a network and its discriminator, never after it. With it the adversarial loss
-    is *added* to the total at weight 1: the minus sign and mu of Eq. 5 (L_seg - mu L_a) are in
-    here. Taking the loss off again would turn the encoder's gradient back, and weighing it with mu
-    as well would count mu twice.
+    The layer stands between a network and its discriminator, never after the discriminator. The
+    adversarial loss is then *added* to the total at weight 1: the minus sign and mu of Eq. 5
+    (L_seg - mu L_a) are in here. Subtracting the loss would turn the encoder's gradient back, and
+    weighting the loss with mu would count mu twice.
     """
     return _Reversal.apply(x, mu)
 
 
 def ramp(progress: float, steepness: float = 10.0) -> float:
-    """mu that grows from 0 to 1 while the share of training that is done, `progress`, does (Ganin
-    et al., Sec. 5.2).
+    """The factor of mu that grows from 0 to 1 during training (Ganin et al., JMLR 2016, Sec. 5.2).
 
-    The first version found a constant 1 better than a slow increase.
+    The first version of the image-to-video paper found a constant 1 better than a slow increase.
+
+    Args:
+        progress: Share of training that is done, in [0,1].
+        steepness: How fast the factor grows.
+
+    >>> [round(ramp(progress), 2) for progress in (0.0, 0.1, 0.5, 1.0)]
+    [0.0, 0.46, 0.99, 1.0]
     """
     return 2 / (1 + math.exp(-steepness * progress)) - 1
 

@@ -1,4 +1,6 @@
-"""Video granularity: videos told apart (MuG, Eqs. 12-14)."""
+"""Video granularity: each video is its own class (MuG, Eqs. 12-14)."""
+
+# Shapes: n query frames and N instance frames, one row per video; D numbers of a pooled feature.
 
 import torch
 from torch import Tensor
@@ -12,15 +14,23 @@ def instance_loss(
     row_offset: int = 0,
     videos: Tensor | None = None,
 ) -> Tensor:
-    """Eqs. 12-14 with the mean over query frames in the place of the sum: a scalar, 0 when there is
-    one video only.
+    """Eqs. 12-14, with the mean over query frames instead of the sum.
 
-    queries [n,D], row i from the video of row first_row + i of `instances` [N,D]. Rows are the
-    features r of a frame averaged over its cells: GAP(r^T r') is the product of the two averages,
-    exactly, so no map enters the loss. They are made unit vectors and compared at a temperature, as
-    in invariant and spreading features (Ye et al., CVPR 2019): the raw products overflow. videos
-    [N]: which video each row of `instances` is of, where one may be there twice; it is not told
-    apart from itself.
+    A row is the feature map r of a frame, averaged over its cells. GAP(r^T r') is exactly the
+    product of two such averages, so the loss needs no map. The raw products overflow: rows become
+    unit vectors and are compared at a temperature, as in invariant and spreading features (Ye et
+    al., CVPR 2019).
+
+    Args:
+        queries: [n,D].
+        instances: [N,D]; row `row_offset + i` is of the same video as query i.
+        temperature: Divides the cosines.
+        row_offset: The row of `instances` that belongs to the first query.
+        videos: The video of each row of `instances`, [N], if a video can occur twice. Its other
+            rows are then no negatives.
+
+    Returns:
+        A scalar; 0 if there is only one video.
     """
     with torch.autocast(queries.device.type, enabled=False):
         similarity = (
@@ -31,10 +41,14 @@ def instance_loss(
 
     own = torch.arange(row_offset, row_offset + len(queries), device=queries.device)
     if videos is not None:
-        again = videos[own, None] == videos
-        similarity = similarity.masked_fill(again.scatter(1, own[:, None], False), -torch.inf)
+        same_video = videos[own, None] == videos
+        other_rows = same_video.scatter(1, own[:, None], False)
+        similarity = similarity.masked_fill(other_rows, -torch.inf)
 
     log_p = F.log_softmax(similarity, dim=1)  # Eqs. 12 and 13
+
+    # The clamp keeps the logarithm finite when one row takes all the probability.
     missed = torch.log((1 - log_p.exp()).clamp(min=1e-6))
     others = missed.sum(1) - missed.gather(1, own[:, None])[:, 0]
-    return -(log_p.gather(1, own[:, None])[:, 0] + others).mean()  # Eq. 14
+    log_own = log_p.gather(1, own[:, None])[:, 0]
+    return -(log_own + others).mean()  # Eq. 14

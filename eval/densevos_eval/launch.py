@@ -1,6 +1,4 @@
-"""Commands of the evaluator as jobs of a cluster: one job, or an array whose jobs share the
-sequences.
-"""
+"""Run commands of the evaluator as jobs of a cluster: one job, or several that share the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +7,9 @@ from densevos.base.errors import InputError
 from densevos.launch import ClusterOptions, JobCommand
 
 RESUMED = ("propagate", "zeroshot", "segment")
-"""Commands that go on with --resume; matrix goes on by itself."""
+"""Commands that continue an interrupted run with --resume; matrix does so without an option."""
 SHARED = (*RESUMED, "matrix")
-"""Commands that take --shard I/N."""
+"""Commands that have the option --shard I/N."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +23,21 @@ class SharedOptions(ClusterOptions):
 
     shards: int = 1
     """Number of jobs that share the sequences of propagate, zeroshot or segment, or the cells of
-    matrix.
-    """
+    matrix."""
 
 
 def jobs(command: Sequence[str], shards: int) -> list[JobCommand]:
-    """The work of each job.
+    """Split a command into jobs.
 
     Args:
         command: A command of densevos-eval and its options.
         shards: Number of jobs that share it.
 
+    Returns:
+        The command line of each job.
+
     Raises:
-        InputError: The command cannot be shared, or is told its share already.
+        InputError: The command cannot be shared, or has an option --shard or --overwrite already.
     """
     if shards < 1:
         raise InputError(f"--shards: must be 1 or more, is {shards}")
@@ -46,17 +46,21 @@ def jobs(command: Sequence[str], shards: int) -> list[JobCommand]:
             f"--shards {shards}: {command[0]} cannot be shared; only {', '.join(SHARED)} can"
         )
 
-    if shards > 1 and any(word.partition("=")[0] in ("--shard", "--overwrite") for word in command):
+    options = {word.partition("=")[0] for word in command}
+    if shards > 1 and options & {"--shard", "--overwrite"}:
         raise InputError(
             "--shards: jobs share one output folder; leave out --shard and --overwrite"
         )
 
-    goes_on_with = ("--resume",) if command[0] in RESUMED else ()
-    shares = (
-        [("--shard", f"{share}/{shards}") for share in range(1, shards + 1)] if shards > 1 else [()]
-    )
+    resume_options = ("--resume",) if command[0] in RESUMED else ()
+    commands = []
+    for number in range(1, shards + 1):
+        words = tuple(command)
+        if shards > 1:
+            words += ("--shard", f"{number}/{shards}")
 
-    return [
-        JobCommand(program="densevos_eval", words=(*command, *share), resume_options=goes_on_with)
-        for share in shares
-    ]
+        commands.append(
+            JobCommand(program="densevos_eval", words=words, resume_options=resume_options)
+        )
+
+    return commands

@@ -1,1 +1,1 @@
-"""Segmentation networks with named feature taps, which adversarial losses see."""
+"""Segmentation networks with named taps: layers whose features an adversarial loss sees."""

@@ -1,4 +1,7 @@
-"""What every segmentation network offers: taps between the image and its classes."""
+"""The base class of segmentation networks, with taps between the image and its classes."""
+
+# Shapes: B samples, T frames, N = B * T frames of all samples, K classes, C channels, H x W pixels,
+# h x w cells of a feature map.
 
 import math
 from abc import ABC, abstractmethod
@@ -15,23 +18,28 @@ STAGES = ("stage1", "stage2", "stage3", "stage4")
 class SegmentationNetwork(nn.Module, ABC):
     """Frames -> features at named taps -> class logits of every pixel.
 
-    `encode` and `decode` are apart so that only labelled frames need be decoded: slice every
-    feature alike. The last tap, global, is the end of the encoder (the same tensor as stage4);
-    Swins have a first, spatial, which is the normalised patch embedding. Subclasses give `encode`,
-    or are a FrameNetwork, and `decode_frames`.
+    `encode` and `decode` are separate methods, so that only labelled frames need to be decoded:
+    select the same frames of every feature. The last tap, `global`, is the end of the encoder, the
+    same tensor as `stage4`. Swins also have a first tap, `spatial`, the normalised patch embedding.
+    Subclasses implement `decode_frames`, and `encode` unless they are a FrameNetwork.
     """
 
     clip_frames = 1
-    """Frames that the encoder relates to each other; 1: it sees each alone."""
+    """Number of frames that the encoder relates to each other; 1 if it sees each frame alone."""
     began = "at random"
-    """Which weights it had before training, in words."""
+    """The initial weights, in words."""
     head_name: str
-    """Name of the module that decodes; all others are the encoder."""
+    """Name of the module that decodes; all other modules are the encoder."""
     classifier_name: str
-    """Name of the layer that has one output a class."""
+    """Name of the layer with one output per class."""
 
     def __init__(self, classes: int, taps: Mapping[str, tuple[int, int]]):
-        """taps: channels and pixels per cell of each."""
+        """Keep the facts of the network.
+
+        Args:
+            classes: K, the number of classes.
+            taps: Channels and stride (pixels per cell) of each tap.
+        """
         super().__init__()
         self.classes = classes
         self._taps = {**taps, "global": taps["stage4"]}
@@ -42,12 +50,22 @@ class SegmentationNetwork(nn.Module, ABC):
         return tuple(self._taps)
 
     def tap_shape(self, name: str, size: tuple[int, int]) -> tuple[int, int, int]:
-        """(C, h, w) of a tap for frames of `size` (H, W); InputError when the network has no such
-        tap.
+        """The shape of a tap.
+
+        Args:
+            name: Name of the tap.
+            size: (H, W) of the frames.
+
+        Returns:
+            (C, h, w).
+
+        Raises:
+            InputError: The network has no such tap.
         """
         if name not in self._taps:
             raise InputError(
-                f"placement {name}: this network has no such tap; choose one of {', '.join(self._taps)}"
+                f"placement {name}: this network has no such tap; "
+                f"choose one of {', '.join(self._taps)}"
             )
 
         channels, stride = self._taps[name]
@@ -58,22 +76,28 @@ class SegmentationNetwork(nn.Module, ABC):
         """Frames [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
 
     def decode(self, features: Mapping[str, Tensor], size: tuple[int, int]) -> Tensor:
-        """Features [B,T,C,h,w] of some or all samples and frames -> logits [B,T,K,H,W] of `size`
-        (H, W).
+        """Decode the features of some or all samples and frames.
 
-        Raises InputError for a single frame in training: its 1 x 1 pooled map has no variance to
-        normalise by.
+        Args:
+            features: [B,T,C,h,w] by tap.
+            size: (H, W) of the logits.
+
+        Returns:
+            Logits [B,T,K,H,W].
+
+        Raises:
+            InputError: There is a single frame in training.
         """
         samples = features["global"].shape[:2]
+        # The decoder pools a map to 1 x 1: a single frame has no variance to normalise by.
         if samples.numel() < 2 and self._learns_statistics():
             raise InputError(
-                f"labelled sub-batch of {samples.numel()}: the decoder's BatchNorm needs two frames or more in "
-                "training; raise --loop.batch or freeze BatchNorm"
+                f"labelled sub-batch of {samples.numel()}: the decoder's BatchNorm needs two "
+                "frames or more in training; raise --loop.batch or freeze BatchNorm"
             )
 
-        logits = self.decode_frames(
-            {name: feature.flatten(0, 1) for name, feature in features.items()}
-        )
+        flat = {name: feature.flatten(0, 1) for name, feature in features.items()}
+        logits = self.decode_frames(flat)
         large = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
         return large.unflatten(0, samples)
@@ -84,18 +108,19 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @abstractmethod
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Features [N,C,h,w] by tap -> logits [N,K,h,w], smaller than the frames."""
+        """Features [N,C,h,w] by tap -> logits [N,K,h,w], which are smaller than the frames."""
 
     def _learns_statistics(self) -> bool:
-        """Whether BatchNorm of the decoder normalises by this process's batch."""
-        return any(
-            isinstance(m, nn.BatchNorm2d) and m.training
-            for m in self.get_submodule(self.head_name).modules()
-        )
+        """Whether BatchNorm in the decoder normalises by this process's batch."""
+        for module in self.get_submodule(self.head_name).modules():
+            if isinstance(module, nn.BatchNorm2d) and module.training:
+                return True
+
+        return False
 
 
 class FrameNetwork(SegmentationNetwork):
-    """One whose encoder sees each frame alone."""
+    """A segmentation network whose encoder sees each frame alone."""
 
     def encode(self, frames: Tensor) -> dict[str, Tensor]:
         """Frames [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""

@@ -1,4 +1,4 @@
-"""How large a segmentation network is, and how much it computes."""
+"""The size of a segmentation network, and how much it computes."""
 
 import copy
 
@@ -9,17 +9,21 @@ from densevos.models.segmentation.base import SegmentationNetwork
 
 
 def parameters(network: torch.nn.Module) -> int:
-    """Number of weights."""
+    """The number of weights."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def gmacs(network: SegmentationNetwork, size: int) -> float:
-    """Billions of multiply-accumulates for one frame (one clip, of a 3D network) of size x size
-    pixels.
+    """Billions of multiply-accumulates for one frame, or for one clip of a 3D network.
 
-    The papers' "GFLOPS" are these (decision D46); floating point operations are twice as many.
-    Nothing is computed: the network is followed on tensors without values.
+    The papers call this number "GFLOPS" (docs/decisions.md, D46). There are twice as many floating
+    point operations.
+
+    Args:
+        network: The network; it does not change.
+        size: Side of the frames, pixels.
     """
+    # Tensors on the device meta have no values, so that nothing is computed.
     described = copy.deepcopy(network).to("meta").eval()
     frames = torch.empty(1, network.clip_frames, 3, size, size, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

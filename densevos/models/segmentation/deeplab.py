@@ -10,27 +10,29 @@ from densevos.models.efficientnet import LITE0, EfficientNetLite0
 from densevos.models.resnet import DenseResNet
 from densevos.models.segmentation.base import STAGES, FrameNetwork
 
-RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations of the head, by output stride
+RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
+"""Dilations of the head, by output stride."""
 
 
 class DeepLab(FrameNetwork):
-    """DeepLabV3 without auxiliary classifier; torchvision's network (at stride 8) and parameter
-    names.
+    """DeepLabV3 without auxiliary classifier, with torchvision's parameter names.
 
-    ResNet-18 and EfficientNet-lite0 stand beside torchvision's ResNet-50 and -101 for experiments
-    on a CPU.
+    At stride 8 it is torchvision's network. Besides torchvision's ResNet-50 and -101 the backbone
+    can be a ResNet-18 or an EfficientNet-lite0, for experiments on a CPU.
     """
 
     head_name, classifier_name = "classifier", "classifier.4"
 
     def __init__(self, config: NetworkConfig, classes: int):
         backbone = _backbone(config)
-        widths, strides = backbone.channels.values(), (4, 8, config.stride, config.stride)
-        super().__init__(classes, dict(zip(STAGES, zip(widths, strides, strict=True), strict=True)))
+        channels, strides = backbone.channels.values(), (4, 8, config.stride, config.stride)
+        taps = zip(channels, strides, strict=True)
+        super().__init__(classes, dict(zip(STAGES, taps, strict=True)))
         self.backbone = backbone
         self.classifier = DeepLabHead(backbone.channels["res4"], classes, RATES[config.stride])
 
     def encode_frames(self, frames: Tensor) -> dict[str, Tensor]:
+        # The stages of a backbone, res1 to res4, are stage1 to stage4 here.
         features = dict(zip(STAGES, self.backbone.stages(frames).values(), strict=True))
         return {**features, "global": features["stage4"]}
 

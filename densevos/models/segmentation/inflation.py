@@ -1,4 +1,4 @@
-"""Weights of the 2D Swin + UperNet as weights of the 3D one."""
+"""Turn weights of the 2D Swin + UperNet into weights of the 3D one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,17 +7,19 @@ import torch
 from torch import Tensor
 
 Name = str | Callable[[re.Match[str]], str]
+"""The replacement of a pattern, as `re.sub` takes it."""
 
+# torchvision numbers stages and patch mergings together: stages are even, mergings odd.
 RENAMED: tuple[tuple[str, Name], ...] = (
     (r"^backbone\.swin\.embeddings\.patch_embeddings\.projection", "backbone.patch_embed.proj"),
     (r"^backbone\.swin\.embeddings\.norm", "backbone.patch_embed.norm"),
     (
         r"^backbone\.swin\.encoder\.layers\.(\d)\.blocks",
-        lambda found: f"backbone.features.{2 * int(found[1])}",
+        lambda match: f"backbone.features.{2 * int(match[1])}",
     ),
     (
         r"^backbone\.swin\.encoder\.layers\.(\d)\.downsample",
-        lambda found: f"backbone.features.{2 * int(found[1]) + 1}",
+        lambda match: f"backbone.features.{2 * int(match[1]) + 1}",
     ),
     (r"^backbone\.hidden_states_norms", "norms"),
     (r"layernorm_before", "norm1"),
@@ -31,28 +33,33 @@ RENAMED: tuple[tuple[str, Name], ...] = (
 
 
 def inflate(state: Mapping[str, Tensor], clip_frames: int) -> dict[str, Tensor]:
-    """SwinUperNet's weights -> VideoSwin's: a clip that stands still gets the 2D network's features
-    in every frame.
+    """Inflate SwinUperNet's weights to VideoSwin's.
 
-    The patch embedding sees one frame as before, and the attention's position bias is the same for
-    all distances in time; softmax over T equal copies of the window's tokens then averages what it
-    averaged in 2D. It holds where the sides of a stage (in tokens) exceed the window: at 256 x 256
-    pixels for a window of 7.
+    In every frame of a clip of equal frames, the 3D network then has the features of the 2D
+    network. The patch embedding still sees one frame, and the attention's position bias is the same
+    for all distances in time. Softmax over T equal copies of the window's tokens therefore averages
+    the same values as in 2D. This holds if the sides of each stage (in tokens) exceed the window,
+    as they do at 256 x 256 pixels for a window of 7.
+
+    Args:
+        state: Weights of the 2D network, under transformers' names.
+        clip_frames: T, the number of frames of a window.
+
+    Returns:
+        Weights of the 3D network, under its own names.
     """
     inflated = {}
     for name, tensor in state.items():
         if ".q_proj." in name:
-            tensor = torch.cat(
-                [
-                    state[name.replace(".q_proj.", part)]
-                    for part in (".q_proj.", ".k_proj.", ".v_proj.")
-                ]
-            )
+            # torchvision keeps queries, keys and values in one layer.
+            key, value = name.replace(".q_proj.", ".k_proj."), name.replace(".q_proj.", ".v_proj.")
+            tensor = torch.cat([tensor, state[key], state[value]])
         elif ".k_proj." in name or ".v_proj." in name:
             continue
         elif name.endswith("projection.weight"):
-            tensor = tensor.unsqueeze(2)
+            tensor = tensor.unsqueeze(2)  # a kernel of one frame
         elif name.endswith("relative_position_bias_table"):
+            # The table has a block for each distance in time, from 1 - T to T - 1.
             tensor = tensor.repeat(2 * clip_frames - 1, 1)
 
         inflated[renamed(name, RENAMED)] = tensor
@@ -61,7 +68,8 @@ def inflate(state: Mapping[str, Tensor], clip_frames: int) -> dict[str, Tensor]:
 
 
 def renamed(name: str, rules: tuple[tuple[str, Name], ...]) -> str:
-    """`name` after every substitution, in order."""
-    for pattern, other in rules:
-        name = re.sub(pattern, other, name)
+    """Apply substitutions to a name, one after the other."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+
     return name

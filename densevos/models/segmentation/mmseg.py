@@ -1,6 +1,4 @@
-"""Swin + UperNet as mmsegmentation keeps it, and Swin's authors with it, under the names of
-transformers.
-"""
+"""Turn Swin + UperNet weights of mmsegmentation or of Swin's authors into those of transformers."""
 
 from collections.abc import Mapping
 
@@ -12,7 +10,7 @@ from densevos.models.segmentation.inflation import Name, renamed
 RENAMED: tuple[tuple[str, Name], ...] = (
     (
         r"^backbone\.norm(\d)\.",
-        lambda found: f"backbone.hidden_states_norms.stage{int(found[1]) + 1}.",
+        lambda match: f"backbone.hidden_states_norms.stage{int(match[1]) + 1}.",
     ),
     (
         r"^backbone\.patch_embed\.proj(ection)?\.",
@@ -29,37 +27,44 @@ RENAMED: tuple[tuple[str, Name], ...] = (
     (r"^decode_head\.conv_seg\.", "decode_head.classifier."),
     (r"\.bn\.", ".batch_norm."),
 )
-"""mmsegmentation's own names, stages and ffn among them, and the authors'."""
+"""Patterns of mmsegmentation's names (such as stages and ffn) and of the authors'."""
 
 
 def is_mmseg(state: Mapping[str, Tensor]) -> bool:
-    """Whether these are weights of Swin under such names."""
+    """Whether weights are those of Swin under names of mmsegmentation or of the authors."""
     return any(name.startswith(("backbone.layers.", "backbone.stages.")) for name in state)
 
 
 def from_mmseg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights under the names of transformers, queries, keys and values apart."""
+    """Rename weights for transformers, and split the layer of queries, keys and values in three.
+
+    Args:
+        state: Weights of mmsegmentation or of Swin's authors.
+
+    Returns:
+        Weights under the names of transformers.
+    """
+    # Only mmsegmentation's own code names stages, and only it merges patches by nn.Unfold.
     unfolded = any(name.startswith("backbone.stages.") for name in state)
-    found = {}
+    weights = {}
     for name, tensor in state.items():
         if ".qkv." in name:
             before, after = renamed(name, RENAMED).replace(".w_msa", "").split(".attn.qkv.")
             for part, third in zip("qkv", tensor.chunk(3), strict=True):
-                found[f"{before}.attention.{part}_proj.{after}"] = third
-        else:
-            found[renamed(name, RENAMED)] = (
-                _as_sliced(tensor) if unfolded and ".downsample." in name else tensor
-            )
+                weights[f"{before}.attention.{part}_proj.{after}"] = third
+            continue
 
-    return found
+        if unfolded and ".downsample." in name:
+            tensor = _as_sliced(tensor)
+
+        weights[renamed(name, RENAMED)] = tensor
+
+    return weights
 
 
 def _as_sliced(weight: Tensor) -> Tensor:
-    """Weights of patch merging [...,4C] of four cells unfolded, cells fastest, as of four slices: C
-    fastest, row first.
-
-    mmsegmentation merges by nn.Unfold; the authors, transformers and torchvision put slices side by
-    side.
-    """
+    """Reorder weights [...,4C] of patch merging from the order of nn.Unfold to that of slices."""
+    # nn.Unfold counts the four cells fastest. The authors, transformers and torchvision put four
+    # slices side by side: channels are fastest, and rows come before columns.
     cells = weight.unflatten(-1, (-1, 4))[..., torch.tensor([0, 2, 1, 3])]
     return cells.transpose(-1, -2).flatten(-2)

@@ -1,4 +1,4 @@
-"""Segmentation networks from their configuration, and the file that they are kept in."""
+"""Make segmentation networks from their configuration, and write and read their files."""
 
 import dataclasses
 import warnings
@@ -30,17 +30,17 @@ ARCHITECTURES: dict[str, Callable[[NetworkConfig, int], SegmentationNetwork]] = 
 def make_network(
     config: NetworkConfig, classes: int, names: Sequence[str] | None = None
 ) -> SegmentationNetwork:
-    """A network of `classes` classes that starts from the configuration's weights, or from random
-    ones.
+    """Make a network with the configuration's initial weights, or with random ones.
 
-    Warns when a part of it starts from random weights all the same, such as the last layer for
-    another number of classes, or all of it, if the weights cannot be downloaded. Its `began` says
-    so too.
+    A warning reports parts that still start from random weights, such as the last layer for another
+    number of classes. If the weights cannot be downloaded, this is the complete network. The
+    attribute `began` records it too.
 
     Args:
         config: The architecture and the initial weights.
         classes: Number of classes.
-        names: Their names, with which a model that was trained here must agree; None to take any.
+        names: Names of the classes, which must be those of a model that was trained here; None to
+            accept any.
 
     Raises:
         InputError: The weights cannot be read, or are of another network or of other classes.
@@ -64,11 +64,15 @@ def save_network(
     size: int,
     training: Mapping[str, Any],
 ) -> None:
-    """Write weights to `path` (.safetensors) and the card beside it (.json), each whole or not at
-    all.
+    """Write a network and its card; both writes are atomic.
 
-    classes: their names, the index is the id. size: side of the frames that it was trained on,
-    pixels.
+    Args:
+        path: The .safetensors file; the card goes beside it (.json).
+        network: The network.
+        config: Its configuration.
+        classes: Names of the classes; the index is the id.
+        size: Side of the frames that it was trained with, pixels.
+        training: How it was trained, plain values for the card.
     """
     facts = {
         "format": FORMAT,
@@ -82,7 +86,11 @@ def save_network(
 
 
 def load_network(path: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
-    """Read a network (in eval mode) and its card; see densevos.models.card.load for the errors."""
+    """Read a network (in eval mode) and its card.
+
+    Raises:
+        InputError: See `densevos.models.card.load`; or the weights do not fit the card.
+    """
     weights, facts = card.load(path, FORMAT, "model")
     try:
         config = from_dict(NetworkConfig, facts["network"])

@@ -1,6 +1,4 @@
-"""The 2D Transformer: Swin (Liu et al., 2021) + UperNet (Xiao et al., 2018), both of
-transformers.
-"""
+"""The 2D Transformer: Swin (Liu et al., 2021) and UperNet (Xiao et al., 2018) of transformers."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -15,8 +13,9 @@ from densevos.models.segmentation.base import STAGES, FrameNetwork
 
 
 class SwinUperNet(FrameNetwork):
-    """Swin + UperNet under transformers' parameter names, without auxiliary head; takes frames of
-    any size.
+    """Swin + UperNet for frames of any size, with transformers' parameter names.
+
+    It has no auxiliary head.
     """
 
     head_name, classifier_name = "decode_head", "decode_head.classifier"
@@ -27,35 +26,40 @@ class SwinUperNet(FrameNetwork):
         super().__init__(classes, swin_taps(config))
         network = make_upernet(config, classes)
         self.backbone, self.decode_head = network.backbone, network.decode_head
-        self.backbone.swin.layernorm = (
-            nn.Identity()
-        )  # Feeds nothing here: its weights would never get a gradient.
+        # Nothing uses the output of this layer, so its weights would never get a gradient.
+        self.backbone.swin.layernorm = nn.Identity()
 
         if config.checkpointing:
+            # transformers' own switch would checkpoint stages and the blocks within them, which
+            # costs more.
             for stage in self.backbone.swin.encoder.layers:
-                for block in (
-                    stage.blocks
-                ):  # transformers' own switch would checkpoint blocks within stages, at a cost
+                for block in stage.blocks:
                     block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
     def encode_frames(self, frames: Tensor) -> dict[str, Tensor]:
-        found = self.backbone(frames, output_hidden_states=True)
-        features = dict(zip(STAGES, found.feature_maps, strict=True))
-        return {"spatial": found.hidden_states[0], **features, "global": features["stage4"]}
+        output = self.backbone(frames, output_hidden_states=True)
+        features = dict(zip(STAGES, output.feature_maps, strict=True))
+        return {"spatial": output.hidden_states[0], **features, "global": features["stage4"]}
 
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
         return self.decode_head([features[name] for name in STAGES])
 
 
 def swin_taps(config: NetworkConfig) -> dict[str, tuple[int, int]]:
-    """Channels and stride of a Swin's taps."""
-    stages = {name: (config.embed_dim * 2**k, 4 * 2**k) for k, name in enumerate(STAGES)}
-    return {"spatial": (config.embed_dim, 4), **stages}
+    """Channels and stride of each tap of a Swin."""
+    taps = {"spatial": (config.embed_dim, 4)}
+    for number, name in enumerate(STAGES):
+        # Patch merging doubles the channels and halves the grid before each further stage.
+        taps[name] = (config.embed_dim * 2**number, 4 * 2**number)
+
+    return taps
 
 
 def make_upernet(config: NetworkConfig, classes: int) -> Any:
-    """transformers' UperNetForSemanticSegmentation; InputError when transformers is not
-    installed.
+    """Make transformers' UperNetForSemanticSegmentation with random weights.
+
+    Raises:
+        InputError: transformers is not installed.
     """
     try:
         from transformers import SwinConfig, UperNetConfig, UperNetForSemanticSegmentation

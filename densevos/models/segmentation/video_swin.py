@@ -1,4 +1,6 @@
-"""The 3D Transformer: Video Swin (Liu et al., 2022) of torchvision + UperNet of each frame."""
+"""The 3D Transformer: torchvision's Video Swin (Liu et al., 2022), and UperNet for each frame."""
+
+# Shapes: B clips, T frames, C channels, H x W pixels, h x w tokens.
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +16,12 @@ from densevos.models.segmentation.swin_upernet import make_upernet, swin_taps
 
 
 class VideoSwin(SegmentationNetwork):
-    """Patches of one frame, attention over windows of the whole clip, and the 2D network's decoder.
+    """Patches of one frame, attention over windows of all frames, and the 2D network's decoder.
 
-    The encoder is torchvision's; the norms before the decoder are those of transformers' Swin
+    The encoder is torchvision's. The norms before the decoder are those of transformers' Swin
     backbone, so that weights of the 2D network can be inflated
-    (densevos.models.segmentation.inflation). Where a stage has fewer tokens a side than the window,
-    torchvision shrinks the window; choose a window that divides the sides where it matters.
+    (densevos.models.segmentation.inflation). If a side of a stage has fewer tokens than the window,
+    torchvision shrinks the window. If this matters, choose a window that divides the sides.
     """
 
     head_name, classifier_name = "decode_head", "decode_head.classifier"
@@ -38,20 +40,20 @@ class VideoSwin(SegmentationNetwork):
             window_size=[config.clip_frames, config.window, config.window],
             stochastic_depth_prob=config.drop_path,
         )
-        del self.backbone.norm, self.backbone.head  # Of the classification of clips.
+        # These layers classify clips. Unused parameters would never get a gradient.
+        del self.backbone.norm, self.backbone.head
         self.norms = nn.ModuleDict({name: nn.LayerNorm(taps[name][0]) for name in STAGES})
         self.decode_head = make_upernet(config, classes).decode_head
 
     def encode(self, frames: Tensor) -> dict[str, Tensor]:
         """Clips [B,T,3,H,W], ImageNet-normalised -> features [B,T,C,h,w] by tap."""
-        x = self.backbone.patch_embed(
-            frames.transpose(1, 2)
-        )  # [B,T,h,w,C], as in all of the encoder
+        # In all of the encoder, x is [B,T,h,w,C].
+        x = self.backbone.patch_embed(frames.transpose(1, 2))
         features = {"spatial": _channels_first(x)}
-        stages, merges = (
-            self.backbone.features[0::2],
-            [nn.Identity(), *self.backbone.features[1::2]],
-        )
+
+        # Stages and patch mergings take turns; there is no merging before the first stage.
+        stages = self.backbone.features[0::2]
+        merges = [nn.Identity(), *self.backbone.features[1::2]]
 
         for name, merge, stage in zip(STAGES, merges, stages, strict=True):
             x = merge(x)
@@ -65,10 +67,12 @@ class VideoSwin(SegmentationNetwork):
         return self.decode_head([features[name] for name in STAGES])
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        """A block's output; with checkpointing, the backward pass computes the block again."""
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(block, x, use_reentrant=False)
         return block(x)
 
 
 def _channels_first(x: Tensor) -> Tensor:
+    """[B,T,h,w,C] -> [B,T,C,h,w]."""
     return x.permute(0, 1, 4, 2, 3)

@@ -48,7 +48,7 @@ def found(source: float, fresh: float, own: float | None = None) -> Findings:
             0.51,
             1,
             "beaten",
-            r"hides the domain \(a fresh discriminator tells 52 %, 96 % before\)",
+            r"a fresh discriminator is right on 52 %, and was on 96 % before\)",
         ),
         (
             0.9,
@@ -56,16 +56,16 @@ def found(source: float, fresh: float, own: float | None = None) -> Findings:
             0.5,
             1,
             "dead",
-            r"tells 50 %, but a fresh one 90 %; raise --discriminator-optimiser.lr",
+            r"is right on 50 %, but a fresh one on 90 %; raise --discriminator-optimiser.lr",
         ),
-        (0.5, 0.9, 0.2, 1, "dead", "a fresh one 90 %"),
+        (0.5, 0.9, 0.2, 1, "dead", "a fresh one on 90 %"),
         (
             0.55,
             0.5,
             0.5,
             1,
             "blind",
-            r"at --placement stage1 there was nothing to tell .*; choose a later placement",
+            r"at --placement stage1 the features never told .*; choose a later placement",
         ),
         (
             0.9,
@@ -73,7 +73,7 @@ def found(source: float, fresh: float, own: float | None = None) -> Findings:
             0.9,
             0,
             "control",
-            "mu 0: the encoder never felt the discriminator, which tells 90 %",
+            "mu 0: the encoder never felt the discriminator, which is right on 90 %",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def features_of(gap: float, batches: int = 8) -> list[DomainFeatures]:
     valid = torch.ones(8, 1, dtype=torch.bool)
     return [
         DomainFeatures(
-            tap=one + gap * is_source[:, None, None, None, None], is_source=is_source, judged=valid
+            tap=one + gap * is_source[:, None, None, None, None], is_source=is_source, seen=valid
         )
         for one in noise
     ]

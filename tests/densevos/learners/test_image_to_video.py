@@ -292,7 +292,7 @@ def test_mu_rises_with_the_batches() -> None:
 
 def test_more_clusters_than_maps_name_the_flag() -> None:
     config = config_of(loss="clustered", adversarial=dataclasses.replace(PAIRS, clusters=33))
-    with pytest.raises(InputError, match=r"--adversarial\.clusters 33: a batch has 32 maps"):
+    with pytest.raises(InputError, match=r"--adversarial\.clusters 33: a batch has only 32 maps"):
         step(learner_of(config), batch_of(config))
 
 

@@ -411,8 +411,8 @@ def test_the_card_says_where_the_weights_began_also_after_resuming(
     with pytest.warns(UserWarning, match="openmmlab/upernet-swin-tiny cannot be fetched"):
         file = train(config, out).encoder
     began = (
-        "openmmlab/upernet-swin-tiny cannot be fetched: a run that begins now begins at "
-        "random (no route to host)"
+        "openmmlab/upernet-swin-tiny cannot be fetched: "
+        "a new run starts from random weights (no route to host)"
     )
     assert load_network(file)[1]["training"]["began"] == began
 

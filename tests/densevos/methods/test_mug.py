@@ -430,7 +430,9 @@ def test_maps_that_say_nothing_are_refused(tiny_mug: MugConfig, tmp_path: Path) 
     """Also those of 0 and 255, a usual way to save a mask: 255 means unknown here."""
     for file in tiny_mug.foreground.glob("*/*.png"):
         write_mask(file, (read_mask(file) == 1) * np.uint8(255))
-    with pytest.raises(InputError, match=r"every map says nothing.*foreground is 1, background 0"):
+    with pytest.raises(
+        InputError, match=r"every map is uninformative.*foreground is 1, background 0"
+    ):
         train(tiny_mug, tmp_path / "run")
 
 

@@ -159,7 +159,7 @@ def test_files_without_weights_are_told_for_what_they_are(tmp_path: Path) -> Non
         "text.pth": (b"Not Found\n", r"is a text and no weights \(Not Found\)"),
         "packed.pth": (b"\x1f\x8b\x08\x00", "is compressed; unpack it first"),
         "cut.pth": (complete[: len(complete) // 2], "cannot be read .*; download it again"),
-        "cut.safetensors": (bytes(20), "is not a whole safetensors file"),
+        "cut.safetensors": (bytes(20), "is not a complete safetensors file"),
     }
     for name, (content, _) in contents.items():
         (tmp_path / name).write_bytes(content)

@@ -115,7 +115,7 @@ def refused(path: Path, reason: str) -> None:
 def test_missing_truncated_and_foreign_files_are_refused(saved: Path, tmp_path: Path) -> None:
     refused(tmp_path / "none.safetensors", "no such encoder file")
     saved.write_bytes(saved.read_bytes()[:-1000])
-    refused(saved, "not a whole safetensors file")
+    refused(saved, "not a complete safetensors file")
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"x": torch.zeros(2)}, foreign)
     refused(foreign, "no densevos encoder card")
@@ -143,5 +143,5 @@ def test_a_pickle_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "encoder.safetensors"
     path.write_bytes(pickle.dumps(Bomb()))
-    refused(path, "not a whole safetensors file")
+    refused(path, "not a complete safetensors file")
     assert not Path("exploded").exists()

@@ -9,7 +9,7 @@ import torchvision
 from densevos.base.errors import InputError
 from densevos.config import EncoderConfig
 from densevos.models.encoder import DenseEncoder, save_encoder
-from densevos.models.pretrained import load_trunk
+from densevos.models.pretrained import load_backbone
 from densevos.models.resnet import DenseResNet
 
 
@@ -20,7 +20,7 @@ def test_a_trunk_begins_with_the_query_encoder_of_a_checkpoint(tmp_path: Path) -
     key = {f"module.encoder_k.{name}": torch.zeros_like(tensor) for name, tensor in state.items()}
     torch.save({"epoch": 200, "state_dict": query | key}, path)
     trunk = DenseResNet("resnet18", 8)
-    load_trunk(trunk, "resnet18", str(path))
+    load_backbone(trunk, "resnet18", str(path))
     for name, tensor in trunk.state_dict().items():
         assert torch.equal(tensor, state[name]), name
 
@@ -37,12 +37,12 @@ def test_a_trunk_says_what_it_cannot_begin_with(tmp_path: Path) -> None:
     ):
         torch.save(content, path)
         with pytest.raises(InputError, match=f"--weights .*weights.pth: .*{message}"):
-            load_trunk(trunk, "resnet18", str(path))
+            load_backbone(trunk, "resnet18", str(path))
     path.write_text("<html>")
     with pytest.raises(
         InputError, match=r"--weights .*weights\.pth: is no plain state dict \(is a web page\)"
     ):
-        load_trunk(trunk, "resnet18", str(path))
+        load_backbone(trunk, "resnet18", str(path))
 
 
 def test_a_trunk_begins_with_an_encoder_of_our_own(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_trunk_begins_with_an_encoder_of_our_own(tmp_path: Path) -> None:
     trunk = DenseResNet(
         "resnet18", 8, last="res3", dilated=True
     )  # without the last stage of that encoder
-    load_trunk(trunk, "resnet18", str(path))
+    load_backbone(trunk, "resnet18", str(path))
     theirs = encoder.trunk.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in trunk.state_dict().items())
 
@@ -61,13 +61,13 @@ def test_an_encoder_of_our_own_of_another_network_is_refused_in_one_line(tmp_pat
     path = tmp_path / "encoder.safetensors"
     save_encoder(path, DenseEncoder(EncoderConfig(last="res3")), {})
     expected = (
-        r"is an encoder of resnet18 up to res3, the trunk is {}; pass the --encoder "
-        r"options of its run"
+        r"is an encoder of resnet18 up to res3, the backbone is {}; "
+        r"pass the --encoder options of its run"
     )
     for architecture, trunk, message in (
         ("resnet50", DenseResNet("resnet50", 8), "resnet50 up to res4"),
         ("resnet18", DenseResNet("resnet18", 8), "resnet18 up to res4"),
     ):
         with pytest.raises(InputError, match=expected.format(message)) as caught:
-            load_trunk(trunk, architecture, str(path))
+            load_backbone(trunk, architecture, str(path))
         assert "\n" not in str(caught.value)

@@ -348,7 +348,7 @@ def test_unreachable_weights_begin_at_random_and_say_so(
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", nowhere)
     torch.manual_seed(0)
     with pytest.warns(
-        UserWarning, match=rf"{name} cannot be fetched: .* at random \(no route to host\)$"
+        UserWarning, match=rf"{name} cannot be fetched: .* random weights \(no route to host\)$"
     ) as told:
         network = make_network(dataclasses.replace(config, weights=name), 5)
     assert str(told[0].message) == f"--network.weights {network.began}"

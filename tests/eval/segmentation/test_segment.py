@@ -586,7 +586,7 @@ def test_a_model_that_is_not_there(tmp_path: Path, model: Path) -> None:
     ):
         model_file(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 9)
-    with pytest.raises(InputError, match="not a whole safetensors file"):
+    with pytest.raises(InputError, match="not a complete safetensors file"):
         load_classifier(model_file(tmp_path), CPU)
 
 

@@ -396,7 +396,7 @@ def test_unusable_models_say_what_to_give(model, davis, tmp_path: Path, capsys) 
         bare: "holds no model.safetensors, nor does a round1 in it",
         encoder: "holds an encoder alone",
         encoder / "encoder.safetensors": "has no densevos model card",
-        bare / "cut.safetensors": "not a whole safetensors file",
+        bare / "cut.safetensors": "not a complete safetensors file",
         bare / "old.safetensors": "its card is of another version",
         bare / "other.safetensors": "weights do not fit",
     }.items():
