@@ -110,7 +110,7 @@ def measure_late_objects(
 
 def _ids(mask: np.ndarray) -> set[int]:
     """The ids in the mask [H,W] uint8 without background."""
-    # Much faster than numpy.unique, which sorts all pixels.
+    # Faster than numpy.unique on large masks.
     counts = cv2.calcHist([mask], [0], None, [IDS], [0, IDS])
     return set(np.flatnonzero(counts.ravel()).tolist()) - {0}
 

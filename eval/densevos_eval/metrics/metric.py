@@ -1,9 +1,9 @@
 """The contract of a metric, and the scores that it makes.
 
 A metric turns the masks of one item into arrays (`measure`), and the arrays of all items into rows
-of numbers (`combine`). An item is a sequence of a benchmark or a shot of a labelled set. All metrics
-share densevos_eval.scoring: worker processes, arrays kept for --resume, broken items, results.json
-and the table on the screen.
+of numbers (`combine`). An item is a sequence of a benchmark or a shot of a labelled set. All
+metrics share densevos_eval.scoring: worker processes, arrays kept for --resume, broken items,
+results.json and the table on the screen.
 
 To add a metric, write one file in this folder that assigns its class to METRIC; see registry.
 """

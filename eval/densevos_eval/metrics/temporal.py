@@ -8,9 +8,9 @@ Sources: Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Vide
 Segmentation, CVPR 2016, section 4; for shape context and its cost Belongie et al., Shape Matching
 and Object Recognition Using Shape Contexts, PAMI 2002.
 
-The steps and numbers are those of the DAVIS-2016 toolbox. One case is known to differ: if an outline
-touches itself at a corner of pixels (a checkerboard), this module always separates the two pixels,
-while the toolbox cuts the loop at that corner and starts there.
+The steps and numbers are those of the DAVIS-2016 toolbox. One case is known to differ: if an
+outline touches itself at a corner of pixels (a checkerboard), this module always separates the two
+pixels, while the toolbox cuts the loop at that corner and starts there.
 
 Shapes: H x W pixels; n and m points (x, y) of two polygons; RINGS*ANGLES bins of a shape context.
 """
@@ -24,7 +24,7 @@ SCALE = 5.0  # The toolbox's factor between the mean alignment cost and the publ
 TOLERANCE = 3  # Tolerance of simplified polygons, in half pixels.
 SPACING = np.float32(3)  # Longest segment of a resampled polygon, in pixels.
 ANGLES, RINGS = 12, 5  # Bins of a shape context.
-TINY = 2.2e-16  # Keeps divisions finite, as in the toolbox.
+TINY = 2.2e-16  # Keeps divisions finite.
 
 
 def temporal_stability(masks: np.ndarray) -> np.ndarray:
@@ -123,8 +123,7 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _cycles(below: list[int]) -> Iterator[list[int]]:
-    """Closed walks over corners i, alternately to the partner below[i] in the column and to the
-    partner i ^ 1 in the row."""
+    """Closed walks over corners: from i to below[i] in the column, then to i ^ 1 in the row."""
     seen = bytearray(len(below))
     for start in range(len(below)):
         loop = []
@@ -144,7 +143,7 @@ def simplified(points: np.ndarray) -> np.ndarray:
 
     A first pass drops every point nearer than TOLERANCE to the last point kept. The second pass is
     the algorithm of Douglas and Peucker with the distance to the segment. The toolbox first runs
-    both passes with a tolerance of .1, which leaves exactly the corners that points are here.
+    both passes with a tolerance of .1, which leaves exactly the corners; `outlines` returns these.
 
     Args:
         points: [n,2] int64 in half pixels.
