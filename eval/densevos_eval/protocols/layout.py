@@ -87,7 +87,7 @@ def _sequence(
         need_file(file, hint)
 
     if len(annotated) == len(frame_names):
-        annotated = []  # None listed means that all frames are annotated.
+        annotated = []  # No indices mean that all frames are annotated.
 
     return VideoSequence(
         name=name,

@@ -147,7 +147,11 @@ def _sequence(
     )
 
     # Masks of frames in which no object counts may be missing.
-    scored = [t for t in range(len(frame_names)) if any(sequence.counts(id, t) for id in spans)]
+    scored = []
+    for t in range(len(frame_names)):
+        if any(sequence.counts(id, t) for id in spans):
+            scored.append(t)
+
     if all(truth[t].is_file() for t in scored):
         return replace(sequence, annotated=tuple(scored))
 
@@ -157,7 +161,8 @@ def _sequence(
 
 def _index_of(number: int, index: Mapping[int, int]) -> int:
     """Index of the first frame with this number or a higher one; the number of frames if none."""
-    return min((t for other, t in index.items() if other >= number), default=len(index))
+    later = [t for other, t in index.items() if other >= number]
+    return min(later, default=len(index))
 
 
 def _read_meta(path: Path, hint: str) -> dict[str, Spans]:

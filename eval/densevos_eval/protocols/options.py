@@ -41,11 +41,13 @@ class BenchmarkOptions:
         if self.dataset is None:
             return
 
+        # An option that the benchmark does not have would be ignored, so it is an error.
         flags = find_protocol(self.dataset).flags
         if self.frames != "all" and "frames" not in flags:
-            users = ", ".join(name for name, other in PROTOCOLS.items() if "frames" in other.flags)
+            users = [name for name, other in PROTOCOLS.items() if "frames" in other.flags]
             raise InputError(
-                f"--frames {self.frames}: is for {users}, not for {self.dataset}; leave it out"
+                f"--frames {self.frames}: is for {', '.join(users)}, not for {self.dataset};"
+                " leave it out"
             )
 
         if self.resolution is not None and "resolution" not in flags:
@@ -121,4 +123,5 @@ class BenchmarkOptions:
         if annotated:
             return sequences
 
+        # A layout may find masks even if they are not required.
         return [replace(sequence, given={}, truth=(), annotated=()) for sequence in sequences]

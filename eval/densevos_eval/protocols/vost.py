@@ -5,6 +5,7 @@ Scores were checked against the authors' program (github.com/TRI-ML/VOST, evalua
 pixels of value 255 as void but scores them as background, and so does this project.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from densevos.base.errors import InputError
@@ -71,17 +72,24 @@ def _sequence(name: str, images: Path, annotations: Path, hint: str) -> VideoSeq
 
     annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
     truth = truth_files(annotations, frame_names, masks)
-    public = len(annotated) > 1  # Otherwise the server keeps the masks to score against.
-    return VideoSequence(
+    sequence = VideoSequence(
         name=name,
         source=images,
         frame_names=frame_names,
         given={annotated[0]: truth[annotated[0]]},
-        truth=truth if public else (),
-        # The last mask does not count, and the first one is `skipped`.
-        annotated=annotated[:-1] if public else (),
-        required=tuple(frame_names[t] for t in annotated) if public else (),
         reader=IdReader(void=False),
+    )
+
+    # With one mask there is nothing to score against: the server keeps the others.
+    if len(annotated) == 1:
+        return sequence
+
+    return replace(
+        sequence,
+        truth=truth,
+        # The last mask does not count, and the first one is `skipped`.
+        annotated=annotated[:-1],
+        required=tuple(frame_names[t] for t in annotated),
     )
 
 

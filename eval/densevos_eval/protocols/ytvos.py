@@ -130,7 +130,10 @@ def _sequence(
 
     # Objects appear in the first of their frames, and their masks are given there.
     index = {frame: t for t, frame in enumerate(frame_names)}
-    appears = {id: min(index[frame] for frame in frames) for id, frames in objects.items()}
+    appears = {}
+    for id, frames in objects.items():
+        appears[id] = min(index[frame] for frame in frames)
+
     masks = masks_by_frame(annotations)
     truth = truth_files(annotations, frame_names, masks)
     given = {t: truth[t] for t in sorted(set(appears.values()))}
@@ -140,12 +143,13 @@ def _sequence(
     for t in annotated if complete else given:
         need_file(truth[t], hint)
 
+    can_be_scored = all(truth[t].is_file() for t in annotated)
     return VideoSequence(
         name=name,
         source=images,
         frame_names=frame_names,
         given=given,
-        truth=truth if all(truth[t].is_file() for t in annotated) else (),
+        truth=truth if can_be_scored else (),
         annotated=annotated,
         appears=appears,
         groups=video.groups,

@@ -43,6 +43,7 @@ def located(sequences: Sequence[Named], folders: Iterable[Path]) -> dict[str, Pa
     for other in others:
         check_same_settings(other / FILE, settings, f"as {first / FILE} has; score them apart")
 
+    # Shards share out the sequences, so each sequence must lie in exactly one folder.
     places = {}
     for sequence in sequences:
         homes = [folder for folder in folders if (folder / sequence.name).is_dir()]

@@ -178,6 +178,7 @@ def _by_sequence(
 
     Masks of a single video get the name of the only wanted sequence.
     """
+    # Masks by frame are one video; series by name are several videos.
     several = isinstance(masks, Mapping) and all(map(_is_series, masks.values()))
     if isinstance(masks, Mapping) and several:
         named: Mapping[str, MaskSeries] = masks
@@ -210,6 +211,7 @@ def _named_masks(
 
     A series without names gets `names`, or numbers such as 00012.
     """
+    # Names of frames may be given as numbers.
     if isinstance(masks, Mapping):
         return {str(name): _ids(mask, f"{title}, frame {name}") for name, mask in masks.items()}
     if isinstance(masks, str | Path) or not isinstance(masks, Iterable):

@@ -89,6 +89,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
                 " with --set, or a folder of true masks with --truth"
             )
 
+        # BenchmarkOptions checks which of the other options the benchmark has.
         super().__post_init__()
 
     def _check_left_out(self, names: Collection[str], whose: str) -> None:
@@ -136,6 +137,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         )
 
     def _benchmark(self, metric: str | None) -> Target:
+        # These options change the rules of the benchmark.
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
         if self.count_ends and not protocol.late_objects:
             raise InputError(
@@ -150,6 +152,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
         chosen = find_sequence_metric(metric or protocol.measure)(benchmark=protocol)
         sequences = self.load()
+        # Other metrics read annotations themselves, and would ignore the size.
         if self.annotation_size:
             size = parse_size(self.annotation_size, "--annotation-size")
             if not isinstance(chosen, ObjectsMetric):
@@ -193,6 +196,7 @@ def _sparse(
     scored: Sequence[VideoSequence], metric: Metric[Any], protocol: Protocol
 ) -> Iterator[str]:
     """A line on the user's own sequences if only some of their frames have annotations."""
+    # A published benchmark defines its frames, but own data may lack annotations by mistake.
     sparse = [sequence for sequence in scored if sequence.annotated]
     if not sparse or protocol.annotated != "any":
         return

@@ -121,6 +121,7 @@ def scores_table(scores: Scores) -> Table:
 
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
 
+    # Names are flush left, numbers are flush right.
     names, *numbers = content.header
     table.add_column(names, no_wrap=True)
     for column in numbers:
@@ -141,6 +142,8 @@ def _origin(provenance: Provenance | None, folder: Path | None) -> dict[str, obj
         return {"frames": []}
 
     origin: dict[str, object] = {"frames": list(provenance.frames)}
+
+    # The path is relative, so that both folders can be moved together.
     path = os.path.relpath(provenance.folder.resolve(), folder.resolve()) if folder else "."
     if path != ".":
         origin["masks"] = path
@@ -159,4 +162,5 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
 
+    # JSON has no NaN.
     return None if isinstance(value, float) and math.isnan(value) else value

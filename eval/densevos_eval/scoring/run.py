@@ -31,6 +31,7 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
     target = against.target(metric, scoring.results)
     print_notes(target.notes)
 
+    # With more shards than sequences some shards are empty, which is no error.
     items = shard_of(target.items, scoring.shard, target.length)
     if not items:
         print(f"--shard {scoring.shard}: there are fewer sequences, so nothing is left to score")
@@ -57,6 +58,7 @@ def run(against: ScoreOptions, scoring: ScoringRun, metric: str | None) -> None:
             on_item=on_item,
         )
 
+    # Means over one shard would be mistaken for those of the split, so it gets no tables.
     if scoring.shard is None:
         write_scores(scores, out)
         print_table(scores_table(scores))

@@ -68,7 +68,8 @@ def score(
             on_item(item.name)
 
     # Processes finish in any order, but scores are in the order of the items.
-    measured: dict[str, ItemResult] = {}
+    arrays: dict[str, Arrays] = {}
+    provenance: dict[str, Provenance] = {}
     broken: dict[str, Broken] = {}
 
     for item in items:
@@ -76,15 +77,17 @@ def score(
         if isinstance(outcome, BROKEN):
             broken[item.name] = outcome
         else:
-            measured[item.name] = outcome
+            arrays[item.name] = outcome.arrays
+            provenance[item.name] = outcome.provenance
 
+    # Raises if every item is broken; otherwise the others have scores.
     check_any(broken, [item.name for item in items])
 
     return Scores(
         metric=metric,
         split=split,
-        rows=metric.combine({name: result.arrays for name, result in measured.items()}),
-        provenance={name: result.provenance for name, result in measured.items()},
+        rows=metric.combine(arrays),
+        provenance=provenance,
         broken={name: str(error) for name, error in broken.items()},
     )
 

@@ -55,6 +55,7 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
     true_folders = _mask_folders("--truth", truth)
     result_folders = _mask_folders("--results", results)
 
+    # With one sequence on either side, names need not agree.
     if len(true_folders) == 1 and len(result_folders) == 1:
         pairs = [(true_folders[0], result_folders[0])]
     else:
@@ -88,6 +89,7 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
         )
         places[name] = result.resolve().parent
 
+    # Scores carry the name of the folder of true masks.
     skipped = (1, 1) if skip_ends else (0, 0)
     return TwoFolders(
         sequences=sequences,
@@ -109,6 +111,7 @@ def _mask_folders(flag: str, folder: Path) -> list[Path]:
             f"{flag} {folder}: no such folder; name one with masks FRAME.png or SEQUENCE/FRAME.png"
         )
 
+    # Masks right in the folder are a single sequence.
     if mask_files(folder):
         return [folder]
 
@@ -125,6 +128,7 @@ def _by_name(
     true_folders: list[Path], results: Path, result_folders: list[Path]
 ) -> list[tuple[Path, Path]]:
     """Each folder of true masks with the folder of results of the same name."""
+    # Results may have more sequences than there are true masks.
     by_name = {folder.name: folder for folder in result_folders}
     missing = [folder.name for folder in true_folders if folder.name not in by_name]
     if missing:
@@ -137,6 +141,7 @@ def _by_name(
 
 
 def _need_frames(result: Path, frames: list[str]) -> None:
+    """Raise InputError if results lack a mask for any of these frames."""
     missing = [frame for frame in frames if not mask_file(result, frame).is_file()]
     if missing:
         raise InputError(
@@ -149,6 +154,7 @@ def _is_black_and_white(folder: Path) -> bool:
     """Whether the first mask that holds an object has 0 and 255 only, so that 255 is no void."""
     for file in mask_files(folder):
         values = np.unique(read_mask(file))
+        # A mask without objects does not show which values objects have.
         if values.any():
             return bool(np.isin(values, (0, VOID)).all())
 
@@ -156,6 +162,7 @@ def _is_black_and_white(folder: Path) -> bool:
 
 
 def _counted(sequences: list[VideoSequence], skip_ends: bool) -> str:
+    """A line on how many frames count."""
     count = sum(len(sequence.frame_names) for sequence in sequences)
     if skip_ends:
         return (
@@ -170,6 +177,7 @@ def _counted(sequences: list[VideoSequence], skip_ends: bool) -> str:
 
 
 def _merged(names: list[str]) -> list[str]:
+    """A line on the sequences whose objects are merged; none if there are no such sequences."""
     if not names:
         return []
     return [f"{_listed(names)}: masks are black and white, so all objects are one"]
