@@ -90,6 +90,7 @@ class ClassesMetric(ShotMetric):
         for row in class_rows(self.labelled.classes, pixels):
             classes[row.name] = {"IoU": row.iou, "accuracy": row.accuracy, "pixels": row.pixels}
 
+        # The means leave out classes without annotated pixels, so results.json names the others.
         averaged = [name for name, row in classes.items() if row["pixels"]]
         return Rows(
             overall=class_means(pixels),
@@ -113,7 +114,7 @@ class ClassesMetric(ShotMetric):
     def table(self, scores: Scores) -> ScoreTable:
         """Table for the screen, in per cent: first the whole split, then every class."""
         pixels = scores.rows.details["confusion"]
-        total = max(1, int(pixels.sum()))
+        total = max(1, int(pixels.sum()))  # Avoids a division by zero.
         return ScoreTable(
             title=self.title(scores),
             header=("class", "IoU %", "accuracy %", "pixels %"),
@@ -127,6 +128,7 @@ class ClassesMetric(ShotMetric):
         rows = [*class_rows(self.labelled.classes, pixels), *overall_rows(scores)]
         table = csv_bytes(["class", "IoU", "accuracy", "pixels"], map(_csv_row, rows))
 
+        # A picture may be seen without its table, so its title has the numbers.
         numbers = ", ".join(f"{name} {_percent(share)} %" for name, share in scores.overall.items())
         title = f"{self.dataset} {scores.split}: {numbers}"
         picture = Image.fromarray(confusion_picture(pixels, self.labelled.classes, title))
@@ -162,6 +164,7 @@ def overall_rows(scores: Scores) -> tuple[ClassRow, ClassRow]:
     overall, total = scores.overall, int(scores.rows.details["confusion"].sum())
     return (
         ClassRow(name="mean", iou=overall["mIoU"], accuracy=overall["mean accuracy"], pixels=total),
+        # There is no IoU over all pixels.
         ClassRow(name=ALL, iou=math.nan, accuracy=overall["pixel accuracy"], pixels=total),
     )
 

@@ -30,6 +30,7 @@ def class_iou(pixels: np.ndarray) -> np.ndarray:
     Args:
         pixels: Confusion matrix [K,K].
     """
+    # Both sums contain the intersection, so one of them must lose it.
     intersection = np.diag(pixels)
     union = pixels.sum(axis=0) + pixels.sum(axis=1) - intersection
     return np.where(union > 0, intersection / np.maximum(union, 1), np.nan)

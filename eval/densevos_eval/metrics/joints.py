@@ -15,6 +15,7 @@ from densevos_eval.metrics.statistics import known_mean
 from densevos_eval.sequences.joints import FILE, read_joints, read_positions
 from densevos_eval.sequences.sequence import VideoSequence
 
+# Column -> largest distance of a joint that is found, relative to the unit of distances.
 THRESHOLDS = {"PCK@.1": 0.1, "PCK@.2": 0.2}
 
 
@@ -53,6 +54,7 @@ class JointsMetric(SequenceMetric):
         Raises:
             InputError: The file is missing or has another number of frames or joints.
         """
+        # The unit depends only on the same frame, so the first frame can be dropped at the end.
         truth, prediction = read_both(item, folder)
         return {"distances": relative_distances(truth, prediction)[1:]}
 

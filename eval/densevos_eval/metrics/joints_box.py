@@ -38,6 +38,8 @@ class JointsBoxMetric(JointsMetric):
             InputError: The file is missing or has another number of frames or joints.
         """
         truth, prediction = read_both(item, folder)
+
+        # Only joints inside the image count, and the file of joints does not hold its size.
         height, width = open_frames(item.source).read([0])[0].shape[:2]
 
         arrays = {}
@@ -60,6 +62,7 @@ def found_share(every: Iterable[Arrays]) -> Row:
     every = list(every)
     shares = {}
     for column in THRESHOLDS:
+        # NaN marks joints outside the image, which do not count.
         correct = np.concatenate([arrays[column] for arrays in every])
         shares[column] = known_mean(correct)
 

@@ -28,6 +28,7 @@ def relative_distances(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     highest = np.where(found[..., None], truth, -np.inf).max(axis=1)
     unit = np.where(found.any(axis=1), OF_DIAGONAL * np.hypot(*(highest - lowest).T), 0)
 
+    # A unit of 0 becomes NaN, so that there is no division by zero.
     distance = np.hypot(*(prediction - truth).transpose(2, 0, 1))
     relative = distance / np.where(unit > 0, unit, np.nan)[:, None]
     return np.where(found & (unit == 0)[:, None], np.inf, relative)
@@ -69,12 +70,16 @@ def correct_keypoints(
     Source: Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, PAMI
         2013, section 6. Published numbers on JHMDB are measured by relative_distances instead.
     """
+    # Truth is (x, y), sizes are [H,W].
     inside = np.all((truth >= 0) & (truth <= np.array(size[::-1]) - 1), axis=2)
     seen = np.where(inside[..., None], truth, np.nan)
     correct = np.full(inside.shape, np.nan)
 
+    # Frames without a joint inside the image keep NaN.
     for t in np.flatnonzero(inside.any(axis=1)):
         box = (np.nanmax(seen[t], axis=0) - np.nanmin(seen[t], axis=0)).max()
+
+        # Comparisons with NaN are false, so lost joints are not correct.
         near = np.hypot(*(prediction[t] - truth[t]).T) <= threshold * box
         correct[t] = np.where(inside[t], near, np.nan)
 

@@ -80,6 +80,8 @@ def measure_late_objects(
         # The tolerance depends on the size of the frame, so it is computed before rows without
         # objects are cut off to save time.
         radius = tolerance(truth.shape)
+
+        # Number the ids from 1 on, so that J and F are not computed for all 256.
         truth, prediction = numbered(truth, present), numbered(prediction, present)
         rows = occupied_rows(truth, prediction)
         truth, prediction = truth[rows], prediction[rows]

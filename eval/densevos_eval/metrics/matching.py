@@ -34,6 +34,7 @@ def best_assignment(region: np.ndarray, contour: np.ndarray) -> np.ndarray:
     # Imported here, since scipy is slow to load and seldom needed.
     from scipy.optimize import linear_sum_assignment
 
+    # J and F count alike, as in the official ranking by J&F.
     benefit = (region.mean(axis=2) + contour.mean(axis=2)) / 2
     _, chosen = linear_sum_assignment(benefit, maximize=True)
     return chosen

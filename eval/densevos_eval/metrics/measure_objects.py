@@ -64,6 +64,7 @@ def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -
     else:
         arrays = _measure_first_objects(sequence, masks, rules, counted)
 
+    # T makes no sense if objects are occluded or deform, so benchmarks list the other sequences.
     if sequence.name in rules.stability:
         return {**arrays, "T": _stability(sequence, masks, counted)}
 
@@ -87,6 +88,7 @@ def _measure_first_objects(
     columns = {t: column for column, t in enumerate(counted)}
 
     for t in annotated_frames(sequence):
+        # Frames that do not count may lack a mask.
         if t not in columns and not has_prediction(sequence, masks, t):
             continue
 

@@ -18,7 +18,10 @@ import numpy as np
 
 from densevos_eval.metrics.tables import ScoreTable, decimals
 
+# What `measure` returns: the meaning and the shape of each array are up to the metric.
 Arrays = Mapping[str, np.ndarray]
+
+# Column -> number.
 Row = Mapping[str, float]
 
 
@@ -97,6 +100,7 @@ class Scores:
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
 
+    # Interactive users see the table instead of the fields.
     def __repr__(self) -> str:
         return self.metric.table(self).text()
 
@@ -210,10 +214,13 @@ class Metric(ABC, Generic[Item]):
     def table(self, scores: Scores) -> ScoreTable:
         """Table for the screen: first the whole split, then every item."""
         overall = scores.rows.overall
+
+        # A row that lacks a column gets an empty cell.
         rows = []
         for name, row in scores.rows.sequences.items():
             rows.append((name, *decimals(row.get(column, "") for column in overall)))
 
+        # Long titles such as J-unseen-Mean are broken at hyphens, so that tables stay narrow.
         return ScoreTable(
             title=self.title(scores),
             header=("sequence", *(column.replace("-", "\n") for column in overall)),

@@ -50,7 +50,7 @@ class MotionMetric(SequenceMetric):
         Raises:
             InputError: A mask is missing, unreadable or of another size than its annotation.
         """
-        pixels = np.zeros(256 * 256)
+        pixels = np.zeros(256 * 256)  # Ids are uint8, so there are at most 256 on either side.
         for t in item.annotated or range(len(item.frame_names)):
             truth = item.reader(item.truth[t])
             file = mask_file(folder / item.name, item.frame_names[t])
@@ -136,7 +136,7 @@ def match_regions(pixels: np.ndarray) -> Matched:
 
     # The authors' program compares whole numbers of 1/10000.
     regions, segments = linear_sum_assignment(np.floor(10_000 * f), maximize=True)
-    without_segment = len(pixels) - len(regions)
+    without_segment = len(pixels) - len(regions)  # Each has precision 1 and recall 0.
 
     return Matched(
         precision=float((precision[regions, segments].sum() + without_segment) / len(pixels)),

@@ -52,6 +52,7 @@ def object_ids(sequence: VideoSequence) -> list[int]:
         # In sparse annotations the object may be absent from the first one.
         return [1]
 
+    # No indices in `annotated` mean that every frame has an annotation.
     index = sequence.annotated[0] if sequence.annotated else 0
     objects = ids_in(read_truth(sequence, index))
     if not objects:
@@ -75,6 +76,7 @@ def ids_in(annotation: np.ndarray) -> list[int]:
 
 def read_truth(sequence: VideoSequence, index: int) -> np.ndarray:
     """Read the annotation of a frame as ids [H,W] uint8, merged if the benchmark merges objects."""
+    # Resize before objects are merged; nearest neighbour keeps ids as they are.
     ids = sequence.reader(sequence.truth[index])
     if sequence.annotation_size is not None:
         ids = resized_ids(ids, sequence.annotation_size)
@@ -188,6 +190,7 @@ def numbered(ids: np.ndarray, kept: Collection[int]) -> np.ndarray:
     if list(kept) == list(range(1, len(kept) + 1)) and ids.max() <= len(kept):
         return ids
 
+    # A lookup table handles all pixels in one pass.
     table = np.zeros(256, np.uint8)
     table[list(kept)] = range(1, len(kept) + 1)
     return cv2.LUT(ids, table)

@@ -44,6 +44,7 @@ class ObjectsMetric(SequenceMetric):
 
     def is_scored(self, item: VideoSequence) -> bool:
         """Whether any frame counts; none does if a sequence has two frames and both are skipped."""
+        # A sequence without annotations is kept, so that scoring reports it.
         return not item.truth or bool(counted_frames(item, self.benchmark))
 
     def measure(self, item: VideoSequence, folder: Path) -> Arrays:
@@ -89,6 +90,7 @@ class ObjectsMetric(SequenceMetric):
         (davis17-unsupervised), davis2017-evaluation orders rows by the matched proposals instead:
         the numbers are the same, the names of the rows are not.
         """
+        # davis2017-evaluation has no other columns, such as T-Mean.
         overall = {column: value for column, value in scores.overall.items() if column in COLUMNS}
         columns = [column for column in ("J-Mean", "F-Mean") if column in overall]
 
@@ -123,6 +125,7 @@ class ObjectsMetric(SequenceMetric):
 
     def _details(self, arrays: Arrays) -> dict[str, Any]:
         """Row and curves of each object, T of each pair of frames, and ids that are no object."""
+        # JSON has only text as keys, so ids become text.
         objects = {}
         for id, curves in object_curves(arrays).items():
             row = summary([curves], decay_uint8=self.benchmark.decay_uint8)

@@ -60,6 +60,7 @@ class PartsMetric(SequenceMetric):
                     f"{path}: mask holds class {prediction.max()}, the classes are 0 to {PARTS - 1}"
                 )
 
+            # Annotated pixels of other values, such as void, are not counted.
             counts.append(confusion(truth, prediction, PARTS))
 
         return {"pixels": np.sum(counts, axis=0), "given": counts[0]}
@@ -92,6 +93,8 @@ def parts_iou(every: Iterable[Arrays]) -> Row:
     every = list(every)
     pixels = np.sum([arrays["pixels"] for arrays in every], axis=0)
     given = np.sum([arrays["given"] for arrays in every], axis=0)
+
+    # Classes that neither side has are NaN, and no terms of the mean.
     return {
         "mIoU": known_mean(class_iou(pixels)),
         WITHOUT_FIRST: known_mean(class_iou(pixels - given)),

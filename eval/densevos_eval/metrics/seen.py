@@ -58,6 +58,7 @@ class SeenMetric(ObjectsMetric):
         for column in columns:
             overall[column] = float(np.mean([row[column] for row in groups.values()]))
 
+        # The means of J and of F get a column for each group, as papers report them.
         for column in columns:
             letter, _, kind = column.partition("-")
             if kind == "Mean" and letter != "J&F":

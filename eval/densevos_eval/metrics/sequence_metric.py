@@ -83,6 +83,7 @@ class SequenceMetric(Metric[VideoSequence]):
 
     def facts(self, item: VideoSequence) -> object:
         """The rules of the benchmark, and the properties of the sequence apart from its files."""
+        # Scores by other rules must not be reused, so all rules are facts.
         return [_rules(self.benchmark), sequence_facts(item)]
 
 

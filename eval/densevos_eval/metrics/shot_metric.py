@@ -40,6 +40,7 @@ class ShotMetric(Metric[Shot]):
         if not any(shot.labelled for shot in items):
             raise InputError(f"--set {self.dataset}: has no labels, so there is nothing to score")
 
+        # Most items share one folder, which is checked once.
         for folder in dict.fromkeys(folders.values()):
             check_classes(folder, self.labelled.classes)
 
@@ -54,6 +55,7 @@ class ShotMetric(Metric[Shot]):
         annotations = hashlib.sha256()
         for index in item.labelled:
             truth = item.labels(index)
+            # The same bytes in another shape are other labels.
             annotations.update(f"{truth.shape}".encode() + truth.tobytes())
 
         files = [mask_file(folder, item, frame) for frame in self.frames(item)]

@@ -37,6 +37,7 @@ def statistics(values: np.ndarray, *, decay_uint8: bool = False) -> Statistics:
     # The toolbox adds 1e-10 before it rounds, and numbers frames from 1 on.
     ends = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     if decay_uint8:
+        # Only here may quarters be empty.
         ends %= 256
 
     first, last = values[ends[0] : ends[1] + 1], values[ends[3] : ends[4] + 1]

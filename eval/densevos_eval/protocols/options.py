@@ -117,7 +117,7 @@ class BenchmarkOptions:
             reason = " ".join(str(error).split())[:160]
             raise InputError(
                 f"--dataset {self.dataset}: its layout failed ({type(error).__name__}: {reason});"
-                " it must return a list of Sequence"
+                " it must return a list of VideoSequence"
             ) from error
 
         if annotated:

@@ -32,7 +32,7 @@ OUTSIDE = """
 from dataclasses import replace
 from densevos_eval.protocols.layout import need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences.sequence import Sequence
+from densevos_eval.sequences.sequence import VideoSequence
 
 def load(protocol, root, split, names):
     hint = f"{protocol.name} needs frames/NAME and masks/NAME (from {protocol.source})"
@@ -43,7 +43,7 @@ def load(protocol, root, split, names):
         frames = need_frames(folder, hint)
         truth = tuple(root / "masks" / name / f"{frame}.png" for frame in frames)
         sequences.append(
-            Sequence(name=name, source=folder, frame_names=frames, given={0: truth[0]}, truth=truth)
+            VideoSequence(name=name, source=folder, frame_names=frames, given={0: truth[0]}, truth=truth)
         )
     return sequences
 
