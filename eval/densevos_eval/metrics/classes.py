@@ -154,8 +154,9 @@ def class_rows(classes: Sequence[str], pixels: np.ndarray) -> Iterator[ClassRow]
         classes: Names of the K classes.
         pixels: Confusion matrix [K,K]; see `confusion`.
     """
-    columns = (annotated_iou(pixels), class_accuracy(pixels), pixels.sum(axis=1))
-    for name, iou, accuracy, count in zip(classes, *columns, strict=True):
+    ious, accuracies = annotated_iou(pixels), class_accuracy(pixels)
+    counts = pixels.sum(axis=1)
+    for name, iou, accuracy, count in zip(classes, ious, accuracies, counts, strict=True):
         yield ClassRow(name=name, iou=float(iou), accuracy=float(accuracy), pixels=int(count))
 
 
@@ -175,8 +176,11 @@ def _cells(row: ClassRow, total: int) -> tuple[str, ...]:
 
 def _csv_row(row: ClassRow) -> list[object]:
     """Cells with six decimals; a missing number becomes an empty cell."""
-    shares = ("" if math.isnan(share) else f"{share:.6f}" for share in (row.iou, row.accuracy))
-    return [row.name, *shares, row.pixels]
+    return [row.name, _six_decimals(row.iou), _six_decimals(row.accuracy), row.pixels]
+
+
+def _six_decimals(share: float) -> str:
+    return "" if math.isnan(share) else f"{share:.6f}"
 
 
 def _percent(share: float) -> str:

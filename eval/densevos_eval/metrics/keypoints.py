@@ -26,10 +26,12 @@ def relative_distances(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     found = ~np.isnan(prediction).any(axis=2)
     lowest = np.where(found[..., None], truth, np.inf).min(axis=1)
     highest = np.where(found[..., None], truth, -np.inf).max(axis=1)
-    unit = np.where(found.any(axis=1), OF_DIAGONAL * np.hypot(*(highest - lowest).T), 0)
+    width, height = (highest - lowest).T
+    unit = np.where(found.any(axis=1), OF_DIAGONAL * np.hypot(width, height), 0)
 
     # A unit of 0 becomes NaN, so that there is no division by zero.
-    distance = np.hypot(*(prediction - truth).transpose(2, 0, 1))
+    offset = prediction - truth
+    distance = np.hypot(offset[..., 0], offset[..., 1])
     relative = distance / np.where(unit > 0, unit, np.nan)[:, None]
     return np.where(found & (unit == 0)[:, None], np.inf, relative)
 
@@ -80,7 +82,8 @@ def correct_keypoints(
         box = (np.nanmax(seen[t], axis=0) - np.nanmin(seen[t], axis=0)).max()
 
         # Comparisons with NaN are false, so lost joints are not correct.
-        near = np.hypot(*(prediction[t] - truth[t]).T) <= threshold * box
+        x, y = (prediction[t] - truth[t]).T
+        near = np.hypot(x, y) <= threshold * box
         correct[t] = np.where(inside[t], near, np.nan)
 
     return correct

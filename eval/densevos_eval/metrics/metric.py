@@ -221,9 +221,10 @@ class Metric(ABC, Generic[Item]):
             rows.append((name, *decimals(row.get(column, "") for column in overall)))
 
         # Long titles such as J-unseen-Mean are broken at hyphens, so that tables stay narrow.
+        titles = [column.replace("-", "\n") for column in overall]
         return ScoreTable(
             title=self.title(scores),
-            header=("sequence", *(column.replace("-", "\n") for column in overall)),
+            header=("sequence", *titles),
             overall=(("overall", *decimals(overall.values())),),
             rows=tuple(rows),
         )

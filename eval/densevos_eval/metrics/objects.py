@@ -200,7 +200,8 @@ def summary(objects: Iterable[Curves], *, decay_uint8: bool = False) -> dict[str
     if len(means) == 3:  # J alone has three statistics, J and F together have six.
         return dict(zip(COLUMNS[1:4], means, strict=True))
 
-    return dict(zip(COLUMNS, [(means[0] + means[3]) / 2, *means], strict=True))
+    both_mean = (means[0] + means[3]) / 2
+    return dict(zip(COLUMNS, [both_mean, *means], strict=True))
 
 
 def _mean_over_classes(rows: Mapping[str, Row]) -> Row:

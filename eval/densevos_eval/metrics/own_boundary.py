@@ -97,24 +97,29 @@ def _of(points: Outlines, chosen: np.ndarray) -> Outlines:
 
 def _windows(first: Outlines, second: Outlines, both: np.ndarray, radius: int) -> Windows:
     """A window for each of the objects that have outlines on `both` [objects] sides."""
-    # Corners of the box around each outline.
     owners = np.flatnonzero(both)
-    lowest, highest = [], []
-    for points in (first, second):
-        pixels = np.stack([points.rows, points.columns])  # [2,N]
-        starts = np.searchsorted(points.owner, owners)
-        lowest.append(np.minimum.reduceat(pixels, starts, axis=1))  # [2,K]
-        highest.append(np.maximum.reduceat(pixels, starts, axis=1))
+    first_lowest, first_highest = _boxes(first, owners)
+    second_lowest, second_highest = _boxes(second, owners)
 
     # The box around both outlines of an object, with a margin on all sides.
-    corner = np.minimum(*lowest) - radius
-    height, width = np.maximum(*highest) + radius + 1 - corner
+    corner = np.minimum(first_lowest, second_lowest) - radius
+    height, width = np.maximum(first_highest, second_highest) + radius + 1 - corner
 
     # A window starts in the row in which the one above it ends, and in column 0.
     ends = np.cumsum(height, dtype=np.int64)
     down, right = np.zeros((2, len(both)), np.int32)
     down[owners], right[owners] = ends - height - corner[0], -corner[1]
     return Windows(size=(int(ends[-1]), int(width.max())), down=down, right=right)
+
+
+def _boxes(points: Outlines, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest row and column, [2,K] each, of the outlines of these objects [K]."""
+    pixels = np.stack([points.rows, points.columns])  # [2,N]
+    starts = np.searchsorted(points.owner, owners)
+    lowest = np.minimum.reduceat(pixels, starts, axis=1)
+    highest = np.maximum.reduceat(pixels, starts, axis=1)
+
+    return lowest, highest
 
 
 def _places(points: Outlines, windows: Windows) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from densevos.base.errors import InputError
-from densevos.base.names import visible_folders
 from densevos.data.segmentation.fbms_definition import read_ground_truth
-from densevos_eval.protocols.layout import need_folder, need_frames
+from densevos_eval.protocols.layout import folder_names, need_folder, need_frames
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.annotations import ColourReader
 from densevos_eval.sequences.sequence import VideoSequence
@@ -32,7 +31,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
     for folder in (root, root / split):
         need_folder(folder, hint)
 
-    names = names or tuple(folder.name for folder in visible_folders(root / split))
+    names = names or folder_names(root / split)
     if not names:
         raise InputError(f"{root / split}: holds no sequences; {hint}")
 

@@ -69,7 +69,7 @@ def _sequence(
         need_consecutive(images, frame_names, hint)
 
     truth = truth_files(annotations, frame_names, masks)
-    with_mask = [t for t, frame in enumerate(frame_names) if frame in masks]
+    with_mask = frames_with_mask(frame_names, masks)
     first = 0
     annotated: list[int] = []
 
@@ -196,7 +196,7 @@ def _named(line: str, images: Path) -> Iterator[str]:
 
 def _all_folders(images: Path) -> tuple[str, ...]:
     """Names of all folders of frames; InputError if there are none."""
-    names = tuple(folder.name for folder in visible_folders(images))
+    names = folder_names(images)
     if not names:
         raise InputError(
             f"{images}: holds no sequences; put the frames of each into a folder of its own"
@@ -221,6 +221,11 @@ def _hint(protocol: Protocol, split: str) -> str:
         f" and {optional}{protocol.lists[0].format(split=split)} below --root"
         f" (from {protocol.source}){other}"
     )
+
+
+def folder_names(folder: Path) -> tuple[str, ...]:
+    """Names of the folders in a folder, in order; hidden ones are left out."""
+    return tuple(child.name for child in visible_folders(folder))
 
 
 def need_folder(folder: Path, hint: str) -> None:
@@ -308,6 +313,11 @@ def masks_by_frame(folder: Path) -> dict[str, Path]:
             raise InputError(f"{file}: is a mask of the same frame as {other.name}; remove one")
 
     return masks
+
+
+def frames_with_mask(frame_names: Iterable[str], masks: Mapping[str, Path]) -> list[int]:
+    """Indices of the frames that have a mask."""
+    return [t for t, frame in enumerate(frame_names) if frame in masks]
 
 
 def truth_files(

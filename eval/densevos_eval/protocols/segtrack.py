@@ -12,7 +12,12 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.base.names import frame_order, image_files, visible_folders
 from densevos.base.text import read_list
-from densevos_eval.protocols.layout import need_every_frame, need_folder, need_frames
+from densevos_eval.protocols.layout import (
+    folder_names,
+    need_every_frame,
+    need_folder,
+    need_frames,
+)
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.annotations import AnnotationReader, LayerReader, WhiteReader
 from densevos_eval.sequences.sequence import VideoSequence
@@ -46,7 +51,7 @@ def _listed(file: Path, images: Path, hint: str) -> tuple[str, ...]:
         lines = read_list(file, "write one sequence name on each line")
         names = tuple(line.lstrip("*") for line in lines)  # The archive's list has *NAME.
     else:
-        names = tuple(folder.name for folder in visible_folders(images))
+        names = folder_names(images)
 
     if not names:
         raise InputError(f"{images}: holds no sequences; {hint}")

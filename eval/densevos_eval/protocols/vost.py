@@ -11,6 +11,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.base.text import read_list
 from densevos_eval.protocols.layout import (
+    frames_with_mask,
     masks_by_frame,
     need_every_frame,
     need_file,
@@ -70,7 +71,7 @@ def _sequence(name: str, images: Path, annotations: Path, hint: str) -> VideoSeq
 
     need_every_frame(images, frame_names, masks, hint)
 
-    annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
+    annotated = tuple(frames_with_mask(frame_names, masks))
     truth = truth_files(annotations, frame_names, masks)
     sequence = VideoSequence(
         name=name,

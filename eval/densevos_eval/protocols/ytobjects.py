@@ -5,6 +5,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from densevos.base.names import is_hidden, is_png
 from densevos_eval.protocols.layout import (
+    frames_with_mask,
     masks_by_frame,
     need_every_frame,
     need_folder,
@@ -65,7 +66,7 @@ def _sequence(
         raise InputError(f"{annotations}: holds no masks; {hint}")
 
     need_every_frame(images, frame_names, masks, hint)
-    annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
+    annotated = tuple(frames_with_mask(frame_names, masks))
     return VideoSequence(
         name=name,
         source=images,

@@ -66,7 +66,11 @@ class KeptArrays:
             # A missing or damaged file is no error: the item is measured again.
             return None
 
-        return arrays if str(arrays.pop(KEY, "")) == key else None
+        # Another key means that the masks, annotations or settings have changed.
+        if str(arrays.pop(KEY, "")) != key:
+            return None
+
+        return arrays
 
     def delete(self) -> None:
         """Delete all kept arrays."""

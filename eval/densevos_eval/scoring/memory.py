@@ -183,25 +183,29 @@ def _by_sequence(
     if isinstance(masks, Mapping) and several:
         named: Mapping[str, MaskSeries] = masks
     elif wanted is None or len(wanted) == 1:
-        named = {wanted[0] if wanted else ONE: masks}  # type: ignore[dict-item]
+        name = wanted[0] if wanted else ONE
+        named = {name: masks}  # type: ignore[dict-item]
     else:
         raise InputError(
             f"{whose}: are of one video, and there are {len(wanted)};"
             " give them by name: {NAME: masks}"
         )
 
-    missing = [name for name in wanted or () if name not in named]
-    if missing:
-        raise InputError(
-            f"{whose}: lack sequence {missing[0]}; they have {', '.join(named) or 'none'}"
-        )
+    for sequence in wanted or ():
+        if sequence not in named:
+            raise InputError(
+                f"{whose}: lack sequence {sequence}; they have {', '.join(named) or 'none'}"
+            )
 
     return named
 
 
 def _is_series(value: object) -> bool:
     """Whether these are masks of a whole video, not one mask."""
-    return isinstance(value, Mapping | list | tuple) or np.ndim(value) == 3  # type: ignore[arg-type]
+    if isinstance(value, Mapping | list | tuple):
+        return True
+
+    return np.ndim(value) == 3  # type: ignore[arg-type]
 
 
 def _named_masks(

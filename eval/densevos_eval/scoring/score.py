@@ -53,7 +53,12 @@ def score(
         InputError: Nothing can be scored, for a reason that the metric knows beforehand or because
             every item is broken.
     """
-    folders = results if isinstance(results, Mapping) else {item.name: results for item in items}
+    folders: Mapping[str, Path]
+    if isinstance(results, Mapping):
+        folders = results
+    else:
+        folders = {item.name: results for item in items}
+
     metric.check(items, folders)
 
     # This process is one of the workers, because others take some tenths of a second to start.

@@ -12,7 +12,7 @@ from densevos.base.names import mask_file, mask_files, visible_folders
 from densevos_eval.protocols.folder import FOLDER
 from densevos_eval.protocols.layout import masks_by_frame
 from densevos_eval.protocols.protocol import Protocol
-from densevos_eval.sequences.annotations import IdReader
+from densevos_eval.sequences.annotations import AnnotationReader, IdReader
 from densevos_eval.sequences.painted import PaintedReader
 from densevos_eval.sequences.sequence import VideoSequence
 
@@ -77,6 +77,10 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
         if is_one_object:
             merged.append(name)
 
+        reader: AnnotationReader = IdReader()
+        if in_colours:
+            reader = PaintedReader.of(frames.values())
+
         sequences.append(
             VideoSequence(
                 name=name,
@@ -84,7 +88,7 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
                 frame_names=tuple(frames),
                 truth=tuple(frames.values()),
                 merge_objects=is_one_object,
-                reader=PaintedReader.of(frames.values()) if in_colours else IdReader(),
+                reader=reader,
             )
         )
         places[name] = result.resolve().parent
