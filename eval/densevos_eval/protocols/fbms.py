@@ -43,6 +43,7 @@ def _sequence(protocol: Protocol, name: str, folder: Path, hint: str) -> VideoSe
     sequence = VideoSequence(
         name=name, source=folder, frame_names=frame_names, merge_objects=protocol.merge_objects
     )
+    # Frames are enough if nothing is scored.
     if protocol.annotated == "none":
         return sequence
 

@@ -21,8 +21,11 @@ from densevos.base.text import read_list
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import VideoSequence
 
+# Names of folders that hold one resolution of all sequences, as in the archives of DAVIS.
 RESOLUTION = re.compile(r"[0-9]+p|[0-9]+x[0-9]+|full-resolution", re.IGNORECASE)
 USUAL_RESOLUTION = "480p"
+
+# The path of an image at the start of a line of a list; the path may hold spaces.
 IMAGE_PATH = re.compile(rf".+?({'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=\s|$)", re.IGNORECASE)
 
 
@@ -49,6 +52,7 @@ def load_folders(
     if needs_annotations:
         need_folder(annotations, hint)
 
+    # Names on the command line need no list; without a list, every folder is a sequence.
     names = names or _listed(protocol, root, split, images, hint) or _all_folders(images)
     return [_sequence(protocol, name, images / name, annotations / name, hint) for name in names]
 
@@ -65,6 +69,7 @@ def _sequence(
     need_folder(annotations, hint)
     masks = masks_by_frame(annotations)
     need_every_frame(images, frame_names, masks, hint)
+    # A server wants a mask for every frame, so none may be missing from the download.
     if protocol.annotated == "first":
         need_consecutive(images, frame_names, hint)
 

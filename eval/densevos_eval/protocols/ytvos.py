@@ -88,6 +88,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 
     videos = _read_meta(folder / "meta.json", hint)
 
+    # A misspelt name would otherwise end in a KeyError.
     for name in names:
         if name not in videos:
             raise InputError(
@@ -195,6 +196,7 @@ YTVOS18 = Protocol(
     submission="Annotations/{sequence}/{frame}.png",
     measure="seen",
 )
+# The 2019 version has the same layout and rules.
 YTVOS19 = replace(
     YTVOS18, name="ytvos19", source="https://youtube-vos.org/dataset/vos/ (2019 version)"
 )

@@ -40,6 +40,7 @@ class KeptArrays:
         """
         file = self.file(name)
         file.parent.mkdir(parents=True, exist_ok=True)
+        # A run may be killed here, and must not leave a file that is half written.
         with atomic_write(file) as opened:
             np.savez_compressed(opened, **{**arrays, KEY: np.array(key)})  # type: ignore[arg-type]
 

@@ -141,6 +141,7 @@ def _sequences(truth: object, dataset: str | None) -> list[VideoSequence]:
     ):
         return [_sequence(name, masks) for name, masks in _by_sequence(truth, "truth").items()]
 
+    # A sequence does not know the rules of its benchmark.
     if dataset is None:
         raise InputError(
             "dataset: is missing; name the benchmark that the sequences are of, such as davis17"

@@ -174,6 +174,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
     def _labelled_set(self, metric: str) -> Target:
         metric_class = find_shot_metric(metric)
+        # Shots without labels have nothing to score.
         labelled = self.open()
         return Target(
             items=[shot for shot in labelled.shots if shot.labelled],

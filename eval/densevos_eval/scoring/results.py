@@ -29,6 +29,7 @@ def write_scores(scores: Scores, folder: Path) -> None:
         scores: What to write.
         folder: Where to write; it is made if it does not exist.
     """
+    # results.json comes first: it lists broken items, which the other files cannot.
     made_folder(folder)
     write_json(folder / FILE, results_json(scores, folder))
 
