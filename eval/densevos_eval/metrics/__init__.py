@@ -1,1 +1,1 @@
-"""Scores of masks: numpy only, no torch."""
+"""Metrics: how masks are scored. They use numpy and need no torch."""

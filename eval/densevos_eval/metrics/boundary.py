@@ -1,4 +1,7 @@
-"""Contour accuracy F: how well the outlines of two masks agree."""
+"""Contour accuracy F: how well the outlines of two masks agree.
+
+Shapes: H x W pixels of a mask, h x w pixels of an integral image, n points.
+"""
 
 import math
 from functools import lru_cache
@@ -24,38 +27,51 @@ def contour_accuracy(
         prediction: Ids [H,W] uint8 in 0..proposals.
         objects: Number of objects; row i belongs to the id i+1.
         proposals: Number of proposals; column k belongs to the id k+1.
-        radius: How far apart outlines may lie, in pixels; the tolerance of [H,W] if it is left out.
+        radius: How far apart outlines may lie, in pixels; by default the tolerance of [H,W].
 
     Returns:
-        F [objects,proposals] float64: 2PR / (P+R); 1 when neither has an outline, 0 when only one
-            has none.
+        F [objects,proposals] float64: 2PR / (P+R); 1 if neither has an outline, 0 if only one has.
 
     Source: Perazzi et al., CVPR 2016, section 4, with the matching by dilation of the DAVIS
         toolbox.
     """
     radius = tolerance(truth.shape) if radius is None else radius
-    wanted, found = outlines(truth, objects), outlines(prediction, proposals)
-    precision = share_within(found, wanted, radius)
-    recall = share_within(wanted, found, radius).T
+    true_outlines, predicted = outlines(truth, objects), outlines(prediction, proposals)
+    precision = share_within(predicted, true_outlines, radius)
+    recall = share_within(true_outlines, predicted, radius).T
 
-    return f_measure(
-        precision, recall, nothing=np.logical_and.outer(lengths(wanted) == 0, lengths(found) == 0)
-    )
+    nothing = np.logical_and.outer(lengths(true_outlines) == 0, lengths(predicted) == 0)
+    return f_measure(precision, recall, nothing=nothing)
 
 
 def f_measure(precision: np.ndarray, recall: np.ndarray, *, nothing: np.ndarray) -> np.ndarray:
-    """F from precision and recall; 1 where there is `nothing` on either side."""
+    """F from precision and recall, all of one shape.
+
+    Args:
+        precision: Precision of each pair.
+        recall: Recall of each pair.
+        nothing: Where neither side has an outline; F is 1 there.
+    """
     total = precision + recall
     scores = 2 * precision * recall / np.where(total > 0, total, 1)
     return np.where(nothing, 1.0, scores)
 
 
 def share_within(points: Outlines, targets: Outlines, radius: int) -> np.ndarray:
-    """Share [targets.objects,points.objects] of each outline's pixels within `radius` of each
-    target outline.
+    """Share of the pixels of each outline that lie near each target outline.
+
+    Args:
+        points: The outlines whose pixels are counted.
+        targets: The outlines that pixels may lie near.
+        radius: How far apart is near, in pixels.
+
+    Returns:
+        [targets.objects,points.objects] float64; 0 for outlines without pixels.
     """
+    # Pixels are sorted by object, so those of object i are targets.rows[starts[i]:starts[i + 1]].
     starts = np.searchsorted(targets.owner, np.arange(targets.objects + 1))
     near = np.zeros((targets.objects, points.objects))
+
     for i, (start, end) in enumerate(pairwise(starts)):
         if start < end:
             chosen = _within(points, targets.rows[start:end], targets.columns[start:end], radius)
@@ -65,55 +81,78 @@ def share_within(points: Outlines, targets: Outlines, radius: int) -> np.ndarray
 
 
 def _within(points: Outlines, rows: np.ndarray, columns: np.ndarray, radius: int) -> np.ndarray:
-    """Indices of the points within `radius` of one of the pixels (rows, columns), of which there is
-    one at least.
-    """
-    # Only the pixels' box is looked at: grown once for the points near it, once more for what is
-    # near those.
+    """Indices of the points within `radius` of one of the pixels (rows, columns), at least one."""
+    # Only a window around the pixels matters. It is their box, grown by the radius so that it holds
+    # all points near them, and once more so that it holds the disks around those points.
     top, left = rows.min() - 2 * radius, columns.min() - 2 * radius
     height, width = rows.max() - top + 2 * radius + 1, columns.max() - left + 2 * radius + 1
     window = np.zeros((height, width), np.uint8)
     window[rows - top, columns - left] = 1
+
+    # Points further out than the first margin are near no pixel.
     y, x = points.rows - top, points.columns - left
     inside = np.flatnonzero(
         (y >= radius) & (y < height - radius) & (x >= radius) & (x < width - radius)
     )
+
+    # The integral image has one more column than the window.
     counts, place = cv2.integral(window), y[inside] * (width + 1) + x[inside]
-    first, *others = rectangles(radius)  # The largest settles most points.
-    hit = any_inside(counts, place, [first])
+
+    # The largest rectangle of the disk settles most points.
+    largest, *others = rectangles(radius)
+    hit = any_inside(counts, place, [largest])
     hit[~hit] = any_inside(counts, place[~hit], others)
 
     return inside[hit]
 
 
 def any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, int]]) -> np.ndarray:
-    """Whether a pixel is set in any of the rectangles around the flat indices [n] into its integral
-    image [h,w].
+    """Whether any pixel is set in one of several rectangles around each point.
+
+    Args:
+        counts: Integral image [h,w] of the pixels.
+        place: Flat indices [n] of the points in the integral image.
+        shapes: Half height and half width of each rectangle.
+
+    Returns:
+        [n] bool.
     """
     y, x = np.array(shapes, dtype=np.int32).reshape(-1, 2).T
     flat, stride, place = counts.ravel(), counts.shape[1], place[:, None]
     above, below, left, right = -y * stride, (y + 1) * stride, -x, x + 1
-    inner = flat.take(place + (above + left)) + flat.take(place + (below + right))
 
-    return (inner > flat.take(place + (above + right)) + flat.take(place + (below + left))).any(
-        axis=1
-    )
+    # The sum of a rectangle is (top left + bottom right) - (top right + bottom left).
+    plus = flat.take(place + (above + left)) + flat.take(place + (below + right))
+    minus = flat.take(place + (above + right)) + flat.take(place + (below + left))
+    return (plus > minus).any(axis=1)
 
 
 @lru_cache
 def rectangles(radius: int) -> list[tuple[int, int]]:
-    """Half heights and half widths of the rectangles that make up the disk of pixels within
-    `radius`, largest first.
+    """Rectangles that together cover exactly the pixels within `radius` of a point.
+
+    Returns:
+        Half height and half width of each rectangle, largest first.
     """
     widths = [math.isqrt(radius**2 - y**2) for y in range(radius + 1)]
-    corners = [(y, x) for y, x in enumerate(widths) if y == radius or widths[y + 1] < x]
-    return sorted(
-        corners, key=lambda corner: (2 * corner[0] + 1) * (2 * corner[1] + 1), reverse=True
-    )
+
+    # Of rows with equal widths only the outermost one bounds a rectangle.
+    corners = []
+    for y, x in enumerate(widths):
+        if y == radius or widths[y + 1] < x:
+            corners.append((y, x))
+
+    def area(corner: tuple[int, int]) -> int:
+        return (2 * corner[0] + 1) * (2 * corner[1] + 1)
+
+    return sorted(corners, key=area, reverse=True)
 
 
 def tolerance(shape: tuple[int, ...], fraction: float = 0.008) -> int:
-    """How far apart two outlines may lie, in pixels: a fraction of the diagonal of [H,W], rounded
-    up.
+    """How far apart two outlines may lie, in pixels.
+
+    Args:
+        shape: [H,W] of the mask.
+        fraction: Share of the diagonal; the result is rounded up.
     """
     return math.ceil(fraction * math.hypot(*shape))

@@ -1,4 +1,4 @@
-"""Joints of people (JHMDB): PCK by the rule of published numbers."""
+"""PCK of joints of people (JHMDB), by the rule of published numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from densevos_eval.metrics.statistics import known_mean
 from densevos_eval.sequences.joints import FILE, read_joints, read_positions
 from densevos_eval.sequences.sequence import VideoSequence
 
+# Column -> largest distance of a joint that is found, relative to the unit of distances.
 THRESHOLDS = {"PCK@.1": 0.1, "PCK@.2": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointsMetric(SequenceMetric):
-    """PCK@.1 and PCK@.2 in all frames but the first, which is given: the mean over the types of
-    joints.
+    """PCK@.1 and PCK@.2, averaged over the types of joints.
 
-    A joint is found if it is nearer than .1 or .2 of .6 of the diagonal of the box of the true
-    joints. Joints that are lost, null in joints.json, count nowhere. See
-    keypoints.relative_distances.
+    A joint is found if its distance to the truth is at most .1 or .2 of a unit: .6 of the diagonal
+    of the box around the true joints. The first frame is given and does not count. Lost joints,
+    null in joints.json, do not count either. See keypoints.relative_distances.
     """
 
     name: ClassVar[str] = "joints"
@@ -38,20 +38,23 @@ class JointsMetric(SequenceMetric):
             )
 
     def frames(self, item: VideoSequence) -> tuple[str, ...]:
-        """None: the joints of a sequence are one file."""
+        """Empty, since the joints of a sequence are one file."""
         return ()
 
     def measure(self, item: VideoSequence, folder: Path) -> Arrays:
-        """How far the joints of all frames but the given first one are from the truth.
+        """Measure how far joints are from the truth, in all frames but the given first one.
 
-        Joints: FOLDER/SEQUENCE/joints.json, see joints.write_joints.
+        Args:
+            item: The sequence.
+            folder: Holds SEQUENCE/joints.json; see joints.write_joints.
 
         Returns:
-            "distances": [frames-1,joints] float64; see relative_distances.
+            "distances" [frames-1,joints] float64; see relative_distances.
 
         Raises:
             InputError: The file is missing or has another number of frames or joints.
         """
+        # The unit depends only on the same frame, so the first frame can be dropped at the end.
         truth, prediction = read_both(item, folder)
         return {"distances": relative_distances(truth, prediction)[1:]}
 
@@ -59,14 +62,23 @@ class JointsMetric(SequenceMetric):
         """PCK over all sequences together and in each; details are those of each type of joint."""
         return Rows(
             overall=mean_pck(arrays.values()),
-            sequences={name: mean_pck([one]) for name, one in arrays.items()},
+            sequences={name: mean_pck([measured]) for name, measured in arrays.items()},
             details={"joints": pck_by_type(arrays.values())},
         )
 
 
 def read_both(item: VideoSequence, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """True and found joints (x, y) of all frames, [frames,joints,2] each; see JointsMetric.measure
-    for the errors.
+    """Read true and predicted joints.
+
+    Args:
+        item: The sequence.
+        folder: Holds SEQUENCE/joints.json.
+
+    Returns:
+        Positions (x, y) of the true and of the predicted joints, [frames,joints,2] each.
+
+    Raises:
+        InputError: The file is missing or has another number of frames or joints.
     """
     assert item.joints is not None, "the layout of a benchmark of joints names their file"
     truth = read_positions(item.joints)
@@ -75,12 +87,12 @@ def read_both(item: VideoSequence, folder: Path) -> tuple[np.ndarray, np.ndarray
 
 def pck_by_type(every: Iterable[Arrays]) -> dict[str, np.ndarray]:
     """PCK@.1 and PCK@.2 [joints] of each type of joint over all frames of these sequences."""
-    distances = np.concatenate([one["distances"] for one in every])
+    distances = np.concatenate([arrays["distances"] for arrays in every])
     return {column: pck(distances, threshold) for column, threshold in THRESHOLDS.items()}
 
 
 def mean_pck(every: Iterable[Arrays]) -> Row:
-    """PCK@.1 and PCK@.2, the means over the types of joints."""
+    """PCK@.1 and PCK@.2 of these sequences, averaged over the types of joints."""
     return {column: known_mean(shares) for column, shares in pck_by_type(every).items()}
 
 

@@ -14,8 +14,9 @@ from densevos_eval.metrics.seen import SeenMetric
 
 @dataclass(frozen=True, kw_only=True)
 class LongTermMetric(SeenMetric):
-    """SeenMetric with a column V: the variation of J&F over the frames, mean over objects; lower is
-    better.
+    """SeenMetric with a column V: the variation of J&F over time, averaged over objects.
+
+    Lower is better.
     """
 
     name: ClassVar[str] = "long-term"
@@ -23,22 +24,24 @@ class LongTermMetric(SeenMetric):
     def row(self, objects: Collection[Curves]) -> Row:
         """The columns of SeenMetric, and V."""
         row = super().row(objects)
-        return (
-            {**row, "V-Mean": float(np.mean([variation(curves) for curves in objects]))}
-            if row
-            else row
-        )
+        if not row:  # There are no objects.
+            return row
+
+        variations = [variation(curves) for curves in objects]
+        return {**row, "V-Mean": float(np.mean(variations))}
 
 
 def variation(curves: Curves) -> float:
     """Standard deviation of the mean of J and F over the frames in which an object counts.
 
-    Source: Hong et al., LVOS, ICCV 2023, section 5; the variance is rounded to four decimals, as in
-    its program.
+    Source: Hong et al., LVOS, ICCV 2023, section 5, and the authors' program.
     """
     both = (curves["J"] + curves["F"]) / 2
-    known = both[~np.isnan(both)]
-    return math.sqrt(round(float(np.mean((known - known.mean()) ** 2)), 4))
+    values = both[~np.isnan(both)]
+
+    # The authors' program rounds the variance to four decimals.
+    variance = round(float(np.mean((values - values.mean()) ** 2)), 4)
+    return math.sqrt(variance)
 
 
 METRIC = LongTermMetric

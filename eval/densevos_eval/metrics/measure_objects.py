@@ -1,4 +1,8 @@
-"""J, F and T of the objects of one sequence, frame by frame."""
+"""Measure J, F and T of the objects of one sequence, frame by frame.
+
+Shapes: H x W pixels. J and F are [objects,proposals,frames] until each object has its proposal,
+then [objects,frames]; `frames` are those that count.
+"""
 
 import numpy as np
 
@@ -28,14 +32,20 @@ from densevos_eval.sequences.sequence import VideoSequence
 
 
 def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -> Arrays:
-    """J and F of the objects of one sequence in the frames that count, from masks in a folder or in
-    memory.
+    """Measure J, F and T of the objects of one sequence in the frames that count.
+
+    Args:
+        sequence: The sequence with its annotations.
+        masks: Masks in a folder or in memory.
+        rules: The rules of the benchmark.
 
     Returns:
-        "ids" [objects] int; "J" and, if the benchmark asks for it, "F" [objects,frames] float64,
-        NaN before an object appears; "T" [frames-1], the temporal stability of the masks of every
-        two frames, if the benchmark asks for it. With late_objects also "stray", see
-        measure_late_objects.
+        "ids" [objects] int: The objects.
+        "J" and, if the benchmark asks for it, "F" [objects,frames] float64: NaN before an object
+            appears.
+        "T" [frames-1] float64, if the benchmark asks for it: Temporal stability of the masks of
+            every two successive frames.
+        "stray", with late_objects: See measure_late_objects.
 
     Raises:
         InputError: A mask is missing, unreadable, of another size than its annotation, or holds
@@ -45,8 +55,8 @@ def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -
     if not counted:
         first, last = rules.skipped
         raise InputError(
-            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end are not scored;"
-            " leave it out"
+            f"{sequence.source}: too few frames: {first} at the beginning and {last} at the end"
+            " are not scored; leave it out"
         )
 
     if rules.late_objects:
@@ -54,6 +64,7 @@ def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -
     else:
         arrays = _measure_first_objects(sequence, masks, rules, counted)
 
+    # T makes no sense if objects are occluded or deform, so benchmarks list the other sequences.
     if sequence.name in rules.stability:
         return {**arrays, "T": _stability(sequence, masks, counted)}
 
@@ -63,19 +74,21 @@ def measure_objects(sequence: VideoSequence, masks: Masks, rules: ObjectRules) -
 def _measure_first_objects(
     sequence: VideoSequence, masks: Masks, rules: ObjectRules, counted: list[int]
 ) -> Arrays:
-    """J and F of the objects that are known from the start, each with the proposal that stands for
-    it.
-    """
+    """J and F of objects that are known from the start, each with the proposal that it matches."""
     objects = object_ids(sequence)
     allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
-    # Where an object's proposal is the one with its id, no other pair is looked at.
+
+    # If the proposal of an object is the one with its id, no other pair is measured.
     own = rules.match is same_id
     shape = (len(objects), 1 if own else len(allowed), len(counted))
     region, contour = np.empty(shape), np.empty(shape)
+
+    # Highest number of a proposal that a mask holds; matching needs as many as there are objects.
     proposals = len(objects)
     columns = {t: column for column, t in enumerate(counted)}
 
     for t in annotated_frames(sequence):
+        # Frames that do not count may lack a mask.
         if t not in columns and not has_prediction(sequence, masks, t):
             continue
 
@@ -83,21 +96,26 @@ def _measure_first_objects(
         prediction = read_prediction(sequence, masks, t, annotation.shape)
         prediction = numbered_prediction(sequence, masks, t, prediction, allowed)
         if t not in columns:
-            continue  # It does not count, but a mask that cannot be right is told of all the same.
+            # This frame does not count, but its mask is checked like the others.
+            continue
 
         truth = numbered(annotation, objects)
         if rules.ignore_void:
             truth, prediction = without_void(truth, prediction, annotation == VOID)
 
         proposals = max(proposals, int(prediction.max()))
+
+        # The tolerance depends on the size of the frame, so it is computed before rows without
+        # objects are cut off to save time.
         radius = tolerance(truth.shape)
         rows = occupied_rows(truth, prediction)
         truth, prediction = truth[rows], prediction[rows]
 
         similarity = region_similarity(truth, prediction, len(objects), len(allowed))
-        region[:, :, columns[t]] = (
-            np.diagonal(similarity)[: len(objects), None] if own else similarity
-        )
+        if own:
+            similarity = np.diagonal(similarity)[: len(objects), None]
+
+        region[:, :, columns[t]] = similarity
 
         if rules.contour and own:
             contour[:, 0, columns[t]] = own_contour_accuracy(
@@ -108,14 +126,14 @@ def _measure_first_objects(
                 truth, prediction, len(objects), len(allowed), radius
             )
 
-    late = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
-    region, contour = (
-        np.where(late[:, None], np.nan, values[:, :proposals]) for values in (region, contour)
-    )
+    # An object has no numbers in frames where it does not count, such as before it appears.
+    absent = np.array([[not sequence.counts(id, t) for t in counted] for id in objects])
+    region = np.where(absent[:, None], np.nan, region[:, :proposals])
+    contour = np.where(absent[:, None], np.nan, contour[:, :proposals])
     chosen = np.zeros(len(objects), int) if own else np.asarray(rules.match(region, contour))
 
     # Objects that appear only after the last frame that counts have no numbers.
-    scored = np.flatnonzero(~late.all(axis=1))
+    scored = np.flatnonzero(~absent.all(axis=1))
     arrays = {"ids": np.array(objects, int)[scored], "J": region[scored, chosen[scored]]}
     if rules.contour:
         arrays["F"] = contour[scored, chosen[scored]]
@@ -124,7 +142,8 @@ def _measure_first_objects(
 
 
 def _stability(sequence: VideoSequence, masks: Masks, counted: list[int]) -> np.ndarray:
-    """T [frames-1] of the masks, all ids together."""
+    """T [frames-1] of the masks, all ids merged into one object."""
+    # Polygons take far less memory than the masks of a whole sequence.
     outlines = []
     for t in counted:
         shape = read_truth(sequence, t).shape

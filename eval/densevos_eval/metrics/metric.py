@@ -1,11 +1,11 @@
 """The contract of a metric, and the scores that it makes.
 
 A metric turns the masks of one item into arrays (`measure`), and the arrays of all items into rows
-of numbers (`combine`). An item is a sequence of a benchmark or a shot of a labelled set. Everything
-else is the same for all metrics and lies in densevos_eval.scoring: worker processes, arrays kept
-for --resume, broken items, results.json and the table on the screen.
+of numbers (`combine`). An item is a sequence of a benchmark or a shot of a labelled set. All
+metrics share densevos_eval.scoring: worker processes, arrays kept for --resume, broken items,
+results.json and the table on the screen.
 
-To add a metric, write one file in this folder that names its class METRIC; see registry.
+To add a metric, write one file in this folder that assigns its class to METRIC; see registry.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,10 @@ import numpy as np
 
 from densevos_eval.metrics.tables import ScoreTable, decimals
 
+# What `measure` returns: the meaning and the shape of each array are up to the metric.
 Arrays = Mapping[str, np.ndarray]
+
+# Column -> number.
 Row = Mapping[str, float]
 
 
@@ -27,7 +30,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name; results of the item lie in a folder of that name."""
+        """The name of the item, and of the folder that holds its results."""
         ...
 
 
@@ -36,7 +39,7 @@ Item = TypeVar("Item", bound=Named)
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprints:
-    """SHA-256 of the masks and of the annotations that an item is scored from."""
+    """SHA-256 of the masks and of the annotations of an item."""
 
     masks: str
     annotations: str
@@ -46,10 +49,11 @@ class Fingerprints:
 class Provenance:
     """What the numbers of one item come from.
 
-    frames: Names of the frames that count; empty for joints.
-    folder: Folder that holds the folder of the item's masks.
-    annotation_size: [H,W] that its annotations were resized to; None where they have their own
-    size.
+    Attributes:
+        frames: Names of the frames that count; empty for joints.
+        folder: Folder that holds the folder of the item's masks.
+        fingerprints: Hashes of the masks and the annotations.
+        annotation_size: [H,W] that the annotations were resized to; None if they were not resized.
     """
 
     frames: tuple[str, ...]
@@ -60,14 +64,15 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Numbers of a whole split and of each item in it; NaN where there is no number.
+    """Numbers of a whole split and of each item in it; NaN stands for a missing number.
 
-    overall: Column -> number of the whole split, in the order of the table.
-    sequences: Item -> its row. A row may lack columns.
-    sequence_details: Item -> what results.json says about it besides its row, at any depth.
-    details: What results.json says about the split besides `overall`, at any depth.
+    Attributes:
+        overall: Column -> number of the whole split, in the order of the table.
+        sequences: Item -> its row. A row may lack columns.
+        sequence_details: Item -> entries of results.json besides its row, perhaps nested.
+        details: Entries of results.json about the split besides `overall`, perhaps nested.
 
-    Details may hold arrays and NaN; results.json gets lists and null.
+    Details may hold arrays and NaN; results.json gets lists and null instead.
     """
 
     overall: Row
@@ -78,10 +83,15 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What scoring a split gives, whatever the metric.
+    """The scores of a split, whatever the metric. Consoles and notebooks show them as a table.
 
-    provenance: Item -> what its numbers come from.
-    broken: Item without scores -> why. The numbers are then those of the others, not the split's.
+    Attributes:
+        metric: How the items were scored.
+        split: Name of the split.
+        rows: The numbers.
+        provenance: Item -> what its numbers come from.
+        broken: Item without scores -> the reason. If there are any, the numbers cover only the
+            other items, not the whole split.
     """
 
     metric: "Metric[Any]"
@@ -90,6 +100,7 @@ class Scores:
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
 
+    # Interactive users see the table instead of the fields.
     def __repr__(self) -> str:
         return self.metric.table(self).text()
 
@@ -108,9 +119,7 @@ class Scores:
 
     @property
     def details(self) -> Mapping[str, Mapping[str, Any]]:
-        """What else is known of each item: of objects, `["objects"][ID]` with their numbers and
-        curves.
-        """
+        """Further results of each item, such as `["objects"][ID]`: numbers and curves by object."""
         return self.rows.sequence_details
 
 
@@ -126,36 +135,48 @@ class Metric(ABC, Generic[Item]):
     @property
     @abstractmethod
     def dataset(self) -> str:
-        """Name of what masks are scored against."""
+        """Name of the benchmark or set that masks are scored against."""
 
     @property
     def is_implied(self) -> bool:
-        """Whether `dataset` asks for this metric by itself; results.json then does not name it."""
+        """Whether this is the dataset's own metric; results.json then does not name it."""
         return False
 
     @abstractmethod
     def check(self, items: Sequence[Item], folders: Mapping[str, Path]) -> None:
-        """Raise InputError for what makes scoring impossible for all items."""
+        """Check what can make scoring impossible for all items.
+
+        Args:
+            items: The items to score.
+            folders: Name of an item -> the folder that holds the folder of its masks.
+
+        Raises:
+            InputError: Nothing can be scored.
+        """
 
     @abstractmethod
     def frames(self, item: Item) -> tuple[str, ...]:
-        """Names of the frames that count; none if the masks of an item are not one per frame."""
+        """Names of the frames that count; empty if an item does not have one mask per frame."""
 
     def is_scored(self, item: Item) -> bool:
-        """Whether anything of the item counts; others are left out, with a note."""
+        """Whether anything of the item counts. Other items are left out, with a note."""
         return True
 
     @abstractmethod
     def fingerprints(self, item: Item, folder: Path) -> Fingerprints:
-        """What the masks in FOLDER/ITEM and the annotations of the item are now.
+        """Hash the current masks in FOLDER/ITEM and the current annotations of the item.
 
-        For masks FOLDER/ITEM/FRAME.png take runs.fingerprint.masks_fingerprint: compare and report
-        compute it again, to refuse scores of other masks.
+        For masks FOLDER/ITEM/FRAME.png, use runs.fingerprint.masks_fingerprint. The commands
+        `compare` and `report` compute it again and refuse scores of other masks.
+
+        Args:
+            item: The item to score.
+            folder: The folder that holds the folder of its masks.
         """
 
     @abstractmethod
     def facts(self, item: Item) -> object:
-        """All else that the arrays of the item depend on, as JSON takes it.
+        """Everything else that the arrays of the item depend on, as JSON takes it.
 
         Arrays of an interrupted run are reused only if facts and fingerprints are unchanged.
         """
@@ -164,6 +185,13 @@ class Metric(ABC, Generic[Item]):
     def measure(self, item: Item, folder: Path) -> Arrays:
         """Measure the masks in FOLDER/ITEM.
 
+        Args:
+            item: The item to score.
+            folder: The folder that holds the folder of its masks.
+
+        Returns:
+            Arrays by name, all that `combine` needs.
+
         Raises:
             InputError: A mask or an annotation is missing or cannot be scored. The item is then
                 listed as broken, and the others are still scored.
@@ -171,9 +199,12 @@ class Metric(ABC, Generic[Item]):
 
     @abstractmethod
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
-        """Make rows from the arrays of the items, by name, in the order of the items.
+        """Make rows of numbers from the arrays of all items.
 
-        This is quick and happens once, so that all decisions about means belong here.
+        This is quick and happens once, so decisions about means belong here, not in `measure`.
+
+        Args:
+            arrays: Name of an item -> its arrays, in the order of the items.
         """
 
     def title(self, scores: Scores) -> str:
@@ -181,22 +212,26 @@ class Metric(ABC, Generic[Item]):
         return f"{self.dataset} {scores.split}"
 
     def table(self, scores: Scores) -> ScoreTable:
-        """Table for the screen: the whole split, then every item."""
+        """Table for the screen: first the whole split, then every item."""
         overall = scores.rows.overall
+
+        # A row that lacks a column gets an empty cell.
         rows = []
         for name, row in scores.rows.sequences.items():
             rows.append((name, *decimals(row.get(column, "") for column in overall)))
 
+        # Long titles such as J-unseen-Mean are broken at hyphens, so that tables stay narrow.
+        titles = [column.replace("-", "\n") for column in overall]
         return ScoreTable(
             title=self.title(scores),
-            header=("sequence", *(column.replace("-", "\n") for column in overall)),
+            header=("sequence", *titles),
             overall=(("overall", *decimals(overall.values())),),
             rows=tuple(rows),
         )
 
     def files(self, scores: Scores) -> Mapping[str, bytes]:
-        """Name and content of the files that belong beside results.json.
+        """Names and contents of the files to write beside results.json.
 
-        They cannot say that items are broken, so they are written only if none is.
+        They cannot list broken items, so they are written only if no item is broken.
         """
         return {}

@@ -1,5 +1,6 @@
-"""Motion segmentation (FBMS-59): precision, recall and F of regions, and how many objects were
-found.
+"""Motion segmentation (FBMS-59): precision, recall and F of regions, and the objects found.
+
+Shapes: H x W pixels; rows of a matrix are annotated regions, columns are segments of the result.
 """
 
 from collections.abc import Mapping
@@ -17,33 +18,39 @@ from densevos_eval.metrics.metric import Arrays, Row, Rows
 from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.sequences.sequence import VideoSequence
 
-FOUND = 0.75  # An object is found if the F of its region is above this.
+FOUND = 0.75  # An object is found if the F of its region is higher.
 
 
 @dataclass(frozen=True, kw_only=True)
 class MotionMetric(SequenceMetric):
-    """Precision, recall and F of the regions of a sequence, the background being one of them.
+    """Precision, recall and F of the regions of a sequence; the background is one of them.
 
-    Regions and segments of the whole sequence are assigned to one another so that the sum of F is
+    Regions and segments of the whole sequence are matched one to one so that the sum of F is
     highest. Regions without a segment have precision 1 and recall 0; segments without a region do
-    not count. Source: Ochs, Malik and Brox, Segmentation of Moving Objects by Long Term Video
-    Analysis, TPAMI 2014, section 6, and their program (version 2.0), with an id for every pixel
-    instead of labelled tracks.
+    not count.
+
+    Source: Ochs, Malik and Brox, Segmentation of Moving Objects by Long Term Video Analysis, TPAMI
+        2014, section 6, and the authors' program (version 2.0). They label tracks of points; here
+        every pixel has an id.
     """
 
     name: ClassVar[str] = "motion"
 
     def measure(self, item: VideoSequence, folder: Path) -> Arrays:
-        """How many pixels of each region have each id, in all annotated frames.
+        """Count how many pixels of each region have each id, over all annotated frames.
+
+        Args:
+            item: The sequence.
+            folder: Holds masks SEQUENCE/FRAME.png.
 
         Returns:
-            "pixels" [256,256] float64: rows are annotated regions, columns the ids of the result.
-            Pixels count as much as their probability, where the benchmark has one.
+            "pixels" [256,256] float64: Rows are annotated regions, columns are ids of the result.
+                Each pixel is weighted by its probability if the benchmark has probabilities.
 
         Raises:
             InputError: A mask is missing, unreadable or of another size than its annotation.
         """
-        pixels = np.zeros(256 * 256)
+        pixels = np.zeros(256 * 256)  # Ids are uint8, so there are at most 256 on either side.
         for t in item.annotated or range(len(item.frame_names)):
             truth = item.reader(item.truth[t])
             file = mask_file(folder / item.name, item.frame_names[t])
@@ -55,43 +62,53 @@ class MotionMetric(SequenceMetric):
                     f" {truth.shape[1]}x{truth.shape[0]}; {size_remedy(result.shape, truth.shape)}"
                 )
 
+            # One number for each pair of region and id.
             pairs = truth.astype(np.int64) * 256 + result
-            pixels += np.bincount(
-                pairs.ravel(), _weights(item, t, truth.shape).ravel(), minlength=len(pixels)
-            )
+            weights = _weights(item, t, truth.shape)
+            pixels += np.bincount(pairs.ravel(), weights.ravel(), minlength=len(pixels))
 
         return {"pixels": pixels.reshape(256, 256)}
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
-        """Means over sequences of precision and recall, F of these means, and the share of objects
-        found.
+        """Combine the sequences.
 
-        Details are the numbers of objects and of those found.
+        Precision and recall are means over sequences, F is that of these means, and objects are
+        counted over all sequences. Details are the numbers of objects and of objects found.
         """
-        matched = {name: match_regions(one["pixels"]) for name, one in arrays.items()}
-        precision = float(np.mean([one.precision for one in matched.values()]))
-        recall = float(np.mean([one.recall for one in matched.values()]))
-        found = sum(one.found for one in matched.values())
-        objects = sum(one.objects for one in matched.values())
+        sequences, sequence_details = {}, {}
+        precisions, recalls = [], []
+        found = objects = 0
 
+        for name, measured in arrays.items():
+            matched = match_regions(measured["pixels"])
+            precisions.append(matched.precision)
+            recalls.append(matched.recall)
+            found += matched.found
+            objects += matched.objects
+
+            sequences[name] = _row(
+                matched.precision, matched.recall, matched.found, matched.objects
+            )
+            sequence_details[name] = {"count": {"found": matched.found, "objects": matched.objects}}
+
+        precision, recall = float(np.mean(precisions)), float(np.mean(recalls))
         return Rows(
             overall=_row(precision, recall, found, objects),
-            sequences={
-                name: _row(one.precision, one.recall, one.found, one.objects)
-                for name, one in matched.items()
-            },
-            sequence_details={
-                name: {"count": {"found": one.found, "objects": one.objects}}
-                for name, one in matched.items()
-            },
+            sequences=sequences,
+            sequence_details=sequence_details,
             details={"count": {"found": found, "objects": objects}},
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """Precision and recall of a sequence, means over its regions, and its objects: those found, and
-    all.
+    """The regions of a sequence after they are matched with segments.
+
+    Attributes:
+        precision: Mean over the regions.
+        recall: Mean over the regions.
+        found: Number of objects that are found.
+        objects: Number of all objects.
     """
 
     precision: float
@@ -104,11 +121,11 @@ def match_regions(pixels: np.ndarray) -> Matched:
     """Match the segments of a result with annotated regions.
 
     Args:
-        pixels: Number of pixels [regions,segments] that they share; empty ones are left out.
+        pixels: Number of pixels [regions,segments] that each region shares with each segment. Rows
+            and columns without pixels are left out.
     """
-    from scipy.optimize import (
-        linear_sum_assignment,
-    )  # Imported here: slow to load and seldom needed.
+    # Imported here, since scipy is slow to load and seldom needed.
+    from scipy.optimize import linear_sum_assignment
 
     pixels = pixels[pixels.sum(axis=1) > 0][:, pixels.sum(axis=0) > 0]
     precision = pixels / pixels.sum(axis=0)
@@ -117,23 +134,23 @@ def match_regions(pixels: np.ndarray) -> Matched:
         2 * precision * recall, precision + recall, out=np.zeros_like(pixels), where=pixels > 0
     )
 
-    # The original compares whole numbers of 1/10000.
+    # The authors' program compares whole numbers of 1/10000.
     regions, segments = linear_sum_assignment(np.floor(10_000 * f), maximize=True)
-    without_segment = len(pixels) - len(regions)
+    without_segment = len(pixels) - len(regions)  # Each has precision 1 and recall 0.
 
     return Matched(
         precision=float((precision[regions, segments].sum() + without_segment) / len(pixels)),
         recall=float(recall[regions, segments].sum() / len(pixels)),
-        # One of the regions is the background, which is nearly always found.
+        # One of the regions is the background, which is nearly always found and is no object.
         found=max(0, int((f[regions, segments] > FOUND).sum()) - 1),
         objects=len(pixels) - 1,
     )
 
 
 def _row(precision: float, recall: float, found: int, objects: int) -> Row:
-    f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    total = precision + recall
     return {
-        "F": f,
+        "F": 2 * precision * recall / total if total else 0.0,
         "P": precision,
         "R": recall,
         "Found": found / objects if objects else float("nan"),
@@ -141,17 +158,20 @@ def _row(precision: float, recall: float, found: int, objects: int) -> Row:
 
 
 def _weights(item: VideoSequence, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Probability [H,W] of each annotated pixel: the picture beside the annotation, if there is
-    one.
+    """Probability [H,W] of each annotated pixel, from the picture beside the annotation.
+
+    All are 1 if there is no such picture.
     """
-    beside = item.reader.files(item.truth[index])[1:]
-    if not (beside and beside[0].is_file()):
+    # The first file is the annotation itself.
+    pictures = item.reader.files(item.truth[index])[1:]
+    if not pictures or not pictures[0].is_file():
         return np.ones(shape)
 
-    weights = np.asarray(open_mask(beside[0]).convert("L")) / 255
+    weights = np.asarray(open_mask(pictures[0]).convert("L")) / 255
     if weights.shape != shape:
         raise InputError(
-            f"{beside[0]}: has another size than {item.truth[index]}; get the benchmark's files again"
+            f"{pictures[0]}: has another size than {item.truth[index]};"
+            " get the benchmark's files again"
         )
 
     return weights

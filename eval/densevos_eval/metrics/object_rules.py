@@ -1,4 +1,4 @@
-"""What scores of objects must know of their benchmark."""
+"""The rules of a benchmark that scores of objects depend on."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,18 +9,16 @@ from densevos_eval.metrics.sequence_metric import Benchmark
 
 
 class ObjectRules(Benchmark, Protocol):
-    """What J, F and T must know of a benchmark; see protocols.Protocol for what each rule means."""
+    """The rules that J, F and T depend on; protocols.Protocol explains them."""
 
     @property
     def skipped(self) -> tuple[int, int]:
-        """How many annotated frames at the beginning and, unless they are sparse, at the end are
-        not scored.
-        """
+        """How many annotated frames at the start and, unless sparse, at the end are not scored."""
         ...
 
     @property
     def late_objects(self) -> bool:
-        """Whether objects of any annotation count, and ids that no annotation has are no error."""
+        """Whether objects of any annotation count, and other ids of a result are background."""
         ...
 
     @property
@@ -30,30 +28,30 @@ class ObjectRules(Benchmark, Protocol):
 
     @property
     def max_proposals(self) -> int | None:
-        """How many ids a result may hold; None: as many as there are objects."""
+        """How many ids a result may hold; None for the number of objects."""
         ...
 
     @property
     def contour(self) -> bool:
-        """Whether F is asked for."""
+        """Whether F is measured beside J."""
         ...
 
     @property
     def stability(self) -> frozenset[str]:
-        """The sequences whose T is asked for."""
+        """Names of the sequences whose T is measured."""
         ...
 
     @property
     def mean_over_classes(self) -> bool:
-        """Whether means are over frames, then shots, then classes."""
+        """Whether means are taken over frames, then shots, then classes."""
         ...
 
     @property
     def decay_uint8(self) -> bool:
-        """Whether decay is computed as the DAVIS toolbox does."""
+        """Whether decay reproduces the 8-bit error of the DAVIS toolbox."""
         ...
 
     @property
     def match(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Chooses the proposal of each object from J and F."""
+        """Function that chooses the proposal of each object from J and F."""
         ...

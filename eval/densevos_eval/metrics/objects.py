@@ -19,43 +19,46 @@ from densevos_eval.sequences.sequence import VideoSequence
 COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 STABILITY = "T-Mean"
 Curves = Mapping[str, np.ndarray]
-"""One object: "J" and, where it is asked for, "F", each [frames] that count; NaN before it
-appears.
+"""Scores of one object over time: "J" and perhaps "F", each [frames] that count. They are NaN in
+frames before the object appears.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectsMetric(SequenceMetric):
-    """J and F of every object in every frame; means are over objects, as DAVIS-2017 takes them.
+    """J and F of every object in every frame; means are over objects, as in DAVIS-2017.
 
-    If the benchmark says so, means are over the classes, which the names of the sequences begin
-    with.
+    If the benchmark asks for it, means are over classes; the class is the first part of the name
+    of a sequence, CLASS/SHOT.
+
+    Attributes:
+        benchmark: The rules of the benchmark.
     """
 
     benchmark: ObjectRules
     name: ClassVar[str] = "objects"
 
     def frames(self, item: VideoSequence) -> tuple[str, ...]:
-        """The annotated frames, less those that the benchmark skips at both ends."""
+        """Names of the annotated frames without those that the benchmark skips at both ends."""
         return tuple(item.frame_names[t] for t in counted_frames(item, self.benchmark))
 
     def is_scored(self, item: VideoSequence) -> bool:
-        """Whether any frame counts; none does in a sequence of two frames of which both are
-        skipped.
-        """
+        """Whether any frame counts; none does if a sequence has two frames and both are skipped."""
+        # A sequence without annotations is kept, so that scoring reports it.
         return not item.truth or bool(counted_frames(item, self.benchmark))
 
     def measure(self, item: VideoSequence, folder: Path) -> Arrays:
-        """See measure_objects; the files are looked for before any time is spent on scoring."""
+        """Check that all files exist, then measure the objects; see measure_objects."""
         check_files(item, self.benchmark, folder)
         return measure_objects(item, folder, self.benchmark)
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
         """The columns of the official table over the split and over each sequence.
 
-        T-Mean comes last if the benchmark asks for it. Details are the curves of each object.
+        T-Mean is the last column if the benchmark asks for it. Details are the row and the curves
+        of each object.
         """
-        rows = {name: self._row([one]) for name, one in arrays.items()}
+        rows = {name: self._row([measured]) for name, measured in arrays.items()}
         overall = self._row(list(arrays.values()))
         if self.benchmark.mean_over_classes:
             overall = _mean_over_classes(rows)
@@ -63,29 +66,31 @@ class ObjectsMetric(SequenceMetric):
         return Rows(
             overall=overall,
             sequences=rows,
-            sequence_details={name: self._details(one) for name, one in arrays.items()},
+            sequence_details={name: self._details(measured) for name, measured in arrays.items()},
         )
 
     def title(self, scores: Scores) -> str:
-        """Says what means are over, and how many there are."""
+        """Title that says what the means are over, and how many terms they have."""
         if self.benchmark.mean_over_classes:
-            means, count = "classes", len({name.split("/")[0] for name in scores.sequences})
+            terms = "classes"
+            count = len({name.split("/")[0] for name in scores.sequences})
         else:
+            terms = "objects"
             details = scores.rows.sequence_details.values()
-            means, count = "objects", sum(len(one["objects"]) for one in details)
+            count = sum(len(of_sequence["objects"]) for of_sequence in details)
 
-        title = f"{super().title(scores)}, mean over {means} ({count})"
+        title = f"{super().title(scores)}, mean over {terms} ({count})"
         return "\n".join([title, *_stray_lines(scores)])
 
     def files(self, scores: Scores) -> Mapping[str, bytes]:
-        """The two tables of the split that davis2017-evaluation writes, in its columns and
-        decimals.
+        """The two tables that davis2017-evaluation writes, with its columns and decimals.
 
-        Cells are empty where there is no number, such as the decay with decay_uint8 of some long
-        videos. Rows of a sequence are in the order of its objects. Where proposals are matched to
-        objects (davis17-unsupervised), davis2017-evaluation has them in the order of the matched
-        proposals instead: the numbers are the same, their row names are not.
+        Cells without a number are empty, such as the decay of some long videos with decay_uint8.
+        Rows of a sequence are in the order of its objects. If proposals are matched to objects
+        (davis17-unsupervised), davis2017-evaluation orders rows by the matched proposals instead:
+        the numbers are the same, the names of the rows are not.
         """
+        # davis2017-evaluation has no other columns, such as T-Mean.
         overall = {column: value for column, value in scores.overall.items() if column in COLUMNS}
         columns = [column for column in ("J-Mean", "F-Mean") if column in overall]
 
@@ -108,14 +113,19 @@ class ObjectsMetric(SequenceMetric):
         if not stabilities:
             return row
 
-        known = [pairs[~np.isnan(pairs)] for pairs in stabilities]
-        means = [np.mean(pairs) for pairs in known if len(pairs)]
+        # T exists for pairs of frames whose masks both have a polygon. A sequence without such a
+        # pair is no term of the mean.
+        means = []
+        for stability in stabilities:
+            values = stability[~np.isnan(stability)]
+            if len(values):
+                means.append(np.mean(values))
+
         return {**row, STABILITY: float(np.mean(means) if means else np.nan)}
 
     def _details(self, arrays: Arrays) -> dict[str, Any]:
-        """T of each pair of frames, ids that are no object, and of each object its row and its
-        curves.
-        """
+        """Row and curves of each object, T of each pair of frames, and ids that are no object."""
+        # JSON has only text as keys, so ids become text.
         objects = {}
         for id, curves in object_curves(arrays).items():
             row = summary([curves], decay_uint8=self.benchmark.decay_uint8)
@@ -129,48 +139,69 @@ class ObjectsMetric(SequenceMetric):
 
 
 def _stray_lines(scores: Scores) -> list[str]:
-    """A line on ids of the results that are annotated nowhere; none if there are no such ids."""
-    details = scores.rows.sequence_details
-    stray = [
-        f"{name}: {', '.join(map(str, one['stray']))}"
-        for name, one in details.items()
-        if "stray" in one
-    ]
+    """A line on ids of the results that no annotation has; none if there are no such ids."""
+    stray = []
+    for name, details in scores.rows.sequence_details.items():
+        if "stray" in details:
+            stray.append(f"{name}: {', '.join(map(str, details['stray']))}")
+
     if not stray:
         return []
 
-    more = f" and {len(stray) - 3} more sequences" if len(stray) > 3 else ""
-    return [
-        f"ids that no scored frame has as an object count as background ({'; '.join(stray[:3])}{more})"
-    ]
+    listed = "; ".join(stray[:3])
+    if len(stray) > 3:
+        listed += f" and {len(stray) - 3} more sequences"
+
+    return [f"ids that no scored frame has as an object count as background ({listed})"]
 
 
 def object_curves(arrays: Arrays) -> dict[int, Curves]:
-    """The curves of each object by id, from what measure_objects returned."""
+    """The curves of each object.
+
+    Args:
+        arrays: What measure_objects returned.
+
+    Returns:
+        Id of an object -> its curves.
+    """
     letters = [letter for letter in ("J", "F") if letter in arrays]
-    return {
-        id: {letter: arrays[letter][i] for letter in letters}
-        for i, id in enumerate(arrays["ids"].tolist())
-    }
+
+    objects = {}
+    for i, id in enumerate(arrays["ids"].tolist()):
+        objects[id] = {letter: arrays[letter][i] for letter in letters}
+
+    return objects
 
 
 def summary(objects: Iterable[Curves], *, decay_uint8: bool = False) -> dict[str, float]:
-    """The columns of the official table: statistics of each object's J and F, averaged over the
-    objects, if any.
+    """The columns of the official table: statistics of J and F, averaged over objects.
+
+    Args:
+        objects: The curves of each object.
+        decay_uint8: See `statistics`.
+
+    Returns:
+        Column -> number. Empty without objects; without the columns of F if curves have no F.
     """
     rows = []
     for curves in objects:
-        values = [v[~np.isnan(v)] for v in curves.values()]
-        rows.append(np.ravel([astuple(statistics(v, decay_uint8=decay_uint8)) for v in values]))
+        row = []
+        for curve in curves.values():
+            # Frames before the object appears do not count.
+            values = curve[~np.isnan(curve)]
+            row.append(astuple(statistics(values, decay_uint8=decay_uint8)))
+
+        rows.append(np.ravel(row))
 
     if not rows:
         return {}
 
     means = np.mean(rows, axis=0).tolist()
-    if len(means) == 3:
+    if len(means) == 3:  # J alone has three statistics, J and F together have six.
         return dict(zip(COLUMNS[1:4], means, strict=True))
 
-    return dict(zip(COLUMNS, [(means[0] + means[3]) / 2, *means], strict=True))
+    both_mean = (means[0] + means[3]) / 2
+    return dict(zip(COLUMNS, [both_mean, *means], strict=True))
 
 
 def _mean_over_classes(rows: Mapping[str, Row]) -> Row:
@@ -181,11 +212,14 @@ def _mean_over_classes(rows: Mapping[str, Row]) -> Row:
             shots.setdefault(name.split("/")[0], []).append(row)
 
     classes = [_mean_row(of_class) for of_class in shots.values()]
-    every = _mean_row([row for of_class in shots.values() for row in of_class])
-    return {**_mean_row(classes), "J-Mean-Shots": every["J-Mean"]}
+
+    # In this column all shots count alike, instead of all classes.
+    all_shots = [row for of_class in shots.values() for row in of_class]
+    return {**_mean_row(classes), "J-Mean-Shots": _mean_row(all_shots)["J-Mean"]}
 
 
 def _mean_row(rows: Iterable[Row]) -> dict[str, float]:
+    """The mean of each column."""
     rows = list(rows)
     return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
 

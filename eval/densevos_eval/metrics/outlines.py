@@ -1,6 +1,6 @@
 """The outlines of objects in masks, as lists of pixels.
 
-C is the number of pixels that differ from a neighbour, N that of pixels on outlines.
+Shapes: H x W pixels; C pixels that differ from a neighbour; N pixels on outlines.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,15 @@ from densevos_eval.metrics.pixels import true_places
 
 @dataclass(frozen=True, kw_only=True)
 class Outlines:
-    """The pixels [N] on the outlines of several objects, object by object; one between two objects
-    is in both.
+    """The pixels on the outlines of several objects, sorted by object.
 
-    owner: index of the object from 0 on; rows, columns: int32.
+    A pixel between two objects may belong to both outlines, and is then listed twice.
+
+    Attributes:
+        objects: Number of objects.
+        owner: [N] int, index of the object from 0 on.
+        rows: [N] int32, rows of the pixels.
+        columns: [N] int32, columns of the pixels.
     """
 
     objects: int
@@ -25,34 +30,43 @@ class Outlines:
 
 
 def outlines(ids: np.ndarray, objects: int) -> Outlines:
-    """Pixels of each object of the mask [H,W] that differ from their neighbour to the east, south
-    or south-east.
+    """Find the outline of each object.
 
-    At the image's border the mask goes on as it ends, so an object that fills it has no outline.
-    Objects have the ids 1 to `objects`; others are none of these.
+    Outlines run where an object differs from the neighbour to the east, south or south-east. Beyond
+    its border the image continues with the ids at the border, so an object that fills the image has
+    no outline.
+
+    Args:
+        ids: Mask [H,W] uint8.
+        objects: Number of objects, whose ids are 1 to this; other ids are no objects.
     """
     height, width = ids.shape
     flat = np.ascontiguousarray(ids).ravel()
     candidates = _changes(flat, width)
     rows, columns = np.divmod(candidates, np.int32(width))
+
+    # Steps in the flat mask to the neighbours; 0 at the border, where a pixel is its own neighbour.
     south, east = width * (rows < height - 1), 1 * (columns < width - 1)
     values = flat.take(candidates + np.stack([0 * south, east, south, south + east]))  # [4,C]
 
     # A pixel lies on the outline of every object that has some, but not all, of these four pixels.
-    # Each of the four is looked at unless one before it is of the same object.
-    here, at_east, at_south, at_south_east = values
-    other_east, other_south, other_south_east = (neighbour != here for neighbour in values[1:])
+    # Each of the four is looked at unless one before it belongs to the same object.
+    centre, at_east, at_south, at_south_east = values
+    other_east, other_south = at_east != centre, at_south != centre
+    other_south_east = at_south_east != centre
     chosen = np.stack(
         [other_east | other_south | other_south_east, other_east, other_south, other_south_east]
     )
     chosen[2] &= at_south != at_east
     chosen[3] &= (at_south_east != at_east) & (at_south_east != at_south)
-    chosen &= values - np.uint8(1) < objects  # The background, 0, becomes 255.
+    # In uint8 the background, 0, becomes 255, so it is no object either.
+    chosen &= values - np.uint8(1) < objects
 
+    # Sort by object; within an object the order of the pixels stays.
     places = np.flatnonzero(chosen)
     ids = values.ravel()[places]
     order = np.argsort(ids, kind="stable")
-    pixels = (places % len(here))[order]
+    pixels = (places % len(centre))[order]
     owner = ids[order].astype(np.intp) - 1
 
     return Outlines(objects=objects, owner=owner, rows=rows[pixels], columns=columns[pixels])
@@ -66,14 +80,17 @@ def _changes(flat: np.ndarray, width: int) -> np.ndarray:
     """
     east = np.zeros(flat.shape, dtype=bool)
     np.not_equal(flat[:-1], flat[1:], out=east[:-1])
-    # Two rows are the same from here to the south-east, if both of them and this column are.
+
+    # Four pixels are equal if this column matches from row to row and both rows match from west to
+    # east.
     changes = flat[:-width] != flat[width:]
     changes |= east[:-width]
     changes |= east[width:]
-    last_row = len(flat) - width
-    found = [true_places(changes), last_row + np.flatnonzero(east[last_row:])]
 
-    return np.concatenate(found).astype(np.int32)
+    # Pixels of the last row have no neighbour to the south.
+    last_row = len(flat) - width
+    last_places = last_row + np.flatnonzero(east[last_row:])
+    return np.concatenate([true_places(changes), last_places]).astype(np.int32)
 
 
 def lengths(outlines: Outlines) -> np.ndarray:

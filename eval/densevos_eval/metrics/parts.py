@@ -1,4 +1,4 @@
-"""Parts of people (VIP): mean IoU of their classes."""
+"""Mean IoU of the parts of people (VIP)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,29 +16,31 @@ from densevos_eval.metrics.sequence_metric import SequenceMetric
 from densevos_eval.metrics.statistics import known_mean
 from densevos_eval.sequences.sequence import VideoSequence
 
-PARTS = 20  # of VIP, background included
+PARTS = 20  # Classes of VIP, background included.
 WITHOUT_FIRST = "mIoU-without-first"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartsMetric(SequenceMetric):
-    """Mean IoU over the classes of VIP: `mIoU` in all frames, as published, and once more without
-    the first.
+    """Mean IoU over the classes of VIP, over all frames and over all but the first.
 
-    The first frame's mask is given to the method, so counting it adds a point or two. Published
-    numbers count it.
+    The column `mIoU` counts the first frame, as published numbers do. The mask of that frame is
+    given to the method, which adds a point or two; the other column leaves it out.
     """
 
     name: ClassVar[str] = "parts"
 
     def measure(self, item: VideoSequence, folder: Path) -> Arrays:
-        """How many pixels of each class of VIP are called each class, background included.
+        """Count how many pixels of each class are predicted as each class, background included.
 
-        Masks: FOLDER/SEQUENCE/FRAME.png with class ids.
+        Args:
+            item: The sequence.
+            folder: Holds masks SEQUENCE/FRAME.png with class ids.
 
         Returns:
-            "pixels": [20,20] int64 of all frames, rows are the annotated classes, columns the
-            predicted ones. "given": The same of the first frame alone.
+            "pixels" [20,20] int64: Confusion matrix of all frames; rows are the annotated classes,
+                columns the predicted classes.
+            "given" [20,20] int64: Confusion matrix of the first frame alone.
 
         Raises:
             InputError: A mask is missing, of another size, or holds more than 20 classes.
@@ -49,7 +51,8 @@ class PartsMetric(SequenceMetric):
             prediction = read_mask(path)
             if prediction.shape != truth.shape:
                 raise InputError(
-                    f"{path}: mask is {prediction.shape}, its annotation {truth.shape}; write it at frame size"
+                    f"{path}: mask is {prediction.shape}, its annotation {truth.shape};"
+                    " write it at frame size"
                 )
 
             if prediction.max() >= PARTS:
@@ -57,6 +60,7 @@ class PartsMetric(SequenceMetric):
                     f"{path}: mask holds class {prediction.max()}, the classes are 0 to {PARTS - 1}"
                 )
 
+            # Annotated pixels of other values, such as void, are not counted.
             counts.append(confusion(truth, prediction, PARTS))
 
         return {"pixels": np.sum(counts, axis=0), "given": counts[0]}
@@ -65,25 +69,32 @@ class PartsMetric(SequenceMetric):
         """Mean IoU over all sequences together and in each."""
         return Rows(
             overall=parts_iou(arrays.values()),
-            sequences={name: parts_iou([one]) for name, one in arrays.items()},
+            sequences={name: parts_iou([measured]) for name, measured in arrays.items()},
         )
 
 
 def parts_iou(every: Iterable[Arrays]) -> Row:
-    """Mean IoU over the classes of VIP that there are, from the pixels of these sequences.
+    """Mean IoU over the classes that occur, from the pixels of these sequences together.
+
+    The program of Jabri et al. resizes predictions of frames that are not square, and interpolates
+    class ids. Masks are scored at frame size here, so nothing is resized.
+
+    Args:
+        every: The arrays of each sequence.
 
     Returns:
-        "mIoU" of all frames, and WITHOUT_FIRST of all but the given first one of each sequence.
+        "mIoU" over all frames, and WITHOUT_FIRST over all but the given first frame of each
+            sequence.
 
     Source: Zhou et al., Adaptive Temporal Encoding Network for Video Instance-level Human Parsing,
-        ACM
-    MM 2018; used for propagation by Jabri et al., Space-Time Correspondence as a Contrastive Random
-    Walk, NeurIPS 2020 (eval/eval_vip.py). That program resizes predictions of frames that are not
-    square with interpolated class ids; masks at frame size, as scored here, are not resized.
+        ACM MM 2018; used for propagation by Jabri et al., Space-Time Correspondence as a
+        Contrastive Random Walk, NeurIPS 2020 (eval/eval_vip.py).
     """
     every = list(every)
-    pixels = np.sum([one["pixels"] for one in every], axis=0)
-    given = np.sum([one["given"] for one in every], axis=0)
+    pixels = np.sum([arrays["pixels"] for arrays in every], axis=0)
+    given = np.sum([arrays["given"] for arrays in every], axis=0)
+
+    # Classes that neither side has are NaN, and no terms of the mean.
     return {
         "mIoU": known_mean(class_iou(pixels)),
         WITHOUT_FIRST: known_mean(class_iou(pixels - given)),

@@ -1,4 +1,4 @@
-"""Metrics by name: every file of this folder that names a class METRIC."""
+"""Find metrics by name: every file of this folder that assigns a class to METRIC."""
 
 import importlib
 import inspect
@@ -17,64 +17,78 @@ MetricClass = type[Metric[Any]]
 
 def metric_classes() -> dict[str, MetricClass]:
     """The metrics of this folder by name."""
-    found: dict[str, MetricClass] = {}
+    classes: dict[str, MetricClass] = {}
     for info in pkgutil.iter_modules(metrics.__path__):
         module = importlib.import_module(f"{metrics.__name__}.{info.name}")
+        # Other modules of this folder are only used by metrics.
         metric = getattr(module, "METRIC", None)
         if metric is not None:
-            found[metric.name] = metric
+            classes[metric.name] = metric
 
-    return found
+    return classes
 
 
 def find_metric(name: str) -> MetricClass:
-    """The metric of this name, or `module:NAME` from outside the repository.
+    """Find a metric by name.
+
+    Args:
+        name: A key of `metric_classes()`, or `module:NAME` for a class outside the repository.
 
     Raises:
         InputError: There is no such metric.
     """
     if is_outside(name):
-        found = from_outside(name, "--metric")
-        if not (isinstance(found, type) and issubclass(found, Metric)) or inspect.isabstract(found):
+        # An abstract class lacks a method, so it could not be used.
+        metric = from_outside(name, "--metric")
+        is_metric = isinstance(metric, type) and issubclass(metric, Metric)
+        if not is_metric or inspect.isabstract(metric):
             raise InputError(
-                f"--metric {name}: is no metric; name a class that extends Metric and defines all of it"
+                f"--metric {name}: is no metric;"
+                " name a class that extends Metric and defines all of it"
             )
 
-        return found
+        return metric
 
-    known = metric_classes()
-    if name not in known:
+    classes = metric_classes()
+    if name not in classes:
         raise InputError(
-            f"--metric {name}: is none of {', '.join(known)}; name one of these, or module:NAME of your own"
+            f"--metric {name}: is none of {', '.join(classes)};"
+            " name one of these, or module:NAME of your own"
         )
 
-    return known[name]
+    return classes[name]
 
 
 def find_sequence_metric(name: str) -> type[SequenceMetric]:
-    """The metric of this name, which scores benchmarks; InputError if there is none or it does
-    not.
+    """Find a metric of benchmarks by name.
+
+    Raises:
+        InputError: There is no such metric, or it scores labelled sets.
     """
-    found = find_metric(name)
-    if not issubclass(found, SequenceMetric):
+    metric = find_metric(name)
+    if not issubclass(metric, SequenceMetric):
         raise InputError(
-            f"--metric {name}: scores labelled sets, not benchmarks; name the set with --set SET:ROOT"
+            f"--metric {name}: scores labelled sets, not benchmarks;"
+            " name the set with --set SET:ROOT"
         )
 
-    return found
+    return metric
 
 
 def find_shot_metric(name: str) -> type[ShotMetric]:
-    """The metric of this name, which scores labelled sets; InputError if there is none or it does
-    not.
+    """Find a metric of labelled sets by name.
+
+    Raises:
+        InputError: There is no such metric, or it scores benchmarks.
     """
-    found = find_metric(name)
-    if not issubclass(found, ShotMetric):
+    metric = find_metric(name)
+    if not issubclass(metric, ShotMetric):
         raise InputError(
-            f"--metric {name}: scores benchmarks, not labelled sets; name one with --dataset and --root"
+            f"--metric {name}: scores benchmarks, not labelled sets;"
+            " name one with --dataset and --root"
         )
 
-    return found
+    return metric
 
 
 def benchmark_metric(benchmark: Benchmark) -> SequenceMetric:

@@ -1,4 +1,4 @@
-"""Metrics of the sequences of a benchmark: what they share."""
+"""What metrics of the sequences of a benchmark share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,7 +12,7 @@ from densevos_eval.sequences.sequence import VideoSequence
 
 
 class Benchmark(Protocol):
-    """What every metric of sequences must know of their benchmark; see protocols.Protocol."""
+    """What every metric of sequences must know about the benchmark; see protocols.Protocol."""
 
     @property
     def name(self) -> str:
@@ -32,8 +32,12 @@ class Benchmark(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceMetric(Metric[VideoSequence]):
-    """A metric of the sequences of one benchmark; a subclass says `name`, `measure` and
-    `combine`.
+    """A metric of the sequences of one benchmark.
+
+    A subclass defines `name`, `measure` and `combine`.
+
+    Attributes:
+        benchmark: The rules of the benchmark.
     """
 
     benchmark: Benchmark
@@ -54,30 +58,32 @@ class SequenceMetric(Metric[VideoSequence]):
             return
         if any(sequence.joints for sequence in items):
             raise InputError(
-                f"--metric {self.name}: scores masks, and {self.dataset} has joints; leave --metric out"
+                f"--metric {self.name}: scores masks, and {self.dataset} has joints;"
+                " leave --metric out"
             )
 
         raise InputError(
-            f"--dataset {self.dataset}: nothing to score against, only the server has these annotations;"
-            f" make a submission with densevos-eval submit (see {self.benchmark.source})"
+            f"--dataset {self.dataset}: nothing to score against, only the server has these"
+            " annotations; make a submission with densevos-eval submit"
+            f" (see {self.benchmark.source})"
         )
 
     def frames(self, item: VideoSequence) -> tuple[str, ...]:
-        """All frames that have an annotation."""
+        """Names of all frames that have an annotation."""
+        # No indices in `annotated` means that every frame has an annotation.
         annotated = item.annotated or range(len(item.frame_names))
         return tuple(item.frame_names[t] for t in annotated)
 
     def fingerprints(self, item: VideoSequence, folder: Path) -> Fingerprints:
-        """Of the masks FOLDER/SEQUENCE/FRAME.png, or the joints, and of what they are scored
-        against.
-        """
+        """Hashes of the masks FOLDER/SEQUENCE/FRAME.png, or the joints, and of the annotations."""
         return Fingerprints(
             masks=masks_fingerprint(folder / item.name, self.frames(item)),
             annotations=truth_fingerprint(item),
         )
 
     def facts(self, item: VideoSequence) -> object:
-        """The rules of the benchmark, and what the sequence is but for its files."""
+        """The rules of the benchmark, and the properties of the sequence apart from its files."""
+        # Scores by other rules must not be reused, so all rules are facts.
         return [_rules(self.benchmark), sequence_facts(item)]
 
 
@@ -88,6 +94,7 @@ def _rules(benchmark: Benchmark) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
+    """The value of a rule as JSON takes it: sets sorted, functions by their names."""
     if isinstance(value, frozenset):
         return sorted(value)
-    return getattr(value, "__qualname__", value)  # Functions go by their names.
+    return getattr(value, "__qualname__", value)

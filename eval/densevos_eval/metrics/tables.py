@@ -1,4 +1,4 @@
-"""Tables of scores as text: for the screen, and as CSV."""
+"""Tables of scores: as text, as HTML, and as CSV."""
 
 import csv
 import io
@@ -12,12 +12,13 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreTable:
-    """What the screen shows; scoring.results draws it.
+    """A table of scores; scoring.results draws it on the screen.
 
-    title: Lines above the table.
-    header: Titles of the columns. The first column holds names, the others hold numbers.
-    overall: Rows about the whole split, shown first and in bold.
-    rows: Rows about its parts: sequences, or classes.
+    Attributes:
+        title: Lines above the table.
+        header: Titles of the columns. The first column holds names, the others hold numbers.
+        overall: Rows about the whole split, shown first and in bold.
+        rows: Rows about the parts of the split: sequences, or classes.
     """
 
     title: str
@@ -27,49 +28,57 @@ class ScoreTable:
 
     def text(self) -> str:
         """The table as plain text, as a console of Python shows it."""
+        # On the screen titles of columns have several lines; here each has one.
         header = tuple(cell.replace("\n", "-") for cell in self.header)
-        lines = [header, *self.overall, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        places = [(str.rjust if number else str.ljust) for number in range(len(header))]
-        drawn = [
-            "  ".join(
-                place(cell, width) for place, cell, width in zip(places, line, widths, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        rows = [header, *self.overall, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
-        return "\n".join([self.title, "", drawn[0], rule, *drawn[1:]])
+        lines = []
+        for row in rows:
+            # Names are flush left, numbers are flush right.
+            padded = [row[0].ljust(widths[0])]
+            for cell, width in zip(row[1:], widths[1:], strict=True):
+                padded.append(cell.rjust(width))
+
+            lines.append("  ".join(padded).rstrip())
+
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        lines.insert(1, rule)
+        return "\n".join([self.title, "", *lines])
 
     def html(self) -> str:
         """The table as HTML, as a notebook shows it."""
         head = _html_row("th", self.header)
-        body = [_html_row("th", row) for row in self.overall] + [
-            _html_row("td", row) for row in self.rows
-        ]
+        # Bold cells (th) set the whole split apart from its parts (td).
+        overall = "".join(_html_row("th", row) for row in self.overall)
+        parts = "".join(_html_row("td", row) for row in self.rows)
         caption = f"<caption>{escape(self.title)}</caption>"
 
-        return f"<table>{caption}<thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+        return f"<table>{caption}<thead>{head}</thead><tbody>{overall}{parts}</tbody></table>"
 
 
 def _html_row(tag: str, row: Iterable[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in row)}</tr>"
+    content = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+    return f"<tr>{content}</tr>"
 
 
 def decimals(values: Iterable[object]) -> list[str]:
-    """Three decimals, as the official tool prints them."""
-    return [
-        f"{value:.3f}" if isinstance(value, float | np.floating) else str(value) for value in values
-    ]
+    """The values as text; floats with three decimals, as the official tool prints them."""
+    texts = []
+    for value in values:
+        is_float = isinstance(value, float | np.floating)
+        texts.append(f"{value:.3f}" if is_float else str(value))
+
+    return texts
 
 
 def cells(values: Iterable[float]) -> list[str]:
-    """Three decimals, as the official tool writes them to files; empty where there is no number."""
+    """Three decimals, as the official tool writes them to files; NaN becomes an empty cell."""
     return ["" if math.isnan(value) else f"{value:.3f}" for value in values]
 
 
 def csv_bytes(header: Iterable[object], rows: Iterable[Iterable[object]]) -> bytes:
-    """A CSV file with this header and these rows."""
+    """The content of a CSV file with this header and these rows, as UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -1,15 +1,18 @@
-"""Temporal stability T: how much the outline of an object changes from one frame to the next,
-beyond moving.
+"""Temporal stability T: how much the shape of an outline changes from one frame to the next.
 
-Two successive outlines become polygons, every point of a polygon is described by the shape context
-of the others, and the cost of the cheapest monotone alignment of the two is the instability: 0 for
-a mask that only moves. Source: Perazzi et al., A Benchmark Dataset and Evaluation Methodology for
-Video Object Segmentation, CVPR 2016, section 4; shape context and its cost: Belongie et al., Shape
-Matching and Object Recognition Using Shape Contexts, PAMI 2002.
+Two successive outlines become polygons. The shape context of a point describes where the other
+points of its polygon lie. The instability is the cost of the cheapest monotone alignment of the two
+polygons; it is 0 for a mask that only moves.
 
-The steps are those of the DAVIS-2016 toolbox, number for number. One case is known to differ: where
-an outline touches itself at a corner of pixels (a checkerboard), this module always separates the
-two pixels, while the toolbox cuts the loop at that corner and starts there.
+Sources: Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object
+Segmentation, CVPR 2016, section 4; for shape context and its cost Belongie et al., Shape Matching
+and Object Recognition Using Shape Contexts, PAMI 2002.
+
+The steps and numbers are those of the DAVIS-2016 toolbox. One case is known to differ: if an
+outline touches itself at a corner of pixels (a checkerboard), this module always separates the two
+pixels, while the toolbox cuts the loop at that corner and starts there.
+
+Shapes: H x W pixels; n and m points (x, y) of two polygons; RINGS*ANGLES bins of a shape context.
 """
 
 from collections.abc import Iterator
@@ -17,31 +20,45 @@ from itertools import pairwise
 
 import numpy as np
 
-SCALE = 5.0  # the toolbox's factor between the mean alignment cost and the published T
-TOLERANCE = 3  # of the polygons, in half pixels
-SPACING = np.float32(3)  # longest segment of the resampled polygon, in pixels
-ANGLES, RINGS = 12, 5
-TINY = 2.2e-16
+SCALE = 5.0  # The toolbox's factor between the mean alignment cost and the published T.
+TOLERANCE = 3  # Tolerance of simplified polygons, in half pixels.
+SPACING = np.float32(3)  # Longest segment of a resampled polygon, in pixels.
+ANGLES, RINGS = 12, 5  # Bins of a shape context.
+TINY = 2.2e-16  # Keeps divisions finite.
 
 
 def temporal_stability(masks: np.ndarray) -> np.ndarray:
-    """Instability of each pair of successive masks [frames,H,W] bool: T [frames-1] float64, lower
-    is better.
+    """Instability of each pair of successive masks; lower is better.
 
-    NaN where one of the two masks has no polygon (it is empty, or nothing in it is larger than 2x2
-    pixels). The annotation plays no part: T is asked of the predictions.
+    T measures predictions alone and needs no annotations.
+
+    Args:
+        masks: [frames,H,W] bool.
+
+    Returns:
+        T [frames-1] float64; NaN if one of the two masks has no polygon, because it is empty or
+            nothing in it is larger than 2x2 pixels.
     """
     return stability([resampled(polygon(mask)) for mask in masks])
 
 
 def stability(outlines: list[np.ndarray]) -> np.ndarray:
-    """The same from the resampled polygons of the masks, which take far less memory."""
+    """Temporal stability T [frames-1] from the resampled polygons of the masks.
+
+    The polygons of a sequence take far less memory than its masks.
+    """
     return np.array([instability(a, b) for a, b in pairwise(outlines)], dtype=np.float64)
 
 
 def instability(first: np.ndarray, second: np.ndarray) -> float:
-    """Five times the mean cost of aligning two outlines [n,2] and [m,2]; NaN where one has no
-    points.
+    """Five times the mean cost of aligning two outlines.
+
+    Args:
+        first: Points [n,2] of the one resampled polygon.
+        second: Points [m,2] of the other.
+
+    Returns:
+        The instability; NaN if one of them has no points.
     """
     if len(first) == 0 or len(second) == 0:
         return float("nan")
@@ -51,14 +68,20 @@ def instability(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def polygon(mask: np.ndarray) -> np.ndarray:
-    """The simplified outline with the most vertices of a mask [H,W] bool: points (x, y) [n,2] in
-    pixels, int64.
+    """The simplified outline with the most vertices.
 
-    First and last point are the same; [0,2] where nothing is larger than 2x2 pixels.
+    Args:
+        mask: [H,W] bool.
+
+    Returns:
+        Points (x, y) [n,2] int64 in pixels, of which the first and the last are the same; [0,2] if
+            nothing in the mask is larger than 2x2 pixels.
     """
     best = np.empty((0, 2), np.int64)
     for loop in outlines(mask):
+        # Lengths are compared in half pixels, so that the tolerance is a whole number.
         simple = simplified(2 * loop) // 2
+        # Of outlines with equally many vertices the last one counts.
         if len(simple) > 3 and len(simple) >= len(best):
             best = simple[::-1]
 
@@ -66,27 +89,32 @@ def polygon(mask: np.ndarray) -> np.ndarray:
 
 
 def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
-    """Corners (x, y) [n,2] of each closed outline of the mask [H,W] bool, holes included, in scan
-    order.
+    """Find each closed outline of a mask, holes included, in scan order.
 
-    Each begins and ends in its first corner in row-major order and goes down from there; pixels
-    that touch at a corner only are apart.
+    Pixels that touch only at a corner are separate.
+
+    Args:
+        mask: [H,W] bool.
+
+    Yields:
+        Corners (x, y) [n,2] of one outline. It starts and ends at its first corner in row-major
+            order, and goes down from there.
     """
     padded = np.pad(mask, 1).astype(bool)
-    north_west, north_east, south_west, south_east = (
-        padded[:-1, :-1],
-        padded[:-1, 1:],
-        padded[1:, :-1],
-        padded[1:, 1:],
-    )
+    north_west, north_east = padded[:-1, :-1], padded[:-1, 1:]
+    south_west, south_east = padded[1:, :-1], padded[1:, 1:]
+
+    # A lattice point is a corner if one or three of the pixels around it are set, and two corners
+    # in one place if two diagonal ones are.
     touching = (north_west == south_east) & (north_east == south_west) & (north_west != north_east)
     rows, columns = np.nonzero(touching | (north_west ^ north_east ^ south_west ^ south_east))
     count = 1 + touching[rows, columns]
     copy = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     rows, columns = np.repeat(rows, count), np.repeat(columns, count)
-    # Along each row of the lattice corners 0 and 1, 2 and 3, ... bound a straight piece, and so
-    # along each column. Where two pixels touch there are two corners: copy 0 ends the piece from
-    # the west, copy 1 begins the one to the east.
+
+    # Along each row of the lattice, corners 0 and 1, 2 and 3, ... bound a straight piece; the same
+    # holds along each column. Where two pixels touch, copy 0 ends the piece from the west, and copy
+    # 1 starts the piece to the east.
     order = np.lexsort((copy ^ north_east[rows, columns], rows, columns))
     below = np.empty_like(order)
     below[order] = order.reshape(-1, 2)[:, ::-1].ravel()
@@ -95,9 +123,7 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _cycles(below: list[int]) -> Iterator[list[int]]:
-    """Closed walks that alternate between the partner in the column, below[i], and that in the row,
-    i ^ 1.
-    """
+    """Closed walks over corners: from i to below[i] in the column, then to i ^ 1 in the row."""
     seen = bytearray(len(below))
     for start in range(len(below)):
         loop = []
@@ -113,13 +139,18 @@ def _cycles(below: list[int]) -> Iterator[list[int]]:
 
 
 def simplified(points: np.ndarray) -> np.ndarray:
-    """The polyline [n,2] int64 (in half pixels) without vertices that matter less than TOLERANCE.
+    """Simplify a polyline: drop vertices that move it by less than TOLERANCE.
 
-    First every point nearer than that to the last one kept goes, then Douglas and Peucker's
-    algorithm with the distance to the segment. (The toolbox runs both with a tolerance of .1
-    before: that leaves exactly the corners.)
+    A first pass drops every point nearer than TOLERANCE to the last point kept. The second pass is
+    the algorithm of Douglas and Peucker with the distance to the segment. The toolbox first runs
+    both passes with a tolerance of .1, which leaves exactly the corners; `outlines` returns these.
+
+    Args:
+        points: [n,2] int64 in half pixels.
     """
     points = points[_spaced(points.tolist())]
+
+    # Indices of kept points, and the parts between kept points that are not looked at yet.
     kept, open_parts = {0, len(points) - 1}, [(0, len(points) - 1)]
     while open_parts:
         first, last = open_parts.pop()
@@ -127,7 +158,7 @@ def simplified(points: np.ndarray) -> np.ndarray:
             continue
 
         distance = _squared_distance(points[first + 1 : last], points[first], points[last])
-        farthest = len(distance) - 1 - int(distance[::-1].argmax())  # the last one of equals
+        farthest = len(distance) - 1 - int(distance[::-1].argmax())  # The last one of equals.
         if distance[farthest] > TOLERANCE**2:
             middle = first + 1 + farthest
             kept.add(middle)
@@ -137,9 +168,7 @@ def simplified(points: np.ndarray) -> np.ndarray:
 
 
 def _spaced(points: list[list[int]]) -> list[int]:
-    """Indices of the first and last point and of those in between at least TOLERANCE from the last
-    one kept.
-    """
+    """Indices of both ends and of all points at least TOLERANCE from the last point kept."""
     kept = [0]
     x, y = points[0]
     for i, (u, v) in enumerate(points[1:-1], 1):
@@ -159,44 +188,56 @@ def _squared_distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) ->
 
 
 def resampled(points: np.ndarray) -> np.ndarray:
-    """The polygon [n,2] with every segment longer than SPACING cut in equal parts: [m,2]
-    float32.
+    """Cut every segment of a polygon that is longer than SPACING into equal parts.
+
+    Args:
+        points: [n,2] in pixels; may be empty.
+
+    Returns:
+        Points [m,2] float32.
     """
     if len(points) == 0:
         return points.astype(np.float32)
 
     steps = np.diff(points.astype(np.float32), axis=0)
     parts = np.ceil(np.hypot(*steps.T) / SPACING).astype(int).clip(1)
-    pieces = [
-        # Summed up in single precision, as the toolbox does: the rounding decides which bin a point
-        # falls into.
-        np.cumsum(
-            np.vstack([start, np.tile(step / np.float32(n), (n - 1, 1))]), axis=0, dtype=np.float32
-        )
-        for start, step, n in zip(points.astype(np.float32), steps, parts.tolist(), strict=False)
-    ]
 
-    return np.vstack([*pieces, points[-1:].astype(np.float32)])
+    pieces = []
+    for start, step, n in zip(points.astype(np.float32), steps, parts.tolist(), strict=False):
+        # The toolbox adds up steps in single precision. The same is done here, since the rounding
+        # decides which bin a point falls into.
+        increments = np.vstack([start, np.tile(step / np.float32(n), (n - 1, 1))])
+        pieces.append(np.cumsum(increments, axis=0, dtype=np.float32))
+
+    pieces.append(points[-1:].astype(np.float32))
+    return np.vstack(pieces)
 
 
 def shape_context(points: np.ndarray) -> np.ndarray:
-    """Histogram of the other points' distance and direction for every point [n,2]: [n,RINGS*ANGLES]
-    float64, sums to 1.
+    """Describe every point by where the other points lie.
 
-    Distances are relative to the mean of all; rings reach from 1/8 to 2 of it in equal ratios;
-    directions are those of the image. A point counts in its own histogram.
+    Distances are relative to the mean of all distances, with rings from 1/8 to 2 of it in equal
+    ratios. Directions are those of the image. A point counts in its own histogram.
+
+    Args:
+        points: [n,2].
+
+    Returns:
+        Histogram over distance and direction of each point, [n,RINGS*ANGLES] float64; each sums to
+            1.
     """
-    offset = (
-        points[None, :].astype(np.float64) - points[:, None]
-    )  # [n,n,2]: from point i to point j
+    # [n,n,2]: from point i to point j.
+    offset = points[None, :].astype(np.float64) - points[:, None]
     distance = np.hypot(offset[..., 0], offset[..., 1])
     distance /= distance.mean() or 1.0
+
+    # The ring is the number of larger edges; points of ring 0 are too far away to count.
     edges = np.logspace(np.log10(1 / 8), np.log10(2), RINGS)
-    ring = RINGS - np.searchsorted(
-        edges, distance, side="right"
-    )  # how many edges are larger; 0: too far to count
+    ring = RINGS - np.searchsorted(edges, distance, side="right")
     angle = np.arctan2(offset[..., 1], offset[..., 0]) % (2 * np.pi)
     sector = np.floor(angle / (2 * np.pi / ANGLES)).astype(int).clip(max=ANGLES - 1)
+
+    # All histograms are counted at once: point i has the cells from i*(RINGS+1)*ANGLES on.
     cell = np.arange(len(points))[:, None] * (RINGS + 1) * ANGLES + ring * ANGLES + sector
     counts = np.bincount(cell.ravel(), minlength=len(points) * (RINGS + 1) * ANGLES)
     counts = counts.reshape(len(points), RINGS + 1, ANGLES)[:, 1:].reshape(len(points), -1)
@@ -207,9 +248,8 @@ def shape_context(points: np.ndarray) -> np.ndarray:
 def matching_cost(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Chi-squared distance of all pairs of histograms [n,bins] and [m,bins]: [n,m]."""
     cost = np.zeros((len(first), len(second)))
-    for a, b in zip(
-        first.T, second.T, strict=True
-    ):  # bin by bin: [n,m,bins] would not fit into the cache
+    # Bin by bin, since [n,m,bins] would not fit into the cache.
+    for a, b in zip(first.T, second.T, strict=True):
         total = np.add.outer(a, b)
         cost += np.subtract.outer(a, b) ** 2 / (total + TINY)
 
@@ -217,11 +257,16 @@ def matching_cost(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def alignment(cost: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of points of two closed outlines, monotone and one-to-one, from the costs [n,m] of all
-    pairs.
+    """Match the points of two closed outlines, in order and one to one.
 
-    A first path, from where both polygons begin, only finds the cheapest pair of it; the final one
-    ends there.
+    A first path starts where both polygons start. It serves only to find its cheapest pair, at
+    which the final path ends.
+
+    Args:
+        cost: Costs [n,m] of all pairs.
+
+    Returns:
+        Pairs of indices.
     """
     path = cheapest_path(cost)
     cheapest = path[-1]
@@ -229,32 +274,41 @@ def alignment(cost: np.ndarray) -> list[tuple[int, int]]:
         if cost[cell] < cost[cheapest]:
             cheapest = cell
 
-    turned = np.roll(cost, (-cheapest[0] - 1, -cheapest[1] - 1), axis=(0, 1))
-    pairs = cheapest_path(turned)
+    # Rotate both outlines so that the cheapest pair is the last one.
     shift = cheapest[0] + 1, cheapest[1] + 1
-    back = [((i + shift[0]) % cost.shape[0], (k + shift[1]) % cost.shape[1]) for i, k in pairs]
+    rotated = np.roll(cost, (-shift[0], -shift[1]), axis=(0, 1))
 
-    return _cheapest_of_each(_cheapest_of_each(back, cost, 0), cost, 1)
+    pairs = []
+    for i, k in cheapest_path(rotated):
+        pairs.append(((i + shift[0]) % cost.shape[0], (k + shift[1]) % cost.shape[1]))
+
+    return _cheapest_of_each(_cheapest_of_each(pairs, cost, 0), cost, 1)
 
 
 def _cheapest_of_each(
     pairs: list[tuple[int, int]], cost: np.ndarray, side: int
 ) -> list[tuple[int, int]]:
-    """For every index that occurs on the side, the first of its cheapest pairs."""
+    """For every index on one side (0 or 1), keep the first of its cheapest pairs."""
     best: dict[int, tuple[int, int]] = {}
     for pair in pairs:
-        known = best.setdefault(pair[side], pair)
-        if cost[pair] < cost[known]:
+        cheapest = best.setdefault(pair[side], pair)
+        if cost[pair] < cost[cheapest]:
             best[pair[side]] = pair
 
     return list(best.values())
 
 
 def cheapest_path(cost: np.ndarray) -> list[tuple[int, int]]:
-    """Cells from (0, 0) to the last of [n,m], each one step down, right or both after the one
-    before.
+    """The cheapest path through a matrix, from cell (0, 0) to the last cell.
 
-    Its cost is the sum over its cells without the first; of equal ways the diagonal one is taken.
+    Each step goes down, right or both. The cost of a path is the sum over its cells without the
+    first. Of equally cheap steps the diagonal one is taken.
+
+    Args:
+        cost: [n,m].
+
+    Returns:
+        The cells of the path, in order.
     """
     total = _path_costs(cost)
     i, k = cost.shape[0] - 1, cost.shape[1] - 1
@@ -271,12 +325,15 @@ def cheapest_path(cost: np.ndarray) -> list[tuple[int, int]]:
 def _path_costs(cost: np.ndarray) -> np.ndarray:
     """Cost of the cheapest path from (0, 0) to every cell of [n,m], the first cell free."""
     n, m = cost.shape
-    # Antidiagonals are rows of the skewed matrix: cell (i, k) lies at [i + k, i].
+    # All cells of an antidiagonal depend only on the two antidiagonals before, so each is computed
+    # at once. They are rows of the skewed matrix: cell (i, k) lies at [i + k, i].
     i, k = np.indices(cost.shape)
     skewed = np.full((n + m - 1, n), np.inf)
     skewed[i + k, i] = cost
     skewed[0, 0] = 0
-    total = np.full((n + m + 1, n + 1), np.inf)  # one column and two rows of infinity before
+
+    # Two rows and one column of infinity come first: no path enters from outside.
+    total = np.full((n + m + 1, n + 1), np.inf)
     total[2, 1] = 0
     for d in range(1, n + m - 1):
         right, down, both = total[d + 1, 1:], total[d + 1, :-1], total[d, :-1]

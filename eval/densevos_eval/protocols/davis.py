@@ -1,4 +1,4 @@
-"""DAVIS: 2016 with one object, 2017 with several, and 2017 test-dev and unsupervised."""
+"""DAVIS: 2016 with one object, 2017 with several objects, 2017 test-dev, and 2017 unsupervised."""
 
 from dataclasses import replace
 
@@ -6,18 +6,20 @@ from densevos_eval.metrics.matching import best_assignment
 from densevos_eval.protocols.layout import load_folders
 from densevos_eval.protocols.protocol import Protocol
 
-# The toolbox leaves out videos whose objects are occluded or deform strongly: `eval_t` of its list
-# of sequences. The first ten belong to val, the others to train.
+# The toolbox measures T only for these videos (`eval_t` in its list of sequences), since objects of
+# the others are occluded or deform strongly. The first ten belong to val, the others to train.
 STABILITY_SEQUENCES = """
-    blackswan camel car-roundabout car-shadow cows drift-straight kite-surf paragliding-launch scooter-black soapbox
-    bear boat bus car-turn dance-jump drift-turn elephant flamingo hike hockey kite-walk mallard-water motocross-bumps
-    rhino stroller surf train
+    blackswan camel car-roundabout car-shadow cows drift-straight kite-surf paragliding-launch
+    scooter-black soapbox
+
+    bear boat bus car-turn dance-jump drift-turn elephant flamingo hike hockey kite-walk
+    mallard-water motocross-bumps rhino stroller surf train
 """
 DAVIS16 = Protocol(
     name="davis16",
     source="https://davischallenge.org/davis2016/code.html",
     layout=load_folders,
-    # The archive of 2016 itself has lists of its frames instead, for each resolution.
+    # The archive of 2016 has no lists of sequences, but lists of frames for each resolution.
     lists=(
         "ImageSets/2016/{split}.txt",
         "ImageSets/480p/{split}.txt",
@@ -48,7 +50,7 @@ DAVIS17_UNSUPERVISED = replace(
     source="https://davischallenge.org/davis2017/code.html#unsupervised",
     annotations="Annotations_unsupervised",
     first_mask_given=False,
-    # The whole foreground is one proposal, which counts for the object that it fits best.
+    # Foreground against background is one proposal, which counts for the object it fits best.
     foreground=True,
     skipped=(0, 0),
     ignore_void=True,

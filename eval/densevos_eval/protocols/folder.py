@@ -1,9 +1,10 @@
-"""One's own frames and masks: a folder of each per sequence, with or without lists of names.
+"""Your own frames and masks: a folder of each per sequence, with or without lists of names.
 
 J and F are those of vos-benchmark (github.com/hkchengrex/vos-benchmark): objects may appear in any
-frame, and count from there. One convention differs: of sparse annotations the last one counts too.
-Propagation is given the first annotation alone, so objects that appear later are lost to it; the
-frame in which an object appears counts, and a mask that was given there would be scored.
+frame, and count from there. One convention differs: the last of sparse annotations counts too.
+
+Propagation receives only the first annotation, so it cannot follow objects that appear later. Their
+first frame is scored, so a mask given there would be scored too.
 """
 
 from densevos_eval.protocols.layout import load_folders
@@ -13,8 +14,13 @@ FOLDER = Protocol(
     name="folder",
     source="your own frames and masks",
     layout=load_folders,
-    lists=tuple(
-        f"ImageSets/{folder}{{split}}.txt" for folder in ("", "2017/", "2016/", "480p/", "1080p/")
+    # Lists may lie where the archives of DAVIS have them.
+    lists=(
+        "ImageSets/{split}.txt",
+        "ImageSets/2017/{split}.txt",
+        "ImageSets/2016/{split}.txt",
+        "ImageSets/480p/{split}.txt",
+        "ImageSets/1080p/{split}.txt",
     ),
     list_required=False,
     flags=frozenset({"split", "resolution"}),

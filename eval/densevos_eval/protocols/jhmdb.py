@@ -1,7 +1,7 @@
 """JHMDB: frames, joints and splits of 21 actions.
 
-Scored by the metric `joints`, whose rule is that of published numbers. `--metric joints-box`
-measures distances by the longest side of the box instead, and counts lost joints as wrong.
+The metric `joints` follows the rule of published numbers. `--metric joints-box` instead measures
+distances relative to the longest side of the box, and counts lost joints as wrong.
 """
 
 from pathlib import Path
@@ -13,11 +13,14 @@ from densevos_eval.protocols.layout import need_consecutive, need_file, need_fol
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import VideoSequence
 
-TEST = "2"  # in the lists: 1 is train
+TEST = "2"  # Marks test videos in the lists; 1 marks training videos.
 
 
 def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
-    """The test videos CLASS/VIDEO of a split, `split1` to `split3` (or those in `names`)."""
+    """Find the test videos CLASS/VIDEO of a split; see protocol.Layout.
+
+    The splits are `split1` to `split3`.
+    """
     pattern = protocol.lists[0].format(split=split)
     hint = (
         f"{protocol.name} needs {protocol.images}/CLASS/VIDEO/00001.png,"
@@ -27,14 +30,12 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
     for folder in (root, root / protocol.images, root / protocol.annotations):
         need_folder(folder, hint)
 
-    return [
-        _sequence(protocol, root, name, hint)
-        for name in names or _test_videos(root / pattern, hint)
-    ]
+    chosen = names or _test_videos(root / pattern, hint)
+    return [_sequence(protocol, root, name, hint) for name in chosen]
 
 
 def _test_videos(pattern: Path, hint: str) -> list[str]:
-    """Names in the lists `pattern`, whose * is the action."""
+    """Names of the test videos in all lists of this pattern, in which * is the class."""
     need_folder(pattern.parent, hint)
     lists = sorted(file for file in pattern.parent.glob(pattern.name) if not is_hidden(file.name))
     if not lists:
@@ -43,10 +44,11 @@ def _test_videos(pattern: Path, hint: str) -> list[str]:
     names = []
     for file in lists:
         action = file.name.removesuffix(pattern.name.removeprefix("*"))
-        entries = [line.split() for line in read_list(file, hint)]
-        names += [
-            f"{action}/{entry[0].removesuffix('.avi')}" for entry in entries if entry[1:] == [TEST]
-        ]
+        for line in read_list(file, hint):
+            # A line is VIDEO.avi and the part of the split that the video belongs to.
+            entry = line.split()
+            if entry[1:] == [TEST]:
+                names.append(f"{action}/{entry[0].removesuffix('.avi')}")
 
     if not names:
         raise InputError(f"{pattern}: these lists name no test video (VIDEO.avi {TEST}); {hint}")
@@ -55,10 +57,10 @@ def _test_videos(pattern: Path, hint: str) -> list[str]:
 
 
 def _sequence(protocol: Protocol, root: Path, name: str, hint: str) -> VideoSequence:
-    images, joints = (
-        root / protocol.images / name,
-        root / protocol.annotations / name / "joint_positions.mat",
-    )
+    images = root / protocol.images / name
+    joints = root / protocol.annotations / name / "joint_positions.mat"
+
+    # Joints belong to frames by their order, so no frame may be missing.
     frame_names = need_frames(images, hint)
     need_consecutive(images, frame_names, hint)
     need_file(joints, hint)

@@ -1,9 +1,9 @@
 """MOSE (MOSEv1): crowded scenes in which objects disappear and come back.
 
 Source: Ding et al., MOSE: A New Dataset for Video Object Segmentation in Complex Scenes, ICCV 2023.
-The layout was checked against the authors' description (github.com/henghuiding/MOSE-api); the
-program of their server is not public. MOSEv2 has the same layout, but ranks by an F of another
-tolerance, which is not measured here.
+The layout was checked against the authors' description (github.com/henghuiding/MOSE-api). The
+program of their server is not public. MOSEv2 has the same layout, but ranks methods by an F with
+another tolerance, which this project does not measure.
 """
 
 from dataclasses import replace
@@ -15,14 +15,16 @@ from densevos_eval.sequences.sequence import VideoSequence
 
 
 def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
-    """The videos of a split (train or valid), or those in `names`, in one of two layouts.
+    """Find the videos of a split (train or valid); see protocol.Layout.
+
+    The files have one of two layouts:
 
     * A folder per split, as the archives unpack: SPLIT/JPEGImages/VIDEO/00000.jpg and
       SPLIT/Annotations/VIDEO/00000.png. A list ImageSets/SPLIT.txt may choose some of the videos.
     * All splits together: JPEGImages/VIDEO/00000.jpg, Annotations/VIDEO/00000.png and
       ImageSets/SPLIT.txt.
 
-    MOSE has masks of all frames for train, and only the first mask of each video for other splits.
+    MOSE has masks of all frames for train. Videos of other splits have only their first mask.
     """
     splits_together = (root / protocol.images).is_dir() and not (root / split).is_dir()
     if not splits_together:
@@ -34,9 +36,10 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
         )
 
     if split == "valid":
-        # Lists in the manner of DAVIS are called val.
+        # Lists made in the manner of DAVIS are called val.
         protocol = replace(protocol, lists=(*protocol.lists, "ImageSets/val.txt"))
 
+    # The server keeps the other masks of these splits, so any masks on disk will do.
     if split != "train" and protocol.annotated == "all":
         protocol = replace(protocol, annotated="any")
 
@@ -45,7 +48,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
 
 
 def _without_partial_truth(video: VideoSequence) -> VideoSequence:
-    """A video with some masks missing cannot be scored; only the server has them."""
+    """The video, without annotations if some are missing, since it cannot be scored then."""
     complete = all(mask.is_file() for mask in video.truth)
     return video if complete else replace(video, truth=(), annotated=())
 
@@ -56,7 +59,7 @@ MOSE = Protocol(
     layout=load,
     lists=("ImageSets/{split}.txt",),
     splits={"val": "valid"},
-    # The folders of the videos lie at the top of the zip, as in that for DAVIS test-dev.
+    # The folders of the videos lie at the top of the zip, as for DAVIS test-dev.
     submission="{sequence}/{frame}.png",
 )
 PROTOCOLS = (MOSE,)

@@ -1,4 +1,4 @@
-"""Which sequences of which benchmark: the options that several commands share."""
+"""Options that choose sequences of a benchmark; several commands share them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,32 +19,35 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """Which sequences of which benchmark."""
+    """The benchmark, and which of its sequences to use."""
 
     dataset: Dataset | None = None
-    """A benchmark of this list, or module:NAME, a Protocol of your own."""
+    """Name of the benchmark, or module:NAME for a Protocol of your own."""
     root: Path | None = None
-    """Folder of the benchmark; most hold JPEGImages and Annotations."""
+    """Folder of the benchmark; in most benchmarks it holds JPEGImages and Annotations."""
     split: str = "val"
-    """Name of the part of the benchmark; most list its sequences in ImageSets."""
+    """Split of the benchmark; most benchmarks list the sequences of a split in ImageSets."""
     sequences: tuple[str, ...] = ()
-    """Names of sequences, instead of the split's list."""
+    """Names of the sequences to use, instead of all sequences of the split."""
     annotations: str | None = None
-    """Annotation folder below --root, instead of the benchmark's own."""
+    """Folder of annotations below --root, instead of the benchmark's own."""
     resolution: str | None = None
-    """Folder of one resolution, such as 480p; found by itself where there is only one."""
+    """Folder of one resolution, such as 480p; needed only if there are several and none is 480p."""
     frames: Literal["all", "required"] = "all"
-    """Frames of YouTube-VOS or VOST to propagate through: all, or only those that are asked for."""
+    """Frames of YouTube-VOS or VOST to propagate through: `all`, or only those that need a mask
+    (`required`)."""
 
     def __post_init__(self) -> None:
         if self.dataset is None:
             return
 
+        # An option that the benchmark does not have would be ignored, so it is an error.
         flags = find_protocol(self.dataset).flags
         if self.frames != "all" and "frames" not in flags:
-            users = ", ".join(name for name, other in PROTOCOLS.items() if "frames" in other.flags)
+            users = [name for name, other in PROTOCOLS.items() if "frames" in other.flags]
             raise InputError(
-                f"--frames {self.frames}: is for {users}, not for {self.dataset}; leave it out"
+                f"--frames {self.frames}: is for {', '.join(users)}, not for {self.dataset};"
+                " leave it out"
             )
 
         if self.resolution is not None and "resolution" not in flags:
@@ -56,38 +59,46 @@ class BenchmarkOptions:
             raise InputError(f"--split {self.split}: {self.dataset} has no splits; leave it out")
 
     def protocol(self) -> Protocol:
-        """The benchmark's protocol with the folders named by these options."""
+        """The benchmark's protocol, with the folders that these options name.
+
+        Raises:
+            InputError: No benchmark is named, or it does not exist.
+        """
         if self.dataset is None:
+            example = next(iter(PROTOCOLS))
             raise InputError(
-                f"--dataset: is missing; name a benchmark, such as {next(iter(PROTOCOLS))}, and its --root"
+                f"--dataset: is missing; name a benchmark, such as {example}, and its --root"
             )
 
         protocol = find_protocol(self.dataset)
+        # An empty --resolution is a value of its own: sequences lie right in the folder of frames.
+        if self.resolution is not None:
+            protocol = replace(protocol, resolution=self.resolution)
+
         return replace(
             protocol,
             annotations=self.annotations or protocol.annotations,
-            resolution=self.resolution if self.resolution is not None else protocol.resolution,
             all_frames=self.frames == "all",
         )
 
     def size_of_split(self) -> int | None:
-        """How many sequences the split has, whichever are chosen; None where files of others are
-        missing.
-        """
+        """Number of sequences of the split, whichever are chosen; None if files are missing."""
+        # Only the chosen sequences need to be on disk.
         try:
             return len(replace(self, sequences=()).load())
         except InputError:
             return None
 
     def load(self, *, annotated: bool = True) -> list[VideoSequence]:
-        """The sequences that these options name.
+        """Find the sequences that these options name.
 
         Args:
-            annotated: False for sequences without given masks and annotations; the files of the
-                annotations then need not exist.
+            annotated: Whether sequences have given masks and annotations. If not, the files of the
+                annotations need not exist.
 
         Raises:
-            InputError: See load_sequences; also when the layout of a benchmark from outside fails.
+            InputError: The sequences cannot be found (see load_sequences), or the layout of a
+                benchmark from outside fails.
         """
         protocol = self.protocol()
         if self.root is None:
@@ -106,10 +117,11 @@ class BenchmarkOptions:
             reason = " ".join(str(error).split())[:160]
             raise InputError(
                 f"--dataset {self.dataset}: its layout failed ({type(error).__name__}: {reason});"
-                " it must return a list of Sequence"
+                " it must return a list of VideoSequence"
             ) from error
 
         if annotated:
             return sequences
 
+        # A layout may find masks even if they are not required.
         return [replace(sequence, given={}, truth=(), annotated=()) for sequence in sequences]

@@ -1,4 +1,4 @@
-"""Benchmarks by name: those of this folder, and those that live outside as `module:NAME`."""
+"""Find benchmarks by name: those of this folder, and `module:NAME` from outside."""
 
 import importlib
 import pickle
@@ -11,22 +11,22 @@ from densevos_eval import protocols
 from densevos_eval.protocols.protocol import Protocol
 
 OTHER_MODULES = {"layout", "options", "protocol", "registry"}
-"""Modules of the folder that hold no benchmark. Every other one has a tuple PROTOCOLS."""
+"""Modules of this folder without a benchmark. Every other module has a tuple PROTOCOLS."""
 
 
 def _protocols_of_folder() -> Iterator[Protocol]:
     """The protocols of all benchmark files, by file name."""
-    for module in sorted(module.name for module in pkgutil.iter_modules(protocols.__path__)):
-        if module not in OTHER_MODULES:
-            yield from importlib.import_module(f"{protocols.__name__}.{module}").PROTOCOLS
+    names = {module.name for module in pkgutil.iter_modules(protocols.__path__)}
+    for name in sorted(names - OTHER_MODULES):
+        yield from importlib.import_module(f"{protocols.__name__}.{name}").PROTOCOLS
 
 
 PROTOCOLS = {protocol.name: protocol for protocol in _protocols_of_folder()}
-"""The benchmarks of this folder by name, in the order in which messages and helps list them."""
+"""The benchmarks of this folder by name, in the order in which messages and help list them."""
 
 
 def find_protocol(dataset: str) -> Protocol:
-    """The benchmark of this name.
+    """Find a benchmark by name.
 
     Args:
         dataset: A key of PROTOCOLS, or `package.module:NAME` for a Protocol that lives outside the
@@ -50,10 +50,11 @@ def find_protocol(dataset: str) -> Protocol:
             " densevos_eval.protocols.protocol.Protocol"
         )
 
-    # Results carry the benchmark's name, and must not carry it if they follow other rules.
+    # Results carry the benchmark's name, so scores by other rules must not have the same name.
     if PROTOCOLS.get(protocol.name, protocol) != protocol:
         raise InputError(
-            f"--dataset {dataset}: differs from the known benchmark {protocol.name}; give your Protocol another name"
+            f"--dataset {dataset}: differs from the known benchmark {protocol.name};"
+            " give your Protocol another name"
         )
 
     try:

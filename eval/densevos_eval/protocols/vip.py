@@ -1,9 +1,9 @@
 """VIP: the parts of people in videos, as classes of pixels.
 
 Published numbers count the given first frame, and so does the column `mIoU`; the other column does
-not. The program behind many of them (CRW's) interpolates class ids when it resizes frames that are
-not square, which costs it many points; numbers on such frames are therefore not comparable with
-those.
+not. Many published numbers come from the program of CRW, which interpolates class ids when it
+resizes frames that are not square. This costs it many points, so its numbers on such frames are not
+comparable with those of this project.
 """
 
 from densevos_eval.protocols.layout import load_folders

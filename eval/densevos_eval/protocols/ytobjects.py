@@ -1,16 +1,16 @@
-"""YouTube-Objects with the pixel masks of Jain and Grauman: CLASS/SHOT folders, a mask for every
-tenth frame.
-"""
+"""YouTube-Objects with the masks of Jain and Grauman: CLASS/SHOT, a mask for every tenth frame."""
 
 from pathlib import Path
 
 from densevos.base.errors import InputError
 from densevos.base.names import is_hidden, is_png
 from densevos_eval.protocols.layout import (
+    frames_with_mask,
     masks_by_frame,
     need_every_frame,
     need_folder,
     need_frames,
+    truth_files,
 )
 from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.sequences.sequence import VideoSequence
@@ -19,38 +19,41 @@ CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "mo
 
 
 def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> list[VideoSequence]:
-    """The shots CLASS/SHOT of all ten classes (or those in `names`), with the frames that have a
-    mask.
+    """Find the shots CLASS/SHOT of all ten classes; see protocol.Layout.
 
-    A shot is a folder below CLASS, at any depth, that holds masks. There are no splits. The first
+    A shot is a folder at any depth below CLASS that holds masks. There are no splits. The first
     mask of a shot is given to methods that need one, and counts like the others.
     """
     images, annotations = root / protocol.images, root / protocol.annotations
     hint = (
-        f"{protocol.name} needs {protocol.images}/CLASS/SHOT/00001.jpg and {protocol.annotations}/CLASS/SHOT/00001.png"
-        f" (every tenth frame, object above 0) below --root, CLASS being {', '.join(CLASSES)} (from {protocol.source})"
+        f"{protocol.name} needs {protocol.images}/CLASS/SHOT/00001.jpg and"
+        f" {protocol.annotations}/CLASS/SHOT/00001.png (every tenth frame, object above 0) below"
+        f" --root, CLASS being {', '.join(CLASSES)} (from {protocol.source})"
     )
     for folder in (root, images, annotations):
         need_folder(folder, hint)
 
-    names = names or tuple(shot for one in CLASSES for shot in _shots(annotations, one, hint))
-    return [_sequence(protocol, name, images / name, annotations / name, hint) for name in names]
+    chosen = list(names)
+    if not chosen:
+        for class_name in CLASSES:
+            chosen += _shots(annotations, class_name, hint)
+
+    return [_sequence(protocol, name, images / name, annotations / name, hint) for name in chosen]
 
 
-def _shots(annotations: Path, one: str, hint: str) -> list[str]:
-    need_folder(annotations / one, hint)
-    masks = [
-        file.relative_to(annotations)
-        for file in (annotations / one).rglob("*.*")
-        if is_png(file.name)
-    ]
-    shots = sorted(
-        {mask.parent.as_posix() for mask in masks if not any(map(is_hidden, mask.parts))}
-    )
+def _shots(annotations: Path, class_name: str, hint: str) -> list[str]:
+    """Names CLASS/SHOT of the shots of one class."""
+    need_folder(annotations / class_name, hint)
+    shots = set()
+    for file in (annotations / class_name).rglob("*.*"):
+        mask = file.relative_to(annotations)
+        if is_png(file.name) and not any(map(is_hidden, mask.parts)):
+            shots.add(mask.parent.as_posix())
+
     if not shots:
-        raise InputError(f"{annotations / one}: holds no masks; {hint}")
+        raise InputError(f"{annotations / class_name}: holds no masks; {hint}")
 
-    return shots
+    return sorted(shots)
 
 
 def _sequence(
@@ -63,13 +66,13 @@ def _sequence(
         raise InputError(f"{annotations}: holds no masks; {hint}")
 
     need_every_frame(images, frame_names, masks, hint)
-    annotated = tuple(t for t, frame in enumerate(frame_names) if frame in masks)
+    annotated = tuple(frames_with_mask(frame_names, masks))
     return VideoSequence(
         name=name,
         source=images,
         frame_names=frame_names,
         given={annotated[0]: masks[frame_names[annotated[0]]]},
-        truth=tuple(masks.get(frame, annotations / f"{frame}.png") for frame in frame_names),
+        truth=truth_files(annotations, frame_names, masks),
         annotated=annotated,
         merge_objects=protocol.merge_objects,
         resize_masks=True,

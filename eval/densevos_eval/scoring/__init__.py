@@ -1,1 +1,1 @@
-"""From masks on disk to scores."""
+"""Scores of masks on disk or in memory: what is scored, against what, and the tables."""

@@ -1,5 +1,6 @@
-"""Masks in memory -> scores, by the same rules as masks on disk; nothing is written, and torch is
-not needed.
+"""Score masks in memory by the same rules as masks on disk. Writes nothing; needs no torch.
+
+Shapes: T frames, H x W pixels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +23,16 @@ from densevos_eval.sequences.sequence import VideoSequence
 MaskSeries = ArrayLike | Mapping[str, ArrayLike]
 """Masks of one video: ids [T,H,W], a list of [H,W], or the mask [H,W] of each frame by its name."""
 
-ONE = "video"  # Name of a sequence that has none.
+ONE = "video"  # Name of a sequence that was given without a name.
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayReader:
-    """Annotations in memory, in the place of files: an `AnnotationReader`."""
+    """An `AnnotationReader` that finds annotations in memory instead of in files.
+
+    Attributes:
+        arrays: Path of a file that need not exist -> its annotation, ids [H,W] uint8.
+    """
 
     arrays: Mapping[Path, np.ndarray]
 
@@ -45,31 +50,32 @@ def evaluate(
     dataset: str | None = None,
     count_ends: bool = False,
 ) -> Scores:
-    """Score masks in memory: region similarity J and contour accuracy F of every object, as
-    `densevos-eval score` does.
+    """Score masks in memory: region similarity J and contour accuracy F of every object.
+
+    The numbers are those of `densevos-eval score`.
 
     Args:
-        results: Ids [T,H,W] of one video (0: background), or of several by name. A video may also
-            be a list of masks [H,W], or masks by the names of their frames. Numbers may be of any
-            type, as long as they are whole.
-        truth: The same for the annotations, with the names that the results have; or sequences of a
-            benchmark, as `load_sequences` returns them.
-        dataset: The benchmark whose rules count; sequences of a benchmark need it. davis16 takes
-            all objects for one, and davis17 takes the objects of the first annotation. The rules
-            for arrays are those of `folder`: objects count from the frame in which they appear, and
-                ids that no annotation has are background.
-        count_ends: Score the first and the last frame too. Without it they do not count, as in
-            DAVIS, whose first mask is given. It is for the rules of `folder`.
+        results: Ids [T,H,W] of one video (0: background), or such videos by name. A video may also
+            be a list of masks [H,W], or masks by the names of their frames. Ids may be of any
+            numeric type, but must be whole numbers.
+        truth: Annotations in the same form and with the same names; or sequences of a benchmark, as
+            `load_sequences` returns them.
+        dataset: Name of the benchmark whose rules apply; required for sequences of a benchmark.
+            davis16 merges all objects into one, and davis17 scores the objects of the first
+            annotation. By default the rules are those of `folder`: objects count from the frame in
+            which they appear, and ids that no annotation has are background.
+        count_ends: Score the first and the last frame too. By default they do not count, as in
+            DAVIS, where the first mask is given. Only the rules of `folder` allow it.
 
     Returns:
-        The scores. `scores.overall` has the means (J&F-Mean, J-Mean, F-Mean, ...) and
-        `scores.sequences` those of each sequence; `scores.details[NAME]["objects"][ID]` has those
-        of an object, and its curves J and F [frames]. A console and a notebook show them as a
-        table.
+        The scores. `scores.overall` holds the means (J&F-Mean, J-Mean, F-Mean, ...),
+        `scores.sequences` the means of each sequence, and `scores.details[NAME]["objects"][ID]` the
+        means of one object and its curves J and F, each [frames that count]. A console and a
+        notebook show the scores as a table.
 
     Raises:
-        InputError: Masks are missing, of another size than their annotation, or no ids; nothing
-            counts; or the benchmark is scored by something else than objects.
+        InputError: Masks are missing, of another size than their annotation, or hold no ids;
+            nothing counts; or the benchmark is not scored by J and F of objects.
 
     >>> truth = np.zeros((5, 48, 64), np.uint8)
     >>> for t, mask in enumerate(truth):
@@ -78,24 +84,26 @@ def evaluate(
     >>> scores = evaluate(masks, truth)
     >>> round(scores.overall["J-Mean"], 3)
     0.818
-    >>> evaluate({"left": masks, "right": truth}, {"left": truth, "right": truth}).sequences["right"]["J-Mean"]
+    >>> scores = evaluate({"left": masks, "right": truth}, {"left": truth, "right": truth})
+    >>> scores.sequences["right"]["J-Mean"]
     1.0
     """
     metric = _metric(dataset or "folder", count_ends=count_ends)
     sequences = _sequences(truth, dataset)
-    named = _by_sequence(results, "results", [sequence.name for sequence in sequences])
+    by_sequence = _by_sequence(results, "results", [sequence.name for sequence in sequences])
 
     rules = metric.benchmark
     arrays = {}
     for sequence in sequences:
-        masks = _named_masks(
-            named[sequence.name], f"results: sequence {sequence.name}", sequence.frame_names
-        )
+        title = f"results: sequence {sequence.name}"
+        masks = _named_masks(by_sequence[sequence.name], title, sequence.frame_names)
 
+        # Look for every mask first, since scoring takes a while.
         for t in counted_frames(sequence, rules):
             if not has_prediction(sequence, masks, t):
                 raise InputError(
-                    f"{mask_title(sequence, masks, t)}: mask is missing; every frame that counts needs one"
+                    f"{mask_title(sequence, masks, t)}: mask is missing;"
+                    " every frame that counts needs one"
                 )
 
         arrays[sequence.name] = measure_objects(sequence, masks, rules)
@@ -109,26 +117,31 @@ def _metric(dataset: str, *, count_ends: bool) -> ObjectsMetric:
     if count_ends and not protocol.late_objects:
         raise InputError(f"count_ends: {dataset} itself says which frames count; leave it out")
 
-    metric = benchmark_metric(replace(protocol, skipped=(0, 0)) if count_ends else protocol)
+    if count_ends:
+        protocol = replace(protocol, skipped=(0, 0))
+
+    # A subclass with a `measure` of its own combines more arrays than are measured here.
+    metric = benchmark_metric(protocol)
     if not isinstance(metric, ObjectsMetric) or type(metric).measure is not ObjectsMetric.measure:
         raise InputError(
-            f"dataset {dataset}: is scored by {metric.name}, not by J and F of objects; write the masks and take "
-            "densevos-eval score"
+            f"dataset {dataset}: is scored by {metric.name}, not by J and F of objects;"
+            " write the masks and take densevos-eval score"
         )
 
     return metric
 
 
 def _sequences(truth: object, dataset: str | None) -> list[VideoSequence]:
-    """The sequences of a benchmark, or such sequences made of arrays."""
+    """The given sequences of a benchmark, or sequences made from arrays."""
     sequences = [truth] if isinstance(truth, VideoSequence) else truth
-    if not (
-        isinstance(sequences, list | tuple)
-        and sequences
-        and isinstance(sequences[0], VideoSequence)
+    if (
+        not isinstance(sequences, list | tuple)
+        or not sequences
+        or not isinstance(sequences[0], VideoSequence)
     ):
         return [_sequence(name, masks) for name, masks in _by_sequence(truth, "truth").items()]
 
+    # A sequence does not know the rules of its benchmark.
     if dataset is None:
         raise InputError(
             "dataset: is missing; name the benchmark that the sequences are of, such as davis17"
@@ -147,6 +160,7 @@ def _sequence(name: str, masks: MaskSeries) -> VideoSequence:
     if not arrays:
         raise InputError(f"truth: sequence {name} has no annotation")
 
+    # These paths only serve as keys of the reader; no such files exist.
     files = tuple(Path("truth") / name / frame for frame in arrays)
     reader = ArrayReader(arrays=dict(zip(files, arrays.values(), strict=True)))
     return VideoSequence(
@@ -161,31 +175,38 @@ def _sequence(name: str, masks: MaskSeries) -> VideoSequence:
 def _by_sequence(
     masks: object, whose: str, wanted: Sequence[str] | None = None
 ) -> Mapping[str, MaskSeries]:
-    """Masks by name of the sequence; those of a single video get its name. InputError where one is
-    missing.
+    """Masks by name of the sequence; InputError if a wanted sequence has none.
+
+    Masks of a single video get the name of the only wanted sequence.
     """
-    several = isinstance(masks, Mapping) and all(_is_series(one) for one in masks.values())
+    # Masks by frame are one video; series by name are several videos.
+    several = isinstance(masks, Mapping) and all(map(_is_series, masks.values()))
     if isinstance(masks, Mapping) and several:
         named: Mapping[str, MaskSeries] = masks
     elif wanted is None or len(wanted) == 1:
-        named = {wanted[0] if wanted else ONE: masks}  # type: ignore[dict-item]
+        name = wanted[0] if wanted else ONE
+        named = {name: masks}  # type: ignore[dict-item]
     else:
         raise InputError(
-            f"{whose}: are of one video, and there are {len(wanted)}; give them by name: {{NAME: masks}}"
+            f"{whose}: are of one video, and there are {len(wanted)};"
+            " give them by name: {NAME: masks}"
         )
 
-    missing = [name for name in wanted or () if name not in named]
-    if missing:
-        raise InputError(
-            f"{whose}: lack sequence {missing[0]}; they have {', '.join(named) or 'none'}"
-        )
+    for sequence in wanted or ():
+        if sequence not in named:
+            raise InputError(
+                f"{whose}: lack sequence {sequence}; they have {', '.join(named) or 'none'}"
+            )
 
     return named
 
 
 def _is_series(value: object) -> bool:
     """Whether these are masks of a whole video, not one mask."""
-    return isinstance(value, Mapping | list | tuple) or np.ndim(value) == 3  # type: ignore[arg-type]
+    if isinstance(value, Mapping | list | tuple):
+        return True
+
+    return np.ndim(value) == 3  # type: ignore[arg-type]
 
 
 def _named_masks(
@@ -193,32 +214,39 @@ def _named_masks(
 ) -> dict[str, np.ndarray]:
     """Ids [H,W] uint8 by name of the frame.
 
-    names: Those of the frames of a series without names; numbers such as 00012 when left out.
+    A series without names gets `names`, or numbers such as 00012.
     """
+    # Names of frames may be given as numbers.
     if isinstance(masks, Mapping):
         return {str(name): _ids(mask, f"{title}, frame {name}") for name, mask in masks.items()}
     if isinstance(masks, str | Path) or not isinstance(masks, Iterable):
         raise InputError(
-            f"{title}: must be ids [T,H,W], is a {type(masks).__name__}; densevos-eval score takes folders of masks"
+            f"{title}: must be ids [T,H,W], is a {type(masks).__name__};"
+            " densevos-eval score takes folders of masks"
         )
 
     series = list(masks)
     names = names or [f"{t:05d}" for t in range(len(series))]
     if len(names) != len(series):
         raise InputError(
-            f"{title}: has {len(series)} masks of {len(names)} frames; give {{FRAME: mask}} of some frames"
+            f"{title}: has {len(series)} masks of {len(names)} frames;"
+            " give {FRAME: mask} of some frames"
         )
 
-    return {
-        name: _ids(mask, f"{title}, frame {name}") for name, mask in zip(names, series, strict=True)
-    }
+    named = {}
+    for name, mask in zip(names, series, strict=True):
+        named[name] = _ids(mask, f"{title}, frame {name}")
+
+    return named
 
 
 def _ids(mask: object, title: str) -> np.ndarray:
+    """The mask as ids [H,W] uint8; InputError if it is none."""
     array = np.asarray(mask)
     if array.ndim != 2 or not array.size:
         raise InputError(
-            f"{title}: mask must be ids [H,W], is {list(array.shape)}; give ids [T,H,W] of a whole video"
+            f"{title}: mask must be ids [H,W], is {list(array.shape)};"
+            " give ids [T,H,W] of a whole video"
         )
 
     return as_ids(array, f"{title}: mask must hold ids 0 to 255")

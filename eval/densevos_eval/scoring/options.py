@@ -1,4 +1,4 @@
-"""What masks are scored against: a benchmark, or a labelled set; options, without torch."""
+"""Options of the command `score`: what is scored, and against what. Needs no torch."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,19 +17,20 @@ from densevos_eval.protocols.protocol import Protocol
 from densevos_eval.scoring.two_folders import two_folders
 from densevos_eval.sequences.sequence import VideoSequence
 
-USUAL = "miou"  # The metric of a labelled set unless another is named.
+USUAL = "miou"  # The metric of a labelled set, unless another is named.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What to score.
 
-    items: Sequences or shots.
-    length: Number of frames of an item, by which shards are made equal.
-    metric: How they are scored, bound to the rules of their benchmark or set.
-    notes: What the user should know of a set, a line each.
-    places: The folder that holds the folder of masks of each item, by name; None: where --results
-    says.
+    Attributes:
+        items: Sequences or shots.
+        length: Returns the number of frames of an item; shards get about equally many frames.
+        metric: How the items are scored, bound to the rules of their benchmark or set.
+        notes: What the user should know, one line each.
+        places: Name of an item -> the folder that holds the folder of its masks. None: the masks
+            are looked for in --results.
     """
 
     items: list[Any]
@@ -41,41 +42,38 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(BenchmarkOptions, ChosenSet):
-    """What to score against: a benchmark (--dataset, --root), a labelled set (--set), or true masks
-    (--truth).
-    """
+    """What to score against: --dataset with --root (a benchmark), --set, or --truth."""
 
     truth: Path | None = None
-    """Folder of true masks, FRAME.png or SEQUENCE/FRAME.png, which the masks of the same names in
-    --results are scored against; no frames and no lists are needed. All frames with a true mask
-    count, the first one too."""
+    """Folder of true masks, FRAME.png or SEQUENCE/FRAME.png; the masks of the same names in
+    --results are scored against them. Frames and lists are not needed. Every frame with a true mask
+    counts, including the first."""
     skip_ends: bool = False
-    """With --truth: leave out the first and the last true mask of each sequence, as DAVIS does."""
+    """With --truth, leave out the first and the last true mask of each sequence, as DAVIS does."""
     stability: bool = True
-    """Compute temporal stability T where the benchmark has it (davis16); it takes about 0.1 s per
-    frame.
-    """
+    """Compute the temporal stability T if the benchmark has it (davis16); this takes about 0.1 s
+    per frame."""
     count_ends: bool = False
-    """Score the first and the last annotated frame of a folder too. Without this option they do not
-    count, as in DAVIS, where the first mask is given. Use it for results that were given no
-    mask."""
+    """Score the first and the last annotated frame of --dataset folder too. By default they do not
+    count, as in DAVIS, where the first mask is given. Use it for methods that were given no mask.
+    """
     annotation_size: str | None = None
-    """Resize annotations to HEIGHTxWIDTH with nearest neighbour, and score masks of that size, as
-    protocols do whose masks are not of the frames' size; info --preset tells which."""
+    """Resize annotations to HEIGHTxWIDTH (nearest neighbour) and score masks of that size. Some
+    published protocols have masks smaller than the frames; `info --preset` shows their sizes."""
     decay_uint8: bool = False
-    """Compute the decay of videos of more than 256 frames as wrongly as the DAVIS toolbox, which
-    counts frames with 8 bits."""
+    """Reproduce an error of the DAVIS toolbox: it counts frames with 8 bits, so its decay is wrong
+    for videos of more than 256 frames."""
 
     def __post_init__(self) -> None:
-        # The two kinds share their split; every other option belongs to one of them.
+        # Every option belongs to one kind of target; only sets and benchmarks share --split.
+        shared = {"set", "split"}
         of_folders = {"truth", "skip_ends"}
-        of_sets = {one.name for one in fields(ChosenSet)} - {"set", "split"}
-        of_benchmarks = {one.name for one in fields(self)} - of_sets - of_folders - {"set", "split"}
+        of_sets = {option.name for option in fields(ChosenSet)} - shared
+        of_benchmarks = {option.name for option in fields(self)} - of_sets - of_folders - shared
 
         if self.truth:
-            self._check_left_out(
-                of_sets | of_benchmarks | {"set", "split"}, "a benchmark or a set, not for --truth"
-            )
+            others = of_sets | of_benchmarks | shared
+            self._check_left_out(others, "a benchmark or a set, not for --truth")
             return
 
         self._check_left_out(of_folders, "two folders of masks (--truth)")
@@ -87,54 +85,64 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         if self.dataset is None or self.root is None:
             missing = "--dataset" if self.dataset is None else "--root"
             raise InputError(
-                f"{missing}: is missing; name a benchmark with --dataset and --root, a labelled set with --set, or a"
-                " folder of true masks with --truth"
+                f"{missing}: is missing; name a benchmark with --dataset and --root, a labelled set"
+                " with --set, or a folder of true masks with --truth"
             )
 
+        # BenchmarkOptions checks which of the other options the benchmark has.
         super().__post_init__()
 
     def _check_left_out(self, names: Collection[str], whose: str) -> None:
-        """Raise InputError for an option that is given and belongs to the other kind of target."""
+        """Raise InputError if one of these options is given, since it is for another target."""
         for option in fields(self):
             if option.name in names and getattr(self, option.name) != option.default:
-                flag = ("no-" if option.default is True else "") + option.name.replace("_", "-")
+                flag = option.name.replace("_", "-")
+                # A flag that is on by default can only have been given as --no-FLAG.
+                if option.default is True:
+                    flag = f"no-{flag}"
+
                 raise InputError(f"--{flag}: is for {whose}; leave it out")
 
     @property
     def part(self) -> str:
-        """Name of what is scored, for the tables: the split, or all of a folder."""
+        """Name of what is scored, for the tables: the split, or `all` for a folder."""
         return "all" if self.truth else self.split
 
     def target(self, metric: str | None, results: Sequence[Path] = ()) -> Target:
-        """What these options name, with the metric named or the usual one.
+        """Find what these options name, and bind the metric to its rules.
 
-        results: Folders of the masks to score, which two folders (--truth) are compared by.
+        Args:
+            metric: Name of a metric; None for the usual one.
+            results: Folders of the masks to score; --truth is compared with the first.
 
         Raises:
             InputError: Files are missing, or the metric does not score what the options name.
         """
         if self.truth:
             return self._two_folders(metric, self.truth, results[0])
+        if self.set:
+            return self._labelled_set(metric or USUAL)
 
-        return self._labelled_set(metric or USUAL) if self.set else self._benchmark(metric)
+        return self._benchmark(metric)
 
     def _two_folders(self, metric: str | None, truth: Path, results: Path) -> Target:
-        found = two_folders(truth, results, skip_ends=self.skip_ends)
-        chosen = find_sequence_metric(metric or found.protocol.measure)(benchmark=found.protocol)
+        pair = two_folders(truth, results, skip_ends=self.skip_ends)
+        metric_class = find_sequence_metric(metric or pair.protocol.measure)
         return Target(
-            items=found.sequences,
+            items=pair.sequences,
             length=lambda sequence: len(sequence.frame_names),
-            metric=chosen,
-            notes=found.notes,
-            places=found.places,
+            metric=metric_class(benchmark=pair.protocol),
+            notes=pair.notes,
+            places=pair.places,
         )
 
     def _benchmark(self, metric: str | None) -> Target:
+        # These options change the rules of the benchmark.
         protocol = replace(self.protocol(), decay_uint8=self.decay_uint8)
         if self.count_ends and not protocol.late_objects:
             raise InputError(
-                f"--count-ends: {self.dataset} itself says which frames count; leave it out, or score with"
-                " --dataset folder"
+                f"--count-ends: {self.dataset} itself says which frames count; leave it out,"
+                " or score with --dataset folder"
             )
 
         if self.count_ends:
@@ -144,17 +152,19 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
         chosen = find_sequence_metric(metric or protocol.measure)(benchmark=protocol)
         sequences = self.load()
+        # Other metrics read annotations themselves, and would ignore the size.
         if self.annotation_size:
             size = parse_size(self.annotation_size, "--annotation-size")
             if not isinstance(chosen, ObjectsMetric):
                 raise InputError(
-                    f"--annotation-size: is for masks of objects, and this is --metric {chosen.name}"
+                    "--annotation-size: is for masks of objects,"
+                    f" and this is --metric {chosen.name}"
                 )
 
             sequences = [replace(sequence, annotation_size=size) for sequence in sequences]
 
-        # Without any that counts, scoring says why.
-        scored = [sequence for sequence in sequences if chosen.is_scored(sequence)] or sequences
+        # If nothing counts, all sequences are kept, so that scoring reports the reason.
+        scored = list(filter(chosen.is_scored, sequences)) or sequences
         return Target(
             items=scored,
             length=lambda sequence: len(sequence.frame_names),
@@ -163,12 +173,13 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         )
 
     def _labelled_set(self, metric: str) -> Target:
-        found = find_shot_metric(metric)
+        metric_class = find_shot_metric(metric)
+        # Shots without labels have nothing to score.
         labelled = self.open()
         return Target(
             items=[shot for shot in labelled.shots if shot.labelled],
             length=lambda shot: len(shot.labelled),
-            metric=found(labelled=labelled),
+            metric=metric_class(labelled=labelled),
             notes=labelled.notes,
         )
 
@@ -178,21 +189,26 @@ def _left_out(sequences: Sequence[VideoSequence], scored: Sequence[VideoSequence
     kept = {sequence.name for sequence in scored}
     for sequence in sequences:
         if sequence.name not in kept:
-            yield f"{sequence.name}: left out, since none of its {len(sequence.frame_names)} frames is scored"
+            count = len(sequence.frame_names)
+            yield f"{sequence.name}: left out, since none of its {count} frames is scored"
 
 
 def _sparse(
     scored: Sequence[VideoSequence], metric: Metric[Any], protocol: Protocol
 ) -> Iterator[str]:
-    """A line on the user's own sequences of which some frames only have annotations."""
+    """A line on the user's own sequences if only some of their frames have annotations."""
+    # A published benchmark defines its frames, but own data may lack annotations by mistake.
     sparse = [sequence for sequence in scored if sequence.annotated]
-    if sparse and protocol.annotated == "any":
-        frames = sum(len(sequence.frame_names) for sequence in sparse)
-        counted = sum(len(metric.frames(sequence)) for sequence in sparse)
-        names = ", ".join(sequence.name for sequence in sparse[:3]) + (
-            ", ..." if len(sparse) > 3 else ""
-        )
-        yield f"{names}: annotations of some frames only, so {counted} of {frames} frames are scored"
+    if not sparse or protocol.annotated != "any":
+        return
+
+    frames = sum(len(sequence.frame_names) for sequence in sparse)
+    counted = sum(len(metric.frames(sequence)) for sequence in sparse)
+    names = ", ".join(sequence.name for sequence in sparse[:3])
+    if len(sparse) > 3:
+        names += ", ..."
+
+    yield f"{names}: annotations of some frames only, so {counted} of {frames} frames are scored"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,29 +216,29 @@ class ScoringRun:
     """Which masks are scored, and how the work is spread and resumed."""
 
     results: tuple[Path, ...]
-    """Folder with one mask per frame: SEQUENCE/00000.png. Several such folders, each from a --shard
-    of propagate, are one result; give --out then. Masks of a --set are SEQUENCE/FRAME.png, those of
-    its images also NAME.png."""
+    """Folder of masks, SEQUENCE/FRAME.png. Name several folders, with --out, if each comes from a
+    --shard of propagate. Masks of images of a --set may also be NAME.png."""
     out: Path | None = None
-    """Folder for the tables; without this option it is --results."""
+    """Folder for the tables; by default the folder of --results."""
     resume: bool = False
     """Reuse scores of an interrupted or sharded run if masks and annotations are unchanged."""
     workers: int | None = None
-    """Number of processes that share the sequences; without this option there is one for each CPU
-    core.
-    """
+    """Number of processes that share the sequences; by default one for each CPU core."""
     shard: str | None = None
-    """Score only part I of N of the sequences, 1/4, 2/4 and so on, each perhaps on another machine,
-    and write no tables; --resume without --shard does when all are done."""
+    """Score only part I of N of the sequences, such as 1/4, for instance on several machines.
+    Shards write no tables; when all are done, a run with --resume and without --shard does."""
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
 
     def folder(self, *, several: bool) -> Path:
-        """Folder for the tables; InputError for several folders of masks without one, or where one
-        is the most.
+        """The folder for the tables.
 
-        several: Whether masks may come from several folders.
+        Args:
+            several: Whether masks may come from several folders.
+
+        Raises:
+            InputError: Several folders of masks are named where one is allowed, or without --out.
         """
         if len(self.results) != 1 and (self.out is None or not several):
             needed = "one, or a folder for the tables with --out" if several else "one folder"

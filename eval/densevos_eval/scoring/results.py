@@ -1,6 +1,4 @@
-"""Scores as results.json, as the files that a metric writes beside it, and as a table on the
-screen.
-"""
+"""Scores as results.json, as the files that a metric writes beside it, and as a printed table."""
 
 import math
 import os
@@ -22,12 +20,19 @@ FILE = "results.json"
 
 
 def write_scores(scores: Scores, folder: Path) -> None:
-    """Write results.json and the files of the metric into `folder`.
+    """Write results.json and the files of the metric into a folder.
 
-    The files of the metric cannot say that items are broken, so then there are none.
+    The files of the metric cannot list broken items. If an item is broken, they are deleted instead
+    of written, so that none of an earlier run is left.
+
+    Args:
+        scores: What to write.
+        folder: Where to write; it is made if it does not exist.
     """
+    # results.json comes first: it lists broken items, which the other files cannot.
     made_folder(folder)
     write_json(folder / FILE, results_json(scores, folder))
+
     for name, content in scores.metric.files(scores).items():
         if scores.broken:
             (folder / name).unlink(missing_ok=True)
@@ -38,11 +43,14 @@ def write_scores(scores: Scores, folder: Path) -> None:
 
 
 def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object]:
-    """Everything at full precision; null where there is no number.
+    """The content of results.json, at full precision.
 
     Args:
         scores: What to write.
-        folder: Where results.json will lie, for the path from there to the masks.
+        folder: Where results.json will lie, for the relative path from it to the masks.
+
+    Returns:
+        Values as JSON takes them; None stands for a number that does not exist.
     """
     everything: dict[str, object] = {
         "version": densevos.__version__,
@@ -50,7 +58,7 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
         "split": scores.split,
     }
     if scores.broken:
-        # Said first of all, since what follows is then not the whole split's.
+        # Readers must see this before the numbers, which are then not those of the whole split.
         everything["broken"] = dict(scores.broken)
 
     sequences = {}
@@ -70,31 +78,51 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
 
 
 def _settings(scores: Scores) -> dict[str, object]:
-    """The size of the annotations unless it is their own, and what the masks were made with as far
-    as it is known.
-    """
+    """Settings of the annotations and of the masks, as far as they are known."""
     settings: dict[str, object] = {}
-    sizes = {one.annotation_size for one in scores.provenance.values() if one.annotation_size}
+
+    # The size that annotations were resized to; those of their own size have none.
+    sizes = set()
+    for provenance in scores.provenance.values():
+        if provenance.annotation_size:
+            sizes.add(provenance.annotation_size)
+
     if sizes:
         settings["annotation_size"] = ", ".join(sorted(map(size_text, sizes)))
 
-    # Folders of one result were made with the same settings, see scoring.folders.
-    records = [
-        one.folder / name for one in scores.provenance.values() for name in (MASKS, SEGMENTED)
-    ]
-    record = next((record for record in records if record.is_file()), None)
+    record = _record_of_run(scores)
     if record:
         settings["made_with"] = read_settings(record)
 
     return settings
 
 
-def scores_table(scores: Scores) -> Table:
-    """Table for the screen: the whole split first, then its parts."""
-    content = scores.metric.table(scores)
-    without = f", WITHOUT {len(scores.broken)} that are broken" if scores.broken else ""
-    table = Table(title=content.title + without, box=box.SIMPLE_HEAD, pad_edge=False)
+def _record_of_run(scores: Scores) -> Path | None:
+    """The file that says how the masks were made; None if no file does."""
+    for provenance in scores.provenance.values():
+        for name in (MASKS, SEGMENTED):
+            record = provenance.folder / name
+            if record.is_file():
+                # Any will do: folders of one result share their settings, see scoring.folders.
+                return record
 
+    return None
+
+
+def scores_table(scores: Scores) -> Table:
+    """The table for the screen: first the whole split, then its parts.
+
+    Args:
+        scores: What to show.
+    """
+    content = scores.metric.table(scores)
+    title = content.title
+    if scores.broken:
+        title += f", WITHOUT {len(scores.broken)} that are broken"
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+
+    # Names are flush left, numbers are flush right.
     names, *numbers = content.header
     table.add_column(names, no_wrap=True)
     for column in numbers:
@@ -115,6 +143,8 @@ def _origin(provenance: Provenance | None, folder: Path | None) -> dict[str, obj
         return {"frames": []}
 
     origin: dict[str, object] = {"frames": list(provenance.frames)}
+
+    # The path is relative, so that both folders can be moved together.
     path = os.path.relpath(provenance.folder.resolve(), folder.resolve()) if folder else "."
     if path != ".":
         origin["masks"] = path
@@ -127,10 +157,11 @@ def _origin(provenance: Provenance | None, folder: Path | None) -> dict[str, obj
 def _plain(value: object) -> object:
     """The value as JSON takes it: lists instead of arrays and tuples, null instead of NaN."""
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(entry) for name, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(entry) for entry in value]
 
+    # JSON has no NaN.
     return None if isinstance(value, float) and math.isnan(value) else value

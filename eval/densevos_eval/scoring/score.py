@@ -1,6 +1,4 @@
-"""Masks on disk -> scores, with any metric: several items at a time, each kept as soon as it is
-done.
-"""
+"""Score masks on disk with any metric, several items at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -41,12 +39,12 @@ def score(
         items: Sequences or shots, each with its own name.
         results: The folder that holds the masks of all items, or such a folder for each item by
             name.
-        metric: How they are scored.
+        metric: How the items are scored.
         split: Name of the split, for the tables.
         kept: Where the arrays of finished items are kept until the caller deletes them.
-        workers: Processes that the items are spread over, this one included; the numbers do not
+        workers: Number of processes that share the items, this one included; the numbers do not
             depend on it.
-        on_item: Called with the name of each item when it is done.
+        on_item: Called with the name of each item when the item is done.
 
     Returns:
         The scores; items that cannot be scored are listed in `broken`.
@@ -55,13 +53,18 @@ def score(
         InputError: Nothing can be scored, for a reason that the metric knows beforehand or because
             every item is broken.
     """
-    folders = results if isinstance(results, Mapping) else {item.name: results for item in items}
+    folders: Mapping[str, Path]
+    if isinstance(results, Mapping):
+        folders = results
+    else:
+        folders = {item.name: results for item in items}
+
     metric.check(items, folders)
 
+    # This process is one of the workers, because others take some tenths of a second to start.
     measure = partial(_measure, metric, folders, kept)
-    count = min(workers, len(items))
-    # This process is one of the workers: others take some tenths of a second to start.
-    processes = [partial(_in_process, metric, folders, kept)] * (count - 1)
+    start_process = partial(_measure_in_process, metric, folders, kept)
+    processes = [start_process] * (min(workers, len(items)) - 1)
     outcomes: dict[str, ItemResult | Broken] = {}
 
     with _one_thread_each() if processes else nullcontext():
@@ -69,8 +72,9 @@ def score(
             outcomes[item.name] = outcome
             on_item(item.name)
 
-    # Processes finish in any order; scores are in the order of the items.
-    measured: dict[str, ItemResult] = {}
+    # Processes finish in any order, but scores are in the order of the items.
+    arrays: dict[str, Arrays] = {}
+    provenance: dict[str, Provenance] = {}
     broken: dict[str, Broken] = {}
 
     for item in items:
@@ -78,22 +82,24 @@ def score(
         if isinstance(outcome, BROKEN):
             broken[item.name] = outcome
         else:
-            measured[item.name] = outcome
+            arrays[item.name] = outcome.arrays
+            provenance[item.name] = outcome.provenance
 
+    # Raises if every item is broken; otherwise the others have scores.
     check_any(broken, [item.name for item in items])
 
     return Scores(
         metric=metric,
         split=split,
-        rows=metric.combine({name: one.arrays for name, one in measured.items()}),
-        provenance={name: one.provenance for name, one in measured.items()},
+        rows=metric.combine(arrays),
+        provenance=provenance,
         broken={name: str(error) for name, error in broken.items()},
     )
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """OpenCV computes with one thread meanwhile, since several processes share the cores."""
+    """Let OpenCV compute with one thread for a while, since several processes share the cores."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -102,9 +108,10 @@ def _one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _in_process(
+def _measure_in_process(
     metric: Metric[Item], folders: Mapping[str, Path], kept: KeptArrays | None
 ) -> Callable[[Item, OnStep], ItemResult]:
+    """Set up a worker process, and return the function that it calls with each item."""
     cv2.setNumThreads(1)
     return partial(_measure, metric, folders, kept)
 
@@ -116,25 +123,23 @@ def _measure(
     item: Item,
     on_step: OnStep,
 ) -> ItemResult:
-    """Measure one item, or take the arrays that an earlier run measured from the very same
-    files.
-    """
+    """Measure one item, or reuse the arrays that an earlier run measured from the same files."""
     folder = folders[item.name]
     provenance = Provenance(
         frames=metric.frames(item),
         folder=folder,
         fingerprints=metric.fingerprints(item, folder),
-        annotation_size=getattr(
-            item, "annotation_size", None
-        ),  # Shots of a labelled set have none.
+        # Shots of a labelled set have no such size.
+        annotation_size=getattr(item, "annotation_size", None),
     )
-    hashes = provenance.fingerprints
+
+    # Arrays may be reused only if nothing that they depend on has changed.
     facts = [
         densevos.__version__,
         metric.name,
         metric.facts(item),
-        hashes.masks,
-        hashes.annotations,
+        provenance.fingerprints.masks,
+        provenance.fingerprints.annotations,
     ]
     key = fingerprint([], facts)
 

@@ -42,8 +42,9 @@ def load(protocol, root, split, names):
         folder = root / "frames" / name
         frames = need_frames(folder, hint)
         truth = tuple(root / "masks" / name / f"{frame}.png" for frame in frames)
+        given = {0: truth[0]}
         sequences.append(
-            VideoSequence(name=name, source=folder, frame_names=frames, given={0: truth[0]}, truth=truth)
+            VideoSequence(name=name, source=folder, frame_names=frames, given=given, truth=truth)
         )
     return sequences
 
