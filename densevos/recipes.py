@@ -161,7 +161,7 @@ def mug_small(data: Path, foreground: Path) -> MugConfig:
 # placement, mu 1 from the first step, no warm start. Without it the recipes hold what helped on
 # networks that were trained before.
 _MU_OF_CNN, _MU_OF_SWIN = 0.1, 1.0
-_RAMP_BATCHES = None  # as many as one epoch has
+_RAMP_BATCHES = None  # half of the training with the adversary
 # WARM_START_EPOCHS of the configuration if initial weights are random, otherwise 0.
 _WARM_START = None
 _ADAPTATION_RATE = 0.2  # at the full rate a Swin forgets more than it adapts

@@ -102,8 +102,8 @@ class AdversarialConfig:
     mu: float = 1.0
     """Factor of the reversed gradient that the network gets from the discriminator."""
     ramp_batches: int | None = 0
-    """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: the batches
-    of one epoch. A warm start does not count."""
+    """Batches over which mu rises from 0, as in Ganin et al. 0: mu is constant. None: half of
+    the batches with the adversary. A warm start does not count."""
     clusters: int = 11
     """K, the number of clusters of the clustered loss."""
     iterations: int = 20

@@ -68,7 +68,7 @@ def make_adapter(config: I2VConfig, domains: Domains) -> "ImageToVideo":
 def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
     """The configuration with the number of batches over which mu rises.
 
-    By default these are the batches of one process in one epoch.
+    By default this is half of the batches that one process trains on with the adversary.
     """
     from densevos.engine import distributed
     from densevos.engine.loop import batch_of_one
@@ -77,8 +77,9 @@ def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
         return config
 
     ranks = distributed.launched_world_size()
-    batches = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
-    adversarial = dataclasses.replace(config.adversarial, ramp_batches=max(batches, 1))
+    in_an_epoch = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
+    half = in_an_epoch * config.loop.epochs // 2
+    adversarial = dataclasses.replace(config.adversarial, ramp_batches=max(half, 1))
     return dataclasses.replace(config, adversarial=adversarial)
 
 

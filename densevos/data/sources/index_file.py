@@ -92,7 +92,7 @@ class VideoIndex:
     def unusable(self) -> dict[Status, int]:
         """Number of videos for each status that occurs, except usable."""
         counts = np.bincount(self.status, minlength=len(Status))
-        unusable = {}
+        unusable: dict[Status, int] = {}
         for status in Status:
             if status != Status.USABLE and counts[status]:
                 unusable[status] = int(counts[status])

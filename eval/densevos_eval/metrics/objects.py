@@ -166,7 +166,7 @@ def object_curves(arrays: Arrays) -> dict[int, Curves]:
     """
     letters = [letter for letter in ("J", "F") if letter in arrays]
 
-    objects = {}
+    objects: dict[int, Curves] = {}
     for i, id in enumerate(arrays["ids"].tolist()):
         objects[id] = {letter: arrays[letter][i] for letter in letters}
 

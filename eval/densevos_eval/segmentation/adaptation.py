@@ -135,8 +135,8 @@ def frames_to_see(
 
         count = len(sequence.frame_names)
         clips = groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1)
-        for indices, _ in clips:
-            candidates.append((sequence.name, tuple(indices)))
+        for frames, _ in clips:
+            candidates.append((sequence.name, tuple(frames)))
 
     # Evenly over all clips of the input, so that long sequences count more than short ones.
     chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)

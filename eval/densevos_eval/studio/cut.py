@@ -75,7 +75,7 @@ def changed(frame: np.ndarray, mask: np.ndarray, marks: Sequence[Mark]) -> np.nd
         The mask [H,W] bool after all marks.
     """
     # Earlier clicks count too, back to where the user has cleared the mask.
-    clicks = []
+    clicks: list[Click] = []
     for earlier in marks:
         if isinstance(earlier, Clear):
             clicks.clear()

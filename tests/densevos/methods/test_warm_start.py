@@ -16,6 +16,8 @@ from densevos.engine import checkpoint
 from densevos.inference.info import describe
 from densevos.learners import probe
 from densevos.methods import examination
+from densevos.methods.domains import open_domains
+from densevos.methods.image_to_video import make_adapter
 from densevos.models.segmentation.network import load_network, make_network, save_network
 from densevos.training import export, train
 from tests.densevos.data.segmentation.test_domain_samples import labelled_images
@@ -246,3 +248,14 @@ def test_weights_of_as_many_classes_that_are_the_same_ones_and_of_images_for_cli
     for config in (SWIN, VIDEO):
         made = make_network(dataclasses.replace(config, weights=str(file)), 2, ("low", "high"))
         assert made.began == str(file)
+
+
+def test_mu_rises_over_half_of_the_training_unless_batches_are_given(warm: I2VConfig) -> None:
+    longer = dataclasses.replace(warm, loop=dataclasses.replace(warm.loop, epochs=10))
+    domains = open_domains(longer)
+    batches = domains.labelled_frames // longer.loop.batch * 10
+    learner = make_adapter(longer, domains)
+    assert learner.config.adversarial.ramp_batches == batches // 2
+
+    constant = dataclasses.replace(longer, adversarial=AdversarialConfig(ramp_batches=0))
+    assert make_adapter(constant, domains).config.adversarial.ramp_batches == 0

@@ -66,8 +66,8 @@ class GrabCut:
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         small_inside = _resized(inside, size)
-        probability = np.ascontiguousarray(foreground, np.float32)
-        probability = cv2.resize(probability, size, interpolation=cv2.INTER_AREA)
+        large = np.ascontiguousarray(foreground, np.float32)
+        probability = cv2.resize(large, size, interpolation=cv2.INTER_AREA)
 
         # Outside of the box is certain background. Inside, the labels are a first guess.
         labels = np.where(small_inside, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)

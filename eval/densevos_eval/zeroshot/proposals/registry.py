@@ -152,8 +152,11 @@ def _from_outside(spec: str) -> ProposalKind:
         for proposal in proposals:
             # Other masks would fail later, where the message could not name the function.
             mask = getattr(proposal, "mask", None)
-            is_mask = isinstance(mask, np.ndarray) and mask.dtype == bool
-            if not is_mask or mask.shape != foreground.shape:
+            if (
+                not isinstance(mask, np.ndarray)
+                or mask.dtype != bool
+                or mask.shape != foreground.shape
+            ):
                 raise InputError(
                     f"--proposals {spec}: returned a proposal without a mask"
                     f" {list(foreground.shape)} of bool; return Proposal(mask=..., score=...) at"
