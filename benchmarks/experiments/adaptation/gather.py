@@ -79,11 +79,17 @@ def result(seed: Path) -> dict[str, Any]:
     steps = read_log(seed / "run" / "metrics.jsonl")
     scores = {"classes": per_cent(seed / REPORT / "results.json")[1], **judged(seed)}
     adapted = {ADAPTED: judged(seed / ADAPTED)} if (seed / ADAPTED).is_dir() else {}
+    cost = budget(seed / "run")
+
+    # A kept result does not say where the working folder lay.
+    working_folder = seed.parents[3]
+    cost["began"] = cost["began"].removeprefix(f"{working_folder}/")
+
     return {
         **scores,
         **adapted,
         **end_of_training(steps),
-        **budget(seed / "run"),
+        **cost,
         "curve": curve(steps),
     }
 
