@@ -70,71 +70,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-QUICK_MUG = [
-    *(
-        "--rounds",
-        "1",
-        "--loop.epochs",
-        "1",
-        "--loop.batch",
-        "2",
-        "--loop.workers",
-        "0",
-        "--loop.device",
-        "cpu",
-    ),
-    *(
-        "--clips.size",
-        "96",
-        "--clips.segments",
-        "3",
-        "--clips.window",
-        "3",
-        "--clips.pair-gap",
-        "1",
-    ),
-]
+QUICK_MUG = (
+    "--rounds 1 --loop.epochs 1 --loop.batch 2 --loop.workers 0 --loop.device cpu --clips.size "
+    "96 --clips.segments 3 --clips.window 3 --clips.pair-gap 1"
+).split()
 
 
-QUICK_I2V = [
-    *(
-        "--loop.epochs",
-        "1",
-        "--loop.batch",
-        "2",
-        "--loop.workers",
-        "0",
-        "--loop.device",
-        "cpu",
-        "--network.heads",
-    ),
-    *(
-        "1",
-        "1",
-        "2",
-        "2",
-        "--network.embed-dim",
-        "8",
-        "--network.depths",
-        "1",
-        "1",
-        "1",
-        "1",
-        "--network.hidden",
-        "8",
-    ),
-    *(
-        "--clips.size",
-        "64",
-        "--clips.short-side",
-        "64",
-        "64",
-        "--network.window",
-        "4",
-        "--network.weights",
-        "None",
-    ),
-]
+QUICK_I2V = (
+    "--loop.epochs 1 --loop.batch 2 --loop.workers 0 --loop.device cpu --network.heads 1 1 2 2 "
+    "--network.embed-dim 8 --network.depths 1 1 1 1 --network.hidden 8 --clips.size 64 "
+    "--clips.short-side 64 64 --network.window 4 --network.weights None"
+).split()
 
 
 def shortened(command: list[str]) -> list[str]:

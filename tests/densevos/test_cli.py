@@ -12,30 +12,11 @@ from densevos.base import console
 from densevos.models.encoder import load_encoder
 from tests.densevos.conftest import write_frames
 
-QUICK = [
-    *(
-        "--clips.frames",
-        "2",
-        "--clips.size",
-        "32",
-        "--clips.short-side",
-        "32",
-        "40",
-        "--objective.anchor-grid",
-        "2",
-    ),
-    *(
-        "--objective.cross-view-grid",
-        "2",
-        "--encoder.key-channels",
-        "8",
-        "--loop.epochs",
-        "1",
-        "--loop.batch",
-        "2",
-    ),
-    *("--loop.workers", "0", "--loop.precision", "fp32"),
-]
+QUICK = (
+    "--clips.frames 2 --clips.size 32 --clips.short-side 32 40 --objective.anchor-grid 2 "
+    "--objective.cross-view-grid 2 --encoder.key-channels 8 --loop.epochs 1 --loop.batch 2 "
+    "--loop.workers 0 --loop.precision fp32"
+).split()
 
 
 def densevos(*arguments: object) -> int:

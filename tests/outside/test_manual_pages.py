@@ -56,30 +56,10 @@ NOT_RUN = {
 }
 RUN = {"bash", "python", "pycon"}
 
-QUICK_MUG = [
-    *(
-        "--rounds",
-        "1",
-        "--loop.epochs",
-        "1",
-        "--loop.batch",
-        "2",
-        "--loop.workers",
-        "0",
-        "--loop.precision",
-        "fp32",
-    ),
-    *(
-        "--clips.size",
-        "96",
-        "--clips.segments",
-        "3",
-        "--clips.window",
-        "3",
-        "--clips.pair-gap",
-        "1",
-    ),
-]
+QUICK_MUG = (
+    "--rounds 1 --loop.epochs 1 --loop.batch 2 --loop.workers 0 --loop.precision fp32 "
+    "--clips.size 96 --clips.segments 3 --clips.window 3 --clips.pair-gap 1"
+).split()
 
 
 @pytest.fixture(scope="module")

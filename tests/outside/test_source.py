@@ -16,30 +16,11 @@ from densevos.engine import checkpoint, loop
 from densevos.engine.run import Run
 
 FILE = Path(__file__).parent / "drifting.py"
-QUICK = [
-    *(
-        "--clips.frames",
-        "2",
-        "--clips.size",
-        "32",
-        "--clips.short-side",
-        "32",
-        "40",
-        "--objective.anchor-grid",
-        "2",
-    ),
-    *(
-        "--objective.cross-view-grid",
-        "2",
-        "--encoder.key-channels",
-        "8",
-        "--loop.batch",
-        "2",
-        "--loop.workers",
-        "1",
-    ),
-    *("--loop.precision", "fp32", "--loop.log-every", "1", "--loop.checkpoint-every", "1"),
-]
+QUICK = (
+    "--clips.frames 2 --clips.size 32 --clips.short-side 32 40 --objective.anchor-grid 2 "
+    "--objective.cross-view-grid 2 --encoder.key-channels 8 --loop.batch 2 --loop.workers 1 "
+    "--loop.precision fp32 --loop.log-every 1 --loop.checkpoint-every 1"
+).split()
 
 
 @pytest.fixture
