@@ -27,9 +27,9 @@ LITE = dataclasses.replace(CNN, backbone="efficientnet_lite0")
 
 def coco_file(folder: Path) -> str:
     """A DeepLabV3 as torchvision makes and saves those trained on COCO, on a smaller ResNet."""
-    trunk = IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out", "layer3": "aux"})
+    backbone = IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out", "layer3": "aux"})
     torch.save(
-        DeepLabV3(trunk, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(), folder / "coco.pth"
+        DeepLabV3(backbone, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(), folder / "coco.pth"
     )
     return str(folder / "coco.pth")
 
@@ -151,7 +151,7 @@ def test_an_encoder_may_end_before_the_last_stage(tmp_path: Path) -> None:
     )
     torch.manual_seed(0)
     random = make_network(CNN, 2).state_dict()
-    encoder = load_encoder(tmp_path / "encoder.safetensors")[0].trunk.state_dict()
+    encoder = load_encoder(tmp_path / "encoder.safetensors")[0].backbone.state_dict()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, encoder.get(name.removeprefix("backbone."), random[name])), name
 
