@@ -530,7 +530,7 @@ def test_a_run_goes_on_without_a_video_that_was_taken_from_the_list(
     shutil.rmtree(tiny.data / "video2")
     with pytest.warns(
         UserWarning,
-        match=r"data: 1 of the 4 videos that .*run began with are gone, such as .*video2",
+        match=r"data: 1 of the 4 videos that .*run started with are gone, such as .*video2",
     ):
         train(tiny, tmp_path / "run", resume="auto")
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
