@@ -190,6 +190,16 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
     Raises:
         InputError: The file is missing, truncated, no safetensors file (a pickle is never opened),
             or holds another network than its card names.
+
+    >>> from importlib.resources import files
+    >>> import torch
+    >>> from densevos import load_encoder
+    >>> path = files("densevos_eval") / "assets" / "default.safetensors"  # comes with the package
+    >>> encoder, card = load_encoder(path)
+    >>> card["encoder"]["architecture"]
+    'resnet18'
+    >>> encoder.features(torch.zeros(1, 3, 64, 96), "res3").shape
+    torch.Size([1, 256, 8, 12])
     """
     weights, facts = card.load(path, FORMAT, "encoder")
     encoder = DenseEncoder(read_config(path, facts))

@@ -124,6 +124,19 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
 
     Raises:
         InputError: See `densevos.models.card.load`; or the weights do not fit the card.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from densevos import load_model
+    >>> from densevos.config import EncoderConfig
+    >>> from densevos.models.mug import MugNetwork, save_model
+    >>> path = Path(mkdtemp()) / "model.safetensors"
+    >>> config = EncoderConfig(architecture="resnet18", last="res3")
+    >>> untrained = MugNetwork(config, "conv", temperature=1.0)
+    >>> save_model(path, untrained, size=160, segments=4, training={})  # as training does
+    >>> network, card = load_model(path)
+    >>> card["size"], network.training
+    (160, False)
     """
     weights, facts = card.load(path, FORMAT, "model")
     try:
