@@ -75,8 +75,9 @@ class DenseEncoder(nn.Module):
         else:
             self.head = nn.Conv2d(width, config.key_channels, 1)
 
-        self.register_state_dict_post_hook(_to_saved_names)
-        self.register_load_state_dict_pre_hook(_from_saved_names)
+        # torch has no types of these two.
+        self.register_state_dict_post_hook(_to_saved_names)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_from_saved_names)  # type: ignore[no-untyped-call]
 
     @property
     def layers(self) -> tuple[str, ...]:
