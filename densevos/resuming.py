@@ -102,7 +102,7 @@ def _check_videos(out: Path, data: Data) -> None:
     now = None if data.titles is None else set(data.titles())
     if before is None or now is None or not now <= set(before):
         raise InputError(
-            f"{data.source}: holds other videos than when {out} began; "
+            f"{data.source}: holds other videos than when {out} started; "
             "bring back the old ones or choose another --out"
         )
 
@@ -110,13 +110,13 @@ def _check_videos(out: Path, data: Data) -> None:
     missing = sorted(set(before) - now)
     if missing:
         warnings.warn(
-            f"{data.source}: {len(missing)} of the {len(before)} videos that {out} began with "
+            f"{data.source}: {len(missing)} of the {len(before)} videos that {out} started with "
             f"are gone, such as {missing[0]}; training replaces them by others",
             stacklevel=2,
         )
     else:
         warnings.warn(
-            f"{data.source}: some videos are not what they were when {out} began", stacklevel=2
+            f"{data.source}: some videos are not what they were when {out} started", stacklevel=2
         )
 
 

@@ -90,6 +90,25 @@ def train(
         InputError: The data, the configuration or the output folder cannot be used.
         RunError: A loss is not finite, another rank is lost, or videos cannot be read ahead.
         Stopped: SIGTERM came; the state is saved.
+
+    >>> from dataclasses import replace
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from densevos import recipes, train
+    >>> folder, generator = Path(mkdtemp()), np.random.default_rng(0)
+    >>> for name in ("a", "b"):
+    ...     (folder / "videos" / name).mkdir(parents=True)
+    ...     for t in range(8):
+    ...         frame = generator.integers(256, size=(64, 64, 3), dtype=np.uint8)
+    ...         Image.fromarray(frame).save(folder / "videos" / name / f"{t:05d}.png")
+    >>> config = recipes.demo(folder / "videos")
+    >>> clips = replace(config.clips, gap=1, size=64, short_side=(64, 80))
+    >>> loop = replace(config.loop, batch=2, epochs=1, workers=0, device="cpu")
+    >>> result = train(replace(config, clips=clips, loop=loop), folder / "run")
+    >>> result.encoder.name, result.steps
+    ('encoder.safetensors', 1)
     """
     config.check()
 

@@ -22,6 +22,17 @@ def open_video(path: Path | str) -> "Video":
 
     Raises:
         InputError: The video is missing, empty or unreadable.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from PIL import Image
+    >>> from densevos import open_video
+    >>> folder = Path(mkdtemp())
+    >>> for t in range(3):
+    ...     Image.new("RGB", (64, 48), "grey").save(folder / f"{t:05d}.jpg")
+    >>> video = open_video(folder)
+    >>> len(video), video[0].shape, video[1:].shape
+    (3, (48, 64, 3), (2, 48, 64, 3))
     """
     return Video(open_frames(path))
 

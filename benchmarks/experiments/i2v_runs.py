@@ -11,6 +11,7 @@ from typing import Any
 from densevos.base.errors import InputError
 from densevos.config import to_dict
 from densevos.methods.registry import read_config
+from densevos.models.card import initial_weights
 from experiments.reports import read_json
 
 ADVERSARIAL = ("loss", "placement", "adversarial")
@@ -55,8 +56,7 @@ def began(run: Path) -> str:
     """The weights that a run folder's network began with: also whether those that its configuration
     names were had.
     """
-    found: str = read_json(run / "model.json")["training"].get("began", "unknown")
-    return found
+    return initial_weights(read_json(run / "model.json")["training"])
 
 
 def check_alike(runs: Sequence[Path], but: Collection[str] = ()) -> None:

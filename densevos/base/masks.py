@@ -80,6 +80,17 @@ def write_mask(path: Path | str, mask: np.ndarray) -> None:
 
     Raises:
         InputError: The mask has another shape or other values.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import numpy as np
+    >>> from densevos import read_mask, write_mask
+    >>> file = Path(mkdtemp()) / "00000.png"
+    >>> mask = np.zeros((48, 64), np.uint8)
+    >>> mask[10:30, 20:40] = 3  # object 3
+    >>> write_mask(file, mask)
+    >>> np.array_equal(read_mask(file), mask)
+    True
     """
     ids = as_ids(np.asarray(mask), f"{path}: mask must hold ids 0 to 255")
     if ids.ndim != 2 or not ids.size:
@@ -118,6 +129,17 @@ def read_mask(path: Path | str) -> np.ndarray:
     Raises:
         InputError: The file is missing, unreadable or truncated, or its pixels are colours instead
             of ids.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import numpy as np
+    >>> from densevos import read_mask, write_mask
+    >>> file = Path(mkdtemp()) / "00000.png"
+    >>> mask = np.zeros((48, 64), np.uint8)
+    >>> mask[10:30, 20:40] = 3
+    >>> write_mask(file, mask)
+    >>> np.unique(read_mask(file)).tolist()
+    [0, 3]
     """
     # Most masks are plain PNGs, which need no Pillow.
     plain = read_plain_png(path)

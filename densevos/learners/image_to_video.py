@@ -17,6 +17,7 @@ from densevos.config import I2VConfig
 from densevos.data.segmentation.samples import DomainBatch
 from densevos.engine.learner import Learner, Losses
 from densevos.learners.adversary import Adversary
+from densevos.models import card
 from densevos.models.discriminators import Discriminator
 from densevos.models.encoder import normalise
 from densevos.models.segmentation.network import make_network
@@ -170,7 +171,7 @@ class ImageToVideo(Learner[DomainBatch]):
 
     def get_extra_state(self) -> dict[str, Any]:
         """What a checkpoint keeps with the weights: class names and the initial weights' source."""
-        return {"classes": list(self.classes), "began": self.network.began}
+        return {"classes": list(self.classes), "initial_weights": self.network.initial_weights}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take over what `get_extra_state` returned.
@@ -181,8 +182,7 @@ class ImageToVideo(Learner[DomainBatch]):
         if tuple(state["classes"]) != self.classes:
             raise ValueError(f"learns {', '.join(state['classes'])}, not {', '.join(self.classes)}")
 
-        # Older checkpoints do not record the initial weights.
-        self.network.began = state.get("began", "unknown")
+        self.network.initial_weights = card.initial_weights(state)
 
 
 def discriminator_of(config: I2VConfig) -> Discriminator:

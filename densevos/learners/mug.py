@@ -45,7 +45,7 @@ class Mug(CountingModule, Learner[VideoBatch]):
         self.objective = objective
         self.network = MugNetwork(encoder, objective.readout, objective.aggregate_temperature)
         if weights:
-            load_backbone(self.network.encoder.trunk, encoder.architecture, weights)
+            load_backbone(self.network.encoder.backbone, encoder.architecture, weights)
 
         self.regressor = GeometricRegressor(objective.match_size)
         # Cosines are far from where a sigmoid is steep: a learned scale and bias move them there.

@@ -166,7 +166,7 @@ def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
         config=learner.config.network,
         classes=learner.classes,
         size=learner.config.clips.size,
-        training={**training, **examined, "began": network.began},
+        training={**training, **examined, "initial_weights": network.initial_weights},
     )
 
 

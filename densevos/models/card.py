@@ -143,6 +143,17 @@ def format_of(path: Path, what: str) -> str | None:
         return _card(file).get("format")
 
 
+def initial_weights(facts: Mapping[str, Any]) -> str:
+    """The weights that training started from, in words; `unknown` if they were not recorded.
+
+    Args:
+        facts: The entry `training` of a card, or the extra state of a checkpoint. In files of
+            earlier versions the field is called `began`.
+    """
+    weights: str = facts.get("initial_weights", facts.get("began", "unknown"))
+    return weights
+
+
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[Any]:
     """An open safetensors file; tensors are read one by one, on request."""

@@ -2,8 +2,10 @@
 
 An encoder on disk is two files. `encoder.safetensors` holds the weights: the backbone's under
 torchvision's parameter names, the others under `reduction.` and `head.`. `encoder.json` is the
-card: architecture, stride, normalisation and how the encoder was trained. In memory the backbone is
-the module `trunk`, because checkpoints have this name.
+card: architecture, stride, normalisation and how the encoder was trained.
+
+State dicts, and so checkpoints and the model.safetensors of MuG, call the backbone `trunk`: files
+of the first version have this name. `DenseEncoder` saves and loads it under this name.
 """
 
 # Shapes: B frames of H x W pixels, C channels of features, K channels of a key, h x w cells of the
@@ -29,6 +31,9 @@ STD = (0.229, 0.224, 0.225)
 LUMINANCE = (0.212671, 0.715160, 0.072169)  # Y of CIE XYZ from linear sRGB
 FORMAT = "densevos-encoder-1"
 
+# How names of the backbone's parameters start in memory, and in state dicts.
+BACKBONE, SAVED_BACKBONE = "backbone.", "trunk."
+
 Layer = Literal["res3", "res4", "x", "key"]
 
 
@@ -46,15 +51,18 @@ class ProjectionHead(nn.Module):
 
 
 class DenseEncoder(nn.Module):
-    """Normalised frames -> dense embeddings."""
+    """Normalised frames -> dense embeddings.
+
+    State dicts have `trunk.` where parameters have `backbone.`; loading takes either.
+    """
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.trunk = DenseResNet(
+        self.backbone = DenseResNet(
             config.architecture, config.stride, last=config.last, dilated=config.dilated
         )
-        width = self.trunk.channels[config.last]
+        width = self.backbone.channels[config.last]
 
         if config.channels:
             self.reduction = nn.Sequential(
@@ -67,13 +75,17 @@ class DenseEncoder(nn.Module):
         else:
             self.head = nn.Conv2d(width, config.key_channels, 1)
 
+        # torch has no types of these two.
+        self.register_state_dict_post_hook(_to_saved_names)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_from_saved_names)  # type: ignore[no-untyped-call]
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the features that propagation can compare, the best choice first."""
         # A reduction makes x a layer of its own; otherwise x is the last stage.
         layers = ["x"] if self.config.channels else []
         for stage in ("res4", "res3"):
-            if stage in self.trunk.channels:
+            if stage in self.backbone.channels:
                 layers.append(stage)
 
         return (*layers, "key")
@@ -95,7 +107,7 @@ class DenseEncoder(nn.Module):
         if self.config.input == "lab_l":
             frames = lightness(frames)
 
-        return self.trunk.stages(frames, last)
+        return self.backbone.stages(frames, last)
 
     def reduced(self, features: Tensor) -> Tensor:
         """Features [B,C,h,w] of the backbone -> x, the features that the head sees."""
@@ -118,7 +130,7 @@ class DenseEncoder(nn.Module):
         if layer == "key":
             return self(frames)
         if layer == "x":
-            return self.reduced(self.stages(frames)[self.trunk.last])
+            return self.reduced(self.stages(frames)[self.backbone.last])
 
         return self.stages(frames, layer)[layer]
 
@@ -179,11 +191,21 @@ def load_encoder(path: Path) -> tuple[DenseEncoder, dict[str, Any]]:
     Raises:
         InputError: The file is missing, truncated, no safetensors file (a pickle is never opened),
             or holds another network than its card names.
+
+    >>> from importlib.resources import files
+    >>> import torch
+    >>> from densevos import load_encoder
+    >>> path = files("densevos_eval") / "assets" / "default.safetensors"  # comes with the package
+    >>> encoder, card = load_encoder(path)
+    >>> card["encoder"]["architecture"]
+    'resnet18'
+    >>> encoder.features(torch.zeros(1, 3, 64, 96), "res3").shape
+    torch.Size([1, 256, 8, 12])
     """
     weights, facts = card.load(path, FORMAT, "encoder")
     encoder = DenseEncoder(read_config(path, facts))
     try:
-        encoder.load_state_dict({_in_memory(name): tensor for name, tensor in weights.items()})
+        encoder.load_state_dict({_in_state_dict(name): tensor for name, tensor in weights.items()})
     except RuntimeError as error:
         raise InputError(
             f"{path}: weights do not fit the {encoder.config.architecture} that its card names; "
@@ -219,11 +241,38 @@ def read_config(path: Path, facts: Mapping[str, Any]) -> EncoderConfig:
     return config
 
 
+def _to_saved_names(
+    module: nn.Module, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any]
+) -> None:
+    """Rename the backbone in a new state dict; `prefix` is that of the encoder's parameters."""
+    _rename(state, prefix + BACKBONE, prefix + SAVED_BACKBONE)
+
+
+def _from_saved_names(
+    module: nn.Module, state: dict[str, Any], prefix: str, *loading: object
+) -> None:
+    """Undo `_to_saved_names` in a state dict that is being loaded."""
+    _rename(state, prefix + SAVED_BACKBONE, prefix + BACKBONE)
+
+
+def _rename(state: dict[str, Any], before: str, after: str) -> None:
+    """Replace the start of names, in place and in the same order."""
+    renamed = {}
+    for name, value in state.items():
+        if name.startswith(before):
+            name = after + name.removeprefix(before)
+
+        renamed[name] = value
+
+    state.clear()
+    state.update(renamed)
+
+
 def _on_disk(name: str) -> str:
-    """The name of a parameter in a file, where the backbone's have torchvision's names."""
-    return name.removeprefix("trunk.")
+    """The name of a parameter in encoder.safetensors, where the backbone's are torchvision's."""
+    return name.removeprefix(SAVED_BACKBONE)
 
 
-def _in_memory(name: str) -> str:
+def _in_state_dict(name: str) -> str:
     """The inverse of `_on_disk`."""
-    return name if name.startswith(("head.", "reduction.")) else f"trunk.{name}"
+    return name if name.startswith(("head.", "reduction.")) else SAVED_BACKBONE + name

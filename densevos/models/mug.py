@@ -49,14 +49,14 @@ class MugNetwork(nn.Module):
         super().__init__()
         self.encoder = DenseEncoder(config)
         self.readout, self.temperature = readout, temperature
-        width = config.channels or self.encoder.trunk.channels[config.last]
+        width = config.channels or self.encoder.backbone.channels[config.last]
         self.rho = _at_prior(nn.Conv2d(width, 1, 1))
         self.memory = nn.Sequential(
             nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False),
             nn.BatchNorm2d(KEY + VALUE),
             nn.ReLU(),
         )
-        stages = self.encoder.trunk.channels
+        stages = self.encoder.backbone.channels
         self.nu: nn.Module
         match readout:
             case "conv":
@@ -69,7 +69,7 @@ class MugNetwork(nn.Module):
     def encode(self, frames: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Normalised frames [B,3,H,W] -> x [B,C,h,w] and the stages of the backbone."""
         stages = self.encoder.stages(frames)
-        return self.encoder.reduced(stages[self.encoder.trunk.last]), stages
+        return self.encoder.reduced(stages[self.encoder.backbone.last]), stages
 
     def foreground(self, x: Tensor) -> Tensor:
         """rho: x [B,C,h,w] of single frames -> logits [B,h,w] of foreground (Eq. 2)."""
@@ -124,6 +124,19 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
 
     Raises:
         InputError: See `densevos.models.card.load`; or the weights do not fit the card.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from densevos import load_model
+    >>> from densevos.config import EncoderConfig
+    >>> from densevos.models.mug import MugNetwork, save_model
+    >>> path = Path(mkdtemp()) / "model.safetensors"
+    >>> config = EncoderConfig(architecture="resnet18", last="res3")
+    >>> untrained = MugNetwork(config, "conv", temperature=1.0)
+    >>> save_model(path, untrained, size=160, segments=4, training={})  # as training does
+    >>> network, card = load_model(path)
+    >>> card["size"], network.training
+    (160, False)
     """
     weights, facts = card.load(path, FORMAT, "model")
     try:

@@ -1,4 +1,16 @@
-"""One function per published row, and the small ones for CPUs."""
+"""One function per published row, and the small ones for CPUs.
+
+Each returns a configuration; its fields can be replaced.
+
+>>> from dataclasses import replace
+>>> from pathlib import Path
+>>> from densevos import recipes
+>>> config = recipes.dul_small(Path("videos"))
+>>> config.loop.batch, config.loop.epochs
+(8, 150)
+>>> replace(config, loop=replace(config.loop, epochs=10)).loop.epochs
+10
+"""
 
 from collections.abc import Callable
 

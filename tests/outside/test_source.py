@@ -90,12 +90,12 @@ def test_resuming_with_other_videos_is_refused(folder: Path, capsys: pytest.Capt
     assert densevos(*command) == 0
     change(folder / "drifting.py", "frames: int = 8", "frames: int = 9")
     with pytest.warns(
-        UserWarning, match="drifting:videos: some videos are not what they were when run began"
+        UserWarning, match="drifting:videos: some videos are not what they were when run started"
     ):
         assert densevos(*command, "--resume", "auto") == 0
     change(folder / "drifting.py", '"four"', '"five"')
     assert densevos(*command, "--resume", "auto") == 2
-    assert "drifting:videos: holds other videos than when run began" in capsys.readouterr().err
+    assert "drifting:videos: holds other videos than when run started" in capsys.readouterr().err
 
 
 def change(file: Path, before: str, after: str) -> None:

@@ -132,7 +132,7 @@ def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
 
     if first == last:
         raise InputError(
-            f"{frames.path}: ends before {start:.1f} s, where its annotation begins; get the video"
+            f"{frames.path}: ends before {start:.1f} s, where its annotation starts; get the video"
             " again"
         )
 

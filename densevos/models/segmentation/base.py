@@ -26,8 +26,8 @@ class SegmentationNetwork(nn.Module, ABC):
 
     clip_frames = 1
     """Number of frames that the encoder relates to each other; 1 if it sees each frame alone."""
-    began = "at random"
-    """The initial weights, in words."""
+    initial_weights = "at random"
+    """The weights that training starts from, in words."""
     head_name: str
     """Name of the module that decodes; all other modules are the encoder."""
     classifier_name: str

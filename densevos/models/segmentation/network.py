@@ -34,7 +34,7 @@ def make_network(
 
     A warning reports parts that still start from random weights, such as the last layer for another
     number of classes. If the weights cannot be downloaded, this is the complete network. The
-    attribute `began` records it too.
+    attribute `initial_weights` records it too.
 
     Args:
         config: The architecture and the initial weights.
@@ -48,7 +48,7 @@ def make_network(
     network = ARCHITECTURES[config.architecture](config, classes)
     if config.weights is not None:
         note = load_initial(network, config, names)
-        network.began = note or config.weights
+        network.initial_weights = note or config.weights
         if note:
             warnings.warn(f"--network.weights {note}", stacklevel=2)
 

@@ -43,10 +43,10 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     encoder = DenseEncoder(config)
 
     try:
-        encoder.trunk.load_state_dict(backbone)
+        encoder.backbone.load_state_dict(backbone)
         encoder.head.load_state_dict(head)
     except RuntimeError as error:
-        in_backbone = differences(backbone, encoder.trunk.state_dict())
+        in_backbone = differences(backbone, encoder.backbone.state_dict())
         in_head = differences(head, encoder.head.state_dict())
         reason = in_backbone or in_head or shortened(error)
         raise InputError(

@@ -304,6 +304,14 @@ def load_encoder(
     Raises:
         InputError: `load_backbone` fails, the network does not have the layer or the choice of
             positions, or an option is out of range.
+
+    >>> import torch
+    >>> from densevos_eval import load_encoder
+    >>> encoder = load_encoder("random:resnet18", device="cpu")
+    >>> encoder.stride
+    8
+    >>> encoder(torch.rand(1, 3, 48, 64)).shape
+    torch.Size([1, 512, 6, 8])
     """
     if precision not in get_args(Precision):
         raise InputError(

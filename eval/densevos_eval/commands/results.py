@@ -129,19 +129,11 @@ def compare(
             are of its whole split.
         seed: Seed of the bootstrap.
     """
-    import numpy as np
+    from densevos_eval.reports.public_compare import compare
 
-    from densevos_eval.reports.compare import compare
-    from densevos_eval.reports.compare_tables import FORMATS
-    from densevos_eval.reports.published import published_rows, reason_against
-    from densevos_eval.reports.results import read_all
-
-    comparison = compare(read_all(results), np.random.default_rng(seed))
-    first = comparison.first
-    rows = published_rows(first.dataset, first.split) if published else []
-    reason = reason_against(first.dataset, first.split, first.sequences) if published else None
-    print_notes([reason] if reason else [])
-    text = FORMATS[format](comparison, [] if reason else rows)
+    tables = compare(results, published=published, seed=seed)
+    print_notes(tables.notes)
+    text = tables.text(format)
     if out is None:
         print(text, end="")
         return
@@ -223,26 +215,22 @@ def report(
         movies: Write the movies of these sequences too.
         seed: Seed of the bootstrap of the difference.
     """
-    import numpy as np
+    from densevos_eval.reports.public_report import report
 
-    from densevos_eval.base.progress import frame_progress, run_header
-    from densevos_eval.reports.report import report_input, shown, write_movies, write_report
-    from densevos_eval.reports.results import read_all
-
-    result, *others = read_all([results, against] if against else [results])
-    sequences = benchmark.load()
-    of = benchmark.size_of_split() if benchmark.sequences else len(sequences)
-    subject = report_input(
-        result, others[0] if others else None, sequences, benchmark.protocol(), of
+    page = report(
+        results,
+        out,
+        dataset=benchmark.dataset,
+        root=benchmark.root,
+        split=benchmark.split,
+        names=benchmark.sequences,
+        annotations=benchmark.annotations,
+        resolution=benchmark.resolution,
+        frames=benchmark.frames,
+        against=against,
+        worst=worst,
+        movies=movies,
+        seed=seed,
+        progress=True,
     )
-    page = out or results / "report.html"
-    detailed = shown(subject, worst)
-    frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
-    header = run_header("report", len(detailed), frames, {"results": str(results)}, f"into {page}")
-
-    with frame_progress(frames + len(detailed), "report", header) as on_frame:
-        if movies:
-            write_movies(subject, page.parent, worst=worst, on_frame=on_frame)
-        write_report(subject, page, np.random.default_rng(seed), worst=worst, on_sequence=on_frame)
-
     print(page)

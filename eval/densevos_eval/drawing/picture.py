@@ -21,6 +21,8 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
     Raises:
         InputError: Frame or labels have other shapes or types.
 
+    >>> import numpy as np
+    >>> from densevos_eval import overlay
     >>> frame = np.zeros((48, 64, 3), np.uint8)
     >>> labels = np.zeros((48, 64), np.uint8)
     >>> labels[10:30, 20:40] = 1

@@ -43,6 +43,23 @@ def load_sequences(
     Raises:
         InputError: Files are missing or do not belong together, or neither or both of `dataset` and
             `video` are given.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from densevos import write_mask
+    >>> from densevos_eval import load_sequences
+    >>> folder = Path(mkdtemp())
+    >>> (folder / "clip").mkdir()
+    >>> for t in range(3):
+    ...     Image.new("RGB", (64, 48), "grey").save(folder / "clip" / f"{t:05d}.jpg")
+    >>> mask = np.zeros((48, 64), np.uint8)
+    >>> mask[10:30, 20:40] = 1
+    >>> write_mask(folder / "first.png", mask)
+    >>> (clip,) = load_sequences(video=folder / "clip", mask=folder / "first.png")
+    >>> clip.name, clip.frame_names, list(clip.masks())
+    ('clip', ('00000', '00001', '00002'), [0])
     """
     if (dataset is None) == (video is None):
         raise InputError("load_sequences: name either a dataset with its root, or a video")

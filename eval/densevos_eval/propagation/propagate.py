@@ -271,6 +271,25 @@ def propagate(
 
     Yields:
         The name of each frame and its object ids [H,W] uint8.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from densevos import write_mask
+    >>> from densevos_eval import load_encoder, load_sequences, propagate
+    >>> folder = Path(mkdtemp())
+    >>> (folder / "clip").mkdir()
+    >>> (folder / "masks").mkdir()
+    >>> for t in range(3):
+    ...     Image.new("RGB", (64, 48), "grey").save(folder / "clip" / f"{t:05d}.jpg")
+    >>> mask = np.zeros((48, 64), np.uint8)
+    >>> mask[10:30, 20:40] = 1
+    >>> write_mask(folder / "masks" / "00001.png", mask)  # of the frame in the middle
+    >>> (clip,) = load_sequences(video=folder / "clip", mask=folder / "masks")
+    >>> encoder = load_encoder("random:resnet18", device="cpu")
+    >>> [name for name, labels in propagate(clip, encoder)]
+    ['00001', '00002', '00000']
     """
     given = read_given(sequence)
     for span in _spans(sequence, given):

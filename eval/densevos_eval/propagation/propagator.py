@@ -53,6 +53,19 @@ class Propagator:
 
     Raises:
         InputError: An argument has another type, or `max_side` is below 1.
+
+    >>> import numpy as np
+    >>> from densevos_eval import Propagator, load_encoder
+    >>> frames = np.zeros((3, 48, 64, 3), np.uint8)
+    >>> mask = np.zeros((48, 64), np.uint8)
+    >>> for t in range(3):
+    ...     frames[t, 10:30, 20 + t : 40 + t] = 255
+    >>> mask[10:30, 20:40] = 1
+    >>> propagator = Propagator(load_encoder("random:resnet18", device="cpu"))
+    >>> labels = [propagator.step(frames[0], mask)]
+    >>> labels += [propagator.step(frame) for frame in frames[1:]]
+    >>> labels[2].shape, labels[2].dtype, np.unique(labels[0]).tolist()
+    ((48, 64), dtype('uint8'), [0, 1])
     """
 
     def __init__(

@@ -26,6 +26,11 @@ class PropagationConfig:
 
     Raises:
         InputError: A value is out of range, or two values do not fit together.
+
+    >>> from densevos_eval import PropagationConfig
+    >>> config = PropagationConfig(context=5, topk=5)
+    >>> config.context, config.temperature
+    (5, 0.05)
     """
 
     context: int = 20

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from densevos.base.errors import InputError
+from densevos_eval.metrics.metric import Scores
 from densevos_eval.runs.fingerprint import masks_fingerprint, truth_fingerprint
+from densevos_eval.scoring.results import results_json
 from densevos_eval.sequences.sequence import VideoSequence
 
 FILE = "results.json"
@@ -127,6 +129,11 @@ def _parsed(content: Mapping[str, Any], folder: Path, title: str) -> Results:
         annotation_size=content.get("annotation_size"),
         made_with=dict(content.get("made_with", {})),
     )
+
+
+def results_of_scores(scores: Scores, title: str) -> Results:
+    """Scores in memory as results, without masks or annotations that could be checked."""
+    return _parsed(results_json(scores), Path(), title)
 
 
 def read_all(folders: Iterable[Path]) -> list[Results]:

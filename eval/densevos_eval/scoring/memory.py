@@ -77,6 +77,8 @@ def evaluate(
         InputError: Masks are missing, of another size than their annotation, or hold no ids;
             nothing counts; or the benchmark is not scored by J and F of objects.
 
+    >>> import numpy as np
+    >>> from densevos_eval import evaluate
     >>> truth = np.zeros((5, 48, 64), np.uint8)
     >>> for t, mask in enumerate(truth):
     ...     mask[10:30, 10 + 3 * t : 30 + 3 * t] = 1

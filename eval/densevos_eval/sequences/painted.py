@@ -86,9 +86,19 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
     Raises:
         InputError: if a file cannot be read, or is a photograph.
 
-    >>> masks = read_painted(["first.png", "00120.png"])  # doctest: +SKIP
-    >>> print(*masks.notes, *masks.warnings, sep="\\n")  # doctest: +SKIP
-    first.png: red (255, 0, 0) is object 1, 5,123 pixels
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from PIL import Image
+    >>> from densevos_eval import read_masks
+    >>> picture = Image.new("RGB", (64, 48), "black")
+    >>> picture.paste("red", (10, 10, 30, 30))
+    >>> file = Path(mkdtemp()) / "first.png"
+    >>> picture.save(file)
+    >>> masks = read_masks([file])
+    >>> masks.ids[0].shape, int(masks.ids[0].max())
+    ((48, 64), 1)
+    >>> masks.notes
+    ('...first.png: red (255, 0, 0) is object 1, 400 pixels',)
     """
     files = [Path(path) for path in paths]
     pictures = [read_picture(file) for file in files]

@@ -530,7 +530,7 @@ def test_a_run_goes_on_without_a_video_that_was_taken_from_the_list(
     shutil.rmtree(tiny.data / "video2")
     with pytest.warns(
         UserWarning,
-        match=r"data: 1 of the 4 videos that .*run began with are gone, such as .*video2",
+        match=r"data: 1 of the 4 videos that .*run started with are gone, such as .*video2",
     ):
         train(tiny, tmp_path / "run", resume="auto")
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
@@ -645,7 +645,7 @@ def test_regularising_branch_options(
     batch = ClipBatch(torch.randint(0, 255, (2, 2, 3, 32, 32), dtype=torch.uint8), ("a", "b"))
     learner(batch, torch.Generator().manual_seed(0))["loss"].backward()
     assert encoded == ([(3, True), (1, False)] if gradient else [(2, True), (2, False)])
-    assert int(learner.encoder.trunk.bn1.num_batches_tracked) == (2 if mode == "train" else 1)
+    assert int(learner.encoder.backbone.bn1.num_batches_tracked) == (2 if mode == "train" else 1)
     assert all(module.training for module in learner.modules())
 
 

@@ -397,10 +397,10 @@ def test_weights_of_another_number_of_classes_begin_with_a_new_last_layer(
         train(dataclasses.replace(tiny_i2v, network=network), tmp_path / "run")
 
 
-def test_the_card_says_where_the_weights_began_also_after_resuming(
+def test_the_card_names_the_initial_weights_also_after_resuming(
     tiny_i2v: I2VConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts is where the run began, not what a later command could fetch."""
+    """What counts is where the run started, not what a later command could fetch."""
 
     def nowhere(*_: object) -> str:
         raise OSError("no route to host")
@@ -410,19 +410,25 @@ def test_the_card_says_where_the_weights_began_also_after_resuming(
     config, out = dataclasses.replace(tiny_i2v, network=usual), tmp_path / "run"
     with pytest.warns(UserWarning, match="openmmlab/upernet-swin-tiny cannot be fetched"):
         file = train(config, out).encoder
-    began = (
+    initial_weights = (
         "openmmlab/upernet-swin-tiny cannot be fetched: "
         "a new run starts from random weights (no route to host)"
     )
-    assert load_network(file)[1]["training"]["began"] == began
+    assert load_network(file)[1]["training"]["initial_weights"] == initial_weights
 
     torch.save(make_network(SWIN, 2).state_dict(), tmp_path / "fetched.bin")
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(tmp_path / "fetched.bin"))
-    assert load_network(train(config, out, resume="auto").encoder)[1]["training"]["began"] == began
-    export(out / "checkpoints" / "best.pt", tmp_path / "best.safetensors")
-    assert load_network(tmp_path / "best.safetensors")[1]["training"]["began"] == began
     assert (
-        load_network(train(config, tmp_path / "new").encoder)[1]["training"]["began"]
+        load_network(train(config, out, resume="auto").encoder)[1]["training"]["initial_weights"]
+        == initial_weights
+    )
+    export(out / "checkpoints" / "best.pt", tmp_path / "best.safetensors")
+    assert (
+        load_network(tmp_path / "best.safetensors")[1]["training"]["initial_weights"]
+        == initial_weights
+    )
+    assert (
+        load_network(train(config, tmp_path / "new").encoder)[1]["training"]["initial_weights"]
         == usual.weights
     )
 

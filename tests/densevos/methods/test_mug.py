@@ -89,7 +89,7 @@ def tiny_mug(videos: Path, maps: Path) -> MugConfig:
     )
 
 
-def test_the_published_trunk_is_torchvisions_dilated_resnet() -> None:
+def test_the_published_backbone_is_torchvisions_dilated_resnet() -> None:
     torch.manual_seed(0)
     theirs = resnet50(replace_stride_with_dilation=[True, True, False]).eval()
     ours = DenseResNet("resnet50", 4, last="res3", dilated=True).eval()
@@ -249,13 +249,13 @@ def test_an_untrained_network_expects_little_foreground(readout: Readout) -> Non
 def test_batch_statistics_are_those_of_frames_alone(tiny_mug: MugConfig) -> None:
     learner = Mug(tiny_mug.encoder, tiny_mug.objective).train()
     frames = torch.rand(4, 3, 48, 48)
-    before = learner.network.encoder.trunk.bn1.running_mean.clone()
+    before = learner.network.encoder.backbone.bn1.running_mean.clone()
     learner._embed_patches(frames)
     assert learner.training
     assert learner.network.encoder.training
-    assert torch.equal(learner.network.encoder.trunk.bn1.running_mean, before)
+    assert torch.equal(learner.network.encoder.backbone.bn1.running_mean, before)
     learner.network.encode(frames)
-    assert not torch.equal(learner.network.encoder.trunk.bn1.running_mean, before)
+    assert not torch.equal(learner.network.encoder.backbone.bn1.running_mean, before)
 
 
 def test_round_robin_takes_turns(tiny_mug: MugConfig) -> None:

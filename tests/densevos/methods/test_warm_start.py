@@ -247,7 +247,7 @@ def test_weights_of_as_many_classes_that_are_the_same_ones_and_of_images_for_cli
     )
     for config in (SWIN, VIDEO):
         made = make_network(dataclasses.replace(config, weights=str(file)), 2, ("low", "high"))
-        assert made.began == str(file)
+        assert made.initial_weights == str(file)
 
 
 def test_mu_rises_over_half_of_the_training_unless_batches_are_given(warm: I2VConfig) -> None:

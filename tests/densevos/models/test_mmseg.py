@@ -99,7 +99,7 @@ def test_weights_of_mmsegmentation_compute_the_same(origin: str, tmp_path: Path)
     network = make_network(
         dataclasses.replace(SWIN, weights=str(tmp_path / "upernet.pth")), 5
     ).eval()
-    assert network.began == str(tmp_path / "upernet.pth")  # nothing is left at random
+    assert network.initial_weights == str(tmp_path / "upernet.pth")  # nothing is left at random
     video = make_network(
         dataclasses.replace(VIDEO, weights=str(tmp_path / "upernet.pth")), 5
     ).eval()

@@ -34,21 +34,21 @@ def test_output_stride_and_width(architecture: str, stride: int) -> None:
 @pytest.mark.parametrize(
     ("architecture", "network"), [("resnet18", resnet18), ("resnet50", resnet50)]
 )
-def test_trunk_is_torchvisions_network_with_other_strides(architecture: str, network) -> None:
-    trunk = DenseEncoder(EncoderConfig(architecture=architecture, stride=32)).trunk.eval()
+def test_backbone_is_torchvisions_network_with_other_strides(architecture: str, network) -> None:
+    backbone = DenseEncoder(EncoderConfig(architecture=architecture, stride=32)).backbone.eval()
     reference = network(weights=None).eval()
-    missing, unexpected = trunk.load_state_dict(reference.state_dict(), strict=False)
+    missing, unexpected = backbone.load_state_dict(reference.state_dict(), strict=False)
     assert not missing
     assert sorted(unexpected) == ["fc.bias", "fc.weight"]
     reference.avgpool = reference.fc = torch.nn.Identity()
     frames = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(trunk(frames).flatten(1), reference(frames))
+        torch.testing.assert_close(backbone(frames).flatten(1), reference(frames))
 
 
 def test_convolutions_are_not_dilated() -> None:
-    trunk = DenseEncoder(EncoderConfig(stride=8)).trunk
-    assert all(m.dilation == (1, 1) for m in trunk.modules() if isinstance(m, torch.nn.Conv2d))
+    backbone = DenseEncoder(EncoderConfig(stride=8)).backbone
+    assert all(m.dilation == (1, 1) for m in backbone.modules() if isinstance(m, torch.nn.Conv2d))
 
 
 def test_normalise_uses_imagenet_statistics() -> None:

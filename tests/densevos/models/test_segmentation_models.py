@@ -252,7 +252,7 @@ def test_weights_of_another_number_of_classes_keep_all_but_the_last_layer(
     assert differ == {f"{network.classifier_name}.weight", f"{network.classifier_name}.bias"}
 
 
-def test_a_trunk_of_a_classifier_leaves_the_decoder_as_it_began(tmp_path: Path) -> None:
+def test_a_backbone_of_a_classifier_leaves_the_decoder_as_it_was(tmp_path: Path) -> None:
     reference = resnet18(weights=None)
     torch.save(reference.state_dict(), tmp_path / "imagenet.pth")
     with pytest.warns(
@@ -321,7 +321,7 @@ def test_weights_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     network = make_network(dataclasses.replace(SWIN, weights="openmmlab/upernet-swin-tiny"), 5)
     assert asked == [("openmmlab/upernet-swin-tiny", "model.safetensors")]
-    assert network.began == "openmmlab/upernet-swin-tiny"
+    assert network.initial_weights == "openmmlab/upernet-swin-tiny"
     torch.testing.assert_close(network.state_dict(), seeded(SWIN).state_dict(), rtol=0, atol=0)
 
 
@@ -351,7 +351,7 @@ def test_unreachable_weights_begin_at_random_and_say_so(
         UserWarning, match=rf"{name} cannot be fetched: .* random weights \(no route to host\)$"
     ) as told:
         network = make_network(dataclasses.replace(config, weights=name), 5)
-    assert str(told[0].message) == f"--network.weights {network.began}"
+    assert str(told[0].message) == f"--network.weights {network.initial_weights}"
     torch.manual_seed(0)
     assert_equal = functools.partial(torch.testing.assert_close, rtol=0, atol=0)
     assert_equal(network.state_dict(), make_network(config, 5).state_dict())

@@ -49,7 +49,7 @@ def expected(network: nn.Module, frames: Tensor, layer: int) -> Tensor:
     return F.normalize(x, dim=1)
 
 
-def trunk(network: nn.Module) -> dict[str, Tensor]:
+def backbone(network: nn.Module) -> dict[str, Tensor]:
     return {
         name: tensor for name, tensor in network.state_dict().items() if not name.startswith("fc.")
     }
@@ -74,7 +74,7 @@ def test_vfs(tmp_path: Path, name: str) -> None:
     """Strides 1, 2, 1, 1 and out_indices (2,), as test_cfg of the release has them."""
     network, path = resnet(name), tmp_path / "r18_nc_sgd_cos_100e_r2_1xNx8_k400.pth"
     head = {"img_head.projection_fcs.0.conv.weight": torch.zeros(8, 512)}
-    weights = before("backbone.", mmcv(trunk(network))) | head
+    weights = before("backbone.", mmcv(backbone(network))) | head
     torch.save(
         {"meta": {"epoch": 100, "mmcv_version": "1.0.5", "time": "now"}, "state_dict": weights},
         path,
@@ -95,7 +95,7 @@ def test_vfs(tmp_path: Path, name: str) -> None:
 
 def test_mmcv_names_in_a_network_of_torchvision(tmp_path: Path) -> None:
     network = resnet()
-    torch.save({"state_dict": before("backbone.", mmcv(trunk(network)))}, tmp_path / "vfs.pth")
+    torch.save({"state_dict": before("backbone.", mmcv(backbone(network)))}, tmp_path / "vfs.pth")
     torch.save(network.state_dict(), tmp_path / "plain.pth")
     first, second = (
         load_encoder(f"torchvision:resnet18:{tmp_path / name}", device="cpu")
@@ -106,7 +106,7 @@ def test_mmcv_names_in_a_network_of_torchvision(tmp_path: Path) -> None:
 
 def test_timecycle(tmp_path: Path) -> None:
     network, path = resnet("resnet50"), tmp_path / "checkpoint_14.pth.tar"
-    weights = {name: t[:, :, None] if t.ndim == 4 else t for name, t in trunk(network).items()}
+    weights = {name: t[:, :, None] if t.ndim == 4 else t for name, t in backbone(network).items()}
     beside = {
         "module.afterconv1.weight": torch.zeros(512, 1024, 1, 1, 1),
         "module.linear2.bias": torch.zeros(3),
@@ -136,7 +136,7 @@ def test_uvc_sees_lightness(tmp_path: Path) -> None:
     """
     network, path = resnet(), tmp_path / "checkpoint_latest.pth.tar"
     beside = {"rgb_encoder.conv1.weight": torch.zeros(3, 3, 1, 1), "normalize.mean": torch.zeros(3)}
-    weights = before("gray_encoder.", trunk(network)) | beside
+    weights = before("gray_encoder.", backbone(network)) | beside
     torch.save({"epoch": 1, "best_loss": 0.5, "state_dict": before("module.", weights)}, path)
     encoder = load_encoder(path, device="cpu")
     assert (encoder.layer, encoder.stride) == ("res4", 8)
