@@ -39,12 +39,14 @@ def main(arguments: list[str]) -> None:
 
     command, name, *more = arguments
 
+    # Only experiments can be run and gathered; speed benchmarks are scripts and have a page alone.
     known = reports.names()
     if command == "page":
         known += page_tables.PAGES
     if name not in known:
         raise InputError(f"{name}: is not known; choose one of {', '.join(known)}")
 
+    # Only the module that the user names is imported, so the commands start quickly.
     if command == "run":
         import_module(f"experiments.{name}.run").run(os.environ, more)
     elif command == "gather":

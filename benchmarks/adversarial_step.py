@@ -43,6 +43,7 @@ from densevos.objectives.clustering import kmeans
 from densevos.objectives.domain_samples import maps_of, tokens_of
 from harness import Row, device_name, in_own_process, parser_of, peak_mb, report, resident_mb, timed
 
+# Eleven classes are the ten that COCO and DAVIS share, and the background.
 CLASSES, CLUSTERS, ITERATIONS = 11, 11, 20
 LOSSES = ("none", "general", "clustered")
 VIDEO = ("video_swin", "video_swin checkpointed")
@@ -74,6 +75,8 @@ def main() -> None:
         return
 
     steps = measured("race losses", options) + measured("race video", options)
+
+    # The steps of a race share one process, so memory is measured in processes of their own.
     for row in steps:
         (memory_row,) = measured(f"memory {row['step']}", options)
         row["peak_mb"] = memory_row["peak_mb"]
@@ -117,6 +120,8 @@ def rows_of(kind: str, options: argparse.Namespace) -> list[Row]:
 def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
     """Seconds of steps that take turns; the first step of each is left out."""
     steps = {name: step_of(name, options) for name in names}
+
+    # The first step also allocates memory, and chooses algorithms on a GPU.
     for step in steps.values():
         step()
 
@@ -127,9 +132,11 @@ def race(names: tuple[str, ...], options: argparse.Namespace) -> list[Row]:
         for name in names[first:] + names[:first]:
             seconds[name].append(timed(steps[name], options.device))
 
+    # Losses are compared with the general one, Video Swin with itself without checkpointing.
     base = seconds["general" if names == LOSSES else names[0]]
     rows: list[Row] = []
     for name, mine in seconds.items():
+        # Ratios of the same round: load that slows a whole round then cancels.
         ratios = map(operator.truediv, mine, base)
         row: Row = {
             "step": name,
@@ -151,6 +158,8 @@ def memory(name: str, options: argparse.Namespace) -> Row:
 
     before = resident_mb(device)
     step = step_of(name, options)
+
+    # The optimiser makes its moments in the first step, so the peak comes only later.
     for _ in range(3):
         step()
 
@@ -160,17 +169,18 @@ def memory(name: str, options: argparse.Namespace) -> Row:
 def step_of(name: str, options: argparse.Namespace) -> Callable[[], None]:
     """One training step of a learner on a batch that is always the same."""
     config = configuration(name, options)
-    learner = (
-        ImageToVideo(config, [str(number) for number in range(CLASSES)]).to(options.device).train()
-    )
+    classes = list(map(str, range(CLASSES)))  # Names have no influence on time.
+    learner = ImageToVideo(config, classes).to(options.device).train()
     optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-5)
 
     # The same batch and draws at every step, so only the loss differs between steps.
-    batch = a_batch(options.video_samples if name in VIDEO else options.samples, config.clips)
+    samples = options.video_samples if name in VIDEO else options.samples
+    batch = a_batch(samples, config.clips)
     generator = torch.Generator().manual_seed(0)
     lower = options.precision == "bf16"
 
     def step() -> None:
+        # As in training: losses under autocast, the backward pass outside of it.
         with torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=lower):
             losses = learner(batch, generator)
 
@@ -186,6 +196,8 @@ def configuration(name: str, options: argparse.Namespace) -> I2VConfig:
     video = name in VIDEO
     size = options.video_size if video else options.size
     small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "hidden": 16} if options.tiny else {}
+
+    # No weights are loaded: a step takes the same time with random ones.
     network = NetworkConfig(
         architecture="video_swin" if video else "swin_upernet",
         checkpointing=name.endswith("checkpointed"),
@@ -207,8 +219,10 @@ def a_batch(samples: int, clips: ClipConfig) -> DomainBatch:
     labels = torch.randint(
         0, CLASSES, (samples, clips.size, clips.size), generator=generator, dtype=torch.uint8
     )
+    # Pixels of the images and of the clips' frames in one array, cut apart below.
     pixels = textures(samples * (1 + clips.frames), clips.size, generator)
 
+    # Label 255 means unlabelled: the clips teach through the adversarial loss alone.
     return DomainBatch(
         images=pixels[:samples],
         image_labels=labels,
@@ -227,6 +241,7 @@ def textures(count: int, size: int, generator: torch.Generator) -> Tensor:
     """Frames [N,3,S,S] uint8 with structure of every scale, as photographs have."""
     frames = torch.zeros(count, 3, size, size)
     for cells in (4, 16, 64):
+        # Finer structure is fainter, in proportion to the square root of its cells.
         noise = torch.randn(count, 3, cells, cells, generator=generator) / cells**0.5
         frames += F.interpolate(noise, size=(size, size), mode="bilinear")
 
@@ -242,8 +257,9 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
 
     # The same number of clusters for all; scikit-learn also in its default and its common setting.
     def scikit_learn(**settings: float | int) -> Tensor:
-        found = KMeans(CLUSTERS, random_state=0, **settings).fit(points.cpu().numpy())
-        return torch.from_numpy(found.cluster_centers_)
+        # It works in NumPy on the CPU, so the copy from a GPU belongs to its time.
+        clustering = KMeans(CLUSTERS, random_state=0, **settings).fit(points.cpu().numpy())
+        return torch.from_numpy(clustering.cluster_centers_)
 
     methods: dict[str, Callable[[], Tensor]] = {
         "ours": lambda: kmeans(points, CLUSTERS, ITERATIONS, torch.Generator().manual_seed(0))[1],
@@ -256,16 +272,18 @@ def clusterings_of(unit: str, options: argparse.Namespace) -> list[Row]:
 
     rows = []
     for name, method in methods.items():
+        # This call also warms up; the fastest of the others counts.
         centres = method()
-        seconds = min(timed(method, options.device) for _ in range(options.rounds))
-        row: Row = {"unit": unit, "points": "x".join(map(str, points.shape)), "k-means": name}
-        rows.append(
-            {
-                **row,
-                "seconds": round(seconds, 4),
-                "inertia": float(f"{inertia(points, centres):.5g}"),
-            }
-        )
+        seconds = [timed(method, options.device) for _ in range(options.rounds)]
+
+        row: Row = {
+            "unit": unit,
+            "points": "x".join(map(str, points.shape)),
+            "k-means": name,
+            "seconds": round(min(seconds), 4),
+            "inertia": float(f"{inertia(points, centres):.5g}"),
+        }
+        rows.append(row)
 
     return rows
 
@@ -275,6 +293,8 @@ def points_of(unit: str, options: argparse.Namespace) -> Tensor:
     """Maps [16*C,h*w] or tokens [16*h*w,C] of the patch embedding."""
     learner = ImageToVideo(configuration("none", options), ["a", "b"]).to(options.device)
     frames = textures(16, options.size, torch.Generator().manual_seed(0)).to(options.device)
+
+    # The network takes clips, so each image becomes a clip of one frame.
     tap = learner.network.encode(normalise(frames.float() / 255)[:, None])["spatial"]
     chosen = maps_of if unit == "maps" else tokens_of
 
@@ -283,7 +303,9 @@ def points_of(unit: str, options: argparse.Namespace) -> Tensor:
 
 def inertia(points: Tensor, centres: Tensor) -> float:
     """Sum of squared distances to the nearest centre."""
-    return float(torch.cdist(points.double(), centres.to(points).double()).amin(1).square().sum())
+    # In float64: the sum has many terms, and a claim rests on its digits.
+    distances = torch.cdist(points.double(), centres.to(points).double())
+    return float(distances.amin(1).square().sum())
 
 
 # Figures
@@ -316,9 +338,12 @@ def ratios(steps: list[Row], clusterings: list[Row]) -> Row:
 
 def conditions(options: argparse.Namespace) -> Row:
     """What it was measured with."""
-    settings = {
-        name: value for name, value in vars(options).items() if name not in ("one", "out", "device")
-    }
+    settings = dict(vars(options))
+
+    # They say how the script was run, not what was measured; the device follows by its name.
+    for name in ("one", "out", "device"):
+        del settings[name]
+
     return {**settings, "device": device_name(options.device), "torch": torch.__version__}
 
 

@@ -56,15 +56,16 @@ def main() -> None:
         make_tree(root, options.videos, options.classes)
         rows: dict[str, Row] = {}
 
+        # The kinds take turns, so other work on the machine touches all alike.
         for _ in range(options.rounds):
             for kind in KINDS:
                 row = in_own_process([__file__, "--one", kind, "--root", str(root)])
                 if kind not in rows or row["cpu"] < rows[kind]["cpu"]:
                     rows[kind] = row
 
-    assert len({row.pop("videos_sha256") for row in rows.values()}) == 1, (
-        "they know different videos"
-    )
+    # A fast way that knows other videos would be no comparison.
+    hashes = {row.pop("videos_sha256") for row in rows.values()}
+    assert len(hashes) == 1, "they know different videos"
 
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
@@ -91,19 +92,24 @@ def main() -> None:
 
 def make_tree(root: Path, videos: int, classes: int) -> None:
     """Empty files ROOT/CLASS/ID.mp4, and an index of them beside ROOT."""
-    paths = [
-        f"class number {k % classes:03d}/{hash_of(k)}_{k % 300:06d}_{k % 300 + 10:06d}.mp4"
-        for k in range(videos)
-    ]
+    # Names as Kinetics has them: the id of YouTube, and the first and last second of the clip.
+    paths = []
+    for number in range(videos):
+        first, last = number % 300, number % 300 + 10
+        name = f"{hash_of(number)}_{first:06d}_{last:06d}.mp4"
+        paths.append(f"class number {number % classes:03d}/{name}")
+
     for number in range(min(videos, classes)):
         (root / f"class number {number:03d}").mkdir(parents=True)
 
-    # Without buffers and encodings: there are hundreds of thousands.
+    # Raw system calls, without Python's buffers and encodings: there are hundreds of thousands.
     for path in paths:
         os.close(os.open(root / path, os.O_CREAT | os.O_WRONLY))
 
     paths.sort()
     count = len(paths)
+
+    # Ten seconds of 30 frames at 340x256 pixels, in which copies of Kinetics are often kept.
     index = VideoIndex(
         root=str(root),
         dataset="kinetics400",
@@ -133,9 +139,13 @@ def index_of(root: Path) -> Path:
 def one_row(kind: str, root: Path) -> Row:
     """Time and memory of one way to know the videos."""
     before, start, busy = resident_mb(), time.perf_counter(), time.process_time()
-    titles, identity = (plain if kind == "plain" else ours)(
-        root if kind != "index" else index_of(root)
-    )
+    if kind == "plain":
+        titles, identity = plain(root)
+    elif kind == "folder":
+        titles, identity = ours(root)
+    else:
+        titles, identity = ours(index_of(root))
+
     loaded = time.perf_counter()
 
     # The identity is what a run records of its data.
@@ -143,6 +153,7 @@ def one_row(kind: str, root: Path) -> Row:
     done, cpu = time.perf_counter(), time.process_time() - busy
     grown = resident_mb() - before
 
+    # Forking and hashing come after all clocks have stopped.
     return {
         "load": round(loaded - start, 3),
         "identity": round(done - loaded, 3),
@@ -178,12 +189,14 @@ def private_mb_of_a_fork(titles: Callable[[], Iterable[str]]) -> float:
     Memory that it shares with its parent does not count: Linux copies a page when one of the two
     writes to it, and counting references is writing.
     """
+    # The child returns its figure through a pipe, since it shares no variables.
     reading_end, writing_end = os.pipe()
     if os.fork() == 0:
         before = private_mb()
         for _ in titles():
             pass
 
+        # Leave without Python's clean-up, which is the parent's to do.
         os.write(writing_end, str(private_mb() - before).encode())
         os._exit(0)
 
@@ -193,6 +206,7 @@ def private_mb_of_a_fork(titles: Callable[[], Iterable[str]]) -> float:
 
 def private_mb() -> float:
     """Memory of this process that no other one shares."""
+    # Private_Clean, Private_Dirty and Private_Hugetlb, each in kB.
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 

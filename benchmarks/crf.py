@@ -9,6 +9,8 @@ process that refines the first frame grows by. The script prints a table and, as
 JSON object.
 """
 
+# Shapes: an image has H x W pixels; L labels. pydensecrf takes pixels in one row, [L,H*W].
+
 import argparse
 import datetime
 import functools
@@ -81,15 +83,20 @@ def energy_of(image: np.ndarray, labels: int, seed: int) -> np.ndarray:
     """Energies [L,H*W] float32 of labels that lie in noisy, overlapping blobs."""
     height, width, _ = image.shape
     generator = np.random.default_rng(seed)
+
+    # A blob for each label, in the inner part of the image.
     y, x = np.mgrid[:height, :width]
     centres = generator.uniform(
         [0.2 * height, 0.2 * width], [0.8 * height, 0.8 * width], (labels, 2)
     )
     distances = np.stack([np.hypot(y - cy, x - cx) for cy, cx in centres]) / (0.1 * height)
+
+    # A softmax of noisy scores over the labels, [L,H,W].
     score = -distances + generator.normal(0, 0.5, distances.shape)
     probability = np.exp(score - score.max(axis=0))
     probability /= probability.sum(axis=0)
 
+    # Clipped, so that no label of any pixel is ruled out before the refinement.
     return -np.log(probability.clip(0.01, 1)).reshape(labels, -1).astype(np.float32)
 
 
@@ -107,7 +114,7 @@ def ours(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray
 
 def theirs(energy: np.ndarray, image: np.ndarray, config: CrfConfig) -> np.ndarray:
     """Probabilities [L,H*W] by pydensecrf2."""
-    from pydensecrf import densecrf
+    from pydensecrf import densecrf  # Needs a compiler to install, so only this side imports it.
 
     height, width, _ = image.shape
     crf = densecrf.DenseCRF2D(width, height, len(energy))
@@ -133,28 +140,37 @@ def compare(images: list[np.ndarray], config: CrfConfig, labels: int, rounds: in
     largest, far, changed = 0.0, 0, 0
     for seed, image in enumerate(images):
         energy = energy_of(image, labels, seed)
-        fastest = {side: (float("inf"), float("inf")) for side in SIDES}
+        fastest = dict.fromkeys(SIDES, (float("inf"), float("inf")))
         results = {}
 
+        # The sides take turns, so other work on the machine touches both.
         for _ in range(rounds):
             for side, refine in SIDES.items():
                 results[side], seconds = timed(functools.partial(refine, energy, image, config))
+
+                # The clock and the processor may have their shortest times in different rounds.
                 fastest[side] = tuple(map(min, fastest[side], seconds))
 
         for side in SIDES:
             wall[side] += fastest[side][0] / len(images)
             cpu[side] += fastest[side][1] / len(images)
 
+        # Of each pixel, the largest difference over labels [H*W].
         mine, other = results["ours"], results["pydensecrf2"]
         difference = np.abs(mine - other).max(axis=0)
         largest = max(largest, float(difference.max()))
         far += int((difference > 1e-4).sum())
         changed += int((mine.argmax(axis=0) != other.argmax(axis=0)).sum())
 
-    return {
-        **{f"seconds_{side}": round(seconds, 4) for side, seconds in wall.items()},
-        # On a machine that others use, only the time of the processor says how much work there is.
-        **{f"cpu_{side}": round(seconds, 4) for side, seconds in cpu.items()},
+    row: Row = {}
+    for side in SIDES:
+        row[f"seconds_{side}"] = round(wall[side], 4)
+
+    # On a machine that others use, only the time of the processor says how much work there is.
+    for side in SIDES:
+        row[f"cpu_{side}"] = round(cpu[side], 4)
+
+    return row | {
         "times_faster": round(wall["pydensecrf2"] / wall["ours"], 2),
         "times_faster_cpu": round(cpu["pydensecrf2"] / cpu["ours"], 2),
         "largest_difference": float(f"{largest:.1e}"),
@@ -173,7 +189,10 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, tuple[float, floa
 def memory(side: Side, image: np.ndarray) -> float:
     """MB by which this process grows at most while it refines one image."""
     energy = energy_of(image, 2, seed=0)
-    side(energy[:, :64].copy(), image[:8, :8].copy(), PRESETS["mug"])  # loads libraries
+
+    # A corner of 8x8 pixels first: it loads the libraries, whose memory does not count.
+    side(energy[:, :64].copy(), image[:8, :8].copy(), PRESETS["mug"])
+
     before = resident_mb()
     side(energy, image, PRESETS["mug"])
 
@@ -186,6 +205,7 @@ def figures_of(
     """All that was measured, and where."""
     from densevos.engine.provenance import commit  # Imports torch, which the rows do without.
 
+    # The command without the place of the data on this machine.
     command = ["python benchmarks/crf.py --images DAVIS/JPEGImages/480p"]
     command += [f"--sequences {len(images)}", f"--rounds {options.rounds}"]
     return {

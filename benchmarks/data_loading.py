@@ -53,6 +53,7 @@ from densevos.data.sources.source import VideoSource, iterate_frames
 from densevos.data.sources.video import DECODERS, QUICK, READER, loading_problem, open_frames
 from harness import Row, parser_of, report
 
+# Frames a second, and x264's own default of quality.
 RATE, CRF = 30, 23
 SIZES = {"340x256": (340, 256), "1280x720": (1280, 720)}
 CLIP = ClipConfig(frames=5, gap=10, size=256, short_side=(256, 320))
@@ -77,6 +78,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         videos = []
+
+        # The name of a file starts with its size, by which `compare` chooses videos.
         for name in options.sizes:
             for number in range(options.videos):
                 path = root / "videos" / f"{name}-{number}.mp4"
@@ -123,6 +126,8 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
     rng = np.random.default_rng(seed)
+
+    # The ground is twice as wide and high as the frame, so the camera never leaves it.
     coarse = rng.integers(0, 256, (height // 16, width // 8, 3), dtype=np.uint8)
     smooth = Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
     texture = np.asarray(smooth, np.int16)
@@ -146,6 +151,7 @@ def encode(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame))
 
+        # Encoding nothing writes the frames that x264 still holds back.
         container.mux(stream.encode())
 
     return path
@@ -163,20 +169,23 @@ def compare(name: str, videos: list[Path], ways: dict[str, Way], clips: int) -> 
 
         # A random order, so that no way always finds what another one left in a cache.
         for way in rng.sample(list(ways), len(ways)):
+            # Every way gets the same draws, so all read the same clip.
             draws = np.random.default_rng(number)
             begin = time.process_time()
             read[way] = ways[way](video, draws)
             seconds[way].append(time.process_time() - begin)
 
+        # Only clips of the files themselves can be equal: folders and shards are scaled copies.
         for way in ways:
             if way.startswith("video files") and isinstance(read[way], Tensor):
                 assert torch.equal(read[way], read[BY_HAND]), f"{way}: clip {number} is another"
 
-    # The first call loads libraries and looks at files.
+    # The first call loads libraries and looks at files; it counts only where it is the only one.
     warm = {way: times[1:] or times for way, times in seconds.items()}
 
     rows: list[Row] = []
     for way, times in warm.items():
+        # Ratios clip by clip: a clip that is slow by its place in the video is so in both.
         ratios = map(operator.truediv, warm[BY_HAND], times)
         row: Row = {
             "video": name,
@@ -198,10 +207,13 @@ def with_cores(row: Row) -> Row:
 def sources_of(root: Path, videos: list[Path]) -> dict[str, VideoSource]:
     """The same videos as files, frame folders and shards of both kinds, all in one order."""
     extract_frames(root / "videos", root / "frames", short_side=CLIP.size, workers=1)
+    folders = [root / "frames" / video.stem for video in videos]
     sources: dict[str, VideoSource] = {
         "video files": PathSource(root, tuple(videos)),
-        "frame folders": PathSource(root, tuple(root / "frames" / video.stem for video in videos)),
+        "frame folders": PathSource(root, tuple(folders)),
     }
+
+    # Shards are packed from a list, which keeps the order of the videos.
     (root / "list.txt").write_text("".join(f"{video}\n" for video in videos))
 
     for format in ("clips", "jpeg"):
@@ -218,6 +230,7 @@ def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]
     def by_hand(video: int, rng: np.random.Generator) -> Tensor:
         return cropped(frames_by_hand(videos[video], rng, ascending=True), rng)
 
+    # How much of the time goes into decoding, and how much into Pillow.
     def not_cropped(video: int, rng: np.random.Generator) -> np.ndarray:
         return frames_by_hand(videos[video], rng, ascending=True)
 
@@ -232,6 +245,8 @@ def ways_to_read(root: Path, videos: list[Path], sources: dict[str, VideoSource]
         f"{BY_HAND}, not cropped": not_cropped,
         f"{BY_HAND}, in the order as drawn": as_drawn,
     }
+
+    # Video files once by each decoder, and once as if each had never been opened.
     ways |= with_decoders(DECODERS, ours("video files"))
     ways["video files, first time"] = first_time(root / "links", videos)
     for source in sources:
@@ -291,12 +306,13 @@ def frames_by_hand(path: Path, rng: np.random.Generator, *, ascending: bool) -> 
 
     # decord is fastest in ascending order; the frames are then put back.
     order = sorted(indices)
-    frames = video.get_batch(order).asnumpy()
+    frames = video.get_batch(order).asnumpy()  # [T,H,W,3] uint8
     return frames[[order.index(index) for index in indices]]
 
 
 def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
     """A clip of frames, by Pillow alone."""
+    # The draws come in the order of `read_clip`: the box first, then the mirror.
     left, top, side = crop_box(frames.shape[2], frames.shape[1], CLIP, rng)
     box = (left, top, left + side, top + side)
     size = (CLIP.size, CLIP.size)
@@ -304,9 +320,11 @@ def cropped(frames: np.ndarray, rng: np.random.Generator) -> Tensor:
 
     images = []
     for frame in frames:
+        # Cropping and scaling in one call, so only pixels of the box are read.
         image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, box=box))
         images.append(image[:, ::-1] if mirror else image)
 
+    # [T,H,W,3] -> [T,3,H,W], as training has it.
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -316,6 +334,7 @@ def first_time(folder: Path, videos: list[Path]) -> Way:
     numbers = count()
 
     def read(video: int, rng: np.random.Generator) -> Tensor:
+        # What the process remembers of a file is kept by its path; a link is no copy on disk.
         path = folder / f"{next(numbers)}.mp4"
         path.hardlink_to(videos[video])
         return read_clip(open_frames(path), CLIP, rng)

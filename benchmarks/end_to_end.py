@@ -53,7 +53,9 @@ def main() -> None:
         return
 
     with tempfile.TemporaryDirectory() as folder:
+        # Drawn once, at the greatest length; shorter videos are the first frames of it.
         draw(Path(folder), max(options.frames), (options.height, options.width))
+
         rows = []
         for precision in options.precision:
             for frames in options.frames:
@@ -67,26 +69,30 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
     """Write JPEG frames, in which two textured discs and their ground drift, and the first mask."""
     height, width = size
     generator = np.random.default_rng(0)
-    textures = [
-        cv2.resize(noise, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
-        for noise in generator.integers(0, 256, (3, 48, 64, 3), np.uint8)
-    ]
+
+    # One texture for the ground and one for each disc, larger than a frame so that they can drift.
+    textures = []
+    for noise in generator.integers(0, 256, (3, 48, 64, 3), np.uint8):
+        texture = cv2.resize(noise, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+        textures.append(texture)
+
     y, x = np.mgrid[:height, :width]
     (folder / "frames").mkdir()
 
     for t in range(frames):
+        # Everything moves to and fro, so no object ever leaves the frame.
         sway = np.sin(t / 15)
-        ids = np.zeros(size, np.uint8)
-        for i, side in enumerate((0.3, 0.7), start=1):
-            ids[
-                np.hypot(y - height * (0.5 + 0.1 * sway), x - width * (side + 0.05 * sway))
-                < height / 5
-            ] = i
 
+        # Disc 1 on the left, disc 2 on the right.
+        ids = np.zeros(size, np.uint8)
+        for id, side in enumerate((0.3, 0.7), start=1):
+            centre_y, centre_x = height * (0.5 + 0.1 * sway), width * (side + 0.05 * sway)
+            ids[np.hypot(y - centre_y, x - centre_x) < height / 5] = id
+
+        # Each pixel takes the texture of its id; all textures drift together.
         shift = round((1 + sway) * height / 4)
-        frame = np.choose(
-            ids[..., None], [one[shift : shift + height, shift : shift + width] for one in textures]
-        )
+        place = (slice(shift, shift + height), slice(shift, shift + width))
+        frame = np.choose(ids[..., None], [texture[place] for texture in textures])
         Image.fromarray(frame).save(folder / "frames" / f"{t:05d}.jpg")
         if t == 0:
             write_mask(folder / "first.png", ids)
@@ -94,6 +100,7 @@ def draw(folder: Path, frames: int, size: tuple[int, int]) -> None:
 
 def row_of(folder: str, frames: int, precision: str) -> Row:
     """One row of the table, measured by a process of its own."""
+    # argparse takes the last value of an option, so these replace the lists of the user.
     chosen = ["--one", folder, "--frames", str(frames), "--precision", precision]
     return in_own_process([*sys.argv, *chosen])
 
@@ -115,6 +122,8 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
         frame_names=names,
         given={0: folder / "first.png"},
     )
+
+    # When each frame was done; the differences are its seconds.
     config = PropagationConfig()
     moments = [time.perf_counter()]
 
@@ -124,6 +133,7 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
         write_mask(out / f"{name}.png", ids)
         moments.append(time.perf_counter())
 
+    # Propagation that loses its objects would have less to do.
     assert len(np.unique(read_mask(out / f"{names[-1]}.png"))) > 1, "no object is left at the end"
 
     warm = min(config.context + 1, frames // 2)  # From here on the context is full.
@@ -135,6 +145,8 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
         "imports_mb": round(imports),
         "peak_mb": round(peak_mb() - imports),
     }
+
+    # `peak_mb` above is memory of the host, on a GPU too.
     if encoder.device.type == "cuda":
         row["peak_gpu_mb"] = round(peak_mb(encoder.device))
 
@@ -143,6 +155,7 @@ def run(folder: Path, options: argparse.Namespace) -> Row:
 
 def some_frames(folder: Path, names: tuple[str, ...]) -> Path:
     """A folder with links to these frames only."""
+    # Rows of several precisions have as many frames, so the process is part of the name.
     chosen = folder / f"chosen-{len(names)}-{os.getpid()}"
     chosen.mkdir()
     for name in names:

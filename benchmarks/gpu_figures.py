@@ -52,6 +52,7 @@ def rate_from_disk(precision: str) -> Callable[[Any], str]:
         texts = []
         for row in figures["rows"]:
             if row["precision"] == precision:
+                # Memory of the GPU where the run had one, of the host otherwise.
                 memory = row.get("peak_gpu_mb", row["peak_mb"])
                 texts.append(f"{row['frames_per_second']} frames/s, {memory} MB")
 
@@ -65,6 +66,7 @@ def is_there(figures: Any) -> str:
     return "in the JSON"
 
 
+# gpu.sh gives the files their names, and label_propagation.py --estimate the estimates.
 FIGURES = (
     Figure(
         title="label propagation, 480x854, fp32",
@@ -119,6 +121,7 @@ def main() -> None:
     result = gathered(options.folder)
     print(table_of(result), end="\n\n")
 
+    # The folder keeps its own copy; --out is usually the kept result.
     write_json(options.folder / "gpu.json", result)
     if options.out:
         write_json(options.out, result)
@@ -130,6 +133,7 @@ def gathered(folder: Path) -> dict[str, Any]:
     """All figures that are in a folder, with the command of each, the machine and the commit."""
     from densevos.engine.provenance import commit, processor  # Imports torch; pages do without.
 
+    # gpu.sh writes NAME.command before it starts a benchmark, and the benchmark NAME.json.
     figures, commands = {}, {}
     for path in sorted(folder.glob("*.command")):
         commands[path.stem] = path.read_text(encoding="utf-8").strip()
@@ -161,13 +165,16 @@ def table_of(result: Mapping[str, Any], estimated: Mapping[str, Any] | None = No
         result: the JSON that `gathered` returns; one without figures before anything was run.
         estimated: estimates by their names; those of results/gpu_estimates.json by default.
     """
-    estimated = estimates() if estimated is None else estimated
+    if estimated is None:
+        estimated = estimates()
+
     rows = []
     for figure in FIGURES:
         measured = NOT_RUN
         if figure.file in result["figures"]:
             measured = figure.value(result["figures"][figure.file])
 
+        # Work is counted for propagation alone, so other figures have no estimate.
         expected = ""
         if figure.estimate in estimated:
             estimate = estimated[figure.estimate]

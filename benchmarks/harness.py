@@ -22,6 +22,7 @@ Row = dict[str, float | int | str]
 
 def parser_of(description: str | None, *, own_processes: bool = False) -> argparse.ArgumentParser:
     """A parser with --out, to write the JSON to; with --one if rows run in own processes."""
+    # The description is the script's docstring, whose lines and lists stay as they are.
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=as_written)
     parser.add_argument("--out", type=Path, help="write the JSON here too")
@@ -38,6 +39,7 @@ def in_own_process(arguments: Sequence[str], environment: Mapping[str, str] | No
         arguments: the script and its arguments, --one among them.
         environment: variables to set besides those of this process.
     """
+    # stderr is not captured: warnings and errors of the process reach the user at once.
     done = subprocess.run(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
@@ -46,6 +48,7 @@ def in_own_process(arguments: Sequence[str], environment: Mapping[str, str] | No
         env={**os.environ, **(environment or {})},
     )
 
+    # Libraries may print lines of their own before.
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -61,17 +64,19 @@ def report(figures: object, *tables: str, out: Path | None) -> None:
 def table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     """A Markdown table: a line for the header and one for each row."""
     header = list(header)
-    lines = [_line(header), "|" + "---|" * len(header), *(_line(row) for row in rows)]
+    lines = [_line(header), "|" + "---|" * len(header), *map(_line, rows)]
     return "\n".join(lines)
 
 
 def _line(cells: Iterable[object]) -> str:
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def timed(work: Callable[[], object], device: object = "cpu") -> float:
     """Seconds of wall-clock time that `work` takes, what it started on a GPU included."""
     wait = _wait_for(device)
+
+    # A GPU works on after a call returns, so wait for earlier work first and for this at the end.
     wait()
     start = time.perf_counter()
     work()

@@ -78,6 +78,7 @@ def main() -> None:
 
     rows, notes = [], []
     for title, root, annotations, *names in options.set:
+        # The protocol is that of DAVIS-2017 unsupervised, whatever the set.
         benchmark = BenchmarkOptions(
             dataset="davis17-unsupervised",
             root=Path(root),
@@ -88,8 +89,13 @@ def main() -> None:
         for foreground in options.foreground:
             print(f"{title}, {foreground}", file=sys.stderr)
             measured, missing = measure(benchmark, foreground, options)
-            rows += [{"set": title, "foreground": foreground, **row} for row in measured]
-            notes += [note for note in missing if note not in notes]
+            for row in measured:
+                rows.append({"set": title, "foreground": foreground, **row})
+
+            # A kind that fails to load does so on every set; it is named once.
+            for note in missing:
+                if note not in notes:
+                    notes.append(note)
 
             figures = {"rows": rows, "not_measured": notes, **circumstances()}
             if options.out:
@@ -104,9 +110,10 @@ def measure(
 ) -> tuple[list[Row], list[str]]:
     """The rows of one set with one kind of foreground, and the proposals that failed to load."""
     sequences = benchmark.load()
-    kept = found(sequences, foreground)
+    kept = kept_foreground(sequences, foreground)
     objects = ObjectLevel(source=kept)
 
+    # The whole foreground as one object comes first: proposals must do better than this.
     writers: dict[str, MaskWriter] = {ONE: objects}
     missing = []
     for kind in options.proposals:
@@ -114,6 +121,7 @@ def measure(
             proposals = load_proposals(kind, device="cpu", threshold=objects.threshold)
             linking = load_linker(options.linking)
         except InputError as error:
+            # Weights or a package of this kind are not on this machine; the others still run.
             missing.append(f"{kind}: {error}")
             continue
 
@@ -133,6 +141,8 @@ def measured(
     """J&F of the masks that a writer makes, in per cent, and its seconds of one core a frame."""
     with tempfile.TemporaryDirectory() as folder:
         masks = Path(folder) / "masks"
+
+        # The clock runs while masks are made and written, and stops before they are scored.
         start = time.process_time()
         if failed := write_all(sequences, writer, masks):
             raise InputError(str(failed))
@@ -150,7 +160,7 @@ def measured(
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A `ForegroundSource` of maps that were found before."""
+    """A `ForegroundSource` of maps that were computed before."""
 
     maps: Mapping[str, list[np.ndarray]]
     seconds: float
@@ -166,7 +176,7 @@ class Kept:
         return iter(self.maps[sequence.name])
 
 
-def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
+def kept_foreground(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
     """The foreground of all sequences, and its seconds a frame.
 
     The dense CRF refines it, unless it is that of the annotations.
@@ -179,6 +189,7 @@ def found(sequences: Sequence[VideoSequence], foreground: str) -> Kept:
     else:
         objects = ObjectLevel(source=source_of(foreground), crf=CrfConfig())
         for sequence in sequences:
+            # Each frame comes refined by the CRF, and as it was before, which is not kept.
             frames = objects.foregrounds(sequence)
             maps[sequence.name] = [refined.probability.astype(np.float32) for refined, _ in frames]
 
@@ -196,6 +207,7 @@ def source_of(foreground: str) -> ForegroundSource:
 
 def of_truth(file: Path) -> np.ndarray:
     """The foreground [H,W] float32 of an annotation: all objects together."""
+    # As sure as a good map, not more: proposals are made for probabilities. Void is background.
     ids = read_mask(file)
     return np.where((ids > 0) & (ids != VOID), 0.95, 0.05).astype(np.float32)
 

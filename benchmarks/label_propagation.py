@@ -77,11 +77,14 @@ class Case:
     goal: int
 
 
+# windows-bf16 compares candidates in bfloat16 first, and the best of them again in float32.
 SEARCHES = {
     "tiles": tile_search,
     "windows": window_search,
     "windows-bf16": partial(window_search, bf16=True),
 }
+# 480x854 pixels at stride 8 are 60x107 cells. Labels count the background: 3 objects for davis, 6
+# for dinov3. A block of 10**9 queries is more than a frame has, so there is one block.
 CASES = {
     "davis": Case(
         height=60,
@@ -119,9 +122,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
+    # Estimates count work on tensors without values, so they need no GPU.
     if options.estimate:
         rows = estimates()
-        names = next(iter(rows.values()))
+        names = next(iter(rows.values()))  # All rows have the same keys.
         cells = [[name, *row.values()] for name, row in rows.items()]
         report(rows, table(["", *names], cells), out=options.out)
 
@@ -137,8 +141,13 @@ def main() -> None:
 def case_of(options: argparse.Namespace) -> Case:
     """The case of the options, at their size."""
     case = CASES[options.case]
-    given = {name: getattr(options, name) for name in ("height", "width", "channels")}
-    return replace(case, **{name: value for name, value in given.items() if value})
+    changes = {}
+    for name in ("height", "width", "channels"):
+        value = getattr(options, name)
+        if value:
+            changes[name] = value
+
+    return replace(case, **changes)
 
 
 def at_pixels(soft: Tensor) -> Tensor:
@@ -152,6 +161,7 @@ def at_pixels(soft: Tensor) -> Tensor:
 def measure(options: argparse.Namespace, case: Case) -> Row:
     """Time, memory and agreement of both sides over the same frames, and the floor."""
     device = torch.device(options.device)
+    # The first frame that sees a full context: the reference frame and `context` recent ones.
     full = case.config.context + 1
     ours = run_ours(case, options.search, full + options.frames, device)
     seconds, difference, equal = run_plain(case, ours.soft, full, device)
@@ -163,7 +173,7 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
     mine = statistics.median(ours.seconds[full:])
     theirs = statistics.median(seconds)
 
-    return {
+    row: Row = {
         "case": options.case,
         "speedup": round(theirs / mine, 2),
         "max_abs_diff": difference,
@@ -174,7 +184,11 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
         "seconds_floor": round(floor, 4),
         "frames_per_second": round(1 / mine, 2),
         "goal_h200": case.goal,
-        **{f"estimate_{name}": value for name, value in known(estimate).items()},
+    }
+    for name, value in figures_of(estimate).items():
+        row[f"estimate_{name}"] = value
+
+    return row | {
         "doubtful": round(ours.doubtful, 4),
         "peak_mb": round(ours.peak_mb),
         "grown_mb": round(ours.grown_mb),
@@ -190,8 +204,9 @@ def measure(options: argparse.Namespace, case: Case) -> Row:
     }
 
 
-def known(costs: Costs) -> Row:
+def figures_of(costs: Costs) -> Row:
     """An estimate in figures."""
+    # Memory is what was there before, as features and context, and the most that was made.
     return {
         "frames_per_second": round(1 / costs.seconds(H200), 1),
         "gpu_ms": round(1000 * costs.gpu, 2),
@@ -208,11 +223,11 @@ def estimates() -> dict[str, Row]:
     rows = {}
     for precision, bf16 in (("fp32", False), ("bf16", True)):
         for name, case in CASES.items():
-            rows[f"{name} {precision}"] = known(estimated(case, bf16=bf16))
+            rows[f"{name} {precision}"] = figures_of(estimated(case, bf16=bf16))
 
-        rows[f"frame {precision}"] = known(
-            estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18")
-        )
+        # A whole frame: the encoder before the propagation, and labels of pixels after it.
+        whole = estimated(CASES["davis"], bf16=bf16, encoder="random:resnet18")
+        rows[f"frame {precision}"] = figures_of(whole)
 
     return rows
 
@@ -247,13 +262,17 @@ def run_ours(case: Case, search: str, frames: int, device: torch.device) -> Ours
     before = full = 0.0
 
     for t, features in enumerate(smooth_features(case, frames, device)):
+        # The first features are there already, so memory is what propagation adds to them.
         if t == 0:
             before = peak_mb(device)
 
+        # Defaults bind this frame's values, which the loop changes later.
         def step(features: Tensor = features, first: bool = t == 0) -> None:
             soft.append(propagation.step(features, masks if first else None))
 
         seconds.append(timed(step, device))
+
+        # From here on memory should not grow: old frames leave as new ones come.
         if t == case.config.context + 1:
             full = resident_mb(device)
 
@@ -290,11 +309,11 @@ def estimated(case: Case, *, bf16: bool, encoder: str | None = None) -> Costs:
     if encoder is None:
         return costs_of(lambda: propagation.step(features))
 
+    # The encoder computes in the precision of its pixels.
     backbone = load_backbone(encoder)
     assert backbone.module is not None
-    pixels = torch.empty(
-        1, 3, *size, dtype=torch.bfloat16 if bf16 else torch.float32, device="meta"
-    )
+    precision = torch.bfloat16 if bf16 else torch.float32
+    pixels = torch.empty(1, 3, *size, dtype=precision, device="meta")
     backbone.module.eval().to(pixels)
 
     def frame() -> None:
@@ -326,7 +345,11 @@ def run_plain(
     first = None
 
     for t, features in enumerate(smooth_features(case, len(soft), device)):
-        first = features if first is None else first
+        if first is None:
+            first = features
+
+        # The context is the reference frame and the recent ones, with the labels that ours gave
+        # them: both sides then start each frame from the same labels.
         if t >= full:
             context = torch.stack([first, *recent])
             labels = torch.stack([soft[0], *soft[t - case.config.context : t]])
@@ -360,6 +383,8 @@ def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Ca
         case: the settings.
     """
     config = case.config
+
+    # All cells of the context in one row, frame by frame: keys [C,n*h*w], labels [L,n*h*w].
     keys = context.flatten(2).permute(1, 0, 2).flatten(1)
     table = labels.flatten(2).permute(1, 0, 2).flatten(1)
 
@@ -370,10 +395,12 @@ def plain(query: Tensor, context: Tensor, labels: Tensor, near: Tensor, case: Ca
     for queries, reachable in zip(
         query.flatten(1).T.split(case.block), near.split(case.block), strict=True
     ):
+        # [block,n*h*w]; cells out of reach get no weight. The view writes into `similarity`.
         similarity = queries @ keys
         restricted = similarity[:, free:].view(len(queries), -1, near.shape[1])
         restricted.masked_fill_(~reachable[:, None], -torch.inf)
 
+        # With `all`, every cell as similar as the last of the best counts.
         best, index = similarity.topk(int(config.topk))
         if config.ties == "all":
             kept = torch.where(similarity >= best[:, -1:], similarity, -torch.inf)
@@ -397,6 +424,8 @@ def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[T
     )
     start, drift = F.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
     common = torch.randn(case.channels, 1, 1, generator=generator)
+
+    # Drawn on the CPU, so that features are the same on every device.
     for t in range(frames):
         noise = torch.randn(case.channels, *size, generator=generator)
         yield F.normalize(common + start + 0.05 * t * drift + 0.2 * noise, dim=0).to(device)
@@ -404,9 +433,9 @@ def smooth_features(case: Case, frames: int, device: torch.device) -> Iterator[T
 
 def first_masks(case: Case, device: torch.device) -> dict[int, Tensor]:
     """Background and objects as vertical stripes."""
-    stripe = (torch.arange(case.width, device=device) * case.labels // case.width).expand(
-        case.height, case.width
-    )
+    # The label of each column [w], then of each cell [h,w].
+    of_column = torch.arange(case.width, device=device) * case.labels // case.width
+    stripe = of_column.expand(case.height, case.width)
     return {label: (stripe == label).float() for label in range(case.labels)}
 
 
@@ -420,8 +449,12 @@ def floor_seconds(case: Case, device: torch.device) -> float:
     """Time of the similarities that count at the speed of one large float32 matrix product."""
     near = near_cells(case, device)
     cells, reach = len(near), int(near.sum(1).max())
+
+    # A product of C channels is C multiplications and C additions.
     of_first = cells if case.config.reference == "everywhere" else reach
     flop = cells * (of_first + case.config.context * reach) * 2 * case.channels
+
+    # The speed of the machine, here and now: the fastest of five products.
     matrix = torch.randn(cells, case.channels, device=device)
     product = min(timed(lambda: matrix @ matrix.T, device) for _ in range(5))
 

@@ -45,6 +45,8 @@ from densevos.objectives.video import instance_loss
 from densevos.recipes import mug_small
 from harness import Row, in_own_process, parser_of, peak_mb, report, resident_mb
 
+# K, cells a side of the feature maps and of the tracked patch, channels of the short- and long-term
+# features.
 SEGMENTS, CELLS, PATCH, EMBEDDING = 8, 64, 16, 64
 GB = 2**30
 
@@ -79,6 +81,7 @@ def main() -> None:
     }
     by_kind = {(row["kind"], row["videos"]): row for row in rows}
 
+    # Memory can be compared by its size alone; time only where the plain side ran.
     for videos in options.videos:
         plain = by_kind["objectives plain", videos]
         ours = by_kind["objectives ours", videos]
@@ -97,8 +100,10 @@ def ratio(plain: float | str, ours: float | str, *, digits: int) -> float:
 
 def row_of(kind: str, videos: int, options: argparse.Namespace) -> Row:
     """Measure one row, or give its size where the plain affinities alone are over the limit."""
-    # float32 products and their softmax, of every cell with the pooled cells of all references.
+    # Every cell with the pooled cells (half as many a side) of all references of its frame.
     affinities = videos * SEGMENTS * CELLS**2 * (SEGMENTS - 1) * CELLS**2 // 4
+
+    # Products and their softmax, in float32 of 4 bytes.
     needed = 2 * affinities * 4
     if kind == "objectives plain" and needed > options.limit_gb * GB:
         return {
@@ -123,9 +128,11 @@ def one_row(kind: str, videos: int, match_size: int) -> Row:
 
     features = inputs(videos)
     regressor = GeometricRegressor(match_size)
-    plain = kind.endswith("plain")
-    video, long = (plain_video, plain_long) if plain else (our_video, our_long)
+    video, long = our_video, our_long
+    if kind == "objectives plain":
+        video, long = plain_video, plain_long
 
+    # The short-term term is the same on both sides; it belongs to the whole.
     def step() -> float:
         loss = video(features) + long(features, regressor) + short(features)
         loss.backward()
@@ -161,66 +168,77 @@ def inputs(videos: int) -> dict[str, Tensor]:
         "patches": (videos, EMBEDDING, PATCH, PATCH),
     }
 
-    return {
-        name: F.normalize(torch.randn(*shape), dim=-3).requires_grad_()
-        for name, shape in shapes.items()
-    }
+    # Channels are the third dimension from the end; features have unit length along it.
+    features = {}
+    for name, shape in shapes.items():
+        features[name] = F.normalize(torch.randn(*shape), dim=-3).requires_grad_()
+
+    return features
 
 
 def references(features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Pooled keys and values of every frame's references [N*K,K-1,*,h/2,w/2]."""
-    # Every other frame of a video is a reference of a frame.
-    others = [[j for j in range(SEGMENTS) if j != k] for k in range(SEGMENTS)]
+    # Every other frame of a video is a reference of a frame: indices [K,K-1].
+    others = []
+    for frame in range(SEGMENTS):
+        others.append([other for other in range(SEGMENTS) if other != frame])
 
     both = []
     for name in ("key", "value"):
         small = pooled(features[name].flatten(0, 1)).unflatten(0, features[name].shape[:2])
-        both.append(small[:, others].flatten(0, 1))
+        both.append(small[:, others].flatten(0, 1))  # [N,K,K-1,*,h/2,w/2] before flattening
 
     return both[0], both[1]
 
 
-def video_loss(found: Tensor, features: dict[str, Tensor]) -> Tensor:
+def video_loss(aggregated: Tensor, features: dict[str, Tensor]) -> Tensor:
     """The loss of the video granularity, given the aggregated values [N*K,*,h,w]."""
-    r = torch.cat([found, features["value"].flatten(0, 1)], dim=1).unflatten(
-        0, features["value"].shape[:2]
-    )
+    # Each frame beside what its references say of it, [N,K,*,h,w], averaged over cells.
+    values = features["value"]
+    r = torch.cat([aggregated, values.flatten(0, 1)], dim=1).unflatten(0, values.shape[:2])
     means = r.mean((3, 4))
 
+    # Two frames of a video are a positive pair, frames of other videos are negatives.
     return instance_loss(means[:, 0], means[:, 1], 0.1)
 
 
 def our_video(features: dict[str, Tensor]) -> Tensor:
     """The video objective as training computes it, block by block."""
-    return video_loss(
-        aggregate(features["key"].flatten(0, 1), *references(features), 0.07), features
-    )
+    keys = features["key"].flatten(0, 1)
+    aggregated = aggregate(keys, *references(features), 0.07)
+
+    return video_loss(aggregated, features)
 
 
 def plain_video(features: dict[str, Tensor]) -> Tensor:
     """The video objective with the affinity of all cells in memory."""
     keys, values = references(features)
+
+    # Queries [N*K,h*w,*] with all cells of all references [N*K,*,(K-1)*h*w/4].
     rows = features["key"].flatten(0, 1).flatten(2).transpose(1, 2)
     weights = torch.softmax(rows @ keys.transpose(1, 2).flatten(2) / 0.07, dim=2)
-    found = weights @ values.transpose(1, 2).flatten(2).transpose(1, 2)
+    aggregated = weights @ values.transpose(1, 2).flatten(2).transpose(1, 2)
 
-    return video_loss(found.transpose(1, 2).unflatten(2, (CELLS, CELLS)), features)
+    return video_loss(aggregated.transpose(1, 2).unflatten(2, (CELLS, CELLS)), features)
 
 
 def matched(features: dict[str, Tensor], side: int) -> tuple[Tensor, Tensor]:
     """Cosines of the cells of two frames, from the first to the second and back."""
+    # Averaged to the cells of the long-term term, then again of unit length.
     small = F.normalize(F.adaptive_avg_pool2d(features["pair"].flatten(0, 1), side), dim=1)
     first, second = small.unflatten(0, features["pair"].shape[:2]).unbind(1)
-    there = cosines(first, second)
-    return there, there.transpose(1, 2)
+
+    similarity = cosines(first, second)  # [N,side*side,side*side]
+    return similarity, similarity.transpose(1, 2)
 
 
 def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
     """The long-term objective as training computes it, by box sums."""
     side = regressor.side
-    scores = [
-        inlier_score(affinity(s, 0.07), regressor(s), (side, side)) for s in matched(features, side)
-    ]
+    scores = []
+    for similarity in matched(features, side):
+        theta = regressor(similarity)
+        scores.append(inlier_score(affinity(similarity, 0.07), theta, (side, side)))
 
     return -torch.stack(scores).sum(0).mean()
 
@@ -228,15 +246,16 @@ def our_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tens
 def plain_long(features: dict[str, Tensor], regressor: GeometricRegressor) -> Tensor:
     """The long-term objective with the inlier mask of every cell in memory."""
     side = regressor.side
-    mask = F.max_pool2d(
-        torch.eye(side * side).view(1, side * side, side, side), 3, stride=1, padding=1
-    )
-    scores = []
 
+    # One map a cell, [1,side*side,side,side]: 1 at the cell and its eight neighbours.
+    single = torch.eye(side * side).view(1, side * side, side, side)
+    mask = F.max_pool2d(single, 3, stride=1, padding=1)
+
+    scores = []
     for similarity in matched(features, side):
-        grid = F.affine_grid(
-            regressor(similarity), [len(similarity), 1, side, side], align_corners=True
-        )
+        # Each map moves as the regressed transformation says.
+        size = [len(similarity), 1, side, side]
+        grid = F.affine_grid(regressor(similarity), size, align_corners=True)
         warped = F.grid_sample(mask.expand(len(similarity), -1, -1, -1), grid, align_corners=True)
         scores.append((warped.flatten(2) * affinity(similarity, 0.07)).sum((1, 2)) / side**2)
 
@@ -254,6 +273,8 @@ def whole_step(videos: int) -> Row:
     """A training step of mug_small, and what leaving each granularity's turn alone takes of it."""
     config = mug_small(Path(), Path())
     size, frames = config.clips.size, config.clips.segments + SHORT
+
+    # Random maps have both labels everywhere, so no term of the loss is skipped.
     maps = torch.randint(0, 2, (videos, frames, size, size), dtype=torch.uint8)
     batch = VideoBatch(
         frames=torch.randint(0, 256, (videos, frames, 3, size, size), dtype=torch.uint8),
@@ -275,26 +296,27 @@ def whole_step(videos: int) -> Row:
     row = measured(step)
 
     # A step without one granularity computes the other three.
-    without = {
-        name: tuple(other for other in GRANULARITIES if other != name) for name in GRANULARITIES
-    }
+    without = {}
+    for name in GRANULARITIES:
+        without[name] = tuple(other for other in GRANULARITIES if other != name)
+
     seconds: dict[str, list[float]] = {name: [] for name in ("whole", *GRANULARITIES)}
 
     # The steps take turns, so other work on the machine touches all alike.
     for _ in range(3):
         for name, times in seconds.items():
+            # No option of the learner leaves out the computation: weight 0 still computes it all.
             chosen = without.get(name, GRANULARITIES)
             learner._chosen = lambda chosen=chosen: chosen  # type: ignore[method-assign]
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
 
-    shares = {
-        f"{name} share": round(1 - min(seconds[name]) / min(seconds["whole"]), 2)
-        for name in GRANULARITIES
-    }
+    whole = min(seconds["whole"])
+    for name in GRANULARITIES:
+        row[f"{name} share"] = round(1 - min(seconds[name]) / whole, 2)
 
-    return {**row, **shares, "kind": "step", "videos": videos, "by": "measured"}
+    return {**row, "kind": "step", "videos": videos, "by": "measured"}
 
 
 class Repeated:
@@ -332,6 +354,7 @@ def inference(frames: int) -> Row:
     seconds = time.perf_counter() - start
     peak = round(peak_mb() - before)
 
+    # Eight frames: one takes a good part of a second, and they all cost the same.
     start = time.perf_counter()
     for _ in range(8):
         refine(probability, image)

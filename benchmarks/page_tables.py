@@ -38,6 +38,8 @@ def label_propagation(figures: Figures) -> str:
         "ours": "densevos",
         "floor": "floor (fp32 matrix speed in the same run)",
     }
+
+    # The floor is a time that is computed, so it has no memory; older results lack `peak_mb_dense`.
     memory = {"dense": figures.get("peak_mb_dense", ""), "ours": figures["peak_mb"], "floor": ""}
 
     rows = []
@@ -79,6 +81,7 @@ def end_to_end(figures: Figures) -> str:
 
 def scoring(figures: Figures) -> str:
     """Seconds and speed-up of the straightforward program and of ours."""
+    # The straightforward program has one process alone, and is what the others are compared with.
     plain = figures["seconds_plain"]
     rows = [["straightforward", 1, f"{plain:.1f}", "1.0"]]
     for workers, seconds in figures["seconds_ours"].items():
@@ -155,6 +158,8 @@ def _reading(rows: Sequence[Figures]) -> str:
         "cpu_ms": "CPU ms",
         "ratio": "times as fast as decord by hand",
     }
+
+    # Only rows that read clips have it: a GPU takes clips, not openings.
     if "cores_a_gpu" in rows[0]:
         names["cores_a_gpu"] = "cores a GPU"
 
@@ -174,6 +179,8 @@ def catalogue(figures: Figures) -> str:
         "mb": "MB",
         "reader_mb": "MB of a reading process",
     }
+
+    # The first column has no head, and its key is empty as well.
     rows = [{"": titles[kind], **row} for kind, row in figures["rows"].items()]
 
     return _columns(rows, {"": "", **names})
@@ -183,9 +190,12 @@ def mug_step(figures: Figures) -> str:
     """Time and memory of MuG's objectives, of a training step and of inference."""
     rows = []
     for row in figures["rows"]:
-        measured = row["by"] == "measured"
-        seconds = row["seconds"] if measured else "not run"
-        memory = f"{row['peak_mb']:,}" if measured else f"over {row['peak_mb']:,}, by its size"
+        seconds, memory = row["seconds"], f"{row['peak_mb']:,}"
+
+        # Rows that would not fit in memory were not run; the size of their tensors is known.
+        if row["by"] != "measured":
+            seconds, memory = "not run", f"over {memory}, by its size"
+
         rows.append([row["kind"], row["videos"], seconds, memory])
 
     return table(["", "videos", "seconds", "peak MB"], rows)
@@ -200,6 +210,8 @@ def granularities(figures: Figures) -> str:
         "long share": "long-term",
         "video share": "video",
     }
+
+    # Shares are those of a whole training step; objectives and inference have none.
     steps = [row for row in figures["rows"] if row["kind"] == "step"]
 
     return _columns(steps, names)
@@ -263,6 +275,7 @@ def demo(figures: Figures) -> str:
     """J, F and J&F of the demo's random and trained network, in per cent."""
     rows = []
     for name, title in (("random_init", "random"), ("trained", "trained")):
+        # The JSON has shares of 1.
         scores = figures[name]
         rows.append([title, *(f"{100 * scores[measure]:.1f}" for measure in ("J", "F", "J&F"))])
 

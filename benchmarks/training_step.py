@@ -50,6 +50,7 @@ from densevos.models.encoder import DenseEncoder, normalise
 from densevos.objectives.anchors import gather_cells, grid_indices
 from harness import Row, parser_of, peak_mb, report, resident_mb
 
+# Pixels of a cell along a side, and channels K of a key, as in the recipe of DUL.
 STRIDE, KEYS = 8, 128
 GB = 2**30
 OBJECTIVE = SelfTrainingConfig()
@@ -73,16 +74,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     step, breaks = step_rows(options)
-    alone = affinity_rows(options)
-    figures = (
-        figures_of(step, alone) | {"graph_breaks": breaks}
-        if options.compile
-        else figures_of(step, alone)
-    )
-    about = {
-        name: getattr(options, name)
-        for name in ("device", "batch", "frames", "size", "rounds", "threads")
-    }
+    figures = figures_of(step, affinity_rows(options))
+    if options.compile:
+        figures["graph_breaks"] = breaks
+
+    # The settings that the rows do not have themselves.
+    about = {}
+    for name in ("device", "batch", "frames", "size", "rounds", "threads"):
+        about[name] = getattr(options, name)
+
     tables = [page_tables.training_step(figures), page_tables.affinity(figures)]
     report({**figures, **about, **circumstances()}, *tables, out=options.out)
 
@@ -114,6 +114,8 @@ class Side:
     def measure(self) -> None:
         """Take a step; keep its time where it is the shortest so far, and its losses."""
         self.learner.zero_grad()
+
+        # A GPU works on after a call returns, so wait before both clocks start and stop.
         wait()
         start, start_cpu = time.perf_counter(), time.process_time()
         losses = self.step()
@@ -130,6 +132,7 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
     Raises:
         AssertionError: losses differ.
     """
+    # Noise: what frames show has no influence on the time of a step.
     shape = (options.batch, options.frames, 3, options.size, options.size)
     draw = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
@@ -143,6 +146,7 @@ def step_rows(options: argparse.Namespace) -> tuple[list[Row], int]:
             if number == 0:
                 side.seconds = side.cpu_seconds = float("inf")
 
+    # torch counts for the whole process where it could not compile in one graph.
     if options.compile:
         breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
 
@@ -180,19 +184,25 @@ def sides_of(batch: ClipBatch, device: torch.device, *, compiled: bool) -> dict[
 
         return Side(step, own)
 
+    # The same seed for all sides: augmentations and anchors are then the same.
+    def plain() -> Losses:
+        return plain_step(learner, batch, torch.Generator().manual_seed(0))
+
+    # Copies are made before the first step, so all sides have the same weights and statistics.
     sides = {
-        "plain": Side(
-            lambda: plain_step(learner, batch, torch.Generator().manual_seed(0)), learner
-        ),
+        "plain": Side(plain, learner),
         "ours fp32": ours(torch.float32),
         "ours": ours(native),
     }
+    if compiled:
+        sides["ours compiled"] = ours(native, compiled=True)
 
-    return sides | {"ours compiled": ours(native, compiled=True)} if compiled else sides
+    return sides
 
 
 def in_channels_last(learner: SelfTraining) -> SelfTraining:
     """The learner laid out as the loop lays it out."""
+    # Only weights of convolutions have four dimensions, which the layout is about.
     for tensor in (*learner.parameters(), *learner.buffers()):
         if tensor.dim() == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
@@ -214,15 +224,12 @@ def check(sides: dict[str, Side]) -> None:
         tolerance = 1e-3 if name == "ours fp32" else 3e-2
 
         for loss in ("loss", "self_training", "cross_view"):
-            assert abs(side.losses[loss] - plain[loss]) < tolerance * plain[loss], (
-                name,
-                loss,
-                side.losses,
-                plain,
-            )
+            difference = abs(side.losses[loss] - plain[loss])
+            assert difference < tolerance * plain[loss], (name, loss, side.losses, plain)
 
 
 def row_of(name: str, side: Side, frames: int) -> Row:
+    """What was measured of a side, which has computed so many frames a step."""
     assert side.losses is not None
     return {
         "side": name,
@@ -248,9 +255,12 @@ def plain_step(learner: SelfTraining, batch: ClipBatch, generator: torch.Generat
     # Only the first view and the reference frame of the second one need gradients.
     main = encoded(torch.cat([views.first, views.second[:, :1]], dim=1))
     with torch.no_grad():
-        rest = encoded(views.second[:, 1:])
+        later = encoded(views.second[:, 1:])
 
-    first, second = main[:, :count], torch.cat([main[:, count:], rest], dim=1)
+    # Keys of both views [B,T,K,h,w].
+    first, second = main[:, :count], torch.cat([main[:, count:], later], dim=1)
+
+    # Cells of the anchors first, then those of the cross-view loss, as our step draws them.
     grids = (OBJECTIVE.anchor_grid, OBJECTIVE.cross_view_grid)
     indices = [grid_indices(len(first), *first.shape[-2:], cells, generator) for cells in grids]
     return plain_losses(first, second, views.theta, indices[0], indices[1])
@@ -274,14 +284,15 @@ def plain_losses(
     own = anchors.shape[1]
 
     # Similarities of every cell of both views to every anchor, as logits.
-    q = gather_cells(first[:, 0], anchors).flatten(0, 1)
+    q = gather_cells(first[:, 0], anchors).flatten(0, 1)  # [B*N^2,K]
     v = torch.einsum("btkhw,ak->btahw", first, q).flatten(0, 1) / OBJECTIVE.temperature
-    v_hat = (
-        torch.einsum("btkhw,ak->btahw", second.detach(), q.detach()).flatten(0, 1)
-        / OBJECTIVE.temperature
-    )
+
+    # The second view gives labels, so no gradient goes through it. [B*T,B*N^2,h,w] like v.
+    logits = torch.einsum("btkhw,ak->btahw", second.detach(), q.detach())
+    v_hat = logits.flatten(0, 1) / OBJECTIVE.temperature
     aligned = moved(v, theta, count)
 
+    # Whether an anchor is of the clip that a frame is of, [B*T,B*N^2].
     numbers = torch.arange(clips, device=first.device)
     among = numbers.repeat_interleave(count)[:, None] == numbers.repeat_interleave(own)
 
@@ -289,8 +300,11 @@ def plain_losses(
     shares = torch.softmax(v_hat, dim=1) * among[:, :, None, None]
     labels = shares.argmax(dim=1)
 
+    # The reference frame, which the anchors are from, has no part in the mean.
     errors = F.cross_entropy(aligned, labels, reduction="none").unflatten(0, (clips, count))
     self_training = errors[:, 1:].mean()
+
+    # Cross-view: a cell of the aligned first view is to match itself in the second one.
     r = gather_cells(moved(first[:, 0], theta, 1), cells).flatten(0, 1)
     r_hat = gather_cells(second[:, 0], cells).flatten(0, 1)
     cross_view = F.cross_entropy(
@@ -320,11 +334,13 @@ def affinity_rows(options: argparse.Namespace) -> list[Row]:
 
     side, most = options.size // STRIDE, options.limit_gb * GB
     device = torch.device(options.device)
-    return [
-        affinity_row(kind, *size, side, most, device)
-        for size in sizes
-        for kind in ("plain", "ours")
-    ]
+
+    rows = []
+    for clips, frames in sizes:
+        for kind in ("plain", "ours"):
+            rows.append(affinity_row(kind, clips, frames, side, most, device))
+
+    return rows
 
 
 def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
@@ -332,7 +348,11 @@ def logits_of(kind: str, clips: int, frames: int, side: int) -> int:
 
     The plain side's has the reference frame as well, and both views.
     """
-    cells = clips * side**2 * (2 * frames if kind == "plain" else frames - 1)
+    counted = frames - 1
+    if kind == "plain":
+        counted = 2 * frames
+
+    cells = clips * side**2 * counted
     return cells * clips * OBJECTIVE.anchor_grid**2
 
 
@@ -343,6 +363,7 @@ def affinity_row(
 
     A row that would need more than `most` bytes has its size alone.
     """
+    # Counted with four float32 of 4 bytes a logit, for what the losses and their gradients keep.
     logits = logits_of("ours", clips, frames, side)
     if logits_of(kind, clips, frames, side) * 4 * 4 > most:
         return {
@@ -354,10 +375,9 @@ def affinity_row(
         }
 
     torch.manual_seed(0)
-    first, second = (
-        F.normalize(torch.randn(clips, frames, KEYS, side, side), dim=2).to(device)
-        for _ in range(2)
-    )
+    shape = (clips, frames, KEYS, side, side)
+    first = F.normalize(torch.randn(shape), dim=2).to(device)
+    second = F.normalize(torch.randn(shape), dim=2).to(device)
     first.requires_grad_()
 
     # A view that is a crop of the other, as augmentation gives it.
@@ -409,14 +429,19 @@ class Memory:
         if self.gpu:
             torch.cuda.reset_peak_memory_stats()
             self.before = torch.cuda.memory_allocated() / 2**20
-        else:  # Give back what was freed, and forget the largest so far.
+        else:
+            # Give back what was freed, and forget the largest so far: writing 5 resets VmHWM.
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
             self.before = resident_mb()
 
     def peak_mb(self) -> float:
         """Megabytes."""
-        return (torch.cuda.max_memory_allocated() / 2**20 if self.gpu else peak_mb()) - self.before
+        most = peak_mb()
+        if self.gpu:
+            most = torch.cuda.max_memory_allocated() / 2**20
+
+        return most - self.before
 
 
 # --- what is written
@@ -425,16 +450,17 @@ class Memory:
 def figures_of(step: list[Row], alone: list[Row]) -> dict[str, object]:
     """All rows, and how many times as fast as the plain side the others are."""
     by_side = {row["side"]: row for row in step}
+    plain = by_side["plain"]
     figures: dict[str, object] = {"step": step, "affinity": alone}
     for name, row in by_side.items():
-        if name != "plain":
-            key = str(name).replace(" ", "_")
-            figures[f"speedup_{key}"] = round(
-                float(by_side["plain"]["seconds"]) / float(row["seconds"]), 2
-            )
-            figures[f"cpu_speedup_{key}"] = round(
-                float(by_side["plain"]["cpu_seconds"]) / float(row["cpu_seconds"]), 2
-            )
+        if name == "plain":
+            continue
+
+        key = str(name).replace(" ", "_")
+        times = float(plain["seconds"]) / float(row["seconds"])
+        cpu_times = float(plain["cpu_seconds"]) / float(row["cpu_seconds"])
+        figures[f"speedup_{key}"] = round(times, 2)
+        figures[f"cpu_speedup_{key}"] = round(cpu_times, 2)
 
     return figures
 

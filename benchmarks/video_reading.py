@@ -28,9 +28,12 @@ import page_tables
 from densevos.data.sources.video import open_frames
 from harness import Row, parser_of, report, timed
 
+# The size of a frame, frames a second, and bits of a frame's number: up to 1,024 frames.
 HEIGHT, WIDTH, RATE, BITS = 360, 640, 30, 10
 SPAN = 10  # frames that a clip spans, one more than needed
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+# Containers and codecs in which a frame is found in different ways, those with open GOPs, B-frames
+# and no index among them.
 FILES = {
     "H.264, MP4": ("clip.mp4", X264),
     "VP9, WebM": (
@@ -75,18 +78,9 @@ def main() -> None:
 
 def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
     """Write a video of smooth, moving texture; bars at the top are the bits of a frame's number."""
-    source = (
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-s",
-        f"{WIDTH}x{HEIGHT}",
-        "-r",
-        str(RATE),
-        "-i",
-        "-",
-    )
+    # Raw frames from standard input, so no file of them lies on disk.
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    source += ["-s", f"{WIDTH}x{HEIGHT}", "-r", str(RATE), "-i", "-"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, *arguments, str(path)]
     coarse = np.random.default_rng(0).integers(0, 256, (24, 44, 3), dtype=np.uint8)
     texture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
@@ -95,6 +89,8 @@ def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
         assert process.stdin is not None
         for number in range(frames):
             frame = np.roll(texture, number, axis=1)[:HEIGHT, :WIDTH].copy()
+
+            # Bright is 1 and dark is 0, the lowest bit on the left.
             bars = np.where(number >> np.arange(BITS) & 1, 220, 30)
             frame[: HEIGHT // 6] = np.repeat(bars, WIDTH // BITS)[:, None]
             process.stdin.write(frame.tobytes())
@@ -104,8 +100,12 @@ def encode(path: Path, arguments: tuple[str, ...], frames: int) -> None:
 
 def number_of(frame: np.ndarray) -> int:
     """The number that the bars of a frame say."""
-    bars = frame[: HEIGHT // 8].mean(axis=(0, 2)).reshape(BITS, -1)[:, 16:-16].mean(axis=1)
-    return int(sum((bar > 125) << bit for bit, bar in enumerate(bars)))
+    # The inner part of each bar alone: compression blurs its edges.
+    columns = frame[: HEIGHT // 8].mean(axis=(0, 2))
+    bars = columns.reshape(BITS, -1)[:, 16:-16].mean(axis=1)
+
+    # Each bit that is set counts 2^bit. 125 is half way between dark and bright.
+    return int(((bars > 125) << np.arange(BITS)).sum())
 
 
 def compare(name: str, path: Path, frames: int, clips: int) -> Row:
@@ -120,9 +120,11 @@ def compare(name: str, path: Path, frames: int, clips: int) -> Row:
         start = rng.randrange(frames - SPAN)
         indices = [start + 2 * place for place in rng.sample(range(5), 5)]
         for side, read in sides.items():
-            found: list[np.ndarray] = []
-            seconds[side].append(timed(partial(read, path, indices, found)))
-            right = [number_of(frame) for frame in found] == indices
+            clip: list[np.ndarray] = []
+            seconds[side].append(timed(partial(read, path, indices, clip)))
+
+            # A clip that decord could not read has no frames, so it counts as wrong too.
+            right = list(map(number_of, clip)) == indices
             wrong[side] += not right
 
     # The first clip of a file also takes a look at its packets, or a pass over its frames.
@@ -140,15 +142,15 @@ def compare(name: str, path: Path, frames: int, clips: int) -> Row:
     }
 
 
-def by_hand(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
-    """A clip by decord alone; none where it raises an error."""
+def by_hand(path: Path, indices: list[int], clip: list[np.ndarray]) -> None:
+    """Append a clip read by decord alone; nothing where it raises an error."""
     with contextlib.suppress(Exception):  # decord raises its own and plain RuntimeErrors
-        found.extend(decord.VideoReader(str(path), num_threads=1).get_batch(indices).asnumpy())
+        clip.extend(decord.VideoReader(str(path), num_threads=1).get_batch(indices).asnumpy())
 
 
-def ours(path: Path, indices: list[int], found: list[np.ndarray]) -> None:
-    """A clip as training reads it."""
-    found.extend(open_frames(path).read(indices))
+def ours(path: Path, indices: list[int], clip: list[np.ndarray]) -> None:
+    """Append a clip read as training reads it."""
+    clip.extend(open_frames(path).read(indices))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ without the masks of many detections. Each row runs in a process of its own. The
 table and, as the last line, one JSON object.
 """
 
+import json
 import os
 import platform
 import sys
@@ -48,6 +49,8 @@ class Rendered:
         self.length = length
         self.ground = cv2.resize(data.stereo_motorcycle()[0], (SIZE[1] + 200, SIZE[0]))
         self.cat = cv2.resize(data.chelsea(), OBJECT[::-1])
+
+        # An ellipse that touches the sides of the cat's box, [180,240] bool.
         y, x = np.mgrid[-1 : 1 : OBJECT[0] * 1j, -1 : 1 : OBJECT[1] * 1j]
         self.shape = x**2 + y**2 < 1
 
@@ -65,6 +68,7 @@ class Rendered:
 
     def frame(self, index: int) -> np.ndarray:
         """The cat goes round and round; the camera swings by 200 pixels."""
+        # The ground is 200 pixels wider than a frame.
         swing = round(100 + 100 * np.sin(index / 40))
         image = self.ground[:, swing : swing + SIZE[1]].copy()
         image[self.place(index)][self.shape] = self.cat[self.shape]
@@ -72,6 +76,7 @@ class Rendered:
 
     def place(self, index: int) -> tuple[slice, slice]:
         """Where the cat's box is."""
+        # The box never leaves the frame: 60 to 240 from the top, 50 to 550 from the left.
         top, left = round(150 + 90 * np.sin(index / 12)), round(300 + 250 * np.cos(index / 15))
         return slice(top, top + OBJECT[0]), slice(left, left + OBJECT[1])
 
@@ -97,6 +102,7 @@ def per_frame(work: Callable[[int], object], frames: int) -> float:
 
 def small_frames(frames: int) -> list[np.ndarray]:
     """Frames as the methods see them."""
+    # One more than is measured: flow goes from each frame to the next.
     reader = Rendered(frames + 1)
     return [small_frame(reader, index, SHORT_SIDE).image for index in range(frames + 1)]
 
@@ -116,10 +122,13 @@ def of_motion_map(frames: int) -> Row:
     """From the flow."""
     small = small_frames(frames)
     flows = [dis_flow(small[t], small[t + 1], finest=0) for t in range(frames)]
-    size = small[0].shape[:2]
-    return {
-        "seconds": per_frame(lambda t: own_motion([flows[t], flows[t]], (size[0], size[1])), frames)
-    }
+    size = (small[0].shape[0], small[0].shape[1])
+
+    # Two flows a frame, as in a video: to the next frame and to the one before.
+    def motion(t: int) -> np.ndarray:
+        return own_motion([flows[t], flows[t]], size)
+
+    return {"seconds": per_frame(motion, frames)}
 
 
 def of_superpixels(frames: int) -> Row:
@@ -132,13 +141,13 @@ def nodes_of(frames: int) -> list[consensus.Nodes]:
     """Nodes of successive frames."""
     small = small_frames(frames)
     size = (small[0].shape[0], small[0].shape[1])
-    motions = [
-        own_motion([dis_flow(small[t], small[t + 1], finest=0)], size) for t in range(frames)
-    ]
 
-    return [
-        consensus.nodes(image, motion) for image, motion in zip(small[:-1], motions, strict=True)
-    ]
+    nodes = []
+    for t in range(frames):
+        motion = own_motion([dis_flow(small[t], small[t + 1], finest=0)], size)
+        nodes.append(consensus.nodes(small[t], motion))
+
+    return nodes
 
 
 def of_votes(frames: int, *, dense: bool) -> Row:
@@ -149,18 +158,18 @@ def of_votes(frames: int, *, dense: bool) -> Row:
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, for all pairs of superpixels at once.
         features = np.concatenate([node.features for node in nodes])
         squares = (features**2).sum(axis=1)
-        similar = np.exp(
-            -(squares[:, None] + squares - 2 * features @ features.T) / consensus.ALIKE**2
-        )
+        distances = squares[:, None] + squares - 2 * features @ features.T
+        similar = np.exp(-distances / consensus.ALIKE**2)
         similar /= similar.sum(axis=1, keepdims=True)
 
+        # In each round a superpixel takes the mean vote of all, and keeps a part of its own.
         moving = np.concatenate([node.moving for node in nodes])
+        share = consensus.NEIGHBOURS_SHARE
         votes = moving
         for _ in range(consensus.ROUNDS):
-            votes = (consensus.NEIGHBOURS_SHARE * (similar @ votes) + moving) / (
-                consensus.NEIGHBOURS_SHARE + 1
-            )
+            votes = (share * (similar @ votes) + moving) / (share + 1)
     else:
+        # None: no flow links the superpixels of successive frames here, on either side.
         consensus.consensus(nodes, [None] * (frames - 1))
 
     return {"seconds": (time.perf_counter() - start) / frames, "peak_mb": round(peak_mb() - before)}
@@ -199,7 +208,10 @@ def of_proposals(kind: str, frames: int) -> Row:
 
     from densevos_eval.zeroshot.proposals.registry import load_proposals
 
-    source = load_proposals(kind, device="cpu", threshold=0.5).of_sequence(None)  # type: ignore[arg-type]  # the same for all
+    # These kinds make the same proposals of every sequence, so none has to be named.
+    proposals = load_proposals(kind, device="cpu", threshold=0.5)
+    source = proposals.of_sequence(None)  # type: ignore[arg-type]
+
     return {"seconds": per_frame(lambda t: source(reader.frame(t), reader.probability(t)), frames)}
 
 
@@ -216,6 +228,7 @@ def of_grabcut(frames: int, *, whole: bool) -> Row:
     def ours(t: int) -> None:
         cut(reader.frame(t), box(t), reader.probability(t))
 
+    # OpenCV's own example: BGR pixels, a box, and models of colour that start empty.
     def plain(t: int) -> None:
         labels = np.zeros(SIZE, np.uint8)
         models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -232,16 +245,17 @@ def of_association(frames: int) -> Row:
     from densevos_eval.zeroshot.proposals.parts import Parts
 
     reader, parts = Rendered(frames), Parts()
-    found = [
-        FrameProposals(
-            frame=reader.frame(t),
-            foreground=reader.probability(t) > 0.5,
-            proposals=parts(reader.frame(t), reader.probability(t)),
+    frames_with_proposals = []
+    for t in range(frames):
+        frame, probability = reader.frame(t), reader.probability(t)
+        proposals = parts(frame, probability)
+        frames_with_proposals.append(
+            FrameProposals(frame=frame, foreground=probability > 0.5, proposals=proposals)
         )
-        for t in range(frames)
-    ]
+
+    # Proposals are a row of their own, so the clock starts after them.
     start = time.perf_counter()
-    Association()(found)
+    Association()(frames_with_proposals)
 
     return {"seconds": (time.perf_counter() - start) / frames}
 
@@ -275,20 +289,19 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     if options.one:
+        # NAME:FRAMES, where a name may hold a colon itself.
         name, frames = options.one.rsplit(":", 1)
         row = ROWS[name](int(frames))
-        print(
-            "{"
-            + ", ".join(f'"{key}": {round(float(value), 4)}' for key, value in row.items())
-            + "}"
-        )
-
+        print(json.dumps({key: round(float(value), 4) for key, value in row.items()}))
         return
 
+    # Libraries read their number of threads when they are loaded, so it is set for the process.
     def measured(name: str, frames: int) -> Row:
-        one = [str(Path(__file__)), "--one", f"{name}:{frames}"]
-        return {"part": name, "frames": frames, **in_own_process(one, {"OMP_NUM_THREADS": "1"})}
+        arguments = [str(Path(__file__)), "--one", f"{name}:{frames}"]
+        row = in_own_process(arguments, {"OMP_NUM_THREADS": "1"})
+        return {"part": name, "frames": frames, **row}
 
+    # All parts at one length, then memory over the length: it should not grow with it.
     rows = [measured(name, options.frames) for name in options.parts]
     rows += [measured("consensus, all of it", length) for length in options.lengths]
     machine = {

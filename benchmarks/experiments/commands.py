@@ -42,6 +42,7 @@ class LabelledSet:
 
 def choice_options(*, wanted: Sequence[str] = (), names: Path | None = None) -> Command:
     """Options that choose classes and images of labelled sets, in training and evaluation alike."""
+    # Without an option the set's own choice holds.
     options: list[str] = []
     if wanted:
         options += ["--wanted", *wanted]
@@ -61,6 +62,7 @@ def made(folder: Path, *data_command: str) -> Steps:
     if folder.is_dir():
         return
 
+    # A folder that an interrupted run left incomplete has another name, and is made anew.
     part = folder.with_name(f"{folder.name}.part")
     yield ("densevos", "data", *data_command, "--out", str(part), "--overwrite")
     part.rename(folder)

@@ -31,13 +31,16 @@ def per_cent(results: Path) -> tuple[float, dict[str, float | None]]:
     """Mean IoU of a results.json and IoU of its classes, in per cent; None of a class that is
     nowhere.
     """
-    found = read_json(results)
-    classes = {
-        name: None if one["IoU"] is None else 100 * one["IoU"]
-        for name, one in found["classes"].items()
-    }
+    scores = read_json(results)
 
-    return 100 * found["overall"]["mIoU"], classes
+    # A class that neither labels nor predictions show has no IoU.
+    classes = {}
+    for name, row in scores["classes"].items():
+        classes[name] = None
+        if row["IoU"] is not None:
+            classes[name] = 100 * row["IoU"]
+
+    return 100 * scores["overall"]["mIoU"], classes
 
 
 def budget(run: Path) -> dict[str, Any]:
@@ -45,6 +48,8 @@ def budget(run: Path) -> dict[str, Any]:
     began with.
     """
     card, loop = read_json(run / "model.json")["training"], read_config(run / "config.json").loop
+
+    # The card counts steps of the optimiser; each takes `accumulate` batches.
     samples = card["steps"] * loop.batch * loop.accumulate
     minutes = round(card["seconds"] / 60, 2)
     cost = {"epochs": loop.epochs, "steps": card["steps"], "samples": samples, "minutes": minutes}
@@ -66,57 +71,75 @@ def check_alike(runs: Sequence[Path], but: Collection[str] = ()) -> None:
     `but` names options (`loss`, `sets.names`) or whole groups of them (`adversarial`).
     """
     allowed = {*FREE, *but}
-    configs = [
-        options(to_dict(read_config(run / "config.json"))) | {"initial weights": began(run)}
-        for run in runs
-    ]
 
+    # Initial weights are no single option, but they make results differ as much as one.
+    configs = []
+    for run in runs:
+        config = options(to_dict(read_config(run / "config.json")))
+        configs.append(config | {"initial weights": began(run)})
+
+    # Every run is compared with the first one, which stands in the message.
     for run, config in zip(runs, configs, strict=True):
         for name, value in configs[0].items():
-            if config[name] != value and not allowed & {name, name.partition(".")[0]}:
+            group = name.partition(".")[0]
+            if config[name] != value and not allowed & {name, group}:
                 raise InputError(
                     f"{run}: was trained with {name} {config[name]}, but {runs[0]} with {value}, "
-                    f"so they cannot be"
-                    " compared; remove the one that is not wanted, or choose another OUT"
+                    "so they cannot be compared; remove the one that is not wanted, or choose "
+                    "another OUT"
                 )
 
 
 def options(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config.json with one level: `loop.epochs`."""
-    groups = {name: value for name, value in config.items() if isinstance(value, dict)}
-    plain = {name: value for name, value in config.items() if name not in groups}
-    return plain | {
-        f"{group}.{name}": value for group, parts in groups.items() for name, value in parts.items()
-    }
+    plain, of_groups = {}, {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            for part, part_value in value.items():
+                of_groups[f"{name}.{part}"] = part_value
+        else:
+            plain[name] = value
+
+    # Plain options first: of two differences, the message then names the plain one.
+    return plain | of_groups
 
 
 def origin(runs: Iterable[Path]) -> dict[str, list[Any]]:
     """All commits (with `+` where the source was changed), machines and versions that made these
     run folders.
     """
-    records = sorted(chain.from_iterable(run.glob("provenance*.json") for run in runs))
-    found = [(path, read_json(path)) for path in records]
+    # A run has a record for each time that it was started or resumed.
+    paths = sorted(chain.from_iterable(run.glob("provenance*.json") for run in runs))
+
+    commits, machines, versions = [], [], []
+    for path in paths:
+        record = read_json(path)
+        commit = record["git_commit"]
+        if commit and changed(path):
+            commit += "+"
+
+        # No commit: the source was no checkout of git.
+        commits.append(commit or None)
+        machines.append({**record["machine"], "device": record.get("device")})
+        versions.append(record["versions"])
+
     return {
-        "git_commits": unique(
-            f"{one['git_commit']}{'+' * changed(path)}" if one["git_commit"] else None
-            for path, one in found
-        ),
-        "machines": unique({**one["machine"], "device": one.get("device")} for _, one in found),
-        "versions": unique(one["versions"] for _, one in found),
+        "git_commits": unique(commits),
+        "machines": unique(machines),
+        "versions": unique(versions),
     }
 
 
 def changed(provenance: Path) -> bool:
-    """Whether the source differed from its commit, which a git.diff beside the record tells."""
-    return (
-        provenance.with_name(provenance.name.replace("provenance", "git"))
-        .with_suffix(".diff")
-        .is_file()
-    )
+    """Whether the source differed from its commit: there is a git.diff beside the record then."""
+    # provenance-step-9.json has its changes in git-step-9.diff.
+    name = provenance.name.replace("provenance", "git")
+    return provenance.with_name(name).with_suffix(".diff").is_file()
 
 
 def unique(values: Iterable[Any]) -> list[Any]:
     """Each value once, in order."""
+    # Not a set: machines are dictionaries, which cannot be hashed.
     kept: list[Any] = []
     for value in values:
         if value not in kept:
@@ -130,5 +153,6 @@ def spread(values: Sequence[float], sign: str = "") -> str:
     if not values:
         return "–"
 
+    # The deviation of a sample; one value has none.
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):{sign}.2f}{deviation}"

@@ -24,18 +24,10 @@ def evaluated(run: Path, results: Path, labelled_set: LabelledSet, *options: str
     if how is None:
         return
 
+    # Segmenting and scoring must name the same images, so both take the same options.
     where = labelled_set.options()
-    yield (
-        "densevos-eval",
-        "segment",
-        "--model",
-        str(run),
-        *where,
-        *options,
-        "--out",
-        str(results),
-        how,
-    )
+    segment = ("densevos-eval", "segment", "--model", str(run))
+    yield (*segment, *where, *options, "--out", str(results), how)
     yield ("densevos-eval", "score", "--metric", "miou", *where, "--results", str(results))
 
 
@@ -51,6 +43,7 @@ def tracked(run: Path, results: Path, root: str) -> Steps:
         return
 
     where = ("--dataset", "davis17-unsupervised", "--root", root)
+
     # The foreground has no part in this method; that of motion takes least time.
     foreground = ("--method", "motion", "--no-crf", "--instances", "--linking", "unovost")
     network = ("--proposals", f"segments:{run}", "--embedding", str(run))
@@ -62,9 +55,11 @@ def _how(run: Path, results: Path, *, record: str) -> str | None:
     """How masks of a model are made: anew if it is newer than their record, or resumed; None:
     scores are there.
     """
+    # Masks of an older model must not be mixed with those of a newer one.
     if _is_newer(run / "model.safetensors", than=results / record):
         return "--overwrite"
 
+    # --resume also starts a run of which nothing is there yet.
     return None if (results / "results.json").is_file() else "--resume"
 
 

@@ -28,7 +28,10 @@ Steps = Iterator[Command]
 STOPPED = 128 + signal.SIGTERM
 """Exit status of a command that was asked to stop and has saved its state."""
 
+# Short beside any command, and long enough to cost no processor time.
 _POLL_SECONDS = 0.05
+
+# A closed terminal, Ctrl-C, and `kill` or `timeout`.
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _PROGRAMS = {
     "densevos": ("-m", "densevos"),
@@ -69,11 +72,13 @@ def run_jobs(jobs: Iterable[Job], *, at_once: int = 1) -> None:
                 while waiting and len(running) < at_once:
                     running.append(_RunningJob(waiting.popleft()))
 
+                # This starts the next command of each job, the first one included.
                 running = [job for job in running if job.goes_on()]
                 time.sleep(_POLL_SECONDS)
         finally:
             _end(running)
 
+    # The status that shells give to a process that a signal has ended.
     if received:
         raise SystemExit(128 + received[0])
 
@@ -104,6 +109,7 @@ class _RunningJob:
             if status != 0:
                 raise SystemExit(self._failed(status))
 
+        # Only now does the generator look at the disk, after the last command has succeeded.
         command = next(self.job.steps, None)
         if command is None:
             return False
@@ -120,6 +126,7 @@ class _RunningJob:
 
     def _failed(self, returncode: int) -> int:
         """Name the job and return its status; one that was stopped is not to blame."""
+        # Popen gives -N for a process that signal N has ended.
         status = returncode if returncode > 0 else 128 - returncode
         if status != STOPPED:
             print(
@@ -136,10 +143,12 @@ def _end(running: Iterable[_RunningJob]) -> None:
     processes = [job.process for job in running if job.process is not None]
     still_running = [process for process in processes if process.poll() is None]
 
+    # To the whole group: a training has reading processes of its own.
     for process in still_running:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # It may have ended since.
             os.killpg(process.pid, signal.SIGTERM)
 
+    # All were asked before the first one is waited for, so they end at the same time.
     for process in still_running:
         process.wait()
 
@@ -157,6 +166,7 @@ def _collected_signals() -> Iterator[list[int]]:
     def collect(number: int, _: object) -> None:
         received.append(number)
 
+    # What handled the signals before does so again afterwards.
     before = {number: signal.signal(number, collect) for number in heeded}
     try:
         yield received

@@ -29,6 +29,7 @@ from experiments.commands import BENCHMARKS, EXPERIMENTS
 from experiments.reports import Result
 from harness import table
 
+# A placeholder is {{...}}; the head of a template lies between two lines of ---.
 PAGES = BENCHMARKS / "results"
 TEMPLATES = BENCHMARKS / "templates"
 INDEX = "README"
@@ -63,6 +64,7 @@ class Page:
 
 def names() -> list[str]:
     """All pages that can be written: those of experiments that have a result, and all others."""
+    # An experiment that was not run at its intended size yet has no result, and no page.
     experiments = []
     for name in reports.names():
         folder = EXPERIMENTS / name
@@ -74,6 +76,7 @@ def names() -> list[str]:
 
 def write(*wanted: str) -> None:
     """Write results/NAME.md of the wanted pages, and the index."""
+    # All pages are made before the first one is written: an error then leaves all as they were.
     texts = {name: page(name).text for name in wanted}
     for name, text in {**texts, INDEX: index()}.items():
         path = PAGES / f"{name}.md"
@@ -97,6 +100,7 @@ def page(name: str) -> Page:
 
     head, body = parts.groups()
 
+    # Values may hold ": " themselves, so a line is cut at the first one.
     entry = {}
     for line in head.splitlines():
         key, _, value = line.partition(": ")
@@ -106,7 +110,11 @@ def page(name: str) -> Page:
         if not entry.get(key):
             raise InputError(f"{template}: add a line `{key}: ...` to its head")
 
-    parent = "templates" if name in page_tables.PAGES else f"experiments/{name}"
+    # The note names the file to change, as a path below benchmarks.
+    parent = f"experiments/{name}"
+    if name in page_tables.PAGES:
+        parent = "templates"
+
     shown = f"{parent}/{template.name}"
     note = f"<!-- Made by `python benchmarks page {name}`; change {shown} instead. -->"
     title = body.partition("\n")[0].removeprefix("# ")
@@ -116,7 +124,8 @@ def page(name: str) -> Page:
 
 def index() -> str:
     """The text of results/README.md: one line for each page."""
-    pages = [page(name) for name in names()]
+    # Two pages of the same order stand in the order of their names.
+    pages = list(map(page, names()))
     pages.sort(key=lambda page: (int(page.entry["order"]), page.name))
 
     tables = {}
@@ -125,9 +134,8 @@ def index() -> str:
         for page_ in pages:
             if page_.entry["group"] == group:
                 link = f"[{page_.title}]({page_.name}.md)"
-                rows.append(
-                    [link, *(page_.entry[key] for key in ("answer", "data", "quality", "time"))]
-                )
+                entry = page_.entry
+                rows.append([link, entry["answer"], entry["data"], entry["quality"], entry["time"]])
 
         tables[group] = table(["experiment", "answer", "data", "how good", "how long"], rows)
 
@@ -160,6 +168,7 @@ def values_of(name: str) -> Values:
             f"{missing}: is not there; run the experiment with RESULT set to this file"
         )
 
+    # Any JSON file of the experiment's folder can be quoted, not only the result.
     results = {path.stem: reports.read_json(path) for path in folder.glob("*.json")}
     texts = {**facts(results["result"]), **reports.tables(name, results["result"])}
 
@@ -176,8 +185,13 @@ def _values_of_benchmark(name: str) -> Values:
     results, texts = {}, {}
     for title, shown in page_tables.PAGES[name].items():
         path = PAGES / f"{shown.result}.json"
-        is_there = path.is_file() or shown.before is None
-        results[shown.result] = reports.read_json(path) if is_there else shown.before
+
+        # Where nothing stands for a missing result, reading it fails and names the file.
+        if path.is_file() or shown.before is None:
+            results[shown.result] = reports.read_json(path)
+        else:
+            results[shown.result] = shown.before
+
         texts[title] = shown.make(results[shown.result])
 
     first = next(iter(results.values()))
@@ -192,6 +206,7 @@ def filled(template: str, values: Values, *, source: str) -> str:
     """
 
     def value(placeholder: re.Match[str]) -> str:
+        # Tables and facts come first: they have neither a path nor a format.
         name = placeholder[1]
         if name in values.texts:
             return values.texts[name]
@@ -200,8 +215,9 @@ def filled(template: str, values: Values, *, source: str) -> str:
         try:
             return format(_value_at(values.results, keys), style)
         except (KeyError, IndexError, ValueError, TypeError):
-            known = ", ".join([*values.texts, *values.results])
-            raise InputError(f"{source}: there is no {name}; known are {known}") from None
+            # A key, a place in a list, or a format that the value does not have.
+            names = ", ".join([*values.texts, *values.results])
+            raise InputError(f"{source}: there is no {name}; known are {names}") from None
 
     return PLACEHOLDER.sub(value, template)
 
@@ -212,6 +228,7 @@ def _value_at(results: Mapping[str, Any], keys: str) -> Any:
     for key in keys.split("."):
         value = value[int(key)] if isinstance(value, list) else value[key]
 
+    # A page shows single values; a whole part of the JSON is a mistake in the template.
     if isinstance(value, (dict, list)):
         raise KeyError(keys)
 
@@ -223,10 +240,12 @@ def facts(result: Result) -> dict[str, str]:
     commits = _all_of(result, "git_commits", "git_commit", "commit")
     machines = _all_of(result, "machines", "machine")
     versions = _all_of(result, "versions")
+
+    # Commits at the length in which git shows them.
     return {
         "commit": ", ".join(commit[:7] for commit in commits),
         "date": str(result.get("date", "")),
-        "machine": ", ".join(_machine(machine) for machine in machines),
+        "machine": ", ".join(map(_machine, machines)),
         "torch": ", ".join(dict.fromkeys(version["torch"] for version in versions)),
     }
 
@@ -234,8 +253,11 @@ def facts(result: Result) -> dict[str, str]:
 def _all_of(result: Result, *keys: str) -> list[Any]:
     """The values under the first key that there is, as a list."""
     for key in keys:
-        if result.get(key):
-            return result[key] if isinstance(result[key], list) else [result[key]]
+        value = result.get(key)
+        if isinstance(value, list) and value:
+            return value
+        if value:
+            return [value]
 
     return []
 
@@ -244,9 +266,10 @@ def _machine(machine: Any) -> str:
     """Processor and threads of one machine; benchmarks keep cores and load."""
     if isinstance(machine, str):
         return machine
+
+    # Experiments record the threads that they used.
     if "threads" in machine:
-        return (
-            f"{machine['processor']}, {machine['threads']} thread{'s' * (machine['threads'] > 1)}"
-        )
+        threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+        return f"{machine['processor']}, {threads}"
 
     return f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}"

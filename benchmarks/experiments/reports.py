@@ -42,9 +42,11 @@ def gather(name: str, *arguments: str, result: str | None = None) -> None:
 
     folder, *wanted = arguments
 
+    # Imported by its name, so that a new experiment is a new folder and no other change.
     gathered = import_module(f"experiments.{name}.gather").gather(Path(folder), *wanted)
     print(*tables(name, gathered).values(), sep="\n\n", end="\n\n")
 
+    # The folder has its own copy; `result` is usually the kept one of the experiment.
     write_json(Path(folder) / f"{name}.json", gathered)
     if result:
         write_json(Path(result), gathered)
@@ -54,8 +56,8 @@ def gather(name: str, *arguments: str, result: str | None = None) -> None:
 
 def tables(name: str, result: Result) -> dict[str, str]:
     """The tables of a result, by their names."""
-    found: dict[str, str] = import_module(f"experiments.{name}.gather").tables(result)
-    return found
+    by_name: dict[str, str] = import_module(f"experiments.{name}.gather").tables(result)
+    return by_name
 
 
 def read_json(path: Path) -> Any:

@@ -38,6 +38,7 @@ def number(environ: Environment, name: str, default: int) -> int:
     Raises:
         InputError: it is something else.
     """
+    # isdecimal() refuses signs, points and spaces, which int() would partly take.
     value = text(environ, name, str(default))
     if not value.isdecimal() or int(value) < 1:
         raise InputError(f"{name}: {value} is not a whole number of at least 1")

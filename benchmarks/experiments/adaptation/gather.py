@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.adaptation import tried
-from experiments.adaptation.told import curve, end_of_training, read_log
+from experiments.adaptation.training_log import curve, end_of_training, read_log
 from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
 from harness import table as markdown
 

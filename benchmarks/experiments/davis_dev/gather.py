@@ -68,6 +68,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     for name, random in before["sequences"].items():
         rows.append(_row(name, random, after["sequences"][name]))
 
+    # The means of the evaluation itself, not of the rounded rows above.
     rows.append(_row("**mean**", before, after))
 
     header = ["sequence", "J random", "J trained", "gain", "F random", "F trained", "gain"]
@@ -81,5 +82,6 @@ def _row(name: str, before: Scores, after: Scores) -> list[str]:
 
 def compared(measure: str, before: Scores, after: Scores) -> list[str]:
     """Both values of one measure and the gain, in per cent."""
+    # The gain is rounded after the difference, so it may be 0.1 off that of the shown values.
     old, new = 100 * before[measure], 100 * after[measure]
     return [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]

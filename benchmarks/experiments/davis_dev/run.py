@@ -41,6 +41,7 @@ def run(environ: settings.Environment, train_options: Sequence[str]) -> None:
 
 def steps(chosen: Settings) -> Steps:
     """All commands; training goes on where it was stopped."""
+    # A shorter side of 224 pixels: decoding once is quicker than decoding in every epoch.
     frames, model = chosen.out / "frames", chosen.out / "run"
     yield from commands.made(frames, "frames", chosen.videos, "--short-side", "224")
     yield commands.train(chosen.recipe, "--data", str(frames), out=model, more=chosen.train_options)
@@ -56,5 +57,7 @@ def evaluated(chosen: Settings, name: str, encoder: str) -> Steps:
     sequences = ("--dataset", "davis16", "--root", chosen.davis, "--split", chosen.split)
     results = str(chosen.out / name)
     propagate = ("densevos-eval", "propagate", "--encoder", encoder, *sequences)
+
+    # Not --resume: the encoder may have been trained further since the last run.
     yield (*propagate, "--out", results, "--overwrite")
     yield ("densevos-eval", "score", *sequences, "--results", results)

@@ -17,12 +17,13 @@ from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, sprea
 from experiments.reports import read_json
 from harness import table
 
+# Keys are the first words of the names of runs.
 NETWORKS = {
     "cnn": "CNN",
     "swin": "Swin",
     "fbms": "Swin",
     "videoswin": "VideoSwin",
-}  # by how names of runs begin
+}
 PUBLISHED = Path(__file__).with_name("published.json")
 
 DATA = ("labelled", "unlabelled", "sets.names")
@@ -50,6 +51,8 @@ def gather(folder: Path, *wanted: str) -> dict[str, Any]:
     result, runs = {}, []
     for name in wanted or published:
         rows = [with_scores(row, folder) for row in published[name]["rows"]]
+
+        # Before anything is written: a table of unequal runs must not come about.
         check_budgets(rows, folder)
         result[name] = rows
         for row in rows:
@@ -81,6 +84,7 @@ def with_scores(row: Row, folder: Path) -> dict[str, Any]:
         seed = file.parent.parent
         scores[seed.name] = score(file)
 
+    # Seeds of a row have the same budget, which check_budgets makes sure of.
     first = budget(files[0].parent.parent / "run") if files else None
     return {**row, "scores": scores, "budget": first}
 
@@ -90,6 +94,8 @@ def score(results: Path) -> float:
     J-Mean.
     """
     overall = read_json(results)["overall"]
+
+    # Results of `--metric miou` have the one, those of DAVIS the other.
     return 100 * float(overall["mIoU"] if "mIoU" in overall else overall["J-Mean"])
 
 
@@ -105,6 +111,7 @@ def check_budgets(rows: Sequence[Row], folder: Path) -> None:
         InputError: seeds of a row differ in an option, or compared rows in one that is neither of
             the data nor of the adversary.
     """
+    # Seeds of one row must agree in all options; compared rows may differ in what they compare.
     for row in rows:
         ours = runs_of(row, folder)
         check_alike(ours)
@@ -115,6 +122,7 @@ def check_budgets(rows: Sequence[Row], folder: Path) -> None:
 
 def compared(row: Row, rows: Sequence[Row]) -> Row:
     """The row that the papers compare this one with; one without numbers where there is none."""
+    # Only scores on the same set can be subtracted.
     theirs = (row.get("against"), row["judged"])
     for other in rows:
         if (other["run"], other["judged"]) == theirs:
@@ -127,6 +135,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The rows of one table, in per cent."""
     lines = []
     for row in rows:
+        # The gain is over the compared row, of the published figures and of ours alike.
         other = compared(row, rows)
         published = numbers(_published(row), _published(other))
         ours = numbers(list(row["scores"].values()), list(other["scores"].values()))

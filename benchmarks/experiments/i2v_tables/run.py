@@ -16,6 +16,8 @@ UNSUPERVISED = "DAVIS_UNSUPERVISED"
 SETS = ("COCO", "DAVIS", "YTBB", "FBMS", "VOC", UNSUPERVISED)
 FBMS_CLASSES = "person,car,cat,dog,horse,bear,giraffe"
 
+# The adversarial losses: none, on the network's global features, on its first feature maps, and on
+# clusters of those.
 NONE = ("--loss", "none")
 GLOBAL = ("--loss", "general", "--placement", "global")
 SPATIAL = ("--loss", "general", "--placement", "spatial")
@@ -67,6 +69,17 @@ def tables(fbms_classes: tuple[str, ...]) -> dict[str, list[Row]]:
         run = f"swin-coco-general-{placement}-davis"
         return Row(run, swin, coco, davis, davis, ("--loss", "general", "--placement", placement))
 
+    # Both networks on both sets, each without an adversary and with VOC as the unlabelled set.
+    pascal = []
+    for network, recipe in (("cnn", cnn), ("swin", swin)):
+        for evaluated_on in (davis, coco):
+            name = f"{network}-coco"
+            pascal.append(Row(name, recipe, coco, "", evaluated_on, NONE))
+            pascal.append(
+                Row(f"{name}-general-global-voc", recipe, coco, "VOC", evaluated_on, GLOBAL)
+            )
+
+    # One row a line, as in the papers: the columns are those of Row.
     # fmt: off
     return {
         "cnn": [
@@ -100,18 +113,13 @@ def tables(fbms_classes: tuple[str, ...]) -> dict[str, list[Row]]:
             fbms("fbms-fbms", "FBMS", "", NONE),
             fbms("fbms-both", "COCO FBMS", "", NONE),
         ],
-        "pascal": [
-            Row(f"{network}-coco{suffix}", recipe, coco, unlabelled, evaluated_on, loss)
-            for network, recipe in (("cnn", cnn), ("swin", swin))
-            for evaluated_on in (davis, coco)
-            for suffix, unlabelled, loss in (("", "", NONE), ("-general-global-voc", "VOC", GLOBAL))
-        ],
-        "clusters": [clusters(count) for count in (2, 5, 11, 22)],
+        "pascal": pascal,
+        "clusters": list(map(clusters, (2, 5, 11, 22))),
         "unovost": [
             Row("cnn-coco", cnn, coco, "", UNSUPERVISED, NONE),
             Row("cnn-coco-general-global-davis", cnn, coco, davis, UNSUPERVISED, GLOBAL),
         ],
-        "placement": [placed(p) for p in ("spatial", "stage1", "stage2", "stage3", "global")],
+        "placement": list(map(placed, ("spatial", "stage1", "stage2", "stage3", "global"))),
     }
     # fmt: on
 
@@ -143,6 +151,7 @@ def run(environ: settings.Environment, train_options: Sequence[str]) -> None:
         return
 
     chosen.out.mkdir(parents=True, exist_ok=True)
+    # Tables compare all rows, so they are gathered when every row is done.
     run_jobs(jobs(chosen))
     steps = gathered("i2v_tables", chosen.out, *chosen.tables)
     run_jobs([Job(name="gathering", steps=steps)])
@@ -193,13 +202,17 @@ def row_steps(chosen: Settings, row: Row, seed: str) -> Steps:
     train_names = coco_names(chosen, row, "train") if "COCO" in row.labelled.split() else None
     val_names = coco_names(chosen, row, "val") if row.evaluated_on == "COCO" else None
 
-    data = ["--labelled", *(spec(chosen, name) for name in row.labelled.split())]
+    data = ["--labelled"]
+    for name in row.labelled.split():
+        data.append(spec(chosen, name))
+
     if row.unlabelled:
         data += ["--unlabelled", spec(chosen, row.unlabelled)]
 
     choice = choice_options(wanted=row.wanted, names=train_names)
     options = ("--published", *data, *row.loss, *choice, "--loop.seed", seed)
 
+    # The list of images is written just before the training that reads it.
     training = chain(
         names_listed(chosen, row, "train", train_names),
         trained(folder / "run", row.recipe, *options, more=chosen.train_options),
@@ -247,5 +260,5 @@ def names_listed(chosen: Settings, row: Row, split: str, names: Path | None) -> 
 
 def print_once(commands: Iterable[tuple[str, ...]]) -> None:
     """Print every command, once though tables share rows."""
-    lines = [shlex.join(command) for command in commands]
-    print(*dict.fromkeys(lines), sep="\n")
+    # The keys of a dictionary keep the order of the commands.
+    print(*dict.fromkeys(map(shlex.join, commands)), sep="\n")

@@ -32,8 +32,12 @@ SIDES = (72, 128)
 def mean_map(maps: Path, sequences: Path, out: Path) -> None:
     """Write the mean of `maps` for every frame."""
     mean = mean_of(maps)
+
+    # The mean of a map is its share of foreground, so this quantile leaves as much of it.
     mask = mean > np.quantile(mean, 1 - mean.mean())
+
     for sequence in map(Path, sequences.read_text(encoding="utf-8").split("\n")):
+        # The last line of the list may be empty.
         frames = sorted(sequence.glob("*.jpg")) if sequence.name else []
         (out / sequence.name).mkdir(parents=True, exist_ok=True)
         for frame in frames:
@@ -52,6 +56,8 @@ def equal_area(results: Path, maps: Path, out: Path) -> None:
         with Image.open(soft) as image:
             probability = np.asarray(image)
 
+        # A threshold of its own for each frame. Soft masks lie in
+        # SEQUENCE/probabilities/1/FRAME.png, so the third folder above has the sequence's name.
         mask = probability > np.quantile(probability, 1 - share)
         target = out / soft.parents[2].name / soft.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +66,7 @@ def equal_area(results: Path, maps: Path, out: Path) -> None:
 
 def mean_of(maps: Path) -> np.ndarray:
     """The mean over videos of each one's mean map, [H,W] float of SIDES."""
+    # A mean for each video first: a long video then counts no more than a short one.
     means = []
     for video in sorted(maps.iterdir()):
         frames = [small(path) for path in sorted(video.glob("*.png"))]
@@ -72,6 +79,7 @@ def mean_of(maps: Path) -> np.ndarray:
 
 def small(path: Path) -> np.ndarray:
     """A map's foreground, averaged to SIDES."""
+    # Pixels that a map does not know count as background.
     foreground = (read_mask(path) == 1).astype(np.float32)
     return np.asarray(Image.fromarray(foreground).resize(SIDES[::-1], Image.Resampling.BOX))
 

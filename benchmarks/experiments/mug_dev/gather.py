@@ -25,6 +25,8 @@ from densevos.base.masks import read_mask
 from experiments.reports import read_json
 from harness import table
 
+# Shapes: masks and maps are [H,W] uint8: 0 background, 1 foreground, 255 what a map does not know.
+
 OTHER_OPTIONS = Path(__file__).with_name("transductive.json")
 """Transductive runs with other options than those of the script, run by hand."""
 PAPER = {
@@ -75,6 +77,7 @@ LEFT_OUT = ("frame", "short", "long", "video")
 
 def gather(folder: Path) -> dict[str, Any]:
     """Join the scores and runs of one working folder."""
+    # Rows that were not run have no file, and no line in a table.
     rows, runs, learned = {}, {}, {}
     for name, path in results(folder):
         if path.is_file():
@@ -137,6 +140,7 @@ def scores(path: Path) -> dict[str, Any]:
 
 def run(folder: Path) -> dict[str, Any]:
     """How long a training run took, its configuration, and the last line of each round's log."""
+    # The last line has the losses at the end of a round.
     last = {}
     for log in sorted(folder.glob("round*/metrics.jsonl")):
         lines = log.read_text(encoding="utf-8").splitlines()
@@ -165,11 +169,13 @@ def agreements(folder: Path, name: str) -> dict[str, float]:
     Returns:
         `trained`: on the frames it was trained with. `judged`: on the evaluated frames.
     """
+    # A run without a kind in its name, as mug_without_frame, is compared with saliency maps.
     kind = "saliency"
     for other in KINDS:
         if name.endswith(f"_{other}"):
             kind = other
 
+    # Transductive runs have maps of their own, those of more videos.
     first = folder / f"maps_{name.removeprefix('mug_')}"
     if not first.is_dir():
         first = folder / f"maps_{kind}"
@@ -193,8 +199,8 @@ def agreement(masks: Path, others: Path) -> float:
         other = others / path.relative_to(masks)
         if other.is_file():
             mine, theirs = sized_alike(read_mask(path), read_mask(other))
-            known = theirs < 255
-            ious.append(iou((mine == 1)[known], (theirs == 1)[known]))
+            is_certain = theirs < 255
+            ious.append(iou((mine == 1)[is_certain], (theirs == 1)[is_certain]))
 
     return round(100 * statistics.fmean(ious), 1)
 
@@ -242,6 +248,7 @@ def rounds_table(result: Mapping[str, Any]) -> str:
     """First maps, both rounds and one-shot propagation, for each kind of maps that was used."""
     kinds = {kind: of for kind, of in KINDS.items() if kind in result}
 
+    # The paper's figures stand beside the kinds of maps that it has.
     header = ["J (F, T)"]
     for kind in kinds:
         header.append(title(kind))
@@ -306,7 +313,8 @@ def published(name: str) -> str:
 
 def agreement_table(learned: Mapping[str, Mapping[str, float]]) -> str:
     """IoU of each run's first masks with its first maps, in per cent."""
-    rows = [
-        [name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"] for name, row in learned.items()
-    ]
+    rows = []
+    for name, row in learned.items():
+        rows.append([name, f"{row['trained']:.1f}", f"{row['judged']:.1f}"])
+
     return table(["IoU with the first maps", "training frames", "evaluated frames"], rows)

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 
 from densevos.base.masks import VOID, read_mask
 
+# Pixels of a shown frame and of the line above the images; colours in RGB.
 WIDTH, HEIGHT, HEADER = 320, 180, 18
 RED, BLUE = np.array([255, 40, 40]), np.array([60, 90, 255])
 
@@ -51,6 +52,7 @@ def picture(
     draw = ImageDraw.Draw(canvas)
     draw.text((4, 3), "frame", fill="black")
 
+    # Column 0 has the frames, so those of masks begin at 1.
     for k, column in enumerate(columns, 1):
         title = column.title
         if truth:
@@ -60,6 +62,7 @@ def picture(
         draw.text((4 + k * WIDTH, 3), title, fill="black")
 
     for row, name in enumerate(sequences):
+        # `at` is a part of the sequence, 0 for its first frame and 1 for its last.
         files = sorted((frames / name).iterdir())
         file = files[min(int(at * len(files)), len(files) - 1)]
         with Image.open(file) as opened:
@@ -91,7 +94,7 @@ def shares(column: Column, name: str, frame: str) -> tuple[np.ndarray, np.ndarra
     ids = read_mask(file)
     foreground, unknown = (ids == 1).astype(np.float32), (ids == VOID).astype(np.float32)
     if column.cells:
-        foreground, unknown = (on_grid(part, column.cells) for part in (foreground, unknown))
+        foreground, unknown = on_grid(foreground, column.cells), on_grid(unknown, column.cells)
 
     return enlarged(foreground), enlarged(unknown)
 
@@ -108,6 +111,7 @@ def enlarged(share: np.ndarray) -> np.ndarray:
 
 def painted(frame: np.ndarray, foreground: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     """A frame [H,W,3] uint8 with foreground in red and what is unknown in blue."""
+    # With less contrast than the frame itself, so that the colours stand out.
     pale = 0.6 * frame + 40
     for share, colour in ((foreground, RED), (unknown, BLUE)):
         weight = 0.7 * share[..., None]
@@ -118,7 +122,8 @@ def painted(frame: np.ndarray, foreground: np.ndarray, unknown: np.ndarray) -> n
 
 def overlap(column: Column, truth: Path, name: str, frame: str) -> float:
     """J of one frame; nan where one of the two has no file."""
-    file, annotation = (folder / name / f"{frame}.png" for folder in (column.folder, truth))
+    file = column.folder / name / f"{frame}.png"
+    annotation = truth / name / f"{frame}.png"
     if not (file.is_file() and annotation.is_file()):
         return np.nan
 
@@ -129,10 +134,11 @@ def overlap(column: Column, truth: Path, name: str, frame: str) -> float:
 
     # Annotations may have other numbers of pixels than maps.
     size = (real.shape[1], real.shape[0])
-    found = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR)) > 0.5
-    union = np.count_nonzero(found | real)
+    mask = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR)) > 0.5
 
-    return np.count_nonzero(found & real) / union if union else 1.0
+    # Two empty masks agree.
+    union = np.count_nonzero(mask | real)
+    return np.count_nonzero(mask & real) / union if union else 1.0
 
 
 def mean_overlap(column: Column, truth: Path, name: str) -> float:

@@ -85,6 +85,7 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
 
 def steps(chosen: Settings) -> Steps:
     """All commands, in order."""
+    # Written first: a wrong split ends the experiment before anything is trained.
     write_list(chosen.evaluated_list, evaluated_folders(chosen))
 
     for kind in chosen.knowledge:
@@ -97,6 +98,7 @@ def steps(chosen: Settings) -> Steps:
     if chosen.transductive:
         yield from transductive(chosen)
 
+    # Without one granularity: with the first kind of maps alone, by a weight of 0 in the loss.
     first = chosen.knowledge[0]
     for granularity in chosen.leave_out:
         yield from learned(
@@ -144,6 +146,7 @@ def first_maps(chosen: Settings, kind: str) -> Steps:
     evaluated = (*find, str(chosen.evaluated_list), "--method", kind, "--uncertain", "0")
     mean_map = (*CONTROLS, "mean-map", str(maps), str(chosen.evaluated_list))
 
+    # Maps to learn from may leave pixels uncertain; those that are scored have none.
     yield (*find, str(chosen.frames(kind)), "--method", kind, "--out", str(maps))
     yield (*evaluated, "--out", str(out / kind))
     yield (*evaluated, "--no-crf", "--out", str(out / f"{kind}_no_crf"))
@@ -182,6 +185,7 @@ def found(chosen: Settings, *, model: Path, maps: Path, results: Path) -> Steps:
     zeroshot = ("densevos-eval", "zeroshot", "--model", str(model), *chosen.sequences)
     yield (*zeroshot, "--out", str(results), "--save-probabilities", "--resume")
 
+    # The command writes masks without the CRF beside those with it; equal area is made of them.
     no_crf, equal_area = results / "no-crf", results / "equal-area"
     if not (equal_area / "results.json").is_file():
         yield (*CONTROLS, "equal-area", str(no_crf), str(maps), str(equal_area))

@@ -29,10 +29,11 @@ def gather(folder: Path) -> dict[str, Any]:
     for name in PRESETS:
         # The trained encoder is scored last, so its results say that a protocol is done.
         if (folder / "trained" / name / "results.json").is_file():
-            rows[name] = {
-                encoder: scores(folder / encoder / name / "results.json") for encoder in ENCODERS
-            }
+            rows[name] = {}
+            for encoder in ENCODERS:
+                rows[name][encoder] = scores(folder / encoder / name / "results.json")
 
+    # Every protocol is scored on the same sequences, so the first one names them.
     first = read_json(folder / ENCODERS[0] / next(iter(rows)) / "results.json")
     return {
         "rows": rows,

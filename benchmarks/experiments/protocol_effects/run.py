@@ -71,6 +71,7 @@ def scored(chosen: Settings, preset: str, encoder: str, results: Path) -> Steps:
     method = ("--encoder", encoder, "--layer", LAYER, "--preset", preset)
     yield ("densevos-eval", "propagate", *method, *sequences, "--out", str(results), "--resume")
     if not (results / "results.json").is_file():
+        # Some programs score at another size than that of the annotations.
         size = PRESETS[preset].annotation_size
         at_size = ("--annotation-size", size_text(size)) if size else ()
         options = ("--no-stability", "--results", str(results))

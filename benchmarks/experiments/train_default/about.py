@@ -69,6 +69,7 @@ def photographs() -> Iterator[str]:
     def owner(row: dict[str, str]) -> tuple[str, str, str]:
         return row["file"].split("-")[0], row["licence"], row["credit"]
 
+    # groupby() joins neighbours alone, so the rows are sorted by the same key first.
     for (source, licence, credit), listed in groupby(sorted(rows(), key=owner), owner):
         yield f"{len(list(listed))} by {credit} ({licence}): {SOURCES[source]}"
 

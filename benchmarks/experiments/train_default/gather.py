@@ -41,7 +41,10 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
 
 def _table(encoders: Mapping[str, Any]) -> str:
     """One row for each sequence, one column for each measure and encoder."""
-    columns = [f"{measure} {name}" for measure in "JF" for name in encoders]
+    columns = []
+    for measure in "JF":
+        columns += [f"{measure} {name}" for name in encoders]
+
     overall = list(encoders.values())
 
     rows = []
@@ -55,4 +58,8 @@ def _table(encoders: Mapping[str, Any]) -> str:
 
 def _values(encoders: Sequence[Mapping[str, float]]) -> list[str]:
     """J of all encoders, then F of all, in per cent."""
-    return [f"{100 * encoder[measure]:.1f}" for measure in "JF" for encoder in encoders]
+    values = []
+    for measure in "JF":
+        values += [f"{100 * encoder[measure]:.1f}" for encoder in encoders]
+
+    return values

@@ -69,8 +69,10 @@ def steps(chosen: Settings) -> Steps:
 
     yield commands.train("dul_default", "--data", str(listed), out=model, more=chosen.train_options)
 
+    # Half precision: a file of half the size comes with the package.
     export = ("densevos", "export", str(model / "encoder.safetensors"), "--half")
     if chosen.davis:
+        # The exported weights are evaluated, not those of the run: they are what users get.
         measured = str(chosen.out / "measured.safetensors")
         yield (*export, "--out", measured)
         for pair in (f"default={measured}", *chosen.others):
@@ -78,6 +80,7 @@ def steps(chosen: Settings) -> Steps:
 
         yield from commands.gathered("train_default", chosen.out)
 
+    # Scores, where there are any, become part of the card, so the file is exported once more.
     about = str(chosen.out / "about.json")
     yield ("python", str(HERE / "about.py"), str(chosen.out), about)
     yield (*export, "--about", about, "--out", str(chosen.out / "default.safetensors"))

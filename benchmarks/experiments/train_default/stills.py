@@ -59,6 +59,7 @@ def copy_stills(out: Path, readers: dict[str, Callable[[str], bytes]]) -> int:
                 f"{row['file']}: {source} does not have {row['path']} ({error})"
             ) from error
 
+        # Publishers replace files; another photograph would train another encoder.
         if hashlib.sha256(content).hexdigest() != row["sha256"]:
             fix = f"use the version in {LIST.name}"
             raise InputError(f"{row['file']}: {source} has another photograph now; {fix}")

@@ -23,6 +23,7 @@ def gather(folder: Path) -> dict[str, Any]:
     """Scores of all methods that were run."""
     from densevos.engine.provenance import commit, processor  # Imports torch; tables do without.
 
+    # A method that was not run, as the one with an encoder, has no row.
     rows = {}
     for name in ROWS:
         if (folder / name / "results.json").is_file():
@@ -82,12 +83,17 @@ def _methods(rows: Mapping[str, Any]) -> str:
 def _sequences(rows: Mapping[str, Any]) -> str:
     """One line for each sequence, one column for each method."""
     by_method = [row["crf"]["sequences"] for row in rows.values()]
+    header = ["J with CRF", *map(ROWS.__getitem__, rows)]
 
     lines = []
     for sequence in by_method[0]:
-        lines.append([sequence, *(f"{scores[sequence]:.1f}" for scores in by_method)])
+        line = [sequence]
+        for scores_ in by_method:
+            line.append(f"{scores_[sequence]:.1f}")
 
-    return table(["J with CRF", *(ROWS[name] for name in rows)], lines)
+        lines.append(line)
+
+    return table(header, lines)
 
 
 def figures(row: Mapping[str, Any]) -> str:

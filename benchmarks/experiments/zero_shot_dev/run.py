@@ -58,6 +58,8 @@ def found(chosen: Settings, name: str, *options: str) -> Steps:
     sequences = ("--dataset", "davis16", "--root", chosen.davis, "--split", chosen.split)
     results = chosen.out / name
     yield ("densevos-eval", "zeroshot", *options, *sequences, "--out", str(results), "--resume")
+
+    # The command writes masks without the CRF into a folder of their own below.
     for masks in (results, results / "no-crf"):
         if not (masks / "results.json").is_file():
             yield ("densevos-eval", "score", *sequences, "--results", str(masks))
