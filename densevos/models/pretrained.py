@@ -109,7 +109,8 @@ def torchvision_state(
         )
 
     try:
-        return known[name].get_state_dict(progress=False)
+        weights: dict[str, Tensor] = known[name].get_state_dict(progress=False)
+        return weights
     except (URLError, OSError) as error:
         raise UnreachableError(flag, name, error) from error
 

@@ -34,7 +34,8 @@ from torch import Tensor, nn
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside
 from densevos.models.encoder import MEAN, STD
-from densevos_eval.adapters.backbone import Backbone, Triple, shortened
+from densevos_eval.adapters.backbone import Backbone, shortened
+from densevos_eval.adapters.normalisation import Triple
 from densevos_eval.adapters.memory import ClipWindow, Memory, of_first_frames
 
 LAYER = "output"

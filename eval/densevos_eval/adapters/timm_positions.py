@@ -78,7 +78,9 @@ def _add_positions(self: Any, patches: Tensor) -> Tensor:
     prefix_table, table = self.pos_embed[:, :count], self.pos_embed[:, count:]
     table = interpolated(table, tuple(self.patch_embed.grid_size), (height, width))
     if self.no_embed_class:
-        return self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
+        placed: Tensor = self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
+        return placed
 
     positions = torch.cat([prefix_table, table], dim=1)
-    return self.pos_drop(torch.cat([*prefix, tokens], dim=1) + positions)
+    placed: Tensor = self.pos_drop(torch.cat([*prefix, tokens], dim=1) + positions)
+    return placed
