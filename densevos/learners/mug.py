@@ -247,7 +247,7 @@ class Mug(CountingModule, Learner[VideoBatch]):
         # There are five times as many patches as frames. Their statistics would outweigh those of
         # frames, which are what the encoder is used for later.
         encoder = self.network.encoder.eval()
-        embeddings = encoder(patches)
+        embeddings: Tensor = encoder(patches)
         encoder.train(self.training)
         return embeddings
 

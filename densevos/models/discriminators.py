@@ -107,9 +107,11 @@ class PairPerceptron(nn.Module):
         # The first layer is linear in both features: with more pairs than features, it is cheaper
         # to compute it once per feature.
         if len(first) < len(features):
-            logits: Tensor = self.rest(self.left(features[first]) + self.right(features[second]))
-            return logits
-        logits: Tensor = self.rest(self.left(features)[first] + self.right(features)[second])
+            hidden = self.left(features[first]) + self.right(features[second])
+        else:
+            hidden = self.left(features)[first] + self.right(features)[second]
+
+        logits: Tensor = self.rest(hidden)
         return logits
 
 
@@ -184,5 +186,8 @@ class PatchDiscriminator(nn.Sequential):
         super().__init__(*layers, layer(256, 1, kernel, padding=1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        logits: Tensor = super().forward(maps)[:, 0]
-        return logits
+        # What nn.Sequential does, whose own `forward` has no types.
+        for layer in self:
+            maps = layer(maps)
+
+        return maps[:, 0]

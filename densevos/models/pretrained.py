@@ -6,7 +6,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from densevos.base.errors import InputError

@@ -73,8 +73,9 @@ def _decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Draw polygons, run lengths or packed run lengths: [H,W] bool."""
     mask = _pycocotools()
     packed = isinstance(segmentation, dict) and isinstance(segmentation["counts"], str)
+    drawn: np.ndarray
     if packed:
-        drawn: np.ndarray = mask.decode(segmentation).astype(bool)
+        drawn = mask.decode(segmentation).astype(bool)
         return drawn
 
     # A list of run lengths becomes one object, polygons become a list of objects.
@@ -82,7 +83,7 @@ def _decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     if isinstance(runs, list):
         runs = mask.merge(runs)
 
-    drawn: np.ndarray = mask.decode(runs).astype(bool)
+    drawn = mask.decode(runs).astype(bool)
     return drawn
 
 

@@ -69,10 +69,12 @@ class VideoSwin(SegmentationNetwork):
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         """A block's output; with checkpointing, the backward pass computes the block again."""
+        output: Tensor
         if self.checkpointing and self.training and torch.is_grad_enabled():
-            output: Tensor = checkpoint(block, x, use_reentrant=False)
-            return output
-        output: Tensor = block(x)
+            output = checkpoint(block, x, use_reentrant=False)
+        else:
+            output = block(x)
+
         return output
 
 
