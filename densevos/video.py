@@ -76,7 +76,8 @@ class Video:
         if isinstance(selected, range):
             return self.read(selected)
 
-        return self.read([selected])[0]
+        frame: np.ndarray = self.read([selected])[0]
+        return frame
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Decode frames.

@@ -122,7 +122,8 @@ class ThreadWorker(Generic[Item, Result]):
         self.connection.send(item)
 
     def answer(self) -> tuple[str, Any]:
-        return self.connection.recv()
+        message: tuple[str, Any] = self.connection.recv()
+        return message
 
     def end(self) -> None:
         if self._thread is not None:
@@ -167,7 +168,8 @@ class ProcessWorker(Generic[Item, Result]):
     def answer(self) -> tuple[str, Any]:
         """Receive the next message; the death of the process becomes an outcome of its item."""
         try:
-            return self.connection.recv()
+            message: tuple[str, Any] = self.connection.recv()
+            return message
         except (EOFError, ConnectionError):
             status = self.end()
             reason = (

@@ -70,7 +70,8 @@ def parse_call(
     def bound(*positional: Any, **named: Any) -> Callable[[], object]:
         return functools.partial(command, *positional, **named)
 
-    return parse(bound, arguments, program=program, config=config)
+    call: Callable[[], object] = parse(bound, arguments, program=program, config=config)
+    return call
 
 
 def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> Any:

@@ -172,7 +172,7 @@ def _starting_point(arguments: list[str]) -> _Start:
 
 def _from_outside(spec: str) -> Callable[..., RunConfig]:
     """A recipe that lives outside the repository; InputError when it is none."""
-    recipe = from_outside(spec, "densevos train")
+    recipe: Callable[..., RunConfig] = from_outside(spec, "densevos train")
     config = _from_recipe(recipe) if callable(recipe) else None
     if config is None or not hasattr(config, "METHOD"):
         raise InputError(

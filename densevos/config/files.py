@@ -23,7 +23,8 @@ def flag(group: str, name: str) -> str:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A config dataclass as plain JSON values."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return values
 
 
 def from_dict(kind: Any, value: Any, where: str = "") -> Any:

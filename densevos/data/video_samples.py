@@ -263,7 +263,8 @@ def is_uninformative(ids: np.ndarray) -> bool:
     """Whether the known pixels of a map [H,W] are all foreground or all background."""
     # No known pixel, or all with the same id: there is no boundary to learn from.
     known = ids[ids != VOID]
-    return known.size == 0 or known.min() == known.max()
+    same: bool = known.size == 0 or known.min() == known.max()
+    return same
 
 
 def scaled(

@@ -24,7 +24,8 @@ def synchronised(learner: nn.Module, device: torch.device) -> nn.Module:
     """
     # torch's own SyncBatchNorm is faster, but works on GPUs only.
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+        return converted
 
     for module in list(learner.modules()):
         for name, child in module.named_children():

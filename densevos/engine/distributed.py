@@ -278,7 +278,7 @@ def _describe_loss(error: RuntimeError) -> str:
     return f"{_names(absent)} of {world_size()} died or hangs; {hint}"
 
 
-def _absent(store: dist.Store, key: str, expected: str) -> list[int]:
+def _absent(store: dist.distributed_c10d.Store, key: str, expected: str) -> list[int]:
     """Ranks that have not written `expected` under their key."""
     absent = []
     for number in range(world_size()):
@@ -300,14 +300,14 @@ class _GatherRows(torch.autograd.Function):
     """See `gather_rows`."""
 
     @staticmethod
-    def forward(context: Any, rows: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, rows: Tensor) -> Tensor:
         context.count = len(rows)
         gathered = [torch.empty_like(rows) for _ in range(world_size())]
         dist.all_gather(gathered, rows.contiguous())
         return torch.cat(gathered)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         # Every rank used every row, so the owner's gradient is the sum over all ranks.
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
@@ -318,13 +318,13 @@ class _Sum(torch.autograd.Function):
     """See `summed`."""
 
     @staticmethod
-    def forward(context: Any, tensor: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, tensor: Tensor) -> Tensor:
         total = tensor.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return gradient

@@ -225,6 +225,7 @@ def _drop_after(path: Path, step: int) -> None:
 def _step_of(line: str) -> float:
     """The step of a line; infinity if the line is incomplete."""
     try:
-        return json.loads(line)["step"]
+        step: float = json.loads(line)["step"]
+        return step
     except (json.JSONDecodeError, KeyError):
         return float("inf")

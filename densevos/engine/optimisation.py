@@ -135,7 +135,8 @@ def make_schedule(
         if config.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
         if config.schedule == "poly":
-            return (1 - progress) ** 0.9
+            share: float = (1 - progress) ** 0.9
+            return share
 
         return config.decay_factor ** (int(epoch) // config.decay_every)
 

@@ -63,7 +63,8 @@ class StreamClock:
     def seconds(self, start: torch.cuda.Event, end: torch.cuda.Event) -> float:
         """The time between two events; waits until the stream has reached the second."""
         end.synchronize()
-        return start.elapsed_time(end) / 1000  # elapsed_time is in milliseconds
+        milliseconds: float = start.elapsed_time(end)
+        return milliseconds / 1000
 
 
 class StepTimer:

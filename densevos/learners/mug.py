@@ -175,7 +175,8 @@ class Mug(CountingModule, Learner[VideoBatch]):
         keys = keys[:, others].flatten(0, 1)  # [B*K,K-1,*,h/2,w/2]
         values = values[:, others].flatten(0, 1)
 
-        return self.network.gather(key, value, keys, values).unflatten(0, count)
+        augmented: Tensor = self.network.gather(key, value, keys, values).unflatten(0, count)
+        return augmented
 
     def _video(self, r: Tensor, videos: Tensor, generator: torch.Generator) -> Tensor:
         """Eq. 14 between a query and an instance drawn from each abstract's r [B,K,256,h,w].
@@ -246,7 +247,7 @@ class Mug(CountingModule, Learner[VideoBatch]):
         # There are five times as many patches as frames. Their statistics would outweigh those of
         # frames, which are what the encoder is used for later.
         encoder = self.network.encoder.eval()
-        embeddings = encoder(patches)
+        embeddings: Tensor = encoder(patches)
         encoder.train(self.training)
         return embeddings
 

@@ -70,7 +70,8 @@ class SelfTraining(Learner[ClipBatch]):
     def _encode(self, frames: Tensor) -> Tensor:
         """Frames [B,T,3,H,W] -> unit keys [B,T,K,h,w]."""
         keys = self.encoder(_layout_like(frames.flatten(0, 1), self.encoder))
-        return keys.unflatten(0, frames.shape[:2])
+        by_sample: Tensor = keys.unflatten(0, frames.shape[:2])
+        return by_sample
 
 
 def draw_cells(

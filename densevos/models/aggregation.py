@@ -32,7 +32,10 @@ def aggregate(query: Tensor, keys: Tensor, values: Tensor, temperature: float) -
     q, k, v = _head(rows, width), _head(columns, width), _head(contents, width)
     means = F.scaled_dot_product_attention(q, k, v, scale=1 / temperature)
 
-    return means[:, 0, :, : contents.shape[2]].transpose(1, 2).unflatten(2, query.shape[2:])
+    aggregated: Tensor = (
+        means[:, 0, :, : contents.shape[2]].transpose(1, 2).unflatten(2, query.shape[2:])
+    )
+    return aggregated
 
 
 def _head(rows: Tensor, width: int) -> Tensor:

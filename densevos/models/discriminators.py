@@ -107,8 +107,12 @@ class PairPerceptron(nn.Module):
         # The first layer is linear in both features: with more pairs than features, it is cheaper
         # to compute it once per feature.
         if len(first) < len(features):
-            return self.rest(self.left(features[first]) + self.right(features[second]))
-        return self.rest(self.left(features)[first] + self.right(features)[second])
+            hidden = self.left(features[first]) + self.right(features[second])
+        else:
+            hidden = self.left(features)[first] + self.right(features)[second]
+
+        logits: Tensor = self.rest(hidden)
+        return logits
 
 
 class SiamesePerceptron(nn.Module):
@@ -137,7 +141,8 @@ class SiamesePerceptron(nn.Module):
             embedded = self.each(features)
             left, right = embedded[first], embedded[second]
 
-        return self.both(torch.cat([(left - right).abs(), left * right], dim=1))
+        logits: Tensor = self.both(torch.cat([(left - right).abs(), left * right], dim=1))
+        return logits
 
 
 class ConvDiscriminator(nn.Sequential):
@@ -181,4 +186,8 @@ class PatchDiscriminator(nn.Sequential):
         super().__init__(*layers, layer(256, 1, kernel, padding=1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        return super().forward(maps)[:, 0]
+        # What nn.Sequential does, whose own `forward` has no types.
+        for layer in self:
+            maps = layer(maps)
+
+        return maps[:, 0]

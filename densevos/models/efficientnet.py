@@ -152,7 +152,8 @@ class _Block(nn.Module):
         wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
         narrow = self._bn2(self._project_conv(wide))
 
-        return x + narrow if self.shortcut else narrow
+        output: Tensor = x + narrow if self.shortcut else narrow
+        return output
 
 
 def _blocks(output_stride: int) -> list[_Block]:

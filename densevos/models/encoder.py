@@ -47,7 +47,8 @@ class ProjectionHead(nn.Module):
         self.conv2 = nn.Conv2d(channels, key_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.conv2(torch.relu(self.bn1(self.conv1(features))))
+        keys: Tensor = self.conv2(torch.relu(self.bn1(self.conv1(features))))
+        return keys
 
 
 class DenseEncoder(nn.Module):
@@ -128,7 +129,8 @@ class DenseEncoder(nn.Module):
             [B,C,h,w].
         """
         if layer == "key":
-            return self(frames)
+            keys: Tensor = self(frames)
+            return keys
         if layer == "x":
             return self.reduced(self.stages(frames)[self.backbone.last])
 

@@ -41,4 +41,5 @@ class GeometricRegressor(nn.Module):
         maps = F.normalize(torch.relu(similarity), dim=1).unflatten(2, (self.side, self.side))
         x = torch.relu(self.bn1(self.conv1(maps)))
         x = torch.relu(self.bn2(self.conv2(x)))
-        return self.linear(x.flatten(1)).view(-1, 2, 3)
+        theta: Tensor = self.linear(x.flatten(1)).view(-1, 2, 3)
+        return theta

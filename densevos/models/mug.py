@@ -73,7 +73,8 @@ class MugNetwork(nn.Module):
 
     def foreground(self, x: Tensor) -> Tensor:
         """rho: x [B,C,h,w] of single frames -> logits [B,h,w] of foreground (Eq. 2)."""
-        return self.rho(x)[:, 0]
+        logits: Tensor = self.rho(x)[:, 0]
+        return logits
 
     def recall(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [B,C,h,w] -> unit keys [B,32,h,w] and values [B,128,h,w] of the aggregation."""
@@ -172,7 +173,8 @@ class ConvReadout(nn.Module):
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] -> logits [B,h,w]."""
-        return self.conv(r)[:, 0]
+        logits: Tensor = self.conv(r)[:, 0]
+        return logits
 
 
 class RefineReadout(nn.Module):
@@ -228,7 +230,8 @@ class FineReadout(nn.Module):
         res1, res2 = stages["res1"], stages["res2"]
         x = self.block2(_enlarged(self.reduce(r), res2) + self.skip2(res2))
         x = self.block1(_enlarged(self.narrow(x), res1) + self.skip1(res1))
-        return self.head(x)[:, 0]
+        logits: Tensor = self.head(x)[:, 0]
+        return logits
 
 
 def _enlarged(features: Tensor, like: Tensor) -> Tensor:

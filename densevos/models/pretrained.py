@@ -6,7 +6,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from densevos.base.errors import InputError
@@ -109,7 +109,8 @@ def torchvision_state(
         )
 
     try:
-        return known[name].get_state_dict(progress=False)
+        weights: dict[str, Tensor] = known[name].get_state_dict(progress=False)
+        return weights
     except (URLError, OSError) as error:
         raise UnreachableError(flag, name, error) from error
 

@@ -45,7 +45,8 @@ def chance_level(share: float | Tensor) -> Tensor:
     0.6931
     """
     share = torch.as_tensor(share, dtype=torch.float32)
-    return torch.special.entr(share) + torch.special.entr(1 - share)
+    entropy: Tensor = torch.special.entr(share) + torch.special.entr(1 - share)
+    return entropy
 
 
 @torch.no_grad()

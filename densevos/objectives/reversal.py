@@ -15,7 +15,8 @@ def reverse(x: Tensor, mu: float) -> Tensor:
     (L_seg - mu L_a) are in here. Subtracting the loss would turn the encoder's gradient back, and
     weighting the loss with mu would count mu twice.
     """
-    return _Reversal.apply(x, mu)
+    same: Tensor = _Reversal.apply(x, mu)
+    return same
 
 
 def ramp(progress: float, steepness: float = 10.0) -> float:
@@ -35,10 +36,10 @@ def ramp(progress: float, steepness: float = 10.0) -> float:
 
 class _Reversal(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, x: Tensor, mu: float) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, x: Tensor, mu: float) -> Tensor:
         context.mu = mu
         return x.view_as(x)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return -context.mu * gradient, None

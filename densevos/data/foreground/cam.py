@@ -172,7 +172,8 @@ def _published(name: str, weights: str) -> nn.Module:
     from torchvision import models
 
     try:
-        return models.get_model(name, weights=weights).eval()
+        network: nn.Module = models.get_model(name, weights=weights).eval()
+        return network
     except (KeyError, ValueError):
         names = ", ".join(models.get_model_weights(name).__members__)
         raise InputError(

@@ -204,7 +204,7 @@ def settled(matrix: sparse.csr_matrix, moving: np.ndarray, trust: np.ndarray) ->
     weight = trust + LEAST_TRUST
     mean = (weight @ moving) / weight.sum()
     # A node without trusted motion starts from the mean of all.
-    votes = trust * moving + (1 - trust) * mean
+    votes: np.ndarray = trust * moving + (1 - trust) * mean
 
     for _ in range(ROUNDS):
         votes = (NEIGHBOURS_SHARE * (matrix @ votes) + weight * moving) / (
@@ -309,7 +309,8 @@ def _symmetric(
 def _spread(labels: np.ndarray, lab: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Standard deviation of each channel, [N,3]."""
     # Rounding can make a small variance negative.
-    return np.sqrt(np.maximum(superpixel_means(labels, lab**2) - means**2, 0))
+    deviation: np.ndarray = np.sqrt(np.maximum(superpixel_means(labels, lab**2) - means**2, 0))
+    return deviation
 
 
 def _histograms(labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
@@ -328,7 +329,8 @@ def _histograms(labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
         counted = np.bincount(flat * BINS + bins, minlength=count * BINS).reshape(count, BINS)
         shares.append(counted / counted.sum(axis=1, keepdims=True))
 
-    return np.sqrt(np.concatenate(shares, axis=1))
+    histograms: np.ndarray = np.sqrt(np.concatenate(shares, axis=1))
+    return histograms
 
 
 def _positions(labels: np.ndarray) -> np.ndarray:

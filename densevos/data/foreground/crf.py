@@ -116,7 +116,8 @@ def refine(
         ) from None
 
     refined = infer(unary_energy(probability, config), terms, config.iterations)
-    return refined[1].reshape(height, width)
+    foreground: np.ndarray = refined[1].reshape(height, width)
+    return foreground
 
 
 def position_features(height: int, width: int, sxy: float) -> np.ndarray:

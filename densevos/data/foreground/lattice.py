@@ -46,7 +46,8 @@ class Lattice:
 
         # The authors' code scales its result by this number.
         dimensions = len(self.blurs) - 1
-        return (self.weights @ spread) / np.float32(1 + 2.0**-dimensions)
+        filtered: np.ndarray = (self.weights @ spread) / np.float32(1 + 2.0**-dimensions)
+        return filtered
 
 
 def build(features: np.ndarray) -> Lattice:

@@ -29,7 +29,8 @@ class PairwiseTerm:
 
     def message(self, probability: np.ndarray) -> np.ndarray:
         """The support [N] that a label gets from similar pixels, given its probability [N]."""
-        return self.norm * self.lattice.filter(self.norm * probability)
+        support: np.ndarray = self.norm * self.lattice.filter(self.norm * probability)
+        return support
 
 
 def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
@@ -83,4 +84,5 @@ def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) ->
 def _softmax(score: np.ndarray) -> np.ndarray:
     # The largest score is subtracted so that the exponential cannot overflow.
     exponential = np.exp(score - score.max(axis=0))
-    return exponential / exponential.sum(axis=0)
+    probability: np.ndarray = exponential / exponential.sum(axis=0)
+    return probability

@@ -82,7 +82,10 @@ def motion_probability(motion: Motion) -> np.ndarray:
     if motion.fastest < STILL:
         return np.zeros(motion.map.shape, np.float32)
 
-    return np.interp(motion.map, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(np.float32)
+    probability: np.ndarray = np.interp(motion.map, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(
+        np.float32
+    )
+    return probability
 
 
 def against_scene(flow: np.ndarray) -> tuple[np.ndarray, float]:

@@ -48,7 +48,8 @@ def saliency(image: np.ndarray) -> np.ndarray:
     # Second stage: what is like the superpixels that are above the mean of the first.
     query = background_based >= area @ background_based
 
-    return unit_range(ranking @ query)[labels].astype(np.float32)
+    saliency: np.ndarray = unit_range(ranking @ query)[labels].astype(np.float32)
+    return saliency
 
 
 def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -97,7 +98,7 @@ def neighbours(labels: np.ndarray) -> np.ndarray:
 
     # The square of the adjacency counts the ways of length two; float32 makes the product fast.
     ways = touch.astype(np.float32)
-    graph = touch | (ways @ ways > 0) | np.outer(border, border)
+    graph: np.ndarray = touch | (ways @ ways > 0) | np.outer(border, border)
     np.fill_diagonal(graph, False)
 
     return graph
@@ -148,4 +149,5 @@ def unit_range(values: np.ndarray) -> np.ndarray:
     if high - low <= 1e-9 * abs(high):
         return np.zeros_like(values, dtype=float)
 
-    return (values - low) / (high - low)
+    stretched: np.ndarray = (values - low) / (high - low)
+    return stretched

@@ -73,15 +73,18 @@ def _decoded(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Draw polygons, run lengths or packed run lengths: [H,W] bool."""
     mask = _pycocotools()
     packed = isinstance(segmentation, dict) and isinstance(segmentation["counts"], str)
+    drawn: np.ndarray
     if packed:
-        return mask.decode(segmentation).astype(bool)
+        drawn = mask.decode(segmentation).astype(bool)
+        return drawn
 
     # A list of run lengths becomes one object, polygons become a list of objects.
     runs = mask.frPyObjects(segmentation, *size)
     if isinstance(runs, list):
         runs = mask.merge(runs)
 
-    return mask.decode(runs).astype(bool)
+    drawn = mask.decode(runs).astype(bool)
+    return drawn
 
 
 def load_instances(file: Path, images: list[Path], options: SetReading) -> SegmentationSet:

@@ -78,7 +78,8 @@ def class_ids(raw: np.ndarray, values: Mapping[int, int], file: Path, known: str
     # 256 values fit into a table, which is faster than a search.
     table = np.zeros(256, np.uint8)
     table[present] = ids
-    return table[raw]
+    labels: np.ndarray = table[raw]
+    return labels
 
 
 def value_counts(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

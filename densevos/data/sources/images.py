@@ -91,13 +91,15 @@ def _eight_bits(values: np.ndarray, brightest: float, path: Path) -> np.ndarray:
     if values.dtype.kind != "f":
         bits = max(8, int(brightest).bit_length())
         shift = bits + bits % 2 - 8  # Cameras have 8, 10, 12, 14 or 16 bits: an even number.
-        return np.minimum(values.astype(np.int64) >> shift, 255).astype(np.uint8)
+        shifted: np.ndarray = np.minimum(values.astype(np.int64) >> shift, 255).astype(np.uint8)
+        return shifted
 
     # Fractions are in 0..1, or in the range of 8 bits.
     if brightest <= 1:
         return np.minimum(np.round(values * 255), 255).astype(np.uint8)
     if brightest <= 255:
-        return np.minimum(values, 255).astype(np.uint8)
+        rounded: np.ndarray = np.minimum(values, 255).astype(np.uint8)
+        return rounded
 
     raise InputError(f"{path}: fractional grey values up to {brightest:g}; scale them to 0 to 1")
 

@@ -158,7 +158,7 @@ class DecordReader(QuickReader):
     def _decode(self, ascending: list[int]) -> np.ndarray:
         video = self._video or self._opened()
         self._video = None
-        frames = video.get_batch(ascending).asnumpy()
+        frames: np.ndarray = video.get_batch(ascending).asnumpy()
         # Reading in order: keep the file open for the next frames.
         if ascending[0] == self._next:
             self._video = video
@@ -184,7 +184,8 @@ class TorchcodecReader(QuickReader):
         return len(self._video)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
-        return self._video.get_frames_at(ascending).data.numpy()
+        frames: np.ndarray = self._video.get_frames_at(ascending).data.numpy()
+        return frames
 
     def seconds(self) -> np.ndarray:
         return packet_seconds(self._file())

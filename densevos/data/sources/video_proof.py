@@ -94,7 +94,7 @@ def packet_seconds(file: Path | bytes) -> np.ndarray:
         return np.array(stamps) * float(stream.time_base or 0)
 
 
-def _is_plain(packet: "Packet") -> bool:
+def _is_plain(packet: "Packet[VideoStream]") -> bool:
     """Whether a packet is complete, is shown, and has a time."""
     return (
         not packet.is_corrupt
@@ -104,7 +104,7 @@ def _is_plain(packet: "Packet") -> bool:
     )
 
 
-def _keys_separate(packets: list["Packet"]) -> bool:
+def _keys_separate(packets: list["Packet[VideoStream]"]) -> bool:
     """Whether frames stored before and after each key frame are also shown before and after it."""
     stamps = np.array([packet.pts for packet in packets])
     keys = [number for number, packet in enumerate(packets) if packet.is_keyframe]
@@ -126,7 +126,7 @@ def _keys_separate(packets: list["Packet"]) -> bool:
     return bool(separate and first_of_its_part and no_overshoot)
 
 
-def _are_reordered(packets: list["Packet"]) -> bool:
+def _are_reordered(packets: list["Packet[VideoStream]"]) -> bool:
     """Whether frames are shown in another order than stored.
 
     If a stream with B frames is not reordered, its times may be those of decoding.
@@ -135,7 +135,7 @@ def _are_reordered(packets: list["Packet"]) -> bool:
     return any(after.pts < before.pts for before, after in pairwise(packets))  # type: ignore[operator]
 
 
-def _is_fresh_start(packet: "Packet", stream: "VideoStream") -> bool:
+def _is_fresh_start(packet: "Packet[VideoStream]", stream: "VideoStream") -> bool:
     """Whether nothing after this key frame refers to anything before it."""
     codec = stream.codec_context.name
     if codec not in IDR_TYPES:

@@ -118,7 +118,8 @@ def motion_kernel(length: float, angle: float) -> np.ndarray:
     across = np.clip(1 - np.abs(grid - steps[:, None] * np.cos(angle)), 0, None)
     down = np.clip(1 - np.abs(grid - steps[:, None] * np.sin(angle)), 0, None)
 
-    return (np.einsum("py,px->yx", down, across) / len(steps)).astype(np.float32)
+    kernel: np.ndarray = (np.einsum("py,px->yx", down, across) / len(steps)).astype(np.float32)
+    return kernel
 
 
 def sensor_noise(exposure: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
@@ -133,7 +134,8 @@ def sensor_noise(exposure: np.ndarray, amount: float, rng: np.random.Generator) 
         [H,W,3], not clipped.
     """
     deviation = amount * np.sqrt(np.clip(exposure, 0, None) * np.float32(0.9) + np.float32(0.1))
-    return exposure + deviation * rng.standard_normal(exposure.shape, np.float32)
+    noisy: np.ndarray = exposure + deviation * rng.standard_normal(exposure.shape, np.float32)
+    return noisy
 
 
 def compress(image: np.ndarray, resolution: float, quality: int) -> np.ndarray:

@@ -51,7 +51,8 @@ def light_gain(scene: Scene, time: float, height: int, width: int) -> np.ndarray
     colour, across, down = light[:3], light[3], light[4]
     x = np.linspace(-across, across, width, dtype=np.float32)[:, None]
     y = np.linspace(-down, down, height, dtype=np.float32)[:, None, None]
-    return np.exp(y) * np.exp(x + colour)
+    light_map: np.ndarray = np.exp(y) * np.exp(x + colour)
+    return light_map
 
 
 def render_instant(
@@ -158,7 +159,8 @@ def _camera_matrix(state: np.ndarray, height: int, width: int) -> np.ndarray:
     x, y, roll, zoom = state
     middle = (width - 1) / 2, (height - 1) / 2
     turn = _rotation(roll) @ np.diag([np.exp(zoom), np.exp(zoom), 1])
-    return _translation(*middle) @ turn @ _translation(-middle[0] - x, -middle[1] - y)
+    matrix: np.ndarray = _translation(*middle) @ turn @ _translation(-middle[0] - x, -middle[1] - y)
+    return matrix
 
 
 def _translation(x: float, y: float) -> np.ndarray:

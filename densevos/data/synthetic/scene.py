@@ -99,7 +99,8 @@ class Wave:
     def at(self, time: float) -> np.ndarray:
         """The vector [D] at a time, in frames."""
         swing = np.sin(self.frequency * time + self.phase) - np.sin(self.phase)
-        return self.start + (self.amplitude * swing).sum(0)
+        position: np.ndarray = self.start + (self.amplitude * swing).sum(0)
+        return position
 
 
 def random_wave(

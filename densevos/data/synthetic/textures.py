@@ -126,7 +126,8 @@ def shift_mean(photograph: np.ndarray, towards: np.ndarray, share: float) -> np.
         [h,w,3] in 0..255.
     """
     step = share * (towards.mean((0, 1)) - photograph.mean((0, 1)))
-    return np.clip(photograph + step, 0, 255)
+    shifted: np.ndarray = np.clip(photograph + step, 0, 255)
+    return shifted
 
 
 def crop_texture(

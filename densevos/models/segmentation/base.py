@@ -100,7 +100,8 @@ class SegmentationNetwork(nn.Module, ABC):
         logits = self.decode_frames(flat)
         large = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
-        return large.unflatten(0, samples)
+        unflat: Tensor = large.unflatten(0, samples)
+        return unflat
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames [B,T,3,H,W] -> logits [B,T,K,H,W]."""

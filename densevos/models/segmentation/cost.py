@@ -29,4 +29,5 @@ def gmacs(network: SegmentationNetwork, size: int) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         described(frames)
 
-    return counter.get_total_flops() / 2e9
+    operations: int = counter.get_total_flops()
+    return operations / 2e9

@@ -37,7 +37,8 @@ class DeepLab(FrameNetwork):
         return {**features, "global": features["stage4"]}
 
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
-        return self.classifier(features["global"])
+        logits: Tensor = self.classifier(features["global"])
+        return logits
 
 
 def _backbone(config: NetworkConfig) -> DenseResNet | EfficientNetLite0:

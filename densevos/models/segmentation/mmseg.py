@@ -67,4 +67,5 @@ def _as_sliced(weight: Tensor) -> Tensor:
     # nn.Unfold counts the four cells fastest. The authors, transformers and torchvision put four
     # slices side by side: channels are fastest, and rows come before columns.
     cells = weight.unflatten(-1, (-1, 4))[..., torch.tensor([0, 2, 1, 3])]
-    return cells.transpose(-1, -2).flatten(-2)
+    sliced: Tensor = cells.transpose(-1, -2).flatten(-2)
+    return sliced

@@ -42,7 +42,8 @@ class SwinUperNet(FrameNetwork):
         return {"spatial": output.hidden_states[0], **features, "global": features["stage4"]}
 
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
-        return self.decode_head([features[name] for name in STAGES])
+        logits: Tensor = self.decode_head([features[name] for name in STAGES])
+        return logits
 
 
 def swin_taps(config: NetworkConfig) -> dict[str, tuple[int, int]]:

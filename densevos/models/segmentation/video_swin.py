@@ -64,13 +64,18 @@ class VideoSwin(SegmentationNetwork):
         return {**features, "global": features["stage4"]}
 
     def decode_frames(self, features: Mapping[str, Tensor]) -> Tensor:
-        return self.decode_head([features[name] for name in STAGES])
+        logits: Tensor = self.decode_head([features[name] for name in STAGES])
+        return logits
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         """A block's output; with checkpointing, the backward pass computes the block again."""
+        output: Tensor
         if self.checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, use_reentrant=False)
-        return block(x)
+            output = checkpoint(block, x, use_reentrant=False)
+        else:
+            output = block(x)
+
+        return output
 
 
 def _channels_first(x: Tensor) -> Tensor:

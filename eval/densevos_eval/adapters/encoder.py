@@ -399,7 +399,7 @@ def _ready(
     # Dropout and BatchNorm must not depend on the other frames.
     if backbone.module is not None:
         backbone.module.eval().to(device)
-        backbone.module.to(memory_format=backbone.memory_format)  # type: ignore[call-overload]
+        backbone.module.to(memory_format=backbone.memory_format)
 
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)

@@ -34,8 +34,9 @@ from torch import Tensor, nn
 from densevos.base.errors import InputError
 from densevos.base.outside import from_outside
 from densevos.models.encoder import MEAN, STD
-from densevos_eval.adapters.backbone import Backbone, Triple, shortened
+from densevos_eval.adapters.backbone import Backbone, shortened
 from densevos_eval.adapters.memory import ClipWindow, Memory, of_first_frames
+from densevos_eval.adapters.normalisation import Triple
 
 LAYER = "output"
 MARKS = ("stride", "stream", "clip_frames")

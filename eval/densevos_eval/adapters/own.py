@@ -1,6 +1,7 @@
 """Encoders of this project: from encoder.safetensors, from a model of a run, or untrained."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -102,7 +103,11 @@ def untrained(name: str, seed: str | None) -> Backbone:
 
 
 def dense(
-    encoder: DenseEncoder, *, kind: str, files: tuple[Path, ...] = (), card: dict | None = None
+    encoder: DenseEncoder,
+    *,
+    kind: str,
+    files: tuple[Path, ...] = (),
+    card: dict[str, Any] | None = None,
 ) -> Backbone:
     """One of our networks as a backbone.
 

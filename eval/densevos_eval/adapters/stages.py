@@ -58,7 +58,8 @@ def released_resnet(
         ) from error
 
     def features(frames: Tensor, layer: str) -> Tensor:
-        return network(prepare(frames) if prepare else frames, layer)
+        stage: Tensor = network(prepare(frames) if prepare else frames, layer)
+        return stage
 
     return Backbone(
         kind=f"released {name} snapshot",

@@ -94,9 +94,10 @@ class _Layers:
         self.norm = norm
 
     def __call__(self, frames: Tensor, layer: str) -> Tensor:
-        return self.model.forward_intermediates(
+        features: Tensor = self.model.forward_intermediates(
             frames, indices=[int(layer)], norm=self.norm, stop_early=True, intermediates_only=True
         )[0]
+        return features
 
 
 def _timm() -> Any:

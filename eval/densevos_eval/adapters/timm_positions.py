@@ -77,8 +77,11 @@ def _add_positions(self: Any, patches: Tensor) -> Tensor:
     count = 0 if self.no_embed_class else self.num_prefix_tokens
     prefix_table, table = self.pos_embed[:, :count], self.pos_embed[:, count:]
     table = interpolated(table, tuple(self.patch_embed.grid_size), (height, width))
+    placed: Tensor
     if self.no_embed_class:
-        return self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
+        placed = self.pos_drop(torch.cat([*prefix, tokens + table], dim=1))
+        return placed
 
     positions = torch.cat([prefix_table, table], dim=1)
-    return self.pos_drop(torch.cat([*prefix, tokens], dim=1) + positions)
+    placed = self.pos_drop(torch.cat([*prefix, tokens], dim=1) + positions)
+    return placed

@@ -65,7 +65,10 @@ def wanted(timm: Any, name: str) -> dict[str, Tensor]:
     """Names and shapes of a model's weights; empty if timm cannot make it on the meta device."""
     try:
         with torch.device("meta"):
-            return timm.create_model(name, pretrained=False, num_classes=0).state_dict()
+            weights: dict[str, Tensor] = timm.create_model(
+                name, pretrained=False, num_classes=0
+            ).state_dict()
+            return weights
     except Exception:  # the same error is reported when the model is created
         return {}
 

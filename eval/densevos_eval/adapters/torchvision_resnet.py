@@ -12,7 +12,8 @@ from torchvision.models import ResNet, Weights
 from densevos.base.errors import InputError
 from densevos.models.encoder import MEAN, STD
 from densevos.models.foreign import differences
-from densevos_eval.adapters.backbone import Backbone, Triple, shortened
+from densevos_eval.adapters.backbone import Backbone, shortened
+from densevos_eval.adapters.normalisation import Triple
 from densevos_eval.adapters.resnet import LAYERS, STRIDE, DenseStages, untrained
 from densevos_eval.adapters.weights import is_file, read_weights, resnet_weights
 
@@ -98,7 +99,7 @@ def _downloaded(published: Weights, name: str, spec: str) -> dict[str, Tensor]:
 def _normalisation(published: Weights) -> tuple[Triple, Triple]:
     """Mean and standard deviation that published weights were trained with."""
     transforms = published.transforms()
-    return tuple(transforms.mean), tuple(transforms.std)  # type: ignore[return-value]
+    return tuple(transforms.mean), tuple(transforms.std)
 
 
 def _fill(network: ResNet, weights: dict[str, Tensor], source: Path, name: str) -> None:

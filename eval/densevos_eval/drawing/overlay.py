@@ -122,7 +122,8 @@ def _framed(picture: np.ndarray, sides: tuple[tuple[int, int], tuple[int, int]])
 def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
     """Pixels [H,W] bool that are at most `thickness` pixels away from another id."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness + 1,) * 2)
-    return (cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids)
+    contour: np.ndarray = (cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids)
+    return contour
 
 
 def bright_palette() -> np.ndarray:

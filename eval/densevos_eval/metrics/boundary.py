@@ -77,7 +77,8 @@ def share_within(points: Outlines, targets: Outlines, radius: int) -> np.ndarray
             chosen = _within(points, targets.rows[start:end], targets.columns[start:end], radius)
             near[i] = np.bincount(points.owner[chosen], minlength=points.objects)
 
-    return near / np.maximum(lengths(points), 1)
+    shares: np.ndarray = near / np.maximum(lengths(points), 1)
+    return shares
 
 
 def _within(points: Outlines, rows: np.ndarray, columns: np.ndarray, radius: int) -> np.ndarray:
@@ -103,7 +104,8 @@ def _within(points: Outlines, rows: np.ndarray, columns: np.ndarray, radius: int
     hit = any_inside(counts, place, [largest])
     hit[~hit] = any_inside(counts, place[~hit], others)
 
-    return inside[hit]
+    reached: np.ndarray = inside[hit]
+    return reached
 
 
 def any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, int]]) -> np.ndarray:
@@ -124,7 +126,8 @@ def any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, in
     # The sum of a rectangle is (top left + bottom right) - (top right + bottom left).
     plus = flat.take(place + (above + left)) + flat.take(place + (below + right))
     minus = flat.take(place + (above + right)) + flat.take(place + (below + left))
-    return (plus > minus).any(axis=1)
+    found: np.ndarray = (plus > minus).any(axis=1)
+    return found
 
 
 @lru_cache

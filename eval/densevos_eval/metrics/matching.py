@@ -36,6 +36,7 @@ def best_assignment(region: np.ndarray, contour: np.ndarray) -> np.ndarray:
 
     # J and F count alike, as in the official ranking by J&F.
     benefit = (region.mean(axis=2) + contour.mean(axis=2)) / 2
+    chosen: np.ndarray
     _, chosen = linear_sum_assignment(benefit, maximize=True)
     return chosen
 

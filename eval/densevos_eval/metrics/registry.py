@@ -39,7 +39,7 @@ def find_metric(name: str) -> MetricClass:
     """
     if is_outside(name):
         # An abstract class lacks a method, so it could not be used.
-        metric = from_outside(name, "--metric")
+        metric: MetricClass = from_outside(name, "--metric")
         is_metric = isinstance(metric, type) and issubclass(metric, Metric)
         if not is_metric or inspect.isabstract(metric):
             raise InputError(

@@ -184,7 +184,10 @@ def _squared_distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     segment = end - start
     along, length = (points - start) @ segment, segment @ segment
     fraction = (along.astype(np.float32) / np.float32(max(length, 1))).clip(0, 1)
-    return ((points - start - fraction[:, None] * segment.astype(np.float64)) ** 2).sum(1)
+    distance: np.ndarray = (
+        (points - start - fraction[:, None] * segment.astype(np.float64)) ** 2
+    ).sum(1)
+    return distance
 
 
 def resampled(points: np.ndarray) -> np.ndarray:
@@ -242,7 +245,8 @@ def shape_context(points: np.ndarray) -> np.ndarray:
     counts = np.bincount(cell.ravel(), minlength=len(points) * (RINGS + 1) * ANGLES)
     counts = counts.reshape(len(points), RINGS + 1, ANGLES)[:, 1:].reshape(len(points), -1)
 
-    return counts / (counts.sum(axis=1, keepdims=True) + TINY)
+    shares: np.ndarray = counts / (counts.sum(axis=1, keepdims=True) + TINY)
+    return shares
 
 
 def matching_cost(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -339,4 +343,5 @@ def _path_costs(cost: np.ndarray) -> np.ndarray:
         right, down, both = total[d + 1, 1:], total[d + 1, :-1], total[d, :-1]
         total[d + 2, 1:] = skewed[d] + np.minimum(np.minimum(right, down), both)
 
-    return total[i + k + 2, i + 1]
+    cheapest: np.ndarray = total[i + k + 2, i + 1]
+    return cheapest

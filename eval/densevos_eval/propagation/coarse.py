@@ -90,7 +90,8 @@ class Centred:
         loose = 2 * relative + sums  # no vector is longer than 2
         distance = (2 * (loose - kth)).clamp(min=0).sqrt()
 
-        return relative * (length + distance) + sums
+        bound: Tensor = relative * (length + distance) + sums
+        return bound
 
 
 def as_queries(keys: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ def joint_maps(
     down = (np.arange(height)[None, :, None] - y[:, None, None]) ** 2
     maps = np.exp(-(across + down) / (2 * sigma**2))
 
-    return maps / np.maximum(maps.sum(axis=0), 1)
+    normalised: np.ndarray = maps / np.maximum(maps.sum(axis=0), 1)
+    return normalised
 
 
 def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int = 5) -> np.ndarray:
@@ -67,7 +68,10 @@ def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int =
     # The corner cells lie at the corner pixels.
     scale = np.array([(size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1)])
 
-    return np.stack([(weights * x).sum(axis=1), (weights * y).sum(axis=1)], axis=1) * scale
+    joints: np.ndarray = (
+        np.stack([(weights * x).sum(axis=1), (weights * y).sum(axis=1)], axis=1) * scale
+    )
+    return joints
 
 
 CELL_SIGMA = 0.5

@@ -86,7 +86,10 @@ def _read_out(soft: np.ndarray, sizes: FrameSizes, masks: MaskConfig) -> np.ndar
         return joints_of_cell_maps(soft, sizes.frame, masks.joint_cells)
 
     factor = np.array(sizes.encoded[::-1]) / sizes.frame[::-1]
-    return (joints_of_maps(soft, sizes.covered, masks.joint_cells) + 0.5) / factor - 0.5
+    joints: np.ndarray = (
+        joints_of_maps(soft, sizes.covered, masks.joint_cells) + 0.5
+    ) / factor - 0.5
+    return joints
 
 
 def check_joints(sequence: VideoSequence) -> np.ndarray:

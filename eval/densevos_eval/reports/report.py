@@ -260,7 +260,8 @@ def mean_known(rows: Sequence[np.ndarray]) -> np.ndarray:
 
     # `np.nanmean` would warn about frames without numbers.
     nothing = np.full(sums.shape, np.nan)
-    return np.divide(sums, counts, out=nothing, where=is_number.any(axis=0))
+    means: np.ndarray = np.divide(sums, counts, out=nothing, where=is_number.any(axis=0))
+    return means
 
 
 def worst_frame(curves: Mapping[str, np.ndarray]) -> int:

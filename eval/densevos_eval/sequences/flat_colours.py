@@ -82,12 +82,14 @@ def read_picture(path: Path) -> MaskPicture:
 def distances(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute distances [N,M] in RGB between colours `codes` [N] and `others` [M], 0xRRGGBB."""
     differences = as_rgb(codes)[:, None] - as_rgb(others)[None]
-    return np.sqrt((differences**2).sum(-1))
+    distance: np.ndarray = np.sqrt((differences**2).sum(-1))
+    return distance
 
 
 def as_rgb(codes: np.ndarray) -> np.ndarray:
     """Split colours 0xRRGGBB [N] into channels [N,3] of 0 to 255, int64."""
-    return np.asarray(codes, np.int64)[:, None] >> np.array([16, 8, 0]) & 255
+    channels: np.ndarray = np.asarray(codes, np.int64)[:, None] >> np.array([16, 8, 0]) & 255
+    return channels
 
 
 def flat(picture: np.ndarray) -> np.ndarray:
@@ -101,7 +103,8 @@ def flat(picture: np.ndarray) -> np.ndarray:
     """
     square = np.ones((3, 3), np.uint8)
     same = cv2.erode(picture, square) == cv2.dilate(picture, square)
-    return same if same.ndim == 2 else same.all(-1)
+    inside: np.ndarray = same if same.ndim == 2 else same.all(-1)
+    return inside
 
 
 def _deep_ids(path: Path, grey: np.ndarray) -> MaskPicture:
@@ -288,7 +291,8 @@ def _mixes(codes: np.ndarray, colour: int) -> np.ndarray:
     apart = np.sqrt(((rgb - share[:, None] * end) ** 2).sum(1))
     is_colour = distances(codes, np.array([colour]))[:, 0] == 0
 
-    return (apart < IN_LINE) & (share > 0.02) & (share < 1) & ~is_colour
+    mixed: np.ndarray = (apart < IN_LINE) & (share > 0.02) & (share < 1) & ~is_colour
+    return mixed
 
 
 def _distinct(codes: np.ndarray) -> np.ndarray:

@@ -88,4 +88,5 @@ def _rounded(xy: np.ndarray) -> list[float] | None:
     if np.isnan(xy).any():
         return None
 
-    return np.round(xy, 2).tolist()
+    rounded: list[float] = np.round(xy, 2).tolist()
+    return rounded

@@ -160,7 +160,8 @@ class PaintedReader:
             codes, ids = np.array([(0, 0), *self.colours]).T
             present = np.unique(values)
             nearest = ids[distances(present, codes).argmin(1)].astype(np.uint8)
-            return nearest[np.searchsorted(present, values)]
+            painted: np.ndarray = nearest[np.searchsorted(present, values)]
+            return painted
 
         if values.dtype != np.uint8:
             raise InputError(f"{file}: mask has ids above {VOID}; number the objects from 1 on")

@@ -157,7 +157,8 @@ def _clicked(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.nda
 
     window = window_around(wanted, size, FINE, MARGIN)
     change = window.back(_change(frame, window, mask, clicks, rounds=1)[0], size)
-    return mask | change if click.adds else mask & ~change
+    corrected: np.ndarray = mask | change if click.adds else mask & ~change
+    return corrected
 
 
 def _around(frame: np.ndarray, mask: np.ndarray, clicks: list[Click]) -> np.ndarray:
@@ -234,7 +235,8 @@ def _sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
     gradient[[0, -1]] = gradient[:, [0, -1]] = 0
     area = mask.sum()
 
-    return float(gradient[outline].mean()) * min(1.0, area / SMALLEST)
+    sharpness: float = float(gradient[outline].mean()) * min(1.0, area / SMALLEST)
+    return sharpness
 
 
 def _discs(
@@ -285,7 +287,7 @@ def _first_guess(
 def _refined(picture: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
     """The object [h,w] bool after rounds of GrabCut."""
     # GrabCut fails without pixels of both kinds.
-    inside = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    inside: np.ndarray = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     if inside.all() or not inside.any():
         return inside
 
@@ -298,13 +300,15 @@ def _refined(picture: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(bgr, labels, no_box, models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
 
-    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    refined: np.ndarray = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return refined
 
 
 def _part_at(mask: np.ndarray, place: tuple[int, int]) -> np.ndarray:
     """The connected part [h,w] bool of a mask that contains a place (row, column)."""
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    return (parts == parts[place]) & mask
+    part: np.ndarray = (parts == parts[place]) & mask
+    return part
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

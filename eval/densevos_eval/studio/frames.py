@@ -70,7 +70,8 @@ class Frames:
     def full(self, index: int) -> np.ndarray:
         """A frame [H,W,3] uint8 RGB."""
         with self._lock:
-            return self._full.get(index)
+            frame: np.ndarray = self._full.get(index)
+            return frame
 
     def jpeg(self, index: int) -> bytes:
         """A frame as a JPEG of the size `view`."""

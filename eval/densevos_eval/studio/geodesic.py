@@ -24,7 +24,7 @@ def geodesic_distances(picture: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab) / 100
     # Where no path may start, the distance is far larger than that of any path, but finite.
-    distance = np.minimum(costs, np.float32(1e6))
+    distance: np.ndarray = np.minimum(costs, np.float32(1e6))
 
     # Costs of a step down [h-1,w] and to the right [h,w-1], and of the way from the left border.
     down = np.linalg.norm(np.diff(lab, axis=0), axis=-1) + np.float32(STEP)

@@ -169,7 +169,8 @@ def read_colours(file: Path) -> np.ndarray:
     # int32, since a colour needs 24 bits and UNDECLARED is negative.
     if image.mode == "RGB":
         red, green, blue = np.moveaxis(np.asarray(image, np.int32), 2, 0)
-        return red * 65536 + green * 256 + blue
+        colours: np.ndarray = red * 65536 + green * 256 + blue
+        return colours
 
     return np.asarray(image).astype(np.int32)
 

@@ -49,7 +49,8 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
     if peak < WEAKEST:
         return np.zeros_like(strength)
 
-    return np.clip(strength / peak, 0, 1)
+    edges: np.ndarray = np.clip(strength / peak, 0, 1)
+    return edges
 
 
 def orientation(edges: np.ndarray) -> np.ndarray:

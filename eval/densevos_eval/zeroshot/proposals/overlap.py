@@ -38,7 +38,8 @@ def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     union = areas_first[:, None] + areas_second[None, :] - shared
 
     # Two empty masks have a union of 0.
-    return shared / np.maximum(union, 1)
+    ratio: np.ndarray = shared / np.maximum(union, 1)
+    return ratio
 
 
 def non_overlapping(masks: np.ndarray, scores: np.ndarray, most: float) -> list[int]:
