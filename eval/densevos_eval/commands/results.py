@@ -90,12 +90,14 @@ def show(
 
     check_fps(fps)
     sequences = benchmark.load()
+    # Joints have no area that a colour could fill.
     if any(sequence.joints for sequence in sequences):
         raise InputError(
             f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be "
             f"drawn"
         )
 
+    # The output folder must not hold a mask or frame that is read.
     folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
@@ -136,9 +138,11 @@ def compare(
     from densevos_eval.reports.published import published_rows, reason_against
     from densevos_eval.reports.results import read_all
 
+    # The bootstrap draws from a seeded generator, so the same results give the same intervals.
     comparison = compare(read_all(results), np.random.default_rng(seed))
     first = comparison.first
     rows = published_rows(first.dataset, first.split) if published else []
+    # Published figures are for a complete split, so a part of it is shown without them.
     reason = reason_against(first.dataset, first.split, first.sequences) if published else None
     print_notes([reason] if reason else [])
     text = FORMATS[format](comparison, [] if reason else rows)
@@ -192,6 +196,7 @@ def gap(
     }
     measured = read_gap(target, {"source_before": source_before, "source_after": source_after})
     print_table(gap_table(measured))
+    # The command ends with one line of judgement; warnings follow it on standard error.
     print(judgement(measured))
     for line in warnings_of(measured):
         warnings.warn(line, stacklevel=2)
@@ -231,12 +236,14 @@ def report(
 
     result, *others = read_all([results, against] if against else [results])
     sequences = benchmark.load()
+    # The page says if the results cover only a part of the split.
     of = benchmark.size_of_split() if benchmark.sequences else len(sequences)
     subject = report_input(
         result, others[0] if others else None, sequences, benchmark.protocol(), of
     )
     page = out or results / "report.html"
     detailed = shown(subject, worst)
+    # Progress counts a step for each movie frame and one for each detailed sequence.
     frames = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
     header = run_header("report", len(detailed), frames, {"results": str(results)}, f"into {page}")
 
