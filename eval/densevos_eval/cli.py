@@ -89,17 +89,17 @@ RENAMED: dict[str, dict[str, str]] = {
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
-    if (
-        "miou" in arguments or "--metric=miou" in arguments
-    ):  # It needs a set now, where there was a dataset.
+    # The metric miou scores a --set; older versions took a --dataset for it.
+    if "miou" in arguments or "--metric=miou" in arguments:
         renamed = RENAMED["segment"]
 
     console.refuse_old_spellings(arguments, renamed)
 
+    # These read their words themselves, because some of the words belong to another command.
     words = {
         "launch": studies.launch,
         "watch": studies.watch,
-    }  # What follows them is not all theirs.
+    }
     flat = (tyro.conf.OmitArgPrefixes,)
     elsewhere = {"densevos": TRAINER}
     run_command(

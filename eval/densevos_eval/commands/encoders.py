@@ -55,8 +55,10 @@ def info(
     if preset is not None:
         print("\n".join(as_lines(preset_facts(PRESETS[preset]))))
     if encoder is not None:
+        # This module loads torch, which a wrong option must not wait for.
         from densevos_eval.adapters.describe import facts
 
+        # A description encodes one small frame, for which a CPU is fast enough.
         options = EncoderOptions(
             encoder=encoder,
             layer=layer,
@@ -99,6 +101,7 @@ def features(
         number: Type of the features; float16 takes half the space.
         overwrite: Replace the file.
     """
+    # Every mistake is an error before the encoder is loaded.
     if step < 1:
         raise InputError(f"--step: must be 1 or more frames, is {step}")
     if max_side is not None and max_side < 1:
@@ -110,9 +113,11 @@ def features(
     if out.exists() and not overwrite:
         raise InputError(f"{out}: exists; pass --overwrite, or choose another --out")
 
+    # Features need frames only, so the video has no masks here.
     sequence = own_video(video, None, start=start, end=end)
     names = sequence.frame_names[::step]
     reader = sequence.frames()
+    # All frames of a video share one size, so the first one decides the encoder's scale.
     size = reader.read([0])[0].shape[:2]
 
     from densevos_eval.adapters.feature_file import write_features
@@ -128,6 +133,7 @@ def features(
         shape = write_features(
             out,
             network,
+            # Frames are decoded in order, because seeking is slow in a video file.
             islice(iterate_frames(reader), 0, None, step),
             names,
             size,

@@ -49,22 +49,26 @@ def propagate(
         save_probabilities: Write soft masks too, 0 (no) to 255 (yes):
             OUT/SEQUENCE/probabilities/ID/FRAME.png (ID 0: the background).
     """
+    # Options are checked before files are opened, and files before torch is loaded.
     setup = options.setup(videos.dataset)
     run.check_movie(videos.video is not None)
     sequences = videos.find()
 
+    # Soft masks and --max-side have no meaning for joints.
     if (save_probabilities or videos.max_side) and any(sequence.joints for sequence in sequences):
         raise InputError(
             "--save-probabilities, --max-side: are for masks, and this propagates joints; leave "
             "them out"
         )
 
+    # A wrong colour would be propagated through the whole video, so the user sees it first.
     if videos.video:
         _describe_masks(sequences[0])
 
     from densevos_eval.propagation.propagate import Propagation
     from densevos_eval.runs.runner import run as run_all
 
+    # Each process makes its own writer on its own device, so the runner gets a function.
     load = partial(
         Propagation.loaded,
         encoder=encoder,
@@ -122,10 +126,12 @@ def zeroshot(
     from densevos_eval.zeroshot.instance_level import InstanceLevel
     from densevos_eval.zeroshot.object_level import ObjectLevel, usual_workers
 
+    # With --instances every object has an id; otherwise all objects share the id 1.
     load: Callable[[str], MaskWriter] = partial(ObjectLevel.loaded, options=options, crf=config)
     if instances.instances:
         load = partial(InstanceLevel.loaded, options=options, instances=instances, crf=config)
 
+    # The CRF runs on CPU cores, so it decides the number of processes.
     usual = usual_workers(config, len(run.sequences(sequences)))
     own = videos.video is not None
     run_all("zeroshot", sequences, load, run, device=options.device, usual_workers=usual, movie=own)
@@ -152,8 +158,8 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    # Here, once, so that all processes use the same; and shards of all the material, so that they
-    # agree.
+    # Statistics are estimated here, once, so that all processes use the same ones. Each shard
+    # estimates them on the complete input, so that shards agree.
     statistics = _estimated_statistics(options, material, run) if options.adapt_statistics else None
     load = partial(
         SemanticSegmentation.loaded, options=options, material=material, statistics=statistics
@@ -181,11 +187,13 @@ def _estimated_statistics(
     from densevos_eval.segmentation.adaptation import adapt, frames_to_see
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
+    # An existing run without --resume must end here, not after the estimation.
     writer = SemanticSegmentation.loaded(options.device, options=options, material=material)
     check_choice(
         run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None
     )
 
+    # Progress counts frames: a network of clips sees several at a time.
     clips = frames_to_see(writer.classifier, material)
     frames = sum(len(clip) for each in clips.values() for clip in each)
     header = run_header("statistics", len(clips), frames, {"model": str(options.model)})

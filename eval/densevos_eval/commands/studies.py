@@ -43,6 +43,7 @@ def sweep(
     from densevos_eval.sweep.sweep import sweep
     from densevos_eval.sweep.table import sweep_table, write_sweep
 
+    # All settings share layer and frames, so the first one stands for all of them here.
     first = next(iter(setups.values()))
     network = encoder.load(
         preferred_layer=first.layer,
@@ -50,6 +51,7 @@ def sweep(
         preferred_positions=first.positions,
         frames=first.frames,
     )
+    # Each setting propagates through all frames again, and only features are shared.
     frames = sum(len(one.frame_names) for one in sequences) * len(setups)
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
     more = (f"{len(setups)} settings", f"into {out}")
@@ -127,6 +129,7 @@ def launch(arguments: list[str]) -> None:
     from densevos.launch import launch as submit
     from densevos_eval.launch import SharedOptions, jobs
 
+    # Options before -- are those of the job; all words after it belong to the command.
     options, command = split(arguments, "densevos-eval launch", SharedOptions)
     submit(jobs(command, options.shards), options)
 
@@ -141,6 +144,7 @@ def watch(arguments: list[str]) -> None:
     from densevos_eval.watch import watch as watch_run
 
     program = "densevos-eval watch RUN --dataset NAME --root FOLDER"
+    # The watcher passes options that it does not know on to propagate.
     options, words = parse(WatchOptions, arguments, program=program, return_unknown_args=True)
     if not words or words[0].startswith("-"):
         raise InputError(

@@ -40,6 +40,7 @@ def studio(
 
     setup = options.setup()
 
+    # The server calls this later, so the page opens before the encoder is loaded.
     def load() -> "Propagation":
         from densevos_eval.propagation.propagate import Propagation
 

@@ -49,6 +49,7 @@ def fingerprint(files: Iterable[Path], facts: object = None) -> str:
         UnreadableError: A file exists but cannot be read.
     """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    # Names count as well as contents: two files that swap their contents differ.
     for file in files:
         digest.update(name_bytes(f"\n{file.name} {_content(file)}"))
 
@@ -60,10 +61,12 @@ def input_fingerprint(sequence: VideoSequence) -> str:
 
     It covers the frames, the given masks or joints, and the facts about frames and objects.
     """
+    # A video is one file; a folder of frames counts by its images alone.
     files = [sequence.source]
     if sequence.source.is_dir():
         files = list(image_files(sequence.source))
 
+    # Given masks count in the order of their frames, however they were listed.
     for _, path in sorted(sequence.given.items()):
         files += sequence.reader.files(path)
 
@@ -94,6 +97,7 @@ def given_fingerprints(sequence: VideoSequence) -> dict[int, str]:
 
 def truth_fingerprint(sequence: VideoSequence) -> str:
     """The fingerprint of the annotations that a sequence is scored against."""
+    # Joints have no masks, and their file holds the whole truth.
     if sequence.joints:
         return fingerprint([sequence.joints])
 

@@ -68,10 +68,12 @@ def begin(
     """
     recorded = out / file
     check_choice(recorded, overwrite=overwrite, resume=resume)
+    # The settings are written at once, so that shards and later runs can be compared with them.
     if not (resume and recorded.is_file()):
         new_folder(out, overwrite=overwrite, inputs=inputs)
         write_json(recorded, settings)
 
+    # With --resume no folder is emptied, but files could still be replaced.
     for source in inputs:
         if source.resolve().is_relative_to(out.resolve()):
             raise InputError(f"{out}: holds {source}, which is read; choose another --out")
@@ -162,6 +164,7 @@ def is_complete(out: Path, sequence: VideoSequence) -> bool:
     if record is None:
         return False
 
+    # Another input is an error, since redoing the sequence would mix two inputs in one run.
     if record["inputs"] != input_fingerprint(sequence):
         raise InputError(
             f"{out / sequence.name}: was made from other frames or given masks than are in"
@@ -179,6 +182,7 @@ def earlier_result(out: Path, sequence: VideoSequence) -> EarlierResult | None:
     """
     record = _read_record(out, sequence)
     folder = out / sequence.name
+    # Only a record of the user's own video lists its given masks.
     if record is None or not record.get("given"):
         return None
 
@@ -215,10 +219,12 @@ def written_sequence(out: Path, sequence: VideoSequence, *, keep: bool = False) 
     if not keep:
         _delete(record, folder)
 
+    # A killed process may have left its folder.
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
+        # With `keep`, the older result goes only now, when the new one is complete.
         _delete(record, folder)
         aside.rename(folder)
     except BaseException:
@@ -241,6 +247,7 @@ def write_record(
             changed since.
     """
     folder, record = out / sequence.name, _record(out, sequence)
+    # The record vouches for the files, so it is written after them.
     record.parent.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {
         "inputs": inputs or input_fingerprint(sequence),
@@ -268,6 +275,7 @@ def _read_record(out: Path, sequence: VideoSequence) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
 
+    # A damaged record counts as none, and the sequence is redone.
     if not isinstance(record, dict) or not {"inputs", "files"} <= record.keys():
         return None
 
@@ -286,6 +294,7 @@ def _record(out: Path, sequence: VideoSequence) -> Path:
 
 def _files_fingerprint(folder: Path) -> str:
     """The fingerprint of all files of a folder, with their paths in it."""
+    # Sorted, because the order of a listing depends on the file system.
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return fingerprint(files, [str(file.relative_to(folder)) for file in files])
 

@@ -68,6 +68,7 @@ def run(
     from densevos_eval.base.devices import spread_over
     from densevos_eval.base.progress import frame_progress, run_header
 
+    # A shard is a part of the sequences, so all counts below are those of the shard.
     sequences = options.sequences(sequences)
     devices = spread_over(device, options.workers or usual_workers)
     loads: list[Load] = [partial(load, place) for place in devices]
@@ -87,12 +88,14 @@ def run(
             writer,
             options.out,
             overwrite=options.overwrite,
+            # Shards share one folder: the one that starts later continues the run of the first.
             resume=options.resume or options.shard is not None,
             loads=loads if len(loads) > 1 else (),
             broken=broken,
             on_step=on_frame,
         )
 
+    # Results are summed up before failures, whose list ends the command with an error.
     for line in writer.summary(options.out):
         print(line)
 
@@ -174,6 +177,7 @@ def write_all(
         # Longest first: a long sequence at the end would keep one process busy and all others idle.
         waiting.sort(key=lambda sequence: -len(sequence.frame_names))
 
+    # This function works in this process; with `processes` it is not called.
     write = partial(_write_sequence, writer, folders)
     for sequence, outcome in each(write, waiting, processes=processes, on_step=on_step):
         if isinstance(outcome, BROKEN):
@@ -238,6 +242,7 @@ def _in_process(load: Load, folders: list[Path], threads: int) -> Function[Video
     """Load the writer in another process; returns what it does with each sequence."""
     from densevos_eval.base.devices import limit_threads
 
+    # Processes share the cores, so each gets a part of the threads.
     limit_threads(threads)
     return partial(_write_sequence, load(), folders)
 
@@ -249,6 +254,7 @@ def _write_sequence(
     # Torch is slow to import, and commands that only parse options import this module too.
     import torch
 
+    # An earlier result is looked up before its files are replaced.
     earlier = _earlier(writer, folders, sequence)
     try:
         with ExitStack() as opened:

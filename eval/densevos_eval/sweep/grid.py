@@ -80,6 +80,7 @@ def setting_name(config: PropagationConfig, varied: list[str] | None = None) -> 
         config: The setting.
         varied: Fields outside `NAMED` that have several values in the grid.
     """
+    # Whole numbers are named without ".0", so that 12 and 12.0 are the same setting.
     radius = str(config.radius).removesuffix(".0")
     temperature = str(config.temperature).removesuffix(".0")
     parts = [f"context{config.context}-radius{radius}-top{config.topk}-temperature{temperature}"]

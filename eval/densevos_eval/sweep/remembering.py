@@ -33,6 +33,7 @@ class FeatureFile:
 
     def write(self, key: bytes, features: Tensor) -> None:
         """Keep the float32 features of a frame under a key."""
+        # Features are appended, and the key leads to their offset.
         end = self.file.seek(0, 2)
         self.places[key] = end, features.shape, features.stride()
         self.file.write(features.cpu().numpy().tobytes())
@@ -61,6 +62,7 @@ class Remembering(Encoder):
 
     def of_frame(self, frame: np.ndarray) -> Tensor:
         """The features of a frame, equal to those of `Encoder.of_frame` to the last bit."""
+        # The key is a hash of the content, so equal frames share their features.
         key = hashlib.blake2b(self._content(frame)).digest()
         return self._once(key, super().of_frame, frame)
 
@@ -93,6 +95,7 @@ class Remembering(Encoder):
         def see(frame: np.ndarray) -> None:
             history.update(self._content(frame))
             if not is_stored:
+                # The time that the encoder needs to see a frame belongs to the features.
                 start = time.perf_counter()
                 plain.see(frame)
                 self.memory.seconds += time.perf_counter() - start

@@ -60,6 +60,7 @@ def sweep(
         InputError: Given masks, annotations or the folder cannot be used, or all sequences are
             broken.
     """
+    # Wrong inputs are errors before the features of the first sequence are computed.
     for sequence in sequences:
         _check(sequence, protocol)
 
@@ -69,11 +70,13 @@ def sweep(
     for sequence in sequences:
         inputs += [sequence.source, *sequence.given.values()]
 
+    # The folder must not hold a file that is read.
     new_folder(out, overwrite=overwrite, inputs=inputs)
     features, seconds = 0.0, dict.fromkeys(setups, 0.0)
     broken: dict[str, Broken] = {}
 
     for number, sequence in enumerate(sequences):
+        # The file has no name, so the system deletes it even if the process is killed.
         with tempfile.TemporaryFile(dir=out) as file:
             memory = FeatureFile(file=file)
             remembering = Remembering.of(encoder, memory)
@@ -97,6 +100,7 @@ def sweep(
 
         features += memory.seconds
 
+    # Settings are scored only on sequences that all of them have masks of.
     check_any(broken, [sequence.name for sequence in sequences])
     reasons = {name: str(error) for name, error in broken.items()}
     complete = [sequence for sequence in sequences if sequence.name not in broken]

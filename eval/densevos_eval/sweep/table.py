@@ -53,6 +53,7 @@ class Sweep:
     @property
     def saved(self) -> float:
         """Share of the time that was saved by not computing features again for each setting."""
+        # Without sharing, every setting but the first would compute the features again.
         again = self.features * (len(self.entries) - 1)
         seconds = sum(entry.seconds for entry in self.entries.values())
         return again / (again + self.features + seconds)
@@ -113,6 +114,7 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
 
 def _row(sweep: Sweep, name: str, entry: SweepEntry, columns: Sequence[str]) -> dict[str, object]:
     """Setting, scores, difference and seconds; None if there is no number."""
+    # JSON and CSV have no NaN, so a missing number is None below.
     numbers = {column: entry.results.overall[column] for column in columns}
     numbers["difference"] = sweep.difference(name)
 
