@@ -349,7 +349,7 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
 def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> list[int]:
     """Draw the positions of the T frames of a clip; the first is the clip's reference frame.
 
-    The start of the clip is uniform over all starts for which its last frame exists.
+    The start of the clip is uniform over the starts that keep the whole clip inside the video.
     `config.spacing` decides what happens in a video with fewer than T * gap frames, and
     `config.order` which frame comes first.
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 
 import tyro
 
@@ -90,7 +91,7 @@ def dispatch(arguments: list[str]) -> None:
     """Run one command."""
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
     # The metric miou scores a --set; older versions took a --dataset for it.
-    if "miou" in arguments or "--metric=miou" in arguments:
+    if "--metric=miou" in arguments or ("--metric", "miou") in pairwise(arguments):
         renamed = RENAMED["segment"]
 
     console.refuse_old_spellings(arguments, renamed)

@@ -165,7 +165,7 @@ def ids_by_name(model_classes: tuple[str, ...], wanted: tuple[str, ...]) -> np.n
         if id not in ids.values():
             raise InputError(
                 f"--model: does not know {name}, a class of the set; it knows"
-                f" {', '.join(model_classes)}; choose among them with --classes, or take another"
+                f" {', '.join(model_classes)}; choose among them with --wanted, or take another"
                 " model"
             )
 
