@@ -16,7 +16,7 @@ from typing import Any
 from densevos.base.files import atomic_write
 from experiments.adaptation.gather import Networks, Runs, best_of
 
-WIDTH, HEIGHT, MARGIN = 300, 180, 36
+WIDTH, HEIGHT, MARGIN = 300, 180, 42
 LOW, HIGH = 0.4, 1.0
 """Shares of right answers at the lower and upper edge of a panel."""
 COLOURS = {
