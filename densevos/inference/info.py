@@ -43,6 +43,7 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
 
         return _cost(network, size or 256)
 
+    # A name without a suffix may be a misspelt architecture, so the message lists all of them.
     path = Path(model)
     if not path.suffix and not path.exists():
         raise InputError(

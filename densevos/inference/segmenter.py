@@ -100,6 +100,7 @@ class Segmenter:
 
         for first in range(0, len(chosen), self.batch):
             frames = reader.read(chosen[first : first + self.batch])
+            # One [B,H,W] for each view; the mean over views comes last.
             probabilities = []
             for view, memory in memories.items():
                 probabilities.append(self._probability(frames, view, memory))
@@ -109,6 +110,7 @@ class Segmenter:
     @torch.inference_mode()
     def _memory(self, references: np.ndarray, view: View) -> Memory:
         """The memory of reference frames [R,H,W,3] uint8, as one view shows them."""
+        # The readout needs the stages of the encoder, and references are not read out.
         x, _ = self.network.encode(self._prepared(references, view))
         key, value = self.network.recall(x)
         return Memory(pooled(key), pooled(value))
@@ -120,9 +122,11 @@ class Segmenter:
         key, value = self.network.recall(x)
 
         # Every frame is compared with the same references.
+        # [R,C,h,w] -> [B,R,C,h,w] without a copy.
         keys = memory.keys.expand(len(x), *memory.keys.shape)
         values = memory.values.expand(len(x), *memory.values.shape)
         r = self.network.gather(key, value, keys, values)
+        # [B,h',w'] at the readout's own stride, then [B,H,W].
         logits = self.network.nu(r, stages).float()
 
         # Mirror the result back, and enlarge it to the size of the frames.
@@ -142,7 +146,9 @@ class Segmenter:
             scaled.append(np.asarray(image))
 
         small = torch.from_numpy(np.stack(scaled))
+        # Bytes are copied, a quarter of the size of floats.
         pixels = small.to(self.device, non_blocking=self.device.type == "cuda")
+        # [B,S,S,3] -> [B,3,S,S] in 0..1, then normalised.
         images = normalise(pixels.permute(0, 3, 1, 2).float() / 255)
 
         return images.flip(-1) if view.mirrored else images
@@ -155,4 +161,5 @@ def middle_frames(length: int, segments: int) -> list[int]:
     [12, 37, 62, 87]
     """
     count = min(length, segments)
+    # Part k has its middle at (k + 1/2) * length / count, rounded down.
     return [int((2 * k + 1) * length / (2 * count)) for k in range(count)]

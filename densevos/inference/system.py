@@ -28,11 +28,13 @@ PACKAGES = (
     "rich",
 )
 OPTIONAL = ("tensorboard", "transformers", "timm", "submitit", "wandb", "torchcodec")
+# Decoder -> names of the packages that may provide it.
 DECODING_PACKAGES = {
     "torchcodec": ("torchcodec",),
     "decord": ("decord", "decord2"),
     "pyav": ("av",),
 }
+# Loaders of data pass batches through this folder, and containers often make it small.
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -90,6 +92,7 @@ def _decoder(name: str) -> str:
 
 def _h264() -> str | None:
     """The encoder of H.264 that PyAV has; None if it has none."""
+    # Imported here, because nothing else in this module needs it.
     import av
 
     for name in ("libx264", "libopenh264"):
@@ -101,6 +104,7 @@ def _h264() -> str | None:
 
 def _shipped_encoders() -> list[str]:
     """Files of weights in the evaluator's package, which is found without being imported."""
+    # The trainers must not import the evaluator, and may be installed without it.
     spec = PathFinder.find_spec("densevos_eval", sys.path)
     if spec is None or spec.submodule_search_locations is None:
         return []

@@ -68,4 +68,5 @@ def padded_frames(frames: Tensor, size: Size) -> Tensor:
     if not (bottom or right):
         return frames
 
+    # F.pad counts from the last axis: left, right, top, bottom.
     return F.pad(frames, (0, right, 0, bottom), mode="replicate")

@@ -98,6 +98,7 @@ def encoded(
     """
     batch, _, height, width = frames.shape
     try:
+        # With bf16 the network computes in bfloat16 while its weights stay float32.
         autocast = torch.autocast(frames.device.type, torch.bfloat16, enabled=precision == "bf16")
         with arithmetic(tf32=precision == "tf32"), autocast:
             features = network(frames)
@@ -147,8 +148,10 @@ def measured_stride(
         InputError: The network cannot take such a frame, or its cells are no squares of whole
             pixels.
     """
+    # Only the shape of the features counts, so the frame may be black.
     frames = torch.zeros(1, 3, *PROBE, device=device)
     features = encoded(network, frames, name=name, precision=precision, module=module)
+    # The height gives the stride, and the width must agree with it.
     stride, remainder = divmod(PROBE[0], features.shape[2])
 
     if remainder or features.shape[3] * stride != PROBE[1]:
@@ -189,11 +192,13 @@ def needs_whole_cells(
     except InputError:
         return True
 
+    # Rounded up: a cell that the frame fills only partly is still a cell.
     return list(features.shape[2:]) != [-(-side // stride) for side in ODD_PROBE]
 
 
 def _hint(module: nn.Module | None, device: torch.device) -> str:
     """What to do about a network that fails."""
+    # The usual mistake is a network in half precision, so such weights are named.
     types = set()
     parameters = list(module.parameters()) if module else []
     for parameter in parameters:
@@ -210,6 +215,7 @@ def _hint(module: nn.Module | None, device: torch.device) -> str:
 def _form_hint(features: object) -> str:
     """What to do about features of a form that networks often have."""
     if isinstance(features, Tensor):
+        # Features of three axes are most likely the tokens of a transformer.
         if features.ndim != 3:
             return ""
 
@@ -234,5 +240,6 @@ def short_name(dtype: torch.dtype) -> str:
 
 def shortened(error: Exception) -> str:
     """The text of an error, short enough for a message of one line."""
+    # Errors of torch may have many lines, and a message has one.
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:160]

@@ -11,6 +11,8 @@ As in DUL, layer3 and layer4 keep the resolution of layer2 without dilation. Bor
 before every padded convolution. The published evaluation compares layer3 at stride 8.
 """
 
+# Shapes: B batch, H x W pixels of a frame.
+
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -70,6 +72,7 @@ def _plain(name: str) -> str:
 
 def _reflect_borders(network: nn.Module) -> None:
     """Let every convolution with a kernel larger than 1x1 reflect the border."""
+    # padding_mode does in the convolution what the first member of a pair does before it.
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size > (1, 1):
             module.padding_mode = "reflect"

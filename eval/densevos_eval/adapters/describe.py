@@ -23,7 +23,9 @@ def facts(encoder: Encoder) -> dict[str, str]:
         The text of each fact by its title, in the order in which they are read.
     """
     source = encoder.source
+    # No backbone states its channels, so a black frame is encoded and they are counted.
     channels = len(encoder.of_frame(np.zeros((*PROBE, 3), np.uint8)))
+    # Cells at the border may be filled only partly, so the numbers are rounded up.
     cells = [-(-side // encoder.stride) for side in encoder.sizes(FRAME).covered]
     colour = "RGB" if encoder.frames.colour == "rgb" else "lightness"
 

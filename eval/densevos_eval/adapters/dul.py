@@ -42,6 +42,7 @@ def from_weights(weights: Mapping[str, Tensor], path: Path) -> Backbone:
     )
     encoder = DenseEncoder(config)
 
+    # An error names some weights that differ; torch's own text lists all of them.
     try:
         encoder.backbone.load_state_dict(backbone)
         encoder.head.load_state_dict(head)

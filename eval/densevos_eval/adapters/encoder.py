@@ -112,6 +112,7 @@ class Encoder:
             size = whole_cells((frames.shape[2], frames.shape[3]), self.stride)
             frames = padded_frames(frames, size)
 
+        # Frames are normalised after they are padded, here as in `show` and `of_frame`.
         frames = self._normalised(frames).contiguous(memory_format=self.memory_format)
         features = encoded(
             self.network,
@@ -158,6 +159,7 @@ class Encoder:
 
     def sizes(self, frame: Size) -> FrameSizes:
         """The sizes that a frame of size [H,W] takes on its way through `of_frame`."""
+        # The scale comes last: it multiplies the size that the frame options chose.
         encoded_size = scaled_size(self.frames.encoded_size(frame, self.stride), self.scale)
         covered = whole_cells(encoded_size, self.stride) if self.padded else encoded_size
         return FrameSizes(
@@ -169,6 +171,8 @@ class Encoder:
 
         A network that sees more than one frame gets a memory of this video only.
         """
+        # Every stream makes a memory of its own, so that two videos never share one. A copy of the
+        # encoder calls the memory in place of the network.
         encoder, see_frame = self, _see_nothing
         if self.new_memory is not None:
             memory = self.new_memory()
@@ -206,6 +210,7 @@ class Encoder:
         if isinstance(frames, str | Path):
             frames = iterate_frames(open_frames(frames))
 
+        # Features leave the device frame by frame, where a whole video might not fit.
         features = [of_frame.cpu() for of_frame in self.stream().over(frames)]
         if not features:
             raise InputError(
@@ -235,6 +240,7 @@ class Encoder:
 
         # Copy first and convert then: a byte becomes 4 on the device only.
         batch = devices.to_device(np.array(pixels), self.device)
+        # [h,w,3] -> [1,3,h,w].
         batch = batch.permute(2, 0, 1)[None]
 
         # `resized_pixels` returns floats in 0 to 1, or bytes.
@@ -313,6 +319,7 @@ def load_encoder(
     >>> encoder(torch.rand(1, 3, 48, 64)).shape
     torch.Size([1, 512, 6, 8])
     """
+    # Options are checked before the network is loaded, which may take long.
     if precision not in get_args(Precision):
         raise InputError(
             f"precision: must be one of {', '.join(get_args(Precision))}, is {precision}"
@@ -342,6 +349,7 @@ def load_encoder(
 
     # Statistics and positions.
     if backbone.fixed:
+        # A network that names its own statistics was made for them.
         preferred_normalisation = None
 
     backbone = _normalised_by(backbone, normalisation, preferred_normalisation)
@@ -365,6 +373,7 @@ def _normalised_by(backbone: Backbone, *choices: Normalisation | None) -> Backbo
     mean: Triple | None = None
     std: Triple | None = None
     for choice in choices:
+        # A choice may have one of the two, so each is taken from the first choice that has it.
         if choice is not None:
             mean = mean or choice.mean
             std = std or choice.std
@@ -404,6 +413,7 @@ def _ready(
     def network(frames: Tensor) -> Tensor:
         return backbone.features(frames, layer)
 
+    # What the backbone does not state is measured; each measurement runs the network once.
     options: dict[str, Any] = {"name": name, "precision": precision, "module": backbone.module}
     stride = backbone.strides[layer] or measured_stride(network, device, **options)
     padded = backbone.padded

@@ -68,6 +68,7 @@ def write_features(
         "layer": np.array(encoder.layer),
     }
 
+    # An .npz file is a zip archive with an .npy file for each array.
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, value in facts.items():
             with archive.open(f"{name}.npy", "w") as member:
@@ -107,6 +108,7 @@ def _write_array(
         written += 1
         on_frame()
 
+    # The header already states the number of frames, so a short file would be damaged.
     if written != count:
         raise InputError(f"video: has {written} frames where {count} were announced; re-encode it")
 

@@ -100,6 +100,7 @@ class FrameConfig:
         Returns:
             [H,W] in pixels.
         """
+        # A converted dataset has frames of one size, so its sides count, not those of the frame.
         height, width = self.conversion() or frame
         if self.frame_size is not None:
             return parse_size(self.frame_size, "--frame-size")
@@ -154,6 +155,7 @@ def resized_pixels(frame: np.ndarray, size: Size, config: FrameConfig) -> np.nda
     Returns:
         Pixels [H,W,3] uint8, or float32 in 0..1 if the resampling or the colours need it.
     """
+    # First come the steps that made a converted dataset on disk.
     conversion = config.conversion()
     if conversion:
         frame = nearest(frame, conversion)
@@ -172,6 +174,7 @@ def nearest(image: np.ndarray, size: Size) -> np.ndarray:
     if image.shape[:2] == size:
         return image
 
+    # OpenCV takes (width, height). Only its exact variant samples at the centres of pixels.
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
 
 
@@ -193,6 +196,7 @@ def compressed(frame: np.ndarray, quality: int) -> np.ndarray:
 def padded_to(image: np.ndarray, multiple: int) -> np.ndarray:
     """Repeat edge pixels at the bottom and right until both sides are multiples of `multiple`."""
     height, width = image.shape[:2]
+    # -height % multiple is what the height lacks to the next multiple.
     padding = [(0, -height % multiple), (0, -width % multiple)]
     if image.ndim > 2:
         padding.append((0, 0))  # the channels
@@ -230,6 +234,7 @@ def _resampled(frame: np.ndarray, size: Size, resampling: Resampling) -> np.ndar
     if resampling == "nearest":
         return nearest(frame, size)
     if resampling == "bicubic":
+        # Pillow smooths when it shrinks a frame bicubically, and OpenCV does not.
         return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
 
     # An area average avoids aliasing in a smaller frame, but it would give a larger one hard edges.
@@ -247,6 +252,7 @@ def _coloured(pixels: np.ndarray, config: FrameConfig) -> np.ndarray:
         return pixels
 
     if pixels.dtype != np.uint8:
+        # OpenCV gives bytes of Lab another range than floats, and the next step counts on bytes.
         pixels = np.round(pixels * 255).astype(np.uint8)
 
     # The program of UVC divides OpenCV's 8-bit lightness by 256, not by 255.

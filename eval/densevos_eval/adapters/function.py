@@ -22,6 +22,8 @@ It may have these attributes:
 A torch module is put in eval mode and moved to --device. Frames are always on that device.
 """
 
+# Shapes: B batch, T frames of a clip, S parts of a clip, C channels, h x w cells.
+
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +82,7 @@ def of_network(network: Any, spec: str | None = None, *, files: tuple[Path, ...]
     Raises:
         InputError: It is none of the three kinds, or an attribute has no sensible value.
     """
+    # A class can be called too, but it would fail at the first frame, with a confusing message.
     if isinstance(network, type):
         name = network.__name__
         raise InputError(f"--encoder {spec or name}: is a class; give a network, {name}()")
@@ -114,6 +117,7 @@ def of_network(network: Any, spec: str | None = None, *, files: tuple[Path, ...]
 def _made(spec: str) -> Any:
     """The network that module:function names: the object itself, or what it returns."""
     maker = from_outside(spec, "--encoder")
+    # A class of networks has these marks as well, but it must be called to make one.
     is_network = isinstance(maker, nn.Module) or any(hasattr(maker, name) for name in MARKS)
     if is_network and not isinstance(maker, type):
         return maker
@@ -134,6 +138,7 @@ def _made(spec: str) -> Any:
 
 
 def _kind(spec: str, network: Any) -> _Kind:
+    # A network with a memory may be callable on single frames too, so stream() is looked for first.
     if callable(getattr(network, "stream", None)):
         new_memory = network.stream
         return _Kind(
@@ -149,6 +154,7 @@ def _kind(spec: str, network: Any) -> _Kind:
 
         raise InputError(f"--encoder {spec}: returned {returned}; must return {KINDS}")
 
+    # A callable without any mark takes single frames.
     if not hasattr(network, "clip_frames"):
         return _Kind(features=network)
 

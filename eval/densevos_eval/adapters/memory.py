@@ -45,6 +45,7 @@ class ClipWindow:
 
     def __init__(self, network: Callable[[Tensor], Tensor], frames: int):
         self.network = network
+        # A full window drops its oldest frame by itself.
         self.window: deque[Tensor] = deque(maxlen=frames)
 
     def see(self, frames: Tensor) -> None:
@@ -70,6 +71,7 @@ class ClipWindow:
     def __call__(self, frames: Tensor, /) -> Tensor:
         """Take the next frame [B,3,H,W]; return its features [B,C,h,w]."""
         self.see(frames)
+        # [B,T,3,H,W], the oldest frame first.
         features = self.network(torch.stack(list(self.window), dim=1))
 
         # Of several parts of the clip, the last one holds the newest frame. Anything but a tensor
@@ -84,6 +86,7 @@ def of_first_frames(new_memory: Callable[[], Memory]) -> Callable[[Tensor], Tens
     """A function of frames [B,3,H,W] that treats each of them as the first one of a video."""
 
     def features(frames: Tensor) -> Tensor:
+        # A memory is of one video, so each frame of the batch gets a new one.
         return torch.cat([new_memory()(frame[None]) for frame in frames])
 
     return features

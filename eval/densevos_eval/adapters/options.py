@@ -66,6 +66,7 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         check_scale(self.scale)
         check_every(self.every)
+        # This call checks the numbers; its result is not needed.
         self.normalisation()
 
     def normalisation(self) -> Normalisation:
@@ -100,6 +101,7 @@ class EncoderOptions:
         Raises:
             InputError: `load_encoder` fails.
         """
+        # Imported here, so that a command can read its options without loading torch.
         from densevos_eval.adapters.encoder import load_encoder
 
         return load_encoder(

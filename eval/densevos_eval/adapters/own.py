@@ -51,6 +51,7 @@ def from_file(path: Path, of: str | None = None) -> Backbone:
     if format == SEGMENTATION:
         return segmentation_network.from_file(path)
     if format == MUG:
+        # The readouts of a MuG model are not used.
         network, card = load_model(path)
         return dense(
             network.encoder, kind="encoder of a densevos MuG model", files=(path,), card=card

@@ -59,6 +59,7 @@ def _names(content: Any) -> list[str]:
     if isinstance(content, dict):
         content = content.get("learner") or content
 
+    # A file without weights has no names. Whoever called reports it.
     try:
         return list(weights_in(content))
     except UnreadableError:

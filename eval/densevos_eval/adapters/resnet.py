@@ -38,11 +38,13 @@ class DenseStages(nn.Module):
         for layer in (network.layer3, network.layer4):
             dilation = _keep_resolution(layer, dilation if dilated else 0)
 
+        # Later stages are removed, so that their weights need not be loaded.
         for stage in LAYERS[LAYERS.index(last) + 1 :]:
             delattr(self, f"layer{stage[-1]}")
 
     def forward(self, frames: Tensor, layer: str) -> Tensor:
         """Features [B,C,H/8,W/8] of a layer, one of LAYERS, from frames [B,3,H,W]."""
+        # The first convolution and the pooling halve the sides; layer1 keeps them: stride 4.
         features = torch.relu(self.get_submodule("bn1")(self.get_submodule("conv1")(frames)))
         features = nn.functional.max_pool2d(features, kernel_size=3, stride=2, padding=1)
         for number in range(1, int(layer.removeprefix("res")) + 1):
@@ -65,6 +67,7 @@ def _keep_resolution(layer: nn.Module, dilation: int) -> int:
     """
     for block in layer.children():
         for name, convolution in block.named_children():
+            # The convolution of the shortcut has a kernel of 1x1, which needs no dilation.
             if name == "downsample":
                 convolution.get_submodule("0").stride = (1, 1)  # type: ignore[assignment]
             elif isinstance(convolution, nn.Conv2d):
@@ -73,6 +76,7 @@ def _keep_resolution(layer: nn.Module, dilation: int) -> int:
                     reach = dilation * (convolution.kernel_size[0] // 2)
                     convolution.dilation, convolution.padding = (dilation, dilation), (reach, reach)
 
+                # Dilated by a dropped stride, later filters reach as far as before.
                 dilation *= convolution.stride[0]
                 convolution.stride = (1, 1)
 

@@ -48,9 +48,11 @@ def _features(network: SegmentationNetwork, frames: Tensor, layer: str) -> Tenso
     A network of clips sees each frame like an image: followed by empty frames (image-to-video paper
     A, Sec. 3).
     """
+    # [B,1,3,H,W], then [B,T,3,H,W] for a network of clips.
     clips = frames[:, None]
     if network.clip_frames > 1:
         empty = clips.new_zeros(len(clips), network.clip_frames - 1, *frames.shape[1:])
         clips = torch.cat([clips, empty], dim=1)
 
+    # [B,T,C,h,w] -> [B,C,h,w]: the first place in time holds the only real frame.
     return network.encode(clips)[layer][:, 0]

@@ -72,6 +72,7 @@ def _unwrapped(snapshot: Any) -> dict[str, Tensor]:
     if not isinstance(snapshot, dict):
         return {}
 
+    # One wrapper may hold the other, so they are opened in this order.
     entries = snapshot
     for wrapper in ("model", "state_dict"):
         if isinstance(entries.get(wrapper), dict):
@@ -89,6 +90,7 @@ def _unwrapped(snapshot: Any) -> dict[str, Tensor]:
 def _prefix(weights: Mapping[str, Tensor], mark: re.Pattern[str]) -> str | None:
     """The text before the mark in the first name that has it; None if no name has it."""
     for name in weights:
+        # Names of a network that is part of another one start with the name of the part.
         match = mark.search(name)
         if match:
             return name[: match.start()]

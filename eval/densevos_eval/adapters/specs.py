@@ -52,6 +52,7 @@ def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
     kind, colon, remainder = spec.partition(":")
     name, _, weights = remainder.partition(":")
 
+    # Only files hold several networks. Libraries take a file in place of the name of weights.
     if kind in ("torchvision", "timm"):
         is_foreign_file = is_file(weights)
     else:
@@ -88,6 +89,7 @@ def load_backbone(spec: str, *, weights_of: str | None = None) -> Backbone:
 
 def _in_run(folder: Path) -> Path:
     """The file of a run folder that holds its encoder. It may not exist."""
+    # The encoder goes first if a run has both, and it is what the message names if it has neither.
     encoder, model = folder / "encoder.safetensors", folder / "model.safetensors"
     if model.exists() and not encoder.exists():
         return model
@@ -104,6 +106,7 @@ def without_layer(spec: str) -> tuple[str, str | None]:
     Returns:
         KIND:NAME[:WEIGHTS] and LAYER of KIND:NAME@LAYER[:WEIGHTS]; any other `spec` and None.
     """
+    # A name has no colon and no @, so the path of weights may have both.
     match = re.fullmatch(rf"((?:{'|'.join(NAMED)}):[^:@]+)@([^:@]+)(:.+)?", spec)
     if match is None:
         return spec, None

@@ -3,6 +3,8 @@
 CRW, VFS, UVC and TimeCycle are such networks.
 """
 
+# Shapes: B batch, H x W pixels of a frame or of a kernel, O and I channels of a kernel.
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -42,6 +44,8 @@ def released_resnet(
     """
     # Stages after the last one that is offered are not built, and their weights are not used.
     stages = {stage for stage in LAYERS if f"layer{stage[-1]}.0.bn1.weight" in weights}
+    # Names of stages sort like their numbers. Without any stage res2 is built all the same, so that
+    # loading reports what is missing.
     last = max([*stages.intersection(layers), LAYERS[0]])
     unused = tuple(f"layer{stage[-1]}." for stage in LAYERS if stage > last)
     state = {key: _flat(tensor) for key, tensor in weights.items() if not key.startswith(unused)}

@@ -81,6 +81,8 @@ class Stream:
             yield from map(self._next, frames)
             return
 
+        # Frames between two encoded ones have no features until the second one is known. The
+        # network still gets each of them, in case that it has a memory.
         before: Tensor | None = None
         waiting = 0  # frames since the last one that was computed
         for frame in frames:
@@ -114,6 +116,7 @@ class Stream:
     def _mixed(self, before: Tensor, after: Tensor, count: int) -> Iterator[Tensor]:
         """Features of `count` frames between two encoded ones, weighted by the distances."""
         for number in range(1, count + 1):
+            # The weights grow in equal steps and stay apart from 0 and 1, the encoded frames.
             features = torch.lerp(before, after, number / (count + 1))
 
             # A mean of two unit vectors is shorter than 1.

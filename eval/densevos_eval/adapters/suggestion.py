@@ -116,6 +116,7 @@ def _resnet(weights: Mapping[str, Tensor]) -> str | None:
 
 def _transformer(weights: Mapping[str, Tensor]) -> str | None:
     """The name that timm has for a vision transformer, if it is a usual one."""
+    # The patch embedding is a convolution [C,3,side,side]; C is also the number of channels.
     patches = weights["patch_embed.proj.weight"]
     if patches.ndim != 4:
         return None
@@ -143,6 +144,7 @@ def _transformer(weights: Mapping[str, Tensor]) -> str | None:
         registers = "reg4_" if has_registers else ""
         return f"vit_{size}_patch{side}_{registers}dinov2"
 
+    # 224 is part of timm's name; the network takes frames of any size all the same.
     return f"vit_{size}_patch{side}_224"
 
 

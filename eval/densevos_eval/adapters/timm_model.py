@@ -39,6 +39,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
     timm = _timm()
     spec = f"timm:{name}" + (f":{weights}" if weights else "")
     if not timm.is_model(name):
+        # Names start with the family, and end with a tag after a full stop.
         similar = timm.list_models(f"*{name.split('.')[0][:12]}*")[:5]
         hint = f"; similar are {', '.join(similar)}" if similar else ""
         raise InputError(f"--encoder {spec}: timm knows no such model{hint}")
@@ -70,6 +71,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
         if transformer or reduction <= DENSE:
             default = layer
 
+    # Strides of None are measured, and so is whether a CNN needs whole cells.
     mean, std = timm_weights.normalisation(model, name, file)
     return Backbone(
         kind="timm",
@@ -118,6 +120,7 @@ def _model(timm: Any, name: str, spec: str, options: dict[str, Any]) -> Any:
     A transformer takes frames of any size, a CNN has stride 8. Models that offer neither stay as
     they are.
     """
+    # The denser forms come first; a model refuses the arguments that it does not know.
     for form in ({"dynamic_img_size": True}, {"output_stride": DENSE}, {}):
         try:
             # Weights of an untrained model are always the same, and the caller's random numbers do

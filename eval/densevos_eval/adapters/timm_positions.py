@@ -56,15 +56,18 @@ def interpolated(table: Tensor, sides: tuple[int, int], cells: tuple[int, int]) 
     if sides == cells:
         return table
 
+    # [1,gh*gw,C] -> [1,C,gh,gw], the order of axes that interpolation takes.
     grid = table.float().unflatten(1, sides).permute(0, 3, 1, 2)
     scale = [(cell + OFFSET) / side for cell, side in zip(cells, sides, strict=True)]
     grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
+    # [1,C,h,w] -> [1,h*w,C], in the type of the table.
     return grid.flatten(2).transpose(1, 2).to(table.dtype)
 
 
 def _add_positions(self: Any, patches: Tensor) -> Tensor:
     """Patches [B,h,w,C] -> tokens [B,prefix+h*w,C]; replaces `_pos_embed` of the model."""
     batch, height, width, channels = patches.shape
+    # [B,h,w,C] -> [B,h*w,C].
     tokens = patches.reshape(batch, -1, channels)
 
     # Class and register tokens come before the patches.

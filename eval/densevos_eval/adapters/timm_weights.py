@@ -64,6 +64,7 @@ def options(timm: Any, name: str, file: Path, of: str | None) -> dict[str, Any]:
 def wanted(timm: Any, name: str) -> dict[str, Tensor]:
     """Names and shapes of a model's weights; empty if timm cannot make it on the meta device."""
     try:
+        # Weights on the meta device have names and shapes, but take no memory.
         with torch.device("meta"):
             weights: dict[str, Tensor] = timm.create_model(
                 name, pretrained=False, num_classes=0
@@ -88,6 +89,7 @@ def normalisation(model: Any, name: str, file: Path | None) -> tuple[Triple, Tri
         file: The file of its weights; None if they are timm's own.
     """
     mean, std = tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
+    # SigLIP is left out, as its own files were trained with these statistics too.
     supervised = type(model).__name__ == "VisionTransformer" and mean == std == INCEPTION
     if file and supervised and "." not in name and "siglip" not in name:
         return MEAN, STD

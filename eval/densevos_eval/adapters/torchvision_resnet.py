@@ -54,6 +54,7 @@ def load(name: str, weights: str | None, of: str | None = None) -> Backbone:
     elif weights != "none":
         published = _published(name, weights or "DEFAULT", spec)
         mean, std = _normalisation(published)
+        # Messages about published weights name the encoder, in place of a file.
         _fill(network, _downloaded(published, name, spec), Path(spec), name)
 
     # These networks were trained with strides, so dilation must keep the meaning of their filters.
@@ -87,6 +88,7 @@ def _published(name: str, weights: str, spec: str) -> Weights:
 def _downloaded(published: Weights, name: str, spec: str) -> dict[str, Tensor]:
     """The tensors of published weights, from torchvision's cache or its server."""
     try:
+        # The name of each file has its hash, so a damaged download is noticed.
         return dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:
         raise InputError(
@@ -105,6 +107,7 @@ def _normalisation(published: Weights) -> tuple[Triple, Triple]:
 def _fill(network: ResNet, weights: dict[str, Tensor], source: Path, name: str) -> None:
     """Load weights into a network. Its classifier is not used and keeps its values."""
     state = resnet_weights(weights, source)
+    # Loading is strict, so the names of the classifier must be there.
     for key, tensor in network.state_dict().items():
         if key.startswith("fc."):
             state[key] = tensor

@@ -35,6 +35,7 @@ In mmcv a convolution and its BatchNorm are one module.
 
 def is_file(weights: str) -> bool:
     """Whether `weights` names a file, even one that is missing, and no published weights."""
+    # By its suffix, since a missing file would otherwise be looked up as published weights.
     return bool(weights) and (weights.endswith(SUFFIXES) or Path(weights).exists())
 
 
@@ -125,6 +126,7 @@ def resnet_weights(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
 
     resnet = {}
     for name, tensor in below(renamed, prefix).items():
+        # The classifier, and heads that a method trained on top, have other names.
         if name.split(".")[0] in PARTS:
             resnet[name] = tensor
 

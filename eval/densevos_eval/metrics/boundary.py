@@ -37,6 +37,8 @@ def contour_accuracy(
     """
     radius = tolerance(truth.shape) if radius is None else radius
     true_outlines, predicted = outlines(truth, objects), outlines(prediction, proposals)
+    # Precision is the share of the predicted outline near the true one, recall the reverse. Rows
+    # are targets, so recall comes out as [proposals,objects] and is transposed.
     precision = share_within(predicted, true_outlines, radius)
     recall = share_within(true_outlines, predicted, radius).T
 
@@ -52,6 +54,7 @@ def f_measure(precision: np.ndarray, recall: np.ndarray, *, nothing: np.ndarray)
         recall: Recall of each pair.
         nothing: Where neither side has an outline; F is 1 there.
     """
+    # Where the total is 0 the numerator is 0 too, so the 1 only avoids a division by zero.
     total = precision + recall
     scores = 2 * precision * recall / np.where(total > 0, total, 1)
     return np.where(nothing, 1.0, scores)
@@ -70,6 +73,7 @@ def share_within(points: Outlines, targets: Outlines, radius: int) -> np.ndarray
     """
     # Pixels are sorted by object, so those of object i are targets.rows[starts[i]:starts[i + 1]].
     starts = np.searchsorted(targets.owner, np.arange(targets.objects + 1))
+    # Counts first, then shares: [targets.objects,points.objects].
     near = np.zeros((targets.objects, points.objects))
 
     for i, (start, end) in enumerate(pairwise(starts)):
@@ -119,8 +123,11 @@ def any_inside(counts: np.ndarray, place: np.ndarray, shapes: list[tuple[int, in
     Returns:
         [n] bool.
     """
+    # Without rectangles the reshape gives [0,2], and no point is inside.
     y, x = np.array(shapes, dtype=np.int32).reshape(-1, 2).T
     flat, stride, place = counts.ravel(), counts.shape[1], place[:, None]
+    # Cell (y, x) of an integral image is the sum of all pixels above and to the left of pixel
+    # (y, x), so the lower and the right side of a rectangle lie one further.
     above, below, left, right = -y * stride, (y + 1) * stride, -x, x + 1
 
     # The sum of a rectangle is (top left + bottom right) - (top right + bottom left).
@@ -137,6 +144,7 @@ def rectangles(radius: int) -> list[tuple[int, int]]:
     Returns:
         Half height and half width of each rectangle, largest first.
     """
+    # widths[y] is how far the disk reaches to either side, y rows above or below its centre.
     widths = [math.isqrt(radius**2 - y**2) for y in range(radius + 1)]
 
     # Of rows with equal widths only the outermost one bounds a rectangle.
@@ -158,4 +166,5 @@ def tolerance(shape: tuple[int, ...], fraction: float = 0.008) -> int:
         shape: [H,W] of the mask.
         fraction: Share of the diagonal; the result is rounded up.
     """
+    # As in the DAVIS toolbox. A frame of 480x854 pixels has a tolerance of 8.
     return math.ceil(fraction * math.hypot(*shape))

@@ -83,6 +83,7 @@ class ClassesMetric(ShotMetric):
 
     def combine(self, arrays: Mapping[str, Arrays]) -> Rows:
         """The numbers of all pixels together and of each shot; details are those of each class."""
+        # Counts are added before IoU is computed, so all pixels weigh the same in any shot.
         pixels = np.sum([of_shot["pixels"] for of_shot in arrays.values()], axis=0)
         shots = {name: class_means(of_shot["pixels"]) for name, of_shot in arrays.items()}
 
@@ -180,6 +181,7 @@ def _csv_row(row: ClassRow) -> list[object]:
 
 
 def _six_decimals(share: float) -> str:
+    # Empty cells and not "nan", because other programs read the file.
     return "" if math.isnan(share) else f"{share:.6f}"
 
 

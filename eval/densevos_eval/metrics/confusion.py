@@ -18,6 +18,7 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
     Returns:
         Confusion matrix [K,K] int64.
     """
+    # Void (255) lies above all class ids, so one comparison leaves it out too.
     counted = truth < classes
     # One number for each pair of classes.
     pairs = truth[counted].astype(np.int64) * classes + prediction[counted]
@@ -42,6 +43,7 @@ def annotated_iou(pixels: np.ndarray) -> np.ndarray:
     Args:
         pixels: Confusion matrix [K,K].
     """
+    # A class that is only predicted has a union and an IoU of 0, which would lower the mean.
     return np.where(pixels.sum(axis=1) > 0, class_iou(pixels), np.nan)
 
 

@@ -70,6 +70,7 @@ class EndingMetric(ObjectsMetric):
         for id, curves in object_curves(arrays).items():
             # The quarter is that of the frames in which the object counts.
             values = curves["J"][~np.isnan(curves["J"])]
+            # The start is rounded down, so at least one frame is left.
             last_quarter = values[int(PART * len(values)) :]
             scores = statistics(last_quarter, decay_uint8=self.benchmark.decay_uint8)
             rows[id] = dict(zip(COLUMNS, astuple(scores), strict=True))
@@ -89,6 +90,7 @@ def _with_endings(details: Mapping[str, Any], endings: Mapping[int, Row]) -> dic
     """The details of a sequence with the columns J_last of each object."""
     objects = {}
     for id, row in details["objects"].items():
+        # Ids are text in the details, for JSON, and numbers in the arrays.
         objects[id] = {**row, **endings[int(id)]}
 
     return {**details, "objects": objects}

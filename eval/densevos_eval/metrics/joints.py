@@ -32,6 +32,7 @@ class JointsMetric(SequenceMetric):
 
     def check(self, items: Sequence[VideoSequence], folders: Mapping[str, Path]) -> None:
         """Raise InputError if the benchmark has no joints."""
+        # The inherited check asks for annotated masks, which benchmarks of joints do not have.
         if not any(sequence.joints for sequence in items):
             raise InputError(
                 f"--metric {self.name}: {self.dataset} has no joints; leave --metric out"
@@ -87,6 +88,7 @@ def read_both(item: VideoSequence, folder: Path) -> tuple[np.ndarray, np.ndarray
 
 def pck_by_type(every: Iterable[Arrays]) -> dict[str, np.ndarray]:
     """PCK@.1 and PCK@.2 [joints] of each type of joint over all frames of these sequences."""
+    # All frames are pooled before shares are taken, so a longer sequence weighs more.
     distances = np.concatenate([arrays["distances"] for arrays in every])
     return {column: pck(distances, threshold) for column, threshold in THRESHOLDS.items()}
 

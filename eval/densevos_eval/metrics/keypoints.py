@@ -1,5 +1,7 @@
 """PCK, the percentage of correct keypoints: the share of joints that are near their true place."""
 
+# Shapes: positions are [frames,joints,2], what is measured of them is [frames,joints].
+
 import numpy as np
 
 OF_DIAGONAL = 0.6  # The unit of relative distances, as a share of the diagonal of the box.
@@ -24,9 +26,11 @@ def relative_distances(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """
     # The original script leaves lost joints out of the box, although their true places are known.
     found = ~np.isnan(prediction).any(axis=2)
+    # Lost joints become infinite, so that they are neither the lowest nor the highest; [frames,2].
     lowest = np.where(found[..., None], truth, np.inf).min(axis=1)
     highest = np.where(found[..., None], truth, -np.inf).max(axis=1)
     width, height = (highest - lowest).T
+    # If all joints of a frame are lost, its box is infinite; its unit is set to 0 instead.
     unit = np.where(found.any(axis=1), OF_DIAGONAL * np.hypot(width, height), 0)
 
     # A unit of 0 becomes NaN, so that there is no division by zero.

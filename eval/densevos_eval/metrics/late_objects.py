@@ -86,6 +86,7 @@ def measure_late_objects(
         rows = occupied_rows(truth, prediction)
         truth, prediction = truth[rows], prediction[rows]
 
+        # An id is compared only with itself, so only the diagonal of J [ids,ids] is needed.
         count = len(present)
         region[present, column] = np.diagonal(region_similarity(truth, prediction, count, count))
         if rules.contour:
@@ -94,6 +95,7 @@ def measure_late_objects(
     if not annotated:
         _check_any_object(sequence)
 
+    # Before its first column an object does not exist, so the 1 that stands there is no score.
     ids = sorted(annotated)
     for id in ids:
         region[id, : first_columns[id]] = np.nan

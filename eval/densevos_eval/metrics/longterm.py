@@ -36,6 +36,7 @@ def variation(curves: Curves) -> float:
 
     Source: Hong et al., LVOS, ICCV 2023, section 5, and the authors' program.
     """
+    # [frames]; NaN in frames in which the object does not count.
     both = (curves["J"] + curves["F"]) / 2
     values = both[~np.isnan(both)]
 

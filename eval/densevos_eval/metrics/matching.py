@@ -3,6 +3,8 @@
 Proposals are the ids of a result; objects are the ids of the annotations.
 """
 
+# Shapes: J and F are [objects,proposals,frames]; H x W pixels.
+
 import numpy as np
 
 

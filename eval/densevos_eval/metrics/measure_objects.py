@@ -76,11 +76,13 @@ def _measure_first_objects(
 ) -> Arrays:
     """J and F of objects that are known from the start, each with the proposal that it matches."""
     objects = object_ids(sequence)
+    # Proposals to be matched may have any id up to the limit, others only those of objects.
     allowed = range(1, rules.max_proposals + 1) if rules.max_proposals else objects
 
     # If the proposal of an object is the one with its id, no other pair is measured.
     own = rules.match is same_id
     shape = (len(objects), 1 if own else len(allowed), len(counted))
+    # Both [objects,proposals,frames]; F stays unset if the benchmark does not ask for it.
     region, contour = np.empty(shape), np.empty(shape)
 
     # Highest number of a proposal that a mask holds; matching needs as many as there are objects.
@@ -113,10 +115,12 @@ def _measure_first_objects(
 
         similarity = region_similarity(truth, prediction, len(objects), len(allowed))
         if own:
+            # [objects,proposals] -> [objects,1]: proposal k stands for object k.
             similarity = np.diagonal(similarity)[: len(objects), None]
 
         region[:, :, columns[t]] = similarity
 
+        # The function for pairs of one id is faster; only a later match needs F of all pairs.
         if rules.contour and own:
             contour[:, 0, columns[t]] = own_contour_accuracy(
                 truth, prediction, len(objects), radius
@@ -146,6 +150,7 @@ def _stability(sequence: VideoSequence, masks: Masks, counted: list[int]) -> np.
     # Polygons take far less memory than the masks of a whole sequence.
     outlines = []
     for t in counted:
+        # The annotation is read for its size alone: masks must have it, as for J and F.
         shape = read_truth(sequence, t).shape
         outlines.append(resampled(polygon(read_prediction(sequence, masks, t, shape) > 0)))
 

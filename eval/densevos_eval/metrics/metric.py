@@ -34,6 +34,7 @@ class Named(Protocol):
         ...
 
 
+# What a metric scores: a sequence of a benchmark, or a shot of a labelled set.
 Item = TypeVar("Item", bound=Named)
 
 

@@ -50,6 +50,7 @@ class MotionMetric(SequenceMetric):
         Raises:
             InputError: A mask is missing, unreadable or of another size than its annotation.
         """
+        # Flat, because bincount counts single numbers; it becomes [256,256] at the end.
         pixels = np.zeros(256 * 256)  # Ids are uint8, so there are at most 256 on either side.
         for t in item.annotated or range(len(item.frame_names)):
             truth = item.reader(item.truth[t])
@@ -128,8 +129,10 @@ def match_regions(pixels: np.ndarray) -> Matched:
     from scipy.optimize import linear_sum_assignment
 
     pixels = pixels[pixels.sum(axis=1) > 0][:, pixels.sum(axis=0) > 0]
+    # [regions,segments]: a pair's shared pixels, as a share of the segment and of the region.
     precision = pixels / pixels.sum(axis=0)
     recall = pixels / pixels.sum(axis=1, keepdims=True)
+    # A pair without a shared pixel has F = 0; the formula would divide 0 by 0.
     f = np.divide(
         2 * precision * recall, precision + recall, out=np.zeros_like(pixels), where=pixels > 0
     )
@@ -167,6 +170,7 @@ def _weights(item: VideoSequence, index: int, shape: tuple[int, ...]) -> np.ndar
     if not pictures or not pictures[0].is_file():
         return np.ones(shape)
 
+    # The picture holds probabilities as grey values of 0 to 255.
     weights = np.asarray(open_mask(pictures[0]).convert("L")) / 255
     if weights.shape != shape:
         raise InputError(

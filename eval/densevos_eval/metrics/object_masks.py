@@ -46,6 +46,7 @@ def object_ids(sequence: VideoSequence) -> list[int]:
     Raises:
         InputError: The first annotation holds no object.
     """
+    # Some benchmarks list their objects, with the frame in which each appears.
     if sequence.appears:
         return sorted(sequence.appears)
     if sequence.merge_objects and sequence.annotated:
@@ -126,6 +127,7 @@ def read_prediction(
         ids = masks[name]
 
     if sequence.resize_masks:
+        # OpenCV takes (width, height). Nearest neighbour makes no new ids.
         ids = cv2.resize(ids, shape[::-1], interpolation=cv2.INTER_NEAREST)
 
     if ids.shape != shape:

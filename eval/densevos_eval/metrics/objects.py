@@ -16,6 +16,7 @@ from densevos_eval.metrics.statistics import statistics
 from densevos_eval.metrics.tables import cells, csv_bytes
 from densevos_eval.sequences.sequence import VideoSequence
 
+# The columns of davis2017-evaluation, in its order.
 COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 STABILITY = "T-Mean"
 Curves = Mapping[str, np.ndarray]

@@ -116,6 +116,7 @@ def _boxes(points: Outlines, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Lowest and highest row and column, [2,K] each, of the outlines of these objects [K]."""
     pixels = np.stack([points.rows, points.columns])  # [2,N]
     starts = np.searchsorted(points.owner, owners)
+    # Every owner has pixels here, and they are sorted, so each run ends where the next one starts.
     lowest = np.minimum.reduceat(pixels, starts, axis=1)
     highest = np.maximum.reduceat(pixels, starts, axis=1)
 
@@ -137,6 +138,7 @@ def _near(
     image = np.zeros(windows.size, np.uint8)
     image[targets] = 1
     counts = cv2.integral(image)
+    # Flat indices [N] in the integral image, which has one more column than the image.
     place = points[0] * np.int32(counts.shape[1]) + points[1]
 
     # The largest rectangle of the disk settles most points.

@@ -90,6 +90,7 @@ def parts_iou(every: Iterable[Arrays]) -> Row:
         ACM MM 2018; used for propagation by Jabri et al., Space-Time Correspondence as a
         Contrastive Random Walk, NeurIPS 2020 (eval/eval_vip.py).
     """
+    # Confusion matrices are sums over frames, so the given frames can be subtracted from them.
     every = list(every)
     pixels = np.sum([arrays["pixels"] for arrays in every], axis=0)
     given = np.sum([arrays["given"] for arrays in every], axis=0)

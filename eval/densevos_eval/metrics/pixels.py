@@ -48,12 +48,14 @@ def occupied_rows(truth: np.ndarray, prediction: np.ndarray) -> slice:
     in_words = height * width // 8 * 8
     first_words = first_mask[:in_words].view(np.uint64)
     second_words = second_mask[:in_words].view(np.uint64)
+    # A word is 0 only if its eight pixels are background in both masks.
     occupied = (first_words | second_words) != 0
     beyond = (first_mask[in_words:] | second_mask[in_words:]).any()
 
     if not occupied.any():
         return slice(0, height if beyond else 1)
 
+    # Places are those of words, so a few pixels of background may be included.
     first = 8 * int(occupied.argmax())
     if beyond:
         last = height * width - 1

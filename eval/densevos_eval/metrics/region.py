@@ -47,6 +47,7 @@ def _joint_histogram(
     # A run starts at the first pixel and wherever the pair changes.
     starts = np.concatenate([[0], 1 + true_places(pairs[1:] != pairs[:-1])])
     runs = np.diff(starts, append=pairs.size)
+    # Each run counts with its length. As weights these become float64, which holds them exactly.
     counts = np.bincount(pairs[starts], weights=runs, minlength=bins)
 
     return counts.reshape(objects + 1, proposals + 1)

@@ -33,6 +33,7 @@ class SeenMetric(ObjectsMetric):
             The arrays of ObjectsMetric, and "groups" [objects] str; empty for objects without one.
         """
         arrays = super().measure(item, folder)
+        # An array of text has no None, so empty text marks an object without a group.
         groups = [item.groups.get(id, "") for id in arrays["ids"].tolist()]
         return {**arrays, GROUPS: np.array(groups, dtype=str)}
 
@@ -53,6 +54,7 @@ class SeenMetric(ObjectsMetric):
             overall = {**rows.overall, **self.row(_curves(arrays.values()))}
             return replace(rows, overall=overall, sequences=sequences)
 
+        # All groups have the same columns.
         columns = list(next(iter(groups.values())))
         overall = {}
         for column in columns:

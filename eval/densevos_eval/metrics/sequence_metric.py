@@ -56,6 +56,7 @@ class SequenceMetric(Metric[VideoSequence]):
         """Raise InputError if no sequence has annotated masks."""
         if any(sequence.truth for sequence in items):
             return
+        # Say why: the benchmark has joints instead of masks, or its annotations are not public.
         if any(sequence.joints for sequence in items):
             raise InputError(
                 f"--metric {self.name}: scores masks, and {self.dataset} has joints;"
@@ -97,4 +98,5 @@ def _plain(value: object) -> object:
     """The value of a rule as JSON takes it: sets sorted, functions by their names."""
     if isinstance(value, frozenset):
         return sorted(value)
+    # The text of a function holds its address, which differs in every run.
     return getattr(value, "__qualname__", value)

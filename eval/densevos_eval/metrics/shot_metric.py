@@ -74,6 +74,7 @@ def mask_file(folder: Path, shot: Shot, frame: str) -> Path:
         shot: The shot.
         frame: Name of the frame.
     """
+    # The one frame of an image has the name of its file, so only such a shot may have SHOT.png.
     image_mask = png_of(folder, shot.name)
     if shot.source.stem == frame and image_mask.is_file():
         return image_mask

@@ -40,6 +40,7 @@ def statistics(values: np.ndarray, *, decay_uint8: bool = False) -> Statistics:
         # Only here may quarters be empty.
         ends %= 256
 
+    # Five bounds make four quarters, and a quarter includes both of its bounds.
     first, last = values[ends[0] : ends[1] + 1], values[ends[3] : ends[4] + 1]
     decay = float("nan")
     if len(first) and len(last):

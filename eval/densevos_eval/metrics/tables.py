@@ -42,6 +42,7 @@ class ScoreTable:
 
             lines.append("  ".join(padded).rstrip())
 
+        # The rule is as wide as the columns and the two spaces between each two of them.
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         lines.insert(1, rule)
         return "\n".join([self.title, "", *lines])
@@ -80,6 +81,7 @@ def cells(values: Iterable[float]) -> list[str]:
 def csv_bytes(header: Iterable[object], rows: Iterable[Iterable[object]]) -> bytes:
     """The content of a CSV file with this header and these rows, as UTF-8."""
     text = io.StringIO()
+    # The module's default is to end lines with a carriage return and a line feed.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)

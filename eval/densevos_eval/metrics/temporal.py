@@ -82,6 +82,7 @@ def polygon(mask: np.ndarray) -> np.ndarray:
         # Lengths are compared in half pixels, so that the tolerance is a whole number.
         simple = simplified(2 * loop) // 2
         # Of outlines with equally many vertices the last one counts.
+        # A loop repeats its first point, so more than 3 points are at least a triangle.
         if len(simple) > 3 and len(simple) >= len(best):
             best = simple[::-1]
 
@@ -100,6 +101,7 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
         Corners (x, y) [n,2] of one outline. It starts and ends at its first corner in row-major
             order, and goes down from there.
     """
+    # The four pixels around each lattice point, [H+1,W+1] each; outside the mask is background.
     padded = np.pad(mask, 1).astype(bool)
     north_west, north_east = padded[:-1, :-1], padded[:-1, 1:]
     south_west, south_east = padded[1:, :-1], padded[1:, 1:]
@@ -109,6 +111,7 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
     touching = (north_west == south_east) & (north_east == south_west) & (north_west != north_east)
     rows, columns = np.nonzero(touching | (north_west ^ north_east ^ south_west ^ south_east))
     count = 1 + touching[rows, columns]
+    # 0 for the first corner in a place, 1 for the second one.
     copy = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     rows, columns = np.repeat(rows, count), np.repeat(columns, count)
 
@@ -117,6 +120,7 @@ def outlines(mask: np.ndarray) -> Iterator[np.ndarray]:
     # 1 starts the piece to the east.
     order = np.lexsort((copy ^ north_east[rows, columns], rows, columns))
     below = np.empty_like(order)
+    # Neighbours in this order are the two ends of a vertical piece: each is below the other.
     below[order] = order.reshape(-1, 2)[:, ::-1].ravel()
     for loop in _cycles(below.tolist()):
         yield np.stack([columns[loop], rows[loop]], axis=1)
@@ -183,6 +187,7 @@ def _squared_distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     """Squared distance [n] of the points [n,2] to the segment between two points [2]."""
     segment = end - start
     along, length = (points - start) @ segment, segment @ segment
+    # `length` is a square, so the fraction is 0 at the start of the segment and 1 at its end.
     fraction = (along.astype(np.float32) / np.float32(max(length, 1))).clip(0, 1)
     distance: np.ndarray = (
         (points - start - fraction[:, None] * segment.astype(np.float64)) ** 2
@@ -206,6 +211,7 @@ def resampled(points: np.ndarray) -> np.ndarray:
     parts = np.ceil(np.hypot(*steps.T) / SPACING).astype(int).clip(1)
 
     pieces = []
+    # The last point starts no segment, so it has no step, and is added after the loop.
     for start, step, n in zip(points.astype(np.float32), steps, parts.tolist(), strict=False):
         # The toolbox adds up steps in single precision. The same is done here, since the rounding
         # decides which bin a point falls into.
@@ -232,6 +238,8 @@ def shape_context(points: np.ndarray) -> np.ndarray:
     # [n,n,2]: from point i to point j.
     offset = points[None, :].astype(np.float64) - points[:, None]
     distance = np.hypot(offset[..., 0], offset[..., 1])
+    # Relative distances make the histogram of an outline independent of its size. A single point
+    # has no distance but 0.
     distance /= distance.mean() or 1.0
 
     # The ring is the number of larger edges; points of ring 0 are too far away to count.
@@ -274,6 +282,7 @@ def alignment(cost: np.ndarray) -> list[tuple[int, int]]:
     """
     path = cheapest_path(cost)
     cheapest = path[-1]
+    # The first cell of a path is free, so it is no candidate. Of equals the last one counts.
     for cell in reversed(path[1:]):
         if cost[cell] < cost[cheapest]:
             cheapest = cell
@@ -286,6 +295,7 @@ def alignment(cost: np.ndarray) -> list[tuple[int, int]]:
     for i, k in cheapest_path(rotated):
         pairs.append(((i + shift[0]) % cost.shape[0], (k + shift[1]) % cost.shape[1]))
 
+    # One to one: first each point of one outline keeps one pair, then each point of the other.
     return _cheapest_of_each(_cheapest_of_each(pairs, cost, 0), cost, 1)
 
 
@@ -319,6 +329,7 @@ def cheapest_path(cost: np.ndarray) -> list[tuple[int, int]]:
     path = [(i, k)]
 
     while i or k:
+        # `min` takes the first of equally cheap steps, so the diagonal one comes first.
         steps = [(i - 1, k - 1), (i - 1, k), (i, k - 1)]
         i, k = min((cell for cell in steps if min(cell) >= 0), key=total.__getitem__)
         path.append((i, k))

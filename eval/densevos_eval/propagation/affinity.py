@@ -102,6 +102,7 @@ class Affinity:
         index = torch.zeros(frame, self.topk, dtype=torch.long, device=keys.device)
 
         for tile in self._tiles:
+            # In a flat table of the recent frames, slot s starts at row s * N.
             near = (chosen[:, None] * frame + tile.reach).flatten()
             used = keys[: cells + len(near)]
             torch.index_select(recent.coarse.flatten(0, 1), 0, near, out=used[cells:])
@@ -124,6 +125,7 @@ class Affinity:
                 similarity = F.pad(similarity, (0, extra), value=-torch.inf)
                 index = F.pad(index, (0, extra))
 
+            # Numbered as `Matches` wants it: cells of the reference first, then slot by slot.
             candidates = torch.cat([in_reference, cells + in_recent])
             similarity[tile.queries, : best.shape[1]] = best
             index[tile.queries, : best.shape[1]] = candidates[order]
@@ -142,6 +144,7 @@ class Affinity:
             return best, order
 
         last = best[:, -1:]
+        # The row with the most candidates that reach its k-th decides how many columns there are.
         equal = int(((exact >= last) & (last > -torch.inf)).sum(1).max())
         return exact.topk(equal) if equal > count else (best, order)
 
@@ -153,7 +156,9 @@ class Affinity:
         The first `everywhere` keys are within reach of all queries. Returns indices [n] of keys,
         and [m,n] bool whether a key is within reach of a query.
         """
+        # [m,n]: similarity - 1 of all pairs, in few bits.
         scores = as_queries(query.coarse[tile.queries]) @ keys.T
+        # A cell reaches the same places in every recent frame, so one penalty [m,1,r] serves all.
         frames = (len(keys) - everywhere) // max(len(tile.reach), 1)
         scores[:, everywhere:].view(len(scores), frames, len(tile.reach)).add_(tile.penalty)
 
@@ -183,6 +188,7 @@ def _tiles(size: tuple[int, int], radius: float, window: Window, dtype: torch.dt
 def _tile(
     cells: Tensor, rows: slice, columns: slice, radius: float, window: Window, dtype: torch.dtype
 ) -> Tile:
+    # An unlimited radius reaches no further than the grid.
     margin = int(min(radius, max(cells.shape)))
     queries = cells[rows, columns].flatten()
     top, left = max(rows.start - margin, 0), max(columns.start - margin, 0)

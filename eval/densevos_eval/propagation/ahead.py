@@ -26,6 +26,7 @@ def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
     # One thread only: iterators must not be advanced from several threads.
     pool = ThreadPoolExecutor(1)
     try:
+        # With a default `next` returns END at the end, instead of raising StopIteration.
         waiting = deque(pool.submit(next, items, END) for _ in range(count))
         while (item := waiting.popleft().result()) is not END:
             waiting.append(pool.submit(next, items, END))
@@ -57,6 +58,7 @@ def behind(count: int = 2) -> Iterator[Callable[..., None]]:
                 waiting.popleft().result()
 
         yield call
+        # Errors of the last calls are raised here.
         for future in waiting:
             future.result()
 

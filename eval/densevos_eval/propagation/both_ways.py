@@ -118,5 +118,6 @@ def affected(old: Mapping[int, str], new: Mapping[int, str], frames: int) -> ran
     if not changed:
         return range(0)
 
+    # The first mask is where both ways start, so no frame is out of its reach.
     first = min(old.keys() | new.keys())
     return range(0 if first in changed else min(changed), frames)

@@ -47,6 +47,7 @@ def labels_of_cells(
     if sizes.converted is not None:
         mask = reduced(mask, sizes.converted)
     if sizes.covered != sizes.encoded:
+        # The frame was padded to whole cells, so its mask must be padded alike.
         stride = sizes.covered[0] // cells[0]
         mask = padded_to(reduced(mask, sizes.encoded), stride)
     elif config.first_masks == "soft" or config.reduced_from == "encoded":
@@ -62,6 +63,7 @@ def labels_of_cells(
         small = F.interpolate(pixels[None, None].float(), size=cells, mode="nearest-exact")[0, 0]
         return {id: (small == id).float() for id in ids}
 
+    # Every id is resized by itself, because a mean of ids means nothing.
     return {id: _bilinear((pixels == id).float(), cells, config) for id in ids}
 
 
@@ -97,6 +99,7 @@ def labels_of_pixels(soft: Tensor, ids: list[int], sizes: FrameSizes, config: Ma
         if config.stretched:
             channel = _stretched(channel)
 
+        # `>` keeps the first of equal labels, as argmax over all channels would.
         labels = torch.where(channel > highest, id, labels)
         highest = torch.maximum(highest, channel)
 
@@ -142,5 +145,6 @@ def _bilinear(channel: Tensor, size: Size, config: MaskConfig) -> Tensor:
 
 def _stretched(channel: Tensor) -> Tensor:
     """A channel stretched to 0..1; a constant one becomes 0."""
+    # A constant channel has a range of 0, which the smallest normal number replaces.
     low, high = channel.min(), channel.max()
     return (channel - low) / (high - low).clamp(min=torch.finfo(channel.dtype).tiny)

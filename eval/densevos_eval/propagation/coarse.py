@@ -56,6 +56,7 @@ class Centred:
         centred = exact - self.origin
         shift = exact @ self.origin - (self.origin @ self.origin + 1) / 2
         rounded, high = centred.to(self.dtype), shift.to(self.dtype)
+        # Relative to the length of the vector, because `tolerance` multiplies it by lengths.
         error = (centred - rounded).norm(dim=1) / centred.norm(dim=1).clamp(min=1e-12)
         self._rounding = torch.maximum(self._rounding, error.max())
 
@@ -86,6 +87,7 @@ class Centred:
         resolution = torch.finfo(self.dtype).eps
         length = (exact - self.origin).norm(dim=1)
         relative = length * self._rounding * (2 + self._rounding)
+        # Errors of summing C products in float32, of the low part of the shift, and of the score.
         sums = exact.shape[1] * 2e-7 + resolution**2 + resolution * kth.abs()
         loose = 2 * relative + sums  # no vector is longer than 2
         distance = (2 * (loose - kth)).clamp(min=0).sqrt()

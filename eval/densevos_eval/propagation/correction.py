@@ -5,6 +5,8 @@ propagation can start again from any frame with the very same result. It reads t
 the last `context` frames and of those with a given mask, and computes their features again.
 """
 
+# Shapes: H x W pixels of a frame, h x w cells of the feature map, L object ids.
+
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path

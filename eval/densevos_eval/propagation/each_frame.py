@@ -52,6 +52,7 @@ def _vote_of_block(
 ) -> Tensor:
     """Labels [L,m] of the cells `first` to `first` + m - 1."""
     cells = torch.arange(frames.shape[1], device=queries.device)
+    # [m,1] against [N]: whether each query reaches each cell, [m,N].
     own = cells[first : first + len(queries), None]
     near = is_near(own, cells, width, config.radius, config.window)
 
@@ -59,6 +60,7 @@ def _vote_of_block(
     total = queries.new_zeros(labels.shape[1], len(queries))
     for keys, frame_labels in zip(frames, labels, strict=True):
         scores = (queries @ keys.T / config.temperature).masked_fill_(~near, -torch.inf)
+        # [L,N] @ [N,m] -> [L,m].
         total += frame_labels @ _kept(scores.softmax(1), config).T
 
     return total / len(frames)

@@ -35,6 +35,7 @@ def joint_maps(
     height, width = cells
     x = joints[:, 0] * (width - 1) / max(size[1] - 1, 1)
     y = joints[:, 1] * (height - 1) / max(size[0] - 1, 1)
+    # [joints,1,w] and [joints,h,1], which add up to squared distances [joints,h,w].
     across = (np.arange(width)[None, None, :] - x[:, None, None]) ** 2
     down = (np.arange(height)[None, :, None] - y[:, None, None]) ** 2
     maps = np.exp(-(across + down) / (2 * sigma**2))
@@ -59,9 +60,11 @@ def joints_of_maps(maps: np.ndarray, size: tuple[float, float], strongest: int =
     """
     height, width = maps.shape[1:]
     flat = maps.reshape(len(maps), -1)
+    # A stable order takes the first of equal cells, row by row.
     cells = np.argsort(-flat, axis=1, kind="stable")[:, :strongest]
     weights = np.take_along_axis(flat, cells, axis=1)
     total = weights.sum(axis=1)
+    # An empty map is divided by NaN, which marks the joint as lost.
     weights = weights / np.where(total > 0, total, np.nan)[:, None]
     y, x = np.divmod(cells, width)
 
@@ -118,6 +121,7 @@ def _bumps(places: np.ndarray, count: int) -> np.ndarray:
     """Gaussians [places,count] along one axis; 0 outside their windows of 4 cells."""
     start, end = np.trunc(places - BEFORE)[:, None], np.trunc(places + AFTER)[:, None]
     cells = np.arange(count)
+    # The peak lies on the third of the four cells.
     bumps = np.exp(-((cells - start - 2) ** 2) / (2 * CELL_SIGMA**2))
     return np.where((cells >= start) & (cells < end), bumps, 0)
 

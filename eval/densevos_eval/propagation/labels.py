@@ -123,6 +123,7 @@ class LabelPropagation:
         if self.config.similarity == "cosine":
             features = F.normalize(features, dim=0)
 
+        # [C,h,w] -> [h,w,C]: the channels of a cell lie together, as products of cells want them.
         features = features.permute(1, 2, 0).contiguous()
         if not self._references:
             self._allocate(features)
@@ -147,6 +148,7 @@ class LabelPropagation:
         if self._search:
             return self._search.cells(features)
 
+        # Without a search there is no first pass either, so D is 0.
         exact = features.flatten(0, 1)
         return Cells(exact=exact, coarse=exact[:, :0])
 
@@ -178,6 +180,8 @@ class LabelPropagation:
         channels = reference.channel_index()
         in_reference = reference.soft[None].index_select(1, channels)  # [1,channels,N]
         in_recent = self._labels.index_select(1, channels)  # [context,channels,N]
+        # [1+context,channels,N]. Matches are numbered through frames and cells alike, so these axes
+        # are joined for the vote.
         labels = torch.cat([in_reference, in_recent])
 
         return _vote(matches, labels.transpose(0, 1).flatten(1), self.config.temperature)
@@ -189,6 +193,7 @@ class LabelPropagation:
         if self.config.early_context == "repeat":
             return self.config.context - recent
 
+        # One copy, as long as the reference frame is one of the last `context` frames.
         return int(reference.time >= self._time - self.config.context)
 
     def _from_frames(
@@ -241,6 +246,7 @@ class LabelPropagation:
         """
         is_first = not self.ids
         soft = F.pad(soft, (0, 0, 0, self._add_channels(given)))
+        # [given,N].
         new = torch.stack([mask.flatten().to(soft) for mask in given.values()])
         if is_first:
             return new
@@ -257,11 +263,13 @@ class LabelPropagation:
         """Add a channel for every new id; return how many were added."""
         new_ids = [id for id in given if id not in self.ids]
         self.ids += new_ids
+        # Earlier frames show nothing of the new objects, so their labels are 0.
         self._labels = F.pad(self._labels, (0, 0, 0, len(new_ids)))
         return len(new_ids)
 
     def _keep(self, cells: Cells, soft: Tensor, given: Collection[int]) -> None:
         """Keep a frame and its soft masks [L,N] for later frames."""
+        # Only what is kept becomes hard; the soft masks that `step` returns stay as they are.
         if self.config.labels == "hard":
             soft = hardened(soft)
         if given:
@@ -306,6 +314,7 @@ def _vote_of_all(cells: Cells, frames: Tensor, labels: Tensor, temperature: floa
     Weights are softmax(similarity / temperature): MuG, Eq. 17. The label is that of the source cell
     n, where the paper prints m.
     """
+    # `aggregate` takes maps: a frame becomes one column of N cells, [1,C,N,1] and [1,F,C,N,1].
     query, keys = cells.exact.T[None, ..., None], frames.transpose(1, 2)[None, ..., None]
     return aggregate(query, keys, labels[None, ..., None], temperature)[0, :, :, 0]
 

@@ -50,6 +50,7 @@ def propagate_joints(
     """
     masks = masks or MaskConfig()
     labels = LabelPropagation(config=config)
+    # Only a cosine needs unit vectors; a dot product compares features as they are.
     encoder = replace(encoder, unit=config.similarity == "cosine")
 
     # The encoder may read a few frames further than propagation; `tee` keeps those.
@@ -65,6 +66,7 @@ def propagate_joints(
             channels = [to_device(channel.astype(np.float32), features.device) for channel in maps]
             given = dict(enumerate(channels))
 
+        # Channel 0 is the background.
         soft = labels.step(features, given)[1:].float().cpu().numpy()
         yield first if index == 0 else _read_out(soft, sizes, masks)
 

@@ -176,6 +176,7 @@ class Propagation:
         (folder,) = folders
         given, frames = read_given(sequence), len(sequence.frame_names)
         reached = affected(earlier.given, given_fingerprints(sequence), frames)
+        # If nothing that was given has changed, all frames are kept.
         kept = sequence.frame_names[: reached.start] if reached else sequence.frame_names
 
         # Later masks change only frames on the way forward, which is the first span.
@@ -234,6 +235,7 @@ class Propagation:
                 if name in sequence.written:
                     later(write_mask, folder / f"{name}.png", ids)
                     if self.probabilities:
+                        # Not in the thread, because these masks depend on the propagator's state.
                         write_soft_masks(
                             folder / "probabilities", name, ids.shape, propagator.probabilities()
                         )
@@ -243,6 +245,7 @@ class Propagation:
 
                 on_step(sequence.name)
 
+        # Asked once for all frames of the span, because asking waits for the device.
         if propagator.doubtful():
             warnings.warn(DOUBTFUL, stacklevel=2)
 
@@ -324,6 +327,7 @@ def weights_fingerprint(encoder: Encoder) -> str | None:
     digest = hashlib.sha256()
     for name, values in sorted(source.module.state_dict().items()):
         digest.update(f"\n{name} {values.dtype} {list(values.shape)} ".encode())
+        # Bytes, because NumPy lacks some of torch's types, such as bfloat16.
         digest.update(values.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
 
     return digest.hexdigest()

@@ -155,6 +155,7 @@ class Propagator:
 
         self.encoder = fitted(self.encoder, size, self.max_side)
         if features is None:
+            # One stream for all steps, because a network with a memory must see frames in order.
             self._stream = self._stream or self.encoder.stream()
             features = self._stream.step(frame)
 
@@ -178,6 +179,7 @@ class Propagator:
             InputError: Features are not finite.
         """
         sizes = self.encoder.sizes(size)
+        # Asked before the step, which adds ids.
         first = not self._labels.ids
         given = None if mask is None else self._given(mask, sizes, features)
         soft = self._labels.step(features, given)

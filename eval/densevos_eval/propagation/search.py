@@ -97,6 +97,7 @@ def is_near(a: Tensor, b: Tensor, width: int, radius: float, window: Window) -> 
     Returns:
         A bool for each pair, of the broadcast shape.
     """
+    # Cells are numbered row by row.
     dy, dx = a // width - b // width, a % width - b % width
     if window == "square":
         return torch.maximum(dy.abs(), dx.abs()) <= radius
@@ -135,6 +136,7 @@ class Places:
             own, index % cells, self.width, self.radius, self.window
         )
         multiplicity = 1 + copies * repeated.long()
+        # Places that better candidates take.
         before = multiplicity.cumsum(1) - multiplicity
         if self.ties == "first":
             return (self.topk - before).clamp(min=0).minimum(multiplicity)

@@ -20,6 +20,7 @@ def new_search(first: Tensor, config: PropagationConfig, *, bf16: bool = False) 
         config: Radius, window, top k and ties.
         bf16: Whether a search on a GPU may compare in bfloat16 first, see `WindowSearch`.
     """
+    # The tile search chooses by values, for which the host would have to wait on a GPU.
     if first.device.type == "cpu":
         return tile_search(first, config)
 

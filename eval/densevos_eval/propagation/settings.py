@@ -67,6 +67,7 @@ class PropagationConfig:
     def __post_init__(self) -> None:
         if self.context < 0:
             raise InputError(f"--context: must be 0 or more, is {self.context}")
+        # Written this way, the comparison refuses NaN too.
         if not self.radius >= 0:
             raise InputError(f"--radius: must be 0 or more cells, is {self.radius}")
         if self.topk != "all" and self.topk < 1:

@@ -178,6 +178,7 @@ class WindowSearch:
 
         # All cells of the reference frame.
         if len(reference.exact):
+            # [t,Q,N].
             scores = vectors @ self._vectors(reference).T
             cells = torch.arange(len(reference.exact), device=reach.device)
             everywhere = cells.expand(len(reach), -1)
@@ -186,11 +187,13 @@ class WindowSearch:
         # The rectangles around the tiles in all recent frames.
         if len(slots):
             near = (slots[:, None] * len(query.exact) + reach[:, None]).flatten(1)  # [t,S*W]
+            # [t,Q,S*W].
             scores = vectors @ _gathered(self._vectors(recent).flatten(0, 1), near).transpose(1, 2)
             penalty = self._tiles.penalty
             if len(penalty) > 1:
                 penalty = penalty[tiles]
 
+            # A cell reaches the same places in every recent frame: [t,Q,S,W] += [t,Q,1,W].
             scores.unflatten(2, (len(slots), -1)).add_(penalty[:, :, None])
             best = self._best(scores, near, features, recent.exact.flatten(0, 1))
 
@@ -206,6 +209,7 @@ class WindowSearch:
         keys: [t,n] the cells of `exact` [M,C] that are scored. features: [t,Q,C] of the queries.
         """
         highest, places = top(scores, self._kept)
+        # [t,n] -> [t,Q,K].
         index = keys.gather(1, places.flatten(1)).view_as(places)
         similarity = highest
 
@@ -237,6 +241,7 @@ class WindowSearch:
         similarity = F.pad(similarity, (0, missing), value=-torch.inf)
         index = F.pad(index, (0, missing))
 
+        # Ties may need more than k columns. How many is not known beforehand, so all are kept.
         wanted = self.topk if self.ties == "first" else min(self._kept, similarity.shape[2])
         similarity, order = similarity.topk(wanted)
         similarity, index = similarity.flatten(0, 1), index.gather(2, order).flatten(0, 1)
@@ -273,6 +278,7 @@ def tiles_of(
     queries = torch.stack([cells[row.own, column.own].flatten() for row, column in pairs])
     reach = torch.stack([cells[row.around, column.around].flatten() for row, column in pairs])
 
+    # [T,Q,W].
     near = is_near(queries[:, :, None], reach[:, None], size[1], radius, window)
     penalty = torch.where(near, 0.0, -torch.inf).to(dtype)
 
@@ -330,6 +336,7 @@ def top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     # The k best scores are in the k groups with the highest maxima.
     grouped = scores[..., : groups * POOL].unflatten(-1, (POOL, groups))
     chosen = grouped.amax(-2).topk(k).indices
+    # Group g has the columns g, g + groups, g + 2 * groups and so on.
     members = torch.arange(0, groups * POOL, groups, device=scores.device)
     places = (chosen[..., None] + members).flatten(-2)
 

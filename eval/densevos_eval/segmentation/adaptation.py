@@ -134,6 +134,7 @@ def frames_to_see(
             continue
 
         count = len(sequence.frame_names)
+        # One clip at a time, or one frame of a 2D network.
         clips = groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1)
         for frames, _ in clips:
             candidates.append((sequence.name, tuple(frames)))
@@ -161,6 +162,7 @@ def spread(count: int, most: int) -> list[int]:
     ([0, 1, 2], [2, 7])
     """
     parts = min(count, most)
+    # The middle of a part is (part + 1/2) * count / parts, here in whole numbers.
     return [(2 * part + 1) * count // (2 * parts) for part in range(parts)]
 
 
@@ -180,6 +182,7 @@ def mixed_batches(glimpses: Sequence[Glimpse], size: int) -> list[list[Glimpse]]
 
     batches = []
     for shape, members in same_shape.items():
+        # shape[0] is the number of frames of a clip; a batch has at least one clip.
         count = math.ceil(len(members) / max(1, size // shape[0]))
         # Each layer normalises by its batch, so a batch must not hold one video only: its members
         # are taken with a stride of `count`.

@@ -92,6 +92,7 @@ class Classifier:
         Returns:
             Logits [B,T,K,h,w] float32.
         """
+        # [B,T,h,w,3] -> [B,T,3,h,w]. Bytes are copied, and become floats on the device.
         pixels = to_device(clips, self.device).permute(0, 1, 4, 2, 3)
         x = normalise(pixels.float() / 255)
         shown, clip = x.shape[1], self.network.clip_frames
@@ -166,6 +167,7 @@ def class_of_pixels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     best = logits.new_full(size, -torch.inf)
     ids = torch.zeros(size, dtype=torch.uint8, device=logits.device)
     for chunk_index, chunk in enumerate(logits.split(AT_ONCE)):
+        # [k,H,W] of k classes, at most AT_ONCE.
         large = F.interpolate(chunk[None], size, mode="bilinear", align_corners=False)[0]
         highest, places = large.max(dim=0)
         # `>` keeps the lower id of two equal logits, as argmax over all classes would.
@@ -251,5 +253,6 @@ def clip_of(index: int, count: int, clip: int, gap: int) -> tuple[int, ...]:
     step = next(step for step in range(gap, 0, -1) if index % step + (clip - 1) * step < count)
     # All frames at the phase of `index`: the clip is `clip` neighbours among them.
     in_phase = range(index % step, count, step)
+    # Clips tile the frames in phase. The last one is moved back to end with the video.
     first = min(index // (clip * step) * clip, len(in_phase) - clip)
     return tuple(in_phase[first : first + clip])

@@ -59,6 +59,7 @@ class Pictures(ChosenSet):
         if not self.video:
             return
 
+        # The options of a set are inherited, but mean nothing for a video.
         for option in fields(ChosenSet):
             if option.name != "set" and getattr(self, option.name) != option.default:
                 raise InputError(

@@ -1,5 +1,7 @@
 """Writes the masks of semantic segmentation, and drawings of them over the frames."""
 
+# Shapes: H x W pixels of a frame, K classes of the network.
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,7 +69,10 @@ class SemanticSegmentation:
         model = model_file(options.model)
         classifier = load_classifier(model, chosen(device), options.size)
         if statistics:
-            values = {name: torch.from_numpy(value) for name, value in statistics.values.items()}
+            values: dict[str, torch.Tensor] = {}
+            for name, value in statistics.values.items():
+                values[name] = torch.from_numpy(value)
+
             # Not strict: only the running statistics are replaced, the weights stay.
             classifier.network.load_state_dict(values, strict=False)
 
@@ -135,7 +140,9 @@ class SemanticSegmentation:
         places = {name: index for index, name in enumerate(sequence.frame_names)}
         wanted = [places[name] for name in sequence.written]
 
+        # Classes come clip by clip, so frames may be out of order.
         for index, classes in self.classifier(reader, wanted):
+            # A table [K] looked up by the classes [H,W] gives the ids of the mask, [H,W].
             name, mask = sequence.frame_names[index], self._ids[classes]
             write_mask(masks / f"{name}.png", mask)
             if drawings:

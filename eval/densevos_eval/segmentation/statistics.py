@@ -76,6 +76,7 @@ class Moments:
     def add(self, x: Tensor) -> None:
         """Add the frames of a batch [N,C,...]."""
         all_but_channels = [0, *range(2, x.ndim)]
+        # [C] each. Without the correction for small samples, moments of batches can be added up.
         batch_variance, batch_mean = torch.var_mean(x, all_but_channels, correction=0)
         variance = batch_variance.cpu().numpy().astype(np.float64)
         mean = batch_mean.cpu().numpy().astype(np.float64)
@@ -83,6 +84,7 @@ class Moments:
         # Weighted by frames, so that batches of different sizes can be combined.
         self.frames += len(x)
         self.sum = self.sum + len(x) * mean
+        # The mean of squares is the variance plus the square of the mean.
         self.squares = self.squares + len(x) * (variance + mean**2)
 
     def mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +115,7 @@ def _normalised_by_batch(
 
     hooks = []
     for name, layer in layers.items():
+        # `name=name` keeps the name of this layer; a plain closure would see that of the last one.
         hook = layer.register_forward_pre_hook(
             lambda _, inputs, name=name: observe(name, inputs[0])
         )

@@ -137,6 +137,7 @@ def load_foreground(options: ZeroShotOptions, device: str) -> ForegroundSource:
     """
     if options.model is not None:
         model = model_file(options.model)
+        # Default sizes are filled in here, so that a given --scales is recognised without a model.
         views: dict[str, Any] = {"flip": options.flip, "scales": options.scales or SCALES}
         segmenter = load_segmenter(model, chosen(device), options.references, **views)
         return TrainedModel(segmenter=segmenter, model=model)
@@ -165,6 +166,7 @@ def _pixel_features(encoder: Encoder) -> Describe:
         large = F.interpolate(cells, covered, mode="bilinear", align_corners=False)
         of_frame = large[0, :, :height, :width]
 
+        # [C,H,W] -> [H,W,C].
         return np.asarray(of_frame.permute(1, 2, 0).cpu())
 
     return describe

@@ -119,6 +119,7 @@ class InstanceLevel:
         for index, foregrounds in enumerate(self.objects.foregrounds(sequence)):
             foreground = foregrounds[0]  # The refined one comes first.
             frame = frames.read([index])[0]
+            # Sources of proposals see the probability, and linkers see the mask.
             proposals = find(frame, foreground.probability)
             yield FrameProposals(
                 frame=frame, foreground=foreground.mask.astype(bool), proposals=proposals

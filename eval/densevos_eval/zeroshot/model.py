@@ -47,6 +47,7 @@ def model_file(path: Path) -> Path:
     if rounds:
         return rounds[max(rounds)]
 
+    # A run that learned an encoder is the usual mistake, so it gets a message of its own.
     if (path / "encoder.safetensors").is_file():
         raise InputError(
             f"--model {path}: holds an encoder alone, which finds no objects by itself; {HINT}"

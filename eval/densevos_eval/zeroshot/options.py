@@ -49,10 +49,12 @@ class CrfOptions(_Overrides):
 
 def _check(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
+        # Probabilities are clipped to clip..1 - clip, which must leave some room.
         if name == "clip" and not 0 < value < 0.5:
             raise InputError(f"--crf-clip: must be above 0 and below 0.5, is {value}")
         if name == "iterations" and value < 1:
             raise InputError(f"--crf-iterations: must be 1 or more, is {value}")
+        # Standard deviations, by which distances are divided.
         if name.endswith(("_sxy", "_srgb")) and not value > 0:
             raise InputError(f"{_flag(name)}: must be above 0, is {value}")
         if name.endswith("_compat") and not value >= 0:
@@ -213,6 +215,7 @@ class InstanceOptions:
             return
 
         if dataset is not None and find_protocol(dataset).merge_objects:
+            # The message names the benchmarks that have several objects in a video.
             several = [
                 name
                 for name, protocol in PROTOCOLS.items()

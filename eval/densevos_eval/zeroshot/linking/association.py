@@ -89,6 +89,7 @@ class Association:
 
         for index, frame in enumerate(frames):
             if before is not None:
+                # The flow leads back, so each pixel fetches its value from the frame before.
                 _move(open_tracks, self.flow(frame.frame, before))
 
             still_open = self._step(open_tracks, index, frame)
@@ -108,6 +109,7 @@ class Association:
     ) -> list["_OpenTrack"]:
         """Extend tracks, already warped to frame `index`, and start new ones."""
         proposals = self._divided(kept(frame, self), tracks)
+        # All tracks compete for the proposals, residual ones too.
         matched = self._associate(tracks, index, frame.frame, proposals)
         waiting = [track for track in tracks if track not in matched]
 
@@ -122,6 +124,7 @@ class Association:
         for part in self._large_parts(unexplained):
             parts.append(Proposal(mask=part, score=self.residual_score))
 
+        # Residual tracks continue with the large parts that are left, before they bridge a gap.
         residuals = [track for track in waiting if track.is_residual]
         continued = self._associate(residuals, index, frame.frame, parts, residual=True)
         lost = [track for track in residuals if track not in continued]
@@ -195,10 +198,12 @@ class Association:
         if self.embedding and len(masks):
             features = self.embedding(frame, masks)
 
+        # [K,N], of masks that are already warped to this frame.
         iou = pairwise_iou(stacked([track.mask for track in tracks], size), masks)
 
         cost = 1 - iou
         if features is not None and tracks:
+            # [N,D] @ [D] for each track: [K,N]. All rows are unit vectors.
             cosine = np.stack([features @ track.feature for track in tracks])
             cost = cost + self.appearance * (1 - cosine)
 
@@ -254,6 +259,7 @@ def kept(frame: FrameProposals, settings: Association) -> list[Proposal]:
     inside = []
     for proposal in frame.proposals:
         area = int(proposal.mask.sum())
+        # An empty mask has no share, so at least one pixel is needed in a frame of any size.
         if area < max(settings.smallest * proposal.mask.size, 1):
             continue
 
@@ -269,6 +275,7 @@ def kept(frame: FrameProposals, settings: Association) -> list[Proposal]:
     return [inside[index] for index in non_overlapping(masks, scores, settings.most_overlap)]
 
 
+# Compared by identity: a comparison of fields would compare arrays, which have no single truth.
 @dataclass(kw_only=True, eq=False)
 class _OpenTrack:
     """A track that may still grow.
@@ -322,6 +329,7 @@ def _move(tracks: Sequence[_OpenTrack], flow: np.ndarray) -> None:
 
     # Masks as channels share the coordinates of one call.
     moved = warp(np.stack([track.mask for track in tracks], axis=2), flow)
+    # OpenCV drops the last axis of a single mask.
     moved = moved.reshape(*flow.shape[:2], len(tracks))
     for channel, track in enumerate(tracks):
         track.mask = np.ascontiguousarray(moved[..., channel])
@@ -373,6 +381,7 @@ def _shares(masks: Sequence[np.ndarray], region: np.ndarray) -> list[np.ndarray]
     # nearest one.
     free = (owner < 0).astype(np.uint8)
     if free.any():
+        # 5 is the size of the mask from which OpenCV adds up distances.
         _, nearest = cv2.distanceTransformWithLabels(
             free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )

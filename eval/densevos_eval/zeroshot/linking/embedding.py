@@ -54,6 +54,7 @@ def pooled_over_masks(encoder: Encoder) -> Embedding:
         features = encoder.of_frame(frame).flatten(1)  # [C,h*w]
         size = encoder.sizes((frame.shape[0], frame.shape[1])).encoded
         weights = torch.from_numpy(cell_weights(masks, size, encoder.stride)).to(features.device)
+        # [N,h*w] @ [h*w,C] -> [N,C]. A sum will do for the mean, since its length becomes 1.
         return _unit(weights.flatten(1) @ features.T)
 
     return embed
@@ -69,6 +70,7 @@ def pooled_over_boxes(encoder: Encoder) -> Embedding:
         # The encoder may see frames enlarged or reduced by a factor; the box is scaled alike.
         side = max(1, round(CROP * encoder.scale / encoder.stride)) * encoder.stride
         crops = np.stack([_resized(_box(frame, mask), side) for mask in masks])
+        # [N,side,side,3] -> [N,3,side,side] in 0..1; the encoder normalises them.
         pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
         return _unit(encoder(pixels).mean(dim=(2, 3)))
 
@@ -94,6 +96,7 @@ def cell_weights(masks: np.ndarray, size: tuple[int, int], stride: int) -> np.nd
         interpolation = cv2.INTER_AREA if is_smaller else cv2.INTER_NEAREST
         scaled = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=interpolation)
 
+        # Cells that reach beyond the frame are covered only by what lies in it.
         padded = np.zeros((height * stride, width * stride), np.float32)
         padded[: size[0], : size[1]] = scaled
         cells[:] = padded.reshape(height, stride, width, stride).mean(axis=(1, 3))
@@ -103,6 +106,7 @@ def cell_weights(masks: np.ndarray, size: tuple[int, int], stride: int) -> np.nd
 
 def _shares(values: np.ndarray) -> np.ndarray:
     """Shares [BINS] of the pixels of one channel, 0 to 255, in bins with evenly spaced centres."""
+    # Places on the scale of bins, 0 to BINS - 1; the centre of a bin is a whole number.
     places = values.astype(np.float64) * ((BINS - 1) / 255)
     lower = places.astype(int)
     upper_part = places - lower
@@ -121,6 +125,7 @@ def _box(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _resized(crop: np.ndarray, side: int) -> np.ndarray:
+    # An average over areas avoids aliasing if both sides shrink.
     smooth = cv2.INTER_AREA if min(crop.shape[:2]) > side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=smooth))
 

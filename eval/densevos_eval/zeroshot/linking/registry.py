@@ -174,6 +174,7 @@ def recorded(linker: Any) -> Mapping[str, Any]:
     numbers: dict[str, Any] = {}
     for setting in fields(linker):
         value = getattr(linker, setting.name)
+        # The other settings are functions, which are recorded by name.
         if isinstance(value, int | float):
             numbers[f"linking_{setting.name}"] = value
 

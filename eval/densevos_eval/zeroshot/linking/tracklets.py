@@ -106,6 +106,7 @@ def tracklets(
         kept = non_overlapping(now.proposals, clip_iou)
         size = (now.frame.shape[0], now.frame.shape[1])
         masks = stacked([proposal.mask for proposal in kept], size)
+        # An embedding takes at least one mask.
         appearances = embedding(now.frame, masks) if kept else ()
         continued = _continued(before, now.frame, masks, flow_iou, flow) if before else {}
 
@@ -123,6 +124,7 @@ def tracklets(
         before = _Frame(image=now.frame, masks=masks, tracklets=current)
         count += 1
 
+    # They were started frame by frame, the best first, so they are sorted already.
     return [tracklet.finished() for tracklet in started], count
 
 
@@ -150,6 +152,7 @@ def non_overlapping(proposals: Iterable[Proposal], iou: float) -> list[Proposal]
 
     kept: list[int] = []
     for index in range(len(candidates)):
+        # The first candidate has nothing to overlap, and `all` of nothing is true.
         if (overlap[index, kept] < iou).all():
             kept.append(index)
 

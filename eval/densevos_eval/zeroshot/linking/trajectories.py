@@ -183,6 +183,7 @@ def _goodness(
     visual = 0.0
     if len(members) > 1:
         appearances = np.array([member.appearance for member in members])
+        # The two most similar tracklets of the chain decide.
         visual = 1 - float(pdist(appearances).min()) / scale
 
     return COVERAGE * coverage + VISUAL * visual, members[-1].end

@@ -37,6 +37,7 @@ def gradient_edges(frame: np.ndarray) -> np.ndarray:
         Strength [H,W] float32 in 0..1; 0 in a frame of one colour.
     """
     blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), BLUR)
+    # [H,W,3]: each colour has its gradient, and the largest of the three counts.
     along_x = cv2.Sobel(blurred, cv2.CV_32F, 1, 0)
     along_y = cv2.Sobel(blurred, cv2.CV_32F, 0, 1)
     strength = np.hypot(along_x, along_y).max(axis=2)

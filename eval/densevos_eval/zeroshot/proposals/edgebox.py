@@ -68,6 +68,7 @@ class EdgeBoxes:
 
         candidates = self._boxes(frame)
         inside = [candidate for candidate in candidates if self._lies_inside(candidate.box, mask)]
+        # Every cut takes time, so the boxes are reduced to a few first.
         chosen = suppressed(inside, self.most_overlap)[: self.most_cut]
 
         proposals = []
@@ -95,6 +96,7 @@ class EdgeBoxes:
         angle = orientation(edges)
         small_boxes = edge_boxes(thinned(edges, angle), angle, self.most_boxes)
 
+        # The small size is rounded, so both sides have factors of their own.
         to_x, to_y = width / size[0], height / size[1]
         boxes = []
         for small_box in small_boxes:

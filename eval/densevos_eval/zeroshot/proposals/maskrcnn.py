@@ -69,6 +69,7 @@ class MaskRcnn:
         Returns:
             The objects, highest score first.
         """
+        # [H,W,3] -> [3,H,W] in 0..1. The network normalises and scales it by itself.
         pixels = torch.from_numpy(np.array(frame)).permute(2, 0, 1).float().div(255).to(self.device)
         detected = self.network([pixels])[0]
 
@@ -78,6 +79,7 @@ class MaskRcnn:
         # The network itself suppresses boxes within each class only.
         kept = nms(boxes, scores, self.most_overlap)
 
+        # [N,1,H,W] -> [N,H,W].
         masks = (soft_masks[kept, 0] > self.threshold).cpu().numpy()
         pairs = zip(masks, scores[kept].tolist(), strict=True)
         return [Proposal(mask=mask, score=score) for mask, score in pairs if mask.any()]

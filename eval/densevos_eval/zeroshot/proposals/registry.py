@@ -209,6 +209,7 @@ def _guarded_edges(spec: str, function: Any) -> EdgeMap:
             raise _failed("--edge-map", spec, error) from error
 
         size = frame.shape[:2]
+        # NaN fails both comparisons, so it is refused too.
         if edges.shape != size or not ((edges >= 0) & (edges <= 1)).all():
             raise InputError(
                 f"--edge-map {spec}: returned {list(edges.shape)} for a frame of {list(size)}; it"
@@ -221,5 +222,6 @@ def _guarded_edges(spec: str, function: Any) -> EdgeMap:
 
 
 def _failed(flag: str, spec: str, error: Exception) -> InputError:
+    # The user's code may raise errors of many lines, and a message has one.
     reason = " ".join(str(error).split())[:160]
     return InputError(f"{flag} {spec}: failed ({type(error).__name__}: {reason}); fix the function")

@@ -69,6 +69,7 @@ class SavedSequence:
         Raises:
             InputError: if the file is damaged, or its masks have another size.
         """
+        # A source is called once for each frame, in order.
         file = next(self.files)
         masks, scores = read_proposals(file)
         if masks.shape[1:] != foreground.shape:

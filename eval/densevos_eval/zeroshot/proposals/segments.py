@@ -60,5 +60,6 @@ class Segments:
 def _sureness(logits: torch.Tensor, size: tuple[int, ...]) -> np.ndarray:
     """Probability of the most probable class, [H,W] float32 at `size`, of logits [K,h,w]."""
     # Only the maximum is enlarged: all classes at the frame's size would take gigabytes.
+    # [K,h,w] -> [1,1,h,w], as interpolation takes it.
     highest = logits.softmax(dim=0).amax(dim=0)[None, None]
     return F.interpolate(highest, size, mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
