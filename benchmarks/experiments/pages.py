@@ -241,13 +241,17 @@ def facts(result: Result) -> dict[str, str]:
     machines = _all_of(result, "machines", "machine")
     versions = _all_of(result, "versions")
 
-    # Commits at the length in which git shows them.
     return {
-        "commit": ", ".join(commit[:7] for commit in commits),
+        "commit": ", ".join(map(_commit, commits)),
         "date": str(result.get("date", "")),
         "machine": ", ".join(map(_machine, machines)),
         "torch": ", ".join(dict.fromkeys(version["torch"] for version in versions)),
     }
+
+
+def _commit(text: str) -> str:
+    """A commit at the length in which git shows it; a + marks one that was changed."""
+    return text[:7] + ("+" if text.endswith("+") else "")
 
 
 def _all_of(result: Result, *keys: str) -> list[Any]:
