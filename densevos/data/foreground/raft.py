@@ -48,6 +48,7 @@ class Raft:
         Raises:
             InputError: The frames differ in size.
         """
+        # RAFT refines its flow step by step, and the last one of the list is the best.
         check_one_size(a, b)
         height, width = a.shape[:2]
 
@@ -57,6 +58,7 @@ class Raft:
 
     def _padded(self, frame: np.ndarray) -> Tensor:
         """A frame as [1,3,h,w] in -1..1, with its edges repeated until the network accepts it."""
+        # [H,W,3] uint8 -> [1,3,H,W] in -1..1, the range that the published weights expect.
         pixels = (
             torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float().to(self.device) / 127.5
             - 1
