@@ -83,7 +83,7 @@ def check_videos(
                 status[row] = new_status
                 reasons[row] = named(source.title(video), outcome)
             else:
-                # The header's number of frames may be wrong; opening the video gave the true one.
+                # The header's number of frames may be wrong; opening the video counted them.
                 frames[row] = outcome
 
             bar.advance(task)

@@ -130,8 +130,8 @@ class VideoDataset(ABC):
         self.on_read(title)
         try:
             yield
-        # A RunError concerns the whole run, so it must not become the fault of one video.
         except (RunError, LeftOut):
+            # A RunError concerns the whole run, so it must not become the fault of one video.
             raise
         except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
             raise LeftOut(why_left_out(title, error)) from error
@@ -375,7 +375,7 @@ def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> 
     window = min(length, count * config.gap)
 
     if config.spacing == "whole":
-        # All gaps are equal, which leaves room for more starts than the window takes.
+        # A clip ends with its last frame, so it has more starts than the whole window.
         gap = window // count
         offsets = [gap * number for number in range(count)]
         last_start = length - 1 - offsets[-1]

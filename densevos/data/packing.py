@@ -330,7 +330,7 @@ def _finish(
     }
     write_json(out / RECORD, record)
 
-    # Every shard is joined, so files that remain here belong to no video any more.
+    # Every shard is joined, so files that remain here are left over from stopped commands.
     shutil.rmtree(out / UNJOINED, ignore_errors=True)
 
 

@@ -97,7 +97,7 @@ class VideoSamples(VideoDataset):
         config, reader = self.config, self.source.open(index)
         check_length(reader, config)
 
-        # Abstract and short clip are read in one call, which decodes every frame once at most.
+        # One call reads both parts, so a reader can decode all frames in ascending order.
         abstract = abstract_indices(len(reader), config.segments, rng)
         indices = abstract + short_indices(len(reader), config.window, rng)
         frames = reader.read(indices)

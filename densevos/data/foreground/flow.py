@@ -42,7 +42,7 @@ def dis_flow(a: np.ndarray, b: np.ndarray, finest: int = 1) -> np.ndarray:
     if min(a.shape[:2]) < SMALLEST:
         return np.zeros((*a.shape[:2], 2), np.float32)
 
-    # DIS takes grey frames only; OpenCV needs contiguous arrays, which a cut-out frame is not.
+    # DIS takes grey frames. OpenCV refuses some views, such as mirrored ones, hence the copies.
     first = cv2.cvtColor(np.ascontiguousarray(a), cv2.COLOR_RGB2GRAY)
     second = cv2.cvtColor(np.ascontiguousarray(b), cv2.COLOR_RGB2GRAY)
     return np.asarray(_dis(finest).calc(first, second, None))

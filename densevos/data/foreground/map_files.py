@@ -142,7 +142,7 @@ def waiting(maps: MapFolder, video: str) -> set[str]:
 
 def _checked(ids: np.ndarray, title: str) -> np.ndarray:
     """The map itself; InputError if it holds anything but 0, 1 and 255."""
-    # A mask of several objects is a likely mistake, and its ids would count as foreground.
+    # Object ids of a segmentation mask are a likely mistake here.
     strange = (ids > 1) & (ids != VOID)
     if strange.any():
         other = ids[strange][0]

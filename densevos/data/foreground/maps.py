@@ -263,7 +263,7 @@ def _open(
     task: Opening, source: VideoSource, config: ForegroundConfig, maps: MapFolder, *, pack: bool
 ) -> Opened:
     """List the missing maps of a video, window by window."""
-    # A map counts as present if it is in the archive, loose, or still to be packed.
+    # With packing, maps that wait for it are present as well.
     names = source.open(task.index).names
     unpacked = waiting(maps, task.video) if pack else set()
     present = maps.frames(task.video) | unpacked

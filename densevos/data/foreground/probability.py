@@ -137,7 +137,7 @@ def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.nd
         [H,W] float32 in 0..1.
     """
     if config.method == "saliency":
-        # Saliency has no fixed threshold, unlike class activation, whose maximum is always 1.
+        # Saliency needs a threshold for each image; class activation is relative to its maximum.
         raw = saliency(image)
         neutral = saliency_threshold(raw)
     else:

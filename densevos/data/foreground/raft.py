@@ -48,10 +48,10 @@ class Raft:
         Raises:
             InputError: The frames differ in size.
         """
-        # RAFT refines its flow step by step, and the last one of the list is the best.
         check_one_size(a, b)
         height, width = a.shape[:2]
 
+        # RAFT refines its flow step by step, and the last one of the list is the best.
         # Padding lies at the right and at the bottom, so cropping removes it.
         flow = self.network(self._padded(a), self._padded(b))[-1][0, :, :height, :width]
         return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy())

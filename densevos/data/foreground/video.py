@@ -55,7 +55,7 @@ def windows(length: int, method: VideoMethod) -> list[range]:
     Returns:
         Successive ranges of frame indices, which together are the video.
     """
-    # Rounded up: no window has more than WINDOW frames.
+    # Rounded up, so that several windows have at most WINDOW frames each.
     count = 1 if length <= WINDOW + 2 * CONTEXT[method] else -(-length // WINDOW)
     # Windows differ by one frame at most, so that tasks take about equally long.
     ends = [length * k // count for k in range(count + 1)]
@@ -110,7 +110,7 @@ def _shot_foreground(
     else:
         maps = _consensus_maps(images, shot, describe)
 
-    # A flash has no flow that could be trusted, so it has no map of its own.
+    # A flash is no frame of the shot, so it takes over the map of the frame before it.
     by_index = dict(zip(shot.frames, maps, strict=True))
     for flash in shot.flashes:
         before = max(index for index in shot.frames if index < flash)
@@ -150,7 +150,7 @@ def _moving(
         following = None if number == last else shot.frames[number + 1]
         onward: np.ndarray | None = None  # flow from this frame to the next one
         if following is not None:
-            # The finest scale, as the outlines of small moving objects need it.
+            # Scale 0 is the full size of the frames, which are shrunk already.
             onward = dis_flow(images[index], images[following], finest=0)
 
         flows = [flow for flow in (onward, back) if flow is not None]

@@ -24,6 +24,7 @@ def need_folder(folder: Path, hint: str) -> Path:
 
 def first_folder(candidates: list[Path], hint: str) -> Path:
     """The first candidate that exists; InputError with the hint if none does."""
+    # Editions of a set differ in the names of their folders; the usual one comes first.
     for folder in candidates:
         if folder.is_dir():
             return folder

@@ -247,7 +247,7 @@ def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -
         sprites.append(random_sprite(config, label, coat, level, rng))
 
     for _ in range(rng.integers(config.max_distractors + 1)):
-        # Distractors look like background and have random shapes: an edge alone is no sign of a
+        # Distractors look like another background and have random shapes: an edge alone is no sign of a
         # class.
         level = random_outline(random_area(config, rng), rng)
         sprites.append(random_sprite(config, 0, walls[1], level, rng))

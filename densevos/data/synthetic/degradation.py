@@ -35,7 +35,7 @@ class DegradationConfig:
     """JPEG quality of the recorded image, 1..100."""
 
     def __post_init__(self) -> None:
-        # The bounds keep the image recognisable and the JPEG encoder in its range.
+        # JPEG quality ends at 100; shares of light and size must stay above 0.
         bounds = {
             "blur": (0, 0.5),
             "light": (0.01, 1),

@@ -212,7 +212,7 @@ def random_surroundings(
     background = crop_texture(wall, height, width, rng, config.smallest_crop)
     ordered = tuple(sprites[i] for i in rng.permutation(len(sprites)))
 
-    # Pan along x and y in pixels, then roll in radians and log zoom, which are weaker.
+    # Pan along x and y in pixels, then roll in radians and log zoom.
     camera_rate = config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5])
     camera = random_wave(np.zeros(4), camera_rate, rng)
 
