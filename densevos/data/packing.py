@@ -243,8 +243,8 @@ def _pack_video(
 ) -> PackedVideo:
     """Write the members of one video to its own file; InputError if any frame is unreadable."""
     video, name = item
-    # The file appears under its name only when the video is complete.
     reader = source.open(video)
+    # The file appears under its name only when the video is complete.
     with atomic_write(_fragment(folder, video)) as file:
         return write_video(
             file,

@@ -98,8 +98,8 @@ def probabilities(
         wanted: Indices of the frames that are yielded.
     """
     if config.method == "motion" or config.method == "consensus":
-        # These methods need the whole window, so one unreadable frame is the error of all.
         describe = pixel_features(config.encoder) if config.encoder else None
+        # These methods need the whole window, so one unreadable frame is the error of all.
         try:
             pairs = window_foreground(reader, window, config.method, config.short_side, describe)
             for index, (frame, probability) in zip(window, pairs, strict=True):

@@ -93,7 +93,7 @@ class VideoIndex:
 
     def unusable(self) -> dict[Status, int]:
         """Number of videos for each status that occurs, except usable."""
-        # Only statuses that occur are listed, in the order of `Status`.
+        # One count for every status, so that a status is the position of its count.
         counts = np.bincount(self.status, minlength=len(Status))
         unusable: dict[Status, int] = {}
         for status in Status:

@@ -247,8 +247,8 @@ def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -
         sprites.append(random_sprite(config, label, coat, level, rng))
 
     for _ in range(rng.integers(config.max_distractors + 1)):
-        # Distractors look like another background and have random shapes: an edge alone is no sign of a
-        # class.
+        # Distractors look like another background and have random shapes, so an edge alone is no
+        # sign of a class.
         level = random_outline(random_area(config, rng), rng)
         sprites.append(random_sprite(config, 0, walls[1], level, rng))
 
