@@ -61,6 +61,7 @@ def check_videos(
     index = source.index
     rows = np.flatnonzero(index.status == Status.USABLE)
     count = len(rows) if sample is None else min(sample, len(rows))
+    # In the order of the index, whatever the order of drawing.
     chosen = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))
 
     # Copies: the index of the source must not change.
@@ -82,10 +83,12 @@ def check_videos(
                 status[row] = new_status
                 reasons[row] = named(source.title(video), outcome)
             else:
+                # The header's number of frames may be wrong; opening the video counted them.
                 frames[row] = outcome
 
             bar.advance(task)
 
+    # Only status, lengths and reasons change; paths and sizes are those of the given index.
     packed = PackedStrings.of(reasons.get(row, "") for row in range(len(index)))
     return count, replace(index, status=status, frames=frames, reasons=packed)
 
@@ -128,6 +131,7 @@ def lengths(
     Raises:
         InputError: `workers` or `timeout` is out of range.
     """
+    # The index knows the lengths already, so no process is needed.
     if isinstance(source, IndexedSource):
         for video in range(len(source)):
             yield source.title(video), source.length(video)
@@ -148,5 +152,6 @@ def _length(item: tuple[int, int], on_step: OnStep, *, source: VideoSource) -> i
 
 def broken_lines(index: VideoIndex, before: VideoIndex) -> list[str]:
     """Reasons of the videos that are unusable in `index` and were usable in `before`."""
+    # Videos that were unusable before are known to the user and not reported again.
     worse = np.flatnonzero((index.status != Status.USABLE) & (before.status == Status.USABLE))
     return [index.reasons[int(row)] for row in worse]

@@ -126,10 +126,12 @@ class VideoDataset(ABC):
         if title in self.left_out:
             raise LeftOut(self.left_out[title])
 
+        # The title is announced before the read, which may block or kill this process.
         self.on_read(title)
         try:
             yield
         except (RunError, LeftOut):
+            # A RunError concerns the whole run, so it must not become the fault of one video.
             raise
         except Exception as error:  # Decoders raise exceptions of any type on a damaged file.
             raise LeftOut(why_left_out(title, error)) from error
@@ -141,6 +143,7 @@ class VideoDataset(ABC):
         # An order of its own for each video and epoch: no video replaces all others.
         rng = np.random.default_rng((self.seed, epoch, first, STAND_IN))
         others = rng.permutation(len(self)).tolist()
+        # Every other video follows, so the search fails only if no video at all can be used.
         others.remove(first)
         yield from (index for index in others if index not in taken)
         yield from (index for index in others if index in taken)
@@ -188,6 +191,7 @@ class Remaining(VideoDataset):
 
     def sample(self, index: int, rng: np.random.Generator, skipped: tuple[str, ...]) -> Any:
         place = self.places[index]
+        # Without a message: the removal of the video has been reported before.
         if place is None:
             raise LeftOut
         return self.remaining.sample(place, rng, skipped)
@@ -206,6 +210,7 @@ def why_left_out(title: str, error: Exception) -> str:
         return str(error)
 
     reason = type(error).__name__
+    # Messages of decoders may have many lines; the first one fits into a report.
     lines = str(error).splitlines()
     if lines and lines[0]:
         reason += f": {lines[0]}"
@@ -294,6 +299,7 @@ class ClipSampler:
         return (self.epochs * self.steps_per_epoch - self.start) * self.accumulate
 
     def __iter__(self) -> Iterator[Share]:
+        # Each batch of all processes is cut into equal parts, and part `rank` is read here.
         batch_of_all_ranks = self.batch * self.ranks
         own = slice(self.rank * self.batch, (self.rank + 1) * self.batch)
 
@@ -307,6 +313,7 @@ class ClipSampler:
 
             for number in range(first, stop):
                 videos = order[number * batch_of_all_ranks :][:batch_of_all_ranks].tolist()
+                # Other processes read the rest of the batch; stand-ins must not repeat it.
                 keys = [(epoch, index) for index in videos[own]]
                 beside = videos[: own.start] + videos[own.stop :]
                 yield Share(keys, tuple(beside))
@@ -335,6 +342,7 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
             " left out"
         )
 
+    # [T,H,W,3] uint8; one crop box holds for all frames of the clip.
     frames = reader.read(frame_indices(len(reader), config, rng))
     height, width = frames.shape[1:3]
     left, top, side = crop_box(width, height, config, rng)
@@ -343,6 +351,7 @@ def read_clip(reader: FrameReader, config: ClipConfig, rng: np.random.Generator)
     # All frames share crop and mirroring, so the motion between them is that of the video.
     mirror = config.flip and rng.random() < 0.5
     images = [_crop(frame, box, config.size, mirror) for frame in frames]
+    # [T,size,size,3] -> [T,3,size,size]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -366,6 +375,7 @@ def frame_indices(length: int, config: ClipConfig, rng: np.random.Generator) -> 
     window = min(length, count * config.gap)
 
     if config.spacing == "whole":
+        # A clip ends with its last frame, so it has more starts than the whole window.
         gap = window // count
         offsets = [gap * number for number in range(count)]
         last_start = length - 1 - offsets[-1]
@@ -396,6 +406,7 @@ def crop_box(
     # Scaling the short side to a drawn length makes the square of this side size x size.
     low, high = config.short_side
     side = config.size * min(width, height) / rng.uniform(low, high)
+    # The centred crop draws only the scale.
     if config.crop == "centre":
         return (width - side) / 2, (height - side) / 2, side
 

@@ -69,6 +69,7 @@ def extract_frames(
         InputError: Two videos share a name, no video can be read, or `out` holds other files or
             frames made with other settings and `overwrite` is not set.
     """
+    # Check all options before the folder is touched; --overwrite would empty it.
     for flag, value in {"short-side": short_side, "every": every, "workers": workers}.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value}: must be at least 1")
@@ -114,6 +115,7 @@ def extract_frames(
             f"{source}: none of its {len(share)} videos can be read; the first: {skipped[0]}"
         )
 
+    # Videos of this share that were neither written nor skipped had a folder already.
     return Extracted(written, len(share) - written - len(skipped), skipped)
 
 
@@ -133,6 +135,7 @@ def _extract(
     part.mkdir(parents=True)
     frames = zip(reader.names, iterate_frames(reader), strict=True)
 
+    # Kept frames keep their names, so files about single frames still match them.
     for name, frame in itertools.islice(frames, 0, None, every):
         shrink(Image.fromarray(frame), short_side).save(
             part / f"{name}.jpg", format="JPEG", quality=JPEG_QUALITY

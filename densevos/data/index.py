@@ -69,6 +69,7 @@ class _Rows:
 
     def take_over(self, earlier: VideoIndex, *, broken: bool) -> None:
         """Copy what an earlier index knows of these videos; of unusable ones only if `broken`."""
+        # Videos are matched by path: files may have been added or removed, which moves the rows.
         earlier_rows = {path: row for row, path in enumerate(earlier.paths)}
         for row, path in enumerate(self.paths):
             old = earlier_rows.get(path)
@@ -87,6 +88,7 @@ class _Rows:
 
     def index(self, root: Path, dataset: str, split: str) -> VideoIndex:
         """The index of the videos that have been read."""
+        # Usable videos have no entry, and their reason is empty.
         reasons = (self.reasons.get(row, "") for row in range(len(self.paths)))
         index = VideoIndex(
             root=str(root),
@@ -102,6 +104,8 @@ class _Rows:
             status=self.columns["status"],
         )
 
+        # A saved progress must hold only videos that were read, or the others would count as
+        # usable.
         if self.known.all():
             return index
         return index.take(np.flatnonzero(self.known))
@@ -146,6 +150,7 @@ def make_index(
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
 
+    # The index records the root, so it must not depend on the current folder.
     root = root.resolve()
     if split is None:
         split = layout.splits[0]
@@ -162,6 +167,7 @@ def make_index(
                 earlier = _same_set(read_index(file), file, root, layout, split)
                 rows.take_over(earlier, broken=broken)
 
+    # Read what is not known yet; whenever the generator yields, the progress is saved.
     made_folder(out.parent)
     try:
         for _ in _probe_all(rows, root, layout.rate or 0, workers, timeout):
@@ -223,6 +229,7 @@ def _read(item: tuple[int, str], on_step: OnStep, *, root: Path, rate: float) ->
 
 def status_of(error: Broken) -> Status:
     """The status of a video whose reading failed with `error`."""
+    # The process died or hung in foreign code; everything else is a refusal by the decoder.
     if isinstance(error, HungError):
         return Status.HUNG
     if isinstance(error, DiedError):

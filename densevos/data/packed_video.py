@@ -1,5 +1,7 @@
 """One video as members of a tar shard: JPEG frames, or an H.264 video with frequent key frames."""
 
+# Shapes: H x W pixels of a frame; frames are [H,W,3] uint8 RGB.
+
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ Format = Literal["jpeg", "clips"]
 
 KEY_FRAME_EVERY = 12
 """Frames from one key frame of a clip to the next: reading any frame decodes at most this many."""
+# A fixed distance of key frames bounds the cost of random access, so cuts get none of their own.
 X264 = {
     "crf": "20",
     "preset": "veryfast",
@@ -83,23 +86,27 @@ def write_video(
     first = next(images)
     images = chain([first], images)
 
+    # Both give suffix and bytes of each member; frames are decoded only while they are written.
     if format == "jpeg":
         members = _jpegs(images)
     else:
         rate = frame_rate(reader)
         members = _clip(images, rate / every if rate else USUAL_RATE)
 
+    # The sizes let a reader find a frame's bytes without a walk through the tar headers.
     sizes = []
     for suffix, content in members:
         file.write(member(member_name(key, suffix), content))
         sizes.append(len(content))
 
+    # Names and times are those of the kept frames in the source, not new numbers.
     names = reader.names[::every]
     times = reader.seconds()
     seconds = None
     if times is not None:
         seconds = np.round(times[::every], 6).tolist()  # microseconds
 
+    # KEY.json comes last, because the sizes are known only now.
     about = {"name": name, "names": names, "seconds": seconds, "sizes": sizes}
     start = file.tell()
     file.write(member(member_name(key, "json"), json.dumps(about).encode()))
@@ -120,6 +127,7 @@ def _images(
             # yuv420p has one colour value per 2 x 2 pixels.
             image = image.resize((max(2, image.width // 2 * 2), max(2, image.height // 2 * 2)))
 
+        # Readers stack frames and the index has one size per video, so the first frame fixes it.
         size = size or image.size
         if image.size != size:
             frame_name = reader.names[number * every]

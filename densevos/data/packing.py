@@ -118,6 +118,7 @@ def pack_videos(
             "--overwrite: would delete the shards of other commands; pass --overwrite or --shard"
         )
 
+    # Check the folder before any video is decoded, which may take hours.
     videos = open_source(source, "densevos data pack")
     names = videos.names
     _open_folder(out, config, videos, overwrite=overwrite, inputs=[Path(source), *videos.inputs])
@@ -132,6 +133,7 @@ def pack_videos(
     unwritten = {number: groups[number] for number in own if not _list_of(out, number).exists()}
     _write_shards(videos, names, out, config, unwritten, workers, timeout)
 
+    # Collect what all shards hold, also those that other commands have written.
     lists = []
     broken: list[str] = []
     packed = 0
@@ -223,6 +225,7 @@ def _write_shards(
         f" into {out}"
     )
 
+    # Decode in parallel; joining only copies bytes, so this process does it between two results.
     with progress_bar() as bar:
         task = bar.add_task("packing", total=len(items), status="")
         for (video, _), outcome in in_processes(pack, items, workers, timeout=timeout):
@@ -241,6 +244,7 @@ def _pack_video(
     """Write the members of one video to its own file; InputError if any frame is unreadable."""
     video, name = item
     reader = source.open(video)
+    # The file appears under its name only when the video is complete.
     with atomic_write(_fragment(folder, video)) as file:
         return write_video(
             file,
@@ -276,6 +280,7 @@ def _join(
             size = (outcome.frames, outcome.width, outcome.height)
             rows.append((video, start, about, stop, *size))
 
+        # The end mark of a tar file, so that ordinary tar programs accept the shard.
         shard.write(END)
 
     # The list marks the shard as complete, so it is written after the shard and before the
@@ -293,6 +298,7 @@ def _finish(
     broken: Sequence[str],
 ) -> None:
     """Write the index of all shards, then the record, which marks the folder as complete."""
+    # One row per video of every shard: the shard's number and then the columns of its list.
     rows = []
     for number, shard_list in enumerate(lists):
         for row in shard_list["videos"]:
@@ -324,6 +330,7 @@ def _finish(
     }
     write_json(out / RECORD, record)
 
+    # Every shard is joined, so files that remain here are left over from stopped commands.
     shutil.rmtree(out / UNJOINED, ignore_errors=True)
 
 
@@ -340,6 +347,7 @@ def _list_of(out: Path, number: int) -> Path:
 def _reason(title: str, error: Exception) -> str:
     """Why a video is in no shard, in a line that names the video."""
     reason = str(error)
+    # Most readers name the video themselves; it is not named twice.
     if title in reason:
         return reason
     return f"{title}: {reason}"

@@ -34,6 +34,7 @@ def statistics(index: VideoIndex, need: ClipNeed | None = None) -> list[tuple[st
         Pairs of label and text. The first lines describe the dataset, the last ones count unusable
         videos, and all others are about usable videos.
     """
+    # The length and rate of an unusable video may be missing or wrong.
     usable = np.flatnonzero(index.status == Status.USABLE)
     frames, rates = index.frames[usable], index.rate[usable]
 

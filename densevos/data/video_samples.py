@@ -97,10 +97,12 @@ class VideoSamples(VideoDataset):
         config, reader = self.config, self.source.open(index)
         check_length(reader, config)
 
+        # One call reads both parts, so a reader can decode all frames in ascending order.
         abstract = abstract_indices(len(reader), config.segments, rng)
         indices = abstract + short_indices(len(reader), config.window, rng)
         frames = reader.read(indices)
         height, width = frames.shape[1:3]
+        # Maps are found by the names of the frames, not by their positions.
         names = [reader.names[i] for i in indices]
 
         # Frames and maps share box and mirroring, so they stay aligned.
@@ -116,6 +118,7 @@ class VideoSamples(VideoDataset):
         if self.predicted is not None:
             predicted = self._maps(self.predicted, index, names, (height, width), box, mirror)
 
+        # Frames may be interpolated, unlike the ids of maps.
         images = []
         for frame in frames:
             image = Image.fromarray(frame)
@@ -151,6 +154,7 @@ class VideoSamples(VideoDataset):
             image = Image.fromarray(ids)
             # Ids must not be mixed: nearest neighbour.
             nearest = Image.Resampling.NEAREST
+            # The same part and the same mirroring as of the frame, so that map and frame agree.
             maps.append(scaled(image, box_in_map, self.config.size, mirror, nearest))
 
         return np.stack(maps)
@@ -228,6 +232,7 @@ def distant_pair(indices: Sequence[int], gap: int, rng: np.random.Generator) -> 
         `gap` apart.
     """
     count = len(indices)
+    # All ordered pairs, so that either frame of a pair can come first.
     pairs = []
     for first, second in itertools.product(range(count), repeat=2):
         if abs(indices[first] - indices[second]) >= gap:
@@ -282,5 +287,6 @@ def scaled(
     Returns:
         [size,size,3] or [size,size] uint8.
     """
+    # Pillow cuts and scales in one step, so the box may have fractions of pixels.
     pixels = np.asarray(image.resize((size, size), resample, box=box))
     return pixels[:, ::-1] if mirror else pixels

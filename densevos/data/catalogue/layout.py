@@ -57,6 +57,7 @@ def folders(root: Path, patterns: str) -> Iterator[str]:
 
 def _below(root: Path, parent: str, patterns: list[str]) -> Iterator[str]:
     """The folders below `root`/`parent` that match; `parent` is relative to `root`."""
+    # One level per call: folders that do not match are not searched further.
     pattern, deeper = patterns[0], patterns[1:]
     for name in names_of_folders(root / parent):
         if not fnmatchcase(name, pattern):
@@ -85,6 +86,7 @@ def files(root: Path, folder: str) -> Iterator[str]:
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             if suffix in VIDEO_SUFFIXES and not is_hidden(name):
+                # Paths in an index are the same on every system.
                 path = os.path.relpath(os.path.join(where, name), root)
                 yield path.replace(os.sep, "/")
 
@@ -97,9 +99,12 @@ def names_of_folders(folder: Path) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
+            # An entry of scandir knows its kind, which spares a look at every file of a large
+            # folder.
             visible = (entry for entry in entries if not is_hidden(entry.name))
             return sorted(entry.name for entry in visible if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
+        # A layout may look in several places, so a missing folder is no error here.
         return []
     except PermissionError:
         raise InputError(f"{folder}: folder may not be read; change its permissions") from None
@@ -107,6 +112,7 @@ def names_of_folders(folder: Path) -> list[str]:
 
 def split_folder(root: Path, split: str) -> str:
     """The folder of a split relative to ROOT: `split`, or "." if ROOT is that folder itself."""
+    # Users also name the folder of the split itself; resolved, so that "." has a name.
     root_is_split = not (root / split).is_dir() and root.resolve().name == split
     return "." if root_is_split else split
 

@@ -120,6 +120,7 @@ loaded_classifier = cache(load_classifier)
 
 def _resized(pixels: Tensor, scale: float) -> Tensor:
     """[1,3,H,W] -> [2,3,h,w]: the scaled image and its mirror image; STRIDE divides h and w."""
+    # The features have one cell per STRIDE pixels, so the sides are rounded to whole cells.
     sides = [max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in pixels.shape[2:]]
     scaled = F.interpolate(pixels, sides, mode="bilinear", antialias=True)
     return torch.cat([scaled, scaled.flip(3)])
@@ -127,12 +128,14 @@ def _resized(pixels: Tensor, scale: float) -> Tensor:
 
 def _evidence(features: Tensor, weights: Tensor, probability: Tensor) -> Tensor:
     """Features [B,C,h,w], weights [K,C], probability [K] -> evidence [B,h,w]."""
+    # Without ReLU, evidence against one class would cancel evidence for another one.
     positive = torch.einsum("kc,bchw->bkhw", weights, features).relu()
     return torch.einsum("k,bkhw->bhw", probability, positive)
 
 
 def _upright(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Mean of the maps of an image and of its mirror image, [2,h,w] -> [H,W]."""
+    # Map 1 is that of the mirror image, so it is mirrored back before the mean.
     both = F.interpolate(maps[:, None], size, mode="bilinear")[:, 0]
     return (both[0] + both[1].flip(1)) / 2
 
@@ -150,6 +153,7 @@ def _of_torchvision(name: str, weights: str | None) -> Classifier:
 
     if name not in models.list_models(module=models):
         raise InputError(f"--network {name}: torchvision has no network of this name")
+    # A value that is no file is a name of torchvision's weights.
     if weights is None or not Path(weights).is_file():
         network: Any = _published(name, weights or "DEFAULT")
     else:

@@ -97,6 +97,7 @@ def nodes(image: np.ndarray, motion: Motion, described: np.ndarray | None = None
     for channel, (_, high) in zip(np.moveaxis(rgb2lab(image), 2, 0), LAB_RANGES, strict=True):
         scaled.append(channel / high)
 
+    # [H,W,3]; what follows has one row per superpixel, [N,...].
     lab = np.stack(scaled, 2)
     colours = superpixel_means(labels, lab)
 
@@ -126,6 +127,7 @@ def passage(labels: np.ndarray, following: np.ndarray, flow: np.ndarray) -> Pass
         flow: Flow [H,W,2] from the frame to the next one, pixels.
     """
     height, width = labels.shape
+    # Where each pixel goes, rounded to a pixel; those that leave the frame vote for nothing.
     rows, columns = np.mgrid[:height, :width]
     x = np.rint(columns + flow[..., 0]).astype(np.int64)
     y = np.rint(rows + flow[..., 1]).astype(np.int64)
@@ -166,9 +168,11 @@ def consensus(frames: list[Nodes], passages: list[Passage | None]) -> list[np.nd
     moving = np.concatenate([frame.moving for frame in frames])
     trust = np.repeat([frame.motion.trust for frame in frames], counts)
 
+    # All frames of the shot vote together, [N] for the nodes of the whole shot.
     votes = settled(graph(frames, passages, first), moving, trust)
 
     # Many rounds of voting leave a narrow range.
+    # Percentiles, as single extreme nodes would set the range otherwise.
     low, high = np.percentile(votes, [LOW, HIGH])
     stretched = np.clip((votes - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
 
@@ -181,8 +185,10 @@ def consensus(frames: list[Nodes], passages: list[Passage | None]) -> list[np.nd
 
 def _probability(votes: np.ndarray, frame: Nodes) -> np.ndarray:
     """Mix the votes [H,W] of a frame with its own motion."""
+    # Motion that is not trusted leaves the votes as they are.
     share = MOTION_SHARE * frame.motion.trust
     mixed = (1 - share) * votes + share * frame.motion.map
+    # The threshold becomes 0.5, where `to_map` divides foreground from background.
     return np.interp(mixed, (0, THRESHOLD, 1), (0, 0.5, 1)).astype(np.float32)
 
 
@@ -258,6 +264,7 @@ def graph(
     )
 
     votes = alike + ADJACENT_WEIGHT * adjacent + FLOW_WEIGHT * flowing
+    # Rows that sum to 1 make each round of voting a weighted mean.
     sums = np.asarray(votes.sum(axis=1)).ravel()
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(sums, 1e-12)) @ votes)
 

@@ -101,6 +101,7 @@ def refine(
             " the map"
         )
 
+    # The two terms of the paper: smoothness of positions alone, and of similar colours nearby.
     positions = position_features(height, width, config.gaussian_sxy)
     colours = colour_features(image, config.bilateral_sxy, config.bilateral_srgb)
     try:
@@ -115,6 +116,7 @@ def refine(
             " too small; choose a larger one"
         ) from None
 
+    # [2,H*W] -> [H,W]: row 1 is the foreground.
     refined = infer(unary_energy(probability, config), terms, config.iterations)
     foreground: np.ndarray = refined[1].reshape(height, width)
     return foreground
@@ -131,6 +133,7 @@ def position_features(height: int, width: int, sxy: float) -> np.ndarray:
     Returns:
         x and y in standard deviations, [2,H*W] float32.
     """
+    # Pixels in the order of rows, as in a map [H,W] that is flattened.
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return np.stack([x, y]).reshape(2, -1) / np.float32(sxy)
 
@@ -147,6 +150,7 @@ def colour_features(image: np.ndarray, sxy: float, srgb: float) -> np.ndarray:
         x, y, red, green and blue in standard deviations, [5,H*W] float32.
     """
     height, width, _ = image.shape
+    # [H,W,3] -> [3,H*W]
     colours = image.reshape(-1, 3).T.astype(np.float32) / np.float32(srgb)
     return np.concatenate([position_features(height, width, sxy), colours])
 
@@ -162,6 +166,7 @@ def unary_energy(probability: np.ndarray, config: CrfConfig) -> np.ndarray:
         Energies of background and foreground, [2,H*W] float32.
     """
     p = probability.astype(np.float64)
+    # A constant map has no range to stretch.
     if config.normalise and np.ptp(p) > 0:
         p = (p - p.min()) / np.ptp(p)
 

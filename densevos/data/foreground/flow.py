@@ -42,6 +42,7 @@ def dis_flow(a: np.ndarray, b: np.ndarray, finest: int = 1) -> np.ndarray:
     if min(a.shape[:2]) < SMALLEST:
         return np.zeros((*a.shape[:2], 2), np.float32)
 
+    # DIS takes grey frames. OpenCV refuses some views, such as mirrored ones, hence the copies.
     first = cv2.cvtColor(np.ascontiguousarray(a), cv2.COLOR_RGB2GRAY)
     second = cv2.cvtColor(np.ascontiguousarray(b), cv2.COLOR_RGB2GRAY)
     return np.asarray(_dis(finest).calc(first, second, None))
@@ -70,6 +71,7 @@ def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
         The values at the pixels of frame a, of the same type.
     """
     height, width = flow.shape[:2]
+    # For each pixel of a, where to look in b.
     columns, rows = np.meshgrid(
         np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     )
@@ -92,6 +94,7 @@ def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def _dis(finest: int) -> Any:
     """The search object of OpenCV, which is reused for all frames."""
     vision: Any = cv2  # its stubs lack DIS
+    # The preset has its own finest scale, which is replaced here.
     search = vision.DISOpticalFlow_create(vision.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(finest)
     return search

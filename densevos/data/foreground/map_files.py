@@ -78,6 +78,7 @@ class MapFolder:
         Raises:
             InputError: The video's archive is damaged.
         """
+        # Without waiting maps the archive stays as it is.
         folder = self.to_be_packed(video)
         archived = self._archived(video)
         files = sorted(folder.glob("*.png")) if folder.is_dir() else []
@@ -87,6 +88,7 @@ class MapFolder:
             # without a date makes the bytes the same in every run.
             with atomic_write(self.archive(video)) as target, zipfile.ZipFile(target, "w") as made:
                 if archived:
+                    # A waiting map is newer than one of the same name in the archive.
                     kept = archived - {file.stem for file in files}
                     with _opened(self.archive(video)) as earlier:
                         for frame in sorted(kept):
@@ -96,6 +98,8 @@ class MapFolder:
                 for file in files:
                     made.writestr(zipfile.ZipInfo(file.name), file.read_bytes())
 
+        # Only after the archive is complete: a stop before this repeats the packing and loses
+        # nothing.
         shutil.rmtree(folder, ignore_errors=True)
 
     def _archived(self, video: str) -> set[str]:
@@ -138,6 +142,7 @@ def waiting(maps: MapFolder, video: str) -> set[str]:
 
 def _checked(ids: np.ndarray, title: str) -> np.ndarray:
     """The map itself; InputError if it holds anything but 0, 1 and 255."""
+    # Object ids of a segmentation mask are a likely mistake here.
     strange = (ids > 1) & (ids != VOID)
     if strange.any():
         other = ids[strange][0]

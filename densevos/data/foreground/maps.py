@@ -148,6 +148,7 @@ def make_maps(
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: must be at least 1")
 
+    # Wrong options are reported before the folder is touched.
     check_timeout(timeout)
     check_shard_alone(shard, overwrite=overwrite)
     if out.resolve().is_relative_to(Path(source).resolve()):
@@ -165,6 +166,7 @@ def make_maps(
     inputs = [Path(source), *videos.inputs]
     open_resumable(out, RECORD, asdict(config), kind="maps", overwrite=overwrite, inputs=inputs)
 
+    # Each video starts with one task; its windows become known when it is opened.
     tally = _Tally()
     tasks: Growing[Task] = Growing(Opening(index, names[index]) for index in share)
     work = partial(_work, source=videos, config=config, maps=MapFolder(out), pack=pack)
@@ -226,6 +228,7 @@ def _next_tasks(tally: _Tally, done: Task, outcome: object, *, pack: bool) -> Se
 
 def _check_tools(config: ForegroundConfig) -> None:
     """Raise InputError if the classifier or the encoder cannot be loaded."""
+    # A failure here is one message instead of one in every worker process.
     if config.method == "cam":
         from densevos.data.foreground.cam import load_classifier  # slow: it imports torch
 
@@ -260,6 +263,7 @@ def _open(
     task: Opening, source: VideoSource, config: ForegroundConfig, maps: MapFolder, *, pack: bool
 ) -> Opened:
     """List the missing maps of a video, window by window."""
+    # With packing, maps that wait for it are present as well.
     names = source.open(task.index).names
     unpacked = waiting(maps, task.video) if pack else set()
     present = maps.frames(task.video) | unpacked
@@ -279,6 +283,7 @@ def _map_frames(
     task: Window, on_step: OnStep, source: VideoSource, config: ForegroundConfig, folder: Path
 ) -> Written:
     """Write the missing maps of a window to a folder."""
+    # Opened anew for each window, as windows of a video run in different processes.
     reader = source.open(task.index)
     folder.mkdir(parents=True, exist_ok=True)
     names = dict(task.missing)

@@ -44,6 +44,7 @@ def pairwise_term(features: np.ndarray, weight: float) -> PairwiseTerm:
         ValueError: The features span too many standard deviations.
     """
     lattice = build(features)
+    # Filtered ones are the sum of the kernel at each pixel, which is smaller at the borders.
     norm = 1 / np.sqrt(lattice.filter(np.ones(features.shape[1], np.float32)))
     return PairwiseTerm(
         lattice=lattice, norm=norm, total=norm * lattice.filter(norm), weight=weight
@@ -61,6 +62,7 @@ def infer(energy: np.ndarray, terms: Sequence[PairwiseTerm], iterations: int) ->
     Returns:
         Probabilities of the labels [L,N] float32.
     """
+    # Start from the unary energies alone, as the paper does.
     probability = _softmax(-energy)
     for _ in range(iterations):
         score = -energy

@@ -99,6 +99,7 @@ def probabilities(
     """
     if config.method == "motion" or config.method == "consensus":
         describe = pixel_features(config.encoder) if config.encoder else None
+        # These methods need the whole window, so one unreadable frame is the error of all.
         try:
             pairs = window_foreground(reader, window, config.method, config.short_side, describe)
             for index, (frame, probability) in zip(window, pairs, strict=True):
@@ -112,6 +113,7 @@ def probabilities(
         return
 
     for index in window:
+        # Frames whose map exists are not even read.
         if index not in wanted:
             continue
 
@@ -135,6 +137,7 @@ def foreground_probability(image: np.ndarray, config: ForegroundConfig) -> np.nd
         [H,W] float32 in 0..1.
     """
     if config.method == "saliency":
+        # Saliency needs a threshold for each image; class activation is relative to its maximum.
         raw = saliency(image)
         neutral = saliency_threshold(raw)
     else:
@@ -177,7 +180,9 @@ def to_map(probability: np.ndarray, size: tuple[int, int], uncertain: float) -> 
         [H,W] uint8: 0 background, 1 foreground, 255 uncertain.
     """
     # Pillow takes sizes as (width, height).
+    # The probability is resized and not the map, so that outlines stay smooth.
     resized = np.asarray(Image.fromarray(probability).resize(size[::-1], Image.Resampling.BILINEAR))
     ids = (resized > 0.5).astype(np.uint8)
+    # Uncertain pixels come last, as they replace either id.
     ids[np.abs(resized - 0.5) < uncertain] = VOID
     return ids

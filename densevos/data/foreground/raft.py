@@ -51,12 +51,14 @@ class Raft:
         check_one_size(a, b)
         height, width = a.shape[:2]
 
+        # RAFT refines its flow step by step, and the last one of the list is the best.
         # Padding lies at the right and at the bottom, so cropping removes it.
         flow = self.network(self._padded(a), self._padded(b))[-1][0, :, :height, :width]
         return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy())
 
     def _padded(self, frame: np.ndarray) -> Tensor:
         """A frame as [1,3,h,w] in -1..1, with its edges repeated until the network accepts it."""
+        # [H,W,3] uint8 -> [1,3,H,W] in -1..1, the range that the published weights expect.
         pixels = (
             torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float().to(self.device) / 127.5
             - 1

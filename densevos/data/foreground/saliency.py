@@ -38,7 +38,9 @@ def saliency(image: np.ndarray) -> np.ndarray:
     if np.ptp(colours, axis=0).max() < ONE_COLOUR:
         return np.zeros(labels.shape, np.float32)
 
+    # One matrix serves all queries of both stages; only the queries differ.
     ranking = ranking_matrix(colours, neighbours(labels))
+    # Weights for a mean over pixels instead of superpixels, which differ in size.
     area = np.bincount(labels.ravel()) / labels.size
 
     # First stage: what is unlike each of the four sides.
@@ -65,6 +67,7 @@ def mean_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         [N,3] float64.
     """
     lab = rgb2lab(image).reshape(-1, 3)
+    # Each channel is stretched over the image, so SIGMA2 fits images of any contrast.
     low = lab.min(axis=0)
     return superpixel_means(labels, (lab - low) / np.maximum(lab.max(axis=0) - low, 1.0))
 

@@ -55,7 +55,9 @@ def windows(length: int, method: VideoMethod) -> list[range]:
     Returns:
         Successive ranges of frame indices, which together are the video.
     """
+    # Rounded up, so that several windows have at most WINDOW frames each.
     count = 1 if length <= WINDOW + 2 * CONTEXT[method] else -(-length // WINDOW)
+    # Windows differ by one frame at most, so that tasks take about equally long.
     ends = [length * k // count for k in range(count + 1)]
     return [range(start, end) for start, end in pairwise(ends)]
 
@@ -83,11 +85,13 @@ def window_foreground(
     Raises:
         InputError: A frame cannot be read, or the frames differ in size.
     """
+    # At the ends of the video there is less context.
     context = CONTEXT[method]
     seen = range(max(0, window.start - context), min(len(reader), window.stop + context))
     frames = list(_small_frames(reader, seen, short_side))
     images = [frame.image for frame in frames]
 
+    # Cuts divide the frames into shots; position among the frames seen -> map.
     maps: dict[int, np.ndarray] = {}
     for shot in shots(images):
         maps.update(_shot_foreground(images, shot, method, describe))
@@ -106,6 +110,7 @@ def _shot_foreground(
     else:
         maps = _consensus_maps(images, shot, describe)
 
+    # A flash is no frame of the shot, so it takes over the map of the frame before it.
     by_index = dict(zip(shot.frames, maps, strict=True))
     for flash in shot.flashes:
         before = max(index for index in shot.frames if index < flash)
@@ -125,6 +130,7 @@ def _consensus_maps(
     for index, motion, flow in _moving(images, shot):
         image = images[index]
         frames.append(nodes(image, motion, describe(image) if describe else None))
+        # The passage joins the frame before to this one, so the first frame adds none.
         if incoming is not None:
             passages.append(passage(frames[-2].labels, frames[-1].labels, incoming))
 
@@ -144,12 +150,15 @@ def _moving(
         following = None if number == last else shot.frames[number + 1]
         onward: np.ndarray | None = None  # flow from this frame to the next one
         if following is not None:
+            # Scale 0 is the full size of the frames, which are shrunk already.
             onward = dis_flow(images[index], images[following], finest=0)
 
         flows = [flow for flow in (onward, back) if flow is not None]
+        # Motion uses both neighbours, as far as they exist in the shot.
         yield index, own_motion(flows, images[index].shape[:2]), onward
 
         if following is not None:
+            # Computed after the yield: it belongs to the next frame.
             back = dis_flow(images[following], images[index], finest=0)
 
 

@@ -119,6 +119,7 @@ def same_classes(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]
         else:
             by_common_name[common_name(name)] = id
 
+    # What is left may be another spelling of a class.
     for name in names - matched.keys():
         common = common_name(name)
         if common in by_common_name:

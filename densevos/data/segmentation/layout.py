@@ -24,6 +24,7 @@ def need_folder(folder: Path, hint: str) -> Path:
 
 def first_folder(candidates: list[Path], hint: str) -> Path:
     """The first candidate that exists; InputError with the hint if none does."""
+    # Editions of a set differ in the names of their folders; the usual one comes first.
     for folder in candidates:
         if folder.is_dir():
             return folder
@@ -140,6 +141,7 @@ def labelled_video(
         InputError: A mask is missing and `sparse` is not set, or a mask has no frame.
     """
     folder = need_folder(masks, f"get the masks of {frames[0].parent}")
+    # Frames and masks have different suffixes, so they are matched without them.
     by_stem = {mask.stem: mask for mask in mask_files(folder)}
     files: dict[int, tuple[Path, Path]] = {}
 
@@ -193,6 +195,7 @@ def image_set(
     Raises:
         InputError: A mask is missing, or no image shows a wanted class.
     """
+    # Wrong class names are reported before the masks are searched for.
     classes = choose_classes(name, values.values(), options.wanted, usual)
     images = choose_images(images, options)
 
@@ -202,6 +205,7 @@ def image_set(
         return SegmentationSet(name=name, kind="images", classes=classes, shots=shots)
 
     by_stem = {mask.stem: mask for mask in mask_files(need_folder(masks, hint))}
+    # Match each image with its mask; masks without an image, of other splits, are allowed.
     ids = class_values(values, classes, options.others)
     labelled: list[Shot] = []
     for image in images:
@@ -211,6 +215,7 @@ def image_set(
         reader = MaskFiles(files={0: (image, by_stem[image.stem])}, values=ids, known=known)
         labelled.append(Shot(name=image.stem, source=image, labelled=(0,), reader=reader))
 
+    # A choice of classes makes images without them useless; the usual classes keep all images.
     if filtered is None:
         filtered = options.wanted is not None
 

@@ -32,8 +32,10 @@ def keep_wanted(
     Raises:
         InputError: No shot is left.
     """
+    # Sets with tables know their classes, so only the masks of other shots are read.
     unread = [shot for shot in shots if shot.present is None]
     shown = iter(classes_shown(unread, classes, workers=workers))
+    # Almost every image shows background, so it does not make an image wanted.
     wanted = set(classes) - {"background"}
     chosen: list[Shot] = []
 
@@ -71,6 +73,7 @@ def class_counts(
     Returns:
         Class -> number of frames; background is left out.
     """
+    # A table speaks of whole videos, masks of single frames: they are counted separately.
     from_tables: list[Shot] = []
     from_masks: list[Shot] = []
     for shot in opened.shots:
@@ -132,6 +135,7 @@ def _shown_in_processes(shots: Sequence[Shot], workers: int | None) -> list[list
     by_first: dict[int, list[list[list[int]]]] = {}
 
     for (first, _), outcome in in_processes(_batch_shown, batches, workers):
+        # A mask that cannot be read makes the answer wrong, so the first error ends it.
         if isinstance(outcome, BROKEN):
             raise outcome
         by_first[first] = outcome

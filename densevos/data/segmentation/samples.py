@@ -83,6 +83,7 @@ class DomainSamples(VideoDataset):
         config: ClipConfig,
         seed: int,
     ):
+        # One entry per labelled frame: its shot and its position in the shot.
         self.labelled: list[tuple[Shot, int]] = []
         for opened in source or target:
             for shot in opened.shots:
@@ -149,6 +150,7 @@ class DomainSamples(VideoDataset):
 
     def _clip(self, shot: Shot, frame: int | None, rng: np.random.Generator) -> dict[str, Tensor]:
         """A clip of T frames that contains `frame`; an image is followed by empty frames."""
+        # One frame is an image; longer shots give a clip that contains the labelled frame.
         wanted, length = self.config.frames, len(shot.open())
         if length == 1:
             indices = [0]
@@ -169,6 +171,7 @@ class DomainSamples(VideoDataset):
 
     def collate(self, samples: Sequence[DomainSample]) -> DomainBatch:
         """Join samples into a batch."""
+        # Samples have n and m of 0 or 1, so joining along the first axis counts images and clips.
         tensors: dict[str, Tensor] = {}
         for name in samples[0].tensors:
             tensors[name] = torch.cat([sample.tensors[name] for sample in samples])
@@ -184,6 +187,7 @@ class DomainSamples(VideoDataset):
 
 def _filled(values: Tensor, length: int, fill: int) -> Tensor:
     """[t,...] -> [length,...]: frames that hold `fill` are appended."""
+    # Added frames have the type of the real ones, so samples of a batch can be joined.
     missing = values.new_full((length - len(values), *values.shape[1:]), fill)
     return torch.cat([values, missing])
 
@@ -234,6 +238,7 @@ def clip_indices(
     Raises:
         InputError: The video has fewer frames than a clip, or no frame `around`.
     """
+    # Even successive frames would not suffice for a clip.
     if length < frames:
         raise InputError(
             f"{source}: has {length} frames, fewer than the {frames} of a clip; left out"
@@ -269,6 +274,7 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
         InputError: A frame cannot be read.
         RunError: Labels cannot be read.
     """
+    # [t,H,W,3] uint8, all of one size.
     frames = shot.open().read(indices)
 
     # One box and one decision to mirror for all frames, so that motion stays as it is.
@@ -291,6 +297,7 @@ def cut(shot: Shot, indices: Sequence[int], config: ClipConfig, rng: np.random.G
             labels[number] = scaled(ids, box, config.size, mirror, Image.Resampling.NEAREST)
 
     return Cut(
+        # [t,S,S,3] -> [t,3,S,S]
         torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(labels),
         torch.from_numpy(labelled),

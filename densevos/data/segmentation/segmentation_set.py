@@ -58,6 +58,7 @@ class Shot:
         if self.source.is_file() and StillReader.reads(self.source):
             return StillReader(self.source)
 
+        # Some sets annotate only some seconds of a longer video.
         frames = open_frames(self.source)
         return frames if self.seconds is None else excerpt(frames, *self.seconds)
 
@@ -75,6 +76,7 @@ class Shot:
                 holds values outside the class map.
             ValueError: The frame has no labels.
         """
+        # An error of the program, not of the data: hence no InputError.
         if self.reader is None or index not in self.labelled:
             raise ValueError(f"{self.name}: frame {index} has no labels")
 
@@ -130,6 +132,7 @@ def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
     # Times of frames are rounded, hence the tolerance.
     first, last = np.searchsorted(times, [start - 1e-6, stop + 1e-6])
 
+    # No frame lies in the interval, as in a download that was cut short.
     if first == last:
         raise InputError(
             f"{frames.path}: ends before {start:.1f} s, where its annotation starts; get the video"

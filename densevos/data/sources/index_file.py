@@ -1,5 +1,7 @@
 """The index of videos: one file with path, length, size and status of each video."""
 
+# Shapes: n videos of the index, m rows of a choice.
+
 import itertools
 import json
 import zipfile
@@ -91,6 +93,7 @@ class VideoIndex:
 
     def unusable(self) -> dict[Status, int]:
         """Number of videos for each status that occurs, except usable."""
+        # One count for every status, so that a status is the position of its count.
         counts = np.bincount(self.status, minlength=len(Status))
         unusable: dict[Status, int] = {}
         for status in Status:

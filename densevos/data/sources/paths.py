@@ -68,6 +68,7 @@ def folder_names(videos: Sequence[Path]) -> list[str]:
     """
     # The name of a folder may hold dots, so it has no suffix to remove.
     stems = [video.name if video.is_dir() else video.stem for video in videos]
+    # Only names that are shared get the parent's name, so most results keep short names.
     times = Counter(stems)
 
     names = []
@@ -77,6 +78,7 @@ def folder_names(videos: Sequence[Path]) -> list[str]:
         else:
             names.append(stem)
 
+    # Results of two videos in one folder would overwrite each other.
     name, most = Counter(names).most_common(1)[0]
     if most > 1:
         raise InputError(f"{name}: two videos have this name; rename one")

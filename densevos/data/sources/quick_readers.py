@@ -4,6 +4,8 @@ Both give the same frames as PyAV, bit for bit. They read only files whose frame
 depend on the order of reading, see `proved_times`.
 """
 
+# Shapes: n frames that are read, H x W pixels of a frame.
+
 import io
 import os
 from abc import ABC, abstractmethod
@@ -92,6 +94,7 @@ class QuickReader(ABC):
         """
         import av
 
+        # Decode with PyAV as long as its frames agree with those of `read`.
         seconds, done = self.seconds(), 0
         with (
             suppress(av.FFmpegError, OSError, InputError),
@@ -245,6 +248,7 @@ class MemoryReader:
         except (av.FFmpegError, OSError) as error:
             raise unreadable(self.path, error) from error
 
+        # A truncated file ends early: then the last wanted frame was not reached.
         if len(frames) < len(wanted):
             raise InputError(
                 f"{self.path}: frame {ascending[-1]:05d} cannot be decoded;"
@@ -270,6 +274,7 @@ def read_ascending(decode: Callable[[list[int]], np.ndarray], indices: Sequence[
     Returns:
         Frames [len(indices),H,W,3].
     """
+    # Repeated positions are decoded once; `places` puts the frames back in the wanted order.
     ascending, places = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
     frames = decode(ascending.tolist())
 

@@ -59,12 +59,14 @@ class ShardIndex:
 
     def name(self, video: int) -> str:
         """The name of a video in the source that was packed."""
+        # Names lie end to end, so a name starts where the one before it ends.
         start = self.name_ends[video - 1] if video else 0
         encoded = self.names[start : self.name_ends[video]].tobytes()
         return encoded.decode("utf-8", "surrogateescape")
 
     def all_names(self) -> list[str]:
         """The names of all videos."""
+        # Converted once: `name` for each of millions of videos would be slow.
         joined, ends = self.names.tobytes(), self.name_ends.tolist()
         names = []
         for start, end in pairwise([0, *ends]):
@@ -156,6 +158,7 @@ def content_of(block: bytes, name: str) -> bytes:
         ValueError: The member is incomplete, damaged, or has another name.
     """
     try:
+        # The header has a checksum, so bytes that are no header are noticed.
         header = tarfile.TarInfo.frombuf(block[:BLOCK], "utf-8", "strict")
     except tarfile.HeaderError as error:
         raise ValueError(f"{name} is damaged, {error}") from error

@@ -62,6 +62,7 @@ class Packed:
         """
         parts: list[bytes] = []
         try:
+            # Plain system calls without a buffer: exactly the wanted bytes are read.
             file = os.open(self.shard, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             try:
                 # One call may return fewer bytes than requested.
@@ -252,6 +253,7 @@ class JpegReader(_ShardReader):
         return np.stack([self._frame(index) for index in ascending])
 
     def _frame(self, index: int) -> np.ndarray:
+        # Offsets come from the sizes in KEY.json, so one read fetches the frame.
         start, stop = int(self._starts[index]), int(self._starts[index + 1])
         content = self._packed.member(start, stop, frame_suffix(index))
         try:
@@ -312,6 +314,7 @@ def open_shards(root: Path) -> ShardSource:
 
     try:
         facts = read_json(record.read_bytes())
+        # The record is written last, so its presence means that packing is finished.
         version, format = facts["version"], facts["format"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{record}: is no record of shards ({error}); pack them again") from error

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 
+# Both contracts are protocols: sources and readers fulfil them without a common base class.
 class FrameReader(Protocol):
     """The frames of one video; `names[i]` is the file stem that belongs to frame i."""
 
@@ -121,4 +122,5 @@ def frame_rate(reader: FrameReader) -> float | None:
     if times is None or times[-1] <= times[0]:
         return None
 
+    # n frames span n - 1 intervals.
     return (len(times) - 1) / float(times[-1] - times[0])

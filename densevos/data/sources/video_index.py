@@ -159,6 +159,7 @@ def video_stream(container: "InputContainer", path: Path | str) -> "VideoStream"
     """
     from av.video.stream import VideoStream
 
+    # A file may hold further video streams, such as a cover picture.
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.codec_context is None:
         raise InputError(f"{path}: holds no video that FFmpeg can decode; re-encode or remove it")
@@ -196,6 +197,7 @@ def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
             first_error = first_error or error
             continue
 
+        # Decoders hold frames back, so a packet may give none or several.
         any_frame = any_frame or bool(frames)
         yield from frames
 
@@ -234,6 +236,7 @@ def _seconds(times: Sequence[float | None], rate: Any) -> np.ndarray | None:
     if len(given) == len(times) and all(before < after for before, after in pairwise(given)):
         return np.array(given)
 
+    # Frames without times: the rate of the container gives evenly spaced ones.
     if rate:
         return np.arange(len(times)) / float(rate)
     return None

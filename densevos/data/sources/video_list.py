@@ -44,6 +44,7 @@ def video_list(file: Path) -> PathSource:
         InputError: `file` is no text file, or it lists a missing path, or an image instead of its
             folder.
     """
+    # Only the first line can be a header.
     lines = read_list(file, HINT)
     if lines and _is_header(file.parent, lines[0]):
         del lines[0]
@@ -53,6 +54,7 @@ def video_list(file: Path) -> PathSource:
 
 def _video(file: Path, line: str) -> Path:
     """The video that a line names, with the whole line or with its first column."""
+    # The first reading that exists is taken, so a path with spaces needs no quotes.
     existing = (path for path in _readings(file.parent, line) if path.exists())
     video = next(existing, None)
     if video is None:
@@ -61,6 +63,7 @@ def _video(file: Path, line: str) -> Path:
             " to the list's folder"
         )
 
+    # A list of frames is a likely mistake: each frame would become a video of its own.
     if video.is_file() and is_image(video.name):
         raise InputError(
             f"{file}: lists the image {video}; list its folder, {video.parent}, as one video"
@@ -82,5 +85,6 @@ def _readings(folder: Path, line: str) -> Iterator[Path]:
 
 def _is_header(folder: Path, line: str) -> bool:
     """Whether a line is a header: it starts with a word of HEADERS and names no existing path."""
+    # A video may be called like a header, so an existing path is none.
     words = re.split(r"[\W_]+", line.lower())
     return words[0] in HEADERS and not any(path.exists() for path in _readings(folder, line))

@@ -136,6 +136,7 @@ def make_video(
         Frames [T,H,W,3] uint8 RGB and class ids [T,H,W] uint8. Ids hold for the middle of the
         exposure of each frame.
     """
+    # The scene and the recording are drawn once per video, so they do not flicker between frames.
     video = config.video()
     scene = class_scene(video, pool, rng)
     recording = settled(config.recording, rng)
@@ -186,12 +187,15 @@ def write_classes_sets(
     Raises:
         InputError: A number is negative, or `root` holds files and `overwrite` is not set.
     """
+    # Check the numbers before the folder is emptied.
     for name, number in {**vars(counts), "seed": seed}.items():
         if number < 0:
             raise InputError(f"--{name.replace('_', '-')}: {number} is negative; give 0 or more")
 
     root = new_folder(root, overwrite=overwrite)
     with ThreadPoolExecutor(workers) as threads:
+        # The seed of an image is built from split, kind and number, so threads may finish in any
+        # order.
         for kind, write in (("stills", _write_still), ("videos", _write_video)):
             (root / kind).mkdir()
             write_classes(root / kind, CLASSES)
@@ -232,6 +236,7 @@ def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -
         One to `max_objects` sprites, labelled with their class, and up to `max_distractors` with
         label 0.
     """
+    # The first photograph is the background, the second one covers the distractors.
     walls = [recolour(load_photograph(name), rng) for name in rng.permutation(BACKGROUNDS[pool])]
 
     objects = rng.integers(1, config.max_objects + 1)
@@ -242,6 +247,8 @@ def class_scene(config: SyntheticConfig, pool: Pool, rng: np.random.Generator) -
         sprites.append(random_sprite(config, label, coat, level, rng))
 
     for _ in range(rng.integers(config.max_distractors + 1)):
+        # Distractors look like another background and have random shapes, so an edge alone is no
+        # sign of a class.
         level = random_outline(random_area(config, rng), rng)
         sprites.append(random_sprite(config, 0, walls[1], level, rng))
 

@@ -35,6 +35,7 @@ class DegradationConfig:
     """JPEG quality of the recorded image, 1..100."""
 
     def __post_init__(self) -> None:
+        # JPEG quality ends at 100; shares of light and size must stay above 0.
         bounds = {
             "blur": (0, 0.5),
             "light": (0.01, 1),
@@ -69,10 +70,12 @@ def degrade(image: np.ndarray, config: DegradationConfig, rng: np.random.Generat
 
     # From pixels to light.
     exposure: np.ndarray = (image / np.float32(255)) ** GAMMA
+    # A blur has no sense of direction, so half a turn covers all of them.
     kernel = motion_kernel(amounts.blur[0] * image.shape[1], rng.uniform(0, np.pi))
     exposure = amounts.light[0] * cv2.filter2D(
         exposure, -1, kernel, borderType=cv2.BORDER_REFLECT_101
     )
+    # The sensor adds its noise after the optics have blurred the light.
     exposure = sensor_noise(exposure, amounts.noise[0], rng)
 
     # From light back to pixels.
@@ -90,6 +93,7 @@ def settled(config: DegradationConfig, rng: np.random.Generator) -> DegradationC
     Returns:
         A configuration whose ranges hold a single value each.
     """
+    # A range of one value gives that value at every later draw.
     settled_amounts = {}
     for name, (least, greatest) in vars(config).items():
         amount = float(rng.uniform(least, greatest))
@@ -133,6 +137,7 @@ def sensor_noise(exposure: np.ndarray, amount: float, rng: np.random.Generator) 
     Returns:
         [H,W,3], not clipped.
     """
+    # Photons arrive at random, so variance grows with light; readout noise remains in the dark.
     deviation = amount * np.sqrt(np.clip(exposure, 0, None) * np.float32(0.9) + np.float32(0.1))
     noisy: np.ndarray = exposure + deviation * rng.standard_normal(exposure.shape, np.float32)
     return noisy
@@ -150,6 +155,7 @@ def compress(image: np.ndarray, resolution: float, quality: int) -> np.ndarray:
         [H,W,3] uint8.
     """
     height, width = image.shape[:2]
+    # The small image is what the camera records; players enlarge it.
     small = max(1, round(resolution * width)), max(1, round(resolution * height))
     shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     recorded = io.BytesIO()

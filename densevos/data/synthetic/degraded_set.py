@@ -53,6 +53,7 @@ def degrade_set(
     root = new_folder(root, overwrite=overwrite, inputs=[parse_spec(spec)[1]])
     write_classes(root, next(iter(opened.values())).classes)
 
+    # Shots are written in parallel, as each has random numbers of its own.
     frames = 0
     with ThreadPoolExecutor(workers) as threads:
         for split, dataset in opened.items():
@@ -67,12 +68,14 @@ def _write_shot(
 ) -> int:
     """Write the frames of one video or image and return their number."""
     reader = shot.open()
+    # A video is one folder below its split, whatever folders its name has in the dataset.
     place = f"{split}/{shot.name.replace('/', '-')}"
     # Drawn once for all frames.
     amounts = settled(config, _generator(seed, place))
 
     for index, frame in enumerate(reader.names):
         name = f"{place}/{frame}" if video else place
+        # The direction of the blur and the noise are new in each frame.
         rng = _generator(seed, f"{name}#{index}")
         degraded = degrade(reader.read([index])[0], amounts, rng)
         labels = shot.labels(index) if index in shot.labelled else None
@@ -83,4 +86,5 @@ def _write_shot(
 
 def _generator(seed: int, name: str) -> np.random.Generator:
     """A generator that depends on the seed and a name only, not on the order of writing."""
+    # Not `hash`, which differs from process to process.
     return np.random.default_rng((seed, zlib.crc32(name_bytes(name))))

@@ -172,6 +172,7 @@ def random_scene(
     Returns:
         The scene; its objects have the labels 1, 2, ..., its distractors 0.
     """
+    # A sequence without objects would have nothing to segment.
     objects = int(rng.integers(1, config.max_objects + 1))
     distractors = int(rng.integers(config.max_distractors + 1))
 
@@ -179,6 +180,7 @@ def random_scene(
     order = rng.permutation(len(photographs))
     coats = [recolour(photographs[order[i % order.size]], rng) for i in range(objects + 1)]
     wall = coats.pop()
+    # Camouflage: mean colour alone must not tell an object from the background.
     coats = [shift_mean(coat, wall, rng.uniform(0, config.camouflage)) for coat in coats]
 
     sprites = []
@@ -210,6 +212,7 @@ def random_surroundings(
     background = crop_texture(wall, height, width, rng, config.smallest_crop)
     ordered = tuple(sprites[i] for i in rng.permutation(len(sprites)))
 
+    # Pan along x and y in pixels, then roll in radians and log zoom.
     camera_rate = config.pan * _signs(4, rng) * np.array([config.width, config.width, 0.3, 0.5])
     camera = random_wave(np.zeros(4), camera_rate, rng)
 
@@ -246,6 +249,7 @@ def random_sprite(
         The sprite.
     """
     frame = np.array([config.width, config.height])
+    # Objects start away from the edges of the frame.
     position, target = rng.uniform(0.15, 0.85, (2, 2)) * frame
 
     # A dashing object leaves the middle of the frame; another one moves towards a random place.
@@ -262,6 +266,7 @@ def random_sprite(
     rate = np.concatenate([velocity, rates * _signs(5, rng)])
     motion = random_wave(start, rate, rng, quickness=quickness)
 
+    # [S,S,3] texture and [S,S] distance are warped together, as four channels.
     texture = crop_texture(coat, len(level), len(level), rng, config.smallest_crop)
     return Sprite(
         pixels=np.dstack([texture, level]),

@@ -177,6 +177,7 @@ def _write_sequence(
     photographs: Sequence[np.ndarray],
 ) -> None:
     sequence = make_sequence(seed, config, photographs)
+    # JPEG for frames as in DAVIS, but lossless PNG for masks, whose ids must stay exact.
     frames, masks = root / "JPEGImages/480p" / name, root / "Annotations/480p" / name
     for folder in (frames, masks):
         folder.mkdir(parents=True)

@@ -80,6 +80,7 @@ def read_photographs(folder: Path) -> dict[Pool, tuple[np.ndarray, ...]]:
             f"--photographs {folder}: no such folder; give a folder of JPEG, PNG or WebP files"
         )
 
+    # Sorted by name, so that the same folder always gives the same pools.
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOGRAPH_SUFFIXES)
     if len(paths) < HELD_OUT:
         raise InputError(
@@ -125,6 +126,7 @@ def shift_mean(photograph: np.ndarray, towards: np.ndarray, share: float) -> np.
     Returns:
         [h,w,3] in 0..255.
     """
+    # Clipping makes the true shift a little smaller near black and white.
     step = share * (towards.mean((0, 1)) - photograph.mean((0, 1)))
     shifted: np.ndarray = np.clip(photograph + step, 0, 255)
     return shifted
@@ -146,6 +148,7 @@ def crop_texture(
     Returns:
         [height,width,3] float32.
     """
+    # The largest crop of the wanted aspect ratio is `fit` times as large as the result.
     fit = min(photograph.shape[0] / height, photograph.shape[1] / width)
     crops = []
     for _ in range(3):
@@ -157,6 +160,7 @@ def crop_texture(
     # A crop of sky or wall alone would give an object without texture.
     best = max(crops, key=lambda pixels: float(pixels.std()))
     crop = best[:, :: rng.choice((-1, 1))]
+    # Averages avoid aliasing when a crop shrinks; cubic interpolation stays sharp when it grows.
     method = cv2.INTER_AREA if crop.shape[0] > height else cv2.INTER_CUBIC
     pixels = np.ascontiguousarray(crop, np.float32)
     resized = cv2.resize(pixels, (width, height), interpolation=method)
@@ -199,6 +203,7 @@ def filled_outline(curve: np.ndarray, area: float) -> np.ndarray:
     Returns:
         [S,S] float32, positive inside, in pixels.
     """
+    # Area grows with the square of the scale.
     curve = curve * np.sqrt(area / cv2.contourArea(curve.astype(np.float32)))
     return signed_distance(curve - (curve.max(0) + curve.min(0)) / 2)
 

@@ -45,6 +45,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
         splits = ", ".join(folder.name for folder in folders(above)) or "none"
         raise InputError(f"{above / split}: folder is missing (splits there: {splits}); {LAYOUT}")
 
+    # Names of the classes, in the order of their values; void is no class to choose.
     values = _values(root, options)
     usual = tuple(name for name in values.values() if name != "void")
 
@@ -67,6 +68,7 @@ def load(root: Path, options: SetReading) -> SegmentationSet:
     classes = choose_classes("folder", usual, options.wanted, usual)
     ids = class_values({**values, VOID: "void"}, classes, options.others)
     masks = root / "masks" / split
+    # One shot per folder; people label only some frames of their own videos.
     videos: list[Shot] = []
 
     for folder in folders(above / split):
@@ -97,6 +99,7 @@ def _summary(values: dict[int, str]) -> str:
 def _values(root: Path, options: SetReading) -> dict[int, str]:
     """Value -> class name; empty if labels are not wanted and there is no file of names."""
     file = options.table
+    # A file that the user names wins; of the two usual names, the text file.
     for candidate in (root / "classes.txt", root / "classes.json"):
         if file is None and candidate.is_file():
             file = candidate
