@@ -5,6 +5,7 @@ from html import escape
 
 import numpy as np
 
+# Shapes: arrays are [frames], one value for each frame of a sequence.
 # The chart and the margins around its lines, in SVG units, which are pixels on a wide screen.
 WIDTH, HEIGHT = 880, 200
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 30
@@ -27,6 +28,7 @@ def curves(
     """
     x, step = _places(len(frames))
     bottom = HEIGHT - BOTTOM
+    # Later parts cover earlier ones: grid and mark lie below the curves.
     mark = x[worst]
     parts = [_grid(), _frame_axis(frames, x)]
     parts.append(f'<line class="worst" x1="{mark:.1f}" x2="{mark:.1f}" y1="{TOP}" y2="{bottom}"/>')
@@ -43,6 +45,7 @@ def curves(
             f' height="{bottom - TOP}"><title>{title}</title></rect>'
         )
 
+    # Screen readers announce this label instead of the lines.
     label = escape(f"{', '.join(lines)} over {len(frames)} frames", quote=True)
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}"'
     return f'<svg class="chart" {box} role="img" aria-label="{label}">{"".join(parts)}</svg>'
@@ -61,6 +64,7 @@ def bar(value: float, other: float | None = None) -> str:
     if value != value:  # NaN
         return ""
 
+    # The box is 100 units wide, so that a unit is one per cent.
     tick = ""
     if other is not None and other == other:  # not NaN
         tick = f'<rect class="tick" x="{100 * other - 1:.1f}" width="2" height="12"/>'
@@ -76,6 +80,7 @@ def bar(value: float, other: float | None = None) -> str:
 def _places(count: int) -> tuple[np.ndarray, float]:
     """Horizontal places [count] of the frames, and the width of each."""
     step = (WIDTH - LEFT - RIGHT) / count
+    # Each frame lies in the middle of its part of the width, where its tooltip appears.
     return LEFT + step * (np.arange(count) + 0.5), step
 
 
@@ -88,6 +93,7 @@ def _grid() -> str:
     """Horizontal lines at every quarter, with their labels in per cent."""
     parts = []
     for mark in (0, 25, 50, 75, 100):
+        # The label's baseline is a little lower than the line, which centres its digits on it.
         y = _height(mark / 100)
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -110,6 +116,7 @@ def _frame_axis(frames: Sequence[str], x: np.ndarray) -> str:
 
 def _line(x: np.ndarray, values: np.ndarray, style: str) -> str:
     """One polyline for each run of frames with numbers; a dot if a run is a single frame."""
+    # A line across frames without numbers would show scores that nobody measured.
     numbered = np.flatnonzero(~np.isnan(values))
     runs = np.split(numbered, np.flatnonzero(np.diff(numbered) > 1) + 1)
     parts = []

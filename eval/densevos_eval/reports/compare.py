@@ -55,6 +55,7 @@ def compare(results: Sequence[Results], generator: np.random.Generator) -> Compa
         results: Results of the same sequences; see `results.check_same`.
         generator: Draws the resamples of the bootstrap.
     """
+    # The first result is the baseline, which has no differences of its own.
     first, *others = results
     differences = []
     for other in others:
@@ -91,6 +92,7 @@ def difference(
     differences = np.array(gaps)
     weights = np.array([_weight(first, name, column) for name in names])
     groups = np.array([_group(first, name) for name in names])
+    # The difference of the numbers that tables print, over the complete split.
     value = other.overall[column] - first.overall[column]
 
     # Numbers over all pixels or joints are not means over sequences, so resampling sequences would
@@ -140,11 +142,15 @@ def bootstrap_interval(
     for name in names:
         members = groups == name
         count = int(members.sum())
+        # Sequences are drawn with replacement, so the numbers of draws are multinomial. The
+        # bootstrap is paired, since both results of a sequence are drawn together, as their
+        # difference.
         # How often each sequence is drawn, times its weight: [R,n].
         times = generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
         drawn = times * weights[members]
         means += drawn @ differences[members] / drawn.sum(axis=1) / len(names)
 
+    # The percentile interval: equal shares of the resamples lie below and above it.
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

@@ -85,6 +85,7 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
     sources = list(dict.fromkeys(row.source for row in published))
     notes = [f"[{number}] published: {source}" for number, source in enumerate(sources, start=1)]
 
+    # Readers must not take copied figures for measured ones when both stand in one table.
     if published:
         notes.append(
             "published figures are copied from the papers, over the whole split, and not measured"
@@ -92,6 +93,7 @@ def _overall(comparison: Comparison, published: Sequence[Published]) -> TextTabl
         )
 
     for result in comparison.results:
+        # Annotations of another size change the scores, so a note names it.
         if result.annotation_size:
             notes.append(f"{result.title}: annotations scored at {result.annotation_size}")
 
@@ -137,6 +139,7 @@ def _interval_note(comparison: Comparison) -> str:
 
 def _published(row: Published, columns: Sequence[str], sources: Sequence[str]) -> Row:
     """A row of published figures, which are in per cent already."""
+    # Figures of papers have no interval: there are no sequences to resample.
     cells = [as_printed(row.figures.get(column)) for column in columns]
     return [_title(row), *cells, "", f"published [{sources.index(row.source) + 1}]"]
 
@@ -154,6 +157,7 @@ def _certainty(difference: Difference | None) -> list[str]:
     if difference is None:
         return ["–", "–"]
 
+    # Without an interval, sequences are still won and lost.
     bounds = ", ".join(percent(bound, True) for bound in difference.interval or ())
     return [bounds or "–", f"{difference.wins} / {difference.losses} / {difference.ties}"]
 
@@ -163,6 +167,7 @@ def _sequences(comparison: Comparison) -> TextTable:
     headline = comparison.first.headline
     figures = []
     for result in comparison.results:
+        # A sequence without a number gets NaN, which is printed as a dash.
         by_name = {}
         for name, sequence in result.sequences.items():
             by_name[name] = sequence.row.get(headline, float("nan"))
@@ -182,6 +187,7 @@ def _side_by_side(
     comparison: Comparison, figures: Sequence[Mapping[str, float]], what: str, caption: str
 ) -> TextTable:
     """A row for each name: the first result's figure, and the others' with their differences."""
+    # All results have the same names; see `results.check_same`.
     first, *others = figures
     rows = []
     for name, value in first.items():
@@ -216,6 +222,7 @@ def markdown_table(table: TextTable) -> str:
 
     for row in table.marked:
         cells = map(_plain, row)
+        # Empty cells stay empty: asterisks around nothing would be printed.
         lines.append(_line([f"*{cell}*" if cell else "" for cell in cells]))
 
     if table.notes:
@@ -242,6 +249,7 @@ def latex(comparison: Comparison, published: Sequence[Published] = ()) -> str:
 def _tabular(table: TextTable) -> str:
     """One table as LaTeX; caption and notes are comments, for the author to use or drop."""
     lines = [f"% {_tex(note)}" for note in (table.caption, *table.notes)]
+    # Names are aligned at the left, numbers at the right.
     alignment = "l" + "r" * (len(table.header) - 1)
     lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", _tex_line(table.header)]
     lines += [r"\midrule", *map(_tex_line, table.rows)]
@@ -259,12 +267,14 @@ def _tex(text: str) -> str:
     """The text with everything escaped that LaTeX would interpret, and signs of numbers as math."""
     # Backslashes first: the escapes below add some.
     escaped = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/"))
+    # After the escapes above, which would change the braces that these replacements add.
     escaped = (
         escaped.replace("~", r"\textasciitilde{}")
         .replace("^", r"\textasciicircum{}")
         .replace("–", "--")
     )
 
+    # Only signs of numbers: hyphens within words, as in names of sequences, stay.
     return re.sub(r"(?<![\w.])([+-])(?=\d)", r"$\1$", escaped)
 
 
@@ -276,6 +286,7 @@ def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
         each sequence.
     """
     file = io.StringIO()
+    # Lines end alike on every system, so that files of two machines can be compared.
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
 
@@ -291,6 +302,7 @@ def as_csv(comparison: Comparison, published: Sequence[Published] = ()) -> str:
 
         for name, value in result.classes.items():
             more = {}
+            # The first result's differences to itself would all be 0.
             if result is not first:
                 more = {"difference": value - first.classes[name]}
 
@@ -321,6 +333,7 @@ def _csv_row(
     """One line of the CSV; cells are empty for NaN."""
     row: dict[str, object] = {"result": result, "sequence": sequence, "metric": metric}
     row |= {"value": value, **more}
+    # NaN is the only value that is not equal to itself.
     return {column: "" if cell != cell else cell for column, cell in row.items()}
 
 

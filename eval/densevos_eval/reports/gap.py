@@ -75,6 +75,7 @@ class Gap:
 
     def closed(self, value: float) -> float | None:
         """The share of the gap that `value` closes; None if there is no gap."""
+        # A share of a gap that is within the noise would be an arbitrary number.
         if self.ceiling is None or not self.exists:
             return None
         return (value - self.before) / (self.ceiling - self.before)
@@ -91,6 +92,7 @@ def read_gap(target: Mapping[str, Path | None], source: Mapping[str, Path | None
         InputError: A result cannot be read or has no mIoU; results of one domain differ in set,
             split, classes, frames or annotations; or only one result on the source is given.
     """
+    # One result alone cannot show what the adaptation did to the source.
     missing = [path is None for path in source.values()]
     if any(missing) and not all(missing):
         raise InputError("--source-before, --source-after: belong together; give both, or neither")
@@ -117,6 +119,7 @@ def _read(name: str, path: Path) -> Results:
     if METRIC not in results.overall:
         raise InputError(f"{option} {path}: has no {METRIC}; score it with --set SET:ROOT")
 
+    # With NaN all later comparisons would be false, and the judgement arbitrary.
     value = results.overall[METRIC]
     if value != value:  # NaN
         raise InputError(
@@ -124,6 +127,8 @@ def _read(name: str, path: Path) -> Results:
             " score another split"
         )
 
+    # Otherwise the gain of another method would be credited to the statistics. Results without a
+    # record of their settings cannot be checked.
     if name == "statistics" and results.made_with and "statistics" not in results.made_with:
         raise InputError(
             f"{option} {path}: was segmented without --adapt-statistics;"
@@ -137,6 +142,7 @@ def judgement(gap: Gap) -> str:
     """What the adaptation did to the target, in one line."""
     change = f"{percent(gap.before)} -> {percent(gap.after)}"
     gain = gap.after - gap.before
+    # First of all: without a gap, neither gain nor loss says anything about closing it.
     if gap.ceiling is not None and not gap.exists:
         return f"there is no gap to close: {percent(gap.before)} before{_ceiling(gap)}"
     if abs(gain) <= SAME:
@@ -151,6 +157,7 @@ def judgement(gap: Gap) -> str:
             f"gains {percent(gain)} points: {change}; --ceiling tells how much of the gap that is"
         )
 
+    # The ceiling is a measurement too, so that an adaptation may exceed it.
     if share >= 1:
         return f"closes the whole gap: {change}{_ceiling(gap)}"
 
@@ -171,6 +178,7 @@ def warnings_of(gap: Gap) -> list[str]:
 
     if gap.source_before is not None and gap.source_after is not None:
         change = f"source mIoU {percent(gap.source_before)} -> {percent(gap.source_after)}"
+        # A relative loss, since the level of mIoU depends on the classes.
         if gap.source_after < (1 - COLLAPSED) * gap.source_before:
             lines.append(
                 f"{change}: the adversary took what both domains need; lower --adversarial.mu"
@@ -186,6 +194,7 @@ def gap_table(gap: Gap) -> Table:
     for heading in (f"{METRIC} %", "change", "gap closed %"):
         table.add_column(heading, justify="right")
 
+    # A rule below the last row of the target sets off the rows of the source.
     last = list(gap.rows)[-1]
     for name, value in gap.rows.items():
         change = ""

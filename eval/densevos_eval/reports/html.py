@@ -9,6 +9,7 @@ from densevos_eval.reports.compare import TIE
 from densevos_eval.reports.compare_tables import percent
 from densevos_eval.reports.results import lower_is_better
 
+# The empty icon keeps browsers from asking for a favicon.ico, which does not exist.
 DOCUMENT = Template(
     """<!DOCTYPE html>
 <html lang="en">

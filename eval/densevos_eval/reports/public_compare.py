@@ -100,13 +100,16 @@ def compare(
     >>> tables.text().splitlines()[4].split(" | ")[:3]
     ['| moved', '59.4', '68.9']
     """
+    # A generator of its own, so that the same results and seed give the same intervals.
     comparison = compare_results(_read(results), np.random.default_rng(seed))
     if not published:
         return ComparisonTables(comparison=comparison)
 
+    # All results are of the same sequences, so the first one speaks for all.
     first = comparison.first
     rows = published_rows(first.dataset, first.split)
     reason = reason_against(first.dataset, first.split, first.sequences)
+    # Figures of a whole split would mislead beside results of a part of it.
     if reason:
         return ComparisonTables(comparison=comparison, notes=(reason,))
 
@@ -115,6 +118,7 @@ def compare(
 
 def _read(results: Mapping[str, Source] | Iterable[Path | str]) -> list[Results]:
     """The results, titled by their folders if they have no titles of their own."""
+    # A single folder is allowed; as an iterable, a text would be read letter by letter.
     if isinstance(results, str | Path):
         results = [results]
     if not isinstance(results, Mapping):
@@ -126,7 +130,9 @@ def _read(results: Mapping[str, Source] | Iterable[Path | str]) -> list[Results]
         if isinstance(source, str | Path):
             folders[title] = Path(source)
 
+    # `read_all` refuses an empty list, which is what scores in memory alone leave.
     from_disk = dict(zip(folders, read_all(folders.values()), strict=True)) if folders else {}
+    # In the order of the caller, whose first result is the one to compare with.
     every = []
     for title, source in results.items():
         if isinstance(source, Scores):
@@ -142,6 +148,7 @@ def _read(results: Mapping[str, Source] | Iterable[Path | str]) -> list[Results]
     if not every:
         raise InputError("results: none is named; name one or more folders with results.json")
 
+    # `read_all` has compared the folders only, not the scores in memory.
     for result in every:
         check_same(every[0], result)
 

@@ -95,15 +95,18 @@ def report(
     folders = [results] if against is None else [results, Path(against)]
     result, *others = read_all(folders)
     sequences = benchmark.load()
+    # With `names` only a part of the split is loaded, but the page tells how large the whole is.
     of = benchmark.size_of_split() if names else len(sequences)
     other = others[0] if others else None
     subject = report_input(result, other, sequences, benchmark.protocol(), of)
 
+    # Steps of the progress: each frame of a movie, and each section of the page.
     detailed = shown(subject, worst)
     count = sum(len(sequence.frame_names) for sequence in detailed) if movies else 0
     header = run_header("report", len(detailed), count, {"results": str(results)}, f"into {page}")
 
     with _progress(count + len(detailed), header, shown=progress) as on_step:
+        # Movies come first, since the page links those that it finds beside it.
         if movies:
             write_movies(subject, page.parent, worst=worst, on_frame=on_step)
 

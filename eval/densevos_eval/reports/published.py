@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from densevos.base.errors import InputError
 
+# Every figure names its source, so that readers can look it up.
 DUL_TABLE_1 = (
     "Araslanov, Schaub-Meyer, Roth: Dense Unsupervised Learning for Video Segmentation,"
     " NeurIPS 2021, Table 1"
@@ -38,6 +39,7 @@ class Published:
     source: str
 
 
+# Each benchmark has its own function, since the papers print other columns for each.
 def _davis17(
     method: str, training: str, jf: float, *jf_parts: float, source: str = DUL_TABLE_1
 ) -> Published:
@@ -75,6 +77,7 @@ def _ytobjects(method: str, training: str, j: float) -> Published:
     )
 
 
+# DAVIS-2017 val contains all sequences of DAVIS-2016 val, and adds some.
 _VAL_2016 = """
     blackswan bmx-trees breakdance camel car-roundabout car-shadow cows dance-twirl dog
     drift-chicane drift-straight goat horsejump-high kite-surf libby motocross-jump
@@ -92,6 +95,7 @@ COUNTS = {("ytvos18", "val"): 474}
 """The number of sequences, for splits whose names are too many for a list."""
 
 WEAK = "OxUvA + CAM"  # class activation maps come from image labels
+# Tables print the rows of a benchmark in this order.
 ROWS = (
     _davis17("random initialisation", "", 43.1),
     _davis17("CorrFlow", "OxUvA", 50.3, 48.4, 52.2),
@@ -134,6 +138,7 @@ def published_rows(dataset: str, split: str) -> list[Published]:
     """
     rows = [row for row in ROWS if (row.dataset, row.split) == (dataset, split)]
     if not rows:
+        # A dictionary names each split once, in the order of the rows.
         known = ", ".join(dict.fromkeys(f"{row.dataset} {row.split}" for row in ROWS))
         raise InputError(
             f"--published: no figures are known for {dataset} {split}, only for {known};"
@@ -166,6 +171,7 @@ def reason_against(dataset: str, split: str, sequences: Collection[str]) -> str 
     if is_complete:
         return None
 
+    # If the names of the split are known, say how the scored ones relate to them.
     which = f"{len(scored)} sequences"
     if names:
         ours, others = scored & names, scored - names

@@ -64,6 +64,7 @@ def report_input(
         InputError: The results are from another benchmark, are of classes, are out of date, or
             contain a sequence that is not among `sequences`.
     """
+    # Each check names what to change, from the benchmark down to single sequences.
     path = results.folder / FILE
     if results.classes:
         raise InputError(
@@ -77,6 +78,7 @@ def report_input(
             f" pass --dataset {results.dataset}"
         )
 
+    # The page shows both results side by side, sequence by sequence.
     if against:
         check_same(against, results)
 
@@ -90,6 +92,7 @@ def report_input(
 
     worst_first = sorted(results.sequences, key=lambda name: _rank(results, name))
     chosen = [by_name[name] for name in worst_first]
+    # Numbers of one set of masks beside pictures of another would contradict each other.
     check_fresh(results, chosen)
 
     return ReportInput(results=results, against=against, sequences=chosen, protocol=protocol, of=of)
@@ -135,6 +138,7 @@ def write_report(
     """
     comparison = None
     if subject.against:
+        # The other result is the baseline: differences are those of this result to it.
         comparison = compare([subject.against, subject.results], generator)
 
     sections = []
@@ -214,6 +218,7 @@ def _section(subject: ReportInput, sequence: VideoSequence, folder: Path) -> Rep
         other = subject.against.sequences[sequence.name]
         other_curves = mean_curves(other)
 
+    # The frame is the worst one of this result, also in the pictures of the other.
     pictures = thumbnails(
         sequence,
         subject.folders(sequence.name),

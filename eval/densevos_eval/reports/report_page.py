@@ -62,6 +62,7 @@ def page(
         own_ids: Results number objects freely, so that objects are not told apart.
         of: Number of sequences in the split; None if it is not known.
     """
+    # The comparison's first result is the baseline, which the page shows second.
     against = comparison.first if comparison else None
     title = escape(results.title)
     detailed = [section.name for section in sections]
@@ -159,6 +160,7 @@ def _tiles(results: Results, comparison: Comparison | None) -> str:
         if lower_is_better(column):
             note = ' <span class="soft">lower is better</span>'
 
+        # The other result may lack this column; the tile then shows the number alone.
         number = f"<b>{percent(results.overall[column])}</b>"
         change = ""
         if column in differences:
@@ -180,6 +182,7 @@ def _certainty(difference: Difference, column: str, other: str) -> str:
     counts = f"better in {better}, worse in {difference.losses}, the same in {difference.ties}"
     bounds = ""
 
+    # Numbers that are not means over sequences have no interval, but wins and losses.
     if difference.interval:
         low, high = (percent(bound, True) for bound in difference.interval)
         bounds = f"<b>{low} to {high}</b>"
@@ -284,6 +287,7 @@ def _legend(results: Results, against: Results | None, several: bool) -> str:
 
     parts.append(f"<span>{_sample('worst')}worst frame</span>")
 
+    # The keys of the pictures follow those of the curves, as squares of colour.
     colours = {"missed": MISSED, "false": FALSE}
     if several:
         colours["another object"] = SWAPPED
@@ -361,6 +365,7 @@ def _objects(section: ReportSection, against: Results | None) -> str:
     if len(objects) < 2:
         return ""
 
+    # All objects of a sequence have the same curves, so the first one names the columns.
     letters = list(next(iter(objects.values())))
     header = ["object", *letters]
     if against:

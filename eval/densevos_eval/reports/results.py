@@ -61,6 +61,7 @@ class Results:
     @property
     def columns(self) -> list[str]:
         """Columns of a narrow table: those named NAME-Mean, or all if there are none."""
+        # Benchmarks whose columns have other names show all of them.
         means = [column for column in self.overall if column.endswith("-Mean")]
         return means or list(self.overall)
 
@@ -91,6 +92,7 @@ def read_results(folder: Path, title: str | None = None) -> Results:
             )
 
         return _parsed(content, folder, title or folder.resolve().name)
+    # Each kind of failure has a message that tells how to mend it.
     except NotADirectoryError:
         raise InputError(
             f"{folder}: is a file, not a folder of results; unpack it if it is an archive"
@@ -113,6 +115,7 @@ def _parsed(content: Mapping[str, Any], folder: Path, title: str) -> Results:
     for name, sequence in content["sequences"].items():
         sequences[name] = _sequence(sequence, folder)
 
+    # Of the numbers of a class only its IoU is shown and compared.
     classes = {}
     for name, numbers in content.get("classes", {}).items():
         classes[name] = numbers["IoU"]
@@ -174,6 +177,7 @@ def check_fresh(results: Results, sequences: Iterable[VideoSequence] = ()) -> No
     path = results.folder / FILE
     for name, result in results.sequences.items():
         folder = result.masks / name
+        # Scores outlive their masks, which may be deleted to save space.
         if not folder.is_dir():
             continue
 
@@ -183,6 +187,7 @@ def check_fresh(results: Results, sequences: Iterable[VideoSequence] = ()) -> No
             )
 
     for sequence in sequences:
+        # The benchmark on disk may have been replaced by another release since.
         scored = results.sequences[sequence.name].sha256.get("annotations")
         if truth_fingerprint(sequence) != scored:
             raise InputError(
@@ -217,6 +222,7 @@ def titles(folders: list[Path]) -> list[str]:
     Raises:
         InputError: A folder is named twice.
     """
+    # Resolved, so that two spellings of one folder count as the same.
     parts = [folder.resolve().parts for folder in folders]
     for path, folder in zip(parts, folders, strict=True):
         if parts.count(path) > 1:
@@ -239,6 +245,7 @@ def check_same(first: Results, other: Results) -> None:
         InputError: They differ in benchmark, split, metric, classes, sequences, frames or
             annotations.
     """
+    # From coarse to fine, since a coarse difference explains the finer ones.
     pair = f"{other.folder}: cannot be compared with {first.folder}"
     if (first.dataset, first.split) != (other.dataset, other.split):
         raise InputError(
@@ -294,6 +301,7 @@ def _sequence(content: Mapping[str, Any], folder: Path) -> SequenceResult:
                 # JSON has null where numpy has NaN.
                 objects[id][letter] = np.array(curves[letter], dtype=float)
 
+    # The other entries are no columns: names of frames, curves of objects, fingerprints.
     numbers = {}
     for column, value in content.items():
         if isinstance(value, float | int | None):

@@ -24,6 +24,7 @@ def summary(made_with: Mapping[str, Any]) -> list[str]:
         else:
             facts.append(f"{name.replace('_', ' ')} {value}")
 
+    # Not every method records these groups.
     size = _size(made_with.get("frames") or {})
     if size:
         facts.append(size)
@@ -42,6 +43,7 @@ def listed(made_with: Mapping[str, Any], before: str = "") -> dict[str, str]:
     lines: dict[str, str] = {}
     for name, value in made_with.items():
         title = f"{before}{name}"
+        # Groups may contain groups, so the prefix grows with each level.
         if isinstance(value, Mapping):
             lines.update(listed(value, f"{title}."))
         elif isinstance(value, list):

@@ -40,6 +40,7 @@ def show(
     Raises:
         InputError: A mask is missing.
     """
+    # The overview reads one frame of each sequence and movies read all, so it comes first.
     _write_overview(sequences, results, out / "overview.png", width)
     if not movies:
         return

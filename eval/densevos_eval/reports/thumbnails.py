@@ -18,6 +18,7 @@ from densevos.data.sources.video import open_frames
 from densevos_eval.drawing.overlay import overlay, scaled_to
 from densevos_eval.sequences.sequence import VideoSequence, merged
 
+# Width of a picture in pixels, and its JPEG quality: small enough to embed many in a page.
 WIDTH = 320
 QUALITY = 80
 
@@ -55,6 +56,7 @@ def thumbnails(
     index = sequence.frame_names.index(frame)
     image = open_frames(sequence.source).read([index])[0]
     truth = _ids(sequence.reader(sequence.truth[index]), sequence, image)
+    # Void pixels become background in truth and results alike, so that they never disagree.
     void = (truth == VOID) & ignore_void
     truth = np.where(void, 0, truth)
 
@@ -68,11 +70,13 @@ def thumbnails(
     for title, ids in masks.items():
         shown[title] = overlay(image, ids)
 
+    # Errors are drawn of the first result only, which is the one that the page is about.
     first_title = next(iter(results))
     first = masks[first_title]
     pair = (merged(truth), merged(first)) if own_ids else (truth, first)
     shown[f"{first_title} against truth"] = disagreement(image, *pair)
 
+    # All pictures are cut to the same part, so that they can be compared at a glance.
     objects = [truth > 0]
     objects += [ids > 0 for ids in masks.values()]
     part = close_up(np.logical_or.reduce(objects))
@@ -101,6 +105,8 @@ def close_up(objects: np.ndarray) -> tuple[slice, slice]:
     for (first, last), side in zip(bounds, objects.shape, strict=True):
         extents.append((last - first + 1) / side)
 
+    # One share for both sides keeps the aspect ratio. The factor 1.4 leaves room on each side, of a
+    # fifth of the objects' larger extent.
     share = min(1.0, max(1 / 3, 1.4 * max(extents)))
     parts = []
     for (first, last), side in zip(bounds, objects.shape, strict=True):
@@ -124,9 +130,11 @@ def disagreement(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -
     Returns:
         A picture [H,W,3] uint8.
     """
+    # Values from 96 to 198: pale enough for the colours to stand out.
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     picture = np.repeat((96 + grey * 0.4).astype(np.uint8)[..., None], 3, axis=2)
 
+    # The three cases exclude each other, so that their order does not matter.
     differ = truth != prediction
     picture[differ & (prediction == 0)] = MISSED
     picture[differ & (truth == 0)] = FALSE
@@ -148,6 +156,7 @@ def data_uri(picture: np.ndarray) -> str:
 def _ids(ids: np.ndarray, sequence: VideoSequence, frame: np.ndarray) -> np.ndarray:
     """The mask at the size of its frame; some benchmarks have masks of other sizes."""
     if ids.shape != frame.shape[:2]:
+        # Nearest neighbour: an average of two ids would be the id of a third object.
         ids = cv2.resize(ids, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
     return merged(ids) if sequence.merge_objects else ids

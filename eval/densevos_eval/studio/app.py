@@ -15,6 +15,7 @@ from densevos.base.errors import InputError
 from densevos_eval.studio.frames import mask_png
 from densevos_eval.studio.session import ConflictError, Session
 
+# Only these files are sent, whatever name a request asks for.
 PAGE = {
     "index.html": "text/html",
     "studio.css": "text/css",
@@ -87,11 +88,13 @@ class App:
             return Response(status=308, headers={"Location": f"/{self._token}/"})
 
         try:
+            # The map knows addresses without the token, which was checked above.
             addresses = ADDRESSES.bind(
                 "studio", path_info=f"/{address}", default_method=request.method
             )
             endpoint, values = addresses.match()
 
+            # Endpoints come from the map alone, so no request can call another method.
             return getattr(self, f"_{endpoint}")(request, **values)  # type: ignore[no-any-return]
         except HTTPException as error:
             return _json({"error": f"{error.name}: {error.description}"}, status=error.code or 400)

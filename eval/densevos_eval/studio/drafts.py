@@ -10,6 +10,7 @@ import numpy as np
 from densevos_eval.studio.cut import changed
 from densevos_eval.studio.marks import Mark
 
+# Number of masks that are kept, each with one byte per pixel.
 REMEMBERED = 12
 
 
@@ -46,6 +47,7 @@ class Drafts:
                 return self._masks[key, marks]
 
         # Computed without the lock: another thread may want a mask that is in the cache.
+        # Recursive: usually the mask before the last mark is in the cache.
         earlier = self.mask(key, marks[:-1], frame, before)
         mask = changed(frame(), earlier, marks)
         with self._lock:

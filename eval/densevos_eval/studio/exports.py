@@ -61,6 +61,7 @@ class Exports:
         Raises:
             InputError: There is no export of this name, or it is older than the masks.
         """
+        # Only known names, so that ../NAME cannot lead out of the folder.
         if name not in self.names().values():
             raise InputError(f"There is no export {name!r}.")
 
@@ -92,6 +93,7 @@ class Exports:
 
         project, file = self._project, self._project.exports / self._files[kind]
         frames = len(project.clip.frame_names)
+        # The archive holds the masks that exist; movies and soft masks are of all frames.
         if kind == "masks":
             count = len(mask_files(project.results))
             return count, lambda job: write_archive(project, objects, file, job)
@@ -99,6 +101,7 @@ class Exports:
         if kind == "movie":
             return frames, lambda job: write_movie(project, objects, rate, file, job)
 
+        # Asked for here only: the other exports work while the encoder is still being loaded.
         propagation = loaded()
         return frames, lambda job: write_soft(project, propagation, objects, file, job)
 
@@ -144,6 +147,7 @@ def write_movie(
     Returns:
         A message for the user.
     """
+    # Masks may still hold objects that were removed; these keep a colour of the palette.
     colours = bright_palette()
     for tracked in objects.values():
         # #rrggbb -> [r, g, b]
@@ -153,6 +157,7 @@ def write_movie(
     with movie(file, rate) as writer:
         for index, frame in enumerate(iterate_frames(project.clip.frames())):
             height = round(frame.shape[0] * min(1.0, MOVIE_SIDE / max(frame.shape)))
+            # Smaller frames keep their size, since enlarged ones would show no more.
             picture = frame
             if height != frame.shape[0]:
                 picture = scaled_to(frame, height)
@@ -162,6 +167,7 @@ def write_movie(
                 picture = overlay(picture, resized_ids(ids, picture.shape[:2]), colours=colours)
                 drawn += 1
 
+            # The movie's pixel format requires even sides.
             writer.append_data(even(picture))
             job.step()
 
@@ -191,6 +197,7 @@ def write_soft(
     """
     from densevos_eval.studio.runner import write_soft_masks
 
+    # A folder of this name may hold what an export left that was killed.
     aside = project.exports / ".soft"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()

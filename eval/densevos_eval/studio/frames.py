@@ -37,6 +37,7 @@ class Recent(Generic[Value]):
         if number not in self._values:
             self._values[number] = self._compute(number)
 
+        # The value that was used last is dropped last.
         self._values.move_to_end(number)
         while len(self._values) > self._count:
             self._values.popitem(last=False)
@@ -93,6 +94,7 @@ def mask_png(mask: np.ndarray, view: tuple[int, int]) -> bytes:
         mask: Ids [H,W] uint8.
         view: [H,W] that the mask is resized to.
     """
+    # Nearest neighbour: averages of ids would be ids of other objects.
     ids = resized(mask, view, cv2.INTER_NEAREST)
     # Little compression: the picture goes to a browser on the same machine.
     _, data = cv2.imencode(".png", ids, [cv2.IMWRITE_PNG_COMPRESSION, 1])

@@ -37,6 +37,7 @@ class Job:
         Raises:
             CancelledError: The user has cancelled the job.
         """
+        # Counted before the check: the frame is finished even if the job ends now.
         self.done += 1
         if self._stopped.is_set():
             raise CancelledError
@@ -49,6 +50,7 @@ class Job:
         """What the page shows; "left" is the estimate of the remaining seconds, if there is one."""
         left = None
         if self.done and self.state == "running":
+            # Assumes that the remaining frames take as long as the finished ones on average.
             seconds = time.monotonic() - self._started
             left = seconds / self.done * (self.total - self.done)
 
@@ -100,6 +102,7 @@ class Worker:
 def _run(job: Job, work: Callable[[Job], str]) -> None:
     """Do the work of a job in its thread, and record how it ended."""
     try:
+        # The message before the state: whoever sees that a job has ended finds its message.
         job.message = work(job)
         job.state = "done"
     except CancelledError:

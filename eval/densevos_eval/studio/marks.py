@@ -79,6 +79,7 @@ def _mark(value: object, size: tuple[int, int]) -> Mark:
     if kind == "click":
         return Click(place=_place([value.get("x"), value.get("y")], size), adds=_adds(value))
 
+    # Boxes and strokes both consist of places.
     places = _places(value.get("places"), size)
     if kind == "box" and len(places) == 2:
         return Box(corners=(places[0], places[1]))
@@ -107,6 +108,7 @@ def _place(value: object, size: tuple[int, int]) -> Place:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise InputError("marks: a place must be a pair [x, y]")
 
+    # The mouse may leave the frame while it draws.
     height, width = size
     x, y = (_number(number) for number in value)
     return min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)

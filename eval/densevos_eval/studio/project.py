@@ -26,6 +26,7 @@ from densevos_eval.runs.records import FILE, earlier_result, is_complete
 from densevos_eval.sequences.own_video import own_video
 from densevos_eval.sequences.sequence import VideoSequence, read_given
 
+# Ids are bytes: 0 is the background, and 255 stands for void pixels.
 MOST_OBJECTS = 254
 LONGEST_NAME = 60
 COLOURS = ("#ff5a5f", "#3ecf8e", "#4c9aff", "#ffc145", "#c77dff", "#2ad4d9", "#ff8fab", "#b8d435")
@@ -62,6 +63,7 @@ def new_object(id: int, name: str | None = None, colour: str | None = None) -> T
     if colour is None:
         colour = COLOURS[(id - 1) % len(COLOURS)]
 
+    # Names are one line without tabs, since exports list objects in columns.
     name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST_NAME:
         raise InputError(f"name: must have 1 to {LONGEST_NAME} letters, has {len(name)}")
@@ -141,6 +143,7 @@ class Project:
             given: Index of each given frame -> mask [H,W].
         """
         old = set(self.sequence().given.values())
+        # Written before old files are deleted, so that an interruption loses no mask.
         self.write_given(given, given)
 
         # Painted masks may have names with other suffixes.
@@ -184,12 +187,14 @@ def open_project(folder: Path, video: Path) -> Project:
             f"--out {folder}: holds other files, and no project of the studio; name a new folder"
         )
 
+    # Masks of another clip would be shown over frames that they do not belong to.
     name = _read(project).get("clip", clip.name)
     if name != clip.name:
         raise InputError(
             f"--out {folder}: holds the project of {name}, not of {clip.name}; name another folder"
         )
 
+    # Only after all checks: a folder that is refused stays as it was.
     for part in (project.given, project.masks, project.exports):
         made_folder(part)
 
@@ -218,6 +223,7 @@ def read_objects(project: Project, given: Mapping[int, np.ndarray]) -> dict[int,
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{file}: is damaged ({error}); correct or delete it") from error
 
+    # Masks that were made by other programs hold objects that project.json does not know.
     for mask in given.values():
         for id in np.unique(mask[mask > 0]).tolist():
             objects.setdefault(id, new_object(id))
@@ -251,12 +257,15 @@ def up_to_date(project: Project) -> set[int]:
     for start, stop in saved.get("up_to_date", []):
         fresh.update(range(start, stop))
 
+    # Masks may have been deleted since project.json was written.
     exist = set()
     for frame, name in enumerate(sequence.frame_names):
         if (project.results / f"{name}.png").is_file():
             exist.add(frame)
 
+    # Keys of JSON are texts.
     given = {int(frame): text for frame, text in saved.get("given", {}).items()}
+    # Given masks may have been edited outside of the studio.
     changed = affected(given, given_fingerprints(sequence), frames)
     return (fresh & exist) - set(changed)
 

@@ -43,6 +43,7 @@ def waiting(project: Project, fresh: Collection[int]) -> list[tuple[Span, int]]:
     sequence = project.sequence()
     ways = []
     for span in plan(sequence.given, len(sequence.frame_names)):
+        # Labels pass from frame to frame, so all after the first missing frame are made again.
         missing = [frame for frame in span.written if frame not in fresh]
         if missing:
             ways.append((span, missing[0]))
@@ -97,6 +98,7 @@ def propagate(
     forget_record(project.masks, sequence)
     project.results.mkdir(parents=True, exist_ok=True)
     for span, first in waiting(project, fresh):
+        # A new one for each span, since it remembers the frames that it has seen.
         propagator = Propagator(
             propagation.encoder,
             propagation.config,
@@ -112,9 +114,11 @@ def propagate(
             recall(propagator, sequence, project.results, recalled, given, span=span, until=first)
             span = replace(span, start=first)
 
+        # `write_span` reports the name of the sequence, but the studio needs the frame.
         on_step = partial(_next, iter(span.written), on_frame)
         propagation.write_span(sequence, propagator, span, given, project.results, on_step)
 
+    # Not reached if `on_frame` raises, so that only complete runs have a record.
     write_record(project.masks, sequence, seconds=time.perf_counter() - started)
 
 

@@ -66,6 +66,7 @@ def serve(
             webbrowser.open(address)
 
         try:
+            # Loaded after the page has opened, since it takes seconds.
             session.ready(load())
             (ended or Event()).wait()
         except KeyboardInterrupt:
@@ -90,8 +91,10 @@ def listening(session: Session, port: int | None = None) -> Iterator[str]:
     Raises:
         InputError: The port cannot be used.
     """
+    # A new secret for each run, too long to be guessed.
     token = secrets.token_urlsafe(16)
     server = _bound(port)
+    # The application checks the port of requests, which is known only now.
     server.app = App(session, token=token, port=server.port)
     thread = Thread(target=server.serve_forever, daemon=True, name="studio")
     thread.start()
@@ -110,6 +113,7 @@ def _bound(port: int | None) -> BaseWSGIServer:
         raise InputError(f"--port {port}: must be 1 to 65535")
 
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The port of a server that has just ended can be used at once.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         # Bound here, since werkzeug prints messages of its own and exits if a port is in use.

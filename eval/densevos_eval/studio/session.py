@@ -58,10 +58,13 @@ class Session:
         self._runs = 0  # counts jobs
         self._given = project.read_given()
         self._objects = read_objects(project, self._given)
+        # Frames whose masks follow from the given ones; all others wait to be propagated.
         self._fresh = up_to_date(project)
+        # Whether the given masks have been rewritten, which the first change does.
         self._rewritten = False
         self._drafts = Drafts()
         self._exports = Exports(project)
+        # Folders of images have no times; 24 frames per second is the rate of films.
         self._rate = frame_rate(project.clip.frames()) or 24
 
     def ready(self, propagation: "Propagation") -> None:
@@ -75,6 +78,7 @@ class Session:
 
     def close(self) -> None:
         """End the job after its present frame, and save the project."""
+        # Without the lock: the job itself takes it after a frame, and to save the project.
         self.worker.stop()
         with self._lock:
             self._save()
@@ -113,6 +117,7 @@ class Session:
             exists = np.zeros(256, bool)
             exists[list(self._objects)] = True
 
+        # Read without the lock, so that a slow disk delays no other thread.
         result = self.project.result(frame)
         if result is None or result.shape != self.frames.size:
             result = np.zeros(self.frames.size, np.uint8)
@@ -146,6 +151,7 @@ class Session:
             # Everything that the mask before the marks depends on.
             key = (self._revision, self._runs, frame, id, frame in self._fresh)
 
+        # Functions instead of arrays: neither is needed if the mask is in the cache.
         return self._drafts.mask(
             key, marks, lambda: self.frames.full(frame), lambda: self.mask(frame) == id
         )
@@ -163,6 +169,8 @@ class Session:
             ConflictError: The page is out of date, or a job is running.
             InputError: The mask is empty, the object does not exist, or the values are no marks.
         """
+        # Cut before the lock is taken, since it may take long; `_check` then finds changes that
+        # were made meanwhile.
         mask = self.cut(frame, id, values)
         with self._lock:
             self._check(revision)
@@ -171,7 +179,9 @@ class Session:
                     "The mask is empty: mark the object first, or remove it from this frame."
                 )
 
+            # A copy, since another thread may be reading the present mask.
             ids = self._given.get(frame, np.zeros(self.frames.size, np.uint8)).copy()
+            # The new mask replaces the object's old one, and covers other objects.
             ids[ids == id] = 0
             ids[mask] = id
             self._give({frame: ids})
@@ -220,6 +230,7 @@ class Session:
                         f"There are {MOST_OBJECTS} objects already; masks hold no more."
                     )
 
+                # Ids of removed objects are used again, since there are few of them.
                 id = min(free)
                 self._objects[id] = new_object(id, name, colour)
             else:
@@ -241,6 +252,7 @@ class Session:
             self._existing(id)
             del self._objects[id]
 
+            # Frames without the object keep their masks.
             masks = {}
             for frame, ids in self._given.items():
                 if id in ids:
@@ -273,6 +285,7 @@ class Session:
             # A copy: the job adds to the original while it runs.
             fresh = set(self._fresh)
 
+            # Called in the job's thread after each frame.
             def note(job: Job, frame: int) -> None:
                 with self._lock:
                     self._fresh.add(frame)
@@ -300,6 +313,7 @@ class Session:
             if not self._fresh:
                 raise InputError("There is nothing to export yet: press Propagate first.")
 
+            # A copy of the objects, which users may rename while the job runs.
             total, work = self._exports.job(kind, dict(self._objects), self._rate, self._loaded)
             self._begin(Job(kind=kind, total=total), work)
 
@@ -320,6 +334,7 @@ class Session:
                 return work(job)
             finally:
                 with self._lock:
+                    # The job may have changed masks that drafts in the cache started from.
                     self._runs += 1
                     self._save()
 
@@ -327,10 +342,12 @@ class Session:
 
     def _give(self, masks: dict[int, np.ndarray]) -> None:
         """Write given masks, and mark the results that they change as out of date."""
+        # Fingerprints before and after the change tell which results depend on it.
         before = fingerprints(self._given)
         merged = {**self._given, **masks}
         # A mask without any object is not a given mask.
         self._given = {frame: ids for frame, ids in merged.items() if ids.any()}
+        # The first change rewrites all files, and later ones only what they change.
         if self._rewritten:
             self.project.write_given(self._given, masks)
         else:
@@ -350,6 +367,7 @@ class Session:
 
     def _check(self, revision: object, *, idle: bool = True) -> None:
         """Raise ConflictError for a page that is out of date, and with `idle` while a job runs."""
+        # A page that shows an earlier state could undo what another tab has done.
         if revision != self._revision:
             raise ConflictError(
                 "Another tab has changed the project; it is shown anew. Please try again."

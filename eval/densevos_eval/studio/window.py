@@ -46,6 +46,7 @@ class Window:
             [H,W] bool, False outside of the window.
         """
         wide = (self.right - self.left, self.bottom - self.top)
+        # Interpolated before the threshold, which smooths the steps of the small mask.
         large = cv2.resize(mask.astype(np.float32), wide, interpolation=cv2.INTER_LINEAR) > 0.5
         full = np.zeros(size, bool)
         full[self.top : self.bottom, self.left : self.right] = large
