@@ -25,7 +25,9 @@ def summary(made_with: Mapping[str, Any]) -> list[str]:
             facts.append(f"{name.replace('_', ' ')} {value}")
 
     # Not every method records these groups.
-    size = _size(made_with.get("frames") or {})
+    # Segmentation by class records which frames it read as a word, and no size.
+    frames = made_with.get("frames")
+    size = _size(frames) if isinstance(frames, Mapping) else None
     if size:
         facts.append(size)
 
