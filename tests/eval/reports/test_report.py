@@ -232,6 +232,13 @@ def test_the_page_says_what_made_the_masks_and_of_how_many_sequences(scored, mon
     assert html.count("<details>") == 1
 
 
+def test_settings_of_segmentation_by_class_have_no_frame_size() -> None:
+    made_with = {"method": "semantic segmentation", "size": 128, "frames": "labelled"}
+
+    assert all("labelled" not in text for text in summary(made_with))
+    assert listed(made_with)["frames"] == "labelled"
+
+
 def test_settings_in_short() -> None:
     made = {
         "method": "zero-shot, object level",
