@@ -55,6 +55,7 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
         raise InputError(f"{run}: no such run; start densevos train --out {run} first")
 
     given = {word.partition("=")[0] for word in words}
+    # These words go on to propagate, but a mistake should show before training has an encoder.
     for needed in ("--dataset", "--root"):
         if needed not in given:
             raise InputError(
@@ -65,6 +66,7 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
         if own in given:
             raise InputError(f"densevos-eval watch: {own} is chosen for each encoder; leave it out")
 
+    # The run may not have written its first encoder yet.
     (run / "encoders").mkdir(exist_ok=True)
 
     while True:
@@ -109,6 +111,7 @@ def scored(run: Path, words: Sequence[str]) -> list[Mapping[str, Any]]:
     entries = []
     for line in file.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
+        # Scores of other options are not comparable, so they neither count nor stop a new score.
         if entry["options"] == list(words):
             entries.append(entry)
 
@@ -226,6 +229,7 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
 
     _show(run, entry)
     valid = [line for line in scored(run, words) if "score" in line]
+    # Of equal scores the earliest encoder wins.
     best = max(valid, key=lambda line: line["score"])
     _link(run, best["encoder"])
     label = entry["column"].removesuffix("-Mean")
@@ -241,6 +245,7 @@ def _show(run: Path, entry: Mapping[str, Any]) -> None:
     if writer is None:
         return
 
+    # The axis is the step of training, so that scores lie below its curves.
     with writer(str(run / "tensorboard" / "watch")) as board:
         for column, value in entry["overall"].items():
             board.add_scalar(f"scores/{column}", value, entry["steps"])
