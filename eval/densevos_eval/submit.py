@@ -105,7 +105,7 @@ def _checked(sequence: VideoSequence, results: Path) -> dict[str, Path]:
     height, width = next(iter(given.values())).shape
     files = {frame: mask_file(results / sequence.name, frame) for frame in sequence.written}
 
-    # The whole submission is refused for one bad mask, since servers score nothing else of it.
+    # One bad mask refuses the whole submission, before anything is written.
     for file in files.values():
         if not file.is_file():
             raise InputError(

@@ -150,6 +150,7 @@ def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict
 
         raise
 
+    # Masks of every encoder would fill the disk, so only the numbers stay.
     results = read_results(masks)
     if not keep:
         shutil.rmtree(masks)
@@ -163,6 +164,7 @@ def benchmark_words(words: Sequence[str]) -> list[str]:
     Args:
         words: Options and their values, as --NAME=VALUE or as --NAME followed by values.
     """
+    # Options of propagation, such as the encoder's layer, mean nothing to `score`.
     names = {f"--{field.name}" for field in fields(BenchmarkOptions)}
     chosen = []
     is_wanted = False
@@ -229,7 +231,7 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
 
     _show(run, entry)
     valid = [line for line in scored(run, words) if "score" in line]
-    # Of equal scores the earliest encoder wins.
+    # Of equal scores the one that was made first wins.
     best = max(valid, key=lambda line: line["score"])
     _link(run, best["encoder"])
     label = entry["column"].removesuffix("-Mean")

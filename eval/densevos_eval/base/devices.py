@@ -81,7 +81,7 @@ def arithmetic(*, tf32: bool = False) -> Iterator[None]:
     convolutions_before = convolutions.allow_tf32
     reduction_before = products.allow_bf16_reduced_precision_reduction
 
-    # TF32 keeps 10 bits of each input, too few to agree with a CPU's numbers.
+    # TF32 keeps 10 bits of the mantissa of each input, too few to agree with a CPU's numbers.
     products.allow_tf32 = convolutions.allow_tf32 = tf32
     products.allow_bf16_reduced_precision_reduction = False
 
