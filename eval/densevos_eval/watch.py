@@ -150,7 +150,7 @@ def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict
 
         raise
 
-    # Masks of every encoder would fill the disk, so only the numbers stay.
+    # Masks of every encoder may fill the disk, so by default only the numbers stay.
     results = read_results(masks)
     if not keep:
         shutil.rmtree(masks)

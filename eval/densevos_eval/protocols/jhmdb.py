@@ -42,7 +42,7 @@ def _test_videos(pattern: Path, hint: str) -> list[str]:
     if not lists:
         raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {hint}")
 
-    # Videos of the same name may occur in several actions, so names include the action.
+    # Folders of videos lie below those of their actions, so names include the action.
     names = []
     for file in lists:
         action = file.name.removesuffix(pattern.name.removeprefix("*"))

@@ -68,7 +68,7 @@ def _sequence(
         )
 
     need_folder(annotations, hint)
-    # A mask without its frame means that the download is incomplete.
+    # A mask without its frame means that frames are missing.
     masks = masks_by_frame(annotations)
     need_every_frame(images, frame_names, masks, hint)
     # A server wants a mask for every frame, so none may be missing from the download.

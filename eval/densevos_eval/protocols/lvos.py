@@ -96,7 +96,7 @@ def load(
         f" {split}/{protocol.annotations}/VIDEO/00000001.png below --root (from {protocol.source})"
     )
     images, annotations = folder / protocol.images, folder / protocol.annotations
-    # Folders are checked from the outside inwards, so that a message names the first that lacks.
+    # Folders are checked from the outside inwards, so that a message names the first one missing.
     for needed in (root, folder, images, annotations):
         need_folder(needed, hint)
 

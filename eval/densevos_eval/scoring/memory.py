@@ -161,7 +161,7 @@ def _sequences(truth: object, dataset: str | None) -> list[VideoSequence]:
 
 def _sequence(name: str, masks: MaskSeries) -> VideoSequence:
     """A sequence whose annotations are arrays."""
-    # Annotations need not exist for every frame of the results.
+    # The frames of the sequence are those that have an annotation.
     arrays = _named_masks(masks, f"truth: sequence {name}")
     if not arrays:
         raise InputError(f"truth: sequence {name} has no annotation")

@@ -177,7 +177,7 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
                 f" {size_remedy(ids.shape, (height, width))}"
             )
 
-        # Checked before objects are left out, because a mask of later objects may keep none.
+        # The check sees all ids of the file, before some of them are left out.
         check_objects(path, ids)
         if sequence.appears:
             ids = _appearing(sequence, index, path, ids)
