@@ -38,7 +38,7 @@ def find_protocol(dataset: str) -> Protocol:
     """
     if dataset in PROTOCOLS:
         return PROTOCOLS[dataset]
-    # A name without a colon can only be a misspelt benchmark.
+    # A name that is not of the form module:NAME can only be a misspelt benchmark.
     if not is_outside(dataset):
         raise InputError(
             f"--dataset {dataset}: is no known benchmark; choose one of {', '.join(PROTOCOLS)},"

@@ -75,7 +75,7 @@ def run(
     # With several processes, this writer only tells the settings.
     writer = loads[0]()
 
-    # Steps measure the work: some writers take more or fewer than one for each frame.
+    # Steps measure the work: some writers have none for frames without a wanted mask.
     frames = sum(writer.steps(sequence) for sequence in sequences)
     settings = writer.settings()[""]
     header = run_header(title, len(sequences), frames, settings, *_where(options, loads))
