@@ -50,6 +50,7 @@ OVERVIEW = Overview(
     ),
 )
 
+# Commands whose options are read from their signatures; the others are in `dispatch`.
 COMMANDS: dict[str, Callable[..., None]] = {
     "propagate": masks.propagate,
     "zeroshot": masks.zeroshot,
@@ -89,6 +90,7 @@ RENAMED: dict[str, dict[str, str]] = {
 
 def dispatch(arguments: list[str]) -> None:
     """Run one command."""
+    # Old spellings get the new one as advice, instead of an error about an unknown option.
     renamed = RENAMED.get(arguments[0], {}) if arguments else {}
     # The metric miou scores a --set; older versions took a --dataset for it.
     if "--metric=miou" in arguments or ("--metric", "miou") in pairwise(arguments):
@@ -101,7 +103,9 @@ def dispatch(arguments: list[str]) -> None:
         "launch": studies.launch,
         "watch": studies.watch,
     }
+    # Options have no prefix of their group: --layer, not --encoder.layer.
     flat = (tyro.conf.OmitArgPrefixes,)
+    # A command of the other program gets advice instead of an unknown name.
     elsewhere = {"densevos": TRAINER}
     run_command(
         COMMANDS,

@@ -39,6 +39,7 @@ def jobs(command: Sequence[str], shards: int) -> list[JobCommand]:
     Raises:
         InputError: The command cannot be shared, or has an option --shard or --overwrite already.
     """
+    # Mistakes are found here, because a job may wait for hours before it starts.
     if shards < 1:
         raise InputError(f"--shards: must be 1 or more, is {shards}")
     if shards > 1 and command[0] not in SHARED:
@@ -46,14 +47,17 @@ def jobs(command: Sequence[str], shards: int) -> list[JobCommand]:
             f"--shards {shards}: {command[0]} cannot be shared; only {', '.join(SHARED)} can"
         )
 
+    # An option may be written as --name value or --name=value.
     options = {word.partition("=")[0] for word in command}
     if shards > 1 and options & {"--shard", "--overwrite"}:
         raise InputError(
             "--shards: jobs share one output folder; leave out --shard and --overwrite"
         )
 
+    # A job that the cluster restarts goes on where it was stopped.
     resume_options = ("--resume",) if command[0] in RESUMED else ()
     commands = []
+    # Shards count from 1, as in 1/4 to 4/4.
     for number in range(1, shards + 1):
         words = tuple(command)
         if shards > 1:

@@ -56,6 +56,7 @@ def submit(
             f" public; score the masks with densevos-eval score, or choose one of {served}"
         )
 
+    # Neither the masks nor the frames may lie in what is replaced.
     inputs = [*masks.values()]
     inputs += [sequence.source for sequence in sequences]
     _check_out(out, inputs, overwrite)
@@ -77,6 +78,7 @@ def submit(
 
 def _check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
     """Raise InputError if `out` exists and must not be replaced, or contains an input."""
+    # The suffix decides the kind, so what exists must be of the same kind.
     if out.exists() and out.is_dir() == (out.suffix == ".zip"):
         problem = "folder, not a zip" if out.is_dir() else "file, not a folder"
         raise InputError(f"{out}: is a {problem}; rename --out")
@@ -97,11 +99,13 @@ def _checked(sequence: VideoSequence, results: Path) -> dict[str, Path]:
             f"{sequence.source}: no mask is given, so the ids of its objects are not known"
         )
 
+    # Only ids of given masks, and the background among them, are allowed in a submission.
     given_ids = [np.unique(mask) for mask in given.values()]
     ids = np.unique(np.concatenate(given_ids))
     height, width = next(iter(given.values())).shape
     files = {frame: mask_file(results / sequence.name, frame) for frame in sequence.written}
 
+    # One bad mask refuses the whole submission, before anything is written.
     for file in files.values():
         if not file.is_file():
             raise InputError(
@@ -150,6 +154,7 @@ def _write_zip(out: Path, files: dict[str, Path]) -> None:
 
 def _write_folder(out: Path, files: dict[str, Path]) -> None:
     """Write a folder of copies of the files, by their names in it."""
+    # Copied beside `out`, so that the rename stays within one file system.
     aside = new_folder(out.with_name(f".{out.name}.{os.getpid()}.part"), overwrite=True)
     try:
         for name, file in files.items():

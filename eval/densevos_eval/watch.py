@@ -55,6 +55,7 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
         raise InputError(f"{run}: no such run; start densevos train --out {run} first")
 
     given = {word.partition("=")[0] for word in words}
+    # These words go on to propagate, but a mistake should show before training has an encoder.
     for needed in ("--dataset", "--root"):
         if needed not in given:
             raise InputError(
@@ -65,6 +66,7 @@ def watch(run: Path, words: Sequence[str], options: WatchOptions) -> None:
         if own in given:
             raise InputError(f"densevos-eval watch: {own} is chosen for each encoder; leave it out")
 
+    # The run may not have written its first encoder yet.
     (run / "encoders").mkdir(exist_ok=True)
 
     while True:
@@ -109,6 +111,7 @@ def scored(run: Path, words: Sequence[str]) -> list[Mapping[str, Any]]:
     entries = []
     for line in file.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
+        # Scores of other options are not comparable, so they neither count nor stop a new score.
         if entry["options"] == list(words):
             entries.append(entry)
 
@@ -147,6 +150,7 @@ def score(run: Path, encoder: Path, words: Sequence[str], *, keep: bool) -> dict
 
         raise
 
+    # Masks of every encoder may fill the disk, so by default only the numbers stay.
     results = read_results(masks)
     if not keep:
         shutil.rmtree(masks)
@@ -160,6 +164,7 @@ def benchmark_words(words: Sequence[str]) -> list[str]:
     Args:
         words: Options and their values, as --NAME=VALUE or as --NAME followed by values.
     """
+    # Options of propagation, such as the encoder's layer, mean nothing to `score`.
     names = {f"--{field.name}" for field in fields(BenchmarkOptions)}
     chosen = []
     is_wanted = False
@@ -226,6 +231,7 @@ def _report(run: Path, words: Sequence[str], entry: Mapping[str, Any]) -> None:
 
     _show(run, entry)
     valid = [line for line in scored(run, words) if "score" in line]
+    # Of equal scores the one that was made first wins.
     best = max(valid, key=lambda line: line["score"])
     _link(run, best["encoder"])
     label = entry["column"].removesuffix("-Mean")
@@ -241,6 +247,7 @@ def _show(run: Path, entry: Mapping[str, Any]) -> None:
     if writer is None:
         return
 
+    # The axis is the step of training, so that scores lie below its curves.
     with writer(str(run / "tensorboard" / "watch")) as board:
         for column, value in entry["overall"].items():
             board.add_scalar(f"scores/{column}", value, entry["steps"])

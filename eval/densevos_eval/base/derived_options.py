@@ -26,6 +26,7 @@ def optional(config: type, *, prefix: str = "", presets: Mapping[str, Any] | Non
         options.append((prefix + name, types[name] | None, field(default=None)))
 
     help_texts = {}
+    # The help tells the default of every preset, because the option itself has none.
     for name, text in descriptions(config).items():
         help_texts[prefix + name] = text + _values(name, presets or {})
 
@@ -44,6 +45,7 @@ def several(config: type) -> Any:
     for name in _names(config):
         options.append((name, _any_number(types[name]), field(default=())))
 
+    # An empty tuple means that the user did not give the option.
     made = make_dataclass("Options", options, frozen=True, kw_only=True)
     return _with_help(made, descriptions(config))
 
@@ -59,6 +61,7 @@ def given(options: Any, config: type, *, prefix: str = "") -> dict[str, Any]:
     Returns:
         Values by the name of the field of `config`.
     """
+    # Options that were left out must not replace the values of a preset.
     values = {}
     for name in _names(config):
         value = getattr(options, prefix + name)
@@ -74,6 +77,7 @@ def descriptions(config: type) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
     assert isinstance(definition, ast.ClassDef)
 
+    # A description is the string right below its field.
     texts: dict[str, str] = {}
     for statement, below in zip(definition.body, definition.body[1:], strict=False):
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
@@ -95,6 +99,7 @@ def _values(name: str, presets: Mapping[str, Any]) -> str:
     for preset, config in presets.items():
         by_value.setdefault(f"{getattr(config, name)}", []).append(preset)
 
+    # A default that no preset sets would tell the reader nothing.
     if set(by_value) <= {"None"}:
         return ""
     if len(by_value) == 1:

@@ -22,6 +22,7 @@ def chosen(device: torch.device | str) -> torch.device:
     Raises:
         InputError: This machine does not have the device.
     """
+    # The name stands for the best device that this machine has.
     if device == "auto":
         device = preferred_device()
 
@@ -43,6 +44,7 @@ def spread_over(device: str, workers: int | None) -> list[str]:
             there are any. Otherwise all of them use this device.
         workers: Number of processes. When None, it is one for each GPU, or one without GPUs.
     """
+    # A name with a number, such as cuda:1, asks for this GPU alone.
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     workers = workers or max(gpus, 1)
     if not gpus:
@@ -58,6 +60,7 @@ def threads_of_each(processes: int) -> int:
 
 def limit_threads(threads: int) -> None:
     """Let torch use so many threads in this process, and OpenCV one."""
+    # OpenCV has a pool of its own, which would compete with torch's for the same cores.
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
 
@@ -78,6 +81,7 @@ def arithmetic(*, tf32: bool = False) -> Iterator[None]:
     convolutions_before = convolutions.allow_tf32
     reduction_before = products.allow_bf16_reduced_precision_reduction
 
+    # TF32 keeps 10 bits of the mantissa of each input, too few to agree with a CPU's numbers.
     products.allow_tf32 = convolutions.allow_tf32 = tf32
     products.allow_bf16_reduced_precision_reduction = False
 
@@ -120,6 +124,7 @@ def numbers(values: Sequence[int], device: torch.device) -> Tensor:
     if not values:
         return torch.arange(0, device=device)
 
+    # Each run of consecutive numbers is one arange on the device.
     parts = []
     start = 0
     for end in range(1, len(values) + 1):

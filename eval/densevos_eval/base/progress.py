@@ -27,6 +27,7 @@ class FrameRate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The text of the column for a task."""
+        # A finished task shows its mean speed; before the second frame there is none.
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} frames/s")
 
@@ -49,6 +50,7 @@ def frame_progress(
         A function to be called with a title after every frame.
     """
     console = Console(stderr=True)
+    # The speed in frames per second tells a user whether the device is used well.
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -64,6 +66,7 @@ def frame_progress(
 
     with display as bar:
         task = bar.add_task(title, total=total)
+        # The title changes with each frame, because several sequences may take turns.
         yield lambda title: bar.update(task, advance=1, description=title)
 
 
@@ -82,6 +85,7 @@ def sequence_progress(title: str, total: int, header: str = "") -> Iterator[Call
     console = Console(stderr=True)
     display: Progress
     if console.is_terminal:
+        # The bar vanishes, so that only the table of scores stays on the screen.
         display = Progress(console=console, transient=True)
     else:
         display = _lines("sequences", header)
@@ -114,6 +118,7 @@ def run_header(
         if not isinstance(value, str):
             listed[name] = value
 
+    # Work comes first and settings last, since the settings may be many.
     plural = "" if sequences == 1 else "s"
     work = ", ".join([f"{sequences} sequence{plural}", f"{frames} frames", *more])
     return f"{title}: {work}; {', '.join(_plain(listed))}"
@@ -122,6 +127,7 @@ def run_header(
 def _plain(settings: Mapping[str, Any]) -> Iterator[str]:
     """Settings with a plain value that is of interest. The hash of the weights is not."""
     for name, value in settings.items():
+        # A switch that is off is no news.
         if isinstance(value, str | int | float) and value is not False and name != "weights":
             yield f"{name} {value}"
 

@@ -52,6 +52,7 @@ def info(
 
     from densevos_eval.base.facts import as_lines
 
+    # A preset alone needs no encoder to be loaded.
     if preset is not None:
         print("\n".join(as_lines(preset_facts(PRESETS[preset]))))
     if encoder is not None:
@@ -124,6 +125,7 @@ def features(
     from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.propagation.propagator import fitted
 
+    # The scale depends on the frame's size, so the network is fitted to this video.
     made_folder(out.parent)
     network = fitted(encoder.load(), size, max_side)
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
@@ -141,6 +143,7 @@ def features(
             on_frame=lambda: on_frame("features"),
         )
 
+    # The user learns the size of the arrays without opening the file.
     count, channels, height, width = shape
     print(
         f"{out}: {count} frames, {channels} channels, {height}x{width} cells of {network.stride} "

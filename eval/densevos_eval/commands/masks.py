@@ -117,6 +117,7 @@ def zeroshot(
         instances: Whether and how to distinguish objects.
         run: Where masks go.
     """
+    # Options that contradict one another end the command before any file is opened.
     config = crf.config()
     instances.check(videos.dataset, options)
     run.check_movie(videos.video is not None)

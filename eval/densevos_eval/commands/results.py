@@ -37,6 +37,7 @@ def score(against: ScoreOptions, scoring: ScoringRun, metric: str | None = None)
         metric: Metric to score with, such as joints-box for jhmdb, or module:NAME of your own.
             Without this option it is what the benchmark asks for, and miou for a labelled set.
     """
+    # Imported here, so that the help of other commands does not wait for it.
     from densevos_eval.scoring.run import run
 
     run(against, scoring, metric)
@@ -54,6 +55,7 @@ def submit(
         out: The zip to upload (NAME.zip), or a folder of the same content.
         overwrite: Replace what is there.
     """
+    # Imported here, so that only this command loads what it needs.
     from densevos_eval.scoring.folders import located
     from densevos_eval.submit import submit
 
@@ -88,17 +90,21 @@ def show(
     from densevos_eval.reports.results import titled_folders
     from densevos_eval.reports.show import show
 
+    # A wrong option ends the command before the output folder is emptied.
     check_fps(fps)
     sequences = benchmark.load()
+    # Joints are points in joints.json; there is no mask that could tint a frame.
     if any(sequence.joints for sequence in sequences):
         raise InputError(
             f"--dataset {benchmark.dataset}: has joints instead of masks, and only masks can be "
             f"drawn"
         )
 
+    # The new folder must not hold what is read: masks, frames or annotations.
     folders = titled_folders(results)
     read = [file for one in sequences for file in (one.source, *one.truth)]
     new_folder(out, overwrite=overwrite, inputs=[*folders.values(), *read])
+    # The bar counts frames, not sequences, because sequences differ in length.
     frames = sum(len(sequence.frame_names) for sequence in sequences)
     header = run_header(
         "show", len(sequences), frames, {"results": ", ".join(results)}, f"into {out}"
@@ -131,7 +137,9 @@ def compare(
     """
     from densevos_eval.reports.public_compare import compare
 
+    # The seed fixes the bootstrap, so the same results give the same intervals.
     tables = compare(results, published=published, seed=seed)
+    # Notes are printed apart from the tables, so that the text can be piped or saved as it is.
     print_notes(tables.notes)
     text = tables.text(format)
     if out is None:
@@ -139,6 +147,7 @@ def compare(
         return
 
     made_folder(out.parent)
+    # A file that exists is replaced in one step, so nobody reads half a table.
     with atomic_write(out, "w") as file:
         file.write(text)
 
@@ -175,6 +184,7 @@ def gap(
     """
     from densevos_eval.reports.gap import gap_json, gap_table, judgement, read_gap, warnings_of
 
+    # Results on the target and those on the source are read apart: their sets may differ.
     target = {
         "before": before,
         "after": after,
@@ -185,9 +195,11 @@ def gap(
     measured = read_gap(target, {"source_before": source_before, "source_after": source_after})
     print_table(gap_table(measured))
     print(judgement(measured))
+    # Doubts come after the judgement that they weaken.
     for line in warnings_of(measured):
         warnings.warn(line, stacklevel=2)
 
+    # The file holds all numbers, the table only those for the reader.
     if out is not None:
         made_folder(out.parent)
         write_json(out, gap_json(measured))
@@ -217,6 +229,7 @@ def report(
     """
     from densevos_eval.reports.public_report import report
 
+    # The public function takes single values, so that scripts need no options object.
     page = report(
         results,
         out,

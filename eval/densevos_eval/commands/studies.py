@@ -53,6 +53,7 @@ def sweep(
     )
     # Each setting propagates through all frames again, and only features are shared.
     frames = sum(len(one.frame_names) for one in sequences) * len(setups)
+    # The header names what decides the numbers, for a log file that is read later.
     facts = {"encoder": network.name, "layer": network.layer, "device": str(network.device)}
     more = (f"{len(setups)} settings", f"into {out}")
 
@@ -71,6 +72,7 @@ def sweep(
             on_frame=on_frame,
         )
 
+    # Files come first: the list of failures below may end the command with an error.
     write_sweep(result, out)
     console.print_table(sweep_table(result))
     console.list_failures(result.broken, len(sequences), "fix them and sweep again")
@@ -107,12 +109,15 @@ def matrix(
         seed: Seed of the bootstrap.
     """
     check_workers(workers)
+    # Imported after the check, so that a wrong option does not wait for these modules.
     from densevos_eval.matrix.plan import read_plan
     from densevos_eval.matrix.run import run
 
     run(
+        # The plan is read completely first: a wrong key ends the command at once.
         read_plan(plan),
         out,
+        # The matrix gets the command itself, so that its cells are made by the same code.
         propagate,
         shard=shard,
         workers=workers,

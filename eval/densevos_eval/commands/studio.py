@@ -38,6 +38,7 @@ def studio(
     """
     from densevos_eval.studio.server import serve
 
+    # A wrong option ends the command before the server starts.
     setup = options.setup()
 
     # The server calls this later, so the page opens before the encoder is loaded.
@@ -46,5 +47,6 @@ def studio(
 
         return Propagation.loaded(encoder.device, encoder=encoder, setup=setup, max_side=OWN_SIDE)
 
+    # Resolved, since a path such as `.` has no name.
     folder = out or Path(f"{video.resolve().stem}-studio")
     serve(video, folder, load, encoder=encoder.encoder, port=port, browser=browser)

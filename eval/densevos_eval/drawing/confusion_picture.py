@@ -33,6 +33,7 @@ def confusion_picture(pixels: np.ndarray, classes: Sequence[str], title: str = "
     """
     count = len(classes)
     has_numbers = count <= LEGIBLE
+    # Side of a cell and size of the font, in pixels.
     cell, size = (44, 15) if has_numbers else (16, 11)
     font, small = ImageFont.load_default(size=size), ImageFont.load_default(size=size - 2)
 
@@ -43,6 +44,7 @@ def confusion_picture(pixels: np.ndarray, classes: Sequence[str], title: str = "
     side = count * cell
     width = max(left + side + MARGIN, 2 * MARGIN + int(font.getlength(title)))
 
+    # Headings first: the title, then what columns and rows mean.
     picture = Image.new("RGB", (width, top + side + MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN, 12), title, font=font, fill=INK)
@@ -72,6 +74,7 @@ def _cell(
 ) -> None:
     """Draw a square tinted by its share, with the number in it if there is a font."""
     x, y = corner
+    # The tint goes linearly from white to the full colour.
     tint = np.array(PAPER) + share * (FULL - PAPER)
     colour = tuple(tint.round().astype(int).tolist())
     draw.rectangle((x, y, x + side - 2, y + side - 2), fill=colour)
@@ -97,6 +100,7 @@ def _upright(
     """
     x, y, height = place
     text_length, text_height = int(font.getlength(text)) + 4, int(font.getbbox(text)[3]) + 4
+    # Text is drawn flat on a strip of its own, which is then turned.
     line = Image.new("RGB", (text_length, text_height), PAPER)
     ImageDraw.Draw(line).text((0, 0), text, font=font, fill=ink)
 

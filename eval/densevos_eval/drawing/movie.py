@@ -40,6 +40,7 @@ def panels(
     Raises:
         InputError: A mask is missing or unreadable.
     """
+    # Every mask is brought to the frame's size, whatever size it was written at.
     name = sequence.frame_names[index]
     masks = {}
     for title, folder in results.items():
@@ -65,6 +66,7 @@ def panels(
         ids = resized_ids(ids, (height, frame.shape[1]))
         panels.append(overlay(frame, ids, background=background))
 
+    # One's own video has a single result, which needs no title.
     if list(masks) == [""]:
         return panels[0]
 
@@ -106,6 +108,7 @@ def write_movie(
     Raises:
         InputError: A mask is missing or unreadable.
     """
+    # Frames are read one by one, so that memory does not grow with the video.
     reader = sequence.frames()
     with movie(path, fps or frame_rate(reader) or 24) as writer:
         for index in drawn_frames(sequence):

@@ -45,6 +45,7 @@ class MovieWriter:
 
     def finish(self) -> None:
         """Write the pictures that the encoder still buffers."""
+        # A movie without pictures has no stream.
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
 
@@ -62,6 +63,7 @@ def movie(path: Path, fps: float) -> Iterator[MovieWriter]:
     """
     import av
 
+    # The number of the process keeps two runs from writing the same hidden file.
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
     try:
         with av.open(str(aside), "w", options=INDEX_FIRST) as container:

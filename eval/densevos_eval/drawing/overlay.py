@@ -45,6 +45,7 @@ def overlay(
     thickness = max(1, round(min(frame.shape[:2]) / 240))
     edge = shown & _contour(ids, thickness=thickness)
 
+    # The contour goes over the tint, in the colour at full strength.
     filled = np.where(shown[..., None], tinted, frame)
     return np.where(edge[..., None], colours, filled)
 
@@ -60,6 +61,7 @@ def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str], height: in
     Returns:
         A picture [h,w,3] uint8.
     """
+    # Panels are scaled before they get titles, so that all bars have the same height.
     row: list[np.ndarray] = []
     for panel, title in zip(panels, titles, strict=True):
         with_title = titled(scaled_to(panel, height), title)
@@ -73,6 +75,7 @@ def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str], height: in
 
 def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Put pictures [H,W,3] of any width below one another, centred."""
+    # The widest row fixes the width, and the others get margins at both sides.
     width = max(row.shape[1] for row in rows)
     framed = []
     for row in rows:
@@ -99,6 +102,7 @@ def titled(panel: np.ndarray, title: str) -> np.ndarray:
 def scaled_to(picture: np.ndarray, height: int) -> np.ndarray:
     """Scale a picture [H,W,3] to a height; its aspect ratio is kept."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    # Averaging areas avoids the aliasing of smaller pictures.
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=method)
 
@@ -121,6 +125,7 @@ def _framed(picture: np.ndarray, sides: tuple[tuple[int, int], tuple[int, int]])
 
 def _contour(ids: np.ndarray, thickness: int) -> np.ndarray:
     """Pixels [H,W] bool that are at most `thickness` pixels away from another id."""
+    # An id changes under erosion or dilation only where another id lies within the disc.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness + 1,) * 2)
     contour: np.ndarray = (cv2.erode(ids, disc) != ids) | (cv2.dilate(ids, disc) != ids)
     return contour

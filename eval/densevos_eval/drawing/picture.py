@@ -29,6 +29,7 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
     >>> overlay(frame, labels).size
     (64, 48)
     """
+    # Scripts may pass lists, so arrays are made before shapes are checked.
     frame, labels = np.asarray(frame), np.asarray(labels)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise InputError(
@@ -41,5 +42,6 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> Image.Image:
             f"labels: must be of the frame's size {list(frame.shape[:2])}, are {list(labels.shape)}"
         )
 
+    # Networks often give ids as int64; drawing needs uint8.
     ids = as_ids(labels, "labels: must hold ids 0 to 255")
     return Image.fromarray(drawing.overlay(frame, ids))

@@ -52,6 +52,7 @@ class Footage(BenchmarkOptions):
     @property
     def of_own_video(self) -> bool:
         """Whether these options name one's own video and no benchmark."""
+        # Both kinds together are neither, so that the caller refuses them.
         return self.video is not None and not (self.dataset or self.root)
 
 
@@ -79,6 +80,7 @@ class Videos(Footage):
     @property
     def working_side(self) -> int | None:
         """The longest side, in pixels, at which frames are encoded; None for any."""
+        # Benchmarks are encoded at their own size, as in published numbers.
         if self.max_side is None and self.video:
             return OWN_SIDE
 
@@ -90,7 +92,9 @@ class Videos(Footage):
         Raises:
             InputError: Neither or both kinds of input are named, or files are missing.
         """
+        # One's own video needs a mask, which tells what to follow.
         if self.of_own_video and self.video and self.mask:
+            # A missing mask gets the advice how to make one; a missing video is reported below.
             if self.video.exists() and not self.mask.exists():
                 raise InputError(
                     f"{self.mask}: mask is missing; paint it over what `densevos-eval frame` writes"
@@ -100,6 +104,7 @@ class Videos(Footage):
 
         # A benchmark has its own masks.
         if self.of_benchmark and not self.mask:
+            # Some benchmarks are for methods that get no mask at all.
             if not self.protocol().first_mask_given:
                 raise InputError(
                     f"--dataset {self.dataset}: gives no masks, so there is nothing to propagate; "
@@ -143,6 +148,7 @@ class Unlabelled(Footage):
                     f"take {', '.join(choices)}, or densevos-eval propagate"
                 )
 
+            # Annotations are not looked for, so frames alone are enough.
             return self.load(annotated=False)
 
         if self.of_own_video and self.video:

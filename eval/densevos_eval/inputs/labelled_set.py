@@ -27,10 +27,12 @@ class ChosenSet(SetOptions):
         Raises:
             InputError: No set is named, or files are missing or hold nothing that is wanted.
         """
+        # The set is optional here, because score can take a benchmark instead.
         if self.set is None:
             raise InputError(
                 "--set: is missing; name a set as SET:ROOT, such as camvid:/data/CamVid"
             )
 
+        # How a set is read is the same for training and scoring, so the options are shared.
         options = {option.name: getattr(self, option.name) for option in fields(SetOptions)}
         return open_set(self.set, labels=labels, **options)

@@ -61,13 +61,16 @@ def load_sequences(
     >>> clip.name, clip.frame_names, list(clip.masks())
     ('clip', ('00000', '00001', '00002'), [0])
     """
+    # Exactly one kind of input must be named.
     if (dataset is None) == (video is None):
         raise InputError("load_sequences: name either a dataset with its root, or a video")
 
     if video is not None:
+        # Scripts may give strings; everything below takes paths.
         mask = Path(mask) if mask is not None else None
         return [own_video(Path(video), mask, start=start, end=end)]
 
+    # An option without effect would hide a mistake of the caller.
     if (mask, start, end) != (None, None, None):
         raise InputError(
             "load_sequences: mask, start and end are for video, not for a dataset; leave them out"

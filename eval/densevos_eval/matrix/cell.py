@@ -71,8 +71,10 @@ class CellRunner:
             run=RunOptions(out=folder, resume=True, workers=self.workers),
         )
 
+        # A preset may score at another size, and annotations are then resized to it.
         preset = PropagationOptions(preset=cell.preset).chosen(benchmark.dataset)
         target = scored_with(benchmark, preset.annotation_size)
+        # Scores that are complete and up to date are not computed again.
         finished = _finished(folder, target.items)
         if finished:
             return finished
@@ -104,6 +106,7 @@ def scored_with(benchmark: Videos, annotation_size: Size | None = None) -> Targe
     Raises:
         InputError: Files are missing.
     """
+    # Scoring shares the options that name a benchmark, and has no use for the others.
     values = {}
     for option in fields(BenchmarkOptions):
         values[option.name] = getattr(benchmark, option.name)
@@ -117,6 +120,7 @@ def _finished(folder: Path, items: Sequence[VideoSequence]) -> Results | None:
     names = [item.name for item in items]
     try:
         results = read_results(folder)
+        # A cell with broken sequences has scores of the others only; it is scored again.
         if list(results.sequences) != names:
             return None
 

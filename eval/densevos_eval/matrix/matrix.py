@@ -28,6 +28,7 @@ class Matrix:
     def rows(self) -> list[tuple[str, str]]:
         """Encoder and preset of each row, in the order of the plan."""
         rows = []
+        # Presets of one encoder stand together, as they are what a reader compares.
         for encoder in self.plan.encoders:
             for preset in self.plan.presets:
                 rows.append((encoder, preset))
@@ -36,6 +37,7 @@ class Matrix:
 
     def title(self, encoder: str, preset: str) -> str:
         """The title of a row: its encoder, and its preset if the plan has several."""
+        # A single preset would only repeat itself in every row.
         if len(self.plan.presets) == 1:
             return encoder
 
@@ -80,7 +82,9 @@ class Matrix:
             if cell.benchmark == benchmark:
                 rows.append(replace(results, title=self.title(cell.encoder, cell.preset)))
 
+        # All cells of this benchmark may be broken; the others still get their tables.
         if not rows:
             return None
 
+        # A fresh generator for each benchmark: its intervals do not depend on the other ones.
         return compare(rows, np.random.default_rng(seed))

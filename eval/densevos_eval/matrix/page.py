@@ -32,11 +32,13 @@ def page(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bo
         counted(len(plan.benchmarks), "benchmark"),
         counted(len(plan.presets), "preset"),
     ]
+    # A section for each benchmark that has scores.
     sections = []
     for name, comparison in comparisons.items():
         rows, reasons = published_of(comparison) if published else ((), ())
         sections.append(_section(name, comparison, rows, [*reasons, *matrix.notes(name)]))
 
+    # The overview comes first: most readers need no more than it.
     body = [
         f'<header><h1>{escape(plan.file.stem)}</h1><p class="soft">{" · ".join(counts)}'
         " · numbers in per cent</p></header>",
@@ -51,6 +53,7 @@ def page(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published: bo
 
 def _overview(matrix: Matrix) -> str:
     table = overview(matrix)
+    # Measures such as J&F hold a character that HTML reserves.
     header = list(map(escape, table.header))
     rows = [list(map(escape, row)) for row in table.rows]
     return html_table(header, rows, kind="sortable")
@@ -63,6 +66,7 @@ def _section(
     first = comparison.first
     several = len(comparison.results) > 1
 
+    # A single row has nothing to differ from, so it gets no such columns.
     certainty: list[str] = []
     if several:
         difference_heading = f"{heading(first.headline)} difference"
@@ -72,6 +76,7 @@ def _section(
     header = ["", *map(heading, first.columns), "", *certainty]
     rows = []
 
+    # The first result has no differences, as the others are compared with it.
     for result, differences in zip(comparison.results, ({}, *comparison.differences), strict=True):
         cells = [escape(result.title)]
         cells += [percent(result.overall.get(column)) for column in first.columns]
@@ -96,6 +101,7 @@ def _section(
 
         rows.append(cells)
 
+    # The line above the table says what the numbers are of.
     about = f"{first.dataset} {first.split}, {counted(len(first.sequences), 'sequence')}"
     if several:
         about += f"; differences to {first.title}, with 95 % bootstrap intervals over sequences"
@@ -116,6 +122,7 @@ def _certainty(difference: Difference | None, column: str) -> list[str]:
     if difference is None:
         return ["", "", ""]
 
+    # Some differences have no interval; a dash stands for it.
     bounds = " to ".join(percent(bound, True) for bound in difference.interval or ())
     counts = f"{difference.wins} / {difference.losses} / {difference.ties}"
     return [coloured_change(difference.value, column), bounds or "–", counts]

@@ -93,9 +93,11 @@ def read_plan(file: Path) -> MatrixPlan:
         ) from error
 
     check_keys(file, "", content, PLAN_KEYS)
+    # These options hold for all encoders; the table may be missing.
     run = table_of(file, "options", content.get("options", {}))
     check_keys(file, "options", run, RUN_KEYS)
 
+    # Order matters: the first encoder is the one that the others are compared with.
     encoders = {}
     for name, spec in _named(file, "encoders", content["encoders"]):
         encoders[name] = _encoder(file, name, spec, run)
@@ -162,6 +164,7 @@ def _presets(file: Path, value: object) -> tuple[PresetName, ...]:
 
 def _plain(options: Any) -> dict[str, Any]:
     """Options that differ from their defaults, as JSON values."""
+    # Defaults are left out, so that a new option does not change older records.
     given = {}
     for option in fields(options):
         value = getattr(options, option.name)

@@ -42,7 +42,9 @@ def check_keys(file: Path, where: str, table: Mapping[str, Any], known: Mapping[
     Raises:
         InputError: A key is unknown, or a required key is missing.
     """
+    # Keys at the top level have no table to name.
     prefix = f"{where}." if where else ""
+    # Unknown keys come first: a misspelt one would otherwise be reported as missing.
     for key in table:
         if key not in known:
             raise InputError(
@@ -68,6 +70,7 @@ def options_of(
     Raises:
         InputError: A value has another type than its field, or `kind` rejects it.
     """
+    # The fields' own types decide, so that a new option needs no code here.
     hints = get_type_hints(kind)
     fitted = {}
     for key, value in values.items():
@@ -79,6 +82,7 @@ def options_of(
             ) from None
 
     try:
+        # The class checks ranges and combinations, and its message gets the place in the file.
         return kind(**fitted)
     except InputError as error:
         raise InputError(f"{file}: {where}: {error}") from error
@@ -99,6 +103,7 @@ def _fitted(kind: Any, value: Any) -> Any:
             return value
     elif origin is tuple:
         if isinstance(value, list):
+            # All items are taken to have the type of the first argument.
             return tuple(_fitted(arguments[0], item) for item in value)
     elif kind is Path:
         if isinstance(value, str):
@@ -124,6 +129,7 @@ def _described(kind: Any) -> str:
     if origin is tuple:
         return f"a list, each {_described(arguments[0])}"
 
+    # Words of TOML rather than of Python, since the reader wrote TOML.
     names = {
         str: "a string",
         Path: "a path",

@@ -48,6 +48,7 @@ def run(
         RunError: Some cells have no scores. They have been listed, and all others are finished.
     """
     cells = shard_of(list(plan.cells()), shard, lambda cell: 1)  # all cells weigh the same
+    # Wrong paths of the last benchmark must not show only after the first has run for hours.
     _check_benchmarks(plan)
     _begin(plan, out)
     runner = CellRunner(
@@ -58,6 +59,7 @@ def run(
         scorers=workers or os.cpu_count() or 1,
     )
 
+    # A broken cell does not end the run: the others are still worth having.
     results: dict[Cell, Results] = {}
     broken: dict[Cell, str] = {}
     for number, cell in enumerate(cells, start=1):
@@ -70,6 +72,7 @@ def run(
             # The original message advises --resume, which this command does not have.
             raise Stopped("run the same command again to go on") from error
 
+        # One line for each finished cell, flushed at once so that a log file shows it.
         headline = results[cell].headline
         score = percent(results[cell].overall[headline])
         line = f"{cell.name}: {headline.removesuffix('-Mean')} {score}"
@@ -80,9 +83,11 @@ def run(
         matrix = Matrix(plan=plan, results=results, broken=broken)
         _write(matrix, out, published=published, seed=seed)
 
+    # Reasons come last, each on one line, where the user looks first.
     for cell, reason in broken.items():
         print(" ".join(f"{cell.name}: {reason}".split()), file=sys.stderr)
 
+    # The exit status tells a script that the matrix is incomplete.
     if broken:
         raise RunError(
             f"{len(broken)} of {len(cells)} cells have no scores, the others do;"
@@ -94,6 +99,7 @@ def _check_benchmarks(plan: MatrixPlan) -> None:
     """Raise InputError, with plan and key, for a benchmark that cannot be propagated or scored."""
     for name, benchmark in plan.benchmarks.items():
         try:
+            # Both what propagation reads and what the metric reads must be there.
             benchmark.find()
             target = scored_with(benchmark)
             target.metric.check(target.items, {})
@@ -138,11 +144,13 @@ def _begin(plan: MatrixPlan, out: Path) -> None:
                     " give it another name, or choose another --out"
                 )
 
+    # Names that this plan lacks stay in the record, because their cells are still there.
     write_json(record, {kind: {**older[kind], **named} for kind, named in facts.items()})
 
 
 def _write(matrix: Matrix, out: Path, *, published: bool, seed: int) -> None:
     """Write the table, the page and the numbers, and print the table."""
+    # Compared once for all three files, so that they show the same intervals.
     comparisons = {}
     for name in matrix.plan.benchmarks:
         comparison = matrix.comparison(name, seed)

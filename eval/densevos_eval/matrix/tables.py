@@ -16,6 +16,7 @@ DASH = "–"
 
 def overview(matrix: Matrix) -> TextTable:
     """A row for each encoder and preset with the headline of every benchmark, in per cent."""
+    # Each benchmark has a measure of its own, which its column's title names.
     headlines = {name: _headline(matrix, name) for name in matrix.plan.benchmarks}
     rows = []
     for encoder, preset in matrix.rows:
@@ -49,6 +50,7 @@ def markdown(matrix: Matrix, comparisons: Mapping[str, Comparison], *, published
         The overview, a table of each benchmark with differences and intervals, and the cells
         without scores.
     """
+    # The overview first, then the tables that it sums up.
     parts = [markdown_table(overview(matrix))]
     for name, comparison in comparisons.items():
         rows, reasons = published_of(comparison) if published else ((), ())
@@ -115,6 +117,7 @@ def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[di
         comparison = comparisons[cell.benchmark]
         title = matrix.title(cell.encoder, cell.preset)
         titles = [result.title for result in comparison.results]
+        # Rows of a comparison are found by their titles, which are unique in a benchmark.
         row = titles.index(title)
         # The first row is the one that the others are compared with.
         differences = comparison.differences[row - 1] if row else {}
@@ -140,6 +143,7 @@ def _cells(matrix: Matrix, comparisons: Mapping[str, Comparison]) -> Iterator[di
 def _headline(matrix: Matrix, benchmark: str) -> str:
     """The column that a benchmark is ranked by; empty if no cell has scores."""
     for cell, results in matrix.results.items():
+        # All cells of a benchmark have the same headline, so the first one tells it.
         if cell.benchmark == benchmark:
             return results.headline
 
@@ -148,4 +152,5 @@ def _headline(matrix: Matrix, benchmark: str) -> str:
 
 def _number(value: float) -> float | None:
     """A number as JSON takes it: None for NaN."""
+    # Only NaN differs from itself.
     return None if value != value else value

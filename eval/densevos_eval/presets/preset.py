@@ -71,4 +71,5 @@ class Preset:
         Returns:
             The variant, or this preset if there is none.
         """
+        # No benchmark has an empty name, so None never finds a variant.
         return self.variants.get(dataset or "", self)

@@ -30,6 +30,7 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
     for folder in (root, root / protocol.images, root / protocol.annotations):
         need_folder(folder, hint)
 
+    # Each action has a list of its own for each split.
     chosen = names or _test_videos(root / pattern, hint)
     return [_sequence(protocol, root, name, hint) for name in chosen]
 
@@ -41,6 +42,7 @@ def _test_videos(pattern: Path, hint: str) -> list[str]:
     if not lists:
         raise InputError(f"{str(pattern).replace('*', 'CLASS')}: file is missing; {hint}")
 
+    # Folders of videos lie below those of their actions, so names include the action.
     names = []
     for file in lists:
         action = file.name.removesuffix(pattern.name.removeprefix("*"))

@@ -33,6 +33,7 @@ def load_folders(
     protocol: Protocol, root: Path, split: str, names: tuple[str, ...]
 ) -> list[VideoSequence]:
     """Find the sequences of the split's list, or those in `names`; see protocol.Layout."""
+    # Methods that get no mask can run on frames alone.
     needs_annotations = protocol.annotated != "none"
     hint = _hint(protocol, split)
     need_folder(root, hint)
@@ -67,6 +68,7 @@ def _sequence(
         )
 
     need_folder(annotations, hint)
+    # A mask without its frame means that frames are missing.
     masks = masks_by_frame(annotations)
     need_every_frame(images, frame_names, masks, hint)
     # A server wants a mask for every frame, so none may be missing from the download.
@@ -78,6 +80,7 @@ def _sequence(
     first = 0
     annotated: list[int] = []
 
+    # Which masks must exist depends on what the benchmark publishes.
     if protocol.annotated == "all":
         required = truth
     elif protocol.annotated == "any" and with_mask:
@@ -177,6 +180,7 @@ def _read_names(file: Path, images: Path) -> tuple[str, ...]:
 def _other_lists(candidates: Iterable[Path]) -> str:
     """Names of the lists that exist beside these files, for a message."""
     names = set()
+    # The lists that exist tell the user which splits can be chosen.
     for candidate in candidates:
         for file in candidate.parent.glob("*.txt"):
             if not is_hidden(file.name):
@@ -187,6 +191,7 @@ def _other_lists(candidates: Iterable[Path]) -> str:
 
 def _named(line: str, images: Path) -> Iterator[str]:
     """The sequences that a line of a list names: one, several, or that of a frame."""
+    # The order matters: a line is taken as a whole before it is split.
     names = line.split()
     if (images / line).is_dir():  # Also a name with spaces.
         yield str(PurePath(line))
@@ -288,6 +293,7 @@ def need_every_frame(
     existing = set(names)
     for name in wanted:
         if name not in existing:
+            # The other frames tell the suffix that the missing one would have.
             suffix = image_files(images)[0].suffix
             raise InputError(
                 f"{images / name}{suffix}: frame is missing, though it is asked for; {hint}"
@@ -296,6 +302,7 @@ def need_every_frame(
 
 def need_consecutive(images: Path, names: tuple[str, ...], hint: str) -> None:
     """Raise InputError with the hint if frames have numbers as names and a number is missing."""
+    # Names that are no numbers do not show whether one is missing.
     if all(name.isdecimal() for name in names):
         digits = len(names[0])
         numbers = range(int(names[0]), int(names[-1]) + 1)

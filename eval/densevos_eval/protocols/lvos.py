@@ -96,11 +96,13 @@ def load(
         f" {split}/{protocol.annotations}/VIDEO/00000001.png below --root (from {protocol.source})"
     )
     images, annotations = folder / protocol.images, folder / protocol.annotations
+    # Folders are checked from the outside inwards, so that a message names the first one missing.
     for needed in (root, folder, images, annotations):
         need_folder(needed, hint)
 
     meta = folder / f"{split}_meta.json"
     videos = _read_meta(meta, hint)
+    # A misspelt name would otherwise end in a KeyError.
     for name in names:
         if name not in videos:
             raise InputError(f"{meta}: has no video {name}; choose other --sequences")
@@ -120,8 +122,10 @@ def _sequence(
 ) -> VideoSequence:
     frame_names = need_frames(images, hint)
     need_folder(annotations, hint)
+    # meta.json counts in frame numbers, everything else here in indices.
     index = {int(frame): t for t, frame in enumerate(frame_names) if frame.isdecimal()}
 
+    # The frame in which an object is given cannot be replaced by a neighbour.
     for span in spans.values():
         if span.first not in index:
             need_every_frame(images, frame_names, [f"{span.first:08d}"], hint)
@@ -161,6 +165,7 @@ def _sequence(
 
 def _index_of(number: int, index: Mapping[int, int]) -> int:
     """Index of the first frame with this number or a higher one; the number of frames if none."""
+    # The last frame of a span may be missing on disk; the next one then ends the span.
     later = [t for other, t in index.items() if other >= number]
     return min(later, default=len(index))
 

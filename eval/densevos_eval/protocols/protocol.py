@@ -123,7 +123,9 @@ def load_sequences(
         InputError: A file or folder is missing, or the name of a sequence leads out of the
             benchmark's folders.
     """
+    # A name may end in a slash, as a shell completes it; a path of pathlib has none.
     names = tuple(dict.fromkeys(str(PurePath(name)) for name in names))
+    # The command line says `val` for all benchmarks, which may call it otherwise.
     sequences = protocol.layout(protocol, root, protocol.splits.get(split, split), names)
 
     # Results are written under these names, so they must stay inside the folder of results.

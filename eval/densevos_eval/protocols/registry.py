@@ -16,6 +16,7 @@ OTHER_MODULES = {"layout", "options", "protocol", "registry"}
 
 def _protocols_of_folder() -> Iterator[Protocol]:
     """The protocols of all benchmark files, by file name."""
+    # A new file with a tuple PROTOCOLS is a new benchmark, without any list to extend.
     names = {module.name for module in pkgutil.iter_modules(protocols.__path__)}
     for name in sorted(names - OTHER_MODULES):
         yield from importlib.import_module(f"{protocols.__name__}.{name}").PROTOCOLS
@@ -37,6 +38,7 @@ def find_protocol(dataset: str) -> Protocol:
     """
     if dataset in PROTOCOLS:
         return PROTOCOLS[dataset]
+    # A name that is not of the form module:NAME can only be a misspelt benchmark.
     if not is_outside(dataset):
         raise InputError(
             f"--dataset {dataset}: is no known benchmark; choose one of {', '.join(PROTOCOLS)},"
@@ -58,6 +60,7 @@ def find_protocol(dataset: str) -> Protocol:
         )
 
     try:
+        # Tried here, because an error in a worker process would come late and be hard to read.
         pickle.dumps(protocol)
     except Exception as error:  # Pickling runs the user's code, which raises whatever it likes.
         raise InputError(

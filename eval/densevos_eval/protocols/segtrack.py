@@ -63,6 +63,7 @@ def _sequence(
     protocol: Protocol, name: str, images: Path, annotations: Path, hint: str
 ) -> VideoSequence:
     frame_names = need_frames(images, hint)
+    # Without annotations, as for unlabelled use, frames are all that is needed.
     sequence = VideoSequence(
         name=name, source=images, frame_names=frame_names, merge_objects=protocol.merge_objects
     )
@@ -89,6 +90,7 @@ def _masks(folder: Path, images: Path, frame_names: tuple[str, ...], hint: str) 
     """The masks of one object by frame; InputError unless every frame has one."""
     masks = {file.stem: file for file in image_files(folder)}
     need_every_frame(images, frame_names, masks, hint)
+    # The benchmark annotates every frame of every object.
     for frame in frame_names:
         if frame not in masks:
             raise InputError(f"{folder / frame}.png: file is missing; {hint}")

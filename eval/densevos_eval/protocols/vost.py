@@ -71,6 +71,7 @@ def _sequence(name: str, images: Path, annotations: Path, hint: str) -> VideoSeq
 
     need_every_frame(images, frame_names, masks, hint)
 
+    # Not every frame needs a mask, so the frames that have one are listed.
     annotated = tuple(frames_with_mask(frame_names, masks))
     truth = truth_files(annotations, frame_names, masks)
     sequence = VideoSequence(

@@ -30,9 +30,11 @@ def load(protocol: Protocol, root: Path, split: str, names: tuple[str, ...]) -> 
         f" {protocol.annotations}/CLASS/SHOT/00001.png (every tenth frame, object above 0) below"
         f" --root, CLASS being {', '.join(CLASSES)} (from {protocol.source})"
     )
+    # The outermost folder comes first, so that a message names what is really missing.
     for folder in (root, images, annotations):
         need_folder(folder, hint)
 
+    # Without names on the command line, all shots of all classes are found.
     chosen = list(names)
     if not chosen:
         for class_name in CLASSES:
@@ -45,6 +47,7 @@ def _shots(annotations: Path, class_name: str, hint: str) -> list[str]:
     """Names CLASS/SHOT of the shots of one class."""
     need_folder(annotations / class_name, hint)
     shots = set()
+    # Shots may lie deeper than one folder, so masks are searched for, not folders.
     for file in (annotations / class_name).rglob("*.*"):
         mask = file.relative_to(annotations)
         if is_png(file.name) and not any(map(is_hidden, mask.parts)):
@@ -59,6 +62,7 @@ def _shots(annotations: Path, class_name: str, hint: str) -> list[str]:
 def _sequence(
     protocol: Protocol, name: str, images: Path, annotations: Path, hint: str
 ) -> VideoSequence:
+    # Every mask must have its frame, but most frames have no mask.
     frame_names = need_frames(images, hint)
     need_folder(annotations, hint)
     masks = masks_by_frame(annotations)

@@ -50,6 +50,7 @@ class Video:
     @property
     def groups(self) -> dict[int, str]:
         """Id -> `seen` or `unseen`; empty unless all objects have a category."""
+        # Groups are all or none: objects without a group would be missing in the means.
         if self.categories.keys() != self.objects.keys():
             return {}
 
@@ -178,6 +179,7 @@ def _video(objects: Mapping[str, Any]) -> Video:
     categories: dict[int, str] = {}
 
     for id, entry in objects.items():
+        # Names of frames are kept as text, because they are also names of files.
         if entry["frames"]:
             frames[int(id)] = tuple(entry["frames"])
             if entry.get("category"):

@@ -32,11 +32,13 @@ class RunOptions:
     frames."""
 
     def __post_init__(self) -> None:
+        # Checked when options are made, so that a mistake shows before files are opened.
         check_workers(self.workers)
         check_fps(self.fps)
 
     def sequences(self, every: list[VideoSequence]) -> list[VideoSequence]:
         """The sequences of this shard; shards have about the same number of frames."""
+        # Frames measure the work: long videos would make shards of equal counts uneven.
         return shard_of(every, self.shard, lambda sequence: len(sequence.frame_names))
 
     def check_movie(self, movie: bool) -> None:
@@ -45,6 +47,7 @@ class RunOptions:
         Raises:
             InputError: There is a frame rate, but no movie.
         """
+        # Only one's own video gets a movie with its masks.
         if self.fps is not None and not movie:
             raise InputError(
                 "--fps: is for the movie of a --video;"
@@ -58,5 +61,6 @@ def check_fps(fps: float | None) -> None:
     Raises:
         InputError: It is not a positive, finite number.
     """
+    # Written so that NaN fails too.
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"--fps: must be above 0, is {fps:g}")

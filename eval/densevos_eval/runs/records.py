@@ -123,6 +123,7 @@ def check_same_settings(file: Path, settings: Settings, hint: str) -> None:
             if name in recorded and name in wanted:
                 recorded[name] = wanted[name]
 
+    # A setting that only one side has differs too, as None from its value.
     for name in sorted(recorded.keys() | wanted.keys()):
         before, now = recorded.get(name), wanted.get(name)
         if before != now:
@@ -301,6 +302,7 @@ def _files_fingerprint(folder: Path) -> str:
 
 def _flat(settings: Settings) -> dict[str, Any]:
     """Settings by name; those of a group are merged into the others."""
+    # Groups exist for readers of the file; comparisons need names only.
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

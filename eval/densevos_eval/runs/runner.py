@@ -75,6 +75,7 @@ def run(
     # With several processes, this writer only tells the settings.
     writer = loads[0]()
 
+    # Steps measure the work: some writers have none for frames without a wanted mask.
     frames = sum(writer.steps(sequence) for sequence in sequences)
     settings = writer.settings()[""]
     header = run_header(title, len(sequences), frames, settings, *_where(options, loads))
@@ -145,6 +146,7 @@ def write_all(
         InputError: The folder cannot be used, and is left as it is; or no sequence has a result.
     """
     names = [sequence.name for sequence in sequences]
+    # What the writer refuses is known before anything is computed.
     failed = dict(broken or {})
     for sequence in sequences:
         if sequence.name not in failed and (reason := writer.refusal(sequence)):
@@ -210,6 +212,7 @@ def _begin(
     sequences: list[VideoSequence], writer: MaskWriter, out: Path, *, overwrite: bool, resume: bool
 ) -> list[Path]:
     """Make the folders of a run with the records of their settings, or check these records."""
+    # The new folder must not hold any file that the run reads.
     inputs = list(writer.inputs)
     for sequence in sequences:
         inputs += sequence.inputs
@@ -277,6 +280,7 @@ def _write_movie(sequence: VideoSequence, options: RunOptions, *, background: bo
     from densevos_eval.base.progress import frame_progress
     from densevos_eval.drawing.movie import write_movie
 
+    # The movie lies beside the folder of masks, which holds nothing but results.
     movie = options.out / f"{sequence.name}.mp4"
     with frame_progress(len(sequence.frame_names), "movie") as on_frame:
         write_movie(

@@ -9,6 +9,7 @@ from densevos.base.parallel import OnStep
 from densevos_eval.runs.records import EarlierResult
 from densevos_eval.sequences.sequence import VideoSequence
 
+# Settings are JSON values: they are recorded, and compared when a run is resumed.
 Settings = Mapping[str, Any]
 
 

@@ -35,6 +35,7 @@ def located(sequences: Sequence[Named], folders: Iterable[Path]) -> dict[str, Pa
             )
 
     first, *others = folders
+    # A single folder needs no search.
     if not others:
         return {sequence.name: first for sequence in sequences}
 

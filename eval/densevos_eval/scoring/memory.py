@@ -90,6 +90,7 @@ def evaluate(
     >>> scores.sequences["right"]["J-Mean"]
     1.0
     """
+    # The rules come first: a wrong benchmark should not wait for arrays to be read.
     metric = _metric(dataset or "folder", count_ends=count_ends)
     sequences = _sequences(truth, dataset)
     by_sequence = _by_sequence(results, "results", [sequence.name for sequence in sequences])
@@ -97,6 +98,7 @@ def evaluate(
     rules = metric.benchmark
     arrays = {}
     for sequence in sequences:
+        # Messages name an array by its place, since it has no file.
         title = f"results: sequence {sequence.name}"
         masks = _named_masks(by_sequence[sequence.name], title, sequence.frame_names)
 
@@ -119,6 +121,7 @@ def _metric(dataset: str, *, count_ends: bool) -> ObjectsMetric:
     if count_ends and not protocol.late_objects:
         raise InputError(f"count_ends: {dataset} itself says which frames count; leave it out")
 
+    # Methods without a given first mask are scored in all frames.
     if count_ends:
         protocol = replace(protocol, skipped=(0, 0))
 
@@ -158,6 +161,7 @@ def _sequences(truth: object, dataset: str | None) -> list[VideoSequence]:
 
 def _sequence(name: str, masks: MaskSeries) -> VideoSequence:
     """A sequence whose annotations are arrays."""
+    # The frames of the sequence are those that have an annotation.
     arrays = _named_masks(masks, f"truth: sequence {name}")
     if not arrays:
         raise InputError(f"truth: sequence {name} has no annotation")
@@ -194,6 +198,7 @@ def _by_sequence(
             " give them by name: {NAME: masks}"
         )
 
+    # More results than annotations are no error; fewer are.
     for sequence in wanted or ():
         if sequence not in named:
             raise InputError(
@@ -227,6 +232,7 @@ def _named_masks(
             " densevos-eval score takes folders of masks"
         )
 
+    # Without names, masks belong to frames by their order, so the counts must agree.
     series = list(masks)
     names = names or [f"{t:05d}" for t in range(len(series))]
     if len(names) != len(series):
@@ -244,6 +250,7 @@ def _named_masks(
 
 def _ids(mask: object, title: str) -> np.ndarray:
     """The mask as ids [H,W] uint8; InputError if it is none."""
+    # Scripts may pass lists or tensors on the CPU as well as arrays.
     array = np.asarray(mask)
     if array.ndim != 2 or not array.size:
         raise InputError(

@@ -126,6 +126,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
         return self._benchmark(metric)
 
     def _two_folders(self, metric: str | None, truth: Path, results: Path) -> Target:
+        # Names of results may differ from those of true masks, so the pairs tell the places.
         pair = two_folders(truth, results, skip_ends=self.skip_ends)
         metric_class = find_sequence_metric(metric or pair.protocol.measure)
         return Target(
@@ -186,6 +187,7 @@ class ScoreOptions(BenchmarkOptions, ChosenSet):
 
 def _left_out(sequences: Sequence[VideoSequence], scored: Sequence[VideoSequence]) -> Iterator[str]:
     """A line for each sequence that has no scores."""
+    # The user must see why the table has fewer rows than the split.
     kept = {sequence.name for sequence in scored}
     for sequence in sequences:
         if sequence.name not in kept:
@@ -240,6 +242,7 @@ class ScoringRun:
         Raises:
             InputError: Several folders of masks are named where one is allowed, or without --out.
         """
+        # With several folders, none of them is the obvious place for the tables.
         if len(self.results) != 1 and (self.out is None or not several):
             needed = "one, or a folder for the tables with --out" if several else "one folder"
             raise InputError(f"--results: names {len(self.results)} folders; name {needed}")

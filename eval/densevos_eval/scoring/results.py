@@ -61,6 +61,7 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
         # Readers must see this before the numbers, which are then not those of the whole split.
         everything["broken"] = dict(scores.broken)
 
+    # Each sequence has its means, where its masks lie, and the details of its metric.
     sequences = {}
     for name, row in scores.rows.sequences.items():
         details = scores.rows.sequence_details.get(name, {})
@@ -70,6 +71,7 @@ def results_json(scores: Scores, folder: Path | None = None) -> dict[str, object
     everything["overall"] = dict(scores.rows.overall)
     everything["sequences"] = sequences
 
+    # The usual metric of a benchmark goes without saying.
     if not scores.metric.is_implied:
         everything["metric"] = scores.metric.name
 
@@ -128,6 +130,7 @@ def scores_table(scores: Scores) -> Table:
     for column in numbers:
         table.add_column(column, justify="right")
 
+    # Means are bold, with a line below the last of them.
     for row in content.overall:
         table.add_row(*row, style="bold", end_section=row is content.overall[-1])
 
@@ -139,6 +142,7 @@ def scores_table(scores: Scores) -> Table:
 
 def _origin(provenance: Provenance | None, folder: Path | None) -> dict[str, object]:
     """Frames, the path from `folder` to the masks if they are not in it, and the fingerprints."""
+    # Scores of masks in memory have no files.
     if provenance is None:
         return {"frames": []}
 

@@ -59,6 +59,7 @@ def score(
     else:
         folders = {item.name: results for item in items}
 
+    # What the metric knows beforehand ends the run before any process starts.
     metric.check(items, folders)
 
     # This process is one of the workers, because others take some tenths of a second to start.
@@ -146,6 +147,7 @@ def _measure(
     arrays = kept.load(item.name, key) if kept else None
     if arrays is None:
         arrays = metric.measure(item, folder)
+        # Saved at once, so that a run that is stopped loses only its current items.
         if kept:
             kept.save(item.name, key, arrays)
 

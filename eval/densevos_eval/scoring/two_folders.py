@@ -52,6 +52,7 @@ def two_folders(truth: Path, results: Path, *, skip_ends: bool = False) -> TwoFo
     Raises:
         InputError: One of the folders is missing or holds no masks, or results lack frames.
     """
+    # Either side may be a single sequence or a folder of sequences.
     true_folders = _mask_folders("--truth", truth)
     result_folders = _mask_folders("--results", results)
 
@@ -146,6 +147,7 @@ def _by_name(
 
 def _need_frames(result: Path, frames: list[str]) -> None:
     """Raise InputError if results lack a mask for any of these frames."""
+    # All frames are checked before scoring, so that the message has the complete count.
     missing = [frame for frame in frames if not mask_file(result, frame).is_file()]
     if missing:
         raise InputError(

@@ -52,6 +52,7 @@ class IdReader:
         if self.void:
             return ids
 
+        # Some benchmarks store 255 but score it as background.
         return np.where(ids == VOID, 0, ids)
 
     def files(self, file: Path) -> tuple[Path, ...]:
@@ -72,8 +73,10 @@ class ColourReader:
     beside: str = ""
 
     def __call__(self, file: Path) -> np.ndarray:
+        # Colours that are not listed stay 0, the background.
         values = read_colours(file)
         ids = np.zeros(values.shape, np.uint8)
+        # The first colour is the background, so positions in the list are ids.
         for id, colour in enumerate(self.colours):
             ids[values == colour] = id
 
@@ -113,11 +116,13 @@ class LayerReader:
                     f"{layer}: has another size than {file}; get the benchmark's files again"
                 )
 
+            # Layers may overlap; a later one wins.
             ids[inside] = id
 
         return ids
 
     def files(self, file: Path) -> tuple[Path, ...]:
+        # The listed path lies in the folder of the first object, beside those of the others.
         above = file.parent.parent
         pairs = zip(self.folders, self.suffixes, strict=True)
         return tuple(above / folder / f"{file.stem}{suffix}" for folder, suffix in pairs)
@@ -128,6 +133,7 @@ class WhiteReader:
     """One black-and-white image, whose white part is object 1."""
 
     def __call__(self, file: Path) -> np.ndarray:
+        # True becomes id 1.
         return read_white(file).astype(np.uint8)
 
     def files(self, file: Path) -> tuple[Path, ...]:
@@ -140,4 +146,5 @@ def read_white(file: Path) -> np.ndarray:
     Raises:
         InputError: if the image cannot be read.
     """
+    # Grey values are compared, so that an image in RGB is read like one in grey.
     return np.asarray(open_mask(file).convert("L")) >= WHITE

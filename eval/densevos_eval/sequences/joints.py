@@ -45,6 +45,7 @@ def write_joints(path: Path, joints: np.ndarray) -> None:
         path: the JSON file.
         joints: (x, y) [frames,joints,2] in pixels, NaN for joints that were not found.
     """
+    # A hundredth of a pixel is enough, and keeps the file small.
     rounded = [[_rounded(xy) for xy in frame] for frame in joints]
     with atomic_write(path, "w") as file:
         json.dump(rounded, file)
@@ -78,6 +79,7 @@ def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             f"{path}: is no JSON list of frames of joints [x, y] ({error}); write it again"
         ) from error
 
+    # A result of another video or another set of joints must not be scored.
     if joints.shape != shape:
         raise InputError(f"{path}: has joints {list(joints.shape)}, its sequence has {list(shape)}")
 
@@ -85,6 +87,7 @@ def read_joints(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _rounded(xy: np.ndarray) -> list[float] | None:
+    # A joint with one unknown coordinate has no place.
     if np.isnan(xy).any():
         return None
 

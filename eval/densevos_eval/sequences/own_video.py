@@ -37,6 +37,7 @@ def own_video(
             used, or if a single mask lies among the frames.
     """
     reader = open_frames(video)
+    # Both ends are inclusive.
     first = 0 if start is None else frame_index("--start", start, reader)
     last = len(reader) - 1 if end is None else frame_index("--end", end, reader)
 
@@ -62,6 +63,7 @@ def own_video(
             stacklevel=2,
         )
 
+    # Indices count from the first frame used; masks outside of the excerpt are left out.
     if mask and mask.is_dir():
         masks = _masks_by_frame(mask, reader)
         given = {index - first: file for index, file in masks.items() if first <= index <= last}
@@ -129,6 +131,7 @@ def frame_index(flag: str, place: str, reader: FrameReader) -> int:
     Raises:
         InputError: if there is no such frame.
     """
+    # A number with s is a time; all else is the name or number of a frame.
     if re.fullmatch(r"\d+(\.\d*)?s", place):
         times = reader.seconds()
         if times is None:
@@ -184,6 +187,7 @@ def _index(name: str, names: list[str]) -> int | None:
     if name in names:
         return names.index(name)
 
+    # Numbers are compared without leading zeros, which users leave out.
     if not name.isdecimal():
         return None
 

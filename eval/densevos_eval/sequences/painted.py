@@ -101,6 +101,7 @@ def read_painted(paths: Iterable[Path | str]) -> PaintedMasks:
     ('...first.png: red (255, 0, 0) is object 1, 400 pixels',)
     """
     files = [Path(path) for path in paths]
+    # All files are read first, because ids above 255 in one mask renumber all masks.
     pictures = [read_picture(file) for file in files]
     objects = _Objects()
     values = _instances_numbered(files, [picture.values for picture in pictures], objects)
@@ -157,7 +158,9 @@ class PaintedReader:
     def __call__(self, file: Path) -> np.ndarray:
         values = read_picture(file).values
         if values.dtype == np.int32:
+            # Black comes first, as id 0.
             codes, ids = np.array([(0, 0), *self.colours]).T
+            # Distances are computed once for each colour, not for each pixel.
             present = np.unique(values)
             nearest = ids[distances(present, codes).argmin(1)].astype(np.uint8)
             painted: np.ndarray = nearest[np.searchsorted(present, values)]

@@ -83,6 +83,7 @@ class VideoSequence:
             InputError: if the source is missing or unreadable.
         """
         reader = open_frames(self.source)
+        # An excerpt is needed only if the source has frames that are not used.
         stop = self.start + len(self.frame_names)
         if self.start or stop < len(reader):
             return Excerpt(reader, self.start, stop)
@@ -105,6 +106,7 @@ class VideoSequence:
     def inputs(self) -> list[Path]:
         """Files and folders that a method reads: frames, given masks or joints."""
         paths = [self.source]
+        # One annotation may be read from several files.
         for mask in self.given.values():
             paths += self.reader.files(mask)
         if self.joints:
@@ -115,6 +117,7 @@ class VideoSequence:
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the frames whose masks are required."""
+        # Servers may ask for some frames only.
         return self.required or self.frame_names
 
     def counts(self, id: int, frame: int) -> bool:
@@ -155,6 +158,7 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
     if not sequence.given:
         return {}, None
 
+    # One decoded frame tells the size of all of them.
     height, width = sequence.frames().read([min(sequence.given)])[0].shape[:2]
     given = dict(sorted(sequence.given.items()))
     # Painted masks are read together, since a colour is one object in all of them.
@@ -162,6 +166,7 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
     read = painted.ids if painted else map(sequence.reader, given.values())
     masks = {}
 
+    # Sizes are settled before ids are checked, since messages about ids would mislead.
     for (index, path), ids in zip(given.items(), read, strict=True):
         if sequence.resize_masks:
             ids = cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -172,6 +177,7 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
                 f" {size_remedy(ids.shape, (height, width))}"
             )
 
+        # The check sees all ids of the file, before some of them are left out.
         check_objects(path, ids)
         if sequence.appears:
             ids = _appearing(sequence, index, path, ids)
@@ -186,6 +192,7 @@ def described_given(sequence: VideoSequence) -> tuple[dict[int, np.ndarray], Pai
 
 def _appearing(sequence: VideoSequence, index: int, path: Path, ids: np.ndarray) -> np.ndarray:
     """The mask [H,W] with only those objects that appear in this frame."""
+    # Objects that appeared earlier are propagated, so their masks here would be a hint.
     wanted = [id for id, first in sequence.appears.items() if first == index]
     for id in wanted:
         if id not in ids:
@@ -212,6 +219,7 @@ def check_objects(path: Path, ids: np.ndarray) -> None:
             f"{path}: mask holds no object (all pixels are 0); give each object an id from 1 on"
         )
 
+    # An id is solid if at least one of its pixels lies in a flat region.
     present = len(np.unique(ids))
     solid = len(np.unique(ids[flat(ids)]))
     # Real objects have an inside; the ids that smoothing invents lie in thin lines along edges.
@@ -227,6 +235,7 @@ def resized_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if ids.shape == size:
         return ids
 
+    # OpenCV takes sizes as width and height.
     return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 

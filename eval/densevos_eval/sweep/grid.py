@@ -47,6 +47,7 @@ class Grid(_Values):
         values = [dict.fromkeys(getattr(self, name)) or (None,) for name in names]
         varied = [name for name in names if name not in NAMED and len(getattr(self, name)) > 1]
 
+        # Equal settings have equal names, so each is computed once.
         setups = {}
         for combination in product(*values):
             setup = self._setup(dataset, **dict(zip(names, combination, strict=True)))

@@ -76,6 +76,7 @@ class Remembering(Encoder):
         if self.new_memory is None:
             return super().stream()
 
+        # The plain encoder's stream has the memory; this one only decides when to ask it.
         plain = Encoder(**_fields(self)).stream()
         history = hashlib.blake2b()
         is_stored = False
@@ -111,6 +112,7 @@ class Remembering(Encoder):
         self, key: bytes, compute: Callable[[np.ndarray], Tensor], frame: np.ndarray
     ) -> Tensor:
         """The features under a key; they are computed and kept if there are none."""
+        # Only computing counts as the features' time, reading does not.
         if key in self.memory.places:
             return self.memory.read(key, self.device)
 

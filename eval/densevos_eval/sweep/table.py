@@ -94,6 +94,7 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
 
+    # The JSON file tells what was compared, so that it can be read without the folder.
     content: dict[str, object] = {
         "version": densevos.__version__,
         "dataset": sweep.first.dataset,
@@ -138,12 +139,14 @@ def sweep_table(sweep: Sweep) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
+    # Short headings keep the table narrow enough for a terminal.
     means = [column.removesuffix("-Mean") for column in columns]
     for heading in ("context", "radius", "top-k", "temperature", *means, "change", "seconds"):
         table.add_column(heading, justify="right")
 
     for name, entry in sweep.ranked:
         config = entry.config
+        # Settings that a grid varies, then scores, then cost.
         values = [
             f"{config.context}",
             f"{config.radius:g}",
