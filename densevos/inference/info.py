@@ -41,9 +41,11 @@ def describe(model: str, size: int | None = None, classes: int = 11) -> dict[str
         with torch.device("meta"):
             network = make_network(config, classes)
 
+        # An architecture has no file and so no trained size; 256 pixels serve to compare them.
         return _cost(network, size or 256)
 
     path = Path(model)
+    # A name with neither suffix nor file was meant as an architecture: list those.
     if not path.suffix and not path.exists():
         raise InputError(
             f"{model}: no such file, and no architecture; known are {', '.join(ARCHITECTURES)}"

@@ -63,6 +63,7 @@ class Segmenter:
         flip: bool = False,
         scales: Sequence[float] = (1.0,),
     ):
+        # Eval mode: BatchNorm must not depend on which frames share a batch.
         self.network = network.eval().to(device)
         self.size, self.segments, self.device, self.batch = size, segments, device, batch
         self.flip, self.scales = flip, tuple(scales)
@@ -98,6 +99,7 @@ class Segmenter:
         references = reader.read(middle_frames(len(reader), self.segments))
         memories = {view: self._memory(references, view) for view in self.views}
 
+        # A batch is decoded once and then shown in all views, whose probabilities weigh the same.
         for first in range(0, len(chosen), self.batch):
             frames = reader.read(chosen[first : first + self.batch])
             probabilities = []
@@ -111,6 +113,7 @@ class Segmenter:
         """The memory of reference frames [R,H,W,3] uint8, as one view shows them."""
         x, _ = self.network.encode(self._prepared(references, view))
         key, value = self.network.recall(x)
+        # Features are pooled to a quarter of the cells, as for the references in training.
         return Memory(pooled(key), pooled(value))
 
     @torch.inference_mode()
@@ -138,9 +141,11 @@ class Segmenter:
         size = (view.size, view.size)
         scaled = []
         for frame in frames:
+            # Pillow's bilinear filter averages over all pixels when it shrinks, so nothing aliases.
             image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)
             scaled.append(np.asarray(image))
 
+        # [B,S,S,3] uint8; bytes go to the device, where they become four times as large.
         small = torch.from_numpy(np.stack(scaled))
         pixels = small.to(self.device, non_blocking=self.device.type == "cuda")
         images = normalise(pixels.permute(0, 3, 1, 2).float() / 255)

@@ -14,6 +14,7 @@ import torch
 from densevos.base.devices import multiplies_bf16
 from densevos.data.sources.video import DECODERS, READER, loading_problem, quick_readers
 
+# What the package requires; the decoders are listed by themselves.
 PACKAGES = (
     "densevos",
     "torch",
@@ -28,6 +29,7 @@ PACKAGES = (
     "rich",
 )
 OPTIONAL = ("tensorboard", "transformers", "timm", "submitit", "wandb", "torchcodec")
+# The module decord comes from decord2 except on Linux with an x86_64 processor.
 DECODING_PACKAGES = {
     "torchcodec": ("torchcodec",),
     "decord": ("decord", "decord2"),
@@ -76,6 +78,7 @@ def _version(package: str) -> str | None:
 
 def _decoder(name: str) -> str:
     """The version of a decoder, or why it does not load."""
+    # A package can be installed and yet fail to load, for lack of a library of FFmpeg for example.
     problem = loading_problem(name)
     if problem is not None:
         return f"does not load: {problem}"
@@ -92,6 +95,7 @@ def _h264() -> str | None:
     """The encoder of H.264 that PyAV has; None if it has none."""
     import av
 
+    # A build of PyAV may contain either, both or none of them.
     for name in ("libx264", "libopenh264"):
         if name in av.codecs_available:
             return name
@@ -114,6 +118,7 @@ def _shipped_encoders() -> list[str]:
 
 def _cores() -> int:
     """Cores that this process may use; a container or a job may allow only some of them."""
+    # Not every system has this call; without it, all cores of the machine count.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
 
