@@ -79,7 +79,7 @@ def open_domains(config: I2VConfig) -> Domains:
 
     # Unlabelled sets need no labels, so the options that choose classes do not apply to them.
     plain = {**options, "labels": False, "names": None, "wanted": None}
-    # Without an adversarial loss the other domain has no use, so its sets are not even looked for.
+    # Only an adversarial loss uses unlabelled sets; otherwise they are not even looked for.
     needed = config.unlabelled if config.loss != "none" else ()
     unlabelled = [open_set(spec, config.sets.split, **plain) for spec in needed]
     _check_classes(config.labelled, labelled)
