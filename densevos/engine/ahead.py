@@ -33,6 +33,7 @@ class Ahead(Iterator[Any]):
 
     def __init__(self, batches: Batches, prepare: Callable[[Any], Any]):
         self._batches, self._prepare = batches, prepare
+        # One thread keeps the order of the batches.
         self._thread = ThreadPoolExecutor(1, "batches")
         self._coming: Future[Any] | None = None  # None before the first batch is asked for
 
@@ -51,10 +52,12 @@ class Ahead(Iterator[Any]):
 
     def __next__(self) -> Any:
         coming = self._coming or self._thread.submit(self._take)
+        # An error in the thread is raised here, at the batch that it concerns.
         batch = coming.result()
         if batch is None:
             raise StopIteration
 
+        # The next batch is asked for before this one is used, so both go on at the same time.
         self._coming = self._thread.submit(self._take)
         return batch
 
@@ -79,6 +82,7 @@ def pinned(batch: Any) -> Any:
     if not dataclasses.is_dataclass(batch) or isinstance(batch, type):
         return batch
 
+    # Only the tensors are copied; names and other fields stay as they are.
     tensors = {}
     for field in dataclasses.fields(batch):
         value = getattr(batch, field.name)

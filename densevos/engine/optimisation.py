@@ -40,6 +40,7 @@ class Optimised:
         Args:
             norm: What `gradient_norm` returned, [].
         """
+        # The norm is an argument, because the loop logs it too and it is computed only once.
         if self.clip_gradient is not None:
             nn.utils.clip_grads_with_norm_(self.module.parameters(), self.clip_gradient, norm)
 
@@ -84,6 +85,7 @@ def make_optimiser(module: nn.Module, config: OptimiserConfig) -> Optimizer:
     weights: list[nn.Parameter] = []
     biases: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
+        # Frozen parameters get no gradient and would only take memory in the optimiser.
         if parameter.requires_grad:
             group = biases if name.endswith("bias") else weights
             group.append(parameter)
@@ -135,6 +137,7 @@ def make_schedule(
         if config.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
         if config.schedule == "poly":
+            # Power 0.9 is the usual one for segmentation.
             share: float = (1 - progress) ** 0.9
             return share
 

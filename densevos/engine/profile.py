@@ -112,10 +112,12 @@ class StepTimer:
         """Count the time since the last call as one step."""
         marks, end = self._marks, self.clock.mark()
         self._marks = [(self._open[-1], end)]
+        # The first steps are not counted; the mark above is where the next one starts.
         if self.skip > 0:
             self.skip -= 1
             return
 
+        # Reading the newest marks would stop the host until the GPU is done, so they wait here.
         self._pending.append((marks, end))
         while len(self._pending) > PENDING:
             self._add(*self._pending.popleft())
@@ -141,6 +143,7 @@ class StepTimer:
             with _Transfers(self.part):
                 yield
         finally:
+            # Without hooks, the learner runs as fast as before.
             for handle in handles:
                 handle.remove()
 
@@ -150,12 +153,14 @@ class StepTimer:
         Returns:
             The lines; empty if no step was counted.
         """
+        # The last steps were not read yet; the run is over, so waiting for the GPU does no harm.
         while self._pending:
             self._add(*self._pending.popleft())
 
         if not self.steps:
             return []
 
+        # The bound keeps the percentages finite if the clock showed no time at all.
         total = max(sum(self.seconds.values()), 1e-12)
         table = [f"{self.steps} steps of {1000 * total / self.steps:.1f} ms, by part:"]
         for name in PARTS:
@@ -249,6 +254,7 @@ class _Transfers(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        # Only calls from the host count: copies within the device are part of the computation.
         is_on_host = func is Tensor.to and args[0].device.type == "cpu"
         if is_on_host and _leaves_the_host(args[1:], kwargs):
             with self.part("transfer"):

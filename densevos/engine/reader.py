@@ -66,7 +66,9 @@ class ReadingState:
         Args:
             title: The video; "" for none.
         """
+        # An array of C characters ends at a zero byte, which takes one place.
         self._title.value = name_bytes(title)[: LONGEST_TITLE - 1]
+        # Time is written last: a change of it shows that a new video was started.
         self._since.value = time.monotonic()
 
     @property
@@ -142,6 +144,7 @@ class Reader:
         self.tasks: deque[tuple[int, Share]] = deque()
         self._state = ReadingState()
         tasks, self._tasks = context.Pipe(duplex=False)
+        # One socket pair per process: messages of several processes cannot mix.
         self._answers, answers = socket.socketpair()
 
         # A fork inherits the training process's ends of all connections. The new process must close
@@ -159,6 +162,7 @@ class Reader:
         try:
             self._process.start()
         except OSError:
+            # Without a process nothing else would close the ends of this side.
             self._tasks.close()
             self._answers.close()
             raise
@@ -193,6 +197,7 @@ class Reader:
             OSError: The process is dead.
         """
         self._tasks.send((number, share, left_out))
+        # Tasks are counted only after they were sent, so a dead process leaves none behind.
         self.tasks.append((number, share))
 
     def answer(self) -> Answer:
@@ -201,11 +206,13 @@ class Reader:
         Raises:
             EOFError: The process is dead.
         """
+        # The header and the descriptor of the memory arrive in one message.
         data, descriptors, _, _ = socket.recv_fds(self._answers, HEADER.size, 1)
         if not data:
             raise EOFError
 
         number, pickled, size = HEADER.unpack(data)
+        # In the header of an error, the third number is the index of its type.
         if number == ERROR:
             text = self._answers.recv(pickled).decode("utf-8", "replace")
             return Answer(ERROR, error=ERROR_TYPES[size](text))
@@ -216,6 +223,7 @@ class Reader:
 
         self.tasks.popleft()
         try:
+            # mmap keeps a descriptor of its own, so the received one is closed in any case.
             memory = mmap.mmap(descriptors[0], size)
         finally:
             os.close(descriptors[0])
@@ -229,6 +237,7 @@ class Reader:
     def reason_of_death(self) -> str:
         """Why the process died: the name of a signal, or its exit status."""
         self._process.join(timeout=1)
+        # A negative exit code is the number of the signal that killed the process.
         status = self._process.exitcode or 0
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
@@ -264,6 +273,7 @@ def _serve(
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             number, share, left_out = tasks.recv()
+            # Videos that another process found to be broken are not tried again here.
             videos.left_out.update(left_out)
             try:
                 batch = videos.batch(share.keys, share.beside)
@@ -291,8 +301,10 @@ def _send(answers: socket.socket, number: int, batch: Any) -> None:
     _Pickler(content, protocol=5, buffer_callback=buffers.append).dump(batch)
 
     parts = [buffer.raw() for buffer in buffers]
+    # The first bytes hold the pickle and the sizes, from which `Answer.batch` finds the rest.
     head = pickle.dumps((content.getvalue(), [part.nbytes for part in parts]))
 
+    # Every part starts at the next multiple of ALIGNMENT after the one before.
     starts, size = [], _aligned(len(head))
     for part in parts:
         starts.append(size)
@@ -305,6 +317,7 @@ def _send(answers: socket.socket, number: int, batch: Any) -> None:
             for start, part in zip(starts, parts, strict=True):
                 memory[start : start + part.nbytes] = part
 
+        # The descriptor that was sent keeps the memory alive after this file is closed.
         socket.send_fds(answers, [HEADER.pack(number, len(head), size)], [file.fileno()])
 
 
@@ -320,6 +333,7 @@ def _send_error(answers: socket.socket, error: Exception) -> None:
         kind = ERROR_TYPES.index(RuntimeError)
         text = f"in a reading process:\n{traceback.format_exc()}"
 
+    # The end of a long text is kept: a traceback names the error in its last line.
     data = text.encode("utf-8", "replace")[-LONGEST_ERROR:]
     answers.sendall(HEADER.pack(ERROR, len(data), kind) + data)
 
@@ -337,6 +351,7 @@ class _Pickler(pickle.Pickler):
 
 def _aligned(size: int) -> int:
     """The next multiple of ALIGNMENT."""
+    # Division rounds down, and of a negative number thus up.
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 

@@ -46,6 +46,7 @@ class Run:
                 "step": self.step,
                 "seconds": self.seconds,
                 "best_loss": self.best_loss,
+                # Sets have no order: sorted, equal sets are equal in the file, too.
                 "skipped": sorted(self.skipped),
                 "left_out": dict(self.left_out),
                 "torch_rng": torch.get_rng_state(),
@@ -73,7 +74,9 @@ class Run:
         self.seconds = state["seconds"]
         self.best_loss = state["best_loss"]
         self.skipped = set(state["skipped"])
+        # The dictionary is shared with the data set, so it is filled and not replaced.
         self.left_out.update(state.get("left_out", {}))  # Older checkpoints have no such entry.
+        # Random numbers come last, so that nothing above can draw from the restored generator.
         torch.set_rng_state(state["torch_rng"])
 
 

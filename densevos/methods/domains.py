@@ -60,6 +60,7 @@ class Domains:
         It is the same for two runs if both saw the same list.
         """
         digest = hashlib.sha256("\n".join(self.classes).encode())
+        # Tabs and line breaks separate the fields, so that neighbouring values cannot run together.
         for opened in (*self.source, *self.target):
             for shot in opened.shots:
                 digest.update(name_bytes(f"{opened.name}\t{shot.name}\t{shot.labelled}\n"))
@@ -78,10 +79,12 @@ def open_domains(config: I2VConfig) -> Domains:
 
     # Unlabelled sets need no labels, so the options that choose classes do not apply to them.
     plain = {**options, "labels": False, "names": None, "wanted": None}
+    # Only an adversarial loss uses unlabelled sets; otherwise they are not even looked for.
     needed = config.unlabelled if config.loss != "none" else ()
     unlabelled = [open_set(spec, config.sets.split, **plain) for spec in needed]
     _check_classes(config.labelled, labelled)
 
+    # Every labelled set has the same classes by now, so those of the first stand for all.
     domains = Domains(
         source=tuple(opened for opened in labelled if opened.kind == "images"),
         videos=tuple(opened for opened in labelled if opened.kind == "video"),
@@ -91,6 +94,7 @@ def open_domains(config: I2VConfig) -> Domains:
     _check_domains(config, domains)
     _check_labelled_frames(config, domains)
 
+    # Notes come last: a run that is refused above prints only its error.
     for opened in (*labelled, *unlabelled):
         for note in opened.notes:
             warnings.warn(note, stacklevel=2)
@@ -115,10 +119,12 @@ def _check_domains(config: I2VConfig, domains: Domains) -> None:
 
 def _check_labelled_frames(config: I2VConfig, domains: Domains) -> None:
     """Raise InputError if a process has too few labelled frames for BatchNorm in the decoder."""
+    # This import loads torch, which a configuration alone must not need.
     from densevos.engine import distributed
 
     frames = domains.labelled_frames
     ranks = distributed.launched_world_size()
+    # A frozen BatchNorm uses fixed statistics, so a single frame does not harm it.
     if frames // ranks >= 2 or config.batchnorm == "frozen":
         return
 
@@ -147,6 +153,7 @@ def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
     """
     from densevos.objectives.segmentation import class_weights
 
+    # This count finds absent classes even if weights are equal or come from the target.
     frames, seed = config.weight_frames, config.loop.seed
     pixels = count_pixels(domains.source or domains.target, len(domains.classes), frames, seed)
     counts = zip(domains.classes, pixels.tolist(), strict=True)
@@ -159,6 +166,7 @@ def find_class_weights(config: I2VConfig, domains: Domains) -> "Tensor | None":
             stacklevel=2,
         )
 
+    # The papers weight classes by the target's labels, which replace the counts of the source.
     if config.class_weights == "target":
         pixels = count_pixels(_with_labels(config, domains), len(domains.classes), frames, seed)
 
@@ -182,6 +190,7 @@ def count_pixels(sets: Sequence[SegmentationSet], classes: int, most: int, seed:
     total = np.zeros(classes, np.int64)
     for opened in sets:
         frames = [(shot, index) for shot in opened.shots for index in shot.labelled]
+        # Every set starts from the same seed, so its draw does not depend on the sets before it.
         for number in np.random.default_rng(seed).permutation(len(frames))[:most]:
             shot, index = frames[number]
             # Void pixels (255) are counted beyond the classes, and cut off.
@@ -201,10 +210,12 @@ def _with_labels(config: I2VConfig, domains: Domains) -> list[SegmentationSet]:
     except InputError as error:
         raise InputError(f"--class-weights target: {error}; or choose source or none") from error
 
+    # The target's videos that have labels anyway count as they are.
     for target in domains.target:
         if any(shot.labelled for shot in target.shots):
             opened.append(target)
 
+    # Counts are by class id, so other classes would give wrong weights without a message.
     if any(target.classes != domains.classes for target in opened):
         raise InputError(
             "--class-weights target: the videos have other classes than --labelled; "
@@ -231,6 +242,7 @@ def _check_classes(specs: Sequence[str], opened: Sequence[SegmentationSet]) -> N
             )
 
         if labelled.classes != classes:
+            # The same classes in another order are also different, because the index is the id.
             odd = sorted(set(labelled.classes) ^ set(classes)) or ["their order"]
             raise InputError(
                 f"--labelled {specs[0]} and {spec} have different classes ({', '.join(odd[:5])}); "

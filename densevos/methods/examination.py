@@ -48,9 +48,11 @@ class Examination:
         """Examine the initial network, unless the run in `out` did so when it started."""
         from densevos.engine import distributed
 
+        # The file of a resumed run stands: its network would no longer be the initial one.
         if distributed.rank() != 0 or (out / FILE).exists():
             return
 
+        # An untrained adversary says nothing of the features, so only a fresh one is scored.
         findings = self._findings(out, device, own=False)
         write_json(out / FILE, {"before": asdict(findings)})
 
@@ -62,6 +64,7 @@ class Examination:
         if distributed.rank() != 0:
             return
 
+        # Findings from before training are read from disk, because a resumed run did not make them.
         record = json.loads((out / FILE).read_text(encoding="utf-8"))
         before = Findings(**record["before"])
         after = self._findings(out, device, own=True)
@@ -69,12 +72,14 @@ class Examination:
             before, after, mu=self.config.adversarial.mu, placement=self.config.placement
         )
 
+        # The diagnosis is a message to the user, and so goes to stderr.
         print(f"diagnosis: {diagnosis.summary}", file=sys.stderr)
         if diagnosis.warning is not None:
             print(f"warning: {diagnosis.warning}", file=sys.stderr)
 
         record = {"case": diagnosis.case, "before": asdict(before), "after": asdict(after)}
         write_json(out / FILE, record)
+        # The learner carries the record to `save`, which writes it to the card.
         self.learner.diagnosis = record
 
     def _findings(self, out: Path, device: "torch.device", *, own: bool) -> "Findings":
@@ -90,6 +95,7 @@ class Examination:
         from densevos.engine.readers import Readers
 
         loop = self.config.loop
+        # The examination runs in one process, hence the batch of a run with a single process.
         batch = min(batch_of_one(loop, 1), len(samples))
 
         # As many batches as fit into memory with their features.
@@ -99,6 +105,7 @@ class Examination:
 
         per_epoch = len(samples) // batch
         epochs = math.ceil(count / per_epoch)
+        # The sampler counts steps from epoch 0 on; this is the first step of the far epoch.
         first = FAR_EPOCH * per_epoch
         shares = ClipSampler(len(samples), batch, FAR_EPOCH + epochs, loop.seed, start=first)
 
@@ -114,5 +121,6 @@ def number_of_batches(batch: int, numbers: int) -> int:
         batch: Number of images in a batch, and of clips.
         numbers: Numbers in the features of one image or clip.
     """
+    # Images and clips of a batch both keep their features: hence twice the batch.
     most = min(MOST_BATCHES, MOST_IMAGES // batch, MOST_NUMBERS // (2 * batch * numbers))
     return max(most - most % 2, 2)

@@ -37,6 +37,7 @@ def prepare(config: I2VConfig) -> TrainingJob:
     if config.network.weights is not None and Path(config.network.weights).exists():
         inputs.append(Path(config.network.weights))
 
+    # The adversary has an optimiser of its own, so that it can learn at another rate.
     optimisers = {"network": config.optimiser}
     if learner.adversary is not None:
         optimisers["adversary"] = config.discriminator_optimiser
@@ -77,6 +78,7 @@ def _with_ramp(config: I2VConfig, domains: Domains) -> I2VConfig:
         return config
 
     ranks = distributed.launched_world_size()
+    # Processes share the frames of an epoch, and an incomplete batch is dropped.
     in_an_epoch = domains.labelled_frames // ranks // batch_of_one(config.loop, ranks)
     half = in_an_epoch * config.loop.epochs // 2
     adversarial = dataclasses.replace(config.adversarial, ramp_batches=max(half, 1))
@@ -103,18 +105,22 @@ def _rounds(config: I2VConfig, domains: Domains, learner: "ImageToVideo") -> tup
         examination = Examination(config=config, learner=learner, samples=samples)
         examined = {"before": examination.before, "after": examination.after}
 
+    # A run without a warm start trains in its own folder, on both domains from the first step.
     if not config.warm_epochs:
         return (Round(data=samples, **examined),)
 
+    # The warm start sees only sets with labels, so its videos are the labelled ones.
     def labelled_samples(_: Path) -> "DomainSamples":
         from densevos.data.segmentation.samples import DomainSamples
 
         return DomainSamples(domains.source, domains.videos, config.clips, config.loop.seed)
 
+    # Both rounds write the same kind of file, so the warm start can be used as a model by itself.
     def write_model(path: Path, training: Training) -> None:
         save(path, learner, {**training, "config": to_dict(config)})
 
     product = Product(name=MODEL, write=write_model)
+    # The adversary takes no part in the warm start, so it has no optimiser here.
     warm_start = Round(
         data=labelled_samples,
         folder=WARM_START,
@@ -147,6 +153,7 @@ def restore(config: I2VConfig, state: "State") -> "ImageToVideo":
 
     # The checkpoint holds all weights, so the initial ones are not read, or downloaded, again.
     random = dataclasses.replace(config, network=dataclasses.replace(config.network, weights=None))
+    # Classes and their weights come from the checkpoint, so the sets need not be there to export.
     weights = state["learner"]
     learner = ImageToVideo(random, weights["_extra_state"]["classes"], weights.get("class_weights"))
     learner.load_state_dict(weights)
@@ -159,6 +166,7 @@ def save(path: Path, learner: "ImageToVideo", training: Training) -> None:
     from densevos.models.segmentation.network import save_network
 
     network = learner.network
+    # Runs without an adversary have no diagnosis, and their card has no such entry.
     examined = {} if learner.diagnosis is None else {"diagnosis": learner.diagnosis}
     save_network(
         path,

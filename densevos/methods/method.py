@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from densevos.config import OptimiserConfig, RunConfig
 from densevos.data.sources.source import VideoSource
 
+# Imports for types only: see above, nothing here may load torch.
 if TYPE_CHECKING:
     import torch
 
@@ -27,6 +28,7 @@ Training = Mapping[str, object]
 """How an encoder or model was trained: plain values for its card."""
 
 
+# Fields are given by keyword, so that methods outside do not depend on their order.
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """What a run learns from, for its records and checks."""
@@ -63,6 +65,7 @@ def data_of(spec: Path | str, source: VideoSource, *, inputs: Sequence[Path] = (
         inputs=(*source.inputs, *inputs),
         videos=len(source),
         sha256=source.identity(),
+        # Titles are made only when they are asked for.
         titles=lambda: [source.title(index) for index in range(len(source))],
     )
 
@@ -73,6 +76,7 @@ def _nothing() -> None:
 
 def _single_round(config: RunConfig) -> Sequence[str]:
     """The folders of a method that trains in the run folder itself."""
+    # A folder without a name is the run folder.
     return ("",)
 
 
@@ -94,6 +98,7 @@ class Round:
     another on the same learner.
     """
 
+    # What a round does, in this order: begin, before, training, product, after.
     data: "Callable[[Path], VideoDataset]"
     """Makes the data set when the round begins: data(run folder)."""
     folder: str = ""

@@ -52,6 +52,7 @@ def prepare(config: MugConfig) -> TrainingJob:
         InputError: Videos, maps or weights cannot be used.
     """
     source = open_source(config.data)
+    # Maps are checked before the learner is made, which can download weights.
     check_maps(source, config)
     learner = make_learner(config)
 
@@ -69,6 +70,7 @@ def make_learner(config: MugConfig) -> "Mug":
 
     from densevos.learners.mug import Mug
 
+    # The caller's random numbers must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.loop.seed)
         return Mug(config.encoder, config.objective, config.weights)
@@ -107,6 +109,7 @@ METHOD = Method(
 def _other_inputs(config: MugConfig) -> tuple[Path, ...]:
     """Inputs besides the videos: the maps, and a file of initial weights."""
     weights = Path(config.weights or "")
+    # A name without a suffix is one of torchvision's, and so no local input.
     if weights.suffix:
         return (config.foreground, weights)
 
@@ -143,6 +146,7 @@ def _rounds(learner: "Mug", config: MugConfig, source: VideoSource) -> tuple[Rou
 
     rounds = []
     for number, folder in enumerate(folders(config), start=1):
+        # The last round labels nothing, because no round would train on its maps.
         is_last = number == config.rounds
         rounds.append(
             Round(
@@ -188,8 +192,10 @@ def relabel(
 
     def write_maps(index: int, on_step: OnStep) -> None:
         reader = source.open(index)
+        # A video that is too short raises here, and is then left out as in training.
         check_length(reader, config.clips)
         video = folders[index]
+        # Nothing is computed again for a video whose maps are complete.
         if maps.frames(video).issuperset(reader.names):
             return
 
@@ -197,6 +203,7 @@ def relabel(
         packed = initial.archive(video).is_file()
         folder = maps.to_be_packed(video) if packed else maps.loose(video)
         folder.mkdir(parents=True, exist_ok=True)
+        # Without --relabel-area a pixel is foreground if this is the likelier answer.
         threshold = 0.5
 
         # Some frames are enough to find the video's threshold.
@@ -205,7 +212,9 @@ def relabel(
             before = initial.read(video, [reader.names[i] for i in sample])
             threshold = area_threshold(list(segmenter(reader, sample)), before)
 
+        # Probabilities come one batch at a time, so a long video does not fill the memory.
         for frame_index, probability in enumerate(segmenter(reader)):
+            # The CRF compares colours, so only it needs the frame itself.
             frame = reader.read([frame_index])[0] if config.relabel_crf else None
             file = folder / f"{reader.names[frame_index]}.png"
             write_mask(file, binary_map(probability, threshold, frame))
@@ -217,9 +226,11 @@ def relabel(
             maps.pack(video)
 
     # Videos are labelled in this process, because the network is on its device.
+    # Every process takes each n-th video, so no video is labelled twice.
     share = range(len(source))[distributed.rank() :: distributed.world_size()]
 
     with sigterm() as stop_asked, progress_bar("videos") as bar:
+        # One bar is enough for all processes.
         bar.disable = distributed.rank() != 0
         task = bar.add_task("relabelling", total=len(share), status="")
         for _, outcome in each(write_maps, share):
@@ -267,13 +278,17 @@ def area_threshold(probabilities: Sequence[np.ndarray], initial: Sequence[np.nda
 
     areas, values = [], []
     for probability, ids in zip(probabilities, initial, strict=True):
+        # A map that is all foreground or none says nothing about the area.
         if not is_uninformative(ids):
             areas.append(np.mean(ids[ids != VOID] == 1))
             values.append(probability.ravel())
 
+    # Nothing to go by: keep the usual threshold.
     if not areas:
         return 0.5
 
+    # The quantile leaves this share of all pixels above it. More foreground than that is fine, so
+    # the threshold may fall below 0.5 but never rise above it.
     area = np.mean(areas)
     return min(0.5, float(np.quantile(np.concatenate(values), 1 - area)))
 
@@ -304,6 +319,7 @@ def _check_video(
     index, folder = item
     reader, maps = source.open(index), MapFolder(config.foreground)
     check_length(reader, config.clips)
+    # Names of frames are known without decoding; only the first frame and its map are read.
     frame, first = reader.read([0])[0], reader.names[0]
 
     # A broken map ends the run, so it must not be mistaken for a video that cannot be used.
@@ -314,6 +330,7 @@ def _check_video(
         return _MapCheck(missing=0, examples=(), fault=str(error))
 
     missing = [name for name in reader.names if name not in present]
+    # Messages list a few files only, so no more paths are made than they show.
     files = [maps.loose(folder) / f"{name}.png" for name in missing[:SHOWN_FILES]]
     check = _MapCheck(missing=len(missing), examples=tuple(map(str, files)))
     if first_map is None:
@@ -343,11 +360,13 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
     """
     check = functools.partial(_check_video, source=source, config=config)
     items = enumerate(source.names)
+    # For few videos this process alone is faster, as starting others takes longer than the checks.
     if len(source) > MANY:
         outcomes = in_processes(check, items, timeout=config.loop.reader_timeout)
     else:
         outcomes = each(check, items)
 
+    # Faults of a single video are collected, and those of its maps end the run at once.
     usable: dict[str, _MapCheck] = {}
     unusable = []
     for (index, folder), outcome in outcomes:
@@ -365,6 +384,7 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
         )
 
     _refuse_missing_maps(config, list(usable.values()))
+    # First maps often suffice. Only if none is informative are all others read.
     first_maps_informative = any(video.informative for video in usable.values())
     if not first_maps_informative and not _any_informative(config, list(usable)):
         raise InputError(
@@ -372,6 +392,7 @@ def check_maps(source: VideoSource, config: MugConfig) -> None:
             " without any; foreground is 1, background 0, and 255 unknown"
         )
 
+    # One warning is enough: all maps of other sizes are resized in the same way.
     sizes = {video.sizes for video in usable.values() if video.sizes is not None}
     for of_map, of_frame in sorted(sizes):
         if of_map != of_frame:
@@ -390,6 +411,7 @@ def _refuse_missing_maps(config: MugConfig, videos: Sequence[_MapCheck]) -> None
     if not missing:
         return
 
+    # Examples of all videos in order, of which the message shows the first.
     examples: list[str] = []
     for video in videos:
         examples += video.examples

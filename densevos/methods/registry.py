@@ -19,11 +19,13 @@ OLDEST = "dul"
 def known_methods() -> dict[str, Method]:
     """The methods of this folder by name: the METHOD of every module that has one."""
     by_name: dict[str, Method] = {}
+    # Every module of the folder is imported, so that a new method needs no entry in a list.
     for info in pkgutil.iter_modules(methods.__path__):
         module = importlib.import_module(f"{methods.__name__}.{info.name}")
         if hasattr(module, "METHOD"):
             by_name[module.METHOD.name] = module.METHOD
 
+    # Messages list methods by their names, which can differ from those of the modules.
     return dict(sorted(by_name.items()))
 
 
@@ -49,6 +51,7 @@ def find_method(name: str, where: str = "method") -> Method:
             f"{where} {name}: is {type(method).__name__}, not a Method (densevos.methods.method)"
         )
 
+    # The name goes to config.json, and a resumed run finds the method by it.
     if method.name != name:
         raise InputError(f"{where} {name}: calls itself {method.name}; its name must be {name}")
 
@@ -77,6 +80,7 @@ def read_config(path: Path) -> RunConfig:
             fit.
     """
     try:
+        # A file that Windows editors wrote can begin with a byte order mark, which utf-8-sig skips.
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(
@@ -97,6 +101,7 @@ def read_config(path: Path) -> RunConfig:
     try:
         config: RunConfig = from_dict(method.config, values)
     except ValueError as error:
+        # `from_dict` knows only keys and types; the name of the file is added here.
         raise InputError(f"{path}: {error}") from error
 
     return config

@@ -21,11 +21,13 @@ def prepare(config: TrainConfig) -> TrainingJob:
     """
     source = open_source(config.data)
 
+    # Imports that load torch stay inside functions, so that recipes are listed quickly.
     def clips(_: Path) -> "ClipDataset":
         from densevos.data.clips import ClipDataset
 
         return ClipDataset(source, config.clips, config.loop.seed)
 
+    # One optimiser for the complete learner, and one round in the run folder itself.
     return TrainingJob(
         learner=make_learner(config),
         optimisers={"": config.optimiser},
@@ -50,6 +52,7 @@ def make_learner(config: TrainConfig) -> "SelfTraining":
 def restore(config: TrainConfig, state: "State") -> "SelfTraining":
     """Make the learner of a checkpoint."""
     learner = make_learner(config)
+    # The weights of the checkpoint replace the random ones, down to the last buffer.
     learner.load_state_dict(state["learner"])
     return learner
 

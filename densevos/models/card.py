@@ -24,7 +24,9 @@ def save(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> 
         weights: Tensors by parameter name, on any device.
         card: Plain values that JSON can hold.
     """
+    # safetensors takes only contiguous tensors.
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    # The card is in the file itself, so that it cannot get lost, and beside it for people to read.
     with atomic_write(path) as file:
         file.write(safetensors.torch.save(own, metadata={"card": json.dumps(card)}))
 
@@ -52,6 +54,7 @@ def copy(
         card = _card(file)
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
+    # Weights without a card cannot be loaded again, so a copy of them would be useless.
     if not card:
         raise InputError(f"{source}: has no densevos card; give the encoder.safetensors of a run")
 
@@ -69,6 +72,7 @@ def copy(
 
 def _without_folder(card: dict[str, Any]) -> dict[str, Any]:
     """A card that names the data of its training without the folders above them."""
+    # New mappings, so that the caller's card does not change.
     training = dict(card.get("training", {}))
     config = dict(training.get("config", {}))
     if "data" in config:
@@ -90,6 +94,7 @@ def load(path: Path, format: str, what: str) -> tuple[dict[str, Tensor], dict[st
             or of another format.
     """
     with _opened(path, what) as file:
+        # The card is checked before the weights are read: it tells densevos's files from others.
         card = _card(file)
         if card.get("format") != format:
             raise InputError(
@@ -112,6 +117,7 @@ def config_of(path: Path, what: str) -> Mapping[str, Any] | None:
     with _opened(path, what) as file:
         config = _card(file).get("encoder")
 
+    # A file of other programs may have an entry of this name that is no mapping.
     return config if isinstance(config, dict) else None
 
 
@@ -172,6 +178,7 @@ def _opened(path: Path, what: str) -> Iterator[Any]:
 def _card(file: Any) -> dict[str, Any]:
     """The card in a file's metadata, where it is a string; empty without a readable one."""
     try:
+        # Files of other programs may have no metadata, or an entry `card` of their own.
         card = json.loads((file.metadata() or {}).get("card", "null"))
     except json.JSONDecodeError:
         card = None

@@ -66,6 +66,7 @@ def make_discriminator(kind: Discriminator, shape: tuple[int, int, int]) -> nn.M
         case "global":
             return Perceptron(channels * cells, 512, 256)
         case "patch2d" | "patch3d":
+            # Three layers halve a side and the fourth takes a cell off: 16 cells leave one.
             if min(height, width) < 16:
                 raise InputError(
                     f"discriminator {kind}: its patches need maps of 16 x 16 cells or more, not "
@@ -83,6 +84,7 @@ class Perceptron(nn.Sequential):
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
+        # Flatten(0) turns [N,1] into [N].
         super().__init__(*layers, nn.Linear(widths[-1], 1), nn.Flatten(0))
 
 
@@ -141,6 +143,7 @@ class SiamesePerceptron(nn.Module):
             embedded = self.each(features)
             left, right = embedded[first], embedded[second]
 
+        # [P,2 * compared]: both the difference and the product ignore the order of a pair.
         logits: Tensor = self.both(torch.cat([(left - right).abs(), left * right], dim=1))
         return logits
 
@@ -152,6 +155,7 @@ class ConvDiscriminator(nn.Sequential):
     """
 
     def __init__(self, shape: tuple[int, int, int], reduced: int = 64, hidden: int = 512):
+        # Stride 2 with padding 1 rounds up, so a side of h cells leaves ceil(h / 2).
         channels, height, width = shape
         super().__init__(
             nn.Conv2d(channels, reduced, 3, stride=2, padding=1),
@@ -178,6 +182,7 @@ class PatchDiscriminator(nn.Sequential):
             clips: Whether the input is clips.
         """
         layer: type[Any] = nn.Conv3d if clips else nn.Conv2d
+        # Clips keep their T frames: kernels of three frames, padded by one, at stride 1.
         kernel, halving = ((3, 4, 4), (1, 2, 2)) if clips else (4, 2)
         layers: list[nn.Module] = []
         for before, after in ((channels, 64), (64, 128), (128, 256)):
@@ -190,4 +195,5 @@ class PatchDiscriminator(nn.Sequential):
         for layer in self:
             maps = layer(maps)
 
+        # A logit for each patch: the axis of the single channel goes.
         return maps[:, 0]

@@ -65,12 +65,14 @@ class DenseEncoder(nn.Module):
         )
         width = self.backbone.channels[config.last]
 
+        # The reduction changes the width of x, which the head sees.
         if config.channels:
             self.reduction = nn.Sequential(
                 nn.Conv2d(width, config.channels, 1), nn.BatchNorm2d(config.channels)
             )
             width = config.channels
 
+        # The head of DUL has a hidden layer; a single convolution is the other choice.
         if config.head == "mlp":
             self.head: nn.Module = ProjectionHead(width, config.key_channels)
         else:
@@ -105,6 +107,7 @@ class DenseEncoder(nn.Module):
         Returns:
             Features [B,C,h,w] by stage.
         """
+        # Frames arrive normalised, whatever the backbone sees.
         if self.config.input == "lab_l":
             frames = lightness(frames)
 
@@ -134,6 +137,7 @@ class DenseEncoder(nn.Module):
         if layer == "x":
             return self.reduced(self.stages(frames)[self.backbone.last])
 
+        # Later stages than the wanted one are not computed.
         return self.stages(frames, layer)[layer]
 
 
@@ -154,7 +158,9 @@ def lightness(frames: Tensor) -> Tensor:
     # sRGB to linear RGB, to luminance, to L / 100: each with its linear part near black.
     srgb = (frames * _by_channel(STD, frames) + _by_channel(MEAN, frames)).clamp(0, 1)
     linear = torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+    # L / 100 is 1.16 times the cube root of Y, less 0.16, and linear below Y = (6/29)^3.
     luminance = (linear * _by_channel(LUMINANCE, linear)).sum(-3, keepdim=True)
+    # The clamp keeps the gradient of the root finite at black, where the linear part is taken.
     cube_root = luminance.clamp(min=1e-6) ** (1 / 3)
     grey = torch.where(
         luminance > (6 / 29) ** 3, 1.16 * cube_root - 0.16, (29 / 3) ** 3 / 100 * luminance
@@ -177,6 +183,7 @@ def save_encoder(path: Path, encoder: DenseEncoder, training: Mapping[str, Any])
         encoder: The encoder.
         training: How it was trained, plain values for the card.
     """
+    # Names on disk are torchvision's, so that other programs can load the backbone.
     weights = {_on_disk(name): tensor for name, tensor in encoder.state_dict().items()}
     facts = {
         "format": FORMAT,
@@ -234,6 +241,7 @@ def read_config(path: Path, facts: Mapping[str, Any]) -> EncoderConfig:
             f"{path}: encoder card is of another version ({error}); export it again"
         ) from error
 
+    # A card can be valid JSON and still name a network that this version does not know.
     if config.architecture not in ARCHITECTURES or config.stride not in STRIDES:
         raise InputError(
             f"{path}: architecture {config.architecture} at stride {config.stride} is unknown; "
@@ -266,6 +274,7 @@ def _rename(state: dict[str, Any], before: str, after: str) -> None:
 
         renamed[name] = value
 
+    # The dictionary is changed in place, because the hooks must return nothing.
     state.clear()
     state.update(renamed)
 

@@ -219,6 +219,7 @@ def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
     Raises:
         UnreadableError: There are no weights, or none of that network.
     """
+    # A file can hold several networks, of which the caller can name one.
     if of is not None:
         content = _network_named(content, of)
 
@@ -233,11 +234,13 @@ def weights_in(content: Any, of: str | None = None) -> dict[str, torch.Tensor]:
             f"holds no weights but a {type(content).__name__}", "give a state dict"
         )
 
+    # A state dict may hold plain values between its tensors, which are left out.
     weights = {}
     for name, tensor in content.items():
         if isinstance(tensor, torch.Tensor):
             weights[str(name)] = tensor
 
+    # Without any tensor on this level, the networks are one or more levels below.
     weights = weights or dict(_nested(content))
     if not weights:
         raise UnreadableError("holds no weights by name", "give a state dict")
@@ -251,6 +254,7 @@ def _network_named(content: Any, name: str) -> dict[str, torch.Tensor]:
     chosen: dict[str, torch.Tensor] = {}
     modules: set[str] = set()
 
+    # A name can be anywhere in the path, such as module.encoder_k.conv1.
     for path, tensor in weights.items():
         parts = path.split(".")
         modules.update(parts[:-1])
@@ -261,6 +265,7 @@ def _network_named(content: Any, name: str) -> dict[str, torch.Tensor]:
     if chosen:
         return chosen
 
+    # Names of known networks help the user to choose; other modules would only clutter the message.
     others = sorted(modules & set(TWINS))
     fix = "it has one network, so leave --weights-of out"
     if others:
@@ -299,6 +304,7 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
     >>> of_network({"module.conv1": 1, "module.fc": 2, "epoch": 3}, ["conv1", "fc"])
     {'conv1': 1, 'fc': 2}
     """
+    # Chunks are only renumbered if the network does not expect them itself.
     if not any(_CHUNKED.search(name) for name in wanted):
         weights = {_CHUNKED.sub("blocks.", name): tensor for name, tensor in weights.items()}
 
@@ -312,6 +318,7 @@ def of_network(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T
     if not wanted or 3 * most < len(wanted):
         return dict(weights)
 
+    # Several prefixes can fit equally well, if two networks learned together.
     prefixes = [before for before, count in counts.items() if count == most]
     return below(weights, main_prefix(prefixes))
 
@@ -349,6 +356,7 @@ def differences(weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.
     Returns:
         One line with the names that differ, or else with the first shape; empty if both fit.
     """
+    # Names first: a shape can be compared only if both sides have the name.
     lacking = [name for name in wanted if name not in weights]
     others = [name for name in weights if name not in wanted]
 

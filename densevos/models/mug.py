@@ -49,13 +49,16 @@ class MugNetwork(nn.Module):
         super().__init__()
         self.encoder = DenseEncoder(config)
         self.readout, self.temperature = readout, temperature
+        # x has the width of the reduction, or that of the last stage if there is none.
         width = config.channels or self.encoder.backbone.channels[config.last]
         self.rho = _at_prior(nn.Conv2d(width, 1, 1))
+        # One convolution makes keys and values together; `recall` splits them.
         self.memory = nn.Sequential(
             nn.Conv2d(width, KEY + VALUE, 3, padding=1, bias=False),
             nn.BatchNorm2d(KEY + VALUE),
             nn.ReLU(),
         )
+        # The readouts differ in the stages that they see, hence in the layers that they need.
         stages = self.encoder.backbone.channels
         self.nu: nn.Module
         match readout:
@@ -78,6 +81,7 @@ class MugNetwork(nn.Module):
 
     def recall(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [B,C,h,w] -> unit keys [B,32,h,w] and values [B,128,h,w] of the aggregation."""
+        # Keys have unit length, so that their products are cosines; both parts are float32.
         key, value = self.memory(x).split([KEY, VALUE], dim=1)
         return F.normalize(key.float(), dim=1), value.float()
 
@@ -108,6 +112,7 @@ def save_model(
         segments: K, the number of frames of an abstract.
         training: How it was trained, plain values for the card.
     """
+    # The card holds everything that `load_model` needs to build the network again.
     facts = {
         "format": FORMAT,
         "encoder": dataclasses.asdict(network.encoder.config),
@@ -155,6 +160,7 @@ def load_model(path: Path) -> tuple[MugNetwork, dict[str, Any]]:
 def _at_prior(head: nn.Conv2d, heads: int = 1) -> nn.Conv2d:
     """Give `head` the bias that makes PRIOR of the sum of so many heads, a logit."""
     assert head.bias is not None
+    # The logit of PRIOR, shared among heads whose outputs are added.
     nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)) / heads)
     return head
 
@@ -187,6 +193,7 @@ class RefineReadout(nn.Module):
         self.block3 = ResidualBlock(256, 128)
         self.skip2 = nn.Sequential(nn.Conv2d(res2, 128, 1), ResidualBlock(128, 128))
         self.block2 = ResidualBlock(128, 128)
+        # Two branches of 7 x 7 kernels, each split into a column and a row to save weights.
         self.tall = nn.Sequential(
             nn.Conv2d(128, 256, (7, 1), padding=(3, 0)), nn.Conv2d(256, 64, (1, 7), padding=(0, 3))
         )
@@ -194,12 +201,14 @@ class RefineReadout(nn.Module):
             nn.Conv2d(128, 256, (1, 7), padding=(0, 3)), nn.Conv2d(256, 64, (7, 1), padding=(3, 0))
         )
         self.bn = nn.BatchNorm2d(64)
+        # Three heads see the surroundings at three distances. Padding = dilation keeps the size.
         self.heads = nn.ModuleList(
             _at_prior(nn.Conv2d(64, 1, 3, padding=d, dilation=d), 3) for d in (6, 12, 18)
         )
 
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the backbone's stages of the same frames -> logits [B,h,w]."""
+        # From deep to shallow: the third stage joins r, and the second stage joins the result.
         x = self.block3(r + self.skip3(stages["res3"]))
         x = self.block2(x + self.skip2(stages["res2"]))
         x = torch.relu(self.bn(self.tall(x) + self.wide(x)))
@@ -217,6 +226,7 @@ class FineReadout(nn.Module):
     def __init__(self, res1: int, res2: int):
         """Make the layers; `res1` and `res2` are the channels of these stages."""
         super().__init__()
+        # Channels shrink before maps are enlarged, because each enlargement means more cells.
         self.reduce = nn.Conv2d(2 * VALUE, 128, 1)
         self.skip2 = nn.Conv2d(res2, 128, 1)
         self.block2 = ResidualBlock(128, 128)
@@ -228,6 +238,7 @@ class FineReadout(nn.Module):
     def forward(self, r: Tensor, stages: Mapping[str, Tensor]) -> Tensor:
         """r [B,256,h,w] and the backbone's stages of frames [B,3,H,W] -> logits [B,H/4,W/4]."""
         res1, res2 = stages["res1"], stages["res2"]
+        # Twice: enlarge to the grid of a finer stage, add that stage, and refine.
         x = self.block2(_enlarged(self.reduce(r), res2) + self.skip2(res2))
         x = self.block1(_enlarged(self.narrow(x), res1) + self.skip1(res1))
         logits: Tensor = self.head(x)[:, 0]
@@ -257,6 +268,7 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut: nn.Module = nn.Identity()
 
+        # The shortcut needs a convolution only to change the number of channels.
         if channels != out:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)

@@ -19,6 +19,7 @@ class UnreachableError(InputError):
     """Weights whose name is known, but whose download failed; `reason` is why."""
 
     def __init__(self, flag: str, name: str, error: Exception):
+        # Messages of libraries can have many lines; the first says what happened.
         self.reason = (str(error) or type(error).__name__).splitlines()[0]
         hint = "give a local file, or None to start from random weights"
         super().__init__(f"{flag} {name}: cannot be fetched ({self.reason}); {hint}")
@@ -37,6 +38,7 @@ def load_backbone(backbone: DenseResNet, architecture: str, weights: str) -> Non
         InputError: The name is unknown, the weights cannot be fetched or read, or are of another
             network.
     """
+    # Names of torchvision have no suffix, and files of weights do.
     if Path(weights).suffix:
         state = local_state(Path(weights))
     else:
@@ -50,12 +52,14 @@ def load_backbone(backbone: DenseResNet, architecture: str, weights: str) -> Non
     except UnreadableError as error:
         raise InputError(f"--weights {weights}: {error}") from error
 
+    # Every weight must be there: a backbone that is partly random would go unnoticed.
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(
                 f"--weights {weights}: {_misfit(weights, architecture, backbone.last, name)}"
             )
 
+    # Names that the backbone lacks, such as a classifier, are left out.
     backbone.load_state_dict({name: state[name] for name in own})
 
 
@@ -74,6 +78,7 @@ def _misfit(weights: str, architecture: str, last: str, parameter: str) -> str:
 
 def encoder_config(path: Path) -> Mapping[str, Any] | None:
     """The configuration on the card of an encoder that densevos trained; None for other files."""
+    # Only safetensors files have a card.
     if path.suffix != ".safetensors":
         return None
 
@@ -95,11 +100,13 @@ def torchvision_state(
         UnreachableError: The weights exist but cannot be downloaded.
     """
     try:
+        # torchvision raises ValueError for a network that it does not know.
         known = get_model_weights(architecture).__members__
     except ValueError:
         known = {}
 
     if name not in known:
+        # The message lists what can be given instead.
         offered = f"{architecture} has none; give"
         if known:
             offered = f"{architecture} has {', '.join(known)}, or give"
@@ -129,6 +136,7 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
         InputError: The weights cannot be fetched or read, or are of another network.
     """
     known = get_model_weights(architecture).__members__
+    # A name is preferred to a file of the same name, and downloaded once.
     if weights in known:
         try:
             state = known[weights].get_state_dict(progress=False)
@@ -145,6 +153,7 @@ def load_published(network: nn.Module, architecture: str, weights: str, flag: st
             f"{flag} {weights}: unknown; {architecture} has {', '.join(known)}, or give a file"
         )
 
+    # All weights must fit: nothing of this network is trained later.
     own = network.state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:

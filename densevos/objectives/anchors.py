@@ -43,6 +43,7 @@ def grid_indices(
             f"grid of {cells} x {cells} anchors is finer than the {height} x {width} feature map"
         )
 
+    # Offsets are smaller than a step, so no sample leaves its grid cell.
     step_y, step_x = height // cells, width // cells
     if jitter:
         offset_y = torch.randint(step_y, (batch, 1), generator=generator)
@@ -54,6 +55,7 @@ def grid_indices(
     rows = torch.arange(cells) * step_y + offset_y  # [B,N]
     columns = torch.arange(cells) * step_x + offset_x  # [B,N]
 
+    # [B,N,1] and [B,1,N] give the flat index of every row and column: [B,N,N] -> [B,N*N].
     return (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
 
 
@@ -69,6 +71,7 @@ def gather_cells(features: Tensor, indices: Tensor) -> Tensor:
     """
     flat = features.flatten(2).transpose(1, 2)  # [B,hw,K]
     indices = indices.to(features.device, non_blocking=True)
+    # The indices are repeated for all K channels: [B,n] -> [B,n,K].
     return flat.gather(1, indices[:, :, None].expand(-1, -1, flat.shape[2]))
 
 
@@ -85,5 +88,6 @@ def align(features: Tensor, theta: Tensor) -> Tensor:
     Returns:
         The moved features [B,K,h,w]; cells from outside the first view are 0.
     """
+    # Nearest, because an average of neighbours would be a feature that no cell has.
     grid = F.affine_grid(theta, list(features.shape), align_corners=False)
     return F.grid_sample(features, grid, mode="nearest", padding_mode="zeros", align_corners=False)

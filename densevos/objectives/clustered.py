@@ -73,6 +73,7 @@ def draw_pairs(
     draws = torch.rand(3 * count + 1, generator=generator, device=generator.device).to(
         device, non_blocking=True
     )
+    # One offset for the systematic sampling of clusters, and three numbers for each pair.
     first_draw, second_draw, order = draws[1:].view(3, count)
 
     # A unit holds one pair for each part of the ratio. All pairs of a unit are of one cluster.
@@ -81,6 +82,7 @@ def draw_pairs(
     cluster = _in_proportion(size.sum(1) * used, units, draws[0]).repeat_interleave(sum(ratio))
 
     mixed, two_sources, two_targets = ratio
+    # The domains of both features repeat in each unit, so the ratio is exact.
     domains = [(SOURCE, TARGET)] * mixed
     domains += [(SOURCE, SOURCE)] * two_sources
     domains += [(TARGET, TARGET)] * two_targets
@@ -101,6 +103,7 @@ def draw_pairs(
     last = len(rows) - 1
     first = rows[(start[cluster, first_domain] + first_rank).clamp(max=last)]
     second = rows[(start[cluster, second_domain] + second_rank).clamp(max=last)]
+    # A coin for each pair, or a discriminator could learn that sources come first.
     swapped = order < 0.5
 
     return Pairs(
@@ -123,6 +126,7 @@ def clustered_loss(logits: Tensor, same: Tensor, valid: Tensor) -> Tensor:
         A scalar >= 0. Without a valid pair it is a 0 that depends on the logits: the discriminator
         then has a gradient of zeros, which training in several processes needs.
     """
+    # Invalid pairs add nothing to the sum, and the clamp keeps an empty mean at 0.
     errors = F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
     return (errors * valid).sum() / valid.sum().clamp(min=1)
 
@@ -151,6 +155,7 @@ def pair_accuracy(logits: Tensor, pairs: Pairs, is_source: Tensor) -> dict[str, 
         Scalars in 0..1 for `mixed` pairs, two `source` features and two `target` features.
     """
     right = claimed(logits, pairs.same) == pairs.same
+    # The rows of a pair of one domain are both sources or both targets, so the first tells which.
     source = is_source[pairs.first]
     kinds = {"mixed": ~pairs.same, "source": pairs.same & source, "target": pairs.same & ~source}
     return {kind: share_of(right, among & pairs.valid) for kind, among in kinds.items()}
@@ -172,6 +177,7 @@ def cluster_statistics(clusters: Tensor, is_source: Tensor) -> dict[str, Tensor]
     """
     _, _, size = _members(clusters, is_source)
     used = _used(size)
+    # Shares [N,2] of each domain's features by cluster; the overlap sums the smaller ones.
     shares = size / size.sum(0).clamp(min=1)
     coverage = (size.sum(1) * used).sum() / len(clusters)
 
@@ -184,6 +190,7 @@ def _members(clusters: Tensor, is_source: Tensor) -> tuple[Tensor, Tensor, Tenso
     The third tensor is their number; the last two are [N,2]. There are never more clusters than
     features, so N stands for the number of clusters, which only the device knows.
     """
+    # Even keys are targets and odd ones sources. The sort is stable, so the draw can be repeated.
     key, rows = (2 * clusters + is_source).sort(stable=True)
     bounds = torch.searchsorted(key, torch.arange(2 * len(key) + 1, device=key.device))
     return rows, bounds[:-1].view(-1, 2), bounds.diff().view(-1, 2)
@@ -196,6 +203,7 @@ def _used(size: Tensor) -> Tensor:
 
 def _in_proportion(weights: Tensor, count: int, offset: Tensor) -> Tensor:
     """Draw `count` indices in proportion to integer weights [K] by systematic sampling."""
+    # Places at equal distances over the total weight: each index gets its share up to rounding.
     ends = weights.cumsum(0).float()
     places = (torch.arange(count, device=weights.device) + offset) / count * ends[-1]
     places = places.clamp(max=ends[-1] - 0.5)  # rounding must not lead beyond the last

@@ -1,5 +1,7 @@
 """Cross-view consistency: a place is most similar to itself in the other view (DUL, Eqs. 4-5)."""
 
+# Shapes: n reference features of this process, m of all processes, K channels of a key.
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,5 +26,6 @@ def cross_view_loss(
         A scalar.
     """
     affinity = first @ second.T / temperature  # [n,m]
+    # Row i of `first` belongs to row i + row_offset of `second`.
     target = torch.arange(row_offset, row_offset + len(first), device=first.device)
     return F.cross_entropy(affinity, target)

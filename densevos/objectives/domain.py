@@ -23,6 +23,7 @@ def domain_loss(logits: Tensor, is_source: Tensor) -> Tensor:
     Returns:
         A scalar >= 0. If N is 0 it is a 0 that depends on the logits.
     """
+    # The sum is divided here and not by torch, whose mean of nothing is NaN.
     errors = F.binary_cross_entropy_with_logits(
         logits.float(), _like(is_source, logits).float(), reduction="sum"
     )
@@ -44,6 +45,7 @@ def chance_level(share: float | Tensor) -> Tensor:
     >>> round(float(chance_level(0.5)), 4)
     0.6931
     """
+    # entr(p) is -p ln p, and 0 at 0, so a share of 0 or 1 is no special case.
     share = torch.as_tensor(share, dtype=torch.float32)
     entropy: Tensor = torch.special.entr(share) + torch.special.entr(1 - share)
     return entropy
@@ -88,5 +90,6 @@ def share_of(right: Tensor, among: Tensor) -> Tensor:
 
 def _like(is_source: Tensor, logits: Tensor) -> Tensor:
     """Domains [N], repeated to the shape of logits [N,...]."""
+    # All patches of a sample are of its domain.
     patch_axes = (1,) * (logits.ndim - 1)
     return is_source.view(-1, *patch_axes).expand_as(logits)

@@ -1,5 +1,7 @@
 """Gradient reversal: a discriminator learns, the layers before it unlearn (Ganin et al., 2016)."""
 
+# Shapes: x and its gradient can have any shape.
+
 import math
 from typing import Any
 
@@ -38,8 +40,10 @@ class _Reversal(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, mu: float) -> Tensor:
         context.mu = mu
+        # A view is a new tensor for autograd, and copies nothing.
         return x.view_as(x)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # mu is a plain number and gets no gradient.
         return -context.mu * gradient, None

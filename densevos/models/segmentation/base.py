@@ -42,6 +42,7 @@ class SegmentationNetwork(nn.Module, ABC):
         """
         super().__init__()
         self.classes = classes
+        # `global` is another name of the same tensor and costs nothing.
         self._taps = {**taps, "global": taps["stage4"]}
 
     @property
@@ -68,6 +69,7 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"choose one of {', '.join(self._taps)}"
             )
 
+        # Sides that the stride does not divide are rounded up.
         channels, stride = self._taps[name]
         return channels, math.ceil(size[0] / stride), math.ceil(size[1] / stride)
 
@@ -96,8 +98,10 @@ class SegmentationNetwork(nn.Module, ABC):
                 "frames or more in training; raise --loop.batch or freeze BatchNorm"
             )
 
+        # [B,T,C,h,w] -> [N,C,h,w]: decoders are 2D and see each frame alone.
         flat = {name: feature.flatten(0, 1) for name, feature in features.items()}
         logits = self.decode_frames(flat)
+        # [N,K,h,w] -> [N,K,H,W]: logits are enlarged, not classes, for smooth outlines.
         large = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
         unflat: Tensor = large.unflatten(0, samples)

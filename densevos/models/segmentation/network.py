@@ -20,6 +20,7 @@ from densevos.models.segmentation.weights import load_initial
 __all__ = ["FORMAT", "SegmentationNetwork", "load_network", "make_network", "save_network"]
 
 FORMAT = "densevos-segmentation-1"
+# The names that --network.architecture takes.
 ARCHITECTURES: dict[str, Callable[[NetworkConfig, int], SegmentationNetwork]] = {
     "deeplabv3": DeepLab,
     "swin_upernet": SwinUperNet,
@@ -46,6 +47,7 @@ def make_network(
         InputError: The weights cannot be read, or are of another network or of other classes.
     """
     network = ARCHITECTURES[config.architecture](config, classes)
+    # Without weights the attribute keeps the class's value, "at random".
     if config.weights is not None:
         note = load_initial(network, config, names)
         network.initial_weights = note or config.weights
@@ -74,6 +76,7 @@ def save_network(
         size: Side of the frames that it was trained with, pixels.
         training: How it was trained, plain values for the card.
     """
+    # A card must hold all that `load_network` and users of the frames need to know.
     facts = {
         "format": FORMAT,
         "network": dataclasses.asdict(config),
@@ -94,6 +97,7 @@ def load_network(path: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
     weights, facts = card.load(path, FORMAT, "model")
     try:
         config = from_dict(NetworkConfig, facts["network"])
+        # The file holds all weights, so the initial ones must not be read or downloaded again.
         network = make_network(dataclasses.replace(config, weights=None), len(facts["classes"]))
         network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

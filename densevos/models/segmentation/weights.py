@@ -74,6 +74,7 @@ def load_initial(
             encoder; or a model of densevos has the same number of classes, but other classes.
     """
     try:
+        # Weights under the network's names; a failed download must not keep a run from starting.
         state = _of_architecture(_read(config), config, network)
     except UnreachableError as error:
         return (
@@ -81,6 +82,7 @@ def load_initial(
             f" ({error.reason})"
         )
 
+    # Tensors of another shape count as missing, such as a last layer for other classes.
     own = network.state_dict()
     fitting = [name for name in own if name in state and state[name].shape == own[name].shape]
     loaded = set(fitting)
@@ -93,10 +95,12 @@ def load_initial(
         if not (ends_early and name.startswith(LAST_STAGE)):
             raise InputError(f"{FLAG} {config.weights}: {_misfit(config, name)}")
 
+    # Only a model that densevos trained has a card with classes.
     facts = _card(config)
     if "classes" in facts:
         _check_own_model(facts, config, classes, unknown=set(state) - set(own))
 
+    # The names were checked above; what is missing stays random.
     network.load_state_dict({name: state[name] for name in fitting}, strict=False)
     return _random_parts(network, config, state, missing, encoder_is_complete=not in_encoder)
 
@@ -119,6 +123,7 @@ def _random_parts(
             " that stage and the decoder start from random weights"
         )
 
+    # A classifier of other classes is the usual case, and gets a message of its own.
     classifier = f"{network.classifier_name}."
     last = f"{classifier}weight"
     if last in state and all(name.startswith(classifier) for name in missing):
@@ -136,6 +141,7 @@ def _random_parts(
 def _card(config: NetworkConfig) -> Mapping[str, Any]:
     """The card of a model that densevos trained; empty for other weights."""
     file = _local_file(config.weights or "")
+    # Only safetensors files have a card.
     if file is None or file.suffix != ".safetensors":
         return {}
 
@@ -153,6 +159,7 @@ def _check_own_model(
 
     Another number of classes is no error, because then the last layer is not loaded.
     """
+    # Layers that this network lacks mean other --network options; their loss would go unnoticed.
     extra = sorted(name for name in unknown if not name.endswith(COUNTERS))
     if extra:
         raise InputError(
@@ -160,8 +167,10 @@ def _check_own_model(
             f"{extra[0]}; give the --network options that it was trained with"
         )
 
+    # Equal numbers of classes load without an error, even if the ids mean something else.
     theirs = tuple(facts["classes"])
     if classes is not None and len(theirs) == len(classes) and theirs != tuple(classes):
+        # The first class that differs is enough to see which list is wrong.
         differing = [k for k, name in enumerate(theirs) if name != classes[k]]
         first = differing[0]
         raise InputError(
@@ -198,6 +207,7 @@ def _read(config: NetworkConfig) -> dict[str, Tensor]:
 
     file = _local_file(name)
     if file is not None:
+        # A run that was stopped early has its folder, but no finished model.
         if Path(name).is_dir() and not file.exists():
             raise InputError(
                 f"{FLAG} {name}: holds no {file.name}; "
@@ -230,13 +240,16 @@ def _local_file(name: str) -> Path | None:
             if (path / kept).is_file():
                 return path / kept
 
+        # A folder with neither file still counts as a run folder; `_read` says what it lacks.
         return path / KEPT[0]
 
+    # A suffix marks a file name even if no such file exists, so that the message says so.
     return path if path.suffix or path.is_file() else None
 
 
 def _imagenet_state(config: NetworkConfig) -> dict[str, Tensor]:
     """ImageNet weights of a backbone."""
+    # torchvision has no such network, so its weights come in a package of their own.
     if config.backbone == LITE0:
         return local_state(imagenet_file(f"{FLAG} {IMAGENET}"), FLAG)
     return torchvision_state(config.backbone, "IMAGENET1K_V1", FLAG)
@@ -245,6 +258,7 @@ def _imagenet_state(config: NetworkConfig) -> dict[str, Tensor]:
 def _hub_state(name: str) -> dict[str, Tensor]:
     """Weights from the hub of transformers."""
     try:
+        # The hub's client is an optional dependency.
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import (
             HFValidationError,
@@ -285,8 +299,10 @@ def _of_architecture(
     These can be older names of transformers, names of mmsegmentation, a backbone alone, or weights
     of the 2D network for the 3D one.
     """
+    # Some weights of the source, such as an auxiliary head, have no place here.
     state = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED)}
     if config.architecture == "deeplabv3":
+        # A complete DeepLab names its backbone; anything else must be a backbone alone.
         if any(name.startswith("backbone.") for name in state):
             return state
 
@@ -297,6 +313,7 @@ def _of_architecture(
 
         return {f"backbone.{name}": tensor for name, tensor in backbone.items()}
 
+    # 2D Swins come from several programs; all get the names of transformers.
     if is_mmseg(state):
         state = from_mmseg(state)
 
@@ -305,6 +322,7 @@ def _of_architecture(
         if not name.endswith("relative_position_index"):
             named[renamed(name, OLDER_SWIN)] = tensor
 
+    # Files of the 3D network have no such names, because its backbone is torchvision's.
     is_2d = any(name.startswith("backbone.swin.") for name in named)
     if is_2d and config.architecture == "video_swin":
         return inflate(named, config.clip_frames)
