@@ -39,20 +39,22 @@ OVERVIEW = Overview(
 )
 
 EVALUATOR = (
-    *(
-        "propagate",
-        "zeroshot",
-        "segment",
-        "frame",
-        "score",
-        "sweep",
-        "show",
-        "submit",
-        "compare",
-        "report",
-        "matrix",
-    ),
-    *("gap", "watch", "info", "features", "studio"),
+    "propagate",
+    "zeroshot",
+    "segment",
+    "frame",
+    "score",
+    "sweep",
+    "show",
+    "submit",
+    "compare",
+    "report",
+    "matrix",
+    "gap",
+    "watch",
+    "info",
+    "features",
+    "studio",
 )
 """Commands of densevos-eval that densevos does not have: users take one program for the other."""
 

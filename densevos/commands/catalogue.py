@@ -1,4 +1,4 @@
-"""densevos data COMMAND: know a set of videos before it is trained on."""
+"""densevos data COMMAND: list and check a set of videos before training."""
 
 import sys
 from pathlib import Path
@@ -197,7 +197,7 @@ def list_videos(
     read.
 
     Args:
-        source: What `--data` of `densevos train` takes. Of an index nothing is opened.
+        source: What `--data` of `densevos train` takes. Videos of an index are not opened.
         workers: Number of processes; without this option it is the number of cores.
         timeout: Seconds without an answer after which a video is given up.
     """

@@ -114,7 +114,7 @@ def plain_kind(metavar: str) -> str:
 
 
 def plain_text(text: str, names: Sequence[str] = ()) -> str:
-    """A help text without what says nothing: source line breaks, "(required)", and a default that
+    """A help text without uninformative parts: source line breaks, "(required)", and a default that
     is no value.
 
     Args:

@@ -35,11 +35,11 @@ OPTION = r"--?[a-zA-Z][\w.-]*"
 def no_command(
     name: str, commands: Sequence[str], program: str, elsewhere: Mapping[str, Iterable[str]]
 ) -> str:
-    """What to say of a command that there is not.
+    """The message for an unknown command.
 
     Args:
         name: What the user typed; empty for nothing.
-        commands: Those that there are.
+        commands: Names of all commands.
         program: What the user typed before it.
         elsewhere: Another program -> names of its commands.
     """

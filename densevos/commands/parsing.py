@@ -119,7 +119,7 @@ def _parser(kind: Any, program: str, more: Mapping[str, Any]) -> argparse.Argume
 
 
 def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:
-    """The lines that tyro prints of `arguments`, out of their box; a rule between two parts becomes
+    """The lines that tyro prints for `arguments`, without the box around them; a rule between two parts becomes
     an empty line.
     """
     page = io.TextIOWrapper(

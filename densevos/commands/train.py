@@ -26,8 +26,9 @@ Options = TypeVar("Options")
 
 # Options of a set are spelled without the name of their group, on every command line alike.
 tyro.conf.configure(tyro.conf.OmitArgPrefixes)(SetOptions)
-FEW = 10  # So many videos that were skipped are listed at the end.
-SET_FLAGS = [one.name for one in fields(SetOptions)]
+# This many skipped videos are listed at the end.
+FEW = 10
+SET_FLAGS = [field.name for field in fields(SetOptions)]
 
 
 def train(arguments: list[str]) -> None:
@@ -78,8 +79,12 @@ def parsed_arguments(arguments: list[str]) -> "_TrainArguments[RunConfig, object
 
 
 def _parsed(start: "_Start", config: RunConfig) -> "_TrainArguments[RunConfig, object]":
+    # tyro reads the options from a type, so the type variables are filled in at run time.
+    generic: Any = _TrainArguments
+    filled = generic[type(config), start.options]
+
     parsed: _TrainArguments[RunConfig, object] = parse(
-        _TrainArguments.__class_getitem__((type(config), start.options)),  # type: ignore[attr-defined]
+        filled,
         start.arguments,
         program=f"densevos train {start.name}",
         default=_TrainArguments(config=config, recipe=start.options(), out=tyro.MISSING),
@@ -113,34 +118,30 @@ class _Start:
     name: str
     """What the user named it by."""
     arguments: list[str]
-    """What is left of the command line."""
+    """The words of the command line that follow it."""
 
     @functools.cached_property
     def options(self) -> type[Any]:
         """A dataclass of the recipe's own options: what it takes by keyword alone."""
         parameters = inspect.signature(self.recipe).parameters.values()
-        own = [
-            one
-            for one in parameters
-            if one.kind is one.KEYWORD_ONLY and one.default is not one.empty
-        ]
+        options = []
+        for parameter in parameters:
+            if (
+                parameter.kind is parameter.KEYWORD_ONLY
+                and parameter.default is not parameter.empty
+            ):
+                text = _help_on(self.recipe, parameter.name)
+                kind = Annotated[parameter.annotation, text]
+                options.append((parameter.name, kind, parameter.default))
 
-        return make_dataclass(
-            "RecipeOptions",
-            [
-                (one.name, Annotated[one.annotation, _help_on(self.recipe, one.name)], one.default)
-                for one in own
-            ],
-            frozen=True,
-            kw_only=True,
-        )
+        return make_dataclass("RecipeOptions", options, frozen=True, kw_only=True)
 
 
 def _help_on(recipe: Callable[..., RunConfig], parameter: str) -> Any:
     """What the docstring of a recipe says of a parameter."""
     text = inspect.getdoc(recipe) or ""
-    found = re.search(rf"^    {parameter}: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
-    return tyro.conf.arg(help=" ".join(found[1].split()) if found else None)
+    entry = re.search(rf"^    {parameter}: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
+    return tyro.conf.arg(help=" ".join(entry[1].split()) if entry else None)
 
 
 def _starting_point(arguments: list[str]) -> _Start:
@@ -184,12 +185,10 @@ def _from_outside(spec: str) -> Callable[..., RunConfig]:
 
 
 def _from_recipe(recipe: Callable[..., RunConfig], **options: object) -> RunConfig:
-    """The recipe's configuration with its own options; what it takes besides becomes a required
-    option.
-    """
+    """The recipe's configuration; parameters without a default become required options."""
     parameters = inspect.signature(recipe).parameters.values()
-    asked_for = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    return recipe(**dict.fromkeys(asked_for, tyro.MISSING), **options)
+    required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    return recipe(**dict.fromkeys(required, tyro.MISSING), **options)
 
 
 OVERVIEW = Overview(

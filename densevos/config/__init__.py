@@ -1,6 +1,6 @@
 """What a training run is made of: frozen dataclasses with a strict JSON round trip.
 
-Errors name the flag, because that is where the user mends them.
+Errors name the flag, because that is what the user changes.
 """
 
 from densevos.config.files import flag, from_dict, to_dict

@@ -106,7 +106,7 @@ class DomainSamples(VideoDataset):
         Args:
             index: Number of the labelled frame.
             rng: Random numbers of this sample.
-            skipped: One line for each frame that was tried in vain before.
+            skipped: One line for each frame that could not be read before.
 
         Raises:
             InputError: The frame cannot be read.
