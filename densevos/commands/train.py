@@ -123,16 +123,14 @@ class _Start:
     @functools.cached_property
     def options(self) -> type[Any]:
         """A dataclass of the recipe's own options: what it takes by keyword alone."""
-        parameters = inspect.signature(self.recipe).parameters.values()
         options = []
-        for parameter in parameters:
+        for name, parameter in inspect.signature(self.recipe).parameters.items():
             if (
                 parameter.kind is parameter.KEYWORD_ONLY
                 and parameter.default is not parameter.empty
             ):
-                text = _help_on(self.recipe, parameter.name)
-                kind = Annotated[parameter.annotation, text]
-                options.append((parameter.name, kind, parameter.default))
+                text = _help_on(self.recipe, name)
+                options.append((name, Annotated[parameter.annotation, text], parameter.default))
 
         return make_dataclass("RecipeOptions", options, frozen=True, kw_only=True)
 
