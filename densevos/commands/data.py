@@ -304,8 +304,8 @@ def foreground(
         print(f"skipped: {reason}", file=sys.stderr)
 
     print(f"{out}: {made.written} maps written, {made.kept} kept")
-    # MuG learns from the map of every frame, so videos that are incomplete make the command fail, but only
-    # after all others are done.
+    # MuG learns from the map of every frame, so videos that are incomplete make the command fail,
+    # but only after all others are done.
     if made.broken:
         raise RunError(
             f"{source}: {len(made.broken)} videos could not be read completely (see above); all "
