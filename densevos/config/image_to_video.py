@@ -276,7 +276,8 @@ class I2VConfig:
                 "0",
             ),
             (
-                # With one image per batch a cell of 1 x 1 has no variance to normalise by.
+                # A map that is pooled to one cell gives BatchNorm one value per image, and it needs
+                # two.
                 self.loop.batch >= 2 or self.batchnorm == "frozen",
                 "--loop.batch must be at least 2: BatchNorm in the decoders needs two labelled "
                 "images",

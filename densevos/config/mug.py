@@ -172,7 +172,8 @@ class MugConfig:
             ),
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
             (
-                # Matching cannot be finer than the features that it matches.
+                # The convolutions of the geometric regressor take 10 cells from a side, and the
+                # features have no more cells than the upper limit.
                 12 <= objective.match_size <= clips.size // stride,
                 f"--objective.match-size must be 12..{clips.size // stride}: a side of "
                 f"--clips.size has so many cells"
