@@ -249,7 +249,7 @@ def _train_rounds(
     """Train all rounds of a job, one after the other."""
     totals = Totals()
     for round_ in job.rounds:
-        # The learner and what it depends on are made ready for this round.
+        # A round may start from fresh weights.
         round_.begin()
 
         # Ranks may share the work before and after a round, such as labelling videos, so each waits

@@ -16,7 +16,7 @@ from densevos.config.parts import (
 from densevos.config.self_training import ClipConfig
 from densevos.config.sets import SetOptions
 
-# Each union lists all choices of an option: the command line refuses any other value.
+# Each Literal lists all choices of an option.
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0"]
 # "auto" stands for the papers' discriminator of the network and placement.

@@ -158,7 +158,7 @@ class MugConfig:
             ),
             # Feature cells must tile the frame without a rest.
             (clips.size % stride == 0, "--clips.size must be a multiple of --encoder.stride"),
-            # Two frames make the long-term pair; the others are its references.
+            # Two frames make the long-term pair, and at least one more is needed as a reference.
             (clips.segments >= 3, "--clips.segments must be at least 3: a pair and references"),
             (clips.pair_gap >= 1, "--clips.pair-gap must be at least 1"),
             # Three different frames make the short-term clip.
