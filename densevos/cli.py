@@ -12,6 +12,7 @@ from densevos.commands.launch import launch
 from densevos.commands.parsing import run_command
 from densevos.commands.train import train
 
+# Groups follow the order of use, from a first try to the result.
 OVERVIEW = Overview(
     about="Learn dense video representations from videos without labels. densevos-eval then "
     "propagates masks with "
@@ -68,8 +69,10 @@ def dispatch(arguments: list[str]) -> None:
     """Run one command. The options of `train` depend on the recipe, and `data` has commands of its
     own.
     """
+    # These commands read their own words, since their options depend on what is named first.
     words = {"train": train, "launch": launch, "data": data.dispatch}
     elsewhere = {"densevos-eval": EVALUATOR}
+    # The old name of a command gets a hint, because densevos-eval has a command of that name.
     if arguments[:1] == ["info"]:
         raise InputError("densevos info: is called describe now; write densevos describe")
 
@@ -95,6 +98,7 @@ def demo(
         epochs: Number of epochs; without this option it is that of the recipe.
         overwrite: Empty the output folder first if it holds files.
     """
+    # Imported here, so that other commands need not load it.
     from densevos.demo import run_demo
 
     run_demo(out, seed=seed, epochs=epochs, overwrite=overwrite)

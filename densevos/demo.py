@@ -47,10 +47,12 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
     """
     new_folder(out, overwrite=overwrite)
     print(f"1/4  making {TRAINING} clips to learn from and {HELD_OUT} held-out ones to evaluate on")
+    # Both sets come from one seed, and the held-out clips are never trained on.
     write_davis(out / "clips", train=TRAINING, val=0, seed=seed, config=TRAINING_CLIPS)
     write_davis(out / "held-out", train=0, val=HELD_OUT, seed=seed, config=HELD_OUT_CLIPS)
 
     print("2/4  learning from the clips, without their masks")
+    # The list names frame folders only, so training cannot see the masks.
     config = demo_recipe(out / "clips" / "train_videos.txt")
     loop = dataclasses.replace(config.loop, seed=seed, epochs=epochs or config.loop.epochs)
 
@@ -62,10 +64,12 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
             f"the demo cannot be resumed; start it again with --out {out} --overwrite"
         ) from None
 
+    # The files that users look for lie in the demo's folder, not below it.
     for name in ("encoder.safetensors", "encoder.json", "metrics.jsonl"):
         shutil.copyfile(out / "training" / name, out / name)
 
     print("3/4  propagating the first masks of the held-out clips with both encoders, and scoring")
+    # The same seed for the random encoder makes the comparison repeatable.
     encoders = {
         "random_init": f"random:resnet18:{seed}",
         "trained": str(out / "encoder.safetensors"),
@@ -75,10 +79,12 @@ def run_demo(out: Path, *, seed: int, epochs: int | None, overwrite: bool) -> No
         results = pool.map(lambda name: evaluate(encoders[name], out, name), encoders)
         scores = dict(zip(encoders, results, strict=True))
 
+    # results.json holds the scores of each encoder, and what training took.
     facts = {"train_seconds": round(result.seconds, 1), "steps": result.steps, "seed": seed}
     write_json(out / "results.json", {**scores, **facts})
 
     print("4/4  drawing truth, random and trained side by side")
+    # The overlay shows both results beside the truth.
     masks = (
         f"random={out / 'masks' / 'random_init'}",
         f"trained={out / 'masks' / 'trained'}",
@@ -119,6 +125,7 @@ def evaluate(encoder: str, out: Path, name: str) -> dict[str, float]:
     evaluator("propagate", *BENCHMARK, "--encoder", encoder, "--root", clips, "--out", masks)
     evaluator("score", *BENCHMARK, "--root", clips, "--results", masks)
 
+    # The evaluator writes more than the three scores that the demo shows.
     results: dict[str, Any] = json.loads((masks / "results.json").read_text(encoding="utf-8"))
     return {short: results["overall"][long] for short, long in SCORES.items()}
 
@@ -135,6 +142,7 @@ def evaluator(*arguments: object) -> None:
     command = [sys.executable, "-m", "densevos_eval", *map(str, arguments)]
     # Two evaluators run at a time, so each gets half of the cores.
     threads = str(max((os.cpu_count() or 1) // 2, 1))
+    # Its output would mix with that of the demo; its errors are kept for the message.
     finished = subprocess.run(
         command,
         stdout=subprocess.DEVNULL,
@@ -165,6 +173,7 @@ def scores_table(scores: dict[str, dict[str, float]]) -> Table:
         cells = [f"{100 * row[column]:.1f}" for column in SCORES]
         table.add_row(name.replace("_", " "), *cells)
 
+    # The gain is a difference of percentages, so it has a sign.
     before, after = scores["random_init"], scores["trained"]
     gains = [f"{100 * (after[column] - before[column]):+.1f}" for column in SCORES]
     table.add_row("gain", *gains, style="bold")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from densevos.base.errors import InputError, RunError
 
+# submitit is optional, so it is imported only where a job is made.
 if TYPE_CHECKING:
     from submitit import Executor, Job
     from submitit.helpers import DelayedSubmission
@@ -88,6 +89,7 @@ class JobCommand:
 
     def resumed(self) -> "JobCommand":
         """The command that continues what this one started."""
+        # A repeated --overwrite would delete what the job has done so far.
         kept = tuple(word for word in self.words if word != "--overwrite")
         if not self.resume_options:
             return replace(self, words=kept)
@@ -193,6 +195,7 @@ def rank_variables(place: Any) -> dict[str, str]:
         "RANK": str(place.global_rank),
         "LOCAL_RANK": str(place.local_rank),
         "LOCAL_WORLD_SIZE": str(place.num_tasks // place.num_nodes),
+        # On one machine the ranks need no host name.
         "MASTER_ADDR": "127.0.0.1" if place.num_nodes == 1 else place.hostnames[0],
         "MASTER_PORT": str(20_000 + number % 10_000),  # two jobs may share a machine
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
@@ -210,6 +213,7 @@ def launch(commands: Sequence[JobCommand], options: ClusterOptions) -> None:
         InputError: submitit is not installed, or it refuses an option.
         RunError: A job failed, and `options` say to wait for it.
     """
+    # The debug cluster runs the commands here, one after the other, without submitit.
     if options.cluster == "debug":
         for command in commands:
             if status := subprocess.run(command.command(), check=False).returncode:
@@ -286,6 +290,7 @@ def _executor(options: ClusterOptions, processes: int) -> "Executor":
 
 def _wait(jobs: "Sequence[Job[None]]") -> None:
     """Wait for jobs; RunError names those that failed."""
+    # All jobs are waited for before any failure is reported.
     failed = []
     for job in jobs:
         job.wait()

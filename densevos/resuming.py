@@ -56,13 +56,16 @@ def prepare_folder(
         _check_own(Path(resume), job, out)
 
     # The run continues in the last round that has a checkpoint.
+    # Rounds that are finished have checkpoints as well, so the search starts from the last one.
     resume_from = None
     for round_ in reversed(job.rounds):
         resume_from = resume_from or checkpoint.find(resume, out / round_.folder / "checkpoints")
 
+    # Checked before the folder is touched: a wrong number of clips must not leave half a run.
     if resume_from is not None:
         _check_step(run_folder(resume_from), config.loop)
 
+    # A new run, also one that starts from a checkpoint of another folder.
     if resume == "never" or not (out / "config.json").exists():
         new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
         if job.data.titles is not None:
@@ -72,6 +75,7 @@ def prepare_folder(
         write_config(out / "config.json", config)
         return resume_from
 
+    # The weights depend on all options but a few, so a resumed run must have the same.
     changed = _changed(read_config(out / "config.json"), config)
     if changed is not None:
         raise InputError(
@@ -88,6 +92,7 @@ def prepare_folder(
 
 def _check_own(named: Path, job: TrainingJob, out: Path) -> None:
     """Raise InputError if a checkpoint belongs to no round of the run: it would not be used."""
+    # RUN/ROUND/checkpoints/NAME.pt: two folders up is the folder of the round.
     folders = [(out / round_.folder).resolve() for round_ in job.rounds]
     if named.exists() and named.resolve().parent.parent not in folders:
         raise InputError(
@@ -100,6 +105,7 @@ def _check_videos(out: Path, data: Data) -> None:
     """Warn of videos that are missing or changed; InputError if there are new ones."""
     before = provenance.recorded_videos(out)
     now = None if data.titles is None else set(data.titles())
+    # New videos would change the numbers of the others, and with them all random draws.
     if before is None or now is None or not now <= set(before):
         raise InputError(
             f"{data.source}: holds other videos than when {out} started; "
@@ -144,6 +150,7 @@ def with_original_videos(videos: VideoDataset, data: Data, out: Path) -> VideoDa
     if before is None or before == titles or not set(titles) < set(before):
         return videos
 
+    # Places without a video hold None; their clips are replaced by others.
     index_now = {title: index for index, title in enumerate(titles)}
     return Remaining(videos, before, [index_now.get(title) for title in before])
 
@@ -158,6 +165,7 @@ def run_folder(path: Path) -> Path:
         RUN, resolved.
     """
     folder = path.resolve().parent.parent
+    # With rounds the configuration lies one folder higher.
     in_round = not (folder / "config.json").exists() and (folder.parent / "config.json").exists()
     return folder.parent if in_round else folder
 
@@ -219,6 +227,7 @@ def _check_step(run: Path, loop: LoopConfig) -> None:
         return
 
     earlier, processes = read_config(run / "config.json").loop, provenance.processes(run)
+    # The batch counts per process unless --loop.global-batch fixes that of all together.
     before = earlier.global_batch or earlier.batch * processes
     now = loop.global_batch or loop.batch * distributed.world_size()
 
@@ -236,6 +245,7 @@ def _changed(before: RunConfig, now: RunConfig) -> str | None:
         return f"the method ({before.METHOD} there, {now.METHOD} here)"
 
     may_change = WITHOUT_EFFECT | BATCH_OPTIONS
+    # The message names the first difference, in the order of the configuration's fields.
     options_now = to_dict(now)
     for name, value in to_dict(before).items():
         value_now = options_now[name]

@@ -56,10 +56,12 @@ def launch(arguments: list[str]) -> None:
 
     try:
         run(options)
+    # Ctrl-C is the user's wish; any other signal stops the run.
     except SignalException as error:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise Stopped(f"{error.sigval.name} ended the processes of this machine") from None
+    # The first failure is the cause; later ones may follow from it.
     except ChildFailedError as error:
         raise _failure(*error.get_first_failure()) from None
     except (DistError, RendezvousError) as error:
@@ -76,6 +78,7 @@ def _failure(rank: int, failure: ProcessFailure) -> BaseException:
             f"{process} was killed by {failure.signal_name()}; go on with --resume auto"
         )
 
+    # The statuses are those of `densevos.base.console`: 143 stopped, 2 unusable input.
     if failure.exitcode == 143:
         return Stopped(f"{process} was stopped; go on with --resume auto")
     if failure.exitcode == 2:

@@ -24,6 +24,8 @@ from densevos.methods.method import Method, Round, TrainingJob
 from densevos.methods.registry import method_of, read_config
 from densevos.resuming import named_checkpoint, prepare_folder, run_folder, with_original_videos
 
+# A run is one round or several, each of which has a folder, checkpoints and epochs of its own.
+# All ranks run the functions below; only rank 0 writes what the run as a whole leaves.
 ENCODERS = "encoders"
 """Folder of the encoders, or models, that --loop.encoder-every keeps."""
 
@@ -59,6 +61,7 @@ class Totals:
             folder: The round's folder.
             state: Its last state.
         """
+        # The state counts from the beginning of the round, also in a resumed run.
         self.rounds[folder] = state["step"]
         self.steps += state["step"]
         self.seconds += state["seconds"]
@@ -110,6 +113,7 @@ def train(
     >>> result.encoder.name, result.steps
     ('encoder.safetensors', 1)
     """
+    # Mistakes in the options are reported before any data are read.
     config.check()
 
     # Characters that UTF-8 cannot encode would be replaced.
@@ -118,12 +122,15 @@ def train(
             f"{out}: name is not UTF-8, so TensorBoard cannot write there; choose another --out"
         )
 
+    # Every rank opens the data before it meets the others, so that none waits for one whose data
+    # are unusable.
     method = method_of(config)
     job = method.prepare(config)
     device = choose_device(config.loop, distributed.local_rank())
     # The source may change before the run ends, so its commit is read now.
     commit = provenance.commit()
 
+    # The choices that affect speed and rounding go into the provenance of the run.
     precision = choose_precision(config.loop, device)
     arithmetic = tune(device, precision)
     distributed.start(device, config.loop.rank_timeout)
@@ -140,6 +147,7 @@ def train(
                 f"training on {job.data.videos} videos of {job.data.source} into {out}; {setup}"
             )
             _print_notes_about_the_batch(config.loop, job)
+            # What the run was made with, beside config.json, which says what it was asked for.
             provenance.record(
                 out,
                 resume_from,
@@ -161,6 +169,7 @@ def train(
         if distributed.rank() == 0:
             method.save(file, job.learner, summary(config, totals, job.data.videos, commit))
     finally:
+        # Also after an error, so that the process group is left in any case.
         distributed.stop()
 
     return TrainResult(file, totals.steps, totals.seconds, tuple(sorted(totals.skipped)))
@@ -181,6 +190,7 @@ def summary(
         JSON values by name.
     """
     facts: dict[str, object] = {"steps": totals.steps}
+    # Most methods have one round, whose steps are the total.
     if len(totals.rounds) > 1:
         facts["steps_by_round"] = totals.rounds
 
@@ -209,6 +219,7 @@ def export(path: Path, out: Path) -> Path:
         InputError: There is no checkpoint, or it cannot be read.
     """
     path = named_checkpoint(path)
+    # The configuration of the run decides how the state is read, not that of any recipe.
     config = read_config(run_folder(path) / "config.json")
     method = method_of(config)
 
@@ -238,6 +249,7 @@ def _train_rounds(
     """Train all rounds of a job, one after the other."""
     totals = Totals()
     for round_ in job.rounds:
+        # A round may start from fresh weights.
         round_.begin()
 
         # Ranks may share the work before and after a round, such as labelling videos, so each waits
@@ -261,6 +273,7 @@ def _train_rounds(
 @contextmanager
 def _printed_profile(device: torch.device, *, wanted: bool) -> Iterator[StepTimer | Untimed]:
     """A timer whose table is printed at the end of the block, even after an error."""
+    # Without --profile the timer does nothing, so the loop is the same with and without it.
     timer = StepTimer(device) if wanted else Untimed()
     try:
         yield timer
@@ -282,6 +295,7 @@ def _train_round(
 ) -> State:
     """Train a round from the start, continue it, or find it finished; returns its last state."""
     folder = out / round_.folder
+    # Rank 0 decides for all, since machines may see the disk differently.
     resume_from = distributed.on_first(lambda: _checkpoint_of(round_, out, resume))
 
     # The product is written last, so a round that has one is finished.
@@ -289,11 +303,13 @@ def _train_round(
     if product is not None and resume_from is not None and (folder / product.name).exists():
         return _finished_round(job, folder, resume_from, device)
 
+    # An encoder of every so many epochs is kept, apart from the checkpoints.
     def export_encoder(epoch: int) -> None:
         file = folder / ENCODERS / f"epoch-{epoch:04d}{Path(method.file).suffix}"
         file.parent.mkdir(exist_ok=True)
         method.save(file, job.learner, {"epoch": epoch, "config": to_dict(config)})
 
+    # A round may replace the optimisers and epochs of the run.
     run = fit(
         job.learner,
         with_original_videos(round_.data(out), job.data, out),
@@ -352,6 +368,7 @@ def _finished_round(
             "pass --resume auto, or choose another --out"
         )
 
+    # The state lies in memory of the CPU after loading, so weights go to the device last.
     job.learner.load_state_dict(state["learner"])
     job.learner.to(device)
     return state
@@ -371,6 +388,7 @@ def _print_notes_about_the_batch(loop: LoopConfig, job: TrainingJob) -> None:
 
         notes.append(note)
 
+    # Up to a tenth is not worth a note: every epoch leaves out others.
     left_over = videos % step
     if step < videos and left_over > 0.1 * videos:
         notes.append(

@@ -37,6 +37,7 @@ def open_video(path: Path | str) -> "Video":
     return Video(open_frames(path))
 
 
+# A script sees arrays alone; the readers of files and folders stay behind this class.
 class Video:
     """The frames of one video as arrays [H,W,3] uint8 RGB, in order or by index.
 
@@ -73,9 +74,11 @@ class Video:
     def __getitem__(self, index: int | slice) -> np.ndarray:
         # A range resolves negative indices and slices, and raises IndexError as a list does.
         selected = range(len(self))[index]
+        # A slice keeps its first axis even for one frame, as with NumPy arrays.
         if isinstance(selected, range):
             return self.read(selected)
 
+        # A single index drops the axis of frames: [H,W,3].
         frame: np.ndarray = self.read([selected])[0]
         return frame
 

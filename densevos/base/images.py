@@ -36,6 +36,7 @@ def load_image(
             f"{path}: {kind} cannot be read ({error or type(error).__name__}); {remedy}"
         ) from error
 
+    # Viewers show the turned image, and masks are drawn on what is seen.
     if orientation(image) != 1:
         ImageOps.exif_transpose(image, in_place=True)
 
@@ -56,6 +57,7 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # A damaged EXIF block is no reason to refuse pixels that can be read.
         return 1
 
+    # Values outside EXIF's eight are damage, and mean no turn.
     return value if value in range(1, 9) else 1
 
 
@@ -91,6 +93,7 @@ def size_remedy(size: tuple[int, ...], wanted: tuple[int, int]) -> str:
     Returns:
         The fix, for an error message.
     """
+    # Height and width swapped: the mask was drawn on the other orientation.
     if size == wanted[::-1]:
         return (
             "give the mask a quarter turn: frames stand upright, "
@@ -111,6 +114,7 @@ def shrink(image: Image.Image, short_side: int) -> Image.Image:
         The image, scaled bilinearly.
     """
     scale = short_side / min(image.size)
+    # Enlarging would cost time and add no detail.
     if scale >= 1:
         return image
 

@@ -27,6 +27,7 @@ def davis_palette() -> np.ndarray:
     """
     ids = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
+    # Bit k of a colour channel, counted from the highest, is bit 3 k + channel of the id.
     for channel in range(3):
         for position in range(8):
             bit = 3 * position + channel
@@ -36,6 +37,7 @@ def davis_palette() -> np.ndarray:
     return palette
 
 
+# Computed once: each mask that is written takes it along.
 PALETTE = davis_palette()
 
 VOID = 255
@@ -55,6 +57,7 @@ def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
     Raises:
         InputError: A value is no id. A plain cast would turn both 0.9 and 256 into 0.
     """
+    # The common case costs no look at the pixels.
     if mask.dtype == np.uint8:
         return mask
     if mask.dtype.kind not in "biuf":  # Booleans, integers, unsigned integers, floats
@@ -65,6 +68,7 @@ def as_ids(mask: np.ndarray, wanted: str) -> np.ndarray:
             "make ids of a soft mask first, as in (mask > 0.5).astype(numpy.uint8)"
         )
 
+    # An empty array has no least or largest value.
     if mask.size and (mask.min() < 0 or mask.max() > 255):
         raise InputError(f"{wanted}, has {mask.min()} to {mask.max()}; renumber the objects")
 
@@ -93,9 +97,11 @@ def write_mask(path: Path | str, mask: np.ndarray) -> None:
     True
     """
     ids = as_ids(np.asarray(mask), f"{path}: mask must hold ids 0 to 255")
+    # A PNG needs at least one pixel and one channel.
     if ids.ndim != 2 or not ids.size:
         raise InputError(f"{path}: mask must be [H,W], is {list(ids.shape)}")
 
+    # Pillow reads the array's memory row by row.
     image = Image.fromarray(np.ascontiguousarray(ids))
     image.putpalette(PALETTE.tobytes())
     with atomic_write(Path(path)) as file:
@@ -162,6 +168,7 @@ def ids_of(image: Image.Image, title: str) -> np.ndarray:
     Raises:
         InputError: Its pixels are colours.
     """
+    # Modes with one number per pixel: 1 bit, palette index, grey value.
     if image.mode not in ("1", "P", "L"):
         raise InputError(
             f"{title}: mask is {image.mode}, not indexed; "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from densevos.base.errors import InputError
 
+# Formats of still images that Pillow reads.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 
 # Names, in lower case, that file managers, archives and disks create. Names that start with a dot
@@ -82,6 +83,7 @@ def frame_order(name: str) -> tuple[str, str]:
 
 def _padded(number: re.Match[str]) -> str:
     """A number of a name, padded so that text order is order by value."""
+    # The fraction stays as it is: as a text 0.25 already comes before 0.3.
     integer_part, fraction, integer = number.groups()
     return (integer or integer_part).zfill(WIDTH) + (fraction or "")
 
@@ -93,6 +95,7 @@ def is_hidden(name: str) -> bool:
 
 def is_image(name: str) -> bool:
     """Whether a visible file of this name is an image."""
+    # Endings may be in capitals, as cameras write them.
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_hidden(name)
 
 
@@ -103,6 +106,7 @@ def is_png(name: str) -> bool:
 
 def is_annotation(name: str) -> bool:
     """Whether a folder of this name holds labels instead of frames."""
+    # "Annotations_2019" and "gt-1" are known by their letters alone.
     return re.sub(r"[\W_\d]", "", name.lower()) in ANNOTATION_NAMES
 
 
@@ -119,6 +123,7 @@ def image_files(folder: Path) -> list[Path]:
         InputError: The folder may not be read.
     """
     names = []
+    # An entry of scandir mostly knows whether it is a folder, without another look at the disk.
     for entry in _entries(folder):
         if is_image(entry.name) and not _is_folder(entry):
             names.append(entry.name)
@@ -189,6 +194,7 @@ def mask_file(folder: Path, frame: str) -> Path:
     Returns:
         FOLDER/FRAME.PNG if only that file exists, else FOLDER/FRAME.png.
     """
+    # File systems that tell capitals from small letters may hold either ending.
     file, upper = folder / f"{frame}.png", folder / f"{frame}.PNG"
     return upper if not file.is_file() and upper.is_file() else file
 

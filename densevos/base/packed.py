@@ -43,6 +43,7 @@ class PackedStrings(Sequence[str]):
             selected = range(len(self))[index]
             return PackedStrings.of(self[i] for i in selected)
 
+        # surrogateescape gives back file names that are not UTF-8 as Python spells them.
         return self.bytes_of(index).decode("utf-8", "surrogateescape")
 
     def bytes_of(self, index: int) -> bytes:
@@ -57,6 +58,7 @@ class PackedStrings(Sequence[str]):
         Raises:
             IndexError: There is no such text.
         """
+        # Negative indices are refused: offsets[-1] is the end of the buffer, not a text.
         if not 0 <= index < len(self):
             raise IndexError(index)
 

@@ -29,6 +29,7 @@ from densevos.base.workers import (
     same,
 )
 
+# The names of `workers` that callers need, so that they import one module alone.
 __all__ = [
     "BROKEN",
     "THREADS",
@@ -84,7 +85,9 @@ def each(
         Every item with the function's result, or with the InputError or RunError that the function
         raised. Items start in their order; with processes they are yielded as they finish.
     """
+    # Processes share the items: one that is free takes the next, so slow items hold up no others.
     if processes:
+        # The thread comes first: it can start at once, while processes still load their modules.
         workers: list[Worker[Item]] = [ThreadWorker(function)] if here else []
         for maker in processes:
             workers.append(ProcessWorker(maker, single_threaded=single_threaded))
@@ -92,6 +95,7 @@ def each(
         yield from _shared_by(workers, iter(items), on_step, timeout)
         return
 
+    # Without processes only errors of one item are caught; all others end the iteration, too.
     for item in items:
         outcome: Result | Broken
         try:
@@ -112,6 +116,7 @@ def check_any(broken: Mapping[str, Broken], names: Sequence[str]) -> None:
     Raises:
         InputError, RunError: All items are broken; the error of the first one.
     """
+    # If all items are broken, the cause is probably common, and the error of the first one says it.
     if names and len(broken) == len(names):
         first = broken[names[0]]
         others = len(names) - 1
@@ -135,6 +140,7 @@ class Growing(Iterator[Item]):
         self._added.extend(items)
 
     def __next__(self) -> Item:
+        # Added items come first, since they may follow from an item that was just finished.
         return self._added.popleft() if self._added else next(self._items)
 
 
@@ -154,6 +160,7 @@ def in_order(
     for outcome in outcomes:
         (number, _), _ = outcome
         early[number] = outcome
+        # What is next in order leaves at once, so only outcomes that overtook others are kept.
         while next_number in early:
             yield early.pop(next_number)
             next_number += 1
@@ -196,6 +203,7 @@ def shard_range(count: int, shard: str | None) -> range:
     Raises:
         InputError: `shard` has another form.
     """
+    # Dealing by index keeps each shard the same when the command is repeated.
     part, parts = (1, 1) if shard is None else _parsed(shard)
     return range(part - 1, count, parts)
 
@@ -203,6 +211,7 @@ def shard_range(count: int, shard: str | None) -> range:
 def _parsed(shard: str) -> tuple[int, int]:
     """I and N of a shard "I/N"."""
     part, slash, parts = shard.partition("/")
+    # isdecimal refuses signs, spaces and points, which int would accept or fail on.
     are_numbers = slash and part.isdecimal() and parts.isdecimal()
     if not (are_numbers and 1 <= int(part) <= int(parts)):
         raise InputError(f"--shard {shard}: must be I/N with I from 1 to N, such as 2/4")
@@ -218,6 +227,7 @@ def check_workers(workers: int | None) -> None:
 
 def check_timeout(timeout: float | None) -> None:
     """Raise InputError if the time limit in seconds is not above 0."""
+    # `not ... > 0` refuses NaN as well.
     if timeout is not None and not timeout > 0:
         raise InputError(f"--timeout: must be above 0 seconds, is {timeout:g}")
 
@@ -293,6 +303,7 @@ def _shared_by(
                 busy.begin(idle[0], *taken)
                 idle.popleft()
 
+            # No answer can come any more: all items are taken, and none is being worked on.
             if not busy.workers:
                 return
 
@@ -309,6 +320,7 @@ def _shared_by(
                     idle.appendleft(worker)
                     yield finished, value
     finally:
+        # Also when the caller stops early or an error passes: no process may be left behind.
         for worker in workers:
             worker.end()
 

@@ -64,6 +64,7 @@ def plain_png(content: bytes) -> np.ndarray | None:
             elif kind == b"IDAT":
                 compressed.append(data)
 
+        # A file without its end is truncated, even if all rows are there.
         if kind != b"IEND":
             return None
 
@@ -97,6 +98,7 @@ def _pixels(header: bytes, compressed: bytes) -> np.ndarray | None:
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if depth != 8 or colour not in (GREY, INDEXED) or interlaced:
         return None
+    # Small files of huge images are left to Pillow, which refuses or warns of them.
     if not 0 < height * width <= _most_pixels():
         return None
 

@@ -39,6 +39,7 @@ def progress_bar(unit: str = "") -> Progress:
         status="").
     """
     console = Console(stderr=True)
+    # A bar redraws its line, which would fill a log file with control characters.
     if not console.is_terminal:
         return LineProgress(unit=unit)
 
@@ -88,6 +89,7 @@ class LineProgress(Progress):
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
+        # No thread redraws anything: lines are printed when a step is recorded.
         super().__init__(auto_refresh=False, speed_estimate_period=SPEED_SECONDS, get_time=clock)
         self._unit = unit
         self._ends = ends
@@ -103,6 +105,7 @@ class LineProgress(Progress):
     def stop(self) -> None:
         """Print a last line for every task that made a step."""
         for task in self.tasks:
+            # A task without any step has nothing to report.
             if self._ends and (task.speed is not None or task.finished):
                 self._print(task, f"took {duration(task.elapsed or 0)}")
 
@@ -134,6 +137,7 @@ class LineProgress(Progress):
         waited = self.get_time() - self._last_line
         if waited >= self._seconds:
             return True
+        # Without `quiet` only the time since the last line counts.
         if self._quiet is None or waited < self._quiet:
             return False
 
@@ -147,6 +151,7 @@ class LineProgress(Progress):
         """Print the line of a task."""
         if self.disable:
             return
+        # The header precedes the first line, so a task without any line prints none.
         if self._header:
             self._write(self._header)
             self._header = ""
@@ -154,6 +159,7 @@ class LineProgress(Progress):
         total = "" if task.total is None else f"/{task.total:.0f}"
         count = f"{task.description} {task.completed:.0f}{total} {self._unit}".rstrip()
 
+        # rich keeps the speed of a finished task apart.
         speed = task.finished_speed or task.speed
         rate = f"{speed:.1f} {self._unit}/s" if self._rate and speed else ""
 

@@ -33,6 +33,7 @@ def open_resumable(
     # Through JSON, so that tuples compare equal to the lists that are read.
     record = json.loads(json.dumps(settings))
     file = out / name
+    # A folder without a record is new or of something else, which new_folder refuses.
     if overwrite or not file.is_file():
         new_folder(out, overwrite=overwrite, inputs=inputs)
         write_json(file, record)
@@ -51,6 +52,7 @@ def open_resumable(
         if record.get(key) != earlier.get(key):
             changed.append(key)
 
+    # Content of two settings in one folder could not be told apart later.
     if changed:
         raise InputError(
             f"{out}: its {kind} were made with another {', '.join(changed)} ({name});"

@@ -127,6 +127,7 @@ class ThreadWorker(Generic[Item, Result]):
 
     def end(self) -> None:
         if self._thread is not None:
+            # The thread is given a moment to end by itself; a daemon does not keep Python alive.
             self.connection.close()
             self._thread.join(timeout=0.1)
 
@@ -221,6 +222,7 @@ class BusyWorkers(Generic[Item]):
             A worker with its message and the message's value, for at least one worker unless the
             time of one is over. The end of a worker is the message "done" with a HungError.
         """
+        # The nearest deadline bounds the wait; without any limit the wait lasts until a message.
         soonest = min(self.workers.values())
         patience = None if soonest == math.inf else max(0, soonest - time.monotonic())
         ready = wait([worker.connection for worker in self.workers], timeout=patience)

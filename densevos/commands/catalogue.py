@@ -9,9 +9,11 @@ import tyro
 from densevos.base.errors import InputError
 from densevos.base.parallel import BROKEN, named, stopped_by_sigterm
 
+# Only for annotations: at run time the module is imported when a command needs it.
 if TYPE_CHECKING:
     from densevos.data.stats import ClipNeed
 
+# What a command says that SIGTERM stopped and that keeps what is done.
 GO_ON = "repeat the command and it goes on"
 
 
@@ -61,6 +63,7 @@ def index(
             overwrite=overwrite,
         )
 
+    # Videos that cannot be opened stay in the index with their reason, and are listed here.
     for reason in filter(None, made.reasons):
         print(f"broken: {reason}", file=sys.stderr)
 
@@ -76,11 +79,13 @@ def merge(shards: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
     """
     from densevos.data.sources.index_file import merged, read_index, write_index
 
+    # Checked before anything is read, so that a long command does not fail at its end.
     if not shards:
         raise InputError("densevos data merge: name the indexes to join")
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: an index must be called FILE.npz")
 
+    # The names of files go along, so that errors about a shard can name its file.
     joined = merged([read_index(file) for file in shards], [str(file) for file in shards])
     write_index(out, joined)
     print(f"{out}: {len(joined)} videos of {len(shards)} indexes")
@@ -115,9 +120,12 @@ def check(
         raise InputError(f"--out {out}: an index must be called FILE.npz")
 
     source = indexed_source(index)
+    # A random sample finds a set that is broken as a whole; --all is exact but takes far longer.
     count, found = check_videos(
         source, sample=None if all else sample, seed=seed, workers=workers, timeout=timeout
     )
+    # With --out the new index marks broken videos, so nothing is left to do. Without it they are an
+    # error, since training on this index would meet them.
     broken = broken_lines(found, source.index)
     for line in broken:
         print(f"broken: {line}", file=sys.stderr)
@@ -150,6 +158,7 @@ def stats(index: tyro.conf.Positional[Path], recipe: str | None = None) -> None:
 
     read = read_index(index)
     described = statistics(read, _need_of(recipe, read.dataset))
+    # Labels differ in length, so the numbers are aligned in one column.
     width = max(len(label) for label, _ in described)
     for label, text in described:
         print(f"{label:{width}}  {text}")
@@ -164,6 +173,7 @@ def _need_of(recipe: str | None, dataset: str) -> "ClipNeed | None":
     from densevos.data.stats import ClipNeed
     from densevos.recipes import RECIPES
 
+    # The recipe on the command line wins over that of the set's layout.
     layout = known_layouts().get(dataset)
     name = recipe or (layout.recipe if layout else None)
     if name is None:
@@ -171,6 +181,7 @@ def _need_of(recipe: str | None, dataset: str) -> "ClipNeed | None":
     if name not in RECIPES:
         raise InputError(f"--recipe {name}: unknown; known are {', '.join(RECIPES)}")
 
+    # Of a recipe of DUL the frames and the gap of a clip say how long a video must be.
     config = RECIPES[name](Path()) if name.startswith("dul") else None
     if not isinstance(config, TrainConfig):
         raise InputError(f"--recipe {name}: its clips have no gap; name one that starts with dul")
@@ -204,6 +215,7 @@ def list_videos(
     from densevos.data.check import lengths
     from densevos.data.sources.open import open_source
 
+    # All videos are listed before the command fails, so that one call shows every broken one.
     broken = 0
     for title, found in lengths(
         open_source(source, "densevos data list"), workers=workers, timeout=timeout

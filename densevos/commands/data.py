@@ -20,6 +20,9 @@ from densevos.data.synthetic.degradation import DegradationConfig
 from densevos.data.synthetic.sequences import SyntheticConfig
 
 
+# Commands of this program: tyro turns the parameters of each function into options, and its
+# docstring into the help page. Modules that do the work are imported inside the functions, so that
+# help pages and other commands need not load them.
 def synth(
     out: Path,
     train: int = 60,
@@ -56,6 +59,7 @@ def synth(
     print(f"{out}: {train} training and {val} validation sequences of {config.frames} frames")
 
 
+# A frozen dataclass as default: its fields become options without a prefix (name="").
 def synth_classes(
     out: Path,
     seed: int = 0,
@@ -85,6 +89,7 @@ def synth_classes(
     )
 
 
+# The set is written SET:ROOT, as in training, so one parser serves both commands.
 def degrade(
     source: tyro.conf.Positional[str],
     out: Path,
@@ -164,9 +169,11 @@ def frames(
             overwrite=overwrite,
         )
 
+    # Broken videos go to standard error one by one; the totals below go to standard output.
     for reason in done.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
 
+    # Videos that an earlier call wrote are counted apart.
     kept = f" and {done.kept} kept" if done.kept else ""
     print(f"{out}: {done.written} videos written{kept}, {len(done.skipped)} skipped")
 
@@ -214,6 +221,7 @@ def pack(
         print(f"skipped: {reason}", file=sys.stderr)
 
     print(f"{out}: {result.packed} videos, {len(result.broken)} skipped")
+    # Shards of other machines may be missing: their videos cannot be read yet.
     if result.missing:
         print(f"{out}: {result.missing} shards are still to be written by other --shard")
 
@@ -268,6 +276,7 @@ def foreground(
     from densevos.data.foreground.maps import make_maps
     from densevos.data.foreground.probability import ForegroundConfig
 
+    # Maps may be refined by a dense CRF, and the options of all methods go into one configuration.
     config = ForegroundConfig(
         method=method,
         crf=CrfConfig() if crf else None,
@@ -279,6 +288,7 @@ def foreground(
     )
 
     with stopped_by_sigterm(GO_ON):
+        # SIGTERM becomes an exception, so that processes end and the message says how to go on.
         made = make_maps(
             source,
             out,
@@ -294,6 +304,8 @@ def foreground(
         print(f"skipped: {reason}", file=sys.stderr)
 
     print(f"{out}: {made.written} maps written, {made.kept} kept")
+    # MuG learns from the map of every frame, so videos that are incomplete make the command fail,
+    # but only after all others are done.
     if made.broken:
         raise RunError(
             f"{source}: {len(made.broken)} videos could not be read completely (see above); all "
@@ -327,21 +339,25 @@ def classes(
     opened = open_set(source, labels=not unlabelled, workers=workers, **vars(options))
     console.print_notes(opened.notes)
     kind = "videos" if opened.kind == "video" else "images"
+    # Without labels no frame is labelled, so all frames are counted.
     frames = sum(len(shot.open()) if unlabelled else len(shot.labelled) for shot in opened.shots)
     counts = class_counts(opened, masks=masks, workers=workers)
     print(
         f"{source}, {options.split}: {len(opened.shots)} {kind}, "
         f"{frames}{'' if unlabelled else ' labelled'} frames"
     )
+    # The most frequent class comes first.
     for name in sorted(counts, key=lambda name: -counts[name]):
         if counts[name] or not unlabelled:  # Without labels only some sets say what a video shows.
             print(f"{counts[name]:8d}  {name}")
 
+    # The list appears under its name only when it is complete.
     if write_names:
         with atomic_write(write_names, "w") as file:
             file.writelines(f"{shot.name}\n" for shot in opened.shots)
 
 
+# Names on the command line differ from those of functions where Python or the dash demands it.
 COMMANDS: dict[str, Callable[..., None]] = {
     "synth": synth,
     "synth-classes": synth_classes,
@@ -359,6 +375,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+# The order of groups is that of use, from a first look at a set to making one.
 OVERVIEW = Overview(
     about="Make, list, index, decode and label videos.",
     groups={

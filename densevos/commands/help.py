@@ -33,6 +33,7 @@ class Overview:
 def overview_page(overview: Overview, program: str) -> str:
     """The list of commands: one line each, in groups, with examples and the place of the manual."""
     names = [name for group in overview.groups.values() for name in group]
+    # Summaries start in one column: the longest name has two spaces before it and two after.
     indent = max(map(len, names)) + 4
     start, *others = overview.usage
     lines = [f"usage: {program} {start}", *(f"       {program} {other}" for other in others)]
@@ -65,9 +66,11 @@ class Option:
 
 def options_page(parser: argparse.ArgumentParser, program: str) -> str:
     """The help of one command: what it does, required options first, then the others in groups."""
+    # argparse has no public list of groups and their options.
     groups = [(_title(group), _options(group)) for group in parser._action_groups]
     every = [option for _, options in groups for option in options]
     required = [option for option in every if option.required]
+    # Values without an option stand in the usage line even if they may be left out.
     words = [
         f"[{option.usage}]"
         for option in every
@@ -78,9 +81,11 @@ def options_page(parser: argparse.ArgumentParser, program: str) -> str:
         ["usage:", program, *words, *(option.usage for option in required), "[options]"]
     )
     lines = [*_wrapped(usage, indent=" " * 7), ""]
+    # Blank lines of the docstring separate paragraphs, each of which is wrapped by itself.
     for paragraph in re.split(r"\n\s*\n", parser.description or ""):
         lines += [*_wrapped(paragraph), ""]
 
+    # Required options head the page, so their own groups leave them out.
     optional = [
         (title, [option for option in options if not option.required]) for title, options in groups
     ]
@@ -108,6 +113,7 @@ def plain_kind(metavar: str) -> str:
     >>> [plain_kind(kind) for kind in kinds]
     ['INT', 'soft|hard', 'STR ...', 'INT INT']
     """
+    # Three steps: drop None, which no user types; shorten repeated kinds; drop the brackets.
     kind = re.sub(r"\{None\}\|?", "", metavar).replace("{None,", "{")
     kind = re.sub(r"\[([^\[\]]+) \[[^\[\]]*\.\.\.\]\]", r"\1 ...", kind)
     return re.sub(r"[{}\[\]]", "", kind).replace(",", "|").strip("|")
@@ -125,6 +131,7 @@ def plain_text(text: str, names: Sequence[str] = ()) -> str:
     'Number of frames.'
     """
     text = " ".join(text.split())
+    # For a switch the default is more readable as the spelling that it stands for.
     if names:
         text = text.replace("(default: True)", f"(default: {names[0]})")
 
@@ -138,18 +145,22 @@ def _options(group: argparse._ArgumentGroup) -> list[Option]:
 
 def _option(action: argparse.Action) -> Option:
     """What a help page says of an option of argparse."""
+    # argparse writes a percent sign twice, since its help texts are format strings.
     said = (action.help or "").replace("%%", "%")
+    # A switch has two spellings, --NAME and --no-NAME.
     names = action.option_strings
     is_switch = len(names) == 2
     is_off = said.endswith("(default: False)")
 
     kind, text = plain_kind(str(action.metavar or "")), plain_text(said, names if is_switch else ())
     several = kind.endswith("...")
+    # A long list of choices would push the help text out of its column.
     if len(kind) > LONGEST_KIND:
         choices = [choice for choice in kind.split()[0].split("|") if not choice.isupper()]
         text = f"{text} Choices: {', '.join(choices)}."
         kind = "NAME ..." if several else "NAME"
 
+    # No spelling with dashes: a value that is given by its place.
     if not names:
         required = several or said.endswith("(required)")
         return Option(
@@ -179,6 +190,7 @@ def _row(option: Option) -> Iterator[str]:
     that.
     """
     start, indent = f"  {option.usage}", " " * HELP_COLUMN
+    # Two columns at least separate a name from its text.
     if len(start) > HELP_COLUMN - 2 or not option.text:
         yield start
         start = ""
@@ -189,6 +201,7 @@ def _row(option: Option) -> Iterator[str]:
 def _wrapped(text: str, *, start: str = "", indent: str = "") -> list[str]:
     """The lines of a paragraph; a default is never broken in two."""
     width = min(shutil.get_terminal_size().columns, WIDTH)
+    # A space that does not break holds a default together while textwrap works.
     glued = " ".join(text.split()).replace("(default: ", "(default:\N{NO-BREAK SPACE}")
     lines = textwrap.wrap(
         glued,

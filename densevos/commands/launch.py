@@ -17,6 +17,7 @@ def launch(arguments: list[str]) -> None:
     Training goes on by itself when its job is started again: it gets --resume auto.
     """
     options, command = split(arguments, "densevos launch", ClusterOptions)
+    # Only training goes on from a checkpoint, and only its processes form one run with ranks.
     training = command[0] == "train"
     goes_on_with = ("--resume", "auto") if training else ()
     submit(
@@ -36,6 +37,7 @@ def split(
     there is none.
     """
     before, after = arguments, []
+    # Only the first -- separates: the command may have another one of its own.
     if "--" in arguments:
         middle = arguments.index("--")
         before, after = arguments[:middle], arguments[middle + 1 :]

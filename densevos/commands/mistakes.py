@@ -72,11 +72,13 @@ def mistake(
         options: All options of the command.
         words: Names of the values that the command takes without an option, in order.
     """
+    # An unknown option is looked for in the words themselves, which needs no text of tyro.
     unknown = next((word for word in arguments if _is_unknown(word, options)), None)
     if unknown is not None:
         name = unknown.partition("=")[0]
         return f" {name}: unknown option; {_advice(name, options)}"
 
+    # The box is wrapped to the terminal's width, so its lines are joined before they are searched.
     text = " ".join(" ".join(said).split())
     if "Missing from" in text:
         return _missing(said, words)
@@ -90,6 +92,7 @@ def mistake(
     if match := re.search(
         r"invalid choice '(.*?)' for argument \W*([\w.-]+)\W*\. Expected one of \((.*?)\)", text
     ):
+        # The pattern drops the dashes of an option, so they are put back.
         name = match[2] if f"--{match[2]}" not in options else f"--{match[2]}"
         choices = sorted(set(re.findall(r"'([^']*)'", match[3])) - {"None"})
         meant = "".join(f"; did you mean {near}?" for near in nearest(match[1], choices))
@@ -98,6 +101,7 @@ def mistake(
     if match := re.search(r"Error parsing (\S+):", text):
         return _wrong_value(match[1].partition("/")[0], said, arguments)
 
+    # Nothing known: the text of the box itself is better than a guess.
     return f": {text}"
 
 
@@ -107,6 +111,7 @@ def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
     >>> nearest("propogate", ["propagate", "score"])
     ['propagate']
     """
+    # The cutoff lets one or two wrong letters pass and keeps unrelated words out.
     return difflib.get_close_matches(word, list(known), n=count, cutoff=0.7)
 
 
@@ -120,6 +125,7 @@ def _is_unknown(word: str, options: Sequence[str]) -> bool:
 
 def _advice(name: str, options: Sequence[str]) -> str:
     """The options that a user may have meant by `name`; without any, where all are listed."""
+    # Options of groups, such as --loop.epochs, are also found by what follows their last point.
     ends = {option: f"--{option.rpartition('.')[2].lstrip('-')}" for option in options}
     near_ends = nearest(name, ends.values(), count=2)
 
@@ -127,6 +133,7 @@ def _advice(name: str, options: Sequence[str]) -> str:
     same_end = [option for option in options if ends[option] == name]
     similar_end = [option for option in options if ends[option] in near_ends]
 
+    # The surest guess comes first: a known synonym, the same ending, then similar spellings.
     near = synonyms or same_end or nearest(name, options, count=2) or similar_end
     return f"did you mean {' or '.join(near[:2])}?" if near else "--help lists all options"
 
@@ -135,11 +142,14 @@ def _missing(said: Sequence[str], words: Sequence[str]) -> str:
     """The options that the box says are required; for a value without an option, also what it
     is.
     """
+    # Only the first part of the box lists what is missing.
     end = said.index("") if "" in said else len(said)
     unnamed = iter(words)
     names, explained = [], []
 
     for line in said[:end]:
+        # Names are indented by 5 spaces, and their help texts by at least 9. Only the help of the
+        # first name is kept, since several names are listed without theirs.
         if re.match(r" {5}\S", line):
             name = line.split()[0]
             names.append(name if name.startswith("-") else next(unnamed, name))
@@ -150,6 +160,7 @@ def _missing(said: Sequence[str], words: Sequence[str]) -> str:
         return f": {', '.join(names[:-1])} and {names[-1]} are missing; --help tells what they take"
 
     help_text = " ".join(explained).removesuffix("(required)").strip().rstrip(".")
+    # A value without an option has no name that the user knows, so its help text stands for it.
     is_word = not names[0].startswith("-") and bool(help_text)
     return (
         f": {names[0]} is missing; "
@@ -161,6 +172,7 @@ def _wrong_value(name: str, said: Sequence[str], arguments: Sequence[str]) -> st
     """What to say of a value of the wrong kind; tyro tells the kind where it repeats the help of
     the option.
     """
+    # The row of the option in the box: its name, then the kinds of its values.
     row = next(
         (line.split() for line in said if re.match(rf" {{5}}{re.escape(name)}(\W|$)", line)), [name]
     )
@@ -184,6 +196,7 @@ def _alternatives(metavar: str) -> list[str]:
 def _value_of(name: str, arguments: Sequence[str]) -> str:
     """The value of an option, after a space; empty if it has none."""
     for position, word in enumerate(arguments):
+        # The value may follow in the next word or after an equals sign.
         given, equals, value = word.partition("=")
         if given.replace("_", "-") == name:
             values = [value] if equals else arguments[position + 1 : position + 2]
@@ -198,5 +211,6 @@ def _either(words: Sequence[str]) -> str:
     >>> _either(["a", "b", "c"])
     'a, b or c'
     """
+    # Equal kinds are named once, in the order in which they came.
     words = list(dict.fromkeys(words))
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

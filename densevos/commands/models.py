@@ -28,11 +28,13 @@ def export(
     from densevos.models import card
     from densevos.training import export as export_checkpoint
 
+    # Checked before the encoder is read and written.
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: must end in .safetensors")
 
     facts = _read_about(about) if about else None
     made_folder(out.parent)
+    # A checkpoint is first exported to a temporary file, so that one way of copying serves both.
     with tempfile.TemporaryDirectory() as folder:
         source = checkpoint
         if checkpoint.suffix != ".safetensors":
@@ -51,6 +53,7 @@ def _read_about(path: Path) -> dict[str, str | list[str]]:
     except (OSError, ValueError) as error:
         raise InputError(f"--about {path}: cannot be read ({error}); give a JSON file") from None
 
+    # The card lists facts as texts, so other JSON values are refused.
     def is_text(value: object) -> bool:
         return isinstance(value, str) or (
             isinstance(value, list) and all(isinstance(item, str) for item in value)
@@ -82,6 +85,7 @@ def describe(
             Without this option it is the size that the network was trained on.
         classes: Number of classes of deeplabv3, swin_upernet or video_swin.
     """
+    # Exactly one of the two must be given.
     if (model is None) != system:
         raise InputError("densevos describe: give a model, or --system alone")
     if model is None:

@@ -45,6 +45,7 @@ def run_command(
         InputError: There is no such command, or its options cannot be used.
     """
     name, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    # Words that are about the program come before commands.
     if name in ("-h", "--help"):
         print(overview_page(overview, program))
     elif name == "--version":
@@ -84,11 +85,13 @@ def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> 
         program: What the user typed before them.
         more: Further arguments of `tyro.cli`.
     """
+    # Help is printed by us, since tyro's page would show its boxes.
     if {"-h", "--help"} & set(arguments):
         print(options_page(_parser(kind, program, more), program))
         raise SystemExit(0)
 
     read = functools.partial(tyro.cli, kind, prog=program, **more)
+    # What tyro prints to standard error is kept: for a mistake it is replaced by one line.
     aside = io.StringIO()
     try:
         with contextlib.redirect_stderr(aside):
@@ -100,6 +103,7 @@ def parse(kind: Any, arguments: Sequence[str], *, program: str, **more: Any) -> 
         sys.stderr.write(aside.getvalue())  # warnings
         return parsed
 
+    # tyro is run again for its box, from which the line is made, with the options that there are.
     actions = _parser(kind, program, more)._actions
     options = [name for action in actions for name in action.option_strings]
     words = [value_name(action) for action in actions if not action.option_strings]
@@ -119,8 +123,9 @@ def _parser(kind: Any, program: str, more: Mapping[str, Any]) -> argparse.Argume
 
 
 def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]:
-    """The lines that tyro prints for `arguments`, without the box around them; a rule between two parts becomes
-    an empty line.
+    """The lines that tyro prints for `arguments`, without the box around them.
+
+    A rule between two parts becomes an empty line.
     """
     page = io.TextIOWrapper(
         io.BytesIO(), encoding="utf-8"
@@ -134,5 +139,6 @@ def _printed(read: Callable[..., object], arguments: Sequence[str]) -> list[str]
         read(args=list(arguments))
 
     page.seek(0)
+    # The frame is one sign at each side of a line.
     inside = [line.rstrip("\n")[1:-1].rstrip() for line in page if line.startswith("│")]
     return ["" if set(line) <= set(" ─") else line for line in inside]

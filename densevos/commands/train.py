@@ -34,6 +34,7 @@ SET_FLAGS = [field.name for field in fields(SetOptions)]
 def train(arguments: list[str]) -> None:
     """Run `densevos train` with what follows it: a recipe or --config, and options."""
     parsed = parsed_arguments(arguments)
+    # Imported here, so that a help page or a mistake in the options need not wait for them.
     from densevos.engine import distributed
     from densevos.training import train as run_training
 
@@ -44,6 +45,7 @@ def train(arguments: list[str]) -> None:
         overwrite=parsed.overwrite,
         profile=parsed.profile,
     )
+    # One process of each machine prints, not all of them.
     if distributed.local_rank() > 0:
         return
 
@@ -65,10 +67,12 @@ def parsed_arguments(arguments: list[str]) -> "_TrainArguments[RunConfig, object
     options of the run.
     """
     start = _starting_point(arguments)
+    # The old name of these options had the group in front.
     console.refuse_old_spellings(
         start.arguments, {f"--sets.{flag}": f"--{flag}" for flag in SET_FLAGS}
     )
 
+    # The first pass finds the recipe's own options; without any that changed it is also the last.
     parsed = _parsed(start, _from_recipe(start.recipe))
     chosen = vars(parsed.recipe)
     if chosen == vars(start.options()):
@@ -123,6 +127,7 @@ class _Start:
     @functools.cached_property
     def options(self) -> type[Any]:
         """A dataclass of the recipe's own options: what it takes by keyword alone."""
+        # Only keyword parameters with a default are the recipe's own options.
         options = []
         for name, parameter in inspect.signature(self.recipe).parameters.items():
             if (
@@ -138,6 +143,7 @@ class _Start:
 def _help_on(recipe: Callable[..., RunConfig], parameter: str) -> Any:
     """What the docstring of a recipe says of a parameter."""
     text = inspect.getdoc(recipe) or ""
+    # The entry in the section Args: its line, and those that are indented further.
     entry = re.search(rf"^    {parameter}: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
     return tyro.conf.arg(help=" ".join(entry[1].split()) if entry else None)
 
@@ -146,6 +152,7 @@ def _starting_point(arguments: list[str]) -> _Start:
     """The recipe that the command line names, or a file that stands for one."""
     first = arguments[0] if arguments else "--help"
     known = f"known are {', '.join(RECIPES)}, package.module:RECIPE of your own, or --config FILE"
+    # Recipes that are known come first; then those of the user; then the configuration of a run.
     if first in RECIPES:
         return _Start(recipe=RECIPES[first], name=first, arguments=arguments[1:])
     if is_outside(first):
@@ -160,6 +167,7 @@ def _starting_point(arguments: list[str]) -> _Start:
         print(overview_page(OVERVIEW, "densevos train"))
         raise SystemExit(0)
 
+    # None of the forms above: say which mistake it is, from the most specific to the least.
     if first == "--config":
         raise InputError("densevos train --config: has no value; name the config.json of a run")
     if first.startswith("-"):
@@ -172,6 +180,7 @@ def _starting_point(arguments: list[str]) -> _Start:
 def _from_outside(spec: str) -> Callable[..., RunConfig]:
     """A recipe that lives outside the repository; InputError when it is none."""
     recipe: Callable[..., RunConfig] = from_outside(spec, "densevos train")
+    # A first call shows whether it returns a configuration before the options are read.
     config = _from_recipe(recipe) if callable(recipe) else None
     if config is None or not hasattr(config, "METHOD"):
         raise InputError(

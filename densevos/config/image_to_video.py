@@ -16,8 +16,10 @@ from densevos.config.parts import (
 from densevos.config.self_training import ClipConfig
 from densevos.config.sets import SetOptions
 
+# Each Literal lists all choices of an option.
 Architecture = Literal["deeplabv3", "swin_upernet", "video_swin"]
 Backbone = Literal["resnet18", "resnet50", "resnet101", "efficientnet_lite0"]
+# "auto" stands for the papers' discriminator of the network and placement.
 Discriminator = Literal[
     "auto", "conv", "maps", "tokens", "global", "patch2d", "patch3d", "pairs", "siamese"
 ]
@@ -64,11 +66,13 @@ class NetworkConfig:
 
 def network_rules(network: NetworkConfig) -> Iterable[Rule]:
     """What must hold of a network."""
+    # Each stage of a Swin has twice the channels of the one before.
     widths = [network.embed_dim * 2**stage for stage in range(4)]
     return (
         (network.embed_dim >= 1, "--network.embed-dim must be at least 1"),
         (all(depth >= 1 for depth in network.depths), "--network.depths must be at least 1"),
         (
+            # Attention splits the channels evenly among its heads, at every stage.
             all(
                 heads >= 1 and width % heads == 0
                 for width, heads in zip(widths, network.heads, strict=True)
@@ -80,11 +84,13 @@ def network_rules(network: NetworkConfig) -> Iterable[Rule]:
         (network.hidden >= 1, "--network.hidden must be at least 1"),
         (network.clip_frames >= 1, "--network.clip-frames must be at least 1"),
         (
+            # Checkpointing computes each forward pass twice, and BatchNorm counts in every one.
             not (network.checkpointing and network.architecture == "deeplabv3"),
             "--network.checkpointing: deeplabv3's BatchNorm would count each batch twice; leave it "
             "off",
         ),
         (
+            # These weights are of a ResNet or EfficientNet encoder, which no Swin has.
             network.weights != "imagenet" or network.architecture == "deeplabv3",
             "--network.weights imagenet: is for --network.architecture deeplabv3 alone; give "
             "another start",
@@ -172,6 +178,7 @@ class I2VConfig:
     @property
     def clip_frames(self) -> int:
         """T, the frames that the network sees at once."""
+        # Networks for images see single frames; only a video Swin sees a clip.
         return self.network.clip_frames if self.network.architecture == "video_swin" else 1
 
     @property
@@ -180,47 +187,60 @@ class I2VConfig:
         if self.warm_start is not None:
             return self.warm_start
 
+        # A network with random weights learns from labels before it meets the adversary. Without an
+        # adversary, or from trained weights, nothing needs preparing.
         needed = self.loss != "none" and self.network.weights is None
         return WARM_START_EPOCHS if needed else 0
 
     def check(self) -> None:
         """Raise InputError for values that cannot work; the message names the option."""
+        # The first rule that fails is reported: those of the sets come first, then how options fit
+        # together, then single values.
         low, high = self.clips.short_side
         adversarial = self.adversarial
+        # The name of a set goes before the colon of SET:ROOT.
         named = {spec.partition(":")[0] for spec in (*self.labelled, *self.unlabelled)}
         rules = (
             (bool(self.labelled), "--labelled must name at least one set"),
             (
+                # The adversarial loss compares two domains, so one set is not enough.
                 self.loss == "none" or bool(self.unlabelled) or len(self.labelled) > 1,
                 "--unlabelled must name a set for the adversarial loss, or --labelled images and "
                 "videos;"
                 " --loss none trains without",
             ),
             (
+                # One file of classes cannot describe sets of two kinds.
                 self.sets.table is None or not {"fbms", "folder"} <= named,
                 "--table: both fbms and folder are named, and each has a table of its own; put "
                 "classes.csv and"
                 " classes.txt into their folders instead",
             ),
             (
+                # The patch embedding is the first layer of a transformer.
                 self.placement != "spatial"
                 or self.loss == "none"
                 or self.network.architecture != "deeplabv3",
                 "--placement spatial: a CNN has no patch embedding; choose global",
             ),
             (
+                # The reader and the network must agree on the length of a clip.
                 self.clips.frames == self.clip_frames,
                 f"--clips.frames must be {self.clip_frames}, what --network.architecture sees at "
                 f"once",
             ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
+            # A Swin embeds patches of 4 pixels and halves its maps three times: a last cell has 32
+            # pixels.
             (self.clips.size % 32 == 0, "--clips.size must be a multiple of 32"),
             (
+                # The crop must fit into the frame, whatever short side is drawn.
                 self.clips.size <= low <= high,
                 "--clips.short-side must rise and not be smaller than --clips.size",
             ),
             (self.warm_epochs >= 0, "--warm-start must not be negative"),
             (
+                # A warm start only delays the adversary, and here there is none.
                 self.loss != "none" or self.warm_epochs == 0,
                 f"--warm-start {self.warm_start}: --loss none has no adversary to prepare for; "
                 f"leave one of them out",
@@ -229,6 +249,7 @@ class I2VConfig:
             (self.weight_frames >= 1, "--weight-frames must be at least 1"),
             (
                 self.loss == "none"
+                # Two of the discriminators take pairs of features; all others judge single ones.
                 or adversarial.discriminator == "auto"
                 or (self.loss == "clustered")
                 == (adversarial.discriminator in ("pairs", "siamese")),
@@ -241,6 +262,7 @@ class I2VConfig:
                 "--adversarial.mu must not be negative: the reversal layer turns the sign",
             ),
             (
+                # None means a ramp over half of the batches, so it passes.
                 (adversarial.ramp_batches or 0) >= 0,
                 "--adversarial.ramp-batches must not be negative",
             ),
@@ -248,11 +270,14 @@ class I2VConfig:
             (adversarial.iterations >= 1, "--adversarial.iterations must be at least 1"),
             (min(adversarial.ratio) >= 0, "--adversarial.ratio must not be negative"),
             (
+                # Each batch draws at least one pair of each kind that the ratio asks for.
                 adversarial.pairs >= sum(adversarial.ratio) > 0,
                 "--adversarial.pairs must be at least the sum of --adversarial.ratio, and that not "
                 "0",
             ),
             (
+                # A map that is pooled to one cell gives BatchNorm one value per image, and it needs
+                # two.
                 self.loop.batch >= 2 or self.batchnorm == "frozen",
                 "--loop.batch must be at least 2: BatchNorm in the decoders needs two labelled "
                 "images",

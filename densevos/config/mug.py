@@ -14,6 +14,7 @@ from densevos.config.parts import (
 )
 
 
+# Equation numbers are those of the MuG paper.
 @dataclass(frozen=True, kw_only=True)
 class MugClipConfig:
     """Which frames of a video one step sees (MuG, Secs. 3.1 and 3.2; decision D30)."""
@@ -139,6 +140,7 @@ class MugConfig:
     @property
     def frames(self) -> int:
         """Fewest frames of a video that can be used."""
+        # One frame of each segment, and the frames of the window, must all exist.
         return max(self.clips.segments, self.clips.window)
 
     def check(self) -> None:
@@ -154,17 +156,24 @@ class MugConfig:
                 and all(0.25 <= scale <= 4 for scale in self.relabel_scales),
                 "--relabel-scales must be one or more sizes within 0.25..4",
             ),
+            # Feature cells must tile the frame without a rest.
             (clips.size % stride == 0, "--clips.size must be a multiple of --encoder.stride"),
+            # Two frames make the long-term pair, and at least one more is needed as a reference.
             (clips.segments >= 3, "--clips.segments must be at least 3: a pair and references"),
             (clips.pair_gap >= 1, "--clips.pair-gap must be at least 1"),
+            # Three different frames make the short-term clip.
             (clips.window >= 3, "--clips.window must be at least 3, the frames of a short clip"),
+            # A side of 1 is the whole frame, and more would need pixels from outside it.
             (0 < low <= high <= 1, "--clips.zoom must rise within 0..1"),
             (
+                # Half of the patch must be whole cells, so that its centre lies between cells.
                 objective.patch % (2 * stride) == 0,
                 "--objective.patch must be a multiple of twice --encoder.stride",
             ),
             (0 < objective.patch <= clips.size, "--objective.patch must be 1..--clips.size"),
             (
+                # The convolutions of the geometric regressor take 10 cells from a side, and the
+                # features have no more cells than the upper limit.
                 12 <= objective.match_size <= clips.size // stride,
                 f"--objective.match-size must be 12..{clips.size // stride}: a side of "
                 f"--clips.size has so many cells"
@@ -172,9 +181,11 @@ class MugConfig:
             ),
             (0 <= objective.alpha <= 1, "--objective.alpha must lie within 0..1"),
             (
+                # Without 1: some track must be left to learn from.
                 0 <= objective.drop_worst < 1,
                 "--objective.drop-worst must lie within 0..1, without 1",
             ),
+            # All temperatures divide similarities in a softmax, so 0 is impossible.
             (objective.match_temperature > 0, "--objective.match-temperature must be positive"),
             (
                 objective.aggregate_temperature > 0,

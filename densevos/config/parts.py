@@ -12,6 +12,8 @@ with.
 """
 
 
+# The options of all configurations are the fields of frozen dataclasses. The text below a field is
+# its help on the command line, so reasons that users need not read stand in comments.
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """Architecture of an encoder."""
@@ -137,6 +139,7 @@ class LoopConfig:
     """
 
 
+# A protocol and not a base class: every method's configuration has fields of its own.
 class RunConfig(Protocol):
     """A whole training run: what every method's configuration, a frozen dataclass, has in common.
 
@@ -158,12 +161,14 @@ class RunConfig(Protocol):
         ...
 
 
+# A pair and not an if: all demands of a configuration then read as one table.
 Rule = tuple[bool, str]
 """What must hold, and the complaint when it does not, which names the flag."""
 
 
 def require(rules: Iterable[Rule]) -> None:
     """Raise InputError with the complaint of the first rule that does not hold."""
+    # The first complaint is enough: an error names one option.
     for holds, complaint in rules:
         if not holds:
             raise InputError(complaint)
@@ -183,9 +188,11 @@ def shared_rules(
 def optimiser_rules(optimiser: OptimiserConfig, flag: str = "--optimiser") -> Iterable[Rule]:
     """What must hold of an optimiser, whose options begin with `flag`."""
     return (
+        # The flag differs because the adversary has an optimiser of its own.
         (optimiser.lr > 0, f"{flag}.lr must be positive"),
         (optimiser.decay_every >= 1, f"{flag}.decay-every must be at least 1"),
         (
+            # At 1 the running mean of the gradients would never move.
             all(0 <= beta < 1 for beta in optimiser.betas),
             f"{flag}.betas must lie within 0..1, without 1",
         ),
@@ -194,6 +201,7 @@ def optimiser_rules(optimiser: OptimiserConfig, flag: str = "--optimiser") -> It
         (optimiser.bias_lr_factor >= 0, f"{flag}.bias-lr-factor must not be negative"),
         (optimiser.warmup >= 0, f"{flag}.warmup must not be negative"),
         (
+            # None means no clipping; 0 would stop all learning.
             optimiser.clip_gradient is None or optimiser.clip_gradient > 0,
             f"{flag}.clip-gradient must be positive",
         ),
@@ -203,12 +211,14 @@ def optimiser_rules(optimiser: OptimiserConfig, flag: str = "--optimiser") -> It
 def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
     """What must hold of the loop."""
     return (
+        # 4294967295 is 2**32 - 1: a seed has 32 bits.
         (0 <= loop.seed < 2**32, "--loop.seed must be 0..4294967295"),
         (loop.batch >= 1, "--loop.batch must be at least 1"),
         (loop.epochs >= 1, "--loop.epochs must be at least 1"),
         (loop.workers >= 0, "--loop.workers must not be negative"),
         (loop.log_every >= 1, "--loop.log-every must be at least 1"),
         (
+            # None leaves the choice to another option, so only a number is checked.
             loop.checkpoint_every is None or loop.checkpoint_every >= 1,
             "--loop.checkpoint-every must be at least 1",
         ),
@@ -216,6 +226,7 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.accumulate >= 1, "--loop.accumulate must be at least 1"),
         (loop.reader_timeout >= 1, "--loop.reader-timeout must be at least 1"),
         (
+            # None means that every process takes a batch of its own size.
             loop.global_batch is None or loop.global_batch >= 1,
             "--loop.global-batch must be at least 1",
         ),
@@ -224,6 +235,7 @@ def loop_rules(loop: LoopConfig) -> Iterable[Rule]:
         (loop.panels_every >= 0, "--loop.panels-every must not be negative"),
         (0 <= loop.max_broken <= 1, "--loop.max-broken must lie within 0..1"),
         (
+            # Otherwise the other processes would give up before the slow video is given up.
             loop.rank_timeout > loop.reader_timeout,
             "--loop.rank-timeout must be more than --loop.reader-timeout: other processes wait for "
             "a slow reader",

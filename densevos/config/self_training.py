@@ -14,6 +14,7 @@ from densevos.config.parts import (
 )
 
 
+# Equation numbers are those of the DUL paper.
 @dataclass(frozen=True, kw_only=True)
 class ClipConfig:
     """Which frames and which part of them make a clip (DUL, Sec. 4; decisions D3 to D5)."""
@@ -91,35 +92,43 @@ class TrainConfig:
         """Raise InputError for values that cannot work, alone or together; the message names the
         flag.
         """
+        # Cells of the feature map along each side of the crop.
         cells = self.clips.size // self.encoder.stride
         low, high = self.clips.short_side
         zoom_low, zoom_high = self.views.zoom
         rules = (
             (
+                # One frame is the reference; all others are compared with it.
                 self.clips.frames >= 2,
                 "--clips.frames must be at least 2: self-training needs a frame besides the "
                 "reference",
             ),
             (self.clips.gap >= 1, "--clips.gap must be at least 1"),
             (
+                # Feature cells must tile the crop without a rest.
                 self.clips.size % self.encoder.stride == 0,
                 "--clips.size must be a multiple of --encoder.stride",
             ),
             (
+                # The crop must fit into the frame, whatever short side is drawn.
                 self.clips.size <= low <= high,
                 "--clips.short-side must rise and not be smaller than --clips.size",
             ),
+            # A second view of the first one cannot be larger than it.
             (0 < zoom_low <= zoom_high <= 1, "--views.zoom must rise within 0..1"),
             (
+                # Each anchor needs a cell of its own.
                 1 <= self.objective.anchor_grid <= cells,
                 f"--objective.anchor-grid must be 1..{cells} at this crop and stride",
             ),
             (
+                # The same for the cells of the cross-view term.
                 1 <= self.objective.cross_view_grid <= cells,
                 f"--objective.cross-view-grid must be 1..{cells} at this crop and stride",
             ),
             (self.objective.temperature > 0, "--objective.temperature must be positive"),
             (
+                # A batch is compared with all of its own anchors, so parts of it have another loss.
                 self.loop.accumulate == 1,
                 "--loop.accumulate: each of several batches would see its own anchors alone, not "
                 "those of the whole"
