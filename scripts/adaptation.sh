@@ -12,8 +12,10 @@
 # STAGES         default "source grid seeds statistics extras", in this order: the network that all go on from; all
 #                settings with the first seed; the best setting of each method with the other seeds; the same networks
 #                with BatchNorm's statistics of the target; settings that answer one question each
-# METHODS        default "none mixed ceiling spatial stage3 global clustered clustered-global"; a CNN's early features,
-#                for spatial and clustered, are its stage1
+# METHODS        default "none mixed ceiling spatial stage3 global global-rate1e-3 clustered clustered-global"; a CNN's
+#                early features, for spatial and clustered, are its stage1; rate1e-3 is the discriminator's learning
+#                rate, ten times the recipe's
+# MUS, SCHEDULES default "0.01 0.1 1" and "constant ramp": what the grid tries for each method
 # SEEDS          default "0 1 2": of the order of samples and of the discriminator's first weights
 # SOURCE_EPOCHS  default 40        EPOCHS  of what follows, default 4; the same for every method
 # RATE           learning rate of what follows, default 1e-4: a fifth of the source's

@@ -14,7 +14,7 @@ from PIL import Image
 from densevos.base.errors import InputError
 from experiments import reports
 from experiments.adaptation import curves, drives, gather, run
-from experiments.adaptation.tried import CONTROLS, Setting, extras, grid
+from experiments.adaptation.tried import ADVERSARIES, CONTROLS, Setting, extras, grid
 from experiments.jobs import Command
 from tests.benchmarks.folders import (
     Pretended,
@@ -54,7 +54,7 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     run.run(variables, ("--clips.size", "96"))
 
     trained = pretended.starting(TRAIN)
-    assert len(trained) == 2 * (1 + 3 + 5 * 6)
+    assert len(trained) == 2 * (1 + 3 + 6 * 6)
     assert all(command.endswith("--resume auto --clips.size 96") for command in trained)
     sources = [command for command in trained if "--network.weights" not in command]
     assert [command.split()[2] for command in sources] == ["i2v_small_cnn", "i2v_small_swin"]
@@ -95,6 +95,27 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     assert (
         pretended.called[before:] == pretended.called[before - 1 : before]
     )  # finished runs are not repeated
+
+
+def test_the_grid_can_be_shorter(tmp_path: Path, pretended: Pretended) -> None:
+    variables = {
+        "OUT": str(tmp_path),
+        "GAPS": "shapes",
+        "STAGES": "grid",
+        "NETWORKS": "cnn",
+        "METHODS": "global global-rate1e-3",
+        "MUS": "0.1 1",
+        "SCHEDULES": "ramp",
+    }
+    run.run(variables, ())
+
+    # Both learning rates of the discriminator, for each mu.
+    trained = pretended.starting(TRAIN)
+    folders = [command.split(" --out ")[1].split("/")[-3] for command in trained]
+    names = ["global-mu0.1-ramp", "global-mu1-ramp"]
+    assert folders == [*names, *(f"{name}-rate1e-3" for name in names)]
+    rates = ["--discriminator-optimiser.lr 1e-3" in command for command in trained]
+    assert rates == [False, False, True, True]
 
 
 def test_better_starts_are_those_of_the_source_training(
@@ -154,6 +175,8 @@ def test_statistics_of_the_target_are_a_second_evaluation(
         ({"GAPS": "x"}, "GAPS: there is no x; known are camvid, shapes"),
         ({"METHODS": "x"}, "METHODS: there is no x; known are none, mixed, ceiling"),
         ({"NETWORKS": "x"}, "NETWORKS: there is no x; known are cnn, swin, lite, dul"),
+        ({"MUS": "0.2"}, "MUS: there is no 0.2; known are 0.01, 0.1, 1"),
+        ({"SCHEDULES": "x"}, "SCHEDULES: there is no x; known are constant, ramp"),
         ({"STAGES": "x"}, "STAGES: there is no x; known are source, grid"),
         ({"JOBS": "0"}, "JOBS: 0 is not a whole number of at least 1"),
         ({"NETWORKS": "dul", "GAPS": "shapes"}, "ENCODER: set ENCODER to an encoder"),
@@ -167,7 +190,7 @@ def test_unusable_variables_are_refused(wrong: dict[str, str], message: str) -> 
 
 def test_settings_have_names_of_their_own() -> None:
     for network in ("cnn", "swin"):
-        methods = (*CONTROLS, "spatial", "stage3", "global", "clustered", "clustered-global")
+        methods = (*CONTROLS, *ADVERSARIES)
         names = [
             one.name
             for one in (*(one for method in methods for one in grid(method)), *extras(network))

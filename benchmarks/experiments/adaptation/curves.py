@@ -24,6 +24,7 @@ COLOURS = {
     "spatial": "#0072b2",
     "stage3": "#56b4e9",
     "global": "#d55e00",
+    "global-rate1e-3": "#e69f00",
     "clustered": "#009e73",
     "clustered-global": "#cc79a7",
 }

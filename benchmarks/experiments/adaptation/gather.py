@@ -201,11 +201,11 @@ def method_row(name: str, runs: Runs, settings: Networks) -> list[str]:
 
 def choice_table(settings: Networks) -> str:
     """mIoU on target-choose of all settings among which one was chosen, the chosen one in bold."""
-    columns = [(mu, ramp) for ramp in (False, True) for mu in tried.MUS]
+    columns = [(mu, ramp) for ramp in tried.SCHEDULES.values() for mu in tried.MUS]
     rows = []
     for method in tried.ADVERSARIES:
         best = best_of(settings, method)
-        names = [tried.Setting(method=method, mu=mu, ramp=ramp).name for mu, ramp in columns]
+        names = [setting.name for setting in tried.grid(method)]
         cells = [
             f"{first(settings[name])[CHOOSE]:.1f}" if name in settings else "" for name in names
         ]

@@ -32,6 +32,8 @@ class Settings:
     gaps: Sequence[str] = GAPS
     networks: Sequence[str] = ("cnn", "swin")
     methods: Sequence[str] = ()
+    mus: Sequence[str] = tried.MUS
+    schedules: Sequence[str] = tuple(tried.SCHEDULES)
     seeds: Sequence[str] = ("0", "1", "2")
     source_epochs: str = "40"
     epochs: str = "4"
@@ -83,6 +85,8 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
         encoder=environ.get("ENCODER", ""),
         networks=settings.words(environ, "NETWORKS", "cnn swin"),
         methods=settings.words(environ, "METHODS", ""),
+        mus=settings.words(environ, "MUS", " ".join(tried.MUS)),
+        schedules=settings.words(environ, "SCHEDULES", " ".join(tried.SCHEDULES)),
         seeds=settings.words(environ, "SEEDS", "0 1 2"),
         source_epochs=settings.text(environ, "SOURCE_EPOCHS", "40"),
         epochs=settings.text(environ, "EPOCHS", "4"),
@@ -95,6 +99,8 @@ def settings_from(environ: settings.Environment, train_options: Sequence[str]) -
     settings.check_known("GAPS", chosen.gaps, GAPS)
     settings.check_known("NETWORKS", chosen.networks, NETWORKS)
     settings.check_known("METHODS", chosen.methods, (*tried.CONTROLS, *tried.ADVERSARIES))
+    settings.check_known("MUS", chosen.mus, tried.MUS)
+    settings.check_known("SCHEDULES", chosen.schedules, tried.SCHEDULES)
 
     if "camvid" in chosen.gaps and not chosen.camvid:
         raise InputError("CAMVID: set CAMVID to the root of CamVid, or GAPS=shapes")
@@ -186,7 +192,9 @@ def runs_of(
     if stage == "source":
         yield first, None
     elif stage == "grid":
-        yield from ((first, setting) for method in methods for setting in tried.grid(method))
+        for method in methods:
+            for setting in tried.grid(method, chosen.mus, chosen.schedules):
+                yield first, setting
     elif stage == "seeds":
         best = [choice(folder, method) for method in methods]
         yield from ((seed, setting) for seed in others for setting in best if setting)

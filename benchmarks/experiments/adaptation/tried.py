@@ -19,11 +19,15 @@ CONTROLS = ("none", "mixed", "ceiling")
 """none: more training on the source. mixed: both domains are seen, but mu is 0. ceiling: the
 target's labels.
 """
-ADVERSARIES = ("spatial", "stage3", "global", "clustered", "clustered-global")
+GLOBAL_RATES: Mapping[str, str | None] = {"global": None, "global-rate1e-3": "1e-3"}
+"""The general loss at the encoder's end, by its discriminator's learning rate: the recipe's, or ten
+times as high.
+"""
+ADVERSARIES = ("spatial", "stage3", *GLOBAL_RATES, "clustered", "clustered-global")
 MUS = ("0.01", "0.1", "1")
+SCHEDULES: Mapping[str, bool] = {"constant": False, "ramp": True}
+"""Whether mu rises, by the name of the schedule."""
 CLUSTERS = ("2", "5", "11", "22")
-RATES = ("1e-3",)
-"""Learning rates of the discriminator that are tried besides the recipe's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,31 +77,34 @@ def recipe(network: str) -> str:
     return "i2v_small_swin" if network == "swin" else "i2v_small_cnn"
 
 
-def grid(method: str) -> list[Setting]:
-    """All settings of a method among which one is chosen."""
+def grid(
+    method: str, mus: Sequence[str] = MUS, schedules: Sequence[str] = tuple(SCHEDULES)
+) -> list[Setting]:
+    """All settings of a method among which one is chosen; controls have a single one."""
     if method in CONTROLS:
         return [Setting(method=method)]
-    return [Setting(method=method, mu=mu, ramp=ramp) for ramp in (False, True) for mu in MUS]
+
+    rate = GLOBAL_RATES.get(method)
+    loss = "global" if method in GLOBAL_RATES else method
+
+    return [
+        Setting(method=loss, mu=mu, ramp=SCHEDULES[schedule], rate=rate)
+        for schedule in schedules
+        for mu in mus
+    ]
 
 
 def extras(network: str) -> list[Setting]:
     """Settings that answer one question each; they are not among those that are chosen from."""
-    rates = [Setting(method="global", mu=mu, rate=rate) for rate in RATES for mu in ("0.1", "1")]
-    if network == "cnn":
+    if network != "swin":
         return [
-            *rates,
             Setting(method="mixed", batchnorm="separate"),
             Setting(method="global", mu="0.1", batchnorm="separate"),
         ]
 
-    return [
-        *rates,
-        *(
-            Setting(method="clustered", mu="1", clusters=count)
-            for count in CLUSTERS
-            if count != "11"
-        ),
-    ]
+    # The recipe has eleven clusters, so that count is in the grid.
+    others = (count for count in CLUSTERS if count != "11")
+    return [Setting(method="clustered", mu="1", clusters=count) for count in others]
 
 
 def methods_of(chosen: Sequence[str]) -> Sequence[str]:
