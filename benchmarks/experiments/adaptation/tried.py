@@ -96,15 +96,22 @@ def grid(
 
 def extras(network: str) -> list[Setting]:
     """Settings that answer one question each; they are not among those that are chosen from."""
+    # Do clustered discriminators stay at chance because they learn too slowly?
+    faster = [
+        Setting(method="clustered", mu="1", rate="1e-3"),
+        Setting(method="clustered", mu="1", rate="1e-2"),
+        Setting(method="clustered-global", mu="1", rate="1e-3"),
+    ]
     if network != "swin":
         return [
+            *faster,
             Setting(method="mixed", batchnorm="separate"),
             Setting(method="global", mu="0.1", batchnorm="separate"),
         ]
 
     # The recipe has eleven clusters, so that count is in the grid.
-    others = (count for count in CLUSTERS if count != "11")
-    return [Setting(method="clustered", mu="1", clusters=count) for count in others]
+    others = [count for count in CLUSTERS if count != "11"]
+    return [*faster, *(Setting(method="clustered", mu="1", clusters=count) for count in others)]
 
 
 def methods_of(chosen: Sequence[str]) -> Sequence[str]:
