@@ -9,9 +9,10 @@
 #                still images of textured shapes against blurred videos of them
 # NETWORKS       default "cnn swin"; also lite, a CNN on EfficientNet-lite0 with ImageNet's weights, and dul, the CNN
 #                whose source training starts from ENCODER (an encoder.safetensors of densevos train dul_small)
-# STAGES         default "source grid seeds statistics extras", in this order: the network that all go on from; all
+# STAGES         default "source grid seeds statistics extras layers", in this order: the network that all go on from; all
 #                settings with the first seed; the best setting of each method with the other seeds; the same networks
-#                with BatchNorm's statistics of the target; settings that answer one question each
+#                with BatchNorm's statistics of the target; settings that answer one question each; the CNN as trained,
+#                with these statistics in a part of its layers only
 # METHODS        default "none mixed ceiling spatial stage3 global global-rate1e-3 clustered clustered-global"; a CNN's
 #                early features, for spatial and clustered, are its stage1; rate1e-3 is the discriminator's learning
 #                rate, ten times the recipe's

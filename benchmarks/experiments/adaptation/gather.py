@@ -24,6 +24,8 @@ from harness import table as markdown
 CHOOSE, REPORT, DUSK = "target-choose", "target-report", "target-dusk"
 ADAPTED = "statistics"
 """Folder below a run: its results with BatchNorm's statistics of the target."""
+LAYERS = "layers"
+"""Folder below a run: its results with these statistics in one part of the network only."""
 MAY_DIFFER = (*ADVERSARIAL, "discriminator_optimiser.lr", "batchnorm", "labelled", "unlabelled")
 
 Runs = Mapping[str, Mapping[str, Any]]
@@ -79,6 +81,12 @@ def result(seed: Path) -> dict[str, Any]:
     steps = read_log(seed / "run" / "metrics.jsonl")
     scores = {"classes": per_cent(seed / REPORT / "results.json")[1], **judged(seed)}
     adapted = {ADAPTED: judged(seed / ADAPTED)} if (seed / ADAPTED).is_dir() else {}
+    parts = {
+        part: judged(seed / LAYERS / part)[REPORT]
+        for part in tried.PARTS
+        if (seed / LAYERS / part / REPORT / "results.json").is_file()
+    }
+    layers = {LAYERS: parts} if parts else {}
     cost = budget(seed / "run")
 
     # A kept result does not say where the working folder lay.
@@ -88,6 +96,7 @@ def result(seed: Path) -> dict[str, Any]:
     return {
         **scores,
         **adapted,
+        **layers,
         **end_of_training(steps),
         **cost,
         "curve": curve(steps),
@@ -126,6 +135,8 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"{name}, chosen"] = f"**{name}**, {CHOOSE}, first seed\n\n{choice_table(settings)}"
         if extras := extras_table(settings, network):
             found[f"{name}, extras"] = f"**{name}**, first seed\n\n{extras}"
+        if layers := layers_table(settings):
+            found[f"{name}, layers"] = f"**{name}**, the network as trained\n\n{layers}"
 
     return found
 
@@ -242,6 +253,24 @@ def extras_table(settings: Networks, network: str) -> str:
     ]
 
     return markdown(header, rows) if rows else ""
+
+
+def layers_table(settings: Networks) -> str:
+    """mIoU of the source with the target's statistics in no part, in each part, and everywhere;
+    empty where it was not measured.
+    """
+    source = first(settings["source"]) if "source" in settings else {}
+    if LAYERS not in source or ADAPTED not in source:
+        return ""
+
+    scores = {
+        "none": source[REPORT],
+        **source[LAYERS],
+        "all": source[ADAPTED][REPORT],
+    }
+    return markdown(
+        ["new statistics in", *scores], [["target", *(f"{one:.1f}" for one in scores.values())]]
+    )
 
 
 def gain(runs: Runs, others: Runs) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from experiments import settings
 from experiments.adaptation import tried
-from experiments.adaptation.gather import ADAPTED, choice
+from experiments.adaptation.gather import ADAPTED, LAYERS, REPORT, choice
 from experiments.adaptation.tried import NETWORKS, Setting
 from experiments.commands import LabelledSet, gathered, made
 from experiments.i2v_steps import evaluated, trained
@@ -18,7 +18,7 @@ from experiments.jobs import Command, Job, Steps, run_jobs
 
 HERE = Path(__file__).resolve().parent
 GAPS = ("camvid", "shapes")
-STAGES = ("source", "grid", "seeds", "statistics", "extras")
+STAGES = ("source", "grid", "seeds", "statistics", "extras", "layers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +170,13 @@ def jobs(chosen: Settings, stage: str) -> Iterator[Job]:
         for network in chosen.networks:
             for seed, setting in runs_of(chosen, stage, chosen.out / gap / network, network):
                 parts = {"gap": gap, "network": network, "setting": setting, "seed": seed}
-                steps = (
-                    statistics_steps(chosen, **parts)
-                    if stage == "statistics"
-                    else run_steps(chosen, **parts)
-                )
+                if stage == "statistics":
+                    steps = statistics_steps(chosen, **parts)
+                elif stage == "layers":
+                    steps = layers_steps(chosen, **parts)
+                else:
+                    steps = run_steps(chosen, **parts)
+
                 yield Job(
                     name=f"{gap} {network} {setting.name if setting else 'source'} {seed}",
                     steps=steps,
@@ -202,6 +204,10 @@ def runs_of(
         best = [choice(folder, method) for method in methods]
         yield from ((seed, setting) for seed in chosen.seeds for setting in best if setting)
         yield first, None
+    elif stage == "layers":
+        # The parts are those of the small CNN; a Swin has BatchNorm in its decoder only.
+        if network == "cnn":
+            yield first, None
     else:
         yield from ((first, setting) for setting in tried.extras(network))
 
@@ -258,6 +264,24 @@ def statistics_steps(
             for name, judged in targets.items()
         )
     )
+
+
+def layers_steps(
+    chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
+) -> Steps:
+    """Evaluate a model whose layers have the target's BatchNorm statistics in one part only."""
+    folder = folder_of(chosen, gap, network, setting, seed)
+    target = gap_of(chosen, gap).judged[REPORT]
+    model = str(folder / "run" / "model.safetensors")
+
+    for part, prefixes in tried.PARTS.items():
+        copied = folder / LAYERS / part / "run"
+        out = copied / "model.safetensors"
+        if not out.is_file():
+            where = (model, target.spec, target.split, str(out))
+            yield ("python", str(HERE / "layers.py"), *where, *prefixes)
+
+        yield from evaluated(copied, folder / LAYERS / part / REPORT, target)
 
 
 def folder_of(chosen: Settings, gap: str, network: str, setting: Setting | None, seed: str) -> Path:

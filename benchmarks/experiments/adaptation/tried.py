@@ -29,6 +29,17 @@ SCHEDULES: Mapping[str, bool] = {"constant": False, "ramp": True}
 """Whether mu rises, by the name of the schedule."""
 CLUSTERS = ("2", "5", "11", "22")
 
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "stage1": ("backbone.bn1", "backbone.layer1"),
+    "stage2": ("backbone.layer2",),
+    "stage3": ("backbone.layer3",),
+    "stage4": ("backbone.layer4",),
+    "head": ("classifier",),
+    "stages1-3": ("backbone.bn1", "backbone.layer1", "backbone.layer2", "backbone.layer3"),
+    "stage4-head": ("backbone.layer4", "classifier"),
+}
+"""Parts of the CNN, by what the names of their layers begin with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
