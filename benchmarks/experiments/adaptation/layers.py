@@ -34,6 +34,7 @@ def write(model: Path, pictures: Pictures, prefixes: Collection[str], out: Path)
     for name, values in found.items():
         weights[name] = torch.from_numpy(values)
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     card.save(out, weights, facts)
 
 
