@@ -4,25 +4,16 @@ leave.
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.config.image_to_video import NetworkConfig
-from densevos.models.encoder import normalise
-from densevos.models.segmentation.network import make_network
-from densevos_eval.segmentation.adaptation import adapt
-from densevos_eval.segmentation.classifier import Classifier
-from densevos_eval.segmentation.options import SegmentationInput
-from densevos_eval.sequences.sequence import VideoSequence
 from experiments import reports
-from experiments.adaptation import curves, drives, gather, layers, run
+from experiments.adaptation import curves, drives, gather, run
 from experiments.adaptation.tried import ADVERSARIES, CONTROLS, PARTS, Setting, extras, grid
 from experiments.jobs import Command
 from tests.benchmarks.folders import (
@@ -187,62 +178,11 @@ def test_parts_of_the_cnn_get_statistics_by_themselves(
 
     # A Swin has BatchNorm in its decoder only, so it has no parts to compare.
     source = tmp_path / "shapes" / "cnn" / "source" / "seed0"
-    copied = pretended.starting("python ")[:-1]
-    assert len(copied) == len(PARTS)
-    script = ROOT / "benchmarks" / "experiments" / "adaptation" / "layers.py"
-    assert copied[-1] == (
-        f"python {script} {source}/run/model.safetensors folder:{tmp_path}/data/shapes_report/videos"
-        f" val {source}/layers/stage4-head/run/model.safetensors backbone.layer4 classifier"
-    )
-    scored = pretended.starting("densevos-eval score")
-    assert f"--results {source}/layers/stage1/target-report" in scored[0]
-
-
-def test_statistics_of_a_part_leave_the_other_layers_alone() -> None:
-    config = NetworkConfig(architecture="deeplabv3", backbone="resnet18", stride=16)
-    torch.manual_seed(0)
-    classifier = Classifier(make_network(config, 2), ("a", "b"), 32, torch.device("cpu"))
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 90, (4, 32, 32, 3), dtype=np.uint8)
-    sequence = VideoSequence(name="dark", source="", frame_names=tuple("0123"))
-    material = SegmentationInput(sequences=[sequence], open={"dark": lambda: Frames(frames)})
-    before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
-
-    # The first layers see the same frames, whether later ones are estimated with them or not.
-    everywhere = adapt(classifier, material).values
-    early = layers.statistics_of_part(classifier, material, PARTS["stage1"])
-    assert early
-    assert all(name.startswith(PARTS["stage1"]) for name in early)
-    for name, values in early.items():
-        np.testing.assert_allclose(values, everywhere[name], rtol=1e-5)
-
-    # The first late layer sees what the network gives it as it was trained.
-    late = layers.statistics_of_part(classifier, material, PARTS["stage4"])
-    first_late = "backbone.layer4.0.bn1.running_mean"
-    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    with torch.inference_mode():
-        backbone = classifier.network.backbone
-        stage3 = backbone.stages(normalise(pixels))["res3"]
-        seen = backbone.layer4[0].conv1(stage3).mean((0, 2, 3))
-    np.testing.assert_allclose(late[first_late], seen.numpy(), rtol=1e-4, atol=1e-6)
-    assert not np.allclose(late[first_late], everywhere[first_late], rtol=1e-2)
-
-    after = classifier.network.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
-
-
-class Frames:
-    """Frames in memory."""
-
-    def __init__(self, frames: np.ndarray):
-        self.frames = frames
-        self.names = [str(index) for index in range(len(frames))]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        return self.frames[list(indices)]
+    segmented = pretended.starting("densevos-eval segment")
+    assert len(segmented) == len(PARTS)
+    assert all(f" --model {source}/run " in command for command in segmented)
+    options = "--adapt-statistics --adapt-layers backbone.layer4 classifier"
+    assert f"{options} --out {source}/layers/stage4-head/target-report " in segmented[-1]
 
 
 @pytest.mark.parametrize(

@@ -269,19 +269,21 @@ def statistics_steps(
 def layers_steps(
     chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
 ) -> Steps:
-    """Evaluate a model whose layers have the target's BatchNorm statistics in one part only."""
+    """Evaluate a model that gets the target's BatchNorm statistics in one part of it only."""
     folder = folder_of(chosen, gap, network, setting, seed)
     target = gap_of(chosen, gap).judged[REPORT]
-    model = str(folder / "run" / "model.safetensors")
 
-    for part, prefixes in tried.PARTS.items():
-        copied = folder / LAYERS / part / "run"
-        out = copied / "model.safetensors"
-        if not out.is_file():
-            where = (model, target.spec, target.split, str(out))
-            yield ("python", str(HERE / "layers.py"), *where, *prefixes)
-
-        yield from evaluated(copied, folder / LAYERS / part / REPORT, target)
+    return chain(
+        *(
+            evaluated(
+                folder / "run",
+                folder / LAYERS / part / REPORT,
+                target,
+                *("--adapt-statistics", "--adapt-layers", *beginnings),
+            )
+            for part, beginnings in tried.PARTS.items()
+        )
+    )
 
 
 def folder_of(chosen: Settings, gap: str, network: str, setting: Setting | None, seed: str) -> Path:

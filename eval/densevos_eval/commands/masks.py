@@ -199,7 +199,7 @@ def _estimated_statistics(
     frames = sum(len(clip) for each in clips.values() for clip in each)
     header = run_header("statistics", len(clips), frames, {"model": str(options.model)})
     with frame_progress(frames, "statistics", header) as on_frame:
-        return adapt(writer.classifier, material, on_frame)
+        return adapt(writer.classifier, material, on_frame, options.adapt_layers)
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:

@@ -36,14 +36,17 @@ class Statistics:
     values: arrays [C] float32 by their names in the network's state_dict.
     frames: number of frames that they were estimated on.
     sha256: hash of the names of these frames.
+    layers: what the names of the layers begin with; empty: all layers.
     """
 
     values: Mapping[str, np.ndarray]
     frames: int
     sha256: str
+    layers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"of {self.frames} frames ({self.sha256[:12]})"
+        which = f" in {', '.join(self.layers)}" if self.layers else ""
+        return f"of {self.frames} frames ({self.sha256[:12]}){which}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,10 @@ class Glimpse:
 
 
 def adapt(
-    classifier: Classifier, material: SegmentationInput, on_step: OnStep = lambda name: None
+    classifier: Classifier,
+    material: SegmentationInput,
+    on_step: OnStep = lambda name: None,
+    layers: Sequence[str] = (),
 ) -> Statistics:
     """Estimate the statistics of the frames that `classifier` is to segment.
 
@@ -72,20 +78,18 @@ def adapt(
             clips.
         material: the whole input, even if this process segments only a part of it.
         on_step: called with the sequence's name for each frame.
+        layers: what the names of the layers to estimate begin with, such as backbone.layer1; empty:
+            all layers. The others keep the statistics of training.
 
     Returns:
-        The statistics of all BatchNorm layers that see more than one value per channel and frame.
+        The statistics of those BatchNorm layers that see more than one value per channel and frame.
 
     Raises:
-        InputError: if the network has no BatchNorm.
+        InputError: if the network has no BatchNorm, or none in one of `layers`.
         InputError, RunError: if nothing can be read.
         RunError: if the device's memory is too short for a batch.
     """
-    if not batch_norm_layers(classifier.network):
-        raise InputError(
-            "--adapt-statistics: this network has no BatchNorm layers, so there are no statistics"
-            " to estimate; leave the option out"
-        )
+    _check_layers(classifier, layers)
 
     # A copy: sequences that fail here are also reported by the run, which reads them again.
     broken = dict(material.broken)
@@ -109,10 +113,30 @@ def adapt(
     # The hash must not depend on how glimpses were grouped into batches.
     seen = sorted((glimpse.sequence, glimpse.indices) for glimpse in glimpses)
     return Statistics(
-        values=estimate_statistics(classifier.network, show, batches),
+        values=estimate_statistics(classifier.network, show, batches, layers),
         frames=sum(len(glimpse.indices) for glimpse in glimpses),
         sha256=hashlib.sha256(name_bytes(repr(seen))).hexdigest(),
+        layers=tuple(layers),
     )
+
+
+def _check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
+    """Check that there is BatchNorm in the network, and in each of `layers`."""
+    every = batch_norm_layers(classifier.network)
+    if not every:
+        raise InputError(
+            "--adapt-statistics: this network has no BatchNorm layers, so there are no statistics"
+            " to estimate; leave the option out"
+        )
+
+    for beginning in layers:
+        if not batch_norm_layers(classifier.network, [beginning]):
+            # Two parts of a name, such as backbone.layer1, are a stage or the whole head.
+            parts = dict.fromkeys(".".join(name.split(".")[:2]) for name in every)
+            raise InputError(
+                f"--adapt-layers {beginning}: no BatchNorm layer's name begins so; there are"
+                f" {', '.join(parts)}"
+            )
 
 
 def frames_to_see(

@@ -118,6 +118,9 @@ class NetworkOptions:
     """Estimate BatchNorm's running statistics on the frames to segment before segmenting them
     (AdaBN). This needs no labels and no training, and is the baseline of every adaptation. At most
     256 frames are read for it, evenly spread."""
+    adapt_layers: tuple[str, ...] = ()
+    """Estimate the statistics of these layers only, by what their names begin with, such as
+    backbone.bn1 backbone.layer1. By default all are estimated."""
     overlays: bool = False
     """Also write the masks drawn over the frames, with a legend, as
     OUT/overlays/SEQUENCE/FRAME.jpg."""
@@ -129,6 +132,12 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 32:
             raise InputError(f"--size: must be 32 pixels or more, is {self.size}")
+
+        if self.adapt_layers and not self.adapt_statistics:
+            raise InputError(
+                f"--adapt-layers {self.adapt_layers[0]}: chooses among the layers of"
+                " --adapt-statistics; give that option too"
+            )
 
 
 def _sequence(shot: Shot, *, labelled: bool) -> VideoSequence:

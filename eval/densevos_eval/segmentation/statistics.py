@@ -2,7 +2,7 @@
 
 # Shapes: C channels of a layer, N frames of a batch.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,19 +14,32 @@ from torch.nn.modules.batchnorm import _BatchNorm
 Batch = TypeVar("Batch")
 
 
-def batch_norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
-    """All BatchNorm layers of a network by name."""
+def batch_norm_layers(network: nn.Module, beginnings: Sequence[str] = ()) -> dict[str, _BatchNorm]:
+    """The BatchNorm layers of a network by name.
+
+    Args:
+        network: any network.
+        beginnings: what the layers' names begin with, each up to a dot; empty: all layers.
+    """
     layers: dict[str, _BatchNorm] = {}
     for name, layer in network.named_modules():
-        if isinstance(layer, _BatchNorm):
+        if isinstance(layer, _BatchNorm) and (not beginnings or _begins(name, beginnings)):
             layers[name] = layer
 
     return layers
 
 
+def _begins(name: str, beginnings: Sequence[str]) -> bool:
+    # Up to a dot: backbone.layer1 must not name backbone.layer10.
+    return any(f"{name}.".startswith(f"{beginning}.") for beginning in beginnings)
+
+
 @torch.inference_mode()
 def estimate_statistics(
-    network: nn.Module, forward: Callable[[Batch], object], batches: Iterable[Batch]
+    network: nn.Module,
+    forward: Callable[[Batch], object],
+    batches: Iterable[Batch],
+    beginnings: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Estimate mean and variance of the inputs of BatchNorm layers over the frames of all batches.
 
@@ -44,11 +57,13 @@ def estimate_statistics(
         network: a network in eval mode. It is left unchanged.
         forward: runs the network on one batch.
         batches: the batches to run it on.
+        beginnings: what the names of the layers to estimate begin with; empty: all. The others
+            keep their statistics, also during the estimate.
 
     Returns:
         Arrays [C] float32 to load into the network, by their names in its state_dict.
     """
-    layers = batch_norm_layers(network)
+    layers = batch_norm_layers(network, beginnings)
     moments = {name: Moments() for name in layers}
     with _normalised_by_batch(layers, moments):
         for batch in batches:

@@ -137,6 +137,29 @@ def test_the_order_of_frames_does_not_matter() -> None:
         np.testing.assert_allclose(other[name], value, rtol=1e-5, atol=1e-6)
 
 
+def test_chosen_layers_see_the_others_as_they_were_trained() -> None:
+    network, x = small_network(), frames(6)
+    trained = {name: value.clone() for name, value in network.state_dict().items()}
+
+    # Nothing lies before the first layer, so it gets the same statistics by itself.
+    everywhere = estimate_statistics(network, network, [x])
+    early = estimate_statistics(network, network, [x], ["1"])
+    assert sorted(early) == ["1.running_mean", "1.running_var"]
+    for name, values in early.items():
+        np.testing.assert_array_equal(values, everywhere[name])
+
+    # The second one sees what the first gives it with the statistics of training.
+    late = estimate_statistics(network, network, [x], ["4"])
+    assert sorted(late) == ["4.running_mean", "4.running_var"]
+    seen = inputs_of(network, x, 4)
+    np.testing.assert_allclose(late["4.running_mean"], seen.mean((0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(late["4.running_var"], seen.var((0, 2, 3)), rtol=1e-5)
+    assert not np.allclose(late["4.running_mean"], everywhere["4.running_mean"], rtol=1e-2)
+
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, trained[name])
+
+
 def test_a_failure_leaves_the_network_as_it_was() -> None:
     network = small_network()
     with pytest.raises(RuntimeError):
@@ -218,6 +241,34 @@ def test_of_long_videos_some_frames_are_looked_at() -> None:
 def test_a_network_without_batchnorm_has_nothing_to_adapt(images: Path) -> None:
     with pytest.raises(InputError, match="--adapt-statistics: this network has no BatchNorm"):
         adapt(by_colour(), Pictures(set=f"folder:{images}").load())
+
+
+def test_layers_are_chosen_by_what_their_names_begin_with(
+    images: Path, model: Path, tmp_path: Path, capsys
+) -> None:
+    where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
+    chosen = ("--adapt-layers", "backbone.bn1", "backbone.layer1")
+    out = tmp_path / "out"
+    assert run(*where, "--adapt-statistics", *chosen, "--out", out) == 0
+    told = json.loads((out / "segment.json").read_text())["statistics"]
+    assert told.endswith(") in backbone.bn1, backbone.layer1")
+
+    # Masks of other layers must not be mixed with these.
+    assert run(*where, "--adapt-statistics", "--out", out, "--resume") == 2
+    assert "statistics" in capsys.readouterr().err
+
+    for wrong, message in (
+        (chosen, "--adapt-layers backbone.bn1: chooses among the layers of --adapt-statistics"),
+        (
+            ("--adapt-statistics", "--adapt-layers", "backbone.layer"),
+            "--adapt-layers backbone.layer: no BatchNorm layer's name begins so; there are"
+            " backbone.bn1, backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4,"
+            " classifier.0, classifier.2\n",
+        ),
+    ):
+        assert run(*where, *wrong, "--out", tmp_path / "wrong") == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_of_clips_the_decoder_alone_is_adapted(tmp_path: Path) -> None:
