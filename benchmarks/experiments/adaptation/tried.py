@@ -30,6 +30,7 @@ SCHEDULES: Mapping[str, bool] = {"constant": False, "ramp": True}
 CLUSTERS = ("2", "5", "11", "22")
 
 PARTS: Mapping[str, tuple[str, ...]] = {
+    "first-layer": ("backbone.bn1",),
     "stage1": ("backbone.bn1", "backbone.layer1"),
     "stage2": ("backbone.layer2",),
     "stage3": ("backbone.layer3",),
