@@ -179,7 +179,7 @@ def test_parts_of_the_cnn_get_statistics_by_themselves(
     # A Swin has BatchNorm in its decoder only, so it has no parts to compare.
     source = tmp_path / "shapes" / "cnn" / "source" / "seed0"
     segmented = pretended.starting("densevos-eval segment")
-    assert len(segmented) == len(PARTS)
+    assert len(segmented) == 2 * len(PARTS)  # target-choose and target-report
     assert all(f" --model {source}/run " in command for command in segmented)
     options = "--adapt-statistics --adapt-layers backbone.layer4 classifier"
     assert f"{options} --out {source}/layers/stage4-head/target-report " in segmented[-1]
@@ -254,7 +254,8 @@ def test_parts_are_shown_between_none_and_all(
     _, result = gathered(capsys, "adaptation", str(tmp_path))
     table = gather.tables(result)["shapes, cnn, layers"].splitlines()
     assert table[2] == "| new statistics in | none | stage1 | head | all |"
-    assert table[4] == "| target | 31.0 | 32.0 | 35.0 | 36.0 |"
+    assert table[4] == "| target-choose | 30.0 |  |  | 30.0 |"
+    assert table[5] == "| target-report | 31.0 | 32.0 | 35.0 | 36.0 |"
 
 
 def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -82,7 +82,7 @@ def result(seed: Path) -> dict[str, Any]:
     scores = {"classes": per_cent(seed / REPORT / "results.json")[1], **judged(seed)}
     adapted = {ADAPTED: judged(seed / ADAPTED)} if (seed / ADAPTED).is_dir() else {}
     parts = {
-        part: judged(seed / LAYERS / part)[REPORT]
+        part: judged(seed / LAYERS / part)
         for part in tried.PARTS
         if (seed / LAYERS / part / REPORT / "results.json").is_file()
     }
@@ -263,14 +263,17 @@ def layers_table(settings: Networks) -> str:
     if LAYERS not in source or ADAPTED not in source:
         return ""
 
-    scores = {
-        "none": source[REPORT],
-        **source[LAYERS],
-        "all": source[ADAPTED][REPORT],
-    }
-    return markdown(
-        ["new statistics in", *scores], [["target", *(f"{one:.1f}" for one in scores.values())]]
-    )
+    parts = {"none": source, **source[LAYERS], "all": source[ADAPTED]}
+    rows = [
+        [
+            domain,
+            *(f"{scores[domain]:.1f}" if domain in scores else "" for scores in parts.values()),
+        ]
+        for domain in (CHOOSE, REPORT, DUSK)
+        if domain in source
+    ]
+
+    return markdown(["new statistics in", *parts], rows)
 
 
 def gain(runs: Runs, others: Runs) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from experiments import settings
 from experiments.adaptation import tried
-from experiments.adaptation.gather import ADAPTED, LAYERS, REPORT, choice
+from experiments.adaptation.gather import ADAPTED, LAYERS, choice
 from experiments.adaptation.tried import NETWORKS, Setting
 from experiments.commands import LabelledSet, gathered, made
 from experiments.i2v_steps import evaluated, trained
@@ -205,8 +205,8 @@ def runs_of(
         yield from ((seed, setting) for seed in chosen.seeds for setting in best if setting)
         yield first, None
     elif stage == "layers":
-        # The parts are those of the small CNN; a Swin has BatchNorm in its decoder only.
-        if network == "cnn":
+        # The parts are those of a ResNet; a Swin has BatchNorm in its decoder only.
+        if network in ("cnn", "dul"):
             yield first, None
     else:
         yield from ((first, setting) for setting in tried.extras(network))
@@ -254,14 +254,11 @@ def statistics_steps(
     segments.
     """
     folder = folder_of(chosen, gap, network, setting, seed)
-    targets = {
-        name: judged for name, judged in gap_of(chosen, gap).judged.items() if name != "source"
-    }
-
+    options = ("--adapt-statistics",)
     return chain(
         *(
-            evaluated(folder / "run", folder / ADAPTED / name, judged, "--adapt-statistics")
-            for name, judged in targets.items()
+            evaluated(folder / "run", folder / ADAPTED / name, target, *options)
+            for name, target in targets_of(chosen, gap)
         )
     )
 
@@ -269,21 +266,22 @@ def statistics_steps(
 def layers_steps(
     chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
 ) -> Steps:
-    """Evaluate a model that gets the target's BatchNorm statistics in one part of it only."""
+    """Evaluate a model that gets these statistics in one part of its layers only."""
     folder = folder_of(chosen, gap, network, setting, seed)
-    target = gap_of(chosen, gap).judged[REPORT]
-
+    options = ("--adapt-statistics", "--adapt-layers")
     return chain(
         *(
-            evaluated(
-                folder / "run",
-                folder / LAYERS / part / REPORT,
-                target,
-                *("--adapt-statistics", "--adapt-layers", *beginnings),
-            )
+            evaluated(folder / "run", folder / LAYERS / part / name, target, *options, *beginnings)
             for part, beginnings in tried.PARTS.items()
+            for name, target in targets_of(chosen, gap)
         )
     )
+
+
+def targets_of(chosen: Settings, gap: str) -> list[tuple[str, LabelledSet]]:
+    """The sets of the target that are evaluated, by the names of their results."""
+    judged = gap_of(chosen, gap).judged
+    return [(name, labelled) for name, labelled in judged.items() if name != "source"]
 
 
 def folder_of(chosen: Settings, gap: str, network: str, setting: Setting | None, seed: str) -> Path:
