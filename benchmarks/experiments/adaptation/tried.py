@@ -117,6 +117,9 @@ def extras(network: str) -> list[Setting]:
     if network != "swin":
         return [
             *faster,
+            # Is it the place or the discriminator that makes spatial worse than global?
+            Setting(method="spatial-conv", mu="0.1", ramp=True),
+            Setting(method="spatial-conv", mu="1", ramp=True),
             Setting(method="mixed", batchnorm="separate"),
             Setting(method="global", mu="0.1", batchnorm="separate"),
         ]
@@ -146,6 +149,8 @@ def _method_options(method: str, network: str) -> Command:
         "ceiling": ("--loss", "none"),
         "mixed": (*general, "global", "--adversarial.mu", "0"),
         "spatial": (*general, early, "--adversarial.discriminator", "maps"),
+        # As at the encoder's end: it sees all feature maps of a frame together.
+        "spatial-conv": (*general, early, "--adversarial.discriminator", "conv"),
         "stage3": (*general, "stage3", "--adversarial.discriminator", "maps"),
         "global": (*general, "global"),
         "clustered": (*clustered, early),
