@@ -120,7 +120,7 @@ def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
     Args:
         frames: The frames of the video. A folder of frames is read at 30 frames per second.
         start: First second.
-        stop: Last second, inclusive.
+        stop: Last second, inclusive. A part that lies between two frames is the nearest one.
 
     Raises:
         InputError: The video ends before `start`.
@@ -132,11 +132,17 @@ def excerpt(frames: FrameReader, start: float, stop: float) -> Excerpt:
     # Times of frames are rounded, hence the tolerance.
     first, last = np.searchsorted(times, [start - 1e-6, stop + 1e-6])
 
-    # No frame lies in the interval, as in a download that was cut short.
-    if first == last:
+    if first < last:
+        return Excerpt(frames, int(first), int(last))
+
+    # Nothing is shown from then on, as in a download that was cut short.
+    if first == len(times):
         raise InputError(
             f"{frames.path}: ends before {start:.1f} s, where its annotation starts; get the video"
             " again"
         )
 
-    return Excerpt(frames, int(first), int(last))
+    # A single instant, such as that of one box, seldom is exactly the time of a frame.
+    middle = (start + stop) / 2
+    nearest = int(np.abs(times - middle).argmin())
+    return Excerpt(frames, nearest, nearest + 1)

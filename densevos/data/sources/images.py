@@ -121,8 +121,9 @@ class StillReader:
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Read the image and repeat it, [len(indices),H,W,3] uint8; IndexError for other frames."""
         # Negative positions count from the end, as in lists, so -1 is the frame itself.
-        if any(index not in (0, -1) for index in indices):
-            raise IndexError(f"{self.path}: is one image; there is no frame {max(indices)}")
+        for index in indices:
+            if index not in (0, -1):
+                raise IndexError(f"{self.path}: is one image; there is no frame {index}")
 
         return np.repeat(read_image(self.path)[None], len(indices), axis=0)
 

@@ -228,10 +228,7 @@ class MemoryReader:
         return read_ascending(self._decode, indices)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
-        if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
-            raise IndexError(
-                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
-            )
+        check_frames(self.path, ascending, len(self))
 
         import av
 
@@ -259,6 +256,22 @@ class MemoryReader:
 
     def seconds(self) -> np.ndarray:
         return packet_seconds(self._content)
+
+
+def check_frames(path: Path | str, indices: Sequence[int], count: int) -> None:
+    """Check positions of frames.
+
+    Args:
+        path: The video, for the message.
+        indices: Positions.
+        count: How many frames the video has.
+
+    Raises:
+        IndexError: A position is negative, or not below `count`.
+    """
+    for index in indices:
+        if not 0 <= index < count:
+            raise IndexError(f"{path}: there is no frame {index}; the video has {count} frames")
 
 
 def read_ascending(decode: Callable[[list[int]], np.ndarray], indices: Sequence[int]) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from densevos.base.errors import InputError
-from densevos.data.sources.quick_readers import read_ascending
+from densevos.data.sources.quick_readers import check_frames, read_ascending
 from densevos.data.sources.shard_index import (
     BLOCK,
     INDEX,
@@ -245,11 +245,7 @@ class JpegReader(_ShardReader):
         return read_ascending(self._decode, indices)
 
     def _decode(self, ascending: list[int]) -> np.ndarray:
-        if ascending and not 0 <= ascending[0] <= ascending[-1] < len(self):
-            raise IndexError(
-                f"{self.path}: there is no frame {ascending[-1]}; the video has {len(self)} frames"
-            )
-
+        check_frames(self.path, ascending, len(self))
         return np.stack([self._frame(index) for index in ascending])
 
     def _frame(self, index: int) -> np.ndarray:

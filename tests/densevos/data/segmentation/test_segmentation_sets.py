@@ -734,11 +734,16 @@ def test_ytbb_bad_tables(rows: str, reason: str, copy: str) -> None:
         open_set(copy, "val", labels=False)
 
 
-def test_ytbb_video_shorter_than_its_table_says(copy: str) -> None:
+def test_ytbb_times_that_no_frame_has(copy: str) -> None:
     rows = "-a_B-c,5000,0,person,0,present,0.1,0.2,0.3,0.4\n"
     put_text(root_of(copy) / "yt_bb_detection_validation.csv", rows)
     with pytest.raises(InputError, match=r"-a_B-c: ends before 5\.0 s"):
         open_set(copy, "val", labels=False).shots[0].open()
+    # A single box between two frames, of which the sixteenth is nearer.
+    rows = "-a_B-c,510,0,person,0,present,0.1,0.2,0.3,0.4\n"
+    put_text(root_of(copy) / "yt_bb_detection_validation.csv", rows)
+    assert open_set(copy, "val", labels=False).shots[0].open().names == ["00015"]
+
     (root_of(copy) / "yt_bb_detection_train.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match="cannot be read"):
         open_set(copy, labels=False)
@@ -940,8 +945,9 @@ def test_an_image_is_a_video_of_one_frame(copy_of_camvid: str) -> None:
     frames = open_set(copy_of_camvid).shots[0].open()
     assert (len(frames), frames.names, frames.seconds()) == (1, ["0001TP_006690"], None)
     assert frames.read([0, 0]).shape == (2, copies.HEIGHT, copies.WIDTH, 3)
-    with pytest.raises(IndexError, match="there is no frame 1"):
-        frames.read([0, 1])
+    for wrong, index in (([0, 1], 1), ([0, -5], -5)):
+        with pytest.raises(IndexError, match=f"there is no frame {index}$"):
+            frames.read(wrong)
 
 
 @pytest.fixture

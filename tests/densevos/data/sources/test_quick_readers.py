@@ -131,8 +131,9 @@ def test_content_that_decoders_open_and_cannot_read_is_read_in_order(
     narrow = encode(tmp_path / "narrow.mp4", *X264, frames=6, size=(32, 16))
     reader = DecordReader("shard.tar:narrow", narrow.read_bytes())
     np.testing.assert_array_equal(reader.read([5, 0, 3]), AvReader(narrow).read([5, 0, 3]))
-    with pytest.raises(IndexError, match="there is no frame 60"):
-        MemoryReader("a", movie.read_bytes()).read([60])
+    for wrong in (60, -1):
+        with pytest.raises(IndexError, match=f"^a: there is no frame {wrong};"):
+            MemoryReader("a", movie.read_bytes()).read([0, wrong])
     with pytest.raises(InputError, match=r"^a: video cannot be decoded"):
         MemoryReader("a", b"none")
 
