@@ -9,13 +9,13 @@
 #                still images of textured shapes against blurred videos of them
 # NETWORKS       default "cnn swin"; also lite, a CNN on EfficientNet-lite0 with ImageNet's weights, and dul, the CNN
 #                whose source training starts from ENCODER (an encoder.safetensors of densevos train dul_small)
-# STAGES         default "source grid seeds statistics extras layers", in this order: the network that all go on from; all
+# STAGES         default "source grid seeds statistics extras layers pairs", in this order: the network that all go on from; all
 #                settings with the first seed; the best setting of each method with the other seeds; the same networks
 #                with BatchNorm's statistics of the target; settings that answer one question each; the CNN as trained,
-#                with these statistics in a part of its layers only
-# METHODS        default "none mixed ceiling spatial stage3 global global-rate1e-3 clustered clustered-global"; a CNN's
-#                early features, for spatial and clustered, are its stage1; rate1e-3 is the discriminator's learning
-#                rate, ten times the recipe's
+#                with these statistics in a part of its layers only; how fast the clustered loss's discriminator learns
+# METHODS        default "none mixed ceiling spatial stage3 global clustered clustered-global global-rate1e-3
+#                clustered-global-rate1e-3"; a CNN's early features, for spatial and clustered, are its stage1; rate1e-3
+#                is the discriminator's learning rate, ten times the recipe's
 # MUS, SCHEDULES default "0.01 0.1 1" and "constant ramp": what the grid tries for each method
 # SEEDS          default "0 1 2": of the order of samples and of the discriminator's first weights
 # SOURCE_EPOCHS  default 40        EPOCHS  of what follows, default 4; the same for every method

@@ -144,7 +144,7 @@ def train_fresh(adversary: Adversary, seen: Sequence[DomainFeatures]) -> None:
     optimiser = torch.optim.Adam(adversary.parameters(), lr=LEARNING_RATE)
     for step in range(STEPS):
         optimiser.zero_grad(set_to_none=True)
-        losses = _losses(adversary, seen[step % len(seen)], step)
+        losses = losses_of(adversary, seen[step % len(seen)], step)
         losses["adversarial"].backward()
         optimiser.step()
 
@@ -163,7 +163,7 @@ def accuracy(adversary: Adversary, seen: Sequence[DomainFeatures], seed: int) ->
     Returns:
         A number in 0..1; a coin has 0.5.
     """
-    return sum(balanced(_losses(adversary, features, seed)) for features in seen) / len(seen)
+    return sum(balanced(losses_of(adversary, features, seed)) for features in seen) / len(seen)
 
 
 def balanced(losses: Losses) -> float:
@@ -179,6 +179,7 @@ def balanced(losses: Losses) -> float:
     return float((of_both + losses["accuracy_mixed"]) / 2)
 
 
-def _losses(adversary: Adversary, features: DomainFeatures, seed: int) -> Losses:
+def losses_of(adversary: Adversary, features: DomainFeatures, seed: int) -> Losses:
+    """The losses and diagnostics of an adversary on a batch; `seed` draws clusters and pairs."""
     generator = torch.Generator().manual_seed(seed)
     return adversary.evaluate(features.tap, features.is_source, features.seen, generator)

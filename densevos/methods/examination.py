@@ -85,16 +85,16 @@ class Examination:
     def _findings(self, out: Path, device: "torch.device", *, own: bool) -> "Findings":
         from densevos.learners.probe import examine
 
-        batches = self._batches(self.samples(out))
+        batches = self.batches(out)
         return examine(self.learner.to(device), batches, self.config.loop.seed, own=own)
 
-    def _batches(self, samples: "DomainSamples") -> "list[DomainBatch]":
-        """Batches as in training, the same for the same seed."""
+    def batches(self, out: Path) -> "list[DomainBatch]":
+        """Batches as in training, the same for the same seed, that training itself never sees."""
         from densevos.data.clips import ClipSampler
         from densevos.engine.loop import batch_of_one
         from densevos.engine.readers import Readers
 
-        loop = self.config.loop
+        loop, samples = self.config.loop, self.samples(out)
         # The examination runs in one process, hence the batch of a run with a single process.
         batch = min(batch_of_one(loop, 1), len(samples))
 

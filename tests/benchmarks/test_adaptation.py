@@ -54,7 +54,7 @@ def test_all_settings_go_on_from_one_source(tmp_path: Path, pretended: Pretended
     run.run(variables, ("--clips.size", "96"))
 
     trained = pretended.starting(TRAIN)
-    assert len(trained) == 2 * (1 + 3 + 6 * 6)
+    assert len(trained) == 2 * (1 + 3 + 7 * 6)
     assert all(command.endswith("--resume auto --clips.size 96") for command in trained)
     sources = [command for command in trained if "--network.weights" not in command]
     assert [command.split()[2] for command in sources] == ["i2v_small_cnn", "i2v_small_swin"]
@@ -256,6 +256,25 @@ def test_parts_are_shown_between_none_and_all(
     assert table[2] == "| new statistics in | none | stage1 | head | all |"
     assert table[4] == "| target-choose | 30.0 |  |  | 30.0 |"
     assert table[5] == "| target-report | 31.0 | 32.0 | 35.0 | 36.0 |"
+
+
+def test_discriminators_are_compared_by_how_fast_they_learn(
+    tmp_path: Path, pretended: Pretended, capsys: pytest.CaptureFixture
+) -> None:
+    write_experiment(tmp_path)
+    source = tmp_path / "shapes" / "cnn" / "source" / "seed0"
+    variables = {"OUT": str(tmp_path), "GAPS": "shapes", "NETWORKS": "cnn", "STAGES": "pairs"}
+    run.run(variables, ())
+    script = ROOT / "benchmarks" / "experiments" / "adaptation" / "pairs.py"
+    clustered = tmp_path / "shapes" / "cnn" / "clustered-mu1" / "seed0" / "run"
+    assert pretended.called[0] == f"python {script} {clustered} {source}/pairs.json"
+
+    row = {"discriminator": "siamese", "rate": 1e-3, "accuracy": {"30": 0.5, "100": 0.554}}
+    (source / "pairs.json").write_text(json.dumps([row]))
+    _, result = gathered(capsys, "adaptation", str(tmp_path))
+    table = gather.tables(result)["shapes, cnn, pairs"].splitlines()
+    assert table[2] == "| discriminator | rate | 30 steps | 100 steps |"
+    assert table[4] == "| siamese | 0.001 | 50 % | 55 % |"
 
 
 def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

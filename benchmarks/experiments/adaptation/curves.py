@@ -27,6 +27,7 @@ COLOURS = {
     "global-rate1e-3": "#e69f00",
     "clustered": "#009e73",
     "clustered-global": "#cc79a7",
+    "clustered-global-rate1e-3": "#882255",
 }
 
 Point = tuple[float, float]

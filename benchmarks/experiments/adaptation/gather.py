@@ -19,11 +19,14 @@ from typing import Any
 from experiments.adaptation import tried
 from experiments.adaptation.training_log import curve, end_of_training, read_log
 from experiments.i2v_runs import ADVERSARIAL, budget, check_alike, origin, per_cent, spread
+from experiments.reports import read_json
 from harness import table as markdown
 
 CHOOSE, REPORT, DUSK = "target-choose", "target-report", "target-dusk"
 ADAPTED = "statistics"
 """Folder below a run: its results with BatchNorm's statistics of the target."""
+PAIRS = "pairs.json"
+"""File below a run: how fast discriminators learn its features (pairs.py)."""
 LAYERS = "layers"
 """Folder below a run: its results with these statistics in one part of the network only."""
 MAY_DIFFER = (*ADVERSARIAL, "discriminator_optimiser.lr", "batchnorm", "labelled", "unlabelled")
@@ -87,6 +90,7 @@ def result(seed: Path) -> dict[str, Any]:
         if (seed / LAYERS / part / REPORT / "results.json").is_file()
     }
     layers = {LAYERS: parts} if parts else {}
+    pairs = {"pairs": read_json(seed / PAIRS)} if (seed / PAIRS).is_file() else {}
     cost = budget(seed / "run")
 
     # A kept result does not say where the working folder lay.
@@ -97,6 +101,7 @@ def result(seed: Path) -> dict[str, Any]:
         **scores,
         **adapted,
         **layers,
+        **pairs,
         **end_of_training(steps),
         **cost,
         "curve": curve(steps),
@@ -135,6 +140,8 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
         found[f"{name}, chosen"] = f"**{name}**, {CHOOSE}, first seed\n\n{choice_table(settings)}"
         if extras := extras_table(settings, network):
             found[f"{name}, extras"] = f"**{name}**, first seed\n\n{extras}"
+        if pairs := pairs_table(settings):
+            found[f"{name}, pairs"] = f"**{name}**, accuracy by steps\n\n{pairs}"
         if layers := layers_table(settings):
             found[f"{name}, layers"] = f"**{name}**, the network as trained\n\n{layers}"
 
@@ -274,6 +281,28 @@ def layers_table(settings: Networks) -> str:
     ]
 
     return markdown(["new statistics in", *parts], rows)
+
+
+def pairs_table(settings: Networks) -> str:
+    """How often fresh discriminators are right on the source's features, by learning rate and
+    steps; empty where it was not measured.
+    """
+    source = first(settings["source"]) if "source" in settings else {}
+    measured = source.get("pairs", [])
+    if not measured:
+        return ""
+
+    steps = list(measured[0]["accuracy"])
+    rows = [
+        [
+            row["discriminator"],
+            str(row["rate"]),
+            *(f"{100 * row['accuracy'][n]:.0f} %" for n in steps),
+        ]
+        for row in measured
+    ]
+
+    return markdown(["discriminator", "rate", *(f"{n} steps" for n in steps)], rows)
 
 
 def gain(runs: Runs, others: Runs) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from experiments import settings
 from experiments.adaptation import tried
-from experiments.adaptation.gather import ADAPTED, LAYERS, choice
+from experiments.adaptation.gather import ADAPTED, LAYERS, PAIRS, choice
 from experiments.adaptation.tried import NETWORKS, Setting
 from experiments.commands import LabelledSet, gathered, made
 from experiments.i2v_steps import evaluated, trained
@@ -18,7 +18,7 @@ from experiments.jobs import Command, Job, Steps, run_jobs
 
 HERE = Path(__file__).resolve().parent
 GAPS = ("camvid", "shapes")
-STAGES = ("source", "grid", "seeds", "statistics", "extras", "layers")
+STAGES = ("source", "grid", "seeds", "statistics", "extras", "layers", "pairs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,8 @@ def jobs(chosen: Settings, stage: str) -> Iterator[Job]:
                     steps = statistics_steps(chosen, **parts)
                 elif stage == "layers":
                     steps = layers_steps(chosen, **parts)
+                elif stage == "pairs":
+                    steps = pairs_steps(chosen, **parts)
                 else:
                     steps = run_steps(chosen, **parts)
 
@@ -208,6 +210,8 @@ def runs_of(
         # The parts are those of a ResNet; a Swin has BatchNorm in its decoder only.
         if network in ("cnn", "dul"):
             yield first, None
+    elif stage == "pairs":
+        yield first, Setting(method="clustered", mu="1")
     else:
         yield from ((first, setting) for setting in tried.extras(network))
 
@@ -276,6 +280,17 @@ def layers_steps(
             for name, target in targets_of(chosen, gap)
         )
     )
+
+
+def pairs_steps(
+    chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
+) -> Steps:
+    """Measure how fast the discriminator of a clustered run learns; what is there is kept."""
+    run = folder_of(chosen, gap, network, setting, seed) / "run"
+    # It is the source-only network that discriminators look at.
+    out = folder_of(chosen, gap, network, None, seed) / PAIRS
+    if not out.is_file():
+        yield ("python", str(HERE / "pairs.py"), str(run), str(out))
 
 
 def targets_of(chosen: Settings, gap: str) -> list[tuple[str, LabelledSet]]:

@@ -19,11 +19,11 @@ CONTROLS = ("none", "mixed", "ceiling")
 """none: more training on the source. mixed: both domains are seen, but mu is 0. ceiling: the
 target's labels.
 """
-GLOBAL_RATES: Mapping[str, str | None] = {"global": None, "global-rate1e-3": "1e-3"}
-"""The general loss at the encoder's end, by its discriminator's learning rate: the recipe's, or ten
-times as high.
-"""
-ADVERSARIES = ("spatial", "stage3", *GLOBAL_RATES, "clustered", "clustered-global")
+FAST = "1e-3"
+"""A learning rate of the discriminator that is ten times the recipe's."""
+FAST_METHODS = {f"{method}-rate{FAST}": method for method in ("global", "clustered-global")}
+"""Methods at the encoder's end with that rate, and the same methods with the recipe's."""
+ADVERSARIES = ("spatial", "stage3", "global", "clustered", "clustered-global", *FAST_METHODS)
 MUS = ("0.01", "0.1", "1")
 SCHEDULES: Mapping[str, bool] = {"constant": False, "ramp": True}
 """Whether mu rises, by the name of the schedule."""
@@ -96,11 +96,11 @@ def grid(
     if method in CONTROLS:
         return [Setting(method=method)]
 
-    rate = GLOBAL_RATES.get(method)
-    loss = "global" if method in GLOBAL_RATES else method
+    rate = FAST if method in FAST_METHODS else None
+    plain = FAST_METHODS.get(method, method)
 
     return [
-        Setting(method=loss, mu=mu, ramp=SCHEDULES[schedule], rate=rate)
+        Setting(method=plain, mu=mu, ramp=SCHEDULES[schedule], rate=rate)
         for schedule in schedules
         for mu in mus
     ]
@@ -112,7 +112,6 @@ def extras(network: str) -> list[Setting]:
     faster = [
         Setting(method="clustered", mu="1", rate="1e-3"),
         Setting(method="clustered", mu="1", rate="1e-2"),
-        Setting(method="clustered-global", mu="1", rate="1e-3"),
     ]
     if network != "swin":
         return [
