@@ -26,7 +26,7 @@ from densevos.methods.examination import Examination
 from densevos.methods.image_to_video import make_adapter
 from densevos.methods.registry import read_config
 
-STEPS = (30, 100, 300, 1000)
+STEPS = (30, 100, 300)
 """Steps after which the discriminators are judged; the runs of the experiment have 152."""
 RATES = (1e-4, 1e-3)
 """Learning rates of Adam: that of the recipes, and ten times as much."""
