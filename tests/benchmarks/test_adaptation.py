@@ -348,6 +348,18 @@ def test_runs_of_another_budget_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "adaptation.json").exists()
 
 
+def test_runs_that_are_not_finished_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_experiment(tmp_path)
+    none = tmp_path / "shapes" / "cnn" / "none"
+    (none / "seed1" / "source" / "results.json").unlink()
+    (none / "seed2" / "run").mkdir(parents=True)
+
+    _, result = gathered(capsys, "adaptation", str(tmp_path))
+    assert list(result["experiments"]["shapes, cnn"]["none"]) == ["seed0"]
+
+
 def test_a_choice_is_by_the_images_to_choose_on(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     assert gather.choice(tmp_path / "shapes" / "cnn", "global") == Setting(

@@ -71,7 +71,8 @@ def gather(folder: Path) -> dict[str, Any]:
 
 def finished(setting: Path) -> list[Path]:
     """The runs of a setting that were trained and judged on both domains."""
-    wanted = (f"{judged}/results.json" for judged in (CHOOSE, REPORT, "source"))
+    # A list, because each seed goes through all of it.
+    wanted = [f"{judged}/results.json" for judged in (CHOOSE, REPORT, "source")]
     return [
         seed
         for seed in sorted(setting.glob("seed*"))
@@ -137,7 +138,8 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     for name, settings in result["experiments"].items():
         network = name.rpartition(" ")[2]
         found[name] = f"**{name}**{trained(settings)}\n\n{methods_table(settings)}"
-        found[f"{name}, chosen"] = f"**{name}**, {CHOOSE}, first seed\n\n{choice_table(settings)}"
+        if chosen := choice_table(settings):
+            found[f"{name}, chosen"] = f"**{name}**, {CHOOSE}, first seed\n\n{chosen}"
         if extras := extras_table(settings, network):
             found[f"{name}, extras"] = f"**{name}**, first seed\n\n{extras}"
         if pairs := pairs_table(settings):
@@ -218,7 +220,9 @@ def method_row(name: str, runs: Runs, settings: Networks) -> list[str]:
 
 
 def choice_table(settings: Networks) -> str:
-    """mIoU on target-choose of all settings among which one was chosen, the chosen one in bold."""
+    """mIoU on target-choose of all settings among which one was chosen, the chosen one in bold;
+    empty if no method had a choice.
+    """
     columns = [(mu, ramp) for ramp in tried.SCHEDULES.values() for mu in tried.MUS]
     rows = []
     for method in tried.ADVERSARIES:
@@ -236,6 +240,10 @@ def choice_table(settings: Networks) -> str:
                 ),
             ]
         )
+
+    # A method that was run with one setting only, such as with a better start, has no choice.
+    if all(sum(cell != "" for cell in cells) < 2 for _, *cells in rows):
+        return ""
 
     return markdown(["method", *(f"mu {mu}{', ramp' * ramp}" for mu, ramp in columns)], rows)
 
