@@ -151,10 +151,13 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trained(settings: Networks) -> str:
-    """The budget after the source, which is one."""
-    rest = (run for name, runs in settings.items() if name != "source" for run in runs.values())
-    first = next(rest, None)
-    return f", {first['epochs']} epochs, {first['steps']} steps" if first else ""
+    """The budget after the source; the ceiling, which has other images, may take other steps."""
+    rest = [name for name in settings if name not in ("source", "ceiling")]
+    if not rest:
+        return ""
+
+    run = first(settings[rest[0]])
+    return f", {run['epochs']} epochs, {run['steps']} steps"
 
 
 def best_of(settings: Networks, method: str) -> str | None:
