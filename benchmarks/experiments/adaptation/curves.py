@@ -47,7 +47,7 @@ def draw(result: Mapping[str, Any]) -> str:
     ]
     rows = (len(experiments) + 1) // 2
     size = (2 * (WIDTH + MARGIN) + MARGIN, rows * (HEIGHT + 2 * MARGIN) + MARGIN)
-    body = "\n".join([*panels, legend(top=size[1] - MARGIN / 2)])
+    body = "\n".join([*panels, legend(top=size[1] - 0.6 * MARGIN)])
 
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" '
@@ -82,12 +82,13 @@ def panel(name: str, settings: Networks, *, left: float, top: float) -> str:
 
 
 def legend(*, top: float) -> str:
-    """The colours of all methods in one row."""
+    """The colours of all methods, four in a row."""
     entries = []
     for number, (method, colour) in enumerate(COLOURS.items()):
-        x = MARGIN + number * 100
-        entries.append(f'<rect x="{x}" y="{top - 8:.1f}" width="12" height="8" fill="{colour}"/>')
-        entries.append(f'<text x="{x + 16}" y="{top:.1f}">{method}</text>')
+        x = MARGIN + number % 4 * 170
+        y = top + number // 4 * 16
+        entries.append(f'<rect x="{x}" y="{y - 8:.1f}" width="12" height="8" fill="{colour}"/>')
+        entries.append(f'<text x="{x + 16}" y="{y:.1f}">{method}</text>')
 
     return "\n".join(entries)
 
