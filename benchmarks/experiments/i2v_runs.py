@@ -43,18 +43,27 @@ def per_cent(results: Path) -> tuple[float, dict[str, float | None]]:
     return 100 * scores["overall"]["mIoU"], classes
 
 
-def budget(run: Path) -> dict[str, Any]:
+def budget(run: Path, working_folder: Path) -> dict[str, Any]:
     """Epochs, steps, minutes and samples (of one process) of a run folder, and the weights that it
     began with.
+
+    A kept result does not say where files lay: weights have their path below the working folder, or
+    the name of their file.
     """
-    card, loop = read_json(run / "model.json")["training"], read_config(run / "config.json").loop
+    config = read_config(run / "config.json")
+    card, loop = read_json(run / "model.json")["training"], config.loop
 
     # The card counts steps of the optimiser; each takes `accumulate` batches.
     samples = card["steps"] * loop.batch * loop.accumulate
     minutes = round(card["seconds"] / 60, 2)
     cost = {"epochs": loop.epochs, "steps": card["steps"], "samples": samples, "minutes": minutes}
 
-    return {**cost, "began": began(run)}
+    told = began(run)
+    weights = to_dict(config)["network"]["weights"]
+    if weights is not None and Path(weights).is_absolute():
+        told = told.removeprefix(f"{working_folder}/").replace(weights, Path(weights).name)
+
+    return {**cost, "began": told}
 
 
 def began(run: Path) -> str:

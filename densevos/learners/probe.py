@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from densevos.base.masks import VOID
+from densevos.config import AdversarialConfig
 from densevos.data.segmentation.samples import DomainBatch
 from densevos.engine.learner import Losses
 from densevos.learners.adversary import Adversary
@@ -128,8 +129,12 @@ def fresh_adversary(learner: ImageToVideo, tap: Tensor) -> Adversary:
     own, config = learner.adversary, learner.config.adversarial
     assert own is not None, "examine has checked it"
     kind: Discriminator = config.unit if own.kind in PAIRED else own.kind
-    channels, height, width = tap.shape[2:]
+    return new_adversary(kind, tap, config)
 
+
+def new_adversary(kind: Discriminator, tap: Tensor, config: AdversarialConfig) -> Adversary:
+    """A new discriminator of a kind for a tap [B,T,C,h,w], on its device and without a ramp."""
+    channels, height, width = tap.shape[2:]
     adversary = Adversary(kind, (channels, height, width), replace(config, ramp_batches=0))
     return adversary.to(tap.device)
 

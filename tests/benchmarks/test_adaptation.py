@@ -4,16 +4,22 @@ leave.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from densevos.base.errors import InputError
+from densevos.config import AdversarialConfig
+from densevos.learners import probe
+from densevos.learners.image_to_video import DomainFeatures
+from densevos.methods.registry import write_config
 from experiments import reports
-from experiments.adaptation import curves, drives, gather, run
+from experiments.adaptation import curves, drives, gather, pairs, run
 from experiments.adaptation.tried import ADVERSARIES, CONTROLS, PARTS, Setting, extras, grid
 from experiments.jobs import Command
 from tests.benchmarks.folders import (
@@ -22,6 +28,7 @@ from tests.benchmarks.folders import (
     leave_of_segmentation,
     make_config,
     write_run,
+    write_trained,
 )
 from tests.conftest import ROOT
 
@@ -265,6 +272,14 @@ def test_discriminators_are_compared_by_how_fast_they_learn(
     source = tmp_path / "shapes" / "cnn" / "source" / "seed0"
     variables = {"OUT": str(tmp_path), "GAPS": "shapes", "NETWORKS": "cnn", "STAGES": "pairs"}
     run.run(variables, ())
+    assert len(pretended.called) == 1  # Nothing but the gathering: no clustered run is there.
+
+    pretended.called.clear()
+    write_trained(
+        tmp_path / "shapes" / "cnn" / "clustered-mu1" / "seed0" / "run",
+        make_config("i2v_small_cnn", 0),
+    )
+    run.run(variables, ())
     script = ROOT / "benchmarks" / "experiments" / "adaptation" / "pairs.py"
     clustered = tmp_path / "shapes" / "cnn" / "clustered-mu1" / "seed0" / "run"
     assert pretended.called[0] == f"python {script} {clustered} {source}/pairs.json"
@@ -275,6 +290,39 @@ def test_discriminators_are_compared_by_how_fast_they_learn(
     table = gather.tables(result)["shapes, cnn, pairs"].splitlines()
     assert table[2] == "| discriminator | rate | 30 steps | 100 steps |"
     assert table[4] == "| siamese | 0.001 | 50 % | 55 % |"
+
+
+def test_discriminators_learn_features_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "STEPS", (1, 40))
+    torch.manual_seed(0)
+    is_source = torch.arange(8) < 4
+    features = []
+    for _ in range(4):
+        tap = torch.randn(8, 1, 6, 4, 4) + 3 * is_source[:, None, None, None, None]
+        seen = torch.ones(8, 1, dtype=torch.bool)
+        features.append(DomainFeatures(tap=tap, is_source=is_source, seen=seen))
+
+    adversary = probe.new_adversary("maps", features[0].tap, AdversarialConfig())
+    accuracies = pairs.learned(adversary, features, 1e-3)
+    assert list(accuracies) == [1, 40]
+    assert accuracies[1] < accuracies[40]
+    assert accuracies[40] > 0.95
+
+
+def test_a_kept_result_does_not_say_where_weights_lay(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    folder = tmp_path / "shapes" / "cnn" / "source" / "seed0"
+    for weights, kept in (
+        (f"{tmp_path}/encoders/a.safetensors", "encoders/a.safetensors"),
+        ("/elsewhere/a.safetensors", "a.safetensors"),
+        ("imagenet", "imagenet"),
+    ):
+        config = make_config("i2v_small_cnn", 0)
+        network = replace(config.network, weights=weights)
+        write_config(folder / "run" / "config.json", replace(config, network=network))
+        told = {"steps": 40, "seconds": 90, "began": f"{weights} has no decoder that fits"}
+        (folder / "run" / "model.json").write_text(json.dumps({"training": told}))
+        assert gather.result(folder)["began"] == f"{kept} has no decoder that fits"
 
 
 def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -91,6 +91,17 @@ def test_a_page_shows_every_table_and_its_links_lead_somewhere(name: str) -> Non
         assert (RESULTS / link).is_file(), link
 
 
+def test_kept_results_name_no_folder_of_a_machine() -> None:
+    benchmarks = ROOT / "benchmarks"
+    kept = [*benchmarks.glob("results/*.json"), *benchmarks.glob("experiments/*/*.json")]
+    assert len(kept) > 10
+
+    # A path from the root of a disk, at the start of a text or of a word in it.
+    path = re.compile(r"""["\s=(:]/\w[\w.+-]*/""")
+    for file in kept:
+        assert not path.search(file.read_text(encoding="utf-8")), file
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_scripts_and_options_of_the_commands_are_there(name: str) -> None:
     harness = (ROOT / "benchmarks" / "harness.py").read_text(encoding="utf-8")

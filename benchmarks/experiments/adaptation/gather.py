@@ -92,19 +92,13 @@ def result(seed: Path) -> dict[str, Any]:
     }
     layers = {LAYERS: parts} if parts else {}
     pairs = {"pairs": read_json(seed / PAIRS)} if (seed / PAIRS).is_file() else {}
-    cost = budget(seed / "run")
-
-    # A kept result does not say where the working folder lay.
-    working_folder = seed.parents[3]
-    cost["began"] = cost["began"].removeprefix(f"{working_folder}/")
-
     return {
         **scores,
         **adapted,
         **layers,
         **pairs,
         **end_of_training(steps),
-        **cost,
+        **budget(seed / "run", seed.parents[3]),
         "curve": curve(steps),
     }
 

@@ -10,7 +10,6 @@ pairs of two. They learn from every second batch, and are judged on the others.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from densevos.config import I2VConfig
 from densevos.data.segmentation.samples import DomainSamples
 from densevos.learners import probe
 from densevos.learners.adversary import Adversary
-from densevos.learners.image_to_video import DomainFeatures, ImageToVideo
+from densevos.learners.image_to_video import DomainFeatures, discriminator_of
 from densevos.methods.domains import open_domains
 from densevos.methods.examination import Examination
 from densevos.methods.image_to_video import make_adapter
@@ -45,21 +44,15 @@ def measure(config: I2VConfig) -> list[dict[str, object]]:
         features = [learner.look(batch).features for batch in batches]
 
     rows: list[dict[str, object]] = []
-    for kind in (config.adversarial.unit, config.adversarial.discriminator):
+    for kind in (config.adversarial.unit, discriminator_of(config)):
         for rate in RATES:
-            accuracies = learned(fresh(learner, features[0], kind), features, rate)
+            # The same first weights for both learning rates.
+            torch.manual_seed(0)
+            adversary = probe.new_adversary(kind, features[0].tap, config.adversarial)
+            accuracies = learned(adversary, features, rate)
             rows.append({"discriminator": kind, "rate": rate, "accuracy": accuracies})
 
     return rows
-
-
-def fresh(learner: ImageToVideo, features: DomainFeatures, kind: str) -> Adversary:
-    """A new discriminator of a kind for these features, the same in every call."""
-    channels, height, width = features.tap.shape[2:]
-    settings = replace(learner.config.adversarial, ramp_batches=0)
-    torch.manual_seed(0)
-
-    return Adversary(kind, (channels, height, width), settings)  # type: ignore[arg-type]
 
 
 def learned(

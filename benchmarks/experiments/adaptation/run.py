@@ -170,18 +170,9 @@ def jobs(chosen: Settings, stage: str) -> Iterator[Job]:
         for network in chosen.networks:
             for seed, setting in runs_of(chosen, stage, chosen.out / gap / network, network):
                 parts = {"gap": gap, "network": network, "setting": setting, "seed": seed}
-                if stage == "statistics":
-                    steps = statistics_steps(chosen, **parts)
-                elif stage == "layers":
-                    steps = layers_steps(chosen, **parts)
-                elif stage == "pairs":
-                    steps = pairs_steps(chosen, **parts)
-                else:
-                    steps = run_steps(chosen, **parts)
-
                 yield Job(
                     name=f"{gap} {network} {setting.name if setting else 'source'} {seed}",
-                    steps=steps,
+                    steps=EVALUATIONS.get(stage, run_steps)(chosen, **parts),
                 )
 
 
@@ -289,8 +280,17 @@ def pairs_steps(
     run = folder_of(chosen, gap, network, setting, seed) / "run"
     # It is the source-only network that discriminators look at.
     out = folder_of(chosen, gap, network, None, seed) / PAIRS
-    if not out.is_file():
+    # A part of the experiment may do without the clustered loss.
+    if not out.is_file() and (run / "config.json").is_file():
         yield ("python", str(HERE / "pairs.py"), str(run), str(out))
+
+
+EVALUATIONS = {
+    "statistics": statistics_steps,
+    "layers": layers_steps,
+    "pairs": pairs_steps,
+}
+"""What the stages do that train nothing; all others train and evaluate."""
 
 
 def targets_of(chosen: Settings, gap: str) -> list[tuple[str, LabelledSet]]:

@@ -85,7 +85,7 @@ def with_scores(row: Row, folder: Path) -> dict[str, Any]:
         scores[seed.name] = score(file)
 
     # Seeds of a row have the same budget, which check_budgets makes sure of.
-    first = budget(files[0].parent.parent / "run") if files else None
+    first = budget(files[0].parent.parent / "run", folder) if files else None
     return {**row, "scores": scores, "budget": first}
 
 
