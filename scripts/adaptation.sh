@@ -9,10 +9,11 @@
 #                still images of textured shapes against blurred videos of them
 # NETWORKS       default "cnn swin"; also lite, a CNN on EfficientNet-lite0 with ImageNet's weights, and dul, the CNN
 #                whose source training starts from ENCODER (an encoder.safetensors of densevos train dul_small)
-# STAGES         default "source grid seeds statistics extras layers pairs", in this order: the network that all go on from; all
-#                settings with the first seed; the best setting of each method with the other seeds; the same networks
-#                with BatchNorm's statistics of the target; settings that answer one question each; the CNN as trained,
-#                with these statistics in a part of its layers only; how fast the clustered loss's discriminator learns
+# STAGES         default "source grid seeds statistics extras layers pairs", in this order: the network that all go on
+#                from; all settings with the first seed; the best setting of each method with the other seeds; the same
+#                networks with BatchNorm's statistics of the target's training frames, and of the frames segmented;
+#                settings that answer one question each; the CNN as trained, with statistics of training frames in a
+#                part of its layers only; how fast the clustered loss's discriminator learns
 # METHODS        default "none mixed ceiling spatial stage3 global clustered clustered-global global-rate1e-3
 #                clustered-global-rate1e-3"; a CNN's early features, for spatial and clustered, are its stage1; rate1e-3
 #                is the discriminator's learning rate, ten times the recipe's

@@ -171,9 +171,22 @@ def test_statistics_of_the_target_are_a_second_evaluation(
     run.run(variables | {"STAGES": "statistics"}, ())
     assert not pretended.starting(TRAIN)
     segmented = pretended.starting("densevos-eval segment")
-    assert len(segmented) == 2  # the source has such results
-    assert all(" --adapt-statistics --out " in command for command in segmented)
-    assert f"{tmp_path}/shapes/cnn/none/seed0/statistics/target-report " in segmented[1]
+    none = f"{tmp_path}/shapes/cnn/none/seed0"
+    videos = f"--adapt-statistics --adapt-from folder:{tmp_path}/data/shapes/videos"
+    for command, end in zip(
+        segmented,
+        (
+            f"{videos} --out {none}/statistics-train/target-choose ",
+            f"{videos} --out {none}/statistics-train/target-report ",
+            f"--adapt-statistics --out {none}/statistics/target-choose ",
+            f"--adapt-statistics --out {none}/statistics/target-report ",
+            # The source has results of the first kind.
+            "/source/seed0/statistics/target-choose ",
+            "/source/seed0/statistics/target-report ",
+        ),
+        strict=True,
+    ):
+        assert end in command
 
 
 def test_parts_of_the_cnn_get_statistics_by_themselves(
@@ -188,7 +201,8 @@ def test_parts_of_the_cnn_get_statistics_by_themselves(
     segmented = pretended.starting("densevos-eval segment")
     assert len(segmented) == 2 * len(PARTS)  # target-choose and target-report
     assert all(f" --model {source}/run " in command for command in segmented)
-    options = "--adapt-statistics --adapt-layers backbone.layer4 classifier"
+    videos = f"folder:{tmp_path}/data/shapes/videos"
+    options = f"--adapt-from {videos} --adapt-layers backbone.layer4 classifier"
     assert f"{options} --out {source}/layers/stage4-head/target-report " in segmented[-1]
 
 
@@ -339,8 +353,7 @@ def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -
     )
     assert row in lines
     adapted = (
-        "| source, statistics of the target | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  | "
-        "40.00 |  | 1 |"
+        "| source, new statistics | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  | 40.00 |  | 1 |"
     )
     assert adapted in lines
     assert "| global | 20.0 | **45.0** |  |  |  | 30.0 |" in lines
@@ -451,7 +464,7 @@ def write_experiment(runs: Path) -> None:
             "i2v_small_cnn", seed, epochs=40 if setting == "source" else 4, **options
         )
         write_run(folder, scores, config, {"segmentation": [2, 1], **known})
-    adapted = runs / "shapes" / "cnn" / "source" / "seed0" / "statistics"
+    adapted = runs / "shapes" / "cnn" / "source" / "seed0" / "statistics-train"
     for judged, score in (("target-choose", 0.3), ("target-report", 0.36)):
         (adapted / judged).mkdir(parents=True)
         results = {"overall": {"mIoU": score}, "classes": {}}

@@ -23,12 +23,22 @@ from experiments.reports import read_json
 from harness import table as markdown
 
 CHOOSE, REPORT, DUSK = "target-choose", "target-report", "target-dusk"
-ADAPTED = "statistics"
-"""Folder below a run: its results with BatchNorm's statistics of the target."""
+ADAPTED = "statistics-train"
+"""Folder below a run: its results with BatchNorm's statistics of the target's training frames.
+
+An adversary learns from the same frames.
+"""
+SEGMENTED = "statistics"
+"""Folder below a run: its results with the statistics of the very frames that are segmented."""
+NEW_STATISTICS = {
+    ADAPTED: "new statistics",
+    SEGMENTED: "new statistics, of the segmented frames",
+}
+"""Results with new statistics, and what their rows say of them."""
 PAIRS = "pairs.json"
 """File below a run: how fast discriminators learn its features (pairs.py)."""
 LAYERS = "layers"
-"""Folder below a run: its results with these statistics in one part of the network only."""
+"""Folder below a run: its results with statistics of training frames in one part of it only."""
 MAY_DIFFER = (*ADVERSARIAL, "discriminator_optimiser.lr", "batchnorm", "labelled", "unlabelled")
 
 Runs = Mapping[str, Mapping[str, Any]]
@@ -84,7 +94,7 @@ def result(seed: Path) -> dict[str, Any]:
     """Scores of one run on each set, in per cent, its cost, and what its discriminator knew."""
     steps = read_log(seed / "run" / "metrics.jsonl")
     scores = {"classes": per_cent(seed / REPORT / "results.json")[1], **judged(seed)}
-    adapted = {ADAPTED: judged(seed / ADAPTED)} if (seed / ADAPTED).is_dir() else {}
+    adapted = {kind: judged(seed / kind) for kind in NEW_STATISTICS if (seed / kind).is_dir()}
     parts = {
         part: judged(seed / LAYERS / part)
         for part in tried.PARTS
@@ -178,13 +188,13 @@ def methods_table(settings: Networks) -> str:
             continue
 
         rows.append(method_row(name, settings[name], settings))
-        if any(ADAPTED in run for run in settings[name].values()):
+        for kind, words in NEW_STATISTICS.items():
+            # Only some seeds may have been evaluated so.
             adapted = {
-                seed: {**run, **run[ADAPTED]}
-                for seed, run in settings[name].items()
-                if ADAPTED in run
+                seed: {**run, **run[kind]} for seed, run in settings[name].items() if kind in run
             }
-            rows.append(method_row(f"{name}, statistics of the target", adapted, settings))
+            if adapted:
+                rows.append(method_row(f"{name}, {words}", adapted, settings))
 
     names = [
         "from the trained network",
@@ -268,8 +278,8 @@ def extras_table(settings: Networks, network: str) -> str:
 
 
 def layers_table(settings: Networks) -> str:
-    """mIoU of the source with the target's statistics in no part, in each part, and everywhere;
-    empty where it was not measured.
+    """mIoU of the source with statistics of the target's training frames in no part, in each part,
+    and everywhere; empty where it was not measured.
     """
     source = first(settings["source"]) if "source" in settings else {}
     if LAYERS not in source or ADAPTED not in source:

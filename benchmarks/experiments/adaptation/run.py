@@ -10,7 +10,7 @@ from pathlib import Path
 from densevos.base.errors import InputError
 from experiments import settings
 from experiments.adaptation import tried
-from experiments.adaptation.gather import ADAPTED, LAYERS, PAIRS, choice
+from experiments.adaptation.gather import ADAPTED, LAYERS, PAIRS, SEGMENTED, choice
 from experiments.adaptation.tried import NETWORKS, Setting
 from experiments.commands import LabelledSet, gathered, made
 from experiments.i2v_steps import evaluated, trained
@@ -245,25 +245,31 @@ def run_steps(
 def statistics_steps(
     chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
 ) -> Steps:
-    """Evaluate a model on the target once more, with BatchNorm's statistics of the frames that it
-    segments.
+    """Evaluate a model on the target twice more, with BatchNorm's statistics of the target's
+    training frames, and of the frames that it segments.
     """
     folder = folder_of(chosen, gap, network, setting, seed)
-    options = ("--adapt-statistics",)
+    options = {ADAPTED: from_training(chosen, gap), SEGMENTED: ("--adapt-statistics",)}
     return chain(
         *(
-            evaluated(folder / "run", folder / ADAPTED / name, target, *options)
+            evaluated(folder / "run", folder / kind / name, target, *options[kind])
+            for kind in options
             for name, target in targets_of(chosen, gap)
         )
     )
 
 
+def from_training(chosen: Settings, gap: str) -> Command:
+    """Options for statistics of the frames that an adversary learns from."""
+    return ("--adapt-statistics", "--adapt-from", gap_of(chosen, gap).unlabelled)
+
+
 def layers_steps(
     chosen: Settings, *, gap: str, network: str, setting: Setting | None, seed: str
 ) -> Steps:
-    """Evaluate a model that gets these statistics in one part of its layers only."""
+    """Evaluate a model that gets statistics of training frames in one part of its layers only."""
     folder = folder_of(chosen, gap, network, setting, seed)
-    options = ("--adapt-statistics", "--adapt-layers")
+    options = (*from_training(chosen, gap), "--adapt-layers")
     return chain(
         *(
             evaluated(folder / "run", folder / LAYERS / part / name, target, *options, *beginnings)

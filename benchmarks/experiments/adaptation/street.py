@@ -18,7 +18,7 @@ WIDTH, HEIGHT, MARGIN, TITLE = 224, 168, 6, 18
 """Of one class map, and of the space around it, in pixels."""
 COLUMNS = {
     "as trained": "source/seed0",
-    "new statistics": "source/seed0/statistics",
+    "new statistics": "source/seed0/statistics-train",
     "mixed (mu 0)": "mixed/seed0",
     "adversary": "{adversary}/seed0",
     "with labels": "ceiling/seed0",

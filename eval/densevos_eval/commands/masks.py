@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,12 +181,13 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
 def _estimated_statistics(
     options: NetworkOptions, material: SegmentationInput, run: RunOptions
 ) -> "Statistics":
-    """BatchNorm's statistics of the frames to segment; InputError at once for what would end the
-    run later.
+    """BatchNorm's statistics of the frames to segment or of --adapt-from; InputError at once for
+    what would end the run later.
     """
+    from densevos.data.segmentation.sets.registry import parse_spec
     from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.runs.records import check_choice
-    from densevos_eval.segmentation.adaptation import adapt, frames_to_see
+    from densevos_eval.segmentation.adaptation import adapt, frames_to_see, other_input
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
     # An existing run without --resume must end here, not after the estimation.
@@ -194,12 +196,23 @@ def _estimated_statistics(
         run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None
     )
 
+    if options.adapt_from is not None:
+        material = other_input(options.adapt_from)
+        console.print_notes(material.notes)
+
     # Progress counts frames: a network of clips sees several at a time.
     clips = frames_to_see(writer.classifier, material)
     frames = sum(len(clip) for each in clips.values() for clip in each)
     header = run_header("statistics", len(clips), frames, {"model": str(options.model)})
     with frame_progress(frames, "statistics", header) as on_frame:
-        return adapt(writer.classifier, material, on_frame, options.adapt_layers)
+        statistics = adapt(writer.classifier, material, on_frame, options.adapt_layers)
+
+    if options.adapt_from is None:
+        return statistics
+
+    # The run itself does not read these frames, so nothing else would tell of them.
+    console.print_notes(f"--adapt-from: left out: {error}" for error in statistics.left_out)
+    return replace(statistics, root=parse_spec(options.adapt_from)[1])
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:

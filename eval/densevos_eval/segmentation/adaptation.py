@@ -1,4 +1,5 @@
-"""Estimates a network's BatchNorm statistics on the frames that it is about to segment (AdaBN).
+"""Estimates a network's BatchNorm statistics on the frames that it is about to segment, or on
+others of their domain (AdaBN).
 
 This trains nothing and reads no label. It is the baseline of every domain adaptation.
 """
@@ -9,7 +10,8 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +19,9 @@ import torch
 from densevos.base.errors import InputError, RunError
 from densevos.base.files import name_bytes
 from densevos.base.parallel import BROKEN, Broken, OnStep, check_any
+from densevos.data.segmentation.sets.registry import open_set
 from densevos_eval.segmentation.classifier import Classifier, groups
-from densevos_eval.segmentation.options import SegmentationInput
+from densevos_eval.segmentation.options import SegmentationInput, input_of
 from densevos_eval.segmentation.statistics import batch_norm_layers, estimate_statistics
 from densevos_eval.sequences.sequence import VideoSequence
 
@@ -37,16 +40,22 @@ class Statistics:
     frames: number of frames that they were estimated on.
     sha256: hash of the names of these frames.
     layers: what the names of the layers begin with; empty: all layers.
+    left_out: the errors of sequences that could not be read.
+    root: folder of the set that these frames are of; None: they are those to segment.
     """
 
     values: Mapping[str, np.ndarray]
     frames: int
     sha256: str
     layers: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    root: Path | None = None
 
     def __str__(self) -> str:
+        # The hash tells which frames; their folder may move before a run is resumed.
+        frames = "frames" if self.root is None else "other frames"
         which = f" in {', '.join(self.layers)}" if self.layers else ""
-        return f"of {self.frames} frames ({self.sha256[:12]}){which}"
+        return f"of {self.frames} {frames} ({self.sha256[:12]}){which}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +78,15 @@ def adapt(
     on_step: OnStep = lambda name: None,
     layers: Sequence[str] = (),
 ) -> Statistics:
-    """Estimate the statistics of the frames that `classifier` is to segment.
+    """Estimate the statistics of the frames that `classifier` is to segment, or of others.
 
     The classifier itself is left unchanged. Frames that cannot be read are left out.
 
     Args:
         classifier: sees the frames at its size, in its batches, and in clips if its network takes
             clips.
-        material: the whole input, even if this process segments only a part of it.
+        material: the whole input, even if this process segments only a part of it; or other
+            frames of the same domain.
         on_step: called with the sequence's name for each frame.
         layers: what the names of the layers to estimate begin with, such as backbone.layer1; empty:
             all layers. The others keep the statistics of training.
@@ -117,7 +127,28 @@ def adapt(
         frames=sum(len(glimpse.indices) for glimpse in glimpses),
         sha256=hashlib.sha256(name_bytes(repr(seen))).hexdigest(),
         layers=tuple(layers),
+        left_out=tuple(str(error) for error in broken.values()),
     )
+
+
+def other_input(spec: str) -> SegmentationInput:
+    """The frames of an unlabelled set, for statistics of other frames than those to segment.
+
+    Args:
+        spec: the set as SET:ROOT, as it is given to training. Its split train is read, and at most
+            `FRAMES` of its images and videos, evenly spread.
+
+    Raises:
+        InputError: if there is no such set, or it is empty.
+    """
+    try:
+        dataset = open_set(spec, "train", labels=False)
+    except InputError as error:
+        raise InputError(f"--adapt-from {error}") from error
+
+    # One frame of each of so many videos is enough, so that the others need not be opened.
+    shots = [dataset.shots[place] for place in spread(len(dataset.shots), FRAMES)]
+    return replace(input_of(shots, labelled=False), notes=dataset.notes)
 
 
 def _check_layers(classifier: Classifier, layers: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 This module does not import torch, so that a command's help appears quickly.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -85,22 +85,11 @@ class Pictures(ChosenSet):
     def _of_set(self) -> SegmentationInput:
         labelled = self.frames == "labelled"
         dataset = self.open(labels=labelled)
-        sequences: list[VideoSequence] = []
-        broken: dict[str, Broken] = {}
-        for shot in dataset.shots:
-            # A broken sequence stays in the list, so that the run reports it by name.
-            try:
-                sequences.append(_sequence(shot, labelled=labelled))
-            except BROKEN as error:
-                broken[shot.name] = error
-                sequences.append(_unread(shot))
-
-        return SegmentationInput(
-            sequences=sequences,
-            open={shot.name: shot.open for shot in dataset.shots},
+        facts = {"dataset": dataset.name, "split": self.split, "frames": self.frames}
+        return replace(
+            input_of(dataset.shots, labelled=labelled),
             classes=dataset.classes or None,
-            facts={"dataset": dataset.name, "split": self.split, "frames": self.frames},
-            broken=broken,
+            facts=facts,
             notes=dataset.notes,
         )
 
@@ -118,6 +107,10 @@ class NetworkOptions:
     """Estimate BatchNorm's running statistics on the frames to segment before segmenting them
     (AdaBN). This needs no labels and no training, and is the baseline of every adaptation. At most
     256 frames are read for it, evenly spread."""
+    adapt_from: str | None = None
+    """Estimate the statistics on frames of another set, SET:ROOT, such as videos:my_videos; of
+    folder:ROOT the split train. It needs no labels. Frames of many scenes do better than those of
+    one. By default the statistics are those of the very frames to segment."""
     adapt_layers: tuple[str, ...] = ()
     """Estimate the statistics of these layers only, by what their names begin with, such as
     backbone.bn1 backbone.layer1. By default all are estimated."""
@@ -133,11 +126,41 @@ class NetworkOptions:
         if self.size is not None and self.size < 32:
             raise InputError(f"--size: must be 32 pixels or more, is {self.size}")
 
-        if self.adapt_layers and not self.adapt_statistics:
+        if self.adapt_statistics:
+            return
+
+        if self.adapt_layers:
             raise InputError(
                 f"--adapt-layers {self.adapt_layers[0]}: chooses among the layers of"
                 " --adapt-statistics; give that option too"
             )
+        if self.adapt_from is not None:
+            raise InputError(
+                f"--adapt-from {self.adapt_from}: chooses the frames of --adapt-statistics; give"
+                " that option too"
+            )
+
+
+def input_of(shots: Iterable[Shot], *, labelled: bool) -> SegmentationInput:
+    """The images and videos of a set as an input; those that cannot be opened are `broken`.
+
+    Args:
+        shots: images and videos.
+        labelled: whether only their labelled frames are to be segmented, or all.
+    """
+    sequences: list[VideoSequence] = []
+    opened: dict[str, Callable[[], FrameReader]] = {}
+    broken: dict[str, Broken] = {}
+    for shot in shots:
+        opened[shot.name] = shot.open
+        # A broken sequence stays in the list, so that the run reports it by name.
+        try:
+            sequences.append(_sequence(shot, labelled=labelled))
+        except BROKEN as error:
+            broken[shot.name] = error
+            sequences.append(_unread(shot))
+
+    return SegmentationInput(sequences=sequences, open=opened, broken=broken)
 
 
 def _sequence(shot: Shot, *, labelled: bool) -> VideoSequence:

@@ -86,7 +86,10 @@ class SemanticSegmentation:
 
     @property
     def inputs(self) -> list[Path]:
-        return [self.model]
+        if self.statistics is None or self.statistics.root is None:
+            return [self.model]
+
+        return [self.model, self.statistics.root]
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from densevos_eval.segmentation.adaptation import (
     adapt,
     frames_to_see,
     mixed_batches,
+    other_input,
     spread,
 )
 from densevos_eval.segmentation.classifier import Classifier, load_classifier
@@ -269,6 +270,67 @@ def test_layers_are_chosen_by_what_their_names_begin_with(
         assert run(*where, *wrong, "--out", tmp_path / "wrong") == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
+
+
+def test_statistics_of_other_frames(
+    images: Path, model: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
+    other = tmp_path / "other"
+    write_set(other, {"": ["d", "e"]})
+    (other / "images" / "val").rename(other / "images" / "train")
+    (other / "images" / "train" / "f.png").write_bytes(b"no image")
+
+    out = tmp_path / "out"
+    adapted = ("--adapt-statistics", "--adapt-from", f"folder:{other}")
+    assert run(*where, *adapted, "--out", out) == 0
+    told = json.loads((out / "segment.json").read_text())["statistics"]
+    assert told.startswith("of 2 other frames (")
+    assert "note: --adapt-from: left out: " in (notes := capsys.readouterr().err)
+    assert "f.png" in notes
+
+    # They are the ones that these frames get when they are segmented themselves.
+    classifier = load_classifier(model / "model.safetensors", CPU)
+    own = adapt(classifier, Pictures(set=f"folder:{other}", split="train", frames="all").load())
+    assert told == f"of 2 other frames ({own.sha256[:12]})"
+    values = {name: torch.from_numpy(value) for name, value in own.values.items()}
+    classifier.network.load_state_dict(values, strict=False)
+    reader = Pictures(set=f"folder:{images}").load().open["a"]()
+    [(_, classes)] = classifier(reader, [0])
+    np.testing.assert_array_equal(read_mask(out / "a" / "a.png"), classes)
+
+    # Masks with statistics of the frames themselves must not be mixed with these.
+    assert run(*where, "--adapt-statistics", "--out", out, "--resume") == 2
+    assert "has statistics of 2 other frames" in capsys.readouterr().err
+
+    # A run must not empty the folder of the frames that it learns from.
+    assert run(*where, *adapted, "--out", other, "--overwrite") == 2
+    assert f"would delete {other}, which is read" in capsys.readouterr().err
+    assert (other / "images" / "train" / "d.png").is_file()
+
+    # Of a large set, only what is looked at is opened.
+    monkeypatch.setattr(adaptation, "FRAMES", 1)
+    assert [one.name for one in other_input(f"folder:{other}").sequences] == ["e"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("--adapt-from", "videos:x"), "--adapt-from videos:x: chooses the frames of"),
+        (("--adapt-statistics", "--adapt-from", "x"), "--adapt-from x: is no SET:ROOT, where"),
+        (("--adapt-statistics", "--adapt-from", "videos:nowhere"), "--adapt-from nowhere: no such"),
+        (("--adapt-statistics", "--adapt-from", "folder:{images}"), "--adapt-from "),
+    ],
+)
+def test_other_frames_that_are_not_there(
+    images: Path, model: Path, tmp_path: Path, capsys, wrong: tuple[str, ...], message: str
+) -> None:
+    where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
+    options = [one.format(images=images) for one in wrong]
+    assert run(*where, *options, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[-1].startswith(f"error: {message}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_of_clips_the_decoder_alone_is_adapted(tmp_path: Path) -> None:
