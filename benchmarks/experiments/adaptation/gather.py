@@ -176,54 +176,64 @@ def first(runs: Runs) -> Mapping[str, Any]:
 
 
 def methods_table(settings: Networks) -> str:
-    """A row for the source, for each control and for the chosen setting of each method."""
-    chosen = (
-        "source",
-        *(best_of(settings, method) for method in (*tried.CONTROLS, *tried.ADVERSARIES)),
-    )
+    """A row for the source, for the source with new statistics, for each control and for the chosen
+    setting of each method.
+    """
     rows = []
-
-    for name in chosen:
-        if name is None or name not in settings:
-            continue
-
-        rows.append(method_row(name, settings[name], settings))
+    if source := settings.get("source"):
+        rows.append(method_row("source", source, settings))
         for kind, words in NEW_STATISTICS.items():
-            # Only some seeds may have been evaluated so.
-            adapted = {
-                seed: {**run, **run[kind]} for seed, run in settings[name].items() if kind in run
-            }
+            # These are results in their own right: what is best without any training.
+            adapted = {seed: run | run[kind] for seed, run in source.items() if kind in run}
             if adapted:
-                rows.append(method_row(f"{name}, {words}", adapted, settings))
+                rows.append(method_row(f"source, {words}", adapted, settings))
 
-    names = [
-        "from the trained network",
-        "target",
-        "gain over none",
-        "over mixed",
-        "gap closed",
-        "dusk",
-        "source",
-    ]
+    for method in (*tried.CONTROLS, *tried.ADVERSARIES):
+        if name := best_of(settings, method):
+            rows.append(method_row(name, settings[name], settings))
 
-    return markdown([*names, "D right (chance 50 %)", "seeds"], rows)
+    return filled(METHOD_COLUMNS, rows)
+
+
+METHOD_COLUMNS = (
+    *("from the trained network", "target", "gain over none", "over mixed", "gap closed"),
+    *("dusk", "source", *(f"with {words}" for words in NEW_STATISTICS.values())),
+    *("D right (chance 50 %)", "seeds"),
+)
 
 
 def method_row(name: str, runs: Runs, settings: Networks) -> list[str]:
-    """What one setting came to."""
+    """What one setting came to, a cell for each of `METHOD_COLUMNS`."""
     none, mixed, ceiling = (settings.get(control, {}) for control in ("none", "mixed", "ceiling"))
     closed = share(runs, none, ceiling) if name != "none" else ""
-    scores = (
-        [run[judged] for run in runs.values() if judged in run]
-        for judged in (REPORT, DUSK, "source")
-    )
-    report, dusk, source = (spread(values) if values else "" for values in scores)
+    report, dusk, source = (mean_of(runs.values(), judged) for judged in (REPORT, DUSK, "source"))
     gains = (
         gain(runs, none) if name != "none" else "",
         gain(runs, mixed) if name != "mixed" else "",
     )
 
-    return [name, report, *gains, closed, dusk, source, known(runs), str(len(runs))]
+    # The source has rows of its own with them. Of other methods, some seeds may have none.
+    adapted = [
+        mean_of((run.get(kind, {}) for run in runs.values()), REPORT) for kind in NEW_STATISTICS
+    ]
+    if name.startswith("source"):
+        adapted = ["" for _ in adapted]
+
+    counted = str(len(runs))
+    return [name, report, *gains, closed, dusk, source, *adapted, known(runs), counted]
+
+
+def mean_of(runs: Iterable[Mapping[str, Any]], judged: str) -> str:
+    """Mean and deviation of those runs that were evaluated on a set; empty if none was."""
+    values = [run[judged] for run in runs if judged in run]
+    return spread(values) if values else ""
+
+
+def filled(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns in which no row has anything."""
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    header = [columns[place] for place in kept]
+    return markdown(header, [[row[place] for place in kept] for row in rows])
 
 
 def choice_table(settings: Networks) -> str:
@@ -262,19 +272,7 @@ def extras_table(settings: Networks, network: str) -> str:
         names = sorted([*names, *(name for name in ("clustered-mu1",) if name in settings)])
 
     rows = [method_row(name, {"seed0": first(settings[name])}, settings) for name in names]
-    header = [
-        "setting",
-        "target",
-        "gain over none",
-        "over mixed",
-        "gap closed",
-        "dusk",
-        "source",
-        "D right",
-        "seeds",
-    ]
-
-    return markdown(header, rows) if rows else ""
+    return filled(METHOD_COLUMNS, rows) if rows else ""
 
 
 def layers_table(settings: Networks) -> str:
