@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,20 +183,27 @@ def _estimated_statistics(
     """BatchNorm's statistics of the frames to segment or of --adapt-from; InputError at once for
     what would end the run later.
     """
-    from densevos.data.segmentation.sets.registry import parse_spec
     from densevos_eval.base.progress import frame_progress, run_header
     from densevos_eval.runs.records import check_choice
-    from densevos_eval.segmentation.adaptation import adapt, frames_to_see, other_input
+    from densevos_eval.segmentation.adaptation import (
+        adapt,
+        check_layers,
+        frames_to_see,
+        other_input,
+    )
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    # An existing run without --resume must end here, not after the estimation.
+    # What would end the run later must end it here, not after the estimate.
     writer = SemanticSegmentation.loaded(options.device, options=options, material=material)
     check_choice(
         run.out / writer.record, overwrite=run.overwrite, resume=run.resume or run.shard is not None
     )
+    check_layers(writer.classifier, options.adapt_layers)
+    run.sequences(material.sequences)
 
     if options.adapt_from is not None:
-        material = other_input(options.adapt_from)
+        clip = writer.classifier.network.clip_frames
+        material = other_input(options.adapt_from, out=run.out, clip_frames=clip)
         console.print_notes(material.notes)
 
     # Progress counts frames: a network of clips sees several at a time.
@@ -205,14 +211,19 @@ def _estimated_statistics(
     frames = sum(len(clip) for each in clips.values() for clip in each)
     header = run_header("statistics", len(clips), frames, {"model": str(options.model)})
     with frame_progress(frames, "statistics", header) as on_frame:
-        statistics = adapt(writer.classifier, material, on_frame, options.adapt_layers)
+        statistics = adapt(
+            writer.classifier,
+            material,
+            on_frame,
+            layers=options.adapt_layers,
+            source=options.adapt_from,
+        )
 
-    if options.adapt_from is None:
-        return statistics
+    # The run itself does not read frames of another set, so nothing else would tell of them.
+    if options.adapt_from is not None:
+        console.print_notes(f"--adapt-from: left out: {error}" for error in statistics.left_out)
 
-    # The run itself does not read these frames, so nothing else would tell of them.
-    console.print_notes(f"--adapt-from: left out: {error}" for error in statistics.left_out)
-    return replace(statistics, root=parse_spec(options.adapt_from)[1])
+    return statistics
 
 
 def frame(video: tyro.conf.Positional[Path], out: Path, at: str | None = None) -> None:

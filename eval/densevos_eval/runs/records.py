@@ -28,6 +28,8 @@ SEGMENTED = "segment.json"
 """Instead of `FILE`, if masks hold classes."""
 
 RECORDS = ".propagation"
+MOVABLE = {"weights": ("encoder", "model"), "statistics": ("statistics_from",)}
+"""Settings that are hashes of content -> settings that only say where this content lies."""
 Settings = Mapping[str, Any]
 
 
@@ -116,12 +118,12 @@ def check_same_settings(file: Path, settings: Settings, hint: str) -> None:
     # Through JSON and back, so that tuples compare equal to the lists of the record.
     wanted = _flat(json.loads(json.dumps(settings)))
 
-    # Equal fingerprints of the weights: it is the same encoder, though its file may have moved.
-    weights = wanted.get("weights")
-    if weights is not None and recorded.get("weights") == weights:
-        for name in ("encoder", "model"):
-            if name in recorded and name in wanted:
-                recorded[name] = wanted[name]
+    # Equal hashes: it is the same encoder, or the same frames, though the files may have moved.
+    for hashed, places in MOVABLE.items():
+        if wanted.get(hashed) is not None and recorded.get(hashed) == wanted[hashed]:
+            for name in places:
+                if name in recorded and name in wanted:
+                    recorded[name] = wanted[name]
 
     # A setting that only one side has differs too, as None from its value.
     for name in sorted(recorded.keys() | wanted.keys()):

@@ -9,7 +9,7 @@ This trains nothing and reads no label. It is the baseline of every domain adapt
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ import torch
 
 from densevos.base.errors import InputError, RunError
 from densevos.base.files import name_bytes
-from densevos.base.parallel import BROKEN, Broken, OnStep, check_any
-from densevos.data.segmentation.sets.registry import open_set
+from densevos.base.parallel import BROKEN, Broken, OnStep
+from densevos.data.segmentation.segmentation_set import SegmentationSet
+from densevos.data.segmentation.sets.registry import open_set, parse_spec
 from densevos_eval.segmentation.classifier import Classifier, groups
 from densevos_eval.segmentation.options import SegmentationInput, input_of
 from densevos_eval.segmentation.statistics import batch_norm_layers, estimate_statistics
@@ -38,22 +39,22 @@ class Statistics:
 
     values: arrays [C] float32 by their names in the network's state_dict.
     frames: number of frames that they were estimated on.
-    sha256: hash of the names of these frames.
+    sha256: hash of the names and pixels of these frames.
     layers: what the names of the layers begin with; empty: all layers.
+    source: the set that these frames are of, SET:ROOT; None: they are those to segment.
     left_out: the errors of sequences that could not be read.
-    root: folder of the set that these frames are of; None: they are those to segment.
     """
 
     values: Mapping[str, np.ndarray]
     frames: int
     sha256: str
     layers: tuple[str, ...] = ()
+    source: str | None = None
     left_out: tuple[str, ...] = ()
-    root: Path | None = None
 
     def __str__(self) -> str:
-        # The hash tells which frames; their folder may move before a run is resumed.
-        frames = "frames" if self.root is None else "other frames"
+        # The hash tells which frames: their folder may move before a run is resumed.
+        frames = "frames" if self.source is None else "other frames"
         which = f" in {', '.join(self.layers)}" if self.layers else ""
         return f"of {self.frames} {frames} ({self.sha256[:12]}){which}"
 
@@ -76,7 +77,9 @@ def adapt(
     classifier: Classifier,
     material: SegmentationInput,
     on_step: OnStep = lambda name: None,
+    *,
     layers: Sequence[str] = (),
+    source: str | None = None,
 ) -> Statistics:
     """Estimate the statistics of the frames that `classifier` is to segment, or of others.
 
@@ -90,6 +93,7 @@ def adapt(
         on_step: called with the sequence's name for each frame.
         layers: what the names of the layers to estimate begin with, such as backbone.layer1; empty:
             all layers. The others keep the statistics of training.
+        source: the set that `material` was read from, SET:ROOT; None: it is to be segmented itself.
 
     Returns:
         The statistics of those BatchNorm layers that see more than one value per channel and frame.
@@ -99,12 +103,17 @@ def adapt(
         InputError, RunError: if nothing can be read.
         RunError: if the device's memory is too short for a batch.
     """
-    _check_layers(classifier, layers)
+    check_layers(classifier, layers)
 
     # A copy: sequences that fail here are also reported by the run, which reads them again.
     broken = dict(material.broken)
     glimpses = list(_glimpses(classifier, material, broken))
-    check_any(broken, [sequence.name for sequence in material.sequences])
+    if not glimpses:
+        # The cause is probably common, and the error of the first one says it.
+        first = next(iter(broken.values()))
+        option = "--adapt-statistics" if source is None else f"--adapt-from {source}"
+        raise type(first)(f"{option}: no frame can be read: {first}")
+
     batches = mixed_batches(glimpses, classifier.batch)
 
     def show(batch: Sequence[Glimpse]) -> None:
@@ -120,39 +129,76 @@ def adapt(
             for _ in glimpse.indices:
                 on_step(glimpse.sequence)
 
-    # The hash must not depend on how glimpses were grouped into batches.
-    seen = sorted((glimpse.sequence, glimpse.indices) for glimpse in glimpses)
     return Statistics(
         values=estimate_statistics(classifier.network, show, batches, layers),
         frames=sum(len(glimpse.indices) for glimpse in glimpses),
-        sha256=hashlib.sha256(name_bytes(repr(seen))).hexdigest(),
+        sha256=_hash(glimpses),
         layers=tuple(layers),
+        source=source,
         left_out=tuple(str(error) for error in broken.values()),
     )
 
 
-def other_input(spec: str) -> SegmentationInput:
+def _hash(glimpses: Iterable[Glimpse]) -> str:
+    """The hash of names and pixels; it does not depend on how glimpses are grouped into batches."""
+    digest = hashlib.sha256()
+    for glimpse in sorted(glimpses, key=lambda glimpse: (glimpse.sequence, glimpse.indices)):
+        digest.update(name_bytes(f"\n{glimpse.sequence} {glimpse.indices} "))
+        # Frames of two sets often have the same names, such as sharp ones and degraded copies.
+        digest.update(np.ascontiguousarray(glimpse.frames).tobytes())
+
+    return digest.hexdigest()
+
+
+def other_input(spec: str, *, out: Path, clip_frames: int = 1) -> SegmentationInput:
     """The frames of an unlabelled set, for statistics of other frames than those to segment.
 
     Args:
-        spec: the set as SET:ROOT, as it is given to training. Its split train is read, and at most
-            `FRAMES` of its images and videos, evenly spread.
+        spec: the set as SET:ROOT, as it is given to training. Its split train is read, and only as
+            many of its images and videos, evenly spread, as can be looked at.
+        out: folder that masks will be written to, or that will be emptied.
+        clip_frames: number of frames that the network sees together.
 
     Raises:
-        InputError: if there is no such set, or it is empty.
+        InputError: if there is no such set, or it is empty, or it and `out` lie in each other.
     """
     try:
         dataset = open_set(spec, "train", labels=False)
     except InputError as error:
         raise InputError(f"--adapt-from {error}") from error
 
-    # One frame of each of so many videos is enough, so that the others need not be opened.
-    shots = [dataset.shots[place] for place in spread(len(dataset.shots), FRAMES)]
+    _check_apart(spec, dataset, out.resolve())
+
+    # One clip of each of so many videos is enough, so that the others need not be opened.
+    most = max(1, FRAMES // clip_frames)
+    shots = [dataset.shots[place] for place in spread(len(dataset.shots), most)]
     return replace(input_of(shots, labelled=False), notes=dataset.notes)
 
 
-def _check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
-    """Check that there is BatchNorm in the network, and in each of `layers`."""
+def _check_apart(spec: str, dataset: SegmentationSet, out: Path) -> None:
+    """Check that a run into `out` neither deletes frames of the set nor adds to them."""
+    for shot in dataset.shots:
+        if shot.source.resolve().is_relative_to(out):
+            raise InputError(
+                f"--adapt-from {spec}: {shot.source} lies in the output folder {out};"
+                " choose another --out"
+            )
+
+    # Every folder of images below ROOT is a video of it, and so would be a folder of masks.
+    _, root = parse_spec(spec)
+    if dataset.name == "videos" and out.is_relative_to(root.resolve()):
+        raise InputError(
+            f"--adapt-from {spec}: masks in {out} would be read as its frames the next time;"
+            " choose an --out elsewhere"
+        )
+
+
+def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
+    """Check that there is BatchNorm in the network, and in each of `layers`.
+
+    Raises:
+        InputError: if there is none.
+    """
     every = batch_norm_layers(classifier.network)
     if not every:
         raise InputError(
@@ -182,25 +228,31 @@ def frames_to_see(
     Returns:
         Name of a sequence -> frame indices of each of its chosen clips.
     """
+    # Evenly over all clips of the input, so that long sequences count more than short ones. They
+    # are gone through twice, because a list of all of them could be larger than the memory.
+    count = sum(1 for _ in _clips(classifier, material))
+    places = set(spread(count, max(1, FRAMES // classifier.network.clip_frames)))
+    chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for place, (name, indices) in enumerate(_clips(classifier, material)):
+        if place in places:
+            chosen[name].append(indices)
+
+    return chosen
+
+
+def _clips(
+    classifier: Classifier, material: SegmentationInput
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names of sequences, and the indices of each of their clips, or frames of a 2D network."""
     clip = classifier.network.clip_frames
-    candidates: list[tuple[str, tuple[int, ...]]] = []
     for sequence in material.sequences:
         if sequence.name in material.broken:
             continue
 
         count = len(sequence.frame_names)
         # One clip at a time, or one frame of a 2D network.
-        clips = groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1)
-        for frames, _ in clips:
-            candidates.append((sequence.name, tuple(frames)))
-
-    # Evenly over all clips of the input, so that long sequences count more than short ones.
-    chosen: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-    for place in spread(len(candidates), max(1, FRAMES // clip)):
-        name, indices = candidates[place]
-        chosen[name].append(indices)
-
-    return chosen
+        for frames, _ in groups(count, clip, _wanted(sequence), gap=classifier.gap, batch=1):
+            yield sequence.name, tuple(frames)
 
 
 def spread(count: int, most: int) -> list[int]:

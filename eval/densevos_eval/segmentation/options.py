@@ -108,9 +108,9 @@ class NetworkOptions:
     (AdaBN). This needs no labels and no training, and is the baseline of every adaptation. At most
     256 frames are read for it, evenly spread."""
     adapt_from: str | None = None
-    """Estimate the statistics on frames of another set, SET:ROOT, such as videos:my_videos; of
-    folder:ROOT the split train. It needs no labels. Frames of many scenes do better than those of
-    one. By default the statistics are those of the very frames to segment."""
+    """Estimate the statistics on another set without labels, SET:ROOT, such as videos:my_videos; of
+    all sets but videos the split train is read. Frames of a single scene can do harm, and so can
+    frames in another light: try both. By default they are the frames to segment."""
     adapt_layers: tuple[str, ...] = ()
     """Estimate the statistics of these layers only, by what their names begin with, such as
     backbone.bn1 backbone.layer1. By default all are estimated."""

@@ -86,10 +86,7 @@ class SemanticSegmentation:
 
     @property
     def inputs(self) -> list[Path]:
-        if self.statistics is None or self.statistics.root is None:
-            return [self.model]
-
-        return [self.model, self.statistics.root]
+        return [self.model]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,6 +115,8 @@ class SemanticSegmentation:
             facts["gap"] = classifier.gap
         if self.statistics:
             facts["statistics"] = str(self.statistics)
+            if self.statistics.source is not None:
+                facts["statistics_from"] = self.statistics.source
 
         facts["device"] = classifier.device.type
         facts.update(self.material.facts)

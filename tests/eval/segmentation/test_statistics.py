@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor, nn
 
 from densevos.base.errors import InputError
@@ -303,14 +304,41 @@ def test_statistics_of_other_frames(
     assert run(*where, "--adapt-statistics", "--out", out, "--resume") == 2
     assert "has statistics of 2 other frames" in capsys.readouterr().err
 
-    # A run must not empty the folder of the frames that it learns from.
-    assert run(*where, *adapted, "--out", other, "--overwrite") == 2
-    assert f"would delete {other}, which is read" in capsys.readouterr().err
-    assert (other / "images" / "train" / "d.png").is_file()
+    # The same frames may have moved; frames of the same names with other pixels are others.
+    assert json.loads((out / "segment.json").read_text())["statistics_from"] == f"folder:{other}"
+    moved = other.rename(tmp_path / "moved")
+    adapted = ("--adapt-statistics", "--adapt-from", f"folder:{moved}")
+    assert run(*where, *adapted, "--out", out, "--resume") == 0
+    Image.new("RGB", (90, 60)).save(moved / "images" / "train" / "d.png")
+    assert run(*where, *adapted, "--out", out, "--resume") == 2
+    assert "has statistics of 2 other frames" in capsys.readouterr().err
 
-    # Of a large set, only what is looked at is opened.
-    monkeypatch.setattr(adaptation, "FRAMES", 1)
-    assert [one.name for one in other_input(f"folder:{other}").sequences] == ["e"]
+
+def test_of_a_large_set_only_what_is_looked_at_is_opened(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "images" / "val").rename(images / "images" / "train")
+    for most, clip, opened in ((1, 1, ["b"]), (2, 1, ["a", "c"]), (8, 4, ["a", "c"])):
+        monkeypatch.setattr(adaptation, "FRAMES", most)
+        material = other_input(f"folder:{images}", out=tmp_path / "out", clip_frames=clip)
+        assert [sequence.name for sequence in material.sequences] == opened
+
+
+def test_frames_are_neither_deleted_nor_joined_by_masks(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", {"one": ["00000", "00001"]})
+    videos = tmp_path / "set" / "images" / "val"
+    (tmp_path / "list.txt").write_text(f"{videos / 'one'}\n")
+    for spec, out, message in (
+        (f"videos:{videos}", videos / "one", "one lies in the output folder"),
+        (f"videos:{videos}", tmp_path / "set", "one lies in the output folder"),
+        (f"videos:{tmp_path / 'list.txt'}", tmp_path / "set", "one lies in the output folder"),
+        (f"videos:{videos}", videos / "out", "would be read as its frames the next time"),
+    ):
+        with pytest.raises(InputError, match=f"--adapt-from {spec}: .*{message}"):
+            other_input(spec, out=out)
+
+    assert other_input(f"videos:{videos}", out=tmp_path / "out").sequences
+    assert other_input(f"videos:{tmp_path / 'list.txt'}", out=tmp_path / "out").sequences
 
 
 @pytest.mark.parametrize(
@@ -319,17 +347,32 @@ def test_statistics_of_other_frames(
         (("--adapt-from", "videos:x"), "--adapt-from videos:x: chooses the frames of"),
         (("--adapt-statistics", "--adapt-from", "x"), "--adapt-from x: is no SET:ROOT, where"),
         (("--adapt-statistics", "--adapt-from", "videos:nowhere"), "--adapt-from nowhere: no such"),
-        (("--adapt-statistics", "--adapt-from", "folder:{images}"), "--adapt-from "),
+        (
+            ("--adapt-statistics", "--adapt-from", "videos:{images}/broken"),
+            "--adapt-from videos:{images}/broken: no frame can be read: ",
+        ),
+        (
+            ("--adapt-statistics", "--adapt-layers", "x", "--adapt-from", "videos:nowhere"),
+            "--adapt-layers x: no BatchNorm layer's name begins so",
+        ),
+        (
+            ("--adapt-statistics", "--shard", "5/4", "--adapt-from", "videos:nowhere"),
+            "--shard",
+        ),
     ],
 )
 def test_other_frames_that_are_not_there(
     images: Path, model: Path, tmp_path: Path, capsys, wrong: tuple[str, ...], message: str
 ) -> None:
     where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
+    (images / "broken" / "clip").mkdir(parents=True)
+    for name in ("00000.png", "00001.png"):
+        (images / "broken" / "clip" / name).write_bytes(b"no image")
+
     options = [one.format(images=images) for one in wrong]
     assert run(*where, *options, "--out", tmp_path / "out") == 2
     told = capsys.readouterr().err.strip().splitlines()
-    assert told[-1].startswith(f"error: {message}")
+    assert told[-1].startswith(f"error: {message.format(images=images)}")
     assert not (tmp_path / "out").exists()
 
 
