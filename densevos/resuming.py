@@ -67,7 +67,9 @@ def prepare_folder(
 
     # A new run, also one that starts from a checkpoint of another folder.
     if resume == "never" or not (out / "config.json").exists():
-        new_folder(out, overwrite=overwrite, inputs=job.data.inputs)
+        # An earlier run may lie among the data: its folder holds nothing that is read.
+        sets = () if (out / "config.json").exists() else job.data.sets
+        new_folder(out, overwrite=overwrite, inputs=job.data.inputs, sets=sets)
         if job.data.titles is not None:
             provenance.record_videos(out, job.data.titles())
 

@@ -80,43 +80,75 @@ def write_json(path: Path, value: object) -> None:
         file.write("\n")
 
 
-def new_folder(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> Path:
+def new_folder(
+    path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), sets: Sequence[Path] = ()
+) -> Path:
     """Make an empty output folder.
 
     Args:
         path: The folder.
         overwrite: Delete the content of the folder; otherwise a folder that holds files is refused.
         inputs: Files and folders that are read, and so must not be deleted.
+        sets: Folders of which any part may be read.
 
     Returns:
         The folder.
 
     Raises:
         InputError: The folder holds files and `overwrite` is false, `overwrite` would delete one of
-            `inputs`, or `path` is a file or cannot be made.
+            `inputs` or a part of `sets`, or `path` is a file or cannot be made.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file, not a folder; choose another --out")
 
-    # Files that a killed process left incomplete do not count: nobody needs them.
-    if path.is_dir() and not all(_is_incomplete(inside) for inside in path.iterdir()):
+    if _holds_files(path):
         if not overwrite:
             raise InputError(
                 f"{path}: output folder exists and is not empty; "
                 "pass --overwrite or choose another --out"
             )
 
-        for source in inputs:
-            if Path(source).resolve().is_relative_to(path.resolve()):
-                raise InputError(
-                    f"{path}: --overwrite would delete {source}, which is read; "
-                    "choose another --out"
-                )
-
+        check_kept(path, inputs=inputs, sets=sets)
         shutil.rmtree(path)
 
     return made_folder(path)
+
+
+def check_kept(path: Path, *, inputs: Sequence[Path] = (), sets: Sequence[Path] = ()) -> None:
+    """Check that emptying a folder deletes nothing that is read.
+
+    Args:
+        path: The folder; it may be missing or empty.
+        inputs: Files and folders that are read.
+        sets: Folders of which any part may be read.
+
+    Raises:
+        InputError: One of `inputs` lies in the folder, or the folder holds files and is a part of
+            one of `sets`.
+    """
+    if not _holds_files(path):
+        return
+
+    emptied = Path(path).resolve()
+    for source in (*inputs, *sets):
+        if Path(source).resolve().is_relative_to(emptied):
+            raise InputError(
+                f"{path}: --overwrite would delete {source}, which is read; choose another --out"
+            )
+
+    for root in sets:
+        if emptied.is_relative_to(Path(root).resolve()):
+            raise InputError(
+                f"{path}: --overwrite would delete a part of {root}, which is read; "
+                "choose another --out"
+            )
+
+
+def _holds_files(path: Path) -> bool:
+    """Whether a folder is there and holds anything of the user's."""
+    # Files that a killed process left incomplete do not count: nobody needs them.
+    return path.is_dir() and not all(_is_incomplete(inside) for inside in path.iterdir())
 
 
 def made_folder(path: Path) -> Path:

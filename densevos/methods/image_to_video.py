@@ -31,9 +31,9 @@ def prepare(config: I2VConfig) -> TrainingJob:
     domains = open_domains(config)
     learner = make_adapter(config, domains)
 
-    # --overwrite must delete none of these: folders of the sets, and a file of weights.
+    # --overwrite must delete none of these: parts of the sets, and a file of weights.
     names = (*config.labelled, *config.unlabelled)
-    inputs = [parse_spec(name)[1] for name in names]
+    inputs: list[Path] = []
     if config.network.weights is not None and Path(config.network.weights).exists():
         inputs.append(Path(config.network.weights))
 
@@ -45,6 +45,7 @@ def prepare(config: I2VConfig) -> TrainingJob:
     data = Data(
         source=" ".join(names),
         inputs=tuple(inputs),
+        sets=tuple(parse_spec(name)[1] for name in names),
         videos=domains.shots,
         sha256=domains.fingerprint(),
     )

@@ -37,6 +37,8 @@ class Data:
     """The data as the user named them."""
     inputs: Sequence[Path]
     """Local files and folders that are read, which --overwrite must not delete."""
+    sets: Sequence[Path] = ()
+    """Folders of which --overwrite must not delete any part either."""
     videos: int
     """Number of videos, images included."""
     sha256: str

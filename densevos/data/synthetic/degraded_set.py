@@ -50,7 +50,7 @@ def degrade_set(
     """
     # All splits are opened before the folder is emptied: one may be missing.
     opened = {split: open_set(spec, split, labels=labels) for split in splits}
-    root = new_folder(root, overwrite=overwrite, inputs=[parse_spec(spec)[1]])
+    root = new_folder(root, overwrite=overwrite, sets=[parse_spec(spec)[1]])
     write_classes(root, next(iter(opened.values())).classes)
 
     # Shots are written in parallel, as each has random numbers of its own.

@@ -10,6 +10,8 @@ import tyro
 
 from densevos.base import console
 from densevos.base.errors import InputError
+from densevos.base.files import check_kept
+from densevos.data.segmentation.sets.registry import parse_spec
 from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
@@ -158,6 +160,11 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     console.print_notes(material.notes)
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.segmentation.segment import SemanticSegmentation
+
+    # Of a set, the labels must not be deleted either. An earlier run may lie in its folder.
+    if run.overwrite and not (run.out / SemanticSegmentation.record).is_file():
+        specs = [spec for spec in (pictures.set, options.adapt_from) if spec is not None]
+        check_kept(run.out, sets=[parse_spec(spec)[1] for spec in specs])
 
     # Statistics are estimated here, once, so that all processes use the same ones. Each shard
     # estimates them on the complete input, so that shards agree.

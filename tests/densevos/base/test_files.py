@@ -164,3 +164,22 @@ def test_commands_that_succeed_return_zero_and_defects_are_not_hidden() -> None:
     assert console.run(lambda: None) == 0
     with pytest.raises(ZeroDivisionError):
         console.run(lambda: 1 // 0)
+
+
+def test_no_part_of_a_set_is_deleted(tmp_path: Path) -> None:
+    labels = tmp_path / "set" / "masks" / "train"
+    labels.mkdir(parents=True)
+    (labels / "a.png").touch()
+    for inside in (labels, tmp_path / "set"):
+        with pytest.raises(InputError, match=r"would delete (a part of )?.*set, which is read"):
+            new_folder(inside, overwrite=True, sets=[tmp_path / "set"])
+    with pytest.raises(InputError, match=r"would delete .*set, which is read"):
+        new_folder(tmp_path, overwrite=True, sets=[tmp_path / "set"])
+    assert (labels / "a.png").is_file()
+
+    # An empty folder in it, and one beside it, are as good as any.
+    new_folder(tmp_path / "set" / "out", overwrite=True, sets=[tmp_path / "set"])
+    (tmp_path / "set2").mkdir()
+    (tmp_path / "set2" / "old").touch()
+    new_folder(tmp_path / "set2", overwrite=True, sets=[tmp_path / "set"])
+    assert not (tmp_path / "set2" / "old").exists()

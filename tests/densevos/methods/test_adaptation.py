@@ -159,8 +159,9 @@ def test_resuming_refuses_another_configuration_and_another_list(
     write_frames(tmp_path / "data" / "one-more", 9)
     with pytest.raises(InputError, match="holds other videos than when"):
         train(tiny_i2v, tmp_path / "run", resume="auto")
-    with pytest.raises(InputError, match="--overwrite would delete"):
-        train(tiny_i2v, tmp_path / "stills", overwrite=True)
+    for part in (tmp_path / "stills", tmp_path / "stills" / "masks"):
+        with pytest.raises(InputError, match=r"--overwrite would delete .*stills, which is read"):
+            train(tiny_i2v, part, overwrite=True)
     path = str(tmp_path / "run" / "checkpoints" / "best.pt")
     with pytest.raises(InputError, match="is of another encoder or optimiser"):
         train(dataclasses.replace(tiny_i2v, placement="global"), tmp_path / "new", resume=path)

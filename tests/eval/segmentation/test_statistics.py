@@ -324,6 +324,19 @@ def test_of_a_large_set_only_what_is_looked_at_is_opened(
         assert [sequence.name for sequence in material.sequences] == opened
 
 
+def test_labels_are_not_deleted(images: Path, model: Path, capsys) -> None:
+    labels = images / "masks" / "val"
+    before = sorted(path.name for path in labels.iterdir())
+    where = ("segment", "--set", f"folder:{images}", "--model", model, "--device", "cpu")
+    assert run(*where, "--out", labels, "--overwrite") == 2
+    assert f"would delete a part of {images}, which is read" in capsys.readouterr().err
+    assert sorted(path.name for path in labels.iterdir()) == before
+
+    # A run in the folder of the set is not a part of it.
+    for _ in range(2):
+        assert run(*where, "--out", images / "out", "--overwrite") == 0
+
+
 def test_frames_are_neither_deleted_nor_joined_by_masks(tmp_path: Path) -> None:
     write_set(tmp_path / "set", {"one": ["00000", "00001"]})
     videos = tmp_path / "set" / "images" / "val"

@@ -120,10 +120,11 @@ def test_unlabelled_images_need_no_masks(tmp_path: Path) -> None:
 
 def test_the_set_that_is_read_is_not_emptied(synthetic: Path) -> None:
     before = files_of(synthetic)
-    with pytest.raises(InputError, match="would delete"):
-        degrade_set(
-            f"folder:{synthetic / 'stills'}", synthetic, config=DegradationConfig(), overwrite=True
-        )
+    for part in (synthetic, synthetic / "stills", synthetic / "stills" / "masks" / "train"):
+        with pytest.raises(InputError, match="would delete"):
+            degrade_set(
+                f"folder:{synthetic / 'stills'}", part, config=DegradationConfig(), overwrite=True
+            )
     with pytest.raises(InputError, match="not empty"):
         degrade_set(
             f"folder:{synthetic / 'stills'}", synthetic / "videos", config=DegradationConfig()
