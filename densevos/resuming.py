@@ -67,9 +67,10 @@ def prepare_folder(
 
     # A new run, also one that starts from a checkpoint of another folder.
     if resume == "never" or not (out / "config.json").exists():
-        # An earlier run may lie among the data: its folder holds nothing that is read.
+        # An earlier run may lie among the data, and is no part of them. Data in it must stay, too.
+        kept = (*job.data.inputs, *job.data.sets)
         sets = () if (out / "config.json").exists() else job.data.sets
-        new_folder(out, overwrite=overwrite, inputs=job.data.inputs, sets=sets)
+        new_folder(out, overwrite=overwrite, inputs=kept, sets=sets)
         if job.data.titles is not None:
             provenance.record_videos(out, job.data.titles())
 

@@ -344,14 +344,14 @@ def test_experiment_is_gathered(tmp_path: Path, capsys: pytest.CaptureFixture) -
     lines = said.splitlines()
     assert "**shapes, cnn**, 4 epochs, 40 steps" in lines
     # Each method by its choice, on other images; gains by seed; (41 - 31) / (51 - 31) of the gap.
-    none = "| none | 31.00 ± 1.41 |  | -5.00 (0/1) |  |  | 40.00 ± 0.00 | 38.00 |  | 2 |"
+    none = "| none | 31.00 ± 1.41 |  | -5.00 (0/1) |  |  | 40.00 ± 0.00 | 38.00 (of 1) |  | 2 |"
     ceiling = "| ceiling | 51.00 | +21.00 (1/1) | +16.00 (1/1) | 100 % |  | 40.00 |  |  | 1 |"
     best = (
         "| global-mu0.1 | 41.00 | +11.00 (1/1) | +6.00 (1/1) | 50 % | 20.00 | 40.00 |  | source 40 "
         "%, target 60 % | 1 |"
     )
     adapted = (
-        "| source, new statistics | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  | 40.00 |  |  | 1 |"
+        "| source, new statistics | 36.00 | +6.00 (1/1) | +1.00 (1/1) | 25 % |  |  |  |  | 1 |"
     )
     for row in (none, ceiling, best, adapted):
         assert row in lines

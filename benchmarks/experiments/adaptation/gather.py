@@ -183,8 +183,13 @@ def methods_table(settings: Networks) -> str:
     if source := settings.get("source"):
         rows.append(method_row("source", source, settings))
         for kind, words in NEW_STATISTICS.items():
-            # These are results in their own right: what is best without any training.
-            adapted = {seed: run | run[kind] for seed, run in source.items() if kind in run}
+            # These are results in their own right: what is best without any training. Only the
+            # target was segmented so.
+            adapted = {
+                seed: {**run, "source": None, **run[kind]}
+                for seed, run in source.items()
+                if kind in run
+            }
             if adapted:
                 rows.append(method_row(f"source, {words}", adapted, settings))
 
@@ -212,20 +217,25 @@ def method_row(name: str, runs: Runs, settings: Networks) -> list[str]:
         gain(runs, mixed) if name != "mixed" else "",
     )
 
-    # The source has rows of its own with them. Of other methods, some seeds may have none.
-    adapted = [
-        mean_of((run.get(kind, {}) for run in runs.values()), REPORT) for kind in NEW_STATISTICS
-    ]
-    if name.startswith("source"):
-        adapted = ["" for _ in adapted]
+    # The source has rows of its own with them.
+    adapted = ["" for _ in NEW_STATISTICS]
+    if not name.startswith("source"):
+        adapted = [with_statistics(runs, kind) for kind in NEW_STATISTICS]
 
     counted = str(len(runs))
     return [name, report, *gains, closed, dusk, source, *adapted, known(runs), counted]
 
 
+def with_statistics(runs: Runs, kind: str) -> str:
+    """mIoU with new statistics, and of how many seeds, if not of all."""
+    found = [run[kind] for run in runs.values() if kind in run]
+    said = mean_of(found, REPORT)
+    return said if len(found) in (0, len(runs)) else f"{said} (of {len(found)})"
+
+
 def mean_of(runs: Iterable[Mapping[str, Any]], judged: str) -> str:
     """Mean and deviation of those runs that were evaluated on a set; empty if none was."""
-    values = [run[judged] for run in runs if judged in run]
+    values = [run[judged] for run in runs if run.get(judged) is not None]
     return spread(values) if values else ""
 
 

@@ -46,7 +46,8 @@ def degrade_set(
         The number of frames.
 
     Raises:
-        InputError: The dataset cannot be read, or `root` holds files and `overwrite` is not set.
+        InputError: The dataset cannot be read, or `root` holds files and `overwrite` is not set, or
+            emptying it would delete a part of the dataset's folder.
     """
     # All splits are opened before the folder is emptied: one may be missing.
     opened = {split: open_set(spec, split, labels=labels) for split in splits}

@@ -162,9 +162,10 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
     # Of a set, the labels must not be deleted either. An earlier run may lie in its folder.
-    if run.overwrite and not (run.out / SemanticSegmentation.record).is_file():
-        specs = [spec for spec in (pictures.set, options.adapt_from) if spec is not None]
-        check_kept(run.out, sets=[parse_spec(spec)[1] for spec in specs])
+    if run.overwrite and pictures.set is not None:
+        roots = [parse_spec(pictures.set)[1]]
+        is_run = (run.out / SemanticSegmentation.record).is_file()
+        check_kept(run.out, inputs=roots, sets=() if is_run else roots)
 
     # Statistics are estimated here, once, so that all processes use the same ones. Each shard
     # estimates them on the complete input, so that shards agree.

@@ -177,16 +177,23 @@ def other_input(spec: str, *, out: Path, clip_frames: int = 1) -> SegmentationIn
 
 def _check_apart(spec: str, dataset: SegmentationSet, out: Path) -> None:
     """Check that a run into `out` neither deletes frames of the set nor adds to them."""
+    folders: set[Path] = set()
     for shot in dataset.shots:
-        if shot.source.resolve().is_relative_to(out):
+        source = shot.source.resolve()
+        folders.add(source.parent)
+        if source.is_relative_to(out):
             raise InputError(
                 f"--adapt-from {spec}: {shot.source} lies in the output folder {out};"
                 " choose another --out"
             )
 
-    # Every folder of images below ROOT is a video of it, and so would be a folder of masks.
+    # A folder of masks beside the videos would be one of them. Of `videos`, every folder of images
+    # below ROOT is one; but a list names its videos.
     _, root = parse_spec(spec)
-    if dataset.name == "videos" and out.is_relative_to(root.resolve()):
+    if dataset.name == "videos":
+        folders = {root.resolve()} if root.is_dir() else set()
+
+    if any(out.is_relative_to(folder) for folder in folders):
         raise InputError(
             f"--adapt-from {spec}: masks in {out} would be read as its frames the next time;"
             " choose an --out elsewhere"

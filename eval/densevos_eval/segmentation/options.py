@@ -109,8 +109,8 @@ class NetworkOptions:
     256 frames are read for it, evenly spread."""
     adapt_from: str | None = None
     """Estimate the statistics on another set without labels, SET:ROOT, such as videos:my_videos; of
-    all sets but videos the split train is read. Take different views in the same light. By default
-    they are estimated on the frames to segment."""
+    all sets but videos the split train is read. Take videos that look like those to segment. By
+    default the statistics are estimated on the frames to segment."""
     adapt_layers: tuple[str, ...] = ()
     """Estimate the statistics of these layers only, by what their names begin with, such as
     backbone.bn1 backbone.layer1. By default all are estimated."""

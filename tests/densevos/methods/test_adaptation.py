@@ -5,6 +5,7 @@ recipes.
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,13 @@ def test_resuming_refuses_another_configuration_and_another_list(
     for part in (tmp_path / "stills", tmp_path / "stills" / "masks"):
         with pytest.raises(InputError, match=r"--overwrite would delete .*stills, which is read"):
             train(tiny_i2v, part, overwrite=True)
+
+    # Nor is a set deleted that lies in the folder of an earlier run.
+    inside = dataclasses.replace(tiny_i2v, labelled=(f"folder:{tmp_path / 'run' / 'stills'}",))
+    shutil.copytree(tmp_path / "stills", tmp_path / "run" / "stills")
+    with pytest.raises(InputError, match=r"--overwrite would delete .*stills, which is read"):
+        train(inside, tmp_path / "run", overwrite=True)
+    shutil.rmtree(tmp_path / "run" / "stills")
     path = str(tmp_path / "run" / "checkpoints" / "best.pt")
     with pytest.raises(InputError, match="is of another encoder or optimiser"):
         train(dataclasses.replace(tiny_i2v, placement="global"), tmp_path / "new", resume=path)

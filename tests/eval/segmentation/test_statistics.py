@@ -3,6 +3,7 @@ line.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -339,19 +340,22 @@ def test_labels_are_not_deleted(images: Path, model: Path, capsys) -> None:
 
 def test_frames_are_neither_deleted_nor_joined_by_masks(tmp_path: Path) -> None:
     write_set(tmp_path / "set", {"one": ["00000", "00001"]})
-    videos = tmp_path / "set" / "images" / "val"
+    videos, train = (tmp_path / "set" / "images" / split for split in ("val", "train"))
+    shutil.copytree(videos, train)
     (tmp_path / "list.txt").write_text(f"{videos / 'one'}\n")
     for spec, out, message in (
         (f"videos:{videos}", videos / "one", "one lies in the output folder"),
         (f"videos:{videos}", tmp_path / "set", "one lies in the output folder"),
         (f"videos:{tmp_path / 'list.txt'}", tmp_path / "set", "one lies in the output folder"),
         (f"videos:{videos}", videos / "out", "would be read as its frames the next time"),
+        (f"folder:{tmp_path / 'set'}", train / "out", "would be read as its frames the next time"),
     ):
         with pytest.raises(InputError, match=f"--adapt-from {spec}: .*{message}"):
             other_input(spec, out=out)
 
     assert other_input(f"videos:{videos}", out=tmp_path / "out").sequences
-    assert other_input(f"videos:{tmp_path / 'list.txt'}", out=tmp_path / "out").sequences
+    assert other_input(f"videos:{tmp_path / 'list.txt'}", out=videos / "out").sequences
+    assert other_input(f"folder:{tmp_path / 'set'}", out=tmp_path / "set" / "out").sequences
 
 
 @pytest.mark.parametrize(
