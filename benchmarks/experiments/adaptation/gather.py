@@ -254,19 +254,16 @@ def choice_table(settings: Networks) -> str:
     rows = []
     for method in tried.ADVERSARIES:
         best = best_of(settings, method)
-        names = [setting.name for setting in tried.grid(method)]
-        cells = [
-            f"{first(settings[name])[CHOOSE]:.1f}" if name in settings else "" for name in names
-        ]
-        rows.append(
-            [
-                method,
-                *(
-                    f"**{cell}**" if name == best else cell
-                    for name, cell in zip(names, cells, strict=True)
-                ),
-            ]
-        )
+        if best is None:
+            continue
+
+        cells = []
+        for setting in tried.grid(method):
+            runs = settings.get(setting.name)
+            cell = f"{first(runs)[CHOOSE]:.1f}" if runs else ""
+            cells.append(f"**{cell}**" if setting.name == best else cell)
+
+        rows.append([method, *cells])
 
     # A method that was run with one setting only, such as with a better start, has no choice.
     if all(sum(cell != "" for cell in cells) < 2 for _, *cells in rows):
