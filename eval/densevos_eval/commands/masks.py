@@ -16,6 +16,7 @@ from densevos_eval.adapters.options import EncoderOptions
 from densevos_eval.inputs.footage import Unlabelled, Videos
 from densevos_eval.presets.options import PropagationOptions
 from densevos_eval.runs.options import RunOptions
+from densevos_eval.runs.records import SEGMENTED
 from densevos_eval.segmentation.options import NetworkOptions, Pictures, SegmentationInput
 from densevos_eval.sequences.sequence import VideoSequence, described_given
 from densevos_eval.zeroshot.options import CrfOptions, InstanceOptions, ZeroShotOptions
@@ -161,11 +162,8 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
     from densevos_eval.runs.runner import run as run_all
     from densevos_eval.segmentation.segment import SemanticSegmentation
 
-    # Of a set, the labels must not be deleted either. An earlier run may lie in its folder.
-    if run.overwrite and pictures.set is not None:
-        roots = [parse_spec(pictures.set)[1]]
-        is_run = (run.out / SemanticSegmentation.record).is_file()
-        check_kept(run.out, inputs=roots, sets=() if is_run else roots)
+    if pictures.set is not None:
+        _check_set_kept(pictures.set, run)
 
     # Statistics are estimated here, once, so that all processes use the same ones. Each shard
     # estimates them on the complete input, so that shards agree.
@@ -183,6 +181,15 @@ def segment(pictures: Pictures, options: NetworkOptions, run: RunOptions) -> Non
         movie=own,
         broken=material.broken,
     )
+
+
+def _check_set_kept(spec: str, run: RunOptions) -> None:
+    """Check that --overwrite deletes no part of a set, such as its labels."""
+    if run.overwrite:
+        roots = [parse_spec(spec)[1]]
+        # An earlier run may lie in the folder of the set, and is no part of it.
+        is_run = (run.out / SEGMENTED).is_file()
+        check_kept(run.out, inputs=roots, sets=() if is_run else roots)
 
 
 def _estimated_statistics(
@@ -212,6 +219,7 @@ def _estimated_statistics(
     if options.adapt_from is not None:
         clip = writer.classifier.network.clip_frames
         material = other_input(options.adapt_from, out=run.out, clip_frames=clip)
+        _check_set_kept(options.adapt_from, run)
         console.print_notes(material.notes)
 
     # Progress counts frames: a network of clips sees several at a time.

@@ -333,6 +333,15 @@ def test_labels_are_not_deleted(images: Path, model: Path, capsys) -> None:
     assert f"would delete a part of {images}, which is read" in capsys.readouterr().err
     assert sorted(path.name for path in labels.iterdir()) == before
 
+    # Nor are those of a set that only the statistics are taken from.
+    adapted = ("segment", "--video", images / "images" / "val", *where[3:])
+    (images / "images" / "train").mkdir()
+    shutil.copy(images / "images" / "val" / "a.png", images / "images" / "train")
+    other = ("--adapt-statistics", "--adapt-from", f"folder:{images}")
+    assert run(*adapted, *other, "--out", labels, "--overwrite") == 2
+    assert f"would delete a part of {images}, which is read" in capsys.readouterr().err
+    assert sorted(path.name for path in labels.iterdir()) == before
+
     # A run in the folder of the set is not a part of it.
     for _ in range(2):
         assert run(*where, "--out", images / "out", "--overwrite") == 0
